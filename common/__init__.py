@@ -1,0 +1,1 @@
+"""Parts shared by the programs and packages of this repository; imports nothing of ours outside `common`."""

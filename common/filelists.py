@@ -1,0 +1,104 @@
+"""File lists (`path`, `path|text`, `path|pitch|text`), LJSpeech metadata and the LJSpeech split."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from common.errors import InputError
+
+SPLIT_FILE = Path(__file__).with_name("ljspeech_split.json")
+
+
+def read_filelist(path: str | Path) -> list[list[str]]:
+    """Reads the columns of each line; blank lines are passed over.
+
+    Raises:
+        FileNotFoundError: no such list.
+        InputError: the list is empty or not UTF-8, or a line starts with an empty path.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file list; make it with: bash scripts/prepare_dataset.sh")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a UTF-8 text file") from error
+    rows = [[column.strip() for column in line.split("|")] for line in lines if line.strip()]
+    for row in rows:
+        if not row[0]:
+            raise InputError(f"{path}: a line has no path before its first '|'")
+    if not rows:
+        raise InputError(f"{path}: the file list is empty")
+    return rows
+
+
+def read_paths(filelists: Sequence[str | Path], root: str | Path) -> list[Path]:
+    """The audio paths (first columns) of several lists, relative to `root`."""
+    return [Path(root) / row[0] for filelist in filelists for row in read_filelist(filelist)]
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """LJSpeech `metadata.csv`: id -> normalised transcript (the last column), in file order."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; a data set in LJSpeech layout has metadata.csv and wavs/")
+    transcripts: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+        if not line.strip():
+            continue
+        columns = line.split("|")
+        if len(columns) < 2 or not columns[0].strip():
+            raise InputError(f"{path}: line {number} is not 'id|transcript' or 'id|transcript|normalised transcript'")
+        transcripts[columns[0].strip()] = columns[-1].strip()
+    if not transcripts:
+        raise InputError(f"{path}: no transcripts")
+    return transcripts
+
+
+def split_ljspeech(transcripts: dict[str, str]) -> dict[str, list[str]]:
+    """The published split of LJSpeech: 12,496 training, 100 validation, 500 test clips; four are left out.
+
+    Returns:
+        {"train_v3": ids, "val": ids, "test": ids, "all": ids}, ids in the order of the metadata (`val` and `test`
+        in the order of the split). Two transcripts are corrected in `transcripts`.
+
+    Raises:
+        InputError: the metadata lacks clips of the split, so it is not LJSpeech-1.1.
+    """
+    split = json.loads(SPLIT_FILE.read_text(encoding="utf-8"))
+    held_out = set(split["val"]) | set(split["test"]) | set(split["discard"])
+    missing = held_out - transcripts.keys()
+    if missing:
+        raise InputError(
+            f"metadata.csv is not LJSpeech-1.1: it lacks {len(missing)} clips of the split, {min(missing)} first"
+        )
+    transcripts.update(split["corrected_transcripts"])
+    train = [clip for clip in transcripts if clip not in held_out]
+    everything = [clip for clip in transcripts if clip not in set(split["discard"])]
+    return {"train_v3": train, "val": split["val"], "test": split["test"], "all": everything}
+
+
+def split_own(ids: Iterable[str], num_val: int, seed: int = 1234) -> dict[str, list[str]]:
+    """A reproducible random split of another data set into training and `num_val` validation clips."""
+    clips = sorted(ids)
+    if not 0 < num_val < len(clips):
+        raise InputError(
+            f"--validation-clips: {num_val} of {len(clips)} clips leaves no training or no validation data"
+        )
+    chosen = set(np.random.default_rng(seed).choice(len(clips), num_val, replace=False).tolist())
+    return {
+        "train": [clip for i, clip in enumerate(clips) if i not in chosen],
+        "val": [clip for i, clip in enumerate(clips) if i in chosen],
+    }
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Writes a text file in one move, so that an interrupted run leaves no half list."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,24 @@
+"""Wall-clock measurement: time of a step, latency percentiles."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+
+def now_sec(device: torch.device) -> float:
+    """Wall-clock seconds after all work queued on `device` is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def latency_summary(latencies_sec: Sequence[float]) -> dict[str, float]:
+    """Mean and real percentiles (no distribution is assumed) of measured latencies, in seconds."""
+    values = np.asarray(latencies_sec)
+    summary = {"latency_avg": float(values.mean())}
+    summary.update({f"latency_{p}%": float(np.percentile(values, p)) for p in (50, 90, 95, 99)})
+    return summary
