@@ -63,7 +63,7 @@ class AudioConfig:
             raise InputError(f"win_length {self.win_length} is longer than filter_length {self.filter_length}")
         if self.hop_length > self.filter_length or (self.filter_length - self.hop_length) % 2:
             raise InputError(
-                f"hop_length {self.hop_length}: filter_length {self.filter_length} minus hop must be even and not negative"
+                f"hop_length {self.hop_length}: filter_length {self.filter_length} minus it must be even, not negative"
             )
         if not 0 <= self.mel_fmin < self.fmax_hz <= self.sampling_rate / 2:
             raise InputError(
@@ -246,7 +246,7 @@ def save_wav(path: str | os.PathLike[str], wav: np.ndarray, sampling_rate: int) 
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         soundfile.write(str(temporary), samples, sampling_rate, subtype="PCM_16", format="WAV")
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
