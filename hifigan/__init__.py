@@ -1,0 +1,16 @@
+"""HiFi-GAN: generator, discriminators, losses and checkpoints (Kong, Kim and Bae 2020, arXiv:2010.05646)."""
+
+from hifigan.checkpoint import load_generator
+from hifigan.config import GeneratorConfig
+from hifigan.denoiser import Denoiser
+from hifigan.discriminators import MultiPeriodDiscriminator, MultiScaleDiscriminator
+from hifigan.generator import Generator
+
+__all__ = [
+    "Denoiser",
+    "Generator",
+    "GeneratorConfig",
+    "MultiPeriodDiscriminator",
+    "MultiScaleDiscriminator",
+    "load_generator",
+]

@@ -1,0 +1,244 @@
+"""Reading checkpoints of every public format; their history stays in this file.
+
+Formats: this recipe's own and NVIDIA's pairs ({generator, config, train_setup, ...}), the paper authors' files
+({"generator": ...} with flat `resblocks.N`, configuration in a JSON file), files whose weight norm was already
+removed (plain `weight` keys), names with a `module.` prefix and names of PyTorch's parametrizations.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from common.audio import AudioConfig
+from common.errors import InputError
+from hifigan.config import PRESETS, GeneratorConfig, read_config_file
+from hifigan.generator import Generator
+from hifigan.layers import weight_norms
+
+State = dict[str, Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratorInfo:
+    """What a generator file says about itself.
+
+    Attributes:
+        path: the file.
+        config: architecture, from the caller, the file, the JSON file beside it, or the tensor shapes.
+        audio: signal contract ("vocoder" framing); LJSpeech defaults where the file says nothing.
+        train_setup: the file's `train_setup`, empty where it has none.
+        epoch: finished training epochs, None where unknown.
+    """
+
+    path: Path
+    config: GeneratorConfig
+    audio: AudioConfig
+    train_setup: dict[str, Any]
+    epoch: int | None
+
+
+def read_file(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
+    """`torch.load` with `weights_only=True`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        InputError: not a PyTorch file of tensors and plain values, or a damaged one.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint; published ones: bash scripts/download_models.sh")
+    try:
+        content = torch.load(path, map_location=map_location, weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, AttributeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: not a checkpoint of tensors, or damaged ({reason[:120]})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: the file holds a {type(content).__name__}, not a checkpoint dictionary")
+    return content
+
+
+def load_generator(
+    path: str | Path,
+    config: GeneratorConfig | Mapping[str, Any] | str | Path | None = None,
+    device: str | torch.device = "cpu",
+) -> tuple[Generator, GeneratorInfo]:
+    """Loads a generator for inference from any public format.
+
+    Args:
+        path: checkpoint file.
+        config: architecture, as an object, a dictionary of the six keys or a JSON file. Needed only for files that
+            have none inside or beside them and are not V1, V2 or V3.
+        device: where the generator goes.
+
+    Returns:
+        the generator in evaluation mode with weight norm removed, and what is known about it.
+
+    Raises:
+        FileNotFoundError: no such file.
+        InputError: damaged, of another kind, contradicting `config`, or with missing, extra or misshapen tensors.
+    """
+    generator, info = load_trainable_generator(path, config)
+    generator.remove_weight_norm()
+    return generator.eval().to(device), info
+
+
+def load_trainable_generator(
+    path: str | Path, config: GeneratorConfig | Mapping[str, Any] | str | Path | None = None
+) -> tuple[Generator, GeneratorInfo]:
+    """As `load_generator`, on the CPU, with weight norm kept (or restored) for training."""
+    path = Path(path)
+    content = read_file(path)
+    state = _generator_state(path, content)
+    chosen, audio = _find_config(path, content, state, config)
+    generator = Generator(chosen)
+    try:
+        load_public_state(generator, state)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    setup = content.get("train_setup") or {}
+    epoch = (content.get("train_state") or {}).get("epoch")
+    return generator, GeneratorInfo(path, chosen, audio, dict(setup), epoch)
+
+
+def load_public_state(module: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
+    """Loads tensors under the public names, strictly: every name and shape must fit, or nothing is changed.
+
+    Weight-normed and plain (`weight`) tensors are converted into each other as `module` needs them.
+
+    Raises:
+        InputError: missing, extra or misshapen tensors, each kind named.
+    """
+    expected = module.state_dict()
+    given = _public_names(state_dict)
+    if isinstance(module, Generator):
+        given = _nested_resblocks(given, len(module.config.resblock_kernel_sizes))
+    given = _match_weight_norm(given, expected)
+    problems = []
+    for what, names in (
+        ("missing", [key for key in expected if key not in given]),
+        ("extra", [key for key in given if key not in expected]),
+        (
+            "misshapen",
+            [_shapes(k, given[k], t) for k, t in expected.items() if k in given and given[k].shape != t.shape],
+        ),
+    ):
+        if names:
+            problems.append(f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})")
+    if problems:
+        kind = type(module).__name__
+        raise InputError(f"the tensors do not fit this {kind}: {'; '.join(problems)} of {len(expected)}")
+    module.load_state_dict(given)
+
+
+def _shapes(key: str, given: Tensor, expected: Tensor) -> str:
+    return f"{key} {list(given.shape)} instead of {list(expected.shape)}"
+
+
+def _generator_state(path: Path, content: Mapping[str, Any]) -> State:
+    state = content.get("generator", content)
+    if isinstance(state, Mapping) and any("conv_pre" in str(key) for key in state):
+        wrong = [key for key, value in state.items() if not isinstance(value, Tensor)]
+        if not wrong:
+            return dict(state)
+    raise InputError(f"{path}: not a HiFi-GAN generator (its keys: {', '.join(map(str, list(content)[:5]))})")
+
+
+def _public_names(state: Mapping[str, Tensor]) -> State:
+    names = {}
+    for key, value in state.items():
+        name = key.removeprefix("module.")
+        name = re.sub(r"parametrizations\.weight\.original([01])$", lambda m: "weight_" + "gv"[int(m[1])], name)
+        names[name] = value
+    return names
+
+
+def _nested_resblocks(state: State, blocks_per_stage: int) -> State:
+    """`resblocks.7.convs...` (the paper authors' numbering) -> `resblocks.2.1.convs...`."""
+
+    def rename(match: re.Match[str]) -> str:
+        stage, block = divmod(int(match[1]), blocks_per_stage)
+        return f"resblocks.{stage}.{block}.convs"
+
+    return {re.sub(r"^resblocks\.(\d+)\.convs", rename, key): value for key, value in state.items()}
+
+
+def _match_weight_norm(state: State, expected: Mapping[str, Tensor]) -> State:
+    matched: State = {}
+    for key, value in state.items():
+        base, _, leaf = key.rpartition(".")
+        if leaf == "weight" and key not in expected and f"{base}.weight_g" in expected:
+            matched[f"{base}.weight_g"] = weight_norms(value.float())
+            matched[f"{base}.weight_v"] = value
+        elif leaf == "weight_v" and f"{base}.weight" in expected and f"{base}.weight_g" in state:
+            matched[f"{base}.weight"] = torch._weight_norm(value, state[f"{base}.weight_g"], 0)
+        elif not (leaf == "weight_g" and f"{base}.weight" in expected and f"{base}.weight_v" in state):
+            matched[key] = value
+    return matched
+
+
+def _find_config(
+    path: Path, content: Mapping[str, Any], state: State, given: GeneratorConfig | Mapping[str, Any] | str | Path | None
+) -> tuple[GeneratorConfig, AudioConfig]:
+    """The architecture and signal contract, in this order: the caller's, the file's, beside it, by the shapes."""
+    setup = dict(content.get("train_setup") or {})
+    stored = content.get("config")
+    in_file = GeneratorConfig.from_dict(stored, setup.get("num_mels", _num_mels(state))) if stored else None
+    config = in_file
+    if isinstance(given, GeneratorConfig):
+        config = given
+    elif isinstance(given, Mapping):
+        config = GeneratorConfig.from_dict(given, given.get("num_mels", _num_mels(state)))
+    elif given is not None:
+        config, signal = read_config_file(given)
+        setup = {**signal, **setup}
+    if in_file is not None and config != in_file:
+        raise InputError(f"{path}: the given generator configuration contradicts the checkpoint's own")
+    beside = next((file for file in _json_beside(path) if file.is_file()), None)
+    if config is None and beside is not None:
+        config, setup = read_config_file(beside)
+    if config is None:
+        config = _config_by_shapes(path, state)
+    audio = AudioConfig.from_dict({**setup, "num_mels": config.num_mels}, framing="vocoder")
+    if audio.hop_length != config.hop_length:
+        raise InputError(
+            f"{path}: the upsampling rates multiply to {config.hop_length}, but hop_length is {audio.hop_length}"
+        )
+    return config, audio
+
+
+def _json_beside(path: Path) -> Iterator[Path]:
+    yield path.with_name(path.name + ".json")
+    yield path.with_suffix(".json")
+    yield path.with_name("config.json")
+
+
+def _num_mels(state: State) -> int:
+    for key, value in state.items():
+        if key.rpartition("conv_pre.")[2] in ("weight", "weight_v", "parametrizations.weight.original1"):
+            return value.shape[1]
+    return 80
+
+
+def _config_by_shapes(path: Path, state: State) -> GeneratorConfig:
+    """The preset whose tensors have exactly these shapes; their rates and dilations are then known."""
+    for preset in PRESETS.values():
+        config = dataclasses.replace(preset, num_mels=_num_mels(state))
+        with torch.device("meta"):
+            generator = Generator(config)
+        expected = {key: value.shape for key, value in generator.state_dict().items()}
+        given = _nested_resblocks(_public_names(state), len(config.resblock_kernel_sizes))
+        given = _match_weight_norm(given, generator.state_dict())
+        if expected == {key: value.shape for key, value in given.items()}:
+            return config
+    raise InputError(
+        f"{path}: no generator configuration in the file, none beside it (config.json), and its tensors are not exactly "
+        "those of V1, V2 or V3; give one with --hifigan-config FILE.json"
+    )

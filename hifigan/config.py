@@ -1,0 +1,188 @@
+"""Generator configuration: the six keys of every checkpoint, plus the number of mel bands."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from common.errors import InputError
+
+log = logging.getLogger(__name__)
+
+GENERATOR_KEYS = (
+    "upsample_rates",
+    "upsample_kernel_sizes",
+    "upsample_initial_channel",
+    "resblock",
+    "resblock_kernel_sizes",
+    "resblock_dilation_sizes",
+)
+# Signal keys in the paper authors' JSON files, and our names for them.
+SIGNAL_KEYS = {
+    "segment_size": "segment_size",
+    "num_mels": "num_mels",
+    "n_fft": "filter_length",
+    "hop_size": "hop_length",
+    "win_size": "win_length",
+    "sampling_rate": "sampling_rate",
+    "fmin": "mel_fmin",
+    "fmax": "mel_fmax",
+    "fmax_loss": "mel_fmax_loss",
+    "fmax_for_loss": "mel_fmax_loss",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratorConfig:
+    """Architecture of the generator (paper section 2.2 and appendix A.1); the defaults are V1.
+
+    Attributes:
+        upsample_rates: stride of each transposed convolution; their product is the hop length.
+        upsample_kernel_sizes: kernel of each transposed convolution; kernel - rate must be even and not negative.
+        upsample_initial_channel: channels before the first stage, halved in each.
+        resblock: "1" (pairs of convolutions) or "2" (single convolutions).
+        resblock_kernel_sizes: odd kernel of each residual block of a stage.
+        resblock_dilation_sizes: dilations within each of these blocks.
+        num_mels: mel bands of the input.
+
+    Raises:
+        InputError: the values contradict each other.
+    """
+
+    upsample_rates: tuple[int, ...] = (8, 8, 2, 2)
+    upsample_kernel_sizes: tuple[int, ...] = (16, 16, 4, 4)
+    upsample_initial_channel: int = 512
+    resblock: str = "1"
+    resblock_kernel_sizes: tuple[int, ...] = (3, 7, 11)
+    resblock_dilation_sizes: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
+    num_mels: int = 80
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "resblock", str(self.resblock))
+            for name in ("upsample_rates", "upsample_kernel_sizes", "resblock_kernel_sizes"):
+                object.__setattr__(self, name, tuple(int(x) for x in getattr(self, name)))
+            dilations = tuple(tuple(int(x) for x in row) for row in self.resblock_dilation_sizes)
+            object.__setattr__(self, "resblock_dilation_sizes", dilations)
+            object.__setattr__(self, "upsample_initial_channel", int(self.upsample_initial_channel))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"generator configuration: {error}") from error
+        self._check()
+
+    def _check(self) -> None:
+        if self.resblock not in ("1", "2"):
+            raise InputError(f"generator configuration: resblock is {self.resblock!r}, not '1' or '2'")
+        if not self.upsample_rates or len(self.upsample_rates) != len(self.upsample_kernel_sizes):
+            raise InputError("generator configuration: upsample_rates and upsample_kernel_sizes differ in length")
+        for rate, kernel in zip(self.upsample_rates, self.upsample_kernel_sizes, strict=True):
+            if rate < 1 or kernel < rate or (kernel - rate) % 2:
+                raise InputError(
+                    f"generator configuration: upsampling kernel {kernel} for rate {rate}: "
+                    "kernel - rate must be even and not negative"
+                )
+        if not self.resblock_kernel_sizes or len(self.resblock_kernel_sizes) != len(self.resblock_dilation_sizes):
+            raise InputError(
+                "generator configuration: resblock_kernel_sizes and resblock_dilation_sizes differ in length"
+            )
+        if any(kernel < 1 or kernel % 2 == 0 for kernel in self.resblock_kernel_sizes):
+            raise InputError(f"generator configuration: resblock_kernel_sizes {self.resblock_kernel_sizes} must be odd")
+        if any(not row or min(row) < 1 for row in self.resblock_dilation_sizes):
+            raise InputError("generator configuration: resblock_dilation_sizes must be positive")
+        if self.upsample_initial_channel < 1 or self.upsample_initial_channel % 2 ** len(self.upsample_rates):
+            raise InputError(
+                f"generator configuration: upsample_initial_channel {self.upsample_initial_channel} "
+                f"cannot be halved {len(self.upsample_rates)} times"
+            )
+        if self.num_mels < 1:
+            raise InputError(f"generator configuration: num_mels is {self.num_mels}")
+
+    @property
+    def hop_length(self) -> int:
+        """Audio samples per mel frame."""
+        return math.prod(self.upsample_rates)
+
+    @property
+    def receptive_field_frames(self) -> int:
+        """Mel frames to either side of its own that an output sample can depend on (13 in V1 and V2, 11 in V3)."""
+        # The interval of positions that the samples of one frame (number 100) depend on, followed back layer by layer.
+        first, last = 100 * self.hop_length - 3, 101 * self.hop_length - 1 + 3  # conv_post, kernel 7
+        for rate, kernel in zip(self.upsample_rates[::-1], self.upsample_kernel_sizes[::-1], strict=True):
+            span = max(
+                (size - 1) // 2 * sum(dilation + (self.resblock == "1") for dilation in dilations)
+                for size, dilations in zip(self.resblock_kernel_sizes, self.resblock_dilation_sizes, strict=True)
+            )
+            padding = (kernel - rate) // 2
+            first = -((kernel - 1 - padding - (first - span)) // rate)
+            last = (last + span + padding) // rate
+        return max(100 - (first - 3), last + 3 - 100)  # conv_pre, kernel 7
+
+    def to_dict(self) -> dict[str, Any]:
+        """The six checkpoint keys as plain lists, ints and the string `resblock`."""
+        values = {key: getattr(self, key) for key in GENERATOR_KEYS}
+        return {key: _as_lists(value) for key, value in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], num_mels: int = 80) -> GeneratorConfig:
+        """From a checkpoint's `config`; each of the six keys must be there.
+
+        Raises:
+            InputError: a key is missing.
+        """
+        missing = [key for key in GENERATOR_KEYS if key not in values]
+        if missing:
+            raise InputError(f"generator configuration lacks {', '.join(missing)}")
+        return cls(**{key: values[key] for key in GENERATOR_KEYS}, num_mels=int(num_mels))
+
+
+def _as_lists(value: Any) -> Any:
+    return [_as_lists(item) for item in value] if isinstance(value, tuple) else value
+
+
+PRESETS = {
+    "v1": GeneratorConfig(),
+    "v2": GeneratorConfig(upsample_initial_channel=128),
+    "v3": GeneratorConfig(
+        upsample_rates=(8, 8, 4),
+        upsample_kernel_sizes=(16, 16, 8),
+        upsample_initial_channel=256,
+        resblock="2",
+        resblock_kernel_sizes=(3, 5, 7),
+        resblock_dilation_sizes=((1, 2), (2, 6), (3, 12)),
+    ),
+}
+
+
+def read_config_file(path: str | Path) -> tuple[GeneratorConfig, dict[str, Any]]:
+    """Reads a JSON file with the six generator keys, ours or the paper authors'.
+
+    Returns:
+        the configuration, and the file's signal settings under our names (`sampling_rate`, `hop_length`, ...).
+        Keys of either kind of file that do not describe the model (batch size, optimiser, ...) are named in the log.
+
+    Raises:
+        FileNotFoundError: no such file.
+        InputError: not JSON, or generator keys missing or contradictory.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such configuration file")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a JSON file ({error})") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected a JSON object with the keys {', '.join(GENERATOR_KEYS)}")
+    known_signal = {**SIGNAL_KEYS, **{name: name for name in SIGNAL_KEYS.values()}}
+    signal = {name: values[key] for key, name in known_signal.items() if key in values}
+    ignored = sorted(values.keys() - known_signal.keys() - set(GENERATOR_KEYS))
+    if ignored:
+        log.info("%s: these keys do not describe the generator and are ignored: %s", path, ", ".join(ignored))
+    try:
+        return GeneratorConfig.from_dict(values, signal.get("num_mels", 80)), signal
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error

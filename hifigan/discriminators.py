@@ -1,0 +1,107 @@
+"""Multi-period and multi-scale discriminators (paper sections 2.3 and 2.4).
+
+Each takes one signal wav [B, 1, T] and returns `(scores, fmaps)`: per sub-discriminator a score tensor [B, N] and the
+list of its feature maps, the output of the last convolution included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hifigan.layers import SpectralNormConv1d, WeightNormConv1d, WeightNormConv2d
+
+SLOPE = 0.1
+Judgement = tuple[list[Tensor], list[list[Tensor]]]
+
+
+class PeriodDiscriminator(nn.Module):
+    """Judges every `period`-th sample together: the signal becomes an image [B, 1, T / period, period]."""
+
+    def __init__(self, period: int) -> None:
+        super().__init__()
+        self.period = period
+        channels = (1, 32, 128, 512, 1024, 1024)
+        strides = (3, 3, 3, 3, 1)
+        self.convs = nn.ModuleList(
+            WeightNormConv2d(channels[i], channels[i + 1], (5, 1), (stride, 1), padding=(2, 0))
+            for i, stride in enumerate(strides)
+        )
+        self.conv_post = WeightNormConv2d(channels[-1], 1, (3, 1), padding=(1, 0))
+
+    def forward(self, wav: Tensor) -> tuple[Tensor, list[Tensor]]:
+        x = F.pad(wav, (0, -wav.size(2) % self.period), mode="reflect")
+        return _run_layers(x.unflatten(2, (-1, self.period)), self.convs, self.conv_post)
+
+
+class MultiPeriodDiscriminator(nn.Module):
+    """One `PeriodDiscriminator` per period; primes, so that they overlap as little as possible."""
+
+    def __init__(self, periods: Sequence[int] = (2, 3, 5, 7, 11)) -> None:
+        super().__init__()
+        self.discriminators = nn.ModuleList(PeriodDiscriminator(period) for period in periods)
+
+    def forward(self, wav: Tensor) -> Judgement:
+        """wav [B, 1, T] -> (scores, fmaps)."""
+        return _split([discriminator(wav) for discriminator in self.discriminators])
+
+
+class ScaleDiscriminator(nn.Module):
+    """Judges the waveform through grouped, strided convolutions."""
+
+    def __init__(self, conv: type[SpectralNormConv1d] | type[WeightNormConv1d]) -> None:
+        super().__init__()
+        channels = (1, 128, 128, 256, 512, 1024, 1024, 1024)
+        kernels = (15, 41, 41, 41, 41, 41, 5)
+        strides = (1, 2, 2, 4, 4, 1, 1)
+        groups = (1, 4, 16, 16, 16, 16, 1)
+        self.convs = nn.ModuleList(
+            conv(channels[i], channels[i + 1], kernels[i], strides[i], padding=kernels[i] // 2, groups=groups[i])
+            for i in range(len(kernels))
+        )
+        self.conv_post = conv(channels[-1], 1, 3, padding=1)
+
+    def forward(self, wav: Tensor) -> tuple[Tensor, list[Tensor]]:
+        return _run_layers(wav, self.convs, self.conv_post)
+
+
+class MultiScaleDiscriminator(nn.Module):
+    """Three `ScaleDiscriminator`s, on the raw signal (spectral norm), at half and at a quarter of the rate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        convs = (SpectralNormConv1d, WeightNormConv1d, WeightNormConv1d)
+        self.discriminators = nn.ModuleList(ScaleDiscriminator(conv) for conv in convs)
+        # Padding 1, as in this recipe's published checkpoints (the paper authors' code pads by 2).
+        self.pool = nn.AvgPool1d(4, 2, padding=1)
+
+    def forward(self, wav: Tensor) -> Judgement:
+        """wav [B, 1, T] -> (scores, fmaps)."""
+        results = []
+        for i, discriminator in enumerate(self.discriminators):
+            wav = self.pool(wav) if i else wav
+            results.append(discriminator(wav))
+        return _split(results)
+
+    def power_iterations(self, count: int) -> None:
+        """Advances the spectral-norm vectors as `count` forward passes in training mode would."""
+        for module in self.modules():
+            if isinstance(module, SpectralNormConv1d):
+                for _ in range(count):
+                    module.power_iteration()
+
+
+def _run_layers(x: Tensor, convs: nn.ModuleList, conv_post: nn.Module) -> tuple[Tensor, list[Tensor]]:
+    fmaps = []
+    for conv in convs:
+        x = F.leaky_relu(conv(x), SLOPE)
+        fmaps.append(x)
+    x = conv_post(x)
+    fmaps.append(x)
+    return x.flatten(1), fmaps
+
+
+def _split(results: list[tuple[Tensor, list[Tensor]]]) -> Judgement:
+    return [scores for scores, _ in results], [fmaps for _, fmaps in results]

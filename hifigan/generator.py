@@ -1,0 +1,104 @@
+"""The HiFi-GAN generator (paper section 2.2). Shapes: B batch, M mel bands, L frames, T = L * hop samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hifigan.config import GeneratorConfig
+from hifigan.layers import WeightNormConv1d, WeightNormConvTranspose1d, remove_weight_norm
+
+
+def _activate(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, 0.1)
+
+
+def _same_conv(channels: int, kernel_size: int, dilation: int = 1) -> WeightNormConv1d:
+    padding = dilation * (kernel_size - 1) // 2
+    return WeightNormConv1d(channels, channels, kernel_size, padding=padding, dilation=dilation)
+
+
+class ResBlock1(nn.Module):
+    """Residual block 1: per dilation, a dilated and a plain convolution, then the sum."""
+
+    def __init__(self, channels: int, kernel_size: int, dilations: Sequence[int]) -> None:
+        super().__init__()
+        self.convs1 = nn.ModuleList(_same_conv(channels, kernel_size, dilation) for dilation in dilations)
+        self.convs2 = nn.ModuleList(_same_conv(channels, kernel_size) for _ in dilations)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for dilated, plain in zip(self.convs1, self.convs2):  # noqa: B905 (TorchScript's zip has no `strict`)
+            x = x + plain(_activate(dilated(_activate(x))))
+        return x
+
+
+class ResBlock2(nn.Module):
+    """Residual block 2: one convolution per dilation, then the sum."""
+
+    def __init__(self, channels: int, kernel_size: int, dilations: Sequence[int]) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(_same_conv(channels, kernel_size, dilation) for dilation in dilations)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for conv in self.convs:
+            x = x + conv(_activate(x))
+        return x
+
+
+class ReceptiveFieldFusion(nn.ModuleList):
+    """Mean of parallel residual blocks with different kernels and dilations (MRF, paper section 2.2)."""
+
+    def __init__(self, blocks: Sequence[nn.Module]) -> None:
+        super().__init__(blocks)
+        self.num_blocks = len(blocks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        total: Tensor | None = None
+        for block in self:
+            y = block(x)
+            if total is None:
+                total = y
+            else:
+                total = total + y
+        assert total is not None
+        return total / self.num_blocks
+
+
+class Generator(nn.Module):
+    """Turns a log-mel spectrogram [B, M, L] into a waveform [B, 1, L * hop_length] in [-1, 1]."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.num_mels = config.num_mels
+        channels = config.upsample_initial_channel
+        block = ResBlock1 if config.resblock == "1" else ResBlock2
+        self.conv_pre = WeightNormConv1d(config.num_mels, channels, 7, padding=3)
+        self.ups = nn.ModuleList()
+        self.resblocks = nn.ModuleList()
+        for rate, kernel in zip(config.upsample_rates, config.upsample_kernel_sizes, strict=True):
+            padding = (kernel - rate) // 2
+            self.ups.append(WeightNormConvTranspose1d(channels, channels // 2, kernel, rate, padding=padding))
+            channels //= 2
+            shapes = zip(config.resblock_kernel_sizes, config.resblock_dilation_sizes, strict=True)
+            self.resblocks.append(
+                ReceptiveFieldFusion([block(channels, size, dilations) for size, dilations in shapes])
+            )
+        self.conv_post = WeightNormConv1d(channels, 1, 7, padding=3)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """mel [B, M, L] -> wav [B, 1, L * hop_length]; ValueError for any other shape."""
+        if mel.dim() != 3 or mel.size(1) != self.num_mels or mel.size(2) == 0:
+            raise ValueError(f"generator: expected a mel of shape [B, {self.num_mels}, L], got {list(mel.shape)}")
+        x = self.conv_pre(mel)
+        for up, blocks in zip(self.ups, self.resblocks):  # noqa: B905
+            x = blocks(up(_activate(x)))
+        # The last activation has PyTorch's default slope, 0.01: that is how every published checkpoint was trained.
+        return torch.tanh(self.conv_post(F.leaky_relu(x)))
+
+    def remove_weight_norm(self) -> None:
+        """Folds weight norm into plain weights, for inference."""
+        remove_weight_norm(self)

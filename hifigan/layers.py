@@ -1,0 +1,151 @@
+"""Convolutions with weight norm or spectral norm under the public checkpoint names.
+
+The parameters are stored as `weight_g`/`weight_v` (weight norm) and `weight_orig`/`weight_u`/`weight_v` (spectral
+norm) themselves, so a state_dict needs no translation. All layers start from PyTorch's default initialisation: the
+N(0, 0.01) of published code was written to a tensor that weight norm overwrote, and never took effect.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def _normed(weight_v: Tensor, weight_g: Tensor) -> Tensor:
+    """g * v / ||v||, the norm taken over all dimensions but the first."""
+    return torch._weight_norm(weight_v, weight_g, 0)
+
+
+def _split_weight(conv: nn.Module) -> None:
+    """Replaces `weight` by its norm `weight_g` and direction `weight_v`."""
+    weight: Tensor = conv.weight.detach()  # type: ignore[assignment]
+    del conv.weight
+    conv.weight_g = nn.Parameter(weight_norms(weight))
+    conv.weight_v = nn.Parameter(weight)
+
+
+def weight_norms(weight: Tensor) -> Tensor:
+    """||weight|| over all dimensions but the first, these kept as 1."""
+    return torch.linalg.vector_norm(weight, dim=tuple(range(1, weight.dim())), keepdim=True)
+
+
+class WeightNormConv1d(nn.Conv1d):
+    """`nn.Conv1d` with weight norm over the output channels."""
+
+    weight_g: nn.Parameter
+    weight_v: nn.Parameter
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        _split_weight(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._conv_forward(x, _normed(self.weight_v, self.weight_g), self.bias)
+
+    def fused(self) -> nn.Conv1d:
+        """The same convolution with a plain weight."""
+        plain = nn.Conv1d(
+            self.in_channels,
+            self.out_channels,
+            self.kernel_size[0],
+            self.stride[0],
+            self.padding,  # type: ignore[arg-type]
+            self.dilation[0],
+            self.groups,
+        )
+        return _with_weight(plain, self)
+
+
+class WeightNormConvTranspose1d(nn.ConvTranspose1d):
+    """`nn.ConvTranspose1d` with weight norm over the input channels (dimension 0, as published)."""
+
+    weight_g: nn.Parameter
+    weight_v: nn.Parameter
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        _split_weight(self)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        weight = _normed(self.weight_v, self.weight_g)
+        return F.conv_transpose1d(x, weight, self.bias, self.stride, self.padding, self.output_padding)
+
+    def fused(self) -> nn.ConvTranspose1d:
+        """The same transposed convolution with a plain weight."""
+        plain = nn.ConvTranspose1d(
+            self.in_channels,
+            self.out_channels,
+            self.kernel_size[0],
+            self.stride[0],
+            self.padding[0],  # type: ignore[arg-type]
+            self.output_padding[0],
+        )
+        return _with_weight(plain, self)
+
+
+class WeightNormConv2d(nn.Conv2d):
+    """`nn.Conv2d` with weight norm over the output channels."""
+
+    weight_g: nn.Parameter
+    weight_v: nn.Parameter
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        _split_weight(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._conv_forward(x, _normed(self.weight_v, self.weight_g), self.bias)
+
+
+def _with_weight(plain, normed):
+    with torch.no_grad():
+        plain.weight.copy_(_normed(normed.weight_v, normed.weight_g))
+        plain.bias.copy_(normed.bias)
+    return plain.to(normed.weight_v.device, normed.weight_v.dtype).train(normed.training)
+
+
+def remove_weight_norm(module: nn.Module) -> None:
+    """Replaces every weight-normed convolution below `module` by its plain equal; nothing to do the second time."""
+    for name, child in module.named_children():
+        if isinstance(child, WeightNormConv1d | WeightNormConvTranspose1d):
+            setattr(module, name, child.fused())
+        else:
+            remove_weight_norm(child)
+
+
+class SpectralNormConv1d(nn.Conv1d):
+    """`nn.Conv1d` whose weight is divided by its largest singular value, estimated by power iteration.
+
+    In training mode each call does one iteration, v <- norm(W^T u), u <- norm(W v), and then uses
+    sigma = u^T W v; in evaluation mode the stored vectors are used and left alone (Miyato et al. 2018, algorithm 1).
+    """
+
+    weight_orig: nn.Parameter
+    weight_u: Tensor
+    weight_v: Tensor
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        weight = self.weight.detach()
+        del self.weight
+        self.weight_orig = nn.Parameter(weight)
+        matrix = weight.flatten(1)
+        self.register_buffer("weight_u", F.normalize(torch.randn(matrix.size(0)), dim=0))
+        self.register_buffer("weight_v", F.normalize(torch.randn(matrix.size(1)), dim=0))
+
+    @torch.no_grad()
+    def power_iteration(self) -> None:
+        """One iteration of the stored singular vectors, in fp32."""
+        matrix = self.weight_orig.detach().flatten(1)
+        with torch.autocast(matrix.device.type, enabled=False):
+            # New tensors: a graph made with the old vectors may still be waiting for its backward pass.
+            self.weight_v = F.normalize(torch.mv(matrix.t(), self.weight_u), dim=0)
+            self.weight_u = F.normalize(torch.mv(matrix, self.weight_v), dim=0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.power_iteration()
+        with torch.autocast(x.device.type, enabled=False):
+            sigma = torch.dot(self.weight_u, torch.mv(self.weight_orig.flatten(1), self.weight_v))
+        return self._conv_forward(x, self.weight_orig / sigma, self.bias)
