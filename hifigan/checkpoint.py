@@ -239,6 +239,6 @@ def _config_by_shapes(path: Path, state: State) -> GeneratorConfig:
         if expected == {key: value.shape for key, value in given.items()}:
             return config
     raise InputError(
-        f"{path}: no generator configuration in the file, none beside it (config.json), and its tensors are not exactly "
-        "those of V1, V2 or V3; give one with --hifigan-config FILE.json"
+        f"{path}: no generator configuration in the file, none beside it (config.json), and its tensors are not "
+        "exactly those of V1, V2 or V3; give one with --hifigan-config FILE.json"
     )

@@ -7,6 +7,8 @@ N(0, 0.01) of published code was written to a tensor that weight norm overwrote,
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,9 +19,9 @@ def _normed(weight_v: Tensor, weight_g: Tensor) -> Tensor:
     return torch._weight_norm(weight_v, weight_g, 0)
 
 
-def _split_weight(conv: nn.Module) -> None:
+def _split_weight(conv: Any) -> None:
     """Replaces `weight` by its norm `weight_g` and direction `weight_v`."""
-    weight: Tensor = conv.weight.detach()  # type: ignore[assignment]
+    weight = conv.weight.detach()
     del conv.weight
     conv.weight_g = nn.Parameter(weight_norms(weight))
     conv.weight_v = nn.Parameter(weight)
@@ -36,7 +38,7 @@ class WeightNormConv1d(nn.Conv1d):
     weight_g: nn.Parameter
     weight_v: nn.Parameter
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _split_weight(self)
 
@@ -63,13 +65,13 @@ class WeightNormConvTranspose1d(nn.ConvTranspose1d):
     weight_g: nn.Parameter
     weight_v: nn.Parameter
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _split_weight(self)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         weight = _normed(self.weight_v, self.weight_g)
-        return F.conv_transpose1d(x, weight, self.bias, self.stride, self.padding, self.output_padding)
+        return F.conv_transpose1d(x, weight, self.bias, self.stride, self.padding, self.output_padding)  # type: ignore[arg-type]
 
     def fused(self) -> nn.ConvTranspose1d:
         """The same transposed convolution with a plain weight."""
@@ -90,7 +92,7 @@ class WeightNormConv2d(nn.Conv2d):
     weight_g: nn.Parameter
     weight_v: nn.Parameter
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _split_weight(self)
 
@@ -125,7 +127,7 @@ class SpectralNormConv1d(nn.Conv1d):
     weight_u: Tensor
     weight_v: Tensor
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         weight = self.weight.detach()
         del self.weight

@@ -1,0 +1,109 @@
+"""One process or many: rank, device, means over ranks. Everything is a no-op at world size 1."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from common.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Distributed:
+    """This process's place among those that torchrun started."""
+
+    rank: int
+    local_rank: int
+    world_size: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        return self.rank == 0
+
+
+def init(cuda: bool) -> Distributed:
+    """Reads torchrun's environment and joins the process group (NCCL on GPUs, gloo on CPUs).
+
+    Raises:
+        InputError: `cuda` where PyTorch finds no GPU, or fewer than processes on this machine.
+    """
+    rank, world_size, local_rank = (
+        int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
+    )
+    device = torch.device("cpu")
+    if cuda:
+        if not torch.cuda.is_available():
+            raise InputError("--cuda: PyTorch finds no GPU on this machine; leave the flag out to use the CPU")
+        if local_rank >= torch.cuda.device_count():
+            raise InputError(f"--cuda: process {local_rank} of this machine has no GPU; start fewer with NUM_GPUS")
+        device = torch.device("cuda", local_rank)
+        torch.cuda.set_device(device)
+    if world_size > 1:
+        dist.init_process_group("nccl" if cuda else "gloo")
+    return Distributed(rank, local_rank, world_size, device)
+
+
+def shutdown() -> None:
+    """Leaves the process group, if there is one."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def is_active() -> bool:
+    return dist.is_initialized()
+
+
+def wrap(module: nn.Module, place: Distributed) -> nn.Module:
+    """Averages the gradients of `module` over all processes; the module itself at world size 1.
+
+    Buffers are not broadcast: every process computes the same spectral-norm vectors.
+    """
+    if not is_active():
+        return module
+    devices = [place.device] if place.device.type == "cuda" else None
+    return DistributedDataParallel(module, devices, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+
+@contextlib.contextmanager
+def no_sync(*modules: nn.Module, when: bool = True) -> Iterator[None]:
+    """Leaves the gradients of `modules` unaveraged, for all but the last pass of an accumulated step."""
+    with contextlib.ExitStack() as stack:
+        for module in modules:
+            if when and isinstance(module, DistributedDataParallel):
+                stack.enter_context(module.no_sync())
+        yield
+
+
+def sum_over_ranks(values: Tensor) -> Tensor:
+    """Sum of a tensor over all processes."""
+    if is_active():
+        values = values.clone()
+        dist.all_reduce(values)
+    return values
+
+
+def mean_over_ranks(values: Mapping[str, Tensor]) -> dict[str, float]:
+    """Means over all processes of scalars with the same names, in one message; reads them from the device."""
+    packed = sum_over_ranks(torch.stack([value.detach().float() for value in values.values()]))
+    if is_active():
+        packed = packed / dist.get_world_size()
+    return dict(zip(values, packed.tolist(), strict=True))
+
+
+def any_rank(flag: bool, place: Distributed) -> bool:
+    """Whether `flag` is set on any process, so that all of them act together."""
+    return bool(sum_over_ranks(torch.tensor(float(flag), device=place.device)) > 0) if is_active() else flag
+
+
+def barrier() -> None:
+    """Waits for all processes."""
+    if is_active():
+        dist.barrier()

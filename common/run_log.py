@@ -1,0 +1,149 @@
+"""Logs of a training run: DLLogger lines, stdout and TensorBoard. The only importer of either library."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+SUBSETS = ("train", "val", "test")
+# How a metric is shown on stdout; metrics without an entry go to the files only.
+_STDOUT = {
+    "d_loss": "d loss {:>6.3f}",
+    "g_loss": "g loss {:>6.3f}",
+    "mel_loss": "mel loss {:>6.3f}",
+    "frames/s": "{:>8.2f} frames/s",
+    "took": "took {:.2f} s",
+    "lrate_gen": "g lr {:.2e}",
+    "lrate_discrim": "d lr {:.2e}",
+}
+
+
+class _JsonLines(Protocol):
+    def log(self, step: Sequence[int] | str, data: Mapping[str, Any]) -> None: ...
+
+    def flush(self) -> None: ...
+
+
+class _OwnJsonLines:
+    """The lines of DLLogger's JSON backend, for machines where the library is not installed."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8")
+        self._start = time.time()
+
+    def log(self, step: Sequence[int] | str, data: Mapping[str, Any]) -> None:
+        now = time.time()
+        record = {
+            "timestamp": str(now),
+            "datetime": str(datetime.datetime.fromtimestamp(now)),
+            "elapsedtime": str(now - self._start),
+            "type": "LOG",
+            "step": step,
+            "data": data,
+        }
+        self._file.write(f"DLLL {json.dumps(record)}\n")
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _json_lines(path: Path) -> _JsonLines:
+    try:
+        import dllogger
+    except ImportError:
+        return _OwnJsonLines(path)
+    if not hasattr(dllogger, "JSONStreamBackend"):  # PyPI's placeholder of that name
+        return _OwnJsonLines(path)
+    backend = dllogger.JSONStreamBackend(dllogger.Verbosity.DEFAULT, str(path), append=True)
+    dllogger.init(backends=[backend])
+    return dllogger
+
+
+class RunLog:
+    """Where a run tells what it does; silent on all processes but the main one.
+
+    Args:
+        output: the run's directory; TensorBoard files go to its `train`, `val` and `test` folders.
+        log_file: DLLogger file; empty for `nvlog.json` in `output`.
+        enabled: False on all processes but the main one.
+    """
+
+    def __init__(self, output: str | Path, log_file: str = "", enabled: bool = True) -> None:
+        self._enabled = enabled
+        if not enabled:
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        output = Path(output)
+        path = Path(log_file) if log_file else output / "nvlog.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._json = _json_lines(path)
+        self._boards = {subset: SummaryWriter(str(output / subset)) for subset in SUBSETS}
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._enabled:
+            self._json.flush()
+            for board in self._boards.values():
+                board.close()
+
+    def parameters(self, values: Mapping[str, Any]) -> None:
+        """Records the run's configuration."""
+        if self._enabled:
+            self._json.log("PARAMETER", values)
+
+    def train(self, epoch: int, step: int, steps: int, total_steps: int, metrics: Mapping[str, float]) -> None:
+        """One line per logged optimiser step: `step` of `steps` in the epoch, `total_steps` since the beginning."""
+        self._write("train_", [epoch, step, steps], f"iter {step:>3}/{steps}", total_steps, "train", metrics)
+
+    def epoch(self, epoch: int, total_steps: int, metrics: Mapping[str, float]) -> None:
+        """Averages over a training epoch."""
+        self._write("avg_train_", [epoch], "avg train", total_steps, "", metrics)
+
+    def val(self, epoch: int, total_steps: int, metrics: Mapping[str, float]) -> None:
+        """Averages over the validation clips."""
+        self._write("val_", [epoch], "val", total_steps, "val", metrics)
+
+    def message(self, text: str) -> None:
+        """A line on stdout for the person who watches."""
+        if self._enabled:
+            print(f"DLL {_now()} - {text}", flush=True)
+
+    def sample(self, name: str, total_steps: int, wav: np.ndarray, sampling_rate: int, mel: np.ndarray) -> None:
+        """Audio [T] in [-1, 1] and its log mel [M, L], for TensorBoard's `test` folder."""
+        if self._enabled:
+            self._boards["test"].add_audio(f"audio/{name}", wav[None], total_steps, sampling_rate)
+            # Fixed limits, so that pictures of different steps can be compared; low frequencies at the bottom.
+            image = (np.clip(mel[::-1], np.log(1e-5), 2.0) - np.log(1e-5)) / (2.0 - np.log(1e-5))
+            self._boards["test"].add_image(f"spectrogram/{name}", image[None], total_steps)
+
+    def _write(
+        self, prefix: str, step: list[int], label: str, total_steps: int, board: str, metrics: Mapping[str, float]
+    ) -> None:
+        if not self._enabled:
+            return
+        self._json.log(step, {prefix + name: value for name, value in metrics.items()})
+        self._json.flush()
+        shown = [form.format(metrics[name]) for name, form in _STDOUT.items() if name in metrics]
+        print(f"DLL {_now()} - epoch {step[0]:>4} | {' | '.join([label, *shown])}", flush=True)
+        if board:
+            for name, value in metrics.items():
+                self._boards[board].add_scalar(name, value, total_steps)
+
+
+def _now() -> str:
+    return datetime.datetime.now().isoformat(" ", "microseconds")
+
+
+def watched() -> bool:
+    """Whether a person watches: progress bars are drawn on terminals only."""
+    return sys.stderr.isatty()

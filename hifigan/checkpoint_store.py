@@ -1,0 +1,104 @@
+"""Checkpoint pairs in a run's directory: written whole or not at all, the newest usable pair found again."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from common.errors import InputError
+from hifigan.checkpoint import read_file
+
+log = logging.getLogger(__name__)
+
+_NAME = re.compile(r"hifigan_(gen|discrim)_checkpoint_(\d+)\.pt")
+KEPT_PAIRS = 2
+
+
+class CheckpointStore:
+    """The pairs `hifigan_{gen,discrim}_checkpoint_<epoch>.pt` of one directory."""
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+
+    def paths(self, epoch: int) -> tuple[Path, Path]:
+        """Generator and discriminator file of an epoch."""
+        return (
+            self.directory / f"hifigan_gen_checkpoint_{epoch}.pt",
+            self.directory / f"hifigan_discrim_checkpoint_{epoch}.pt",
+        )
+
+    def epochs(self) -> list[int]:
+        """Epochs of which both files are there, oldest first; other files in the directory do not matter."""
+        if not self.directory.is_dir():
+            return []
+        found: dict[str, set[int]] = {"gen": set(), "discrim": set()}
+        for path in self.directory.iterdir():
+            match = _NAME.fullmatch(path.name)
+            if match:
+                found[match[1]].add(int(match[2]))
+        return sorted(found["gen"] & found["discrim"])
+
+    def newest(self) -> tuple[int, dict[str, Any], dict[str, Any]] | None:
+        """Epoch and contents of the newest pair that loads and belongs together.
+
+        Raises:
+            InputError: there are pairs, but none of them can be used.
+        """
+        epochs = self.epochs()
+        for epoch in reversed(epochs):
+            try:
+                gen, discrim = (read_file(path) for path in self.paths(epoch))
+                if gen.get("train_state") != discrim.get("train_state"):
+                    raise InputError(f"{self.paths(epoch)[0]}: generator and discriminators were not saved together")
+            except InputError as error:
+                log.warning("%s; trying the pair before it", error)
+                continue
+            return epoch, gen, discrim
+        if epochs:
+            raise InputError(f"{self.directory}: none of its {len(epochs)} checkpoint pairs can be used; see above")
+        return None
+
+    def save(self, epoch: int, gen: dict[str, Any], discrim: dict[str, Any]) -> Path:
+        """Writes a pair: both files in full first, then two renames. Returns the generator's path."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        gen_path, discrim_path = self.paths(epoch)
+        temporary = [_write_temporary(gen_path, gen), _write_temporary(discrim_path, discrim)]
+        for source, target in zip(temporary, (gen_path, discrim_path), strict=True):
+            source.replace(target)
+        _sync_directory(self.directory)
+        return gen_path
+
+    def prune(self, written: Iterable[int]) -> list[int]:
+        """Deletes all but the last two pairs among the epochs in `written`; returns the epochs that remain."""
+        epochs = sorted(set(written))
+        for epoch in epochs[:-KEPT_PAIRS]:
+            for path in self.paths(epoch):
+                path.unlink(missing_ok=True)
+        return epochs[-KEPT_PAIRS:]
+
+
+def _write_temporary(target: Path, content: dict[str, Any]) -> Path:
+    temporary = target.with_name(f".{target.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)  # the renames themselves
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,203 @@
+"""Everything `train.py` can be told, as frozen dataclasses: field name == flag == checkpoint key."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from common.audio import MAX_WAV_VALUE, AudioConfig
+from common.config import ArgumentParser, add_flags, flag, from_flags, positive
+from common.errors import InputError
+from hifigan.checkpoint import load_trainable_generator
+from hifigan.config import PRESETS, GeneratorConfig, read_config_file
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """What is run, where it is written, and how often."""
+
+    output: str = flag("./output", "directory for checkpoints and logs", short=("-o",))
+    log_file: str = flag("", "DLLogger file (empty: nvlog.json in the output directory)")
+    cuda: bool = flag(False, "train on GPUs (without it: on the CPU)")
+    amp: bool = flag(False, "mixed precision training")
+    amp_dtype: str = flag(
+        "auto", "precision of --amp: auto is fp16 on GPUs, bf16 on CPUs", choices=("auto", "fp16", "bf16")
+    )
+    seed: int = flag(1234, "seed of initialisation, order and crops")
+    epochs: int = flag(1000, "epochs in the whole run")
+    epochs_this_job: int = flag(0, "stop, with a checkpoint, after so many epochs of this process (0: no limit)")
+    resume: bool = flag(True, "go on from the newest checkpoint in the output directory")
+    checkpoint_path_gen: str = flag("", "start from this generator, of any public format, when not resuming")
+    checkpoint_path_discrim: str = flag("", "start from these discriminators when not resuming")
+    checkpoint_interval: int = flag(10, "epochs between checkpoints")
+    validation_interval: int = flag(10, "epochs between validations")
+    samples_interval: int = flag(100, "epochs between TensorBoard audio and spectrograms of validation clips")
+    step_logs_interval: int = flag(1, "optimiser steps between log lines")
+
+    def __post_init__(self) -> None:
+        names = ("epochs", "checkpoint_interval", "validation_interval", "samples_interval", "step_logs_interval")
+        positive(**{name: getattr(self, name) for name in names})
+        if self.epochs_this_job < 0:
+            raise InputError(f"--epochs-this-job: {self.epochs_this_job} is below 0")
+        if self.seed < 0:
+            raise InputError(f"--seed: {self.seed} is below 0")
+        if self.amp_dtype != "auto" and not self.amp:
+            raise InputError("--amp-dtype: has no effect without --amp")
+        if self.checkpoint_path_discrim and not self.checkpoint_path_gen:
+            raise InputError("--checkpoint-path-discrim: needs --checkpoint-path-gen beside it")
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimConfig:
+    """AdamW with a learning rate that decays per epoch (paper section 3.1, rates of this recipe)."""
+
+    learning_rate: float = flag(3e-4, "learning rate of the first epoch", short=("-lr",))
+    learning_rate_decay: float = flag(0.9998, "factor of the learning rate per epoch")
+    adam_beta1: float = flag(0.8, "AdamW's first beta")
+    adam_beta2: float = flag(0.99, "AdamW's second beta")
+    weight_decay: float = flag(0.01, "AdamW's weight decay")
+    batch_size: int = flag(16, "segments in one forward and backward pass of one process", short=("-bs",))
+    grad_accumulation: int = flag(1, "forward and backward passes in one optimiser step")
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "learning_rate_decay", "batch_size", "grad_accumulation"):
+            positive(**{name.replace("_", "-"): getattr(self, name)})
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Which audio is used, and how it is cut."""
+
+    dataset_path: str = flag("data/LJSpeech-1.1", "directory that the file lists are relative to", short=("-d",))
+    training_files: tuple[str, ...] = flag((), "file lists for training, one wav path a line (required)")
+    validation_files: tuple[str, ...] = flag((), "file lists for validation (required)")
+    hifigan_config: str = flag("v1", "generator: v1, v2, v3 or a JSON file with the six keys")
+    segment_size: int = flag(8192, "samples in one training segment")
+    num_workers: int = flag(4, "processes that load audio; 0 loads in the training process")
+
+    def __post_init__(self) -> None:
+        positive(**{"segment-size": self.segment_size})
+        if self.num_workers < 0:
+            raise InputError(f"--num-workers: {self.num_workers} is below 0")
+        for name in ("training_files", "validation_files"):
+            if not getattr(self, name):
+                raise InputError(f"--{name.replace('_', '-')}: give at least one file list")
+
+
+@dataclasses.dataclass(frozen=True)
+class SignalFlags:
+    """The signal contract; a base checkpoint or a JSON configuration may set these too."""
+
+    sampling_rate: int = flag(22050, "sampling rate in Hz")
+    filter_length: int = flag(1024, "FFT size in samples")
+    hop_length: int = flag(256, "samples from one mel frame to the next")
+    win_length: int = flag(1024, "window in samples")
+    num_mels: int = flag(80, "mel bands")
+    mel_fmin: float = flag(0.0, "lowest mel frequency in Hz")
+    mel_fmax: float = flag(8000.0, "highest mel frequency of the generator's input in Hz")
+    mel_fmax_loss: float | None = flag(None, "highest mel frequency of the loss in Hz (none: half the sampling rate)")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """The whole configuration of a training run."""
+
+    run: RunConfig
+    optim: OptimConfig
+    data: DataConfig
+    audio: AudioConfig
+    generator: GeneratorConfig
+    mel_fmax_loss: float | None = None
+
+    def __post_init__(self) -> None:
+        hop, segment = self.audio.hop_length, self.data.segment_size
+        if self.generator.hop_length != hop:
+            raise InputError(
+                f"--hop-length: {hop}, but the upsampling rates {list(self.generator.upsample_rates)} "
+                f"multiply to {self.generator.hop_length}"
+            )
+        if segment % hop:
+            raise InputError(f"--segment-size: {segment} is not a multiple of the hop length {hop}")
+        if segment <= self.audio.padding:
+            raise InputError(f"--segment-size: {segment} is too short, needs more than {self.audio.padding} samples")
+
+    @property
+    def loss_audio(self) -> AudioConfig:
+        """The mel spectrogram of the loss: up to the Nyquist frequency unless told otherwise."""
+        return dataclasses.replace(self.audio, mel_fmax=self.mel_fmax_loss)
+
+    @property
+    def segment_frames(self) -> int:
+        return self.data.segment_size // self.audio.hop_length
+
+    def train_setup(self) -> dict[str, Any]:
+        """The `train_setup` of a checkpoint: plain values under their public names."""
+        audio = dataclasses.asdict(self.audio)
+        del audio["framing"]
+        return {
+            **audio,
+            "mel_fmax_loss": self.mel_fmax_loss,
+            "segment_size": self.data.segment_size,
+            "max_wav_value": MAX_WAV_VALUE,
+            "seed": self.run.seed,
+            "base_lr": self.optim.learning_rate,
+            "lr_decay": self.optim.learning_rate_decay,
+            "epochs_all": self.run.epochs,
+        }
+
+
+def parse_train_config(argv: Sequence[str] | None = None) -> TrainConfig:
+    """Command line -> TrainConfig.
+
+    The generator and the signal contract come from the base checkpoint, then from the JSON configuration, then from
+    flags; a flag that contradicts the checkpoint or the file is an error.
+
+    Raises:
+        InputError: contradictory or impossible values, with the flag's name.
+    """
+    parser = ArgumentParser(prog="train.py", description="Trains HiFi-GAN on wav files.", epilog=_EPILOG)
+    for cls, title in ((RunConfig, "run"), (OptimConfig, "optimiser"), (DataConfig, "data"), (SignalFlags, "signal")):
+        add_flags(parser, cls, title)
+    given = vars(parser.parse_args(argv))
+    run = from_flags(RunConfig, given)
+    data = from_flags(DataConfig, given)
+    generator, settled, source = _settled_signal(run, data, "hifigan_config" in given)
+    flags = {field.name: given[field.name] for field in dataclasses.fields(SignalFlags) if field.name in given}
+    for name in (*flags, "segment_size"):
+        value = flags.get(name, given.get(name))
+        if value is not None and name in settled and settled[name] != value:
+            raise InputError(f"--{name.replace('_', '-')}: {value} contradicts {source}, which has {settled[name]}")
+    signal = {**dataclasses.asdict(SignalFlags()), **settled, **flags}
+    if "segment_size" in settled:
+        data = dataclasses.replace(data, segment_size=settled["segment_size"])
+    return TrainConfig(
+        run=run,
+        optim=from_flags(OptimConfig, given),
+        data=data,
+        audio=AudioConfig.from_dict(signal),
+        generator=dataclasses.replace(generator, num_mels=signal["num_mels"]),
+        mel_fmax_loss=signal["mel_fmax_loss"],
+    )
+
+
+_EPILOG = "Start several processes with torchrun. Flags may be written with - or _."
+
+
+def _settled_signal(
+    run: RunConfig, data: DataConfig, config_given: bool
+) -> tuple[GeneratorConfig, dict[str, Any], str]:
+    """Generator and signal settings that a base checkpoint or a configuration file fixes, and which of them it was."""
+    preset = PRESETS.get(data.hifigan_config.lower())
+    chosen, settled = (preset, {}) if preset else read_config_file(data.hifigan_config)
+    source = data.hifigan_config
+    if run.checkpoint_path_gen:
+        # Without --hifigan-config the checkpoint decides; with it, the loader refuses one that contradicts.
+        _, info = load_trainable_generator(run.checkpoint_path_gen, chosen if config_given else None)
+        audio = dataclasses.asdict(info.audio)
+        del audio["framing"]
+        chosen, settled, source = info.config, {**settled, **audio}, os.fspath(Path(run.checkpoint_path_gen))
+    assert chosen is not None
+    return chosen, settled, source

@@ -1,0 +1,204 @@
+"""The state of a training run: models, optimisers, position; how it is built, saved and restored."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ExponentialLR
+
+from common import distributed
+from common.audio import MelSpectrogram
+from common.distributed import Distributed
+from common.errors import InputError
+from hifigan.checkpoint import load_public_state, load_trainable_generator, read_file
+from hifigan.checkpoint_store import CheckpointStore
+from hifigan.discriminators import MultiPeriodDiscriminator, MultiScaleDiscriminator
+from hifigan.generator import Generator
+from hifigan.train_config import TrainConfig
+
+log = logging.getLogger(__name__)
+
+
+class TrainState:
+    """Everything that changes while training, and the transforms that belong to it.
+
+    `generator`, `mpd`, `msd` are the modules; `*_sync` are the same, wrapped so that their gradients are averaged
+    over processes. `epoch` counts finished epochs, `epoch_clips` the clips used of the next one (over all
+    processes), `steps` all optimiser steps, `written` the epochs whose checkpoints this run made.
+    """
+
+    def __init__(self, cfg: TrainConfig, place: Distributed) -> None:
+        torch.manual_seed(cfg.run.seed)
+        self.place = place
+        self.generator = Generator(cfg.generator)
+        self.mpd = MultiPeriodDiscriminator()
+        self.msd = MultiScaleDiscriminator()
+        self.epoch = self.epoch_clips = self.steps = 0
+        self.written: list[int] = []
+        for module in self.modules():
+            module.to(place.device).train()
+        self.generator_sync, self.mpd_sync, self.msd_sync = (distributed.wrap(m, place) for m in self.modules())
+        self.mel = MelSpectrogram(cfg.audio).to(place.device)
+        self.loss_mel = MelSpectrogram(cfg.loss_audio).to(place.device)
+        self.optim_g = _adamw(cfg, self.generator)
+        self.optim_d = _adamw(cfg, self.mpd, self.msd)
+        self.schedulers = [
+            ExponentialLR(optim, cfg.optim.learning_rate_decay) for optim in (self.optim_g, self.optim_d)
+        ]
+        self._amp_dtype = _amp_dtype(cfg, place)
+        fp16 = self._amp_dtype is torch.float16
+        self.scaler_g, self.scaler_d = (torch.amp.GradScaler(place.device.type, enabled=fp16) for _ in range(2))
+
+    def modules(self) -> tuple[Generator, MultiPeriodDiscriminator, MultiScaleDiscriminator]:
+        return self.generator, self.mpd, self.msd
+
+    def autocast(self) -> torch.autocast:
+        """Mixed precision where `--amp` asks for it."""
+        return torch.autocast(self.place.device.type, self._amp_dtype, enabled=self._amp_dtype is not None)
+
+    @contextlib.contextmanager
+    def frozen_discriminators(self) -> Iterator[None]:
+        """The discriminators judge without collecting gradients of their own weights."""
+        parameters = [*self.mpd.parameters(), *self.msd.parameters()]
+        for parameter in parameters:
+            parameter.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for parameter in parameters:
+                parameter.requires_grad_(True)
+
+    @contextlib.contextmanager
+    def spectral_turn(self, turn: int, calls: int = 2) -> Iterator[None]:
+        """Keeps spectral norm independent of the number of processes.
+
+        Each discriminator call advances the power iteration by one. A single process makes the calls of all
+        micro-batches one after the other; of several, each also makes up for the calls of those before (`turn`) and
+        after it, so that every micro-batch meets the same vectors as in a single process.
+        """
+        self.msd.power_iterations(calls * turn)
+        yield
+        self.msd.power_iterations(calls * (self.place.world_size - 1 - turn))
+
+    def step_schedulers(self) -> None:
+        for scheduler in self.schedulers:
+            scheduler.step()
+
+    def learning_rates(self) -> dict[str, float]:
+        return {
+            "lrate_gen": self.optim_g.param_groups[0]["lr"],
+            "lrate_discrim": self.optim_d.param_groups[0]["lr"],
+        }
+
+    def save(self, cfg: TrainConfig, store: CheckpointStore) -> None:
+        """Writes the checkpoint pair of the epoch that is finished or under way, and removes old pairs of this run."""
+        name = self.epoch + (self.epoch_clips > 0)
+        self.written = [*(epoch for epoch in self.written if epoch != name), name]
+        train_state = {"epoch": self.epoch, "epoch_clips": self.epoch_clips, "steps": self.steps}
+        gen = {
+            "generator": self.generator.state_dict(),
+            "gen_ema": None,
+            "config": cfg.generator.to_dict(),
+            "train_setup": cfg.train_setup(),
+            "train_state": train_state,
+        }
+        discrim = {
+            "mpd": self.mpd.state_dict(),
+            "msd": self.msd.state_dict(),
+            "optim_g": self.optim_g.state_dict(),
+            "optim_d": self.optim_d.state_dict(),
+            "scaler_g": self.scaler_g.state_dict(),
+            "scaler_d": self.scaler_d.state_dict(),
+            "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
+            "rng": torch.get_rng_state(),
+            "written": self.written,
+            "train_state": train_state,
+            "steps": self.steps,
+            "epoch": self.epoch,
+        }
+        store.save(name, gen, discrim)
+        self.written = store.prune(self.written)
+
+    def restore(self, gen: dict[str, Any], discrim: dict[str, Any]) -> None:
+        """Takes over a checkpoint pair of this run."""
+        load_public_state(self.generator, gen["generator"])
+        load_public_state(self.mpd, discrim["mpd"])
+        load_public_state(self.msd, discrim["msd"])
+        self.optim_g.load_state_dict(discrim["optim_g"])
+        self.optim_d.load_state_dict(discrim["optim_d"])
+        for scaler, name in ((self.scaler_g, "scaler_g"), (self.scaler_d, "scaler_d")):
+            if scaler.is_enabled() and discrim[name]:  # empty where the run was not in fp16 until now
+                scaler.load_state_dict(discrim[name])
+        for scheduler, saved in zip(self.schedulers, discrim["schedulers"], strict=True):
+            scheduler.load_state_dict(saved)
+        torch.set_rng_state(discrim["rng"])
+        self.written = list(discrim["written"])
+        self.epoch, self.epoch_clips, self.steps = (gen["train_state"][k] for k in ("epoch", "epoch_clips", "steps"))
+
+    def resume(self, cfg: TrainConfig, store: CheckpointStore) -> bool:
+        """Goes on from the newest pair in the output directory; False where there is none.
+
+        Raises:
+            InputError: the directory holds another run, or checkpoints although `--no-resume` was given.
+        """
+        if not cfg.run.resume:
+            if store.epochs():
+                raise InputError(f"--no-resume: {store.directory} holds checkpoints; give another --output")
+            return False
+        pair = store.newest()
+        if pair is None:
+            return False
+        _, gen, discrim = pair
+        _refuse_another_run(cfg, gen, store)
+        self.restore(gen, discrim)
+        return True
+
+    def load_base(self, cfg: TrainConfig) -> None:
+        """Starts from given weights with fresh optimisers."""
+        if cfg.run.checkpoint_path_gen:
+            generator, _ = load_trainable_generator(cfg.run.checkpoint_path_gen, cfg.generator)
+            self.generator.load_state_dict(generator.state_dict())
+        if cfg.run.checkpoint_path_discrim:
+            path = cfg.run.checkpoint_path_discrim
+            content = read_file(path)
+            for name, module in (("mpd", self.mpd), ("msd", self.msd)):
+                if name not in content:
+                    raise InputError(f"{path}: not a discriminator checkpoint, it has no '{name}'")
+                try:
+                    load_public_state(module, content[name])
+                except InputError as error:
+                    raise InputError(f"{path}: {error}") from error
+
+
+def _adamw(cfg: TrainConfig, *modules: nn.Module) -> torch.optim.AdamW:
+    parameters: list[Tensor] = [parameter for module in modules for parameter in module.parameters()]
+    betas = (cfg.optim.adam_beta1, cfg.optim.adam_beta2)
+    return torch.optim.AdamW(parameters, cfg.optim.learning_rate, betas, weight_decay=cfg.optim.weight_decay)
+
+
+def _amp_dtype(cfg: TrainConfig, place: Distributed) -> torch.dtype | None:
+    if not cfg.run.amp:
+        return None
+    auto = "fp16" if place.device.type == "cuda" else "bf16"
+    name = auto if cfg.run.amp_dtype == "auto" else cfg.run.amp_dtype
+    return {"fp16": torch.float16, "bf16": torch.bfloat16}[name]
+
+
+def _refuse_another_run(cfg: TrainConfig, gen: dict[str, Any], store: CheckpointStore) -> None:
+    """`--resume` is the default, so that another experiment's directory must not be continued by accident."""
+    stored = {**gen.get("config", {}), **gen.get("train_setup", {})}
+    wanted = {**cfg.generator.to_dict(), **cfg.train_setup()}
+    del wanted["epochs_all"]  # a run may be made longer
+    differing = [
+        f"{key} was {stored.get(key)}, now {value}" for key, value in wanted.items() if stored.get(key) != value
+    ]
+    if differing:
+        raise InputError(
+            f"{store.directory} holds another run's checkpoints ({'; '.join(differing)}); "
+            "give another --output, or that run's settings"
+        )

@@ -1,0 +1,291 @@
+"""Trains HiFi-GAN on wav files, on one process or, started by torchrun, on many. See --help."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from common import distributed
+from common.audio import load_wav_at, normalise_peak
+from common.config import run
+from common.filelists import read_paths
+from common.run_log import RunLog, watched
+from hifigan import losses
+from hifigan.checkpoint_store import CheckpointStore
+from hifigan.dataset import MicroBatchSampler, SegmentDataset, check_wavs, training_loader, validation_loader
+from hifigan.train_config import TrainConfig, parse_train_config
+from hifigan.training import TrainState
+
+Batch = tuple[Tensor, Tensor]  # wav [B, 1, T] and the mel [B, M, L] of it
+NUM_SAMPLES = 4  # validation clips that TensorBoard plays
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    cfg = parse_train_config(argv)
+    place = distributed.init(cfg.run.cuda)
+    stop = StopSignals()
+    train_paths = read_paths(cfg.data.training_files, cfg.data.dataset_path)
+    val_paths = read_paths(cfg.data.validation_files, cfg.data.dataset_path)
+    if place.is_main:
+        check_wavs([*train_paths, *val_paths], cfg.audio.sampling_rate, progress=watched())
+    dataset = SegmentDataset(train_paths, cfg.audio.sampling_rate, cfg.data.segment_size, cfg.run.seed)
+    sampler = MicroBatchSampler(
+        len(dataset), cfg.optim.batch_size, cfg.optim.grad_accumulation, place.rank, place.world_size, cfg.run.seed
+    )
+    train_loader = training_loader(dataset, sampler, cfg.data.num_workers, cfg.run.cuda)
+    val_loader = validation_loader(
+        val_paths, cfg.audio.sampling_rate, cfg.data.segment_size, cfg.optim.batch_size, place.rank, place.world_size
+    )
+    state = TrainState(cfg, place)
+    store = CheckpointStore(cfg.run.output)
+    resumed = state.resume(cfg, store)
+    if not resumed:
+        state.load_base(cfg)
+    with RunLog(cfg.run.output, cfg.run.log_file, enabled=place.is_main) as log:
+        log.parameters({**cfg.generator.to_dict(), **cfg.train_setup(), "clips_per_step": sampler.clips_per_step})
+        if resumed:
+            log.message(f"resumed after epoch {state.epoch}, optimiser step {state.steps}")
+        first = state.epoch + 1
+        last = min(cfg.run.epochs, state.epoch + (cfg.run.epochs_this_job or cfg.run.epochs))
+        for epoch in range(first, last + 1):
+            sampler.epoch = epoch
+            train_epoch(state, train_loader, sampler, cfg, log, stop)
+            if state.epoch < epoch:
+                save(state, cfg, store, log)
+                log.message(f"stopped by signal {stop.received or 'on another process'}; start again to go on")
+                return 128 + (stop.received or signal.SIGTERM)
+            due_last = epoch == last
+            if epoch % cfg.run.validation_interval == 0 or due_last:
+                log.val(epoch, state.steps, validate(state, val_loader))
+            if epoch % cfg.run.samples_interval == 0 or due_last:
+                log_samples(state, val_paths[:NUM_SAMPLES], cfg, log)
+            state.step_schedulers()
+            if epoch % cfg.run.checkpoint_interval == 0 or due_last:
+                save(state, cfg, store, log)
+        if first > last:
+            log.message(f"nothing to do: all {cfg.run.epochs} epochs are trained (--epochs)")
+    distributed.shutdown()
+    return 0
+
+
+def train_epoch(
+    state: TrainState,
+    loader: DataLoader[Tensor],
+    sampler: MicroBatchSampler,
+    cfg: TrainConfig,
+    log: RunLog,
+    stop: StopSignals,
+) -> None:
+    """Trains the rest of one epoch; leaves `state.epoch` as it is when a signal asks to stop."""
+    sampler.first_step = state.epoch_clips // sampler.clips_per_step
+    frames_per_step = sampler.clips_per_step * cfg.segment_frames
+    epoch = state.epoch + 1
+    meter = Meter()
+    began = last_logged = time.perf_counter()
+    for step, group in enumerate(groups(loader, cfg.optim.grad_accumulation), sampler.first_step + 1):
+        batches = [to_batch(wav, state) for wav in group]
+        d_loss, fake = discriminator_step(state, batches)
+        g_loss, mel_loss = generator_step(state, batches, fake)
+        meter.add(d_loss=d_loss, g_loss=g_loss, mel_loss=mel_loss)
+        state.steps += 1
+        state.epoch_clips += sampler.clips_per_step
+        if step % cfg.run.step_logs_interval == 0 or step == sampler.steps_per_epoch:
+            means = meter.since_last_log()
+            now = time.perf_counter()
+            took = (now - last_logged) / meter.logged_steps
+            last_logged = now
+            metrics = {**means, "frames/s": frames_per_step / took, "took": took, **state.learning_rates()}
+            log.train(epoch, step, sampler.steps_per_epoch, state.steps, metrics)
+        if distributed.any_rank(stop.received != 0, state.place) and step < sampler.steps_per_epoch:
+            return
+    means, steps = meter.epoch_means()
+    took = time.perf_counter() - began
+    metrics = {**means, "frames/s": frames_per_step * steps / took, "took": took, **state.learning_rates()}
+    log.epoch(epoch, state.steps, metrics)
+    state.epoch, state.epoch_clips = epoch, 0
+
+
+def discriminator_step(state: TrainState, batches: Sequence[Batch]) -> tuple[Tensor, Tensor]:
+    """One optimiser step of both discriminators over all micro-batches (paper equations 1 and 6).
+
+    Returns:
+        the mean loss, and the fake of the last micro-batch with its graph: `generator_step` starts with it, so that
+        the generator need not run twice on it.
+    """
+    state.optim_d.zero_grad()
+    total = torch.zeros((), device=state.place.device)
+    fake = total
+    for i, (real, mel) in enumerate(batches):
+        is_last = i == len(batches) - 1
+        # The generator's gradients are averaged in its last backward pass, which is this fake's only if it is alone.
+        alone = len(batches) == 1
+        with (
+            distributed.no_sync(state.generator_sync, when=not alone),
+            torch.set_grad_enabled(is_last),
+            state.autocast(),
+        ):
+            fake = state.generator_sync(mel)
+        with distributed.no_sync(state.mpd_sync, state.msd_sync, when=not is_last):
+            with state.autocast(), state.spectral_turn(state.place.rank):
+                loss = torch.zeros((), device=state.place.device)
+                for judge in (state.mpd_sync, state.msd_sync):
+                    real_scores, _ = judge(real)
+                    fake_scores, _ = judge(fake.detach())
+                    loss = loss + losses.discriminator_loss(real_scores, fake_scores)
+            state.scaler_d.scale(loss / len(batches)).backward()
+        total += loss.detach() / len(batches)
+    state.scaler_d.step(state.optim_d)
+    state.scaler_d.update()
+    return total, fake
+
+
+def generator_step(state: TrainState, batches: Sequence[Batch], kept_fake: Tensor) -> tuple[Tensor, Tensor]:
+    """One optimiser step of the generator over all micro-batches, last first (paper equations 2 to 5).
+
+    Returns:
+        the mean of the whole loss, and the mean of its mel part (weighted by 45).
+    """
+    state.optim_g.zero_grad()
+    total = torch.zeros((), device=state.place.device)
+    total_mel = torch.zeros_like(total)
+    # Serial training walks the micro-batches backwards here, so the last process's come first.
+    turn = state.place.world_size - 1 - state.place.rank
+    with state.frozen_discriminators():
+        for i in reversed(range(len(batches))):
+            real, mel = batches[i]
+            with distributed.no_sync(state.generator_sync, when=i > 0):
+                with state.autocast():
+                    fake = kept_fake if i == len(batches) - 1 else state.generator_sync(mel)
+                    mel_loss = losses.MEL_WEIGHT * losses.mel_loss(
+                        *map(state.loss_mel, (real.squeeze(1), fake.squeeze(1)))
+                    )
+                    loss = mel_loss
+                    with state.spectral_turn(turn):
+                        for judge in (state.mpd, state.msd):
+                            with torch.no_grad():
+                                _, real_fmaps = judge(real)
+                            fake_scores, fake_fmaps = judge(fake)
+                            loss = loss + losses.generator_loss(fake_scores)
+                            loss = loss + losses.FEATURE_WEIGHT * losses.feature_matching_loss(real_fmaps, fake_fmaps)
+                state.scaler_g.scale(loss / len(batches)).backward()
+            total += loss.detach() / len(batches)
+            total_mel += mel_loss.detach() / len(batches)
+    state.scaler_g.step(state.optim_g)
+    state.scaler_g.update()
+    return total, total_mel
+
+
+@torch.no_grad()
+def validate(state: TrainState, loader: DataLoader[Tensor]) -> dict[str, float]:
+    """Means over the validation segments of all processes, models in evaluation mode."""
+    for module in state.modules():
+        module.eval()
+    sums = torch.zeros(4, device=state.place.device)  # discriminators, generator, mel, segments
+    for wav in loader:
+        real, mel = to_batch(wav, state)
+        with state.autocast():
+            fake = state.generator(mel)
+            mel_loss = losses.MEL_WEIGHT * losses.mel_loss(*map(state.loss_mel, (real.squeeze(1), fake.squeeze(1))))
+            d_loss = torch.zeros_like(mel_loss)
+            g_loss = mel_loss
+            for judge in (state.mpd, state.msd):
+                (real_scores, real_fmaps), (fake_scores, fake_fmaps) = judge(real), judge(fake)
+                d_loss = d_loss + losses.discriminator_loss(real_scores, fake_scores)
+                g_loss = g_loss + losses.generator_loss(fake_scores)
+                g_loss = g_loss + losses.FEATURE_WEIGHT * losses.feature_matching_loss(real_fmaps, fake_fmaps)
+        sums += len(wav) * torch.stack([d_loss, g_loss, mel_loss, torch.ones_like(mel_loss)])
+    for module in state.modules():
+        module.train()
+    d_mean, g_mean, mel_mean, segments = distributed.sum_over_ranks(sums).tolist()
+    return {"d_loss": d_mean / segments, "g_loss": g_mean / segments, "mel_loss": mel_mean / segments}
+
+
+@torch.no_grad()
+def log_samples(state: TrainState, paths: Sequence, cfg: TrainConfig, log: RunLog) -> None:
+    """Whole validation clips, real and generated, for TensorBoard."""
+    if not state.place.is_main:
+        return
+    state.generator.eval()
+    for path in paths:
+        wav = torch.from_numpy(normalise_peak(load_wav_at(path, cfg.audio.sampling_rate))).float()
+        if len(wav) <= cfg.audio.padding:
+            continue
+        mel = state.mel(wav[None].to(state.place.device))
+        fake = state.generator(mel).squeeze(1)
+        for kind, signal_ in (("real", wav[None]), ("generated", fake)):
+            picture = state.loss_mel(signal_.to(state.place.device))[0].cpu().numpy()
+            log.sample(f"{path.stem}/{kind}", state.steps, signal_[0].cpu().numpy(), cfg.audio.sampling_rate, picture)
+    state.generator.train()
+
+
+def to_batch(wav: Tensor, state: TrainState) -> Batch:
+    """Segments [B, T] from the loader -> wav [B, 1, T] and mel [B, M, L] on the training device."""
+    wav = wav.to(state.place.device, non_blocking=True)
+    return wav.unsqueeze(1), state.mel(wav)
+
+
+def groups(loader: DataLoader[Tensor], size: int) -> Iterator[list[Tensor]]:
+    """The micro-batches of one optimiser step after the other."""
+    batches = iter(loader)
+    while group := list(islice(batches, size)):
+        yield group
+
+
+def save(state: TrainState, cfg: TrainConfig, store: CheckpointStore, log: RunLog) -> None:
+    """Saves on the main process while the others wait."""
+    if state.place.is_main:
+        state.save(cfg, store)
+        log.message(f"saved {store.paths(state.written[-1])[0]}")
+    distributed.barrier()
+
+
+class Meter:
+    """Sums of losses on the device; values are read only when something is logged."""
+
+    def __init__(self) -> None:
+        self._epoch: dict[str, Tensor] = {}
+        self._log: dict[str, Tensor] = {}
+        self._epoch_steps = self._log_steps = self.logged_steps = 0
+
+    def add(self, **losses: Tensor) -> None:
+        for sums in (self._epoch, self._log):
+            for name, value in losses.items():
+                sums[name] = sums[name] + value if name in sums else value
+        self._epoch_steps += 1
+        self._log_steps += 1
+
+    def since_last_log(self) -> dict[str, float]:
+        """Means over the steps since the last call, of all processes."""
+        means = distributed.mean_over_ranks({name: value / self._log_steps for name, value in self._log.items()})
+        self._log, self.logged_steps, self._log_steps = {}, self._log_steps, 0
+        return means
+
+    def epoch_means(self) -> tuple[dict[str, float], int]:
+        """Means over all steps, of all processes, and their number."""
+        steps = self._epoch_steps
+        return distributed.mean_over_ranks({name: value / steps for name, value in self._epoch.items()}), steps
+
+
+class StopSignals:
+    """Notes SIGTERM and SIGINT, so that the step under way is finished and saved; a second one ends at once."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: object) -> None:
+        if self.received:
+            sys.exit(128 + number)
+        self.received = number
+
+
+if __name__ == "__main__":
+    run(main, "train.py")
