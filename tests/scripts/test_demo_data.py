@@ -157,16 +157,16 @@ def test_a_resumed_run_keeps_complete_clips_and_stops_at_the_last_missing_one(tm
     assert voice.spoken == ["One.", "Two, three."]
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut short", "header only", "not a wav", "other rate"])
+@pytest.mark.parametrize("damage", ["empty", "cut short", "header only", "not a wav", "no samples", "other rate"])
 def test_a_broken_clip_is_made_again(tmp_path, damage):
     make(tmp_path)
     whole = files(tmp_path)
     path = demo.clip_path(tmp_path, "DEMO-0002")
     content = path.read_bytes()
-    if damage == "other rate":
+    if damage in ("no samples", "other rate"):
         with wave.open(str(path), "wb") as wav:
-            wav.setparams((1, 2, 16000, 0, "NONE", ""))
-            wav.writeframes(b"\1\2" * 1000)
+            wav.setparams((1, 2, 16000 if damage == "other rate" else 22050, 0, "NONE", ""))
+            wav.writeframes(b"\1\2" * (1000 if damage == "other rate" else 0))
     else:
         broken = {"empty": b"", "cut short": content[:-2], "header only": content[:44], "not a wav": b"x" * 2044}
         path.write_bytes(broken[damage])
@@ -186,6 +186,14 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_part(tmp_path):
     with pytest.raises(OSError, match="disk full"):
         demo.write_whole(path, write)
     assert files(tmp_path) == {"file": b"old"}
+
+
+def test_a_file_is_replaced_not_overwritten(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old", encoding="utf-8")
+    (tmp_path / "link").hardlink_to(path)
+    demo.write_whole(path, lambda part: part.write_text("new", encoding="utf-8"))
+    assert files(tmp_path) == {"file": b"new", "link": b"old"}
 
 
 def test_the_part_of_a_killed_run_is_removed_and_other_files_are_not(tmp_path):
@@ -229,7 +237,7 @@ def test_long_silence_at_the_ends_is_shortened_and_short_silence_kept():
     trimmed = demo.trim_silence(array("h", hiss * 11025 + speech + hiss * 11025))
     assert len(trimmed) == kept + 1000 + kept
     assert list(trimmed[kept:-kept]) == speech
-    short = array("h", hiss * 200 + speech + hiss * 300)
+    short = array("h", hiss * 200 + speech * 5 + hiss * 300)
     assert demo.trim_silence(short) == short
 
 
@@ -266,7 +274,8 @@ def test_the_shell_script_returns_at_once_for_a_complete_data_set(tmp_path):
         text=True,
         check=False,
     )
-    assert (result.returncode, files(tmp_path)) == (0, before), result.stderr
+    assert (result.returncode, result.stderr) == (0, f"demo data: 1 clips in {tmp_path}\n")
+    assert files(tmp_path) == before
 
 
 def test_errors_are_one_line_and_a_non_zero_status(tmp_path):
@@ -279,6 +288,16 @@ def test_errors_are_one_line_and_a_non_zero_status(tmp_path):
     assert "the voice could not be loaded" in missing_voice.stderr
     assert "DEMO_CLIPS" in bad_clips.stderr
     assert files(tmp_path) == {}
+
+
+def test_an_error_of_many_lines_becomes_one(tmp_path, monkeypatch, capsys):
+    def load():
+        raise ValueError("no\n  such voice\n")
+
+    monkeypatch.setattr(demo, "load_piper", load)
+    monkeypatch.delenv("DEMO_CLIPS", raising=False)
+    assert demo.main([str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "make_demo_data: the voice could not be loaded: no such voice\n"
 
 
 @pytest.mark.parametrize(
