@@ -15,11 +15,11 @@ from torch.utils.data import DataLoader
 from common import distributed
 from common.audio import load_wav_at, normalise_peak
 from common.config import run
-from common.filelists import read_paths
+from common.filelists import check_wavs, read_paths
 from common.run_log import RunLog, watched
 from hifigan import losses
 from hifigan.checkpoint_store import CheckpointStore
-from hifigan.dataset import MicroBatchSampler, SegmentDataset, check_wavs, training_loader, validation_loader
+from hifigan.dataset import MicroBatchSampler, SegmentDataset, training_loader, validation_loader
 from hifigan.train_config import TrainConfig, parse_train_config
 from hifigan.training import TrainState
 

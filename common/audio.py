@@ -94,7 +94,8 @@ class MelSpectrogram(nn.Module):
     """Natural-log mel spectrogram with Slaney bands and Slaney area normalisation (librosa `filters.mel`).
 
     The magnitude is sqrt(re^2 + im^2 + 1e-9) in "vocoder" framing and sqrt(re^2 + im^2) in "tacotron" framing,
-    as the checkpoints of either kind were trained with. Differentiable; computed in fp32 under autocast too.
+    as the checkpoints of either kind were trained with. Differentiable; computed in fp32 under autocast too (in fp64
+    after `.double()`).
     """
 
     window: Tensor
@@ -127,7 +128,9 @@ class MelSpectrogram(nn.Module):
         if wav.size(1) <= config.padding:
             raise InputError(f"mel spectrogram: {wav.size(1)} samples are too few, need more than {config.padding}")
         with torch.autocast(wav.device.type, enabled=False):
-            padded = F.pad(wav.float().unsqueeze(1), (config.padding, config.padding), mode="reflect").squeeze(1)
+            padded = F.pad(
+                wav.to(self.window.dtype).unsqueeze(1), (config.padding, config.padding), mode="reflect"
+            ).squeeze(1)
             spec = torch.stft(
                 padded,
                 config.filter_length,

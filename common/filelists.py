@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
+from common.audio import wav_info, wrong_rate
 from common.errors import InputError
+
+log = logging.getLogger(__name__)
 
 SPLIT_FILE = Path(__file__).with_name("ljspeech_split.json")
 
@@ -94,6 +100,36 @@ def split_own(ids: Iterable[str], num_val: int, seed: int = 1234) -> dict[str, l
         "train": [clip for i, clip in enumerate(clips) if i not in chosen],
         "val": [clip for i, clip in enumerate(clips) if i in chosen],
     }
+
+
+def check_wavs(paths: Sequence[Path], sampling_rate: int | None, progress: bool = False) -> None:
+    """Reads the header of every file before any work starts.
+
+    Stereo files are used (channels averaged) and named once in the log.
+
+    Raises:
+        InputError: files that are missing, unreadable, empty or, if `sampling_rate` is given, of another rate: how
+            many, and the first three.
+    """
+    problems, stereo = [], []
+    for path in tqdm(paths, "checking audio", disable=not progress, leave=False):
+        try:
+            info = wav_info(path)
+        except (InputError, OSError) as error:
+            problems.append(str(error))
+            continue
+        if sampling_rate and info.sampling_rate != sampling_rate:
+            problems.append(wrong_rate(path, info.sampling_rate, sampling_rate))
+        if info.channels > 1:
+            stereo.append(path)
+    for path, count in Counter(paths).items():
+        if count > 1:
+            log.warning("%s is listed %d times", path, count)
+    if stereo:
+        log.warning("%d files have several channels, which are averaged: %s, ...", len(stereo), stereo[0])
+    if problems:
+        rest = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+        raise InputError(f"{len(problems)} of {len(paths)} audio files cannot be used: {'; '.join(problems[:3])}{rest}")
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:

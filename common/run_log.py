@@ -25,7 +25,9 @@ _STDOUT = {
 }
 
 
-class _JsonLines(Protocol):
+class JsonLines(Protocol):
+    """DLLogger's `log` and `flush`."""
+
     def log(self, step: Sequence[int] | str, data: Mapping[str, Any]) -> None: ...
 
     def flush(self) -> None: ...
@@ -54,7 +56,9 @@ class _OwnJsonLines:
         self._file.flush()
 
 
-def _json_lines(path: Path) -> _JsonLines:
+def json_lines(path: Path) -> JsonLines:
+    """Appends DLLogger lines to `path`: through NVIDIA's library where it is installed, else by our own writer."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         import dllogger
     except ImportError:
@@ -82,9 +86,7 @@ class RunLog:
         from torch.utils.tensorboard import SummaryWriter
 
         output = Path(output)
-        path = Path(log_file) if log_file else output / "nvlog.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._json = _json_lines(path)
+        self._json = json_lines(Path(log_file) if log_file else output / "nvlog.json")
         self._boards = {subset: SummaryWriter(str(output / subset)) for subset in SUBSETS}
 
     def __enter__(self) -> RunLog:

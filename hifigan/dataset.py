@@ -6,9 +6,7 @@ counter-based generator (Philox), not from a stream that workers or processes co
 
 from __future__ import annotations
 
-import logging
 import signal
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,12 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
-from tqdm import tqdm
 
-from common.audio import load_wav_at, normalise_peak, wav_info, wrong_rate
+from common.audio import load_wav_at, normalise_peak
 from common.errors import InputError
-
-log = logging.getLogger(__name__)
 
 VALIDATION_SEGMENTS = 5  # deterministic segments per validation clip, the published protocol
 _VALIDATION_SEED = 0  # not the run's: validation losses of different runs are comparable
@@ -145,32 +140,3 @@ def _leave_signals_to_the_parent(_: int) -> None:
     # Ctrl-C reaches the whole process group; the trainer must be able to finish its step and save.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def check_wavs(paths: Sequence[Path], sampling_rate: int, progress: bool = False) -> None:
-    """Reads the header of every file before training starts.
-
-    Stereo files are used (channels averaged) and named once in the log.
-
-    Raises:
-        InputError: files that are missing, unreadable, empty or of another rate: how many, and the first three.
-    """
-    problems, stereo = [], []
-    for path in tqdm(paths, "checking audio", disable=not progress, leave=False):
-        try:
-            info = wav_info(path)
-        except (InputError, OSError) as error:
-            problems.append(str(error))
-            continue
-        if info.sampling_rate != sampling_rate:
-            problems.append(wrong_rate(path, info.sampling_rate, sampling_rate))
-        if info.channels > 1:
-            stereo.append(path)
-    for path, count in Counter(paths).items():
-        if count > 1:
-            log.warning("%s is listed %d times", path, count)
-    if stereo:
-        log.warning("%d files have several channels, which are averaged: %s, ...", len(stereo), stereo[0])
-    if problems:
-        rest = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
-        raise InputError(f"{len(problems)} of {len(paths)} audio files cannot be used: {'; '.join(problems[:3])}{rest}")

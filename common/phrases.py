@@ -1,0 +1,104 @@
+"""Phrase files: what to synthesise, and what to call it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from common.errors import InputError
+
+COLUMNS = ("mel", "output", "text", "pitch", "speaker")
+
+
+@dataclasses.dataclass(frozen=True)
+class Phrase:
+    """One line of a phrase file.
+
+    Attributes:
+        output: wav file name, relative to the output directory and always inside it.
+        mel: mel file relative to the data set, or None.
+        text: utterance, or None.
+    """
+
+    output: str
+    mel: str | None = None
+    text: str | None = None
+
+
+def read_phrases(path: str | Path) -> list[Phrase]:
+    """Reads (a) a TSV whose header names columns, (b) lines `<output wav name>|<utterance>` or (c) lines of text.
+
+    Blank lines are passed over. A phrase without a name is called `audio_<line's number among the phrases>.wav`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        InputError: an empty file, a TSV row without the header's number of columns, a name outside the output
+            directory, or a name used twice: with the file's line number.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such phrase file (-i)")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a UTF-8 text file") from error
+    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    if not numbered:
+        raise InputError(f"{path}: the phrase file is empty")
+    header = [column.strip() for column in numbered[0][1].split("\t")]
+    is_table = len(header) > 1 or header[0] in ("mel", "text")
+    rows = _table_rows(path, header, numbered[1:]) if is_table else _plain_rows(numbered)
+    phrases = []
+    for count, (number, row) in enumerate(rows, 1):
+        name = row.get("output") or f"audio_{count}.wav"
+        try:
+            phrases.append(Phrase(safe_name(name), row.get("mel") or None, row.get("text") or None))
+        except InputError as error:
+            raise InputError(f"{path}: line {number}: {error}") from error
+    if not phrases:
+        raise InputError(f"{path}: the phrase file has a header but no phrases")
+    _refuse_repeated_names(path, phrases)
+    return phrases
+
+
+def safe_name(name: str) -> str:
+    """An output name with the suffix `.wav` that stays inside the output directory.
+
+    Raises:
+        InputError: an absolute path, one with `..`, or an empty name.
+    """
+    pure = PurePosixPath(name.strip().replace("\\", "/"))
+    drive = len(pure.parts) > 0 and pure.parts[0].endswith(":")
+    if pure.is_absolute() or drive or ".." in pure.parts or not pure.name:
+        raise InputError(f"output name {name!r} does not lie inside the output directory")
+    return str(pure if pure.suffix.lower() == ".wav" else pure.with_name(pure.name + ".wav"))
+
+
+def _table_rows(path: Path, header: list[str], lines: Sequence[tuple[int, str]]) -> list[tuple[int, dict[str, str]]]:
+    unknown = [column for column in header if column not in COLUMNS]
+    if unknown or len(set(header)) < len(header):
+        raise InputError(f"{path}: the header must name different columns among {', '.join(COLUMNS)}; found {header}")
+    rows = []
+    for number, line in lines:
+        values = [value.strip() for value in line.split("\t")]
+        if len(values) != len(header):
+            raise InputError(f"{path}: line {number} has {len(values)} columns, the header has {len(header)}")
+        rows.append((number, dict(zip(header, values, strict=True))))
+    return rows
+
+
+def _plain_rows(lines: Sequence[tuple[int, str]]) -> list[tuple[int, dict[str, str]]]:
+    rows = []
+    for number, line in lines:
+        name, bar, text = line.partition("|")
+        rows.append((number, {"output": name.strip(), "text": text.strip()} if bar else {"text": line.strip()}))
+    return rows
+
+
+def _refuse_repeated_names(path: Path, phrases: Sequence[Phrase]) -> None:
+    seen: set[str] = set()
+    for phrase in phrases:
+        if phrase.output in seen:
+            raise InputError(f"{path}: the output name {phrase.output!r} is used twice; one would overwrite the other")
+        seen.add(phrase.output)

@@ -1,0 +1,247 @@
+"""Prepares a data set of wav files: checks, file lists, conversion, mel spectrograms. See --help."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from common.audio import (
+    AUDIO_SUFFIXES,
+    AudioConfig,
+    MelSpectrogram,
+    load_wav,
+    load_wav_at,
+    resample,
+    save_wav,
+)
+from common.config import ArgumentParser, add_flags, flag, from_flags, positive, run
+from common.errors import InputError
+from common.filelists import (
+    check_wavs,
+    read_filelist,
+    read_metadata,
+    split_ljspeech,
+    split_own,
+    write_lines,
+)
+from common.run_log import watched
+from hifigan.train_config import SignalFlags
+
+log = logging.getLogger(__name__)
+
+QUIET_PEAK = 1e-3  # below this peak a clip is reported as silent
+
+
+@dataclasses.dataclass(frozen=True)
+class PrepareConfig:
+    """Which data set, and what is made of it."""
+
+    dataset_path: str = flag("data/LJSpeech-1.1", "the data set: wavs/, and metadata.csv for file lists", short=("-d",))
+    wav_text_filelists: tuple[str, ...] = flag((), "file lists of the wavs to work on (default: all of wavs/)")
+    write_filelists: str = flag("", "write file lists of the data set into this directory")
+    split: str = flag("own", "ljspeech: the published split; own: a random one", choices=("ljspeech", "own"))
+    name: str = flag("", "prefix of the file lists (default: ljs, or the data set's directory name)")
+    validation_clips: int = flag(0, "clips held out by an own split (0: a tenth, at most 100)")
+    extract_mels: bool = flag(False, "write mels/<clip>.pt, [bands, frames] each, at the level of the file")
+    framing: str = flag("vocoder", "framing of the mels", choices=("vocoder", "tacotron"))
+    convert_to: str = flag("", "write a copy of the data set here: mono, 16 bit, at --sampling-rate")
+    n_workers: int = flag(os.cpu_count() or 1, "processes")
+
+    def __post_init__(self) -> None:
+        positive(**{"n-workers": self.n_workers})
+        if not (self.write_filelists or self.extract_mels or self.convert_to):
+            raise InputError("nothing to do: give --write-filelists, --extract-mels or --convert-to")
+        if self.validation_clips < 0 or (self.validation_clips and self.split == "ljspeech"):
+            raise InputError("--validation-clips: a positive number, for --split own only")
+        if self.convert_to and Path(self.convert_to).resolve() == Path(self.dataset_path).resolve():
+            raise InputError("--convert-to: is the data set itself, which would be overwritten; give another directory")
+
+
+class Report(NamedTuple):
+    """What became of one file: a problem that stops, a remark, or neither."""
+
+    path: Path
+    error: str = ""
+    remark: str = ""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = ArgumentParser(prog="prepare_dataset.py", description="wav files -> file lists, mel spectrograms.")
+    add_flags(parser, PrepareConfig, "preparation")
+    add_flags(parser, SignalFlags, "signal")
+    given = vars(parser.parse_args(argv))
+    cfg = from_flags(PrepareConfig, given)
+    signal = dataclasses.asdict(from_flags(SignalFlags, given))
+    audio = AudioConfig.from_dict(signal, framing=cfg.framing)
+    root = Path(cfg.dataset_path)
+    if not root.is_dir():
+        raise FileNotFoundError(
+            f"{root}: no such data set (--dataset-path); for LJSpeech: bash scripts/download_dataset.sh"
+        )
+    if cfg.write_filelists:
+        write_filelists(root, cfg)
+    if cfg.convert_to or cfg.extract_mels:
+        paths = wav_paths(root, cfg)
+        if cfg.convert_to:
+            check_wavs([root / path for path in paths], None)
+            convert(root, Path(cfg.convert_to), paths, audio, cfg)
+        if cfg.extract_mels:
+            check_wavs([root / path for path in paths], audio.sampling_rate)
+            extract_mels(root, paths, audio, cfg)
+    return 0
+
+
+def wav_paths(root: Path, cfg: PrepareConfig) -> list[Path]:
+    """Audio files relative to the data set, from the file lists or from `wavs/`."""
+    if cfg.wav_text_filelists:
+        return list(
+            dict.fromkeys(Path(row[0]) for filelist in cfg.wav_text_filelists for row in read_filelist(filelist))
+        )
+    paths = sorted(p.relative_to(root) for p in (root / "wavs").rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+    if not paths:
+        raise InputError(f"{root / 'wavs'}: no audio files ({', '.join(AUDIO_SUFFIXES)})")
+    return paths
+
+
+def write_filelists(root: Path, cfg: PrepareConfig) -> None:
+    """`<name>_audio_<part>.txt` with one wav path a line, and the lists with texts and pitch files of all clips."""
+    transcripts = read_metadata(root / "metadata.csv")
+    wavs = {clip: clip_path(root, clip) for clip in transcripts}
+    if cfg.split == "ljspeech":
+        name, parts = cfg.name or "ljs", split_ljspeech(transcripts)
+    else:
+        name = cfg.name or root.resolve().name
+        parts = split_own(transcripts, cfg.validation_clips or min(100, max(1, len(transcripts) // 10)))
+        parts["all"] = list(transcripts)
+    folder = Path(cfg.write_filelists)
+    for part, clips in parts.items():
+        if part != "all":
+            write_lines(folder / f"{name}_audio_{part}.txt", (wavs[clip] for clip in clips))
+    everything = parts["all"]
+    write_lines(folder / f"{name}_audio_text.txt", (f"{wavs[clip]}|{transcripts[clip]}" for clip in everything))
+    pitch = (f"{wavs[clip]}|pitch/{clip}.pt|{transcripts[clip]}" for clip in everything)
+    write_lines(folder / f"{name}_audio_pitch_text.txt", pitch)
+    log.info("%s: %s", folder, ", ".join(f"{len(clips)} {part}" for part, clips in parts.items()))
+
+
+def clip_path(root: Path, clip: str) -> str:
+    """The audio file of a metadata id, relative to the data set."""
+    for suffix in AUDIO_SUFFIXES:
+        path = Path("wavs") / f"{clip}{suffix}"
+        if (root / path).is_file():
+            return path.as_posix()
+    raise FileNotFoundError(f"{root / 'wavs' / clip}.wav: no such file, though metadata.csv names it")
+
+
+def extract_mels(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> None:
+    """Writes a mel for each wav, and beside them the configuration that they were made with."""
+    targets = mel_targets(paths)
+    config_file = root / "mels" / "audio_config.json"
+    contract = {**dataclasses.asdict(audio), "peak_normalised": False}
+    for folder in {(root / target).parent for target in targets.values()}:
+        folder.mkdir(parents=True, exist_ok=True)
+    if config_file.is_file() and json.loads(config_file.read_text(encoding="utf-8")) != contract:
+        raise InputError(f"{config_file}: this folder holds mels of another configuration; remove it first")
+    work = partial(extract_mel, root, audio)
+    run_over_files(work, list(targets.items()), cfg.n_workers, "mels")
+    write_lines(config_file, [json.dumps(contract, indent=1)])
+
+
+def mel_targets(paths: Sequence[Path]) -> dict[Path, Path]:
+    """`wavs/a/b.wav` -> `mels/a/b.pt`; the folder is kept, so that speakers with equal file names do not collide."""
+    targets: dict[Path, Path] = {}
+    taken: dict[Path, Path] = {}
+    for path in paths:
+        inner = Path(*path.parts[1:]) if path.parts[0] == "wavs" and len(path.parts) > 1 else path
+        target = Path("mels") / inner.with_suffix(".pt")
+        if inner.is_absolute() or ".." in inner.parts:
+            raise InputError(f"{path}: file lists name paths inside the data set")
+        if target in taken:
+            raise InputError(f"{path} and {taken[target]}: both mels would be written to {target}")
+        targets[path], taken[target] = target, path
+    return targets
+
+
+def extract_mel(root: Path, audio: AudioConfig, item: tuple[Path, Path]) -> Report:
+    """Makes one mel; runs in a worker process."""
+    source, target = item
+    try:
+        wav = load_wav_at(root / source, audio.sampling_rate)
+        mel = _mel_transform(audio)(torch.from_numpy(wav.astype(np.float32))[None])[0]
+    except (InputError, OSError) as error:
+        return Report(source, error=_with_path(root / source, error))
+    temporary = root / target.with_name(f".{target.name}.tmp")
+    torch.save(mel.clone(), temporary)  # a clone: a view would store everything that it is a view of
+    temporary.replace(root / target)
+    return Report(source, remark=_loudness_remark(wav))
+
+
+def convert(root: Path, target: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> None:
+    """A copy of the data set in the format that training needs; `metadata.csv` goes along."""
+    run_over_files(partial(convert_file, root, target, audio.sampling_rate), paths, cfg.n_workers, "converting")
+    metadata = root / "metadata.csv"
+    if metadata.is_file():
+        write_lines(target / "metadata.csv", metadata.read_text(encoding="utf-8-sig").splitlines())
+
+
+def convert_file(root: Path, target: Path, sampling_rate: int, path: Path) -> Report:
+    """Converts one file; runs in a worker process."""
+    try:
+        wav, source_rate = load_wav(root / path)
+        save_wav(target / path.with_suffix(".wav"), resample(wav, source_rate, sampling_rate), sampling_rate)
+    except (InputError, OSError) as error:
+        return Report(path, error=_with_path(root / path, error))
+    return Report(path, remark=_loudness_remark(wav))
+
+
+def run_over_files(work: Callable, items: Sequence, num_workers: int, what: str) -> None:
+    """Runs `work` over all items in processes; finishes all, then raises if some could not be used."""
+    reports: list[Report] = []
+    with ProcessPoolExecutor(num_workers, initializer=_one_thread) as pool:
+        results = pool.map(work, items, chunksize=8)
+        reports.extend(tqdm(results, what, total=len(items), disable=not watched()))
+    for report in reports:
+        if report.remark:
+            log.warning("%s: %s", report.path, report.remark)
+    errors = [report.error for report in reports if report.error]
+    log.info("%s: %d of %d files done", what, len(items) - len(errors), len(items))
+    if errors:
+        raise InputError(f"{len(errors)} of {len(items)} files could not be used: {'; '.join(errors[:3])}")
+
+
+_transforms: dict[AudioConfig, MelSpectrogram] = {}
+
+
+def _mel_transform(audio: AudioConfig) -> MelSpectrogram:
+    """One transform per worker process and configuration."""
+    if audio not in _transforms:
+        _transforms[audio] = MelSpectrogram(audio)
+    return _transforms[audio]
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)  # the processes share the cores already
+
+
+def _loudness_remark(wav: np.ndarray) -> str:
+    peak = float(np.abs(wav).max())
+    return f"silent (peak {peak:.1e})" if peak < QUIET_PEAK else ""
+
+
+def _with_path(path: Path, error: Exception) -> str:
+    return str(error) if str(path) in str(error) else f"{path}: {error}"
+
+
+if __name__ == "__main__":
+    run(main, "prepare_dataset.py")
