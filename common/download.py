@@ -170,10 +170,11 @@ def _fetch(url: str, file: IO[bytes]) -> None:
 
 def _open(url: str, offset: int) -> http.client.HTTPResponse | urllib.error.HTTPError:
     # "identity": a compressed reply would match neither the checksum nor the range.
-    request = urllib.request.Request(url, headers={"User-Agent": "hifigan-recipe", "Accept-Encoding": "identity"})
+    headers = {"User-Agent": "hifigan-recipe", "Accept-Encoding": "identity"}
     if offset:
-        request.add_header("Range", f"bytes={offset}-")
+        headers["Range"] = f"bytes={offset}-"
     try:
+        request = urllib.request.Request(url, headers=headers)
         return urllib.request.urlopen(request, timeout=TIMEOUT_SEC)
     except urllib.error.HTTPError as error:
         if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and offset:
