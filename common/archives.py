@@ -1,12 +1,12 @@
 """Takes files out of tar and zip archives, so that what appears under the final name is always complete.
 
-python -m common.archives zip ARCHIVE MEMBER DEST [--sha256 HEX]
-python -m common.archives tar ARCHIVE FOLDER --root NAME [--expect 'wavs/*.wav' --count 13100]
+As a program, for a whole tar archive:
+
+    python -m common.archives ARCHIVE FOLDER --root NAME [--expect 'wavs/*.wav' --count 13100]
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import tarfile
@@ -17,8 +17,6 @@ from pathlib import Path, PurePosixPath
 from common.config import ArgumentParser, run
 from common.download import is_present, publish, sha256_of
 from common.errors import InputError
-
-log = logging.getLogger(__name__)
 
 
 def extract_zip_member(archive: str | Path, member: str, dest: str | Path, *, sha256: str = "") -> str:
@@ -77,7 +75,6 @@ def extract_tar(archive: str | Path, folder: str | Path, *, root: str, expect: s
         raise InputError("this Python cannot extract archives safely; use 3.10.12, 3.11.4, 3.12 or newer")
     temporary = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
     try:
         # As a stream ("r|*"): seeking in a bz2 archive decompresses it again from the start.
         with tarfile.open(archive, "r|*") as package:
@@ -97,26 +94,14 @@ def extract_tar(archive: str | Path, folder: str | Path, *, root: str, expect: s
 
 
 def main() -> None:
-    parser = ArgumentParser(prog="common.archives", description="Extracts archives atomically.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    one = commands.add_parser("zip", help="one named member of a zip archive or wheel")
-    one.add_argument("archive", metavar="ARCHIVE")
-    one.add_argument("member", metavar="MEMBER")
-    one.add_argument("dest", metavar="DEST")
-    one.add_argument("--sha256", metavar="HEX", default="", help="expected checksum (default: none)")
-    whole = commands.add_parser("tar", help="a whole tar archive")
-    whole.add_argument("archive", metavar="ARCHIVE")
-    whole.add_argument("folder", metavar="FOLDER")
-    whole.add_argument("--root", required=True, metavar="NAME", help="folder in the archive that becomes FOLDER")
-    whole.add_argument("--expect", metavar="GLOB", default="", help="files that must be there (default: none)")
-    whole.add_argument("--count", metavar="N", type=int, default=0, help="how many of them (default: 0)")
+    parser = ArgumentParser(prog="common.archives", description="Extracts a tar archive, whole or not at all.")
+    parser.add_argument("archive", metavar="ARCHIVE")
+    parser.add_argument("folder", metavar="FOLDER", help="folder to make; it must not exist")
+    parser.add_argument("--root", required=True, metavar="NAME", help="folder in the archive that becomes FOLDER")
+    parser.add_argument("--expect", metavar="GLOB", default="", help="files that must be there (default: none)")
+    parser.add_argument("--count", metavar="N", type=int, default=0, help="how many of them (default: 0)")
     args = parser.parse_args()
-    if args.command == "zip":
-        log.info(
-            "%s: SHA-256 %s", args.dest, extract_zip_member(args.archive, args.member, args.dest, sha256=args.sha256)
-        )
-    else:
-        extract_tar(args.archive, args.folder, root=args.root, expect=args.expect, count=args.count)
+    extract_tar(args.archive, args.folder, root=args.root, expect=args.expect, count=args.count)
 
 
 if __name__ == "__main__":

@@ -214,7 +214,6 @@ def _copy(
             done += len(chunk)
             progress.show(done)
     finally:
-        file.flush()
         progress.close()
     # http.client ends a body that was cut short like a complete one.
     if total is not None and done != total:

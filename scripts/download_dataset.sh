@@ -35,6 +35,6 @@ fi
 
 "$PYTHON" -m common.download "$LJSPEECH_URL" "$archive" --sha256 "$LJSPEECH_SHA256"
 echo "$dataset: extracting, this takes some minutes"
-"$PYTHON" -m common.archives tar "$archive" "$dataset" --root LJSpeech-1.1 --expect 'wavs/*.wav' --count "$LJSPEECH_CLIPS"
+"$PYTHON" -m common.archives "$archive" "$dataset" --root LJSpeech-1.1 --expect 'wavs/*.wav' --count "$LJSPEECH_CLIPS"
 [[ $KEEP_ARCHIVE == true ]] || rm -f "$archive"
 echo "$dataset: complete, $LJSPEECH_CLIPS clips"

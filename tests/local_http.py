@@ -18,7 +18,8 @@ class Site:
     files: dict[str, bytes] = field(default_factory=dict)
     honour_range: bool = True
     announce_length: bool = True
-    statuses: list[int] = field(default_factory=list)  # answers before any file, one per request
+    chunked: bool = False
+    statuses: list[int] = field(default_factory=list)  # answers before any file, one per request; 0 hangs up
     cuts: list[int] = field(default_factory=list)  # bodies to break off after so many bytes, one per request
     requests: list[tuple[str, str]] = field(default_factory=list)  # (path, Range header)
 
@@ -46,6 +47,8 @@ def _answer(handler: BaseHTTPRequestHandler, site: Site) -> None:
     path, wanted = handler.path.lstrip("/"), handler.headers.get("Range", "")
     site.requests.append((path, wanted))
     status = site.statuses.pop(0) if site.statuses else 200
+    if not status:
+        return
     if status != 200 or path not in site.files:
         handler.send_error(status if status != 200 else 404)
         return
@@ -55,8 +58,8 @@ def _answer(handler: BaseHTTPRequestHandler, site: Site) -> None:
         if start >= len(whole):
             handler.send_response(416)
             handler.send_header("Content-Range", f"bytes */{len(whole)}")
-            handler.send_header("Content-Length", "0")
             handler.end_headers()
+            handler.wfile.write(b"a page that explains the error")
             return
         body = whole[start:]
         handler.send_response(206)
@@ -64,7 +67,10 @@ def _answer(handler: BaseHTTPRequestHandler, site: Site) -> None:
     else:
         handler.send_response(200)
     handler.send_header("Content-Type", "text/html" if path.endswith("/") else "application/octet-stream")
-    if site.announce_length:
+    if site.chunked:
+        handler.send_header("Transfer-Encoding", "chunked")
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    elif site.announce_length:
         handler.send_header("Content-Length", str(len(body)))
     handler.end_headers()
     handler.wfile.write(body[: site.cuts.pop(0)] if site.cuts else body)

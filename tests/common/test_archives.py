@@ -48,7 +48,7 @@ def test_only_the_named_member_is_extracted(tmp_path: Path) -> None:
 
 def test_a_member_in_a_folder_is_found_by_its_name(tmp_path: Path) -> None:
     archive = make_zip(tmp_path / "a.zip", {"version/model.pt": CONTENT})
-    extract_zip_member(archive, "model.pt", tmp_path / "model.pt")
+    extract_zip_member(str(archive), "model.pt", str(tmp_path / "model.pt"))
     assert (tmp_path / "model.pt").read_bytes() == CONTENT
 
 
@@ -127,6 +127,19 @@ def test_a_truncated_tar_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="damaged or unsafe tar archive"):
         extract_tar(archive, tmp_path / "Set", root="Set")
     assert names(tmp_path) == ["a.tar"]
+
+
+def test_data_reaches_the_disk_before_the_folder_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+    monkeypatch.setattr(os, "sync", lambda: seen.append((tmp_path / "Set").exists()))
+    extract_tar(make_tar(tmp_path / "a.tar", WAVS), tmp_path / "Set", root="Set")
+    assert seen == [False]
+
+
+def test_a_python_without_safe_extraction_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(tarfile, "data_filter")
+    with pytest.raises(InputError, match=r"this Python .* use 3\.10\.12"):
+        extract_tar(make_tar(tmp_path / "a.tar", WAVS), tmp_path / "Set", root="Set")
 
 
 def test_an_existing_folder_is_not_touched(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,7 +52,7 @@ def test_fetches_and_checks_a_file(site: Site, dest: Path) -> None:
     assert names(dest.parent) == ["file"]
 
 
-def test_data_reaches_the_disk_before_the_name(site: Site, dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_reaches_the_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     replace = Path.replace
 
@@ -59,10 +60,16 @@ def test_data_reaches_the_disk_before_the_name(site: Site, dest: Path, monkeypat
         calls.append("replace")
         return replace(self, to)
 
-    monkeypatch.setattr(os, "fsync", lambda descriptor: calls.append("fsync"))
+    def size_or_folder(descriptor: int) -> str:
+        found = os.fstat(descriptor)
+        return "fsync folder" if stat.S_ISDIR(found.st_mode) else f"fsync {found.st_size} bytes"
+
+    monkeypatch.setattr(os, "fsync", lambda descriptor: calls.append(size_or_folder(descriptor)))
     monkeypatch.setattr(Path, "replace", noted)
-    download(f"{site.url}/file", dest)
-    assert calls == ["fsync", "replace", "fsync"]
+    with (tmp_path / "part").open("w+b") as file:
+        file.write(b"four")
+        module.publish(file, tmp_path / "part", tmp_path / "file")
+    assert calls == ["fsync 4 bytes", "replace", "fsync folder"]
 
 
 def test_continues_what_an_earlier_run_left(site: Site, dest: Path) -> None:
@@ -81,12 +88,15 @@ def test_begins_again_where_ranges_are_not_honoured(site: Site, dest: Path) -> N
     assert dest.read_bytes() == BODY
 
 
-def test_begins_again_where_the_first_part_is_of_another_file(site: Site, dest: Path) -> None:
+def test_begins_again_where_the_first_part_is_of_another_file(
+    site: Site, dest: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     dest.parent.mkdir()
     part_of(dest).write_bytes(b"x" * 1000)
     download(f"{site.url}/file", dest, sha256=SHA256)
     assert dest.read_bytes() == BODY
     assert [wanted for _, wanted in site.requests] == ["bytes=1000-", ""]
+    assert "after resuming, the SHA-256 is" in caplog.text
 
 
 def test_a_complete_part_is_not_fetched_again(site: Site, dest: Path) -> None:
@@ -127,10 +137,23 @@ def test_a_body_without_a_length_is_accepted(site: Site, dest: Path) -> None:
     assert dest.read_bytes() == BODY
 
 
-def test_server_errors_are_tried_again(site: Site, dest: Path) -> None:
-    site.statuses = [500, 503, 429]
+def test_a_broken_chunked_body_is_continued(site: Site, dest: Path) -> None:
+    site.chunked = True
+    site.cuts = [1000]
     download(f"{site.url}/file", dest)
     assert dest.read_bytes() == BODY
+
+
+def test_server_errors_are_tried_again_after_growing_pauses(
+    site: Site, dest: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(module.time, "sleep", pauses.append)
+    site.statuses = [500, 429, 0]  # 0: the server hangs up without an answer
+    download(f"{site.url}/file", dest)
+    assert dest.read_bytes() == BODY
+    assert pauses == [0.001, 0.002, 0.004]
+    assert "/file: HTTP 429 Too Many Requests; trying again in 0.002 s" in caplog.text
 
 
 def test_a_missing_file_is_not_tried_again(site: Site, dest: Path) -> None:
@@ -227,6 +250,25 @@ def test_progress_is_one_line_on_a_terminal_and_rare_elsewhere(
     progress.show(1_600_000)
     progress.close()
     assert capsys.readouterr().err == shown
+
+
+def test_progress_follows_the_download(site: Site, dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[object] = []
+
+    class Recorder:
+        def __init__(self, total: int | None) -> None:
+            shown.append(total)
+
+        def show(self, done: int) -> None:
+            shown.append(done)
+
+        def close(self) -> None:
+            shown.append("closed")
+
+    monkeypatch.setattr(module, "_Progress", Recorder)
+    monkeypatch.setattr(module, "CHUNK_BYTES", 2000)
+    download(f"{site.url}/file", dest)
+    assert shown == [5120, 2000, 4000, 5120, "closed"]
 
 
 def run_program(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
