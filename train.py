@@ -52,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         log.parameters({**cfg.generator.to_dict(), **cfg.train_setup(), "clips_per_step": sampler.clips_per_step})
         if resumed:
             log.message(f"resumed after epoch {state.epoch}, optimiser step {state.steps}")
+        else:  # what the training starts from; it also finds faults of the validation data before any is spent
+            log.val(0, 0, validate(state, val_loader))
         first = state.epoch + 1
         last = min(cfg.run.epochs, state.epoch + (cfg.run.epochs_this_job or cfg.run.epochs))
         for epoch in range(first, last + 1):

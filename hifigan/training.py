@@ -178,7 +178,9 @@ class TrainState:
 def _adamw(cfg: TrainConfig, *modules: nn.Module) -> torch.optim.AdamW:
     parameters: list[Tensor] = [parameter for module in modules for parameter in module.parameters()]
     betas = (cfg.optim.adam_beta1, cfg.optim.adam_beta2)
-    return torch.optim.AdamW(parameters, cfg.optim.learning_rate, betas, weight_decay=cfg.optim.weight_decay)
+    return torch.optim.AdamW(
+        parameters, cfg.optim.learning_rate, betas, weight_decay=cfg.optim.weight_decay, fused=True
+    )
 
 
 def _amp_dtype(cfg: TrainConfig, place: Distributed) -> torch.dtype | None:
