@@ -57,7 +57,7 @@ def read_file(path: str | Path, map_location: str | torch.device = "cpu") -> dic
         raise FileNotFoundError(f"{path}: no such checkpoint; published ones: bash scripts/download_models.sh")
     try:
         content = torch.load(path, map_location=map_location, weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, AttributeError) as error:
+    except (RuntimeError, OSError, pickle.UnpicklingError, EOFError, ValueError, KeyError, AttributeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: not a checkpoint of tensors, or damaged ({reason[:120]})") from error
     if not isinstance(content, dict):
