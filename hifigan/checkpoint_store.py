@@ -67,12 +67,20 @@ class CheckpointStore:
     def save(self, epoch: int, gen: dict[str, Any], discrim: dict[str, Any]) -> Path:
         """Writes a pair: both files in full first, then two renames. Returns the generator's path."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        gen_path, discrim_path = self.paths(epoch)
-        temporary = [_write_temporary(gen_path, gen), _write_temporary(discrim_path, discrim)]
-        for source, target in zip(temporary, (gen_path, discrim_path), strict=True):
-            source.replace(target)
+        for leftover in self.directory.glob(".hifigan_*_checkpoint_*.pt.tmp"):  # of a run that was killed while saving
+            leftover.unlink()
+        targets = self.paths(epoch)
+        temporary = [target.with_name(f".{target.name}.tmp") for target in targets]
+        try:
+            for path, content in zip(temporary, (gen, discrim), strict=True):
+                _write(path, content)
+            for path, target in zip(temporary, targets, strict=True):
+                path.replace(target)
+        finally:
+            for path in temporary:
+                path.unlink(missing_ok=True)
         _sync_directory(self.directory)
-        return gen_path
+        return targets[0]
 
     def prune(self, written: Iterable[int]) -> list[int]:
         """Deletes all but the last two pairs among the epochs in `written`; returns the epochs that remain."""
@@ -83,17 +91,11 @@ class CheckpointStore:
         return epochs[-KEPT_PAIRS:]
 
 
-def _write_temporary(target: Path, content: dict[str, Any]) -> Path:
-    temporary = target.with_name(f".{target.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return temporary
+def _write(path: Path, content: dict[str, Any]) -> None:
+    with path.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _sync_directory(directory: Path) -> None:

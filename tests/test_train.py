@@ -271,12 +271,6 @@ def test_flags_take_dashes_and_underscores(data_set, tmp_path):
     assert dashed.optim.learning_rate == 1e-3
 
 
-def test_blank_lines_in_a_file_list_do_not_count(own_copy, tmp_path):
-    listed = own_copy / "train.txt"
-    listed.write_text("\n" + listed.read_text().replace("\n", "\n\n"))
-    assert train.main(arguments(own_copy, tmp_path / "out", batch_size=7)) == 0
-
-
 @pytest.mark.slow
 def test_every_usable_kind_of_audio_trains(tmp_path):
     """Stereo, float, 24 bit, silent, shorter than a segment, exactly a segment."""
@@ -309,21 +303,17 @@ def test_another_run_is_not_continued_by_accident(data_set, undisturbed, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_damaged_newest_pair_falls_back_to_the_one_before(data_set, tmp_path, caplog):
-    argv = arguments(data_set, tmp_path, batch_size=6, checkpoint_interval=1)
-    for name in ("hifigan_gen_checkpoint_10000_ft.pt", "nvlog.json.bak", "hifigan_gen_checkpoint_7.pt"):
-        (tmp_path / name).write_text("something of the user's")
-    assert train.main([*argv, "--epochs", "3"]) == 0
-    assert sorted(path.name for path in tmp_path.glob("*_checkpoint_*.pt")) == sorted(
-        ["hifigan_gen_checkpoint_10000_ft.pt", "hifigan_gen_checkpoint_7.pt"]
-        + [f"hifigan_{kind}_checkpoint_{epoch}.pt" for kind in ("gen", "discrim") for epoch in (2, 3)]
-    )
-    expected = weights(tmp_path, 3)[0]
-    newest = tmp_path / "hifigan_discrim_checkpoint_3.pt"
+def test_a_damaged_newest_pair_falls_back_to_the_one_before(own_copy, tmp_path, caplog):
+    (own_copy / "train.txt").write_text("\nwavs/clip000.wav\n\n")  # blank lines are no files
+    output = tmp_path / "out"
+    argv = arguments(own_copy, output, checkpoint_interval=1, epochs=2)
+    assert train.main(argv) == 0
+    expected = weights(output, 2)[0]
+    newest = output / "hifigan_discrim_checkpoint_2.pt"
     newest.write_bytes(newest.read_bytes()[:1000])
-    assert train.main([*argv, "--epochs", "3"]) == 0
+    assert train.main(argv) == 0
     assert "trying the pair before it" in caplog.text
-    assert all(torch.equal(value, expected[key]) for key, value in weights(tmp_path, 3)[0].items())
+    assert all(torch.equal(value, expected[key]) for key, value in weights(output, 2)[0].items())
 
 
 @pytest.mark.slow

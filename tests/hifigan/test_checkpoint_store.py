@@ -1,0 +1,75 @@
+"""Pairs are whole or not there; files of others stay."""
+
+import pytest
+import torch
+
+from common.errors import InputError
+from hifigan.checkpoint_store import CheckpointStore
+
+
+def pair(steps):
+    return {"generator": {}, "train_state": {"steps": steps}}, {"mpd": {}, "train_state": {"steps": steps}}
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_last_two_pairs_of_this_run_remain(tmp_path):
+    theirs = [
+        "hifigan_gen_checkpoint_10000_ft.pt",
+        "hifigan_gen_checkpoint_1.pt",
+        "hifigan_discrim_checkpoint_1.pt",
+        "x.bak",
+    ]
+    for name in theirs:
+        (tmp_path / name).write_text("not written by this run")
+    store = CheckpointStore(tmp_path)
+    for epoch in (2, 3, 4):
+        store.save(epoch, *pair(epoch))
+    assert store.prune([2, 3, 4]) == [3, 4]
+    ours = [f"hifigan_{kind}_checkpoint_{epoch}.pt" for kind in ("gen", "discrim") for epoch in (3, 4)]
+    assert names(tmp_path) == sorted(theirs + ours)
+    epoch, gen, discrim = store.newest()
+    assert (epoch, gen, discrim) == (4, *pair(4))
+
+
+def test_no_pair_where_there_is_no_directory(tmp_path):
+    assert CheckpointStore(tmp_path / "new").newest() is None
+
+
+def test_half_a_pair_and_a_mixed_pair_do_not_count(tmp_path, caplog):
+    store = CheckpointStore(tmp_path)
+    store.save(1, *pair(10))
+    store.save(2, *pair(20))
+    torch.save(pair(21)[1], store.paths(2)[1])  # killed between the two renames of a later save
+    store.save(3, *pair(30))
+    store.paths(3)[0].unlink()
+    assert store.newest()[0] == 1
+    assert "not saved together" in caplog.text
+
+
+def test_only_damaged_pairs_stop_the_run(tmp_path):
+    store = CheckpointStore(tmp_path)
+    store.save(1, *pair(10))
+    store.paths(1)[0].write_bytes(b"half")
+    with pytest.raises(InputError, match="none of its 1 checkpoint pairs can be used"):
+        store.newest()
+
+
+def test_a_failed_save_leaves_the_old_pair_and_nothing_else(tmp_path, monkeypatch):
+    store = CheckpointStore(tmp_path)
+    store.save(1, *pair(10))
+    (tmp_path / ".hifigan_gen_checkpoint_9.pt.tmp").write_bytes(b"left by a run that was killed")
+    store.save(1, *pair(10))
+    before = {name: (tmp_path / name).read_bytes() for name in names(tmp_path)}
+
+    def fails(content, file):
+        file.write(b"some bytes")
+        if "mpd" in content:  # the second file of the pair
+            raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", fails)
+    with pytest.raises(OSError, match="disk full"):
+        store.save(1, *pair(11))
+    assert {name: (tmp_path / name).read_bytes() for name in names(tmp_path)} == before

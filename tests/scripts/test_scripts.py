@@ -1,0 +1,112 @@
+"""The shell scripts: syntax, what they hand to the programs, and the quickstart's summary."""
+
+import importlib.util
+import json
+import os
+import subprocess
+
+import pytest
+
+from tests.support import REPOSITORY
+
+SCRIPTS = [*sorted((REPOSITORY / "scripts").rglob("*.sh")), REPOSITORY / ".ci" / "run"]
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_syntax(path):
+    subprocess.run(["bash", "-n", path], check=True)
+    if path.parent.name != "lib":
+        assert path.read_text().startswith("#!/usr/bin/env bash\n")
+
+
+@pytest.fixture
+def recorder(tmp_path):
+    """An interpreter that writes its arguments down, one a line."""
+    program = tmp_path / "python"
+    program.write_text(
+        f'#!/usr/bin/env bash\nif [[ $1 == -c ]]; then [[ $2 != *device_count* ]] || echo "${{FAKE_GPUS:-0}}"; exit 0; fi\n'
+        f'printf "%s\\n" "$@" >{tmp_path}/arguments\n'
+    )
+    program.chmod(0o755)
+
+    def run(script, *args, **variables):
+        environment = {"PATH": os.environ["PATH"], "PYTHON": str(program), **variables}
+        done = subprocess.run(
+            ["bash", REPOSITORY / "scripts" / script, *args],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return (tmp_path / "arguments").read_text().splitlines(), done.stderr
+
+    return run
+
+
+def value_of(arguments, flag):
+    return arguments[arguments.index(flag) + 1]
+
+
+@pytest.mark.parametrize("script", ["train_lj22khz.sh", "train.sh"])
+def test_recipe_on_eight_gpus(script, recorder):
+    words, warning = recorder(script, "--extra", FAKE_GPUS="8")
+    assert words[:6] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "8", "train.py"]
+    assert value_of(words, "--batch-size") == "16"
+    assert value_of(words, "--grad-accumulation") == "1"
+    assert value_of(words, "--epochs") == "6500"
+    assert "--cuda" in words
+    assert "--amp" not in words
+    assert words[-1] == "--extra"
+    assert warning == ""
+
+
+def test_documented_commands(recorder):
+    words, warning = recorder("train_lj22khz.sh", NUM_GPUS="1", BATCH_SIZE="16", GRAD_ACCUMULATION="8", AMP="true")
+    assert words[0] == "train.py"
+    assert value_of(words, "--grad-accumulation") == "8"
+    assert "--amp" in words
+    assert warning == ""
+    words, warning = recorder("train.sh", NUM_GPUS="8", BS="64", GRAD_ACCUMULATION="1", EPOCHS="10")
+    assert (value_of(words, "--batch-size"), value_of(words, "--epochs")) == ("64", "10")
+    assert "8 x 64 x 1 = 512" in warning
+
+
+def test_every_variable_reaches_its_flag(recorder):
+    variables = {
+        "OUTPUT_DIR": "--output", "LOG_FILE": "--log-file", "DATASET_DIR": "--dataset-path", "EPOCHS": "--epochs",
+        "TRAIN_FILELIST": "--training-files", "VAL_FILELIST": "--validation-files", "SEED": "--seed",
+        "EPOCHS_THIS_JOB": "--epochs-this-job", "VAL_INTERVAL": "--validation-interval",
+        "SAMPLES_INTERVAL": "--samples-interval", "CHECKPOINT_INTERVAL": "--checkpoint-interval",
+        "LEARNING_RATE": "--learning-rate", "LEARNING_RATE_DECAY": "--learning-rate-decay",
+    }  # fmt: skip
+    words, _ = recorder("train_lj22khz.sh", RESUME="false", **{name: f"value of {name}" for name in variables})
+    for name, flag in variables.items():
+        assert value_of(words, flag) == f"value of {name}"
+    assert "--no-resume" in words
+    assert "--cuda" not in words  # no GPU: the CPU, with the recipe's global batch
+    assert value_of(words, "--grad-accumulation") == "8"
+
+
+def test_inference_example(recorder):
+    words, _ = recorder("inference_example.sh", CUDA="true", AMP="true", TORCHSCRIPT="true", BATCH_SIZE="2")
+    assert {"--cuda", "--amp", "--torchscript"} < set(words)
+    assert value_of(words, "--output") == "output/audio_devset10"
+    assert value_of(words, "--batch-size") == "2"
+
+
+def test_quickstart_report(tmp_path):
+    spec = importlib.util.spec_from_file_location("quickstart_report", REPOSITORY / "scripts" / "quickstart_report.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def write(name, *data):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("".join(f"DLLL {json.dumps({'step': [], 'data': d})}\n" for d in data))
+
+    write("copy-synthesis/nvlog_infer.json", {"RTF": 1.0}, {"RTF": 2.5})
+    write("scratch/nvlog.json", {"val_mel_loss": 88.0}, {"train_mel_loss": 70.0}, {"val_mel_loss": 61.25})
+    write("fine-tuned/nvlog.json", {"val_mel_loss": 14.0}, {"val_mel_loss": 12.5})
+    text = module.report(tmp_path)
+    assert "2.50 seconds of speech per second" in text
+    assert ["88.00", "61.25"] == text.split("V3 from scratch")[1].split()[:2]
+    assert ["14.00", "12.50"] == text.split("fine-tuned ")[1].split()[:2]

@@ -1,0 +1,48 @@
+"""The layers of the repository: programs -> {hifigan, fastpitch} -> common."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.support import REPOSITORY
+
+PACKAGES = ("common", "hifigan", "fastpitch")
+PROGRAMS = tuple(path.stem for path in REPOSITORY.glob("*.py"))
+ALLOWED = {"common": {"common"}, "hifigan": {"hifigan", "common"}, "fastpitch": {"fastpitch", "common"}}
+SOURCES = [path for package in PACKAGES for path in (REPOSITORY / package).glob("**/*.py")]
+
+
+def imports(path: Path) -> set[str]:
+    """First parts of all imported names, at any depth of the file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_packages_import_only_what_lies_below_them(path):
+    ours = imports(path) & {*PACKAGES, *PROGRAMS}
+    assert ours <= ALLOWED[path.relative_to(REPOSITORY).parts[0]]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_programs_do_not_import_each_other(program):
+    assert not imports(REPOSITORY / f"{program}.py") & set(PROGRAMS)
+
+
+def test_folders_that_would_shadow_the_standard_library_are_no_packages():
+    assert not (REPOSITORY / "platform" / "__init__.py").exists()
+    assert not (REPOSITORY / "phrases" / "__init__.py").exists()
+
+
+def test_logs_have_one_writer():
+    users = [
+        p for p in [*SOURCES, *REPOSITORY.glob("*.py")] if "dllogger" in imports(p) or "SummaryWriter" in p.read_text()
+    ]
+    assert [path.name for path in users] == ["run_log.py"]
