@@ -24,7 +24,8 @@ def recorder(tmp_path):
     """An interpreter that writes its arguments down, one a line."""
     program = tmp_path / "python"
     program.write_text(
-        f'#!/usr/bin/env bash\nif [[ $1 == -c ]]; then [[ $2 != *device_count* ]] || echo "${{FAKE_GPUS:-0}}"; exit 0; fi\n'
+        "#!/usr/bin/env bash\n"
+        'if [[ $1 == -c ]]; then [[ $2 != *device_count* ]] || echo "${FAKE_GPUS:-0}"; exit 0; fi\n'
         f'printf "%s\\n" "$@" >{tmp_path}/arguments\n'
     )
     program.chmod(0o755)
@@ -108,5 +109,5 @@ def test_quickstart_report(tmp_path):
     write("fine-tuned/nvlog.json", {"val_mel_loss": 14.0}, {"val_mel_loss": 12.5})
     text = module.report(tmp_path)
     assert "2.50 seconds of speech per second" in text
-    assert ["88.00", "61.25"] == text.split("V3 from scratch")[1].split()[:2]
-    assert ["14.00", "12.50"] == text.split("fine-tuned ")[1].split()[:2]
+    assert text.split("V3 from scratch")[1].split()[:2] == ["88.00", "61.25"]
+    assert text.split("fine-tuned ")[1].split()[:2] == ["14.00", "12.50"]
