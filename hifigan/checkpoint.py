@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -56,13 +57,26 @@ def read_file(path: str | Path, map_location: str | torch.device = "cpu") -> dic
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint; published ones: bash scripts/download_models.sh")
     try:
-        content = torch.load(path, map_location=map_location, weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, AttributeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: not a checkpoint of tensors, or damaged ({reason[:120]})") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle protocols, where a text file happens to look like one
+            content = torch.load(path, map_location=map_location, weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # the unpickler meets any bytes, and answers them with almost any exception
+        raise InputError(f"{path}: not a checkpoint of tensors, or damaged ({_load_failure(error)})") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: the file holds a {type(content).__name__}, not a checkpoint dictionary")
     return content
+
+
+def _load_failure(error: Exception) -> str:
+    """PyTorch's reason in a few words; its own text advises to load the file unsafely."""
+    if refused := re.search(r"GLOBAL (\S+)", str(error)):
+        return f"it holds a Python object, {refused[1]}; only tensors and plain values are loaded"
+    if isinstance(error, pickle.UnpicklingError):
+        return "not a PyTorch file"
+    reason = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {reason[:120]}"
 
 
 def load_generator(
