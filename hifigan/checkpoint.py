@@ -8,7 +8,6 @@ removed (plain `weight` keys), names with a `module.` prefix and names of PyTorc
 from __future__ import annotations
 
 import dataclasses
-import pickle
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -73,10 +72,9 @@ def _load_failure(error: Exception) -> str:
     """PyTorch's reason in a few words; its own text advises to load the file unsafely."""
     if refused := re.search(r"GLOBAL (\S+)", str(error)):
         return f"it holds a Python object, {refused[1]}; only tensors and plain values are loaded"
-    if isinstance(error, pickle.UnpicklingError):
+    if not isinstance(error, RuntimeError):
         return "not a PyTorch file"
-    reason = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {reason[:120]}"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
 
 
 def load_generator(
