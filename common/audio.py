@@ -56,8 +56,12 @@ class AudioConfig:
 
     def __post_init__(self) -> None:
         for name in ("sampling_rate", "filter_length", "hop_length", "win_length", "num_mels"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"{name}: {getattr(self, name)} is not above 0")
+            value = getattr(self, name)
+            if not isinstance(value, int) or value <= 0:
+                raise InputError(f"{name}: {value!r} is not a whole number above 0")
+        for name in ("mel_fmin", "fmax_hz"):
+            if not isinstance(getattr(self, name), int | float):
+                raise InputError(f"{name.replace('fmax_hz', 'mel_fmax')}: {getattr(self, name)!r} is not a number")
         if self.framing not in ("vocoder", "tacotron"):
             raise InputError(f"framing: {self.framing!r} is neither 'vocoder' nor 'tacotron'")
         if self.win_length > self.filter_length:
