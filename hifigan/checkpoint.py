@@ -115,9 +115,8 @@ def load_trainable_generator(
         load_public_state(generator, state)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    setup = content.get("train_setup") or {}
-    epoch = (content.get("train_state") or {}).get("epoch")
-    return generator, GeneratorInfo(path, chosen, audio, dict(setup), epoch)
+    epoch = _dictionary(path, content, "train_state").get("epoch")
+    return generator, GeneratorInfo(path, chosen, audio, _dictionary(path, content, "train_setup"), epoch)
 
 
 def load_public_state(module: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
@@ -152,6 +151,13 @@ def load_public_state(module: nn.Module, state_dict: Mapping[str, Tensor]) -> No
 
 def _shapes(key: str, given: Tensor, expected: Tensor) -> str:
     return f"{key} {list(given.shape)} instead of {list(expected.shape)}"
+
+
+def _dictionary(path: Path, content: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = content.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise InputError(f"{path}: its {key} is a {type(value).__name__}, not a dictionary")
+    return dict(value)
 
 
 def _generator_state(path: Path, content: Mapping[str, Any]) -> State:
@@ -200,8 +206,8 @@ def _find_config(
     path: Path, content: Mapping[str, Any], state: State, given: GeneratorConfig | Mapping[str, Any] | str | Path | None
 ) -> tuple[GeneratorConfig, AudioConfig]:
     """The architecture and signal contract, in this order: the caller's, the file's, beside it, by the shapes."""
-    setup = dict(content.get("train_setup") or {})
-    stored = content.get("config")
+    setup = _dictionary(path, content, "train_setup")
+    stored = _dictionary(path, content, "config")
     in_file = GeneratorConfig.from_dict(stored, setup.get("num_mels", _num_mels(state))) if stored else None
     config = in_file
     if isinstance(given, GeneratorConfig):
