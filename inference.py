@@ -154,7 +154,8 @@ def mel_files(phrases: Sequence[Phrase], source: Path, dataset: Path) -> dict[st
 def check_mel_config(files: dict[str, Path], dataset: Path, audio: AudioConfig) -> None:
     """Compares what the mels were made with to what the generator was trained on."""
     # Mels in subfolders (speakers) share the one description in the folder above.
-    folders = {folder for path in files.values() for folder in path.parents if folder.is_relative_to(dataset)}
+    folders = {path.parent for path in files.values()}
+    folders |= {folder for path in folders for folder in path.parents if folder.is_relative_to(dataset)}
     for config_file in sorted(folder / MEL_CONFIG_FILE for folder in folders):
         if not config_file.is_file():
             continue
