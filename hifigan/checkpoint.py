@@ -59,8 +59,6 @@ def read_file(path: str | Path, map_location: str | torch.device = "cpu") -> dic
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickle protocols, where a text file happens to look like one
             content = torch.load(path, map_location=map_location, weights_only=True)
-    except OSError:
-        raise
     except Exception as error:  # the unpickler meets any bytes, and answers them with almost any exception
         raise InputError(f"{path}: not a checkpoint of tensors, or damaged ({_load_failure(error)})") from error
     if not isinstance(content, dict):
@@ -72,7 +70,7 @@ def _load_failure(error: Exception) -> str:
     """PyTorch's reason in a few words; its own text advises to load the file unsafely."""
     if refused := re.search(r"GLOBAL (\S+)", str(error)):
         return f"it holds a Python object, {refused[1]}; only tensors and plain values are loaded"
-    if not isinstance(error, RuntimeError):
+    if not isinstance(error, RuntimeError | OSError):
         return "not a PyTorch file"
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
 
