@@ -407,9 +407,7 @@ def test_bad_mels(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert not wavs(tmp_path / "out")
 
 
-def test_pickled_numpy_arrays_are_refused(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_pickled_numpy_arrays_are_refused(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save(tmp_path / "mel.npy", np.array([Code(tmp_path / "was_here")], dtype=object), allow_pickle=True)
     (tmp_path / "p.tsv").write_text("mel\nmel.npy\n")
     error = refused(command(checkpoint, tmp_path / "p.tsv", tmp_path / "out", "-d", tmp_path), capsys)

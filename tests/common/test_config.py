@@ -141,9 +141,9 @@ def test_programs_end_with_one_line(
 
 
 def test_programs_end_with_their_status() -> None:
-    for returned, status in ((None, 0), (0, 0), (3, 3)):
+    for main, status in ((lambda: None, 0), (lambda: 0, 0), (lambda: 3, 3)):
         with pytest.raises(SystemExit) as caught:
-            run(lambda returned=returned: returned, "prog")
+            run(main, "prog")
         assert caught.value.code == status
 
 
