@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+INITIAL_ITERATIONS = 15  # as torch.nn.utils.parametrizations.spectral_norm
+
 
 def _normed(weight_v: Tensor, weight_g: Tensor) -> Tensor:
     """g * v / ||v||, the norm taken over all dimensions but the first."""
@@ -135,6 +137,8 @@ class SpectralNormConv1d(nn.Conv1d):
         matrix = weight.flatten(1)
         self.register_buffer("weight_u", F.normalize(torch.randn(matrix.size(0)), dim=0))
         self.register_buffer("weight_v", F.normalize(torch.randn(matrix.size(1)), dim=0))
+        for _ in range(INITIAL_ITERATIONS):  # random vectors would make evaluation before any training meaningless
+            self.power_iteration()
 
     @torch.no_grad()
     def power_iteration(self) -> None:

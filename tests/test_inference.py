@@ -19,18 +19,10 @@ import torch
 import inference
 from common.audio import AudioConfig, MelSpectrogram, fade_out
 from common.config import run
-from hifigan import Generator, GeneratorConfig, load_generator
+from hifigan import Generator, load_generator
 from hifigan.denoiser import Denoiser
+from tests.support import REPOSITORY, TINY
 
-ROOT = Path(__file__).parents[1]
-CONFIG = GeneratorConfig(
-    upsample_rates=(8, 8, 4),
-    upsample_kernel_sizes=(16, 16, 8),
-    upsample_initial_channel=16,
-    resblock="2",
-    resblock_kernel_sizes=(3, 5),
-    resblock_dilation_sizes=((1, 2), (2, 6)),
-)
 SETUP = {
     "sampling_rate": 22050,
     "filter_length": 1024,
@@ -45,12 +37,12 @@ LENGTHS = {"a": 1, "sub/b": 70, "c": 3, "d": 23, "e": 45, "f": 2}
 
 def make_checkpoint(path: Path, change: Callable[[dict], Any] = lambda content: None, **setup: Any) -> Path:
     torch.manual_seed(0)
-    generator = Generator(CONFIG)
+    generator = Generator(TINY)
     with torch.no_grad():
         for name, tensor in generator.state_dict().items():
             if name.endswith("weight_g"):
                 tensor *= 1.5  # an untrained generator is nearly silent
-    content = {"generator": generator.state_dict(), "config": CONFIG.to_dict(), "train_setup": {**SETUP, **setup}}
+    content = {"generator": generator.state_dict(), "config": TINY.to_dict(), "train_setup": {**SETUP, **setup}}
     changed = change(content)
     torch.save(content if changed is None else changed, path)
     return path
@@ -514,7 +506,9 @@ def test_cuda_without_a_gpu(
 
 def test_the_program(checkpoint: Path, dataset: Path, tmp_path: Path) -> None:
     def inference_py(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, ROOT / "inference.py", *words], capture_output=True, text=True, cwd=ROOT)
+        return subprocess.run(
+            [sys.executable, REPOSITORY / "inference.py", *words], capture_output=True, text=True, cwd=REPOSITORY
+        )
 
     argv = command(checkpoint, dataset / "phrases.tsv", tmp_path / "out", "-d", dataset, "--torchscript")
     done = inference_py(*argv)

@@ -20,8 +20,7 @@ from common.audio import AudioConfig, MelSpectrogram, load_wav, resample
 from common.config import run
 from common.filelists import read_filelist
 from prepare_dataset import PrepareConfig
-
-ROOT = Path(__file__).parents[1]
+from tests.support import REPOSITORY
 
 
 def tone(samples: int, rate: int = 22050, peak: float = 0.3) -> np.ndarray:
@@ -279,7 +278,7 @@ def test_file_lists(dataset: Path, tmp_path: Path) -> None:
 
 
 def test_file_lists_of_ljspeech(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    split = json.loads((ROOT / "common" / "ljspeech_split.json").read_text())
+    split = json.loads((REPOSITORY / "common" / "ljspeech_split.json").read_text())
     named = [*split["val"], *split["test"], *split["discard"], *split["corrected_transcripts"], "LJ001-0001"]
     (tmp_path / "wavs").mkdir()
     for clip in named:
@@ -399,8 +398,8 @@ def test_defaults_work_on_all_cores() -> None:
 
 def test_the_program(dataset: Path) -> None:
     def program(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "prepare_dataset.py"), "--dataset_path", str(dataset), *words]
-        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+        command = [sys.executable, str(REPOSITORY / "prepare_dataset.py"), "--dataset_path", str(dataset), *words]
+        return subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
 
     done = program("--extract_mels")
     assert done.returncode == 0, done.stderr

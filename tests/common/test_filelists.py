@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from common.filelists import (
     split_own,
     write_lines,
 )
+from tests import support
 
 
 def written(path: Path, content: str | bytes) -> Path:
@@ -104,10 +104,10 @@ def test_ljspeech_split() -> None:
 
 
 def test_split_of_the_real_metadata() -> None:
-    folder = os.environ.get("HIFIGAN_TEST_DATA")
-    if not folder:
+    folder = support.test_data()
+    if folder is None:
         pytest.skip("HIFIGAN_TEST_DATA is not set")
-    transcripts = read_metadata(Path(folder) / "data" / "ljspeech-metadata.csv")
+    transcripts = read_metadata(folder / "data" / "ljspeech-metadata.csv")
     assert len(transcripts) == 13100
     check_split(transcripts)
 

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Synthesises the validation phrases of LJSpeech from their mels. Further arguments go to inference.py.
+#
+#   HIFIGAN       generator checkpoint (default: the published V1 weights; bash scripts/download_models.sh hifigan-lj-v1)
+#   PHRASES       phrase file (default: phrases/devset10.tsv)
+#   DATASET_PATH  data set with mels/ (default: data/LJSpeech-1.1; bash scripts/prepare_dataset.sh)
+#   OUTPUT_DIR    wav files (default: output/audio_<name of the phrase file>)
+#   BATCH_SIZE, DENOISING, REPEATS, WARMUP   numbers (defaults: 8, 0.01, 1, 0)
+#   AMP, TORCHSCRIPT   true switches them on; CUDA: true or false (default: whether there is a GPU)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/lib/env.sh
+source scripts/lib/python.sh
+
+phrases=${PHRASES:-phrases/devset10.tsv}
+name=$(basename "$phrases")
+args=(
+    --hifigan "${HIFIGAN:-pretrained_models/hifigan-lj-v1/generator_LJSpeech.pth.tar}"
+    --input "$phrases"
+    --dataset-path "${DATASET_PATH:-data/LJSpeech-1.1}"
+    --output "${OUTPUT_DIR:-output/audio_${name%.*}}"
+    --batch-size "${BATCH_SIZE:-8}"
+    --denoising-strength "${DENOISING:-0.01}"
+    --repeats "${REPEATS:-1}"
+    --warmup-steps "${WARMUP:-0}"
+)
+if [[ -z ${CUDA:-} ]]; then
+    if has_gpu; then CUDA=true; else CUDA=false; fi
+fi
+[[ $CUDA == true ]] && args+=(--cuda)
+[[ ${AMP:-false} == true ]] && args+=(--amp)
+[[ ${TORCHSCRIPT:-false} == true ]] && args+=(--torchscript)
+exec "$PYTHON" inference.py "${args[@]}" "$@"

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# LJSpeech: file lists of the published split, and mel spectrograms of all clips. Further arguments pass through.
+#
+#   DATASET_PATH   the data set (default: data/LJSpeech-1.1)
+#   FILELISTS_DIR  where the file lists go (default: data/filelists)
+#   NUM_WORKERS    processes (default: one per core)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/lib/python.sh
+
+exec "$PYTHON" prepare_dataset.py \
+    --dataset-path "${DATASET_PATH:-data/LJSpeech-1.1}" \
+    --write-filelists "${FILELISTS_DIR:-data/filelists}" \
+    --split ljspeech \
+    --extract-mels \
+    ${NUM_WORKERS:+--n-workers "$NUM_WORKERS"} \
+    "$@"

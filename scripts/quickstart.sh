@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# The main job, end to end, on a fresh machine without a GPU: under ten minutes on two cores after the installation.
+# Sets up .venv, fetches published weights, makes a small data set, copy-synthesises it with the published generator,
+# trains a small generator from scratch, fine-tunes the published one, and says where to listen. Safe to run again.
+#
+#   QUICKSTART_DATA    another data set in LJSpeech layout (wavs/, metadata.csv; 22.05 kHz) instead of the synthetic one
+#   QUICKSTART_OUTPUT  where the results go (default: output/quickstart, with the name of another data set)
+#   QUICKSTART_SHORT   true: a few clips and steps only, to see that everything works
+#   PYTHON, VENV       as in scripts/lib/env.sh
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/lib/env.sh
+
+scratch_epochs=6 tune_epochs=3 # of 9 optimiser steps each with the synthetic data
+data=${QUICKSTART_DATA:-data/demo}
+if [[ ${QUICKSTART_SHORT:-false} == true ]]; then
+    scratch_epochs=1 tune_epochs=1
+    export DEMO_CLIPS=10
+    [[ -n ${QUICKSTART_DATA:-} ]] || data=data/demo-short
+fi
+out=${QUICKSTART_OUTPUT:-output/quickstart${QUICKSTART_DATA:+-$(basename "$QUICKSTART_DATA")}}
+universal=pretrained_models/hifigan-universal-v1/generator_universal.pth.tar
+
+say() { printf '\n== %s\n' "$*"; }
+
+say "1/7 environment"
+setup_env requirements.txt
+export PYTHON
+
+say "2/7 published weights"
+bash scripts/download_models.sh hifigan-universal-v1
+
+say "3/7 data set: $data"
+[[ -n ${QUICKSTART_DATA:-} ]] || bash scripts/make_demo_data.sh "$data"
+"$PYTHON" prepare_dataset.py --dataset-path "$data" --write-filelists "$out/filelists" --name quickstart
+rm -rf "$out/original" && mkdir -p "$out/original"
+while read -r wav; do cp "$data/$wav" "$out/original/"; done <"$out/filelists/quickstart_audio_val.txt"
+
+say "4/7 copy synthesis with the published universal generator"
+"$PYTHON" inference.py --hifigan "$universal" --input "$data/wavs" --output "$out/copy-synthesis" --batch-size 1
+
+train() {
+    "$PYTHON" train.py --dataset-path "$data" --training-files "$out/filelists/quickstart_audio_train.txt" \
+        --validation-files "$out/filelists/quickstart_audio_val.txt" --batch-size 4 --segment-size 4096 \
+        --num-workers 1 --checkpoint-interval 1000 --validation-interval 1000 --samples-interval 1000 "$@"
+}
+say "5/7 training a small generator (V3) from scratch: no more than a beginning"
+train --output "$out/scratch" --hifigan-config v3 --learning-rate 1e-3 --epochs "$scratch_epochs"
+
+say "6/7 fine-tuning the published generator"
+train --output "$out/fine-tuned" --checkpoint-path-gen "$universal" --learning-rate 3e-5 --epochs "$tune_epochs"
+
+say "7/7 synthesis of the validation clips with both"
+for run in scratch:$scratch_epochs fine-tuned:$tune_epochs; do
+    name=${run%:*}
+    "$PYTHON" inference.py --hifigan "$out/$name/hifigan_gen_checkpoint_${run#*:}.pt" --batch-size 1 \
+        --input "$out/original" --output "$out/$name/wavs"
+done
+
+say "done"
+"$PYTHON" scripts/quickstart_report.py "$out"

@@ -1,0 +1,81 @@
+"""What several tests share: weights by rule, small models, audio made here."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor
+
+from hifigan.config import GeneratorConfig
+
+PARITY = Path(__file__).with_name("parity")
+REPOSITORY = Path(__file__).parents[1]
+TINY = GeneratorConfig(
+    upsample_rates=(8, 8, 4),
+    upsample_kernel_sizes=(16, 16, 8),
+    upsample_initial_channel=16,
+    resblock="2",
+    resblock_kernel_sizes=(3, 5),
+    resblock_dilation_sizes=((1, 2), (2, 6)),
+)
+
+
+def test_data() -> Path | None:
+    """The folder of real LJSpeech clips, where the environment names one."""
+    folder = os.environ.get("HIFIGAN_TEST_DATA")
+    return Path(folder) if folder else None
+
+
+def rule_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights that depend on tensor names and shapes alone: normal numbers seeded by the CRC of the name."""
+    return {name: _by_rule(name, tensor) for name, tensor in state.items()}
+
+
+def _by_rule(name: str, tensor: Tensor) -> Tensor:
+    noise = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode()))).standard_normal(tuple(tensor.shape))
+    kind = name.split(".")[-1]
+    is_vector = tensor.dim() == 1
+    if kind == "weight_g":
+        noise = 1 + np.abs(noise) / 10
+    elif kind == "weight_u" or (kind == "weight_v" and is_vector):
+        noise = noise / np.sqrt((noise**2).sum())
+    elif kind in ("weight", "weight_orig") and not is_vector:
+        noise = noise / np.sqrt(noise[0].size)
+    elif kind != "weight_v":
+        noise = noise / 10
+    return torch.tensor(noise, dtype=torch.float32)
+
+
+def public_shapes(name: str) -> dict[str, list[int]]:
+    """Tensor names and shapes of the public checkpoints, in order."""
+    return json.loads((PARITY / f"{name}_state_dict.json").read_text())
+
+
+def speechlike(seconds: float, sampling_rate: int = 22050, seed: int = 0) -> np.ndarray:
+    """A gliding harmonic tone in noise that swells and fades, [T] in [-1, 1]."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(int(seconds * sampling_rate)) / sampling_rate
+    pitch = 120 + 40 * np.sin(2 * np.pi * (0.7 * time + rng.random()))
+    phase = 2 * np.pi * np.cumsum(pitch) / sampling_rate
+    tone = sum(np.sin(k * phase) / k for k in range(1, 20))
+    wav = tone * (0.6 + 0.4 * np.sin(2 * np.pi * 3 * time)) + 0.05 * rng.standard_normal(len(time))
+    return wav / np.abs(wav).max() * 0.7
+
+
+def write_data_set(folder: Path, seconds: list[float], sampling_rate: int = 22050) -> Path:
+    """A data set in LJSpeech layout with clips of these lengths, and file lists train.txt (all but two) and val.txt."""
+    (folder / "wavs").mkdir(parents=True)
+    names = [f"clip{i:03d}" for i in range(len(seconds))]
+    for i, (name, length) in enumerate(zip(names, seconds, strict=True)):
+        soundfile.write(folder / "wavs" / f"{name}.wav", speechlike(length, sampling_rate, seed=i), sampling_rate)
+    (folder / "metadata.csv").write_text("".join(f"{name}|Some words.|Some words.\n" for name in names))
+    (folder / "train.txt").write_text("".join(f"wavs/{name}.wav\n" for name in names[:-2]))
+    (folder / "val.txt").write_text("".join(f"wavs/{name}.wav\n" for name in names[-2:]))
+    return folder

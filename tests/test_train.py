@@ -1,0 +1,356 @@
+"""The training steps against published numbers; training as users run it: resumed, distributed, misused."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import train
+from common import distributed
+from common.audio import AudioConfig
+from common.config import run as run_program
+from common.errors import InputError
+from hifigan.config import GeneratorConfig
+from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig, parse_train_config
+from hifigan.training import TrainState
+from tests.support import PARITY, REPOSITORY, TINY, rule_weights, speechlike, test_data, write_data_set
+
+LISTS = DataConfig(training_files=("train.txt",), validation_files=("val.txt",))
+LINE = re.compile(
+    r"DLL \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6} - epoch +\d+ \| iter +\d+/\d+ "
+    r"\| d loss +\d+\.\d{3} \| g loss +\d+\.\d{3} \| mel loss +\d+\.\d{3} \| +\d+\.\d\d frames/s \| took \d+\.\d\d s \| g lr \d\.\d\de-\d\d \| d lr \d\.\d\de-\d\d"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_training_steps_match_published_numbers(accumulation):
+    expected = np.load(PARITY / "train_steps.npz")
+    audio = torch.from_numpy(expected["audio"])
+    optim = OptimConfig(batch_size=2, grad_accumulation=accumulation)
+    cfg = TrainConfig(RunConfig(), optim, LISTS, AudioConfig(), GeneratorConfig(upsample_initial_channel=32))
+    state = TrainState(cfg, distributed.init(cuda=False))
+    for module in state.modules():
+        module.load_state_dict(rule_weights(module.state_dict()))
+    # Adam's first steps turn the sign of a gradient near zero into a full step: with fp32 rounding in the input mel two
+    # biases differ by 1.2e-5 instead of 3e-7. So the input mel is computed in fp64 here.
+    exact_mel = state.mel.double()
+    losses = []
+    for step in range(len(expected[f"accum{accumulation}/losses_disc_gen_mel"])):
+        wavs = audio.split(2)[step * accumulation : (step + 1) * accumulation]
+        batches = [(wav.unsqueeze(1), exact_mel(wav).float()) for wav in wavs]
+        d_loss, fake = train.discriminator_step(state, batches)
+        losses.append([d_loss.item(), *(loss.item() for loss in train.generator_step(state, batches, fake))])
+    np.testing.assert_allclose(losses, expected[f"accum{accumulation}/losses_disc_gen_mel"], rtol=1e-5)
+    weights = state.generator.state_dict()
+    norms = [weights[key].norm().item() for key in expected["generator_keys"]]
+    np.testing.assert_allclose(norms, expected[f"accum{accumulation}/generator_norms"], rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def data_set(tmp_path_factory):
+    """Nine clips, one shorter than a segment and one exactly as long, seven of them for training."""
+    folder = write_data_set(
+        tmp_path_factory.mktemp("data") / "set", [0.5, 0.06, 2048 / 22050, 0.4, 0.3, 0.5, 0.4, 0.3, 0.4]
+    )
+    (folder / "tiny.json").write_text(json.dumps(TINY.to_dict()))
+    return folder
+
+
+def arguments(data_set, output, **changes):
+    options = {
+        "output": output,
+        "dataset-path": data_set,
+        "training-files": data_set / "train.txt",
+        "validation-files": data_set / "val.txt",
+        "hifigan-config": data_set / "tiny.json",
+        "batch-size": 1,
+        "segment-size": 2048,
+        "num-workers": 0,
+        "epochs": 1,
+        **{name.replace("_", "-"): value for name, value in changes.items()},
+    }
+    return [
+        word
+        for name, value in options.items()
+        for word in ([f"--{name}"] if value is True else [f"--{name}", str(value)])
+    ]
+
+
+def train_process(*args, **kwargs):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.Popen(
+        [sys.executable, *args],
+        cwd=REPOSITORY,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **kwargs,
+    )
+
+
+def finished(process):
+    stdout, stderr = process.communicate(timeout=500)
+    return process.returncode, stdout, stderr
+
+
+def weights(output, epoch):
+    gen = torch.load(output / f"hifigan_gen_checkpoint_{epoch}.pt", weights_only=True)
+    discrim = torch.load(output / f"hifigan_discrim_checkpoint_{epoch}.pt", weights_only=True)
+    return {**gen["generator"], **discrim["mpd"], **{f"msd.{k}": v for k, v in discrim["msd"].items()}}, gen, discrim
+
+
+def train_losses(output):
+    records = [json.loads(line.removeprefix("DLLL ")) for line in (output / "nvlog.json").read_text().splitlines()]
+    return [
+        [record["data"][f"train_{name}"] for name in ("d_loss", "g_loss", "mel_loss")]
+        for record in records
+        if "train_d_loss" in record["data"]
+    ]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data_set, tmp_path_factory):
+    """Two epochs of three steps in one go, in a process of its own."""
+    output = tmp_path_factory.mktemp("undisturbed")
+    status, stdout, stderr = finished(train_process("train.py", *arguments(data_set, output, batch_size=2, epochs=2)))
+    assert status == 0, stderr
+    return output, stdout
+
+
+@pytest.mark.slow
+def test_logs_and_checkpoints(undisturbed):
+    output, stdout = undisturbed
+    lines = [line for line in stdout.splitlines() if " | iter " in line]
+    assert len(lines) == 6
+    assert all(LINE.fullmatch(line) for line in lines), lines
+    records = [json.loads(line.removeprefix("DLLL ")) for line in (output / "nvlog.json").read_text().splitlines()]
+    assert records[0]["step"] == "PARAMETER"
+    steps = [record for record in records if "train_d_loss" in record["data"]]
+    assert [record["step"] for record in steps] == [[epoch, step, 3] for epoch in (1, 2) for step in (1, 2, 3)]
+    first = steps[0]["data"]
+    assert first["train_frames/s"] * first["train_took"] == pytest.approx(2 * 2048 / 256)  # frames, not mel bands
+    assert steps[3]["data"]["train_lrate_gen"] == pytest.approx(3e-4 * 0.9998)
+    averages = [record["data"] for record in records if "avg_train_mel_loss" in record["data"]]
+    assert averages[0]["avg_train_mel_loss"] == pytest.approx(np.mean([r["data"]["train_mel_loss"] for r in steps[:3]]))
+    assert [record["step"] for record in records if "val_mel_loss" in record["data"]] == [[0], [2]]
+    assert {path.name for path in output.iterdir() if path.is_dir()} == {"train", "val", "test"}
+    _, gen, discrim = weights(output, 2)
+    assert gen["config"] == TINY.to_dict()
+    assert gen["train_state"] == discrim["train_state"] == {"epoch": 2, "epoch_clips": 0, "steps": 6}
+    assert {"segment_size", "max_wav_value", "seed", "base_lr", "lr_decay", "epochs_all", "mel_fmax_loss"} < set(
+        gen["train_setup"]
+    )
+
+
+@pytest.mark.slow
+def test_stopped_in_mid_epoch_and_resumed_is_bit_for_bit_the_same(undisturbed, data_set, tmp_path):
+    process = train_process("train.py", *arguments(data_set, tmp_path, batch_size=2, epochs=2))
+    for line in process.stdout:
+        if "iter   1/3" in line:
+            process.send_signal(signal.SIGTERM)
+            break
+    status, stdout, stderr = finished(process)
+    assert (status, stderr) == (128 + signal.SIGTERM, "")
+    assert "stopped by signal 15" in stdout
+    _, gen, _ = weights(tmp_path, 1)
+    assert 0 < gen["train_state"]["steps"] < 3
+    assert gen["train_state"]["epoch"] == 0
+    status, stdout, stderr = finished(train_process("train.py", *arguments(data_set, tmp_path, batch_size=2, epochs=2)))
+    assert status == 0, stderr
+    ours, gen, discrim = weights(tmp_path, 2)
+    theirs, _, other = weights(undisturbed[0], 2)
+    assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
+    for name in ("optim_g", "optim_d"):
+        for key, moments in discrim[name]["state"].items():
+            assert all(torch.equal(value, other[name]["state"][key][what]) for what, value in moments.items())
+    assert train_losses(tmp_path) == train_losses(undisturbed[0])
+
+
+@pytest.mark.slow
+def test_two_processes_train_like_two_accumulated_passes(data_set, tmp_path):
+    common = {"epochs": 1, "num_workers": 0}
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "train.py"]
+    two, one = tmp_path / "two", tmp_path / "one"
+    status, stdout, stderr = finished(train_process(*launcher, *arguments(data_set, two, **common)))
+    assert status == 0, stderr
+    assert len([line for line in stdout.splitlines() if " | iter " in line]) == 3  # the main process's alone
+    status, _, stderr = finished(train_process("train.py", *arguments(data_set, one, grad_accumulation=2, **common)))
+    assert status == 0, stderr
+    np.testing.assert_allclose(train_losses(two), train_losses(one), rtol=1e-4)
+    ours, theirs = weights(two, 1)[0], weights(one, 1)[0]
+    for key, value in ours.items():
+        assert (value - theirs[key]).norm() <= 1e-4 * theirs[key].norm() + 1e-12, key
+
+
+def run_main(argv, capsys):
+    """Exit status and stderr of the program."""
+    with pytest.raises(SystemExit) as stopped:
+        run_program(lambda: train.main(argv), "train.py")
+    return stopped.value.code, capsys.readouterr().err.strip()
+
+
+@pytest.fixture
+def own_copy(data_set, tmp_path):
+    return Path(shutil.copytree(data_set, tmp_path / "set"))
+
+
+def damage(path, kind):
+    wav = speechlike(0.4)
+    if kind == "missing":
+        path.unlink()
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "no samples":
+        soundfile.write(path, wav[:0], 22050)
+    elif kind == "text":
+        path.write_text("no audio")
+    elif kind == "rate":
+        soundfile.write(path, wav, 16000)
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "no samples", "text", "rate"])
+def test_bad_audio_is_named_before_training(kind, own_copy, tmp_path, capsys):
+    damage(own_copy / "wavs" / "clip003.wav", kind)
+    status, message = run_main(arguments(own_copy, tmp_path / "out"), capsys)
+    assert status == 1
+    assert len(message.splitlines()) == 1
+    assert "clip003.wav" in message
+    assert "1 of 9 audio files cannot be used" in message
+    assert not list((tmp_path / "out").glob("*.pt"))
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"segment_size": 2000}, "--segment-size: 2000 is not a multiple of the hop length 256"),
+    ({"hop_length": 512}, "--hop-length: 512, but the upsampling rates"),
+    ({"batch_size": 0}, "--batch-size: 0 is not above 0"),
+    ({"batch_size": 8}, "--batch-size: one optimiser step takes 8 clips"),
+    ({"learning_rate": "-1"}, "--learning-rate: -1.0 is not above 0"),
+    ({"mel_fmax": 12000}, "half the sampling rate"),
+    ({"cuda": True}, "--cuda: PyTorch finds no GPU"),
+    ({"training_files": "nowhere.txt"}, "nowhere.txt: no such file list"),
+    ({"hifigan_config": "nowhere.json"}, "nowhere.json: no such configuration file"),
+    ({"checkpoint_path_gen": "nowhere.pt"}, "nowhere.pt: no such checkpoint"),
+    ({"checkpoint_path_discrim": "nowhere.pt"}, "needs --checkpoint-path-gen"),
+    ({"amp_dtype": "bf16"}, "--amp-dtype: has no effect without --amp"),
+])  # fmt: skip
+def test_impossible_settings(change, words, data_set, tmp_path, capsys):
+    if "cuda" in change and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    status, message = run_main(arguments(data_set, tmp_path / "out", **change), capsys)
+    assert status == 1
+    assert len(message.splitlines()) == 1
+    assert words in message
+
+
+@pytest.mark.parametrize("argv", [["--no-such-flag"], ["--epochs", "many"], ["--epo", "3"]])
+def test_unknown_flags_are_errors(argv, capsys):
+    status, message = run_main(argv, capsys)
+    assert status == 2
+    assert len(message.splitlines()) == 1
+    assert argv[0] in message
+
+
+def test_flags_take_dashes_and_underscores(data_set, tmp_path):
+    argv = arguments(data_set, tmp_path, learning_rate=1e-3)
+    dashed = parse_train_config(argv)
+    underscored = ["--" + word[2:].replace("-", "_") if word.startswith("--") else word for word in argv]
+    assert underscored != argv
+    assert parse_train_config(underscored) == dashed
+    assert dashed.optim.learning_rate == 1e-3
+
+
+def test_blank_lines_in_a_file_list_do_not_count(own_copy, tmp_path):
+    listed = own_copy / "train.txt"
+    listed.write_text("\n" + listed.read_text().replace("\n", "\n\n"))
+    assert train.main(arguments(own_copy, tmp_path / "out", batch_size=7)) == 0
+
+
+@pytest.mark.slow
+def test_every_usable_kind_of_audio_trains(tmp_path):
+    """Stereo, float, 24 bit, silent, shorter than a segment, exactly a segment."""
+    folder = write_data_set(tmp_path / "set", [0.4] * 3)
+    wav = speechlike(0.4)
+    kinds = {
+        "stereo": (np.stack([wav, wav], 1), "PCM_16"), "float": (wav, "FLOAT"), "24bit": (wav, "PCM_24"),
+        "silent": (wav * 0, "PCM_16"), "short": (wav[:900], "PCM_16"), "segment": (wav[:2048], "PCM_16"),
+    }  # fmt: skip
+    for name, (samples, subtype) in kinds.items():
+        soundfile.write(folder / "wavs" / f"{name}.wav", samples, 22050, subtype=subtype)
+    (folder / "train.txt").write_text("".join(f"wavs/{name}.wav\n" for name in kinds))
+    (folder / "tiny.json").write_text(json.dumps(TINY.to_dict()))
+    out = tmp_path / "out"
+    assert train.main(arguments(folder, out, batch_size=2, amp=True)) == 0
+    assert np.isfinite(train_losses(out)).all()
+
+
+@pytest.mark.slow
+def test_another_run_is_not_continued_by_accident(data_set, undisturbed, tmp_path, capsys):
+    output = Path(shutil.copytree(undisturbed[0], tmp_path / "run"))
+    before = {path.name: path.stat().st_mtime_ns for path in output.iterdir()}
+    status, message = run_main(arguments(data_set, output, batch_size=2, learning_rate=1e-3), capsys)
+    assert status == 1
+    assert "base_lr was 0.0003, now 0.001" in message
+    status, message = run_main([*arguments(data_set, output, batch_size=2), "--no-resume"], capsys)
+    assert status == 1
+    assert "holds checkpoints" in message
+    assert {path.name: path.stat().st_mtime_ns for path in output.iterdir()} == before
+
+
+@pytest.mark.slow
+def test_a_damaged_newest_pair_falls_back_to_the_one_before(data_set, tmp_path, caplog):
+    argv = arguments(data_set, tmp_path, batch_size=6, checkpoint_interval=1)
+    for name in ("hifigan_gen_checkpoint_10000_ft.pt", "nvlog.json.bak", "hifigan_gen_checkpoint_7.pt"):
+        (tmp_path / name).write_text("something of the user's")
+    assert train.main([*argv, "--epochs", "3"]) == 0
+    assert sorted(path.name for path in tmp_path.glob("*_checkpoint_*.pt")) == sorted(
+        ["hifigan_gen_checkpoint_10000_ft.pt", "hifigan_gen_checkpoint_7.pt"]
+        + [f"hifigan_{kind}_checkpoint_{epoch}.pt" for kind in ("gen", "discrim") for epoch in (2, 3)]
+    )
+    expected = weights(tmp_path, 3)[0]
+    newest = tmp_path / "hifigan_discrim_checkpoint_3.pt"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    assert train.main([*argv, "--epochs", "3"]) == 0
+    assert "trying the pair before it" in caplog.text
+    assert all(torch.equal(value, expected[key]) for key, value in weights(tmp_path, 3)[0].items())
+
+
+@pytest.mark.slow
+def test_starting_from_given_weights(data_set, undisturbed, tmp_path):
+    base = [undisturbed[0] / f"hifigan_{kind}_checkpoint_2.pt" for kind in ("gen", "discrim")]
+    argv = arguments(data_set, tmp_path, checkpoint_path_gen=base[0], checkpoint_path_discrim=base[1])
+    cfg = parse_train_config(argv)
+    state = TrainState(cfg, distributed.init(cuda=False))
+    state.load_base(cfg)
+    saved, _, _ = weights(undisturbed[0], 2)
+    loaded = {
+        **state.generator.state_dict(),
+        **state.mpd.state_dict(),
+        **{f"msd.{k}": v for k, v in state.msd.state_dict().items()},
+    }
+    assert all(torch.equal(value, saved[key]) for key, value in loaded.items())
+    with pytest.raises(InputError, match=r"--num-mels: 40 contradicts .*checkpoint_2\.pt, which has 80"):
+        parse_train_config([*argv, "--num-mels", "40"])
+
+
+@pytest.mark.slow
+def test_validation_loss_falls_on_real_speech(tmp_path):
+    if test_data() is None:
+        pytest.skip("HIFIGAN_TEST_DATA is not set")
+    mini = test_data() / "data" / "ljspeech-mini"
+    (tmp_path / "tiny.json").write_text(json.dumps({**TINY.to_dict(), "upsample_initial_channel": 64}))
+    argv = arguments(mini, tmp_path, hifigan_config=tmp_path / "tiny.json", batch_size=8, learning_rate=1e-3)
+    assert train.main(argv) == 0
+    lines = [json.loads(line[5:])["data"] for line in (tmp_path / "nvlog.json").read_text().splitlines()]
+    before, after = [data["val_mel_loss"] for data in lines if "val_mel_loss" in data]
+    assert after < 0.85 * before
