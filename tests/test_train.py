@@ -27,7 +27,8 @@ from tests.support import PARITY, REPOSITORY, TINY, rule_weights, speechlike, te
 LISTS = DataConfig(training_files=("train.txt",), validation_files=("val.txt",))
 LINE = re.compile(
     r"DLL \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6} - epoch +\d+ \| iter +\d+/\d+ "
-    r"\| d loss +\d+\.\d{3} \| g loss +\d+\.\d{3} \| mel loss +\d+\.\d{3} \| +\d+\.\d\d frames/s \| took \d+\.\d\d s \| g lr \d\.\d\de-\d\d \| d lr \d\.\d\de-\d\d"
+    r"\| d loss +\d+\.\d{3} \| g loss +\d+\.\d{3} \| mel loss +\d+\.\d{3} \| +\d+\.\d\d frames/s \| took \d+\.\d\d s "
+    r"\| g lr \d\.\d\de-\d\d \| d lr \d\.\d\de-\d\d"
 )
 
 
