@@ -288,10 +288,10 @@ def test_bad_audio(
     capsys: pytest.CaptureFixture[str],
     spoil: Callable[[Path], object],
     message: str,
-    caplog: pytest.LogCaptureFixture,
 ) -> None:
     spoil(originals)
-    assert message in refused(command(checkpoint, originals, tmp_path / "out"), capsys)
+    # One by one: all files are checked before the first is written.
+    assert message in refused(command(checkpoint, originals, tmp_path / "out", "-bs", 1), capsys)
     assert not wavs(tmp_path / "out")
 
 
