@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         phrases = read_phrases(source)
         files = mel_files(phrases, source, Path(cfg.dataset_path))
-        check_mel_config(files, info.audio)
+        check_mel_config(files, Path(cfg.dataset_path), info.audio)
         count, utterances = len(phrases), prepared_utterances(files, info.audio.num_mels)
     vocoder = Vocoder(generator, cfg.denoising_strength, cfg.torchscript, cfg.amp)
     figures = synthesise(utterances, count, vocoder, info.audio, cfg)
@@ -102,7 +102,10 @@ def find_audio(source: Path, output: Path) -> dict[str, Path]:
     """Output name -> audio file below `source` (or `source` itself), checked before anything is written."""
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder (-i)")
-    files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+    if source.is_dir() and output.resolve().is_relative_to(source.resolve()):
+        raise InputError(f"-o: {output} lies in the folder of the originals (-i); give another folder")
+    found = (path for path in source.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
+    files = [source] if source.is_file() else sorted(found)
     if not files:
         raise InputError(f"{source}: no audio files ({', '.join(AUDIO_SUFFIXES)}) in this folder (-i)")
     root = source.parent if source.is_file() else source
@@ -148,16 +151,23 @@ def mel_files(phrases: Sequence[Phrase], source: Path, dataset: Path) -> dict[st
     return files
 
 
-def check_mel_config(files: dict[str, Path], audio: AudioConfig) -> None:
+def check_mel_config(files: dict[str, Path], dataset: Path, audio: AudioConfig) -> None:
     """Compares what the mels were made with to what the generator was trained on."""
-    for folder in {path.parent for path in files.values()}:
-        config_file = folder / MEL_CONFIG_FILE
+    # Mels in subfolders (speakers) share the one description in the folder above.
+    folders = {path.parent for path in files.values()}
+    folders |= {folder for path in folders for folder in path.parents if folder.is_relative_to(dataset)}
+    for config_file in sorted(folder / MEL_CONFIG_FILE for folder in folders):
         if not config_file.is_file():
             continue
-        stored = json.loads(config_file.read_text(encoding="utf-8"))
+        try:
+            made = AudioConfig.from_dict(json.loads(config_file.read_text(encoding="utf-8")))
+        except (ValueError, AttributeError) as error:
+            raise InputError(f"{config_file}: does not describe mels ({error}); make them again") from error
         # The framing shifts audio by half a hop, nothing else: both kinds can be synthesised.
-        wanted = {key: value for key, value in dataclasses.asdict(audio).items() if key != "framing"}
-        differing = [f"{key} {stored[key]} instead of {v}" for key, v in wanted.items() if stored.get(key, v) != v]
+        found, wanted = (
+            {**dataclasses.asdict(config), "mel_fmax": config.fmax_hz, "framing": ""} for config in (made, audio)
+        )
+        differing = [f"{key} {found[key]} instead of {value}" for key, value in wanted.items() if found[key] != value]
         if differing:
             raise InputError(f"{config_file}: these mels do not fit the generator: {', '.join(differing)}")
 

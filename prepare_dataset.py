@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import logging
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +32,7 @@ from common.errors import InputError
 from common.filelists import (
     check_wavs,
     read_filelist,
+    read_lines,
     read_metadata,
     split_ljspeech,
     split_own,
@@ -64,8 +67,19 @@ class PrepareConfig:
             raise InputError("nothing to do: give --write-filelists, --extract-mels or --convert-to")
         if self.validation_clips < 0 or (self.validation_clips and self.split == "ljspeech"):
             raise InputError("--validation-clips: a positive number, for --split own only")
-        if self.convert_to and Path(self.convert_to).resolve() == Path(self.dataset_path).resolve():
-            raise InputError("--convert-to: is the data set itself, which would be overwritten; give another directory")
+        if self.convert_to and (self.write_filelists or self.extract_mels):
+            raise InputError(
+                "--convert-to: makes the copy only; for its file lists and mels run again with it as --dataset-path"
+            )
+        if not self.write_filelists and (self.name or self.validation_clips or self.split != "own"):
+            raise InputError("--name, --split and --validation-clips: have no effect without --write-filelists")
+        if not self.extract_mels and self.framing != "vocoder":
+            raise InputError("--framing: has no effect without --extract-mels")
+        if self.wav_text_filelists and not (self.extract_mels or self.convert_to):
+            raise InputError("--wav-text-filelists: has no effect without --extract-mels or --convert-to")
+        root, target = Path(self.dataset_path).resolve(), Path(self.convert_to).resolve()
+        if self.convert_to and (target == root or target.is_relative_to(root / "wavs")):
+            raise InputError(f"--convert-to: {self.convert_to} is the data set itself; give another directory")
 
 
 class Report(NamedTuple):
@@ -79,7 +93,7 @@ class Report(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(prog="prepare_dataset.py", description="wav files -> file lists, mel spectrograms.")
     add_flags(parser, PrepareConfig, "preparation")
-    add_flags(parser, SignalFlags, "signal")
+    add_flags(parser, SignalFlags, "signal", without=("mel_fmax_loss",))
     given = vars(parser.parse_args(argv))
     cfg = from_flags(PrepareConfig, given)
     signal = dataclasses.asdict(from_flags(SignalFlags, given))
@@ -108,7 +122,8 @@ def wav_paths(root: Path, cfg: PrepareConfig) -> list[Path]:
         return list(
             dict.fromkeys(Path(row[0]) for filelist in cfg.wav_text_filelists for row in read_filelist(filelist))
         )
-    paths = sorted(p.relative_to(root) for p in (root / "wavs").rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+    files = (path for path in (root / "wavs").rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
+    paths = sorted(path.relative_to(root) for path in files)
     if not paths:
         raise InputError(f"{root / 'wavs'}: no audio files ({', '.join(AUDIO_SUFFIXES)})")
     return paths
@@ -146,31 +161,53 @@ def clip_path(root: Path, clip: str) -> str:
 
 def extract_mels(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> None:
     """Writes a mel for each wav, and beside them the configuration that they were made with."""
-    targets = mel_targets(paths)
+    targets = distinct_targets(paths, mel_name)
     config_file = root / "mels" / "audio_config.json"
     contract = {**dataclasses.asdict(audio), "peak_normalised": False}
+    if config_file.is_file() and _json_or_none(config_file) != contract:
+        raise InputError(f"{config_file}: this folder holds mels of another configuration; remove it first")
+    if not config_file.is_file() and (foreign := [t for t in targets.values() if (root / t).exists()]):
+        raise InputError(f"{root / foreign[0]}: exists, and no {config_file.name} says how it was made; move it away")
     for folder in {(root / target).parent for target in targets.values()}:
         folder.mkdir(parents=True, exist_ok=True)
-    if config_file.is_file() and json.loads(config_file.read_text(encoding="utf-8")) != contract:
-        raise InputError(f"{config_file}: this folder holds mels of another configuration; remove it first")
+    write_lines(config_file, [json.dumps(contract, indent=1)])  # first: it also holds for what a broken run leaves
     work = partial(extract_mel, root, audio)
     run_over_files(work, list(targets.items()), cfg.n_workers, "mels")
-    write_lines(config_file, [json.dumps(contract, indent=1)])
 
 
-def mel_targets(paths: Sequence[Path]) -> dict[Path, Path]:
-    """`wavs/a/b.wav` -> `mels/a/b.pt`; the folder is kept, so that speakers with equal file names do not collide."""
+def _json_or_none(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+
+
+def distinct_targets(paths: Sequence[Path], rename: Callable[[Path], Path]) -> dict[Path, Path]:
+    """Which file is made of which, all inside the data set and no two the same.
+
+    Raises:
+        InputError: a path outside the data set, or two for one target.
+    """
     targets: dict[Path, Path] = {}
     taken: dict[Path, Path] = {}
     for path in paths:
-        inner = Path(*path.parts[1:]) if path.parts[0] == "wavs" and len(path.parts) > 1 else path
-        target = Path("mels") / inner.with_suffix(".pt")
-        if inner.is_absolute() or ".." in inner.parts:
+        if path.is_absolute() or ".." in path.parts:
             raise InputError(f"{path}: file lists name paths inside the data set")
+        target = rename(path)
         if target in taken:
-            raise InputError(f"{path} and {taken[target]}: both mels would be written to {target}")
+            raise InputError(f"{path} and {taken[target]}: both would be written to {target}")
         targets[path], taken[target] = target, path
     return targets
+
+
+def mel_name(path: Path) -> Path:
+    """`wavs/a/b.wav` -> `mels/a/b.pt`; the folder is kept, so that speakers with equal file names do not collide."""
+    inner = Path(*path.parts[1:]) if path.parts[0] == "wavs" and len(path.parts) > 1 else path
+    return Path("mels") / inner.with_suffix(".pt")
+
+
+def copy_name(path: Path) -> Path:
+    return path.with_suffix(".wav")
 
 
 def extract_mel(root: Path, audio: AudioConfig, item: tuple[Path, Path]) -> Report:
@@ -181,25 +218,43 @@ def extract_mel(root: Path, audio: AudioConfig, item: tuple[Path, Path]) -> Repo
         mel = _mel_transform(audio)(torch.from_numpy(wav.astype(np.float32))[None])[0]
     except (InputError, OSError) as error:
         return Report(source, error=_with_path(root / source, error))
+    encoded = io.BytesIO()  # written by Python: PyTorch's errors of a full disk are no OSError
+    torch.save(mel.clone(), encoded)  # a clone: a view would store everything that it is a view of
     temporary = root / target.with_name(f".{target.name}.tmp")
-    torch.save(mel.clone(), temporary)  # a clone: a view would store everything that it is a view of
-    temporary.replace(root / target)
+    try:
+        temporary.write_bytes(encoded.getvalue())
+        temporary.replace(root / target)
+    finally:
+        temporary.unlink(missing_ok=True)
     return Report(source, remark=_loudness_remark(wav))
 
 
 def convert(root: Path, target: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> None:
     """A copy of the data set in the format that training needs; `metadata.csv` goes along."""
-    run_over_files(partial(convert_file, root, target, audio.sampling_rate), paths, cfg.n_workers, "converting")
-    metadata = root / "metadata.csv"
-    if metadata.is_file():
-        write_lines(target / "metadata.csv", metadata.read_text(encoding="utf-8-sig").splitlines())
+    targets = distinct_targets(paths, copy_name)
+    originals = {(root / path).resolve() for path in paths}
+    if overwritten := [copy for copy in targets.values() if (target / copy).resolve() in originals]:
+        raise InputError(f"--convert-to: {target / overwritten[0]} is a file of the data set; give another directory")
+    copied = target / "metadata.csv"
+    transcripts = _transcripts(root / "metadata.csv")
+    if copied.is_file() and _transcripts(copied) != transcripts:
+        raise InputError(f"--convert-to: {copied} is that of another data set; give another directory")
+    if transcripts:
+        write_lines(copied, transcripts)
+    work = partial(convert_file, root, target, audio.sampling_rate)
+    run_over_files(work, list(targets.items()), cfg.n_workers, "converting")
 
 
-def convert_file(root: Path, target: Path, sampling_rate: int, path: Path) -> Report:
+def _transcripts(metadata: Path) -> list[str]:
+    return [line for line in read_lines(metadata) if line.strip()] if metadata.is_file() else []
+
+
+def convert_file(root: Path, target: Path, sampling_rate: int, item: tuple[Path, Path]) -> Report:
     """Converts one file; runs in a worker process."""
+    path, copy = item
     try:
         wav, source_rate = load_wav(root / path)
-        save_wav(target / path.with_suffix(".wav"), resample(wav, source_rate, sampling_rate), sampling_rate)
+        save_wav(target / copy, resample(wav, source_rate, sampling_rate), sampling_rate)
     except (InputError, OSError) as error:
         return Report(path, error=_with_path(root / path, error))
     return Report(path, remark=_loudness_remark(wav))
@@ -208,9 +263,12 @@ def convert_file(root: Path, target: Path, sampling_rate: int, path: Path) -> Re
 def run_over_files(work: Callable, items: Sequence, num_workers: int, what: str) -> None:
     """Runs `work` over all items in processes; finishes all, then raises if some could not be used."""
     reports: list[Report] = []
-    with ProcessPoolExecutor(num_workers, initializer=_one_thread) as pool:
-        results = pool.map(work, items, chunksize=8)
-        reports.extend(tqdm(results, what, total=len(items), disable=not watched()))
+    try:
+        with ProcessPoolExecutor(min(num_workers, len(items)), initializer=_one_thread) as pool:
+            results = pool.map(work, items, chunksize=8)
+            reports.extend(tqdm(results, what, total=len(items), disable=not watched()))
+    except BrokenProcessPool as error:
+        raise InputError("--n-workers: a process was killed, probably for lack of memory; give fewer") from error
     for report in reports:
         if report.remark:
             log.warning("%s: %s", report.path, report.remark)

@@ -6,6 +6,7 @@ Shapes: B batch, T samples, L frames, M mel bands, F frequency bins.
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,8 +56,12 @@ class AudioConfig:
 
     def __post_init__(self) -> None:
         for name in ("sampling_rate", "filter_length", "hop_length", "win_length", "num_mels"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"{name}: {getattr(self, name)} is not above 0")
+            value = getattr(self, name)
+            if not isinstance(value, int) or value <= 0:
+                raise InputError(f"{name}: {value!r} is not a whole number above 0")
+        for name in ("mel_fmin", "fmax_hz"):
+            if not isinstance(getattr(self, name), int | float):
+                raise InputError(f"{name.replace('fmax_hz', 'mel_fmax')}: {getattr(self, name)!r} is not a number")
         if self.framing not in ("vocoder", "tacotron"):
             raise InputError(f"framing: {self.framing!r} is neither 'vocoder' nor 'tacotron'")
         if self.win_length > self.filter_length:
@@ -162,9 +167,10 @@ def wav_info(path: str | os.PathLike[str]) -> WavInfo:
 
     Raises:
         FileNotFoundError: no such file.
-        InputError: not an audio file that libsndfile reads, or one without samples.
+        InputError: not an audio file that libsndfile reads, one without samples, or a wav file that breaks off.
     """
     _must_exist(path)
+    _refuse_broken_off(Path(path))
     try:
         info = soundfile.info(str(path))
     except soundfile.SoundFileError as error:
@@ -234,7 +240,7 @@ def fade_out(wav: np.ndarray, num_samples: int) -> np.ndarray:
     if length <= 0:
         return wav
     faded = wav.copy()
-    faded[-length:] *= np.linspace(1.0, 0.0, length, dtype=wav.dtype)
+    faded[-length:] *= np.linspace(1.0, 0.0, length + 1, dtype=wav.dtype)[1:]
     return faded
 
 
@@ -242,13 +248,20 @@ def save_wav(path: str | os.PathLike[str], wav: np.ndarray, sampling_rate: int) 
     """Writes [T] in [-1, 1] as 16-bit PCM; the file appears whole or not at all.
 
     Louder samples are clipped; nothing is rescaled, so the relative loudness of files is kept.
+
+    Raises:
+        InputError: samples that are not finite.
     """
     path = Path(path)
+    if not np.isfinite(wav).all():
+        raise InputError(f"{path}: not written, the audio has samples that are not finite numbers")
     path.parent.mkdir(parents=True, exist_ok=True)
     samples = np.clip(np.round(wav * MAX_WAV_VALUE), -MAX_WAV_VALUE, MAX_WAV_VALUE - 1).astype(np.int16)
+    encoded = io.BytesIO()  # written by Python: libsndfile's errors are no OSError and do not say what is wrong
+    soundfile.write(encoded, samples, sampling_rate, subtype="PCM_16", format="WAV")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        soundfile.write(str(temporary), samples, sampling_rate, subtype="PCM_16", format="WAV")
+        temporary.write_bytes(encoded.getvalue())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -257,6 +270,16 @@ def save_wav(path: str | os.PathLike[str], wav: np.ndarray, sampling_rate: int) 
 def _must_exist(path: str | os.PathLike[str]) -> None:
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file")
+
+
+def _refuse_broken_off(path: Path) -> None:
+    """libsndfile silently reads what there is of a wav file whose end is missing."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    announced, actual = 8 + int.from_bytes(head[4:], "little"), path.stat().st_size
+    # Programs that write to a pipe announce the largest size; others are wrong by a few bytes.
+    if head.startswith(b"RIFF") and actual + 64 < announced < 0x7FFF0000:
+        raise InputError(f"{path}: the audio file breaks off: {actual} of {announced} bytes are there")
 
 
 def _reason(error: Exception) -> str:

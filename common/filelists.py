@@ -19,6 +19,20 @@ log = logging.getLogger(__name__)
 SPLIT_FILE = Path(__file__).with_name("ljspeech_split.json")
 
 
+def read_lines(path: str | Path) -> list[str]:
+    """The lines of a UTF-8 file, of either convention and with or without a byte order mark.
+
+    `str.splitlines` would also break lines at characters that texts from the web contain, such as U+2028.
+
+    Raises:
+        InputError: not UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a UTF-8 text file") from error
+
+
 def read_filelist(path: str | Path) -> list[list[str]]:
     """Reads the columns of each line; blank lines are passed over.
 
@@ -29,14 +43,13 @@ def read_filelist(path: str | Path) -> list[list[str]]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file list; make it with: bash scripts/prepare_dataset.sh")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a UTF-8 text file") from error
-    rows = [[column.strip() for column in line.split("|")] for line in lines if line.strip()]
-    for row in rows:
-        if not row[0]:
-            raise InputError(f"{path}: a line has no path before its first '|'")
+    rows = []
+    for number, line in enumerate(read_lines(path), 1):
+        columns = [column.strip() for column in line.split("|")]
+        if line.strip() and not columns[0]:
+            raise InputError(f"{path}: line {number} has no path before its first '|'")
+        if line.strip():
+            rows.append(columns)
     if not rows:
         raise InputError(f"{path}: the file list is empty")
     return rows
@@ -53,13 +66,16 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; a data set in LJSpeech layout has metadata.csv and wavs/")
     transcripts: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
         columns = line.split("|")
         if len(columns) < 2 or not columns[0].strip():
             raise InputError(f"{path}: line {number} is not 'id|transcript' or 'id|transcript|normalised transcript'")
-        transcripts[columns[0].strip()] = columns[-1].strip()
+        clip = columns[0].strip()
+        if clip in transcripts:
+            raise InputError(f"{path}: line {number} names {clip} a second time")
+        transcripts[clip] = columns[-1].strip()
     if not transcripts:
         raise InputError(f"{path}: no transcripts")
     return transcripts
@@ -77,7 +93,7 @@ def split_ljspeech(transcripts: dict[str, str]) -> dict[str, list[str]]:
     """
     split = json.loads(SPLIT_FILE.read_text(encoding="utf-8"))
     held_out = set(split["val"]) | set(split["test"]) | set(split["discard"])
-    missing = held_out - transcripts.keys()
+    missing = (held_out | split["corrected_transcripts"].keys()) - transcripts.keys()
     if missing:
         raise InputError(
             f"metadata.csv is not LJSpeech-1.1: it lacks {len(missing)} clips of the split, {min(missing)} first"
@@ -136,5 +152,8 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Writes a text file in one move, so that an interrupted run leaves no half list."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

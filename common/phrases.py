@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from common.errors import InputError
+from common.filelists import read_lines
 
 COLUMNS = ("mel", "output", "text", "pitch", "speaker")
 
@@ -39,26 +40,28 @@ def read_phrases(path: str | Path) -> list[Phrase]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such phrase file (-i)")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a UTF-8 text file") from error
-    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    numbered = [(number, line) for number, line in enumerate(read_lines(path), 1) if line.strip()]
     if not numbered:
         raise InputError(f"{path}: the phrase file is empty")
     header = [column.strip() for column in numbered[0][1].split("\t")]
     is_table = len(header) > 1 or header[0] in ("mel", "text")
     rows = _table_rows(path, header, numbered[1:]) if is_table else _plain_rows(numbered)
-    phrases = []
+    phrases: list[Phrase] = []
+    lines: dict[str, int] = {}  # output name -> its line
     for count, (number, row) in enumerate(rows, 1):
-        name = row.get("output") or f"audio_{count}.wav"
         try:
-            phrases.append(Phrase(safe_name(name), row.get("mel") or None, row.get("text") or None))
+            name = safe_name(row.get("output") or f"audio_{count}.wav")
         except InputError as error:
             raise InputError(f"{path}: line {number}: {error}") from error
+        if name in lines:
+            raise InputError(
+                f"{path}: line {number}: the output name {name!r} is that of line {lines[name]} already; "
+                "one would overwrite the other"
+            )
+        lines[name] = number
+        phrases.append(Phrase(name, row.get("mel") or None, row.get("text") or None))
     if not phrases:
         raise InputError(f"{path}: the phrase file has a header but no phrases")
-    _refuse_repeated_names(path, phrases)
     return phrases
 
 
@@ -70,7 +73,7 @@ def safe_name(name: str) -> str:
     """
     pure = PurePosixPath(name.strip().replace("\\", "/"))
     drive = len(pure.parts) > 0 and pure.parts[0].endswith(":")
-    if pure.is_absolute() or drive or ".." in pure.parts or not pure.name:
+    if pure.is_absolute() or drive or ".." in pure.parts or not pure.name or "\0" in name:
         raise InputError(f"output name {name!r} does not lie inside the output directory")
     return str(pure if pure.suffix.lower() == ".wav" else pure.with_name(pure.name + ".wav"))
 
@@ -94,11 +97,3 @@ def _plain_rows(lines: Sequence[tuple[int, str]]) -> list[tuple[int, dict[str, s
         name, bar, text = line.partition("|")
         rows.append((number, {"output": name.strip(), "text": text.strip()} if bar else {"text": line.strip()}))
     return rows
-
-
-def _refuse_repeated_names(path: Path, phrases: Sequence[Phrase]) -> None:
-    seen: set[str] = set()
-    for phrase in phrases:
-        if phrase.output in seen:
-            raise InputError(f"{path}: the output name {phrase.output!r} is used twice; one would overwrite the other")
-        seen.add(phrase.output)

@@ -8,8 +8,8 @@ removed (plain `weight` keys), names with a `module.` prefix and names of PyTorc
 from __future__ import annotations
 
 import dataclasses
-import pickle
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -56,13 +56,23 @@ def read_file(path: str | Path, map_location: str | torch.device = "cpu") -> dic
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint; published ones: bash scripts/download_models.sh")
     try:
-        content = torch.load(path, map_location=map_location, weights_only=True)
-    except (RuntimeError, OSError, pickle.UnpicklingError, EOFError, ValueError, KeyError, AttributeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: not a checkpoint of tensors, or damaged ({reason[:120]})") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle protocols, where a text file happens to look like one
+            content = torch.load(path, map_location=map_location, weights_only=True)
+    except Exception as error:  # the unpickler meets any bytes, and answers them with almost any exception
+        raise InputError(f"{path}: not a checkpoint of tensors, or damaged ({_load_failure(error)})") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: the file holds a {type(content).__name__}, not a checkpoint dictionary")
     return content
+
+
+def _load_failure(error: Exception) -> str:
+    """PyTorch's reason in a few words; its own text advises to load the file unsafely."""
+    if refused := re.search(r"GLOBAL (\S+)", str(error)):
+        return f"it holds a Python object, {refused[1]}; only tensors and plain values are loaded"
+    if not isinstance(error, RuntimeError | OSError):
+        return "not a PyTorch file"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
 
 
 def load_generator(
@@ -103,9 +113,8 @@ def load_trainable_generator(
         load_public_state(generator, state)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    setup = content.get("train_setup") or {}
-    epoch = (content.get("train_state") or {}).get("epoch")
-    return generator, GeneratorInfo(path, chosen, audio, dict(setup), epoch)
+    epoch = _dictionary(path, content, "train_state").get("epoch")
+    return generator, GeneratorInfo(path, chosen, audio, _dictionary(path, content, "train_setup"), epoch)
 
 
 def load_public_state(module: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
@@ -140,6 +149,13 @@ def load_public_state(module: nn.Module, state_dict: Mapping[str, Tensor]) -> No
 
 def _shapes(key: str, given: Tensor, expected: Tensor) -> str:
     return f"{key} {list(given.shape)} instead of {list(expected.shape)}"
+
+
+def _dictionary(path: Path, content: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = content.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise InputError(f"{path}: its {key} is a {type(value).__name__}, not a dictionary")
+    return dict(value)
 
 
 def _generator_state(path: Path, content: Mapping[str, Any]) -> State:
@@ -188,8 +204,8 @@ def _find_config(
     path: Path, content: Mapping[str, Any], state: State, given: GeneratorConfig | Mapping[str, Any] | str | Path | None
 ) -> tuple[GeneratorConfig, AudioConfig]:
     """The architecture and signal contract, in this order: the caller's, the file's, beside it, by the shapes."""
-    setup = dict(content.get("train_setup") or {})
-    stored = content.get("config")
+    setup = _dictionary(path, content, "train_setup")
+    stored = _dictionary(path, content, "config")
     in_file = GeneratorConfig.from_dict(stored, setup.get("num_mels", _num_mels(state))) if stored else None
     config = in_file
     if isinstance(given, GeneratorConfig):

@@ -69,7 +69,8 @@ class GeneratorConfig:
                 object.__setattr__(self, name, tuple(int(x) for x in getattr(self, name)))
             dilations = tuple(tuple(int(x) for x in row) for row in self.resblock_dilation_sizes)
             object.__setattr__(self, "resblock_dilation_sizes", dilations)
-            object.__setattr__(self, "upsample_initial_channel", int(self.upsample_initial_channel))
+            for name in ("upsample_initial_channel", "num_mels"):
+                object.__setattr__(self, name, int(getattr(self, name)))
         except (TypeError, ValueError) as error:
             raise InputError(f"generator configuration: {error}") from error
         self._check()
@@ -136,7 +137,7 @@ class GeneratorConfig:
         missing = [key for key in GENERATOR_KEYS if key not in values]
         if missing:
             raise InputError(f"generator configuration lacks {', '.join(missing)}")
-        return cls(**{key: values[key] for key in GENERATOR_KEYS}, num_mels=int(num_mels))
+        return cls(**{key: values[key] for key in GENERATOR_KEYS}, num_mels=num_mels)
 
 
 def _as_lists(value: Any) -> Any:

@@ -1,0 +1,155 @@
+"""Flags made of dataclasses: spellings, defaults, errors of one line."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+import pytest
+
+from common.config import ArgumentParser, add_flags, flag, from_flags, positive, run
+from common.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    batch_size: int = flag(16, "size", short=("-bs",))
+    learning_rate: float = flag(3e-4, "rate of 100 %")
+    training_files: tuple[str, ...] = flag((), "lists")
+    mel_fmax: float | None = flag(None, "limit")
+    resume: bool = flag(True, "go on")
+    cuda: bool = flag(False, "use the GPU")
+    mode: str = flag("a", "kind", choices=("a", "b"))
+    hidden: int = 7
+
+
+def parse(*words: str, without: tuple[str, ...] = ()) -> Settings:
+    parser = ArgumentParser(prog="prog")
+    add_flags(parser, Settings, "settings", without)
+    return from_flags(Settings, vars(parser.parse_args(words)))
+
+
+def test_defaults_and_values() -> None:
+    assert parse() == Settings()
+    made = parse("-bs", "2", "--learning-rate=1e-2", "--training-files", "x", "y_z", "--mel-fmax", "8000", "--cuda")
+    assert made == Settings(2, 0.01, ("x", "y_z"), 8000.0, True, True)
+    assert parse("--no-resume").resume is False
+    assert parse("--mode", "b").mode == "b"
+
+
+@pytest.mark.parametrize("words", [("--batch_size", "3"), ("--batch-size", "3"), ("--batch_size=3",), ("-bs", "3")])
+def test_spellings(words: tuple[str, ...]) -> None:
+    assert parse(*words).batch_size == 3
+
+
+def test_values_keep_their_underscores() -> None:
+    assert parse("--training_files=a_b").training_files == ("a_b",)
+    assert parse("--no_resume").resume is False
+
+
+def test_the_command_line_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["prog", "--batch_size", "5"])
+    parser = ArgumentParser(prog="prog")
+    add_flags(parser, Settings, "settings")
+    assert vars(parser.parse_args()) == {"batch_size": 5}, "only flags that were given"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--unknown", "1"),
+        ("--batch", "3"),
+        ("--batch-size", "many"),
+        ("--batch-size",),
+        ("--batch-size", "1.5"),
+        ("--mode", "c"),
+        ("--no-cuda",),
+        ("--hidden", "1"),
+        ("stray",),
+    ],
+)
+def test_errors_are_one_line(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(*words)
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("prog: error: ")
+    assert error.count("\n") == 1
+    assert words[0] in error
+
+
+def test_a_flag_left_out_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse("--mel-fmax", "1", without=("mel_fmax",))
+    assert parse("--batch-size", "2", without=("mel_fmax",)).mel_fmax is None
+
+
+def test_help_names_every_flag_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse("--help")
+    assert caught.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for words in (
+        "size (default: 16)",
+        "rate of 100 % (default: 0.0003)",
+        "lists (default: none)",
+        "limit (default: none)",
+        "go on (default: on)",
+        "use the GPU (default: off)",
+        "--no-resume",
+        "{a,b}",
+    ):
+        assert words in text
+    assert "--hidden" not in text
+
+
+def test_base_values_yield_to_flags() -> None:
+    assert from_flags(Settings, {"batch_size": 2, "foreign": 1}, batch_size=3, hidden=4) == Settings(2, hidden=4)
+
+
+def test_positive() -> None:
+    positive(a=1, b=0.1)
+    for value in (0, -1, float("nan")):
+        with pytest.raises(InputError, match="--b: "):
+            positive(a=1, b=value)
+
+
+@pytest.mark.parametrize(
+    ("error", "line", "status"),
+    [
+        (InputError("a.wav: bad"), "prog: error: a.wav: bad\n", 1),
+        (FileNotFoundError("a.wav: no such file"), "prog: error: a.wav: no such file\n", 1),
+        (OSError(28, "No space left on device", "x"), "prog: error: [Errno 28] No space left on device: 'x'\n", 1),
+        (InputError("Traceback of a worker\n  line\ncommon.errors.InputError: b.wav: bad"), "b.wav: bad\n", 1),
+        (InputError(""), "prog: error: InputError\n", 1),
+        (KeyboardInterrupt(), "prog: interrupted\n", 130),
+    ],
+)
+def test_programs_end_with_one_line(
+    error: BaseException, line: str, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main() -> int:
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        run(main, "prog")
+    assert caught.value.code == status
+    output = capsys.readouterr().err
+    assert output.endswith(line)
+    assert output.count("\n") == 1
+    assert "Traceback" not in output
+
+
+def test_programs_end_with_their_status() -> None:
+    for main, status in ((lambda: None, 0), (lambda: 0, 0), (lambda: 3, 3)):
+        with pytest.raises(SystemExit) as caught:
+            run(main, "prog")
+        assert caught.value.code == status
+
+
+def test_defects_are_not_hidden() -> None:
+    def main() -> int:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(main, "prog")

@@ -1,0 +1,174 @@
+"""File lists, LJSpeech metadata, splits, and the check of all audio before any work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from common.errors import InputError
+from common.filelists import (
+    SPLIT_FILE,
+    check_wavs,
+    read_filelist,
+    read_metadata,
+    read_paths,
+    split_ljspeech,
+    split_own,
+    write_lines,
+)
+from tests import support
+
+
+def written(path: Path, content: str | bytes) -> Path:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def sound(path: Path, rate: int = 22050, samples: int = 100, channels: int = 1) -> Path:
+    soundfile.write(path, np.zeros((samples, channels)), rate)
+    return path
+
+
+def test_filelist(tmp_path: Path) -> None:
+    path = written(tmp_path / "l.txt", b"\xef\xbb\xbfwavs/a.wav\r\n\r\n  \nwavs/b.wav | pitch/b.pt | Text.\n")
+    assert read_filelist(path) == [["wavs/a.wav"], ["wavs/b.wav", "pitch/b.pt", "Text."]]
+    assert read_paths([path, path], tmp_path) == [tmp_path / "wavs/a.wav", tmp_path / "wavs/b.wav"] * 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("", "is empty"), ("\n \n", "is empty"), ("a.wav\n\n|Text\n", "line 3 has no path"), (b"\xff\xfe", "UTF-8")],
+)
+def test_refused_filelists(tmp_path: Path, content: str | bytes, message: str) -> None:
+    with pytest.raises(InputError, match=rf"l\.txt: .*{message}"):
+        read_filelist(written(tmp_path / "l.txt", content))
+
+
+def test_missing_filelist(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"l\.txt: no such file list; make it with"):
+        read_filelist(tmp_path / "l.txt")
+
+
+def test_metadata(tmp_path: Path) -> None:
+    path = written(tmp_path / "metadata.csv", "A1|Dr. X|Doctor X\nB 2|Only \u2028 one\n\n")
+    assert read_metadata(path) == {"A1": "Doctor X", "B 2": "Only \u2028 one"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("A|x\n\nB\n", "line 3 is not 'id|transcript'".replace("|", r"\|")),
+        ("|x\n", "line 1 is not"),
+        ("\n", "no transcripts"),
+        ("A|x\nB|y\nA|z\n", "line 3 names A a second time"),
+        (b"A|caf\xe9\n", "not a UTF-8 text file"),
+    ],
+)
+def test_refused_metadata(tmp_path: Path, content: str | bytes, message: str) -> None:
+    with pytest.raises(InputError, match=rf"metadata\.csv: {message}"):
+        read_metadata(written(tmp_path / "metadata.csv", content))
+
+
+def made_up_ljspeech() -> dict[str, str]:
+    """13,100 ids that contain those of the split, in alphabetical order."""
+    split = json.loads(SPLIT_FILE.read_text())
+    named = {*split["val"], *split["test"], *split["discard"], *split["corrected_transcripts"]}
+    others = (f"ZZ{number:05d}" for number in range(13100 - len(named)))
+    return {clip: f"Text of {clip}." for clip in sorted([*named, *others])}
+
+
+def check_split(transcripts: dict[str, str]) -> None:
+    before = dict(transcripts)
+    parts = split_ljspeech(transcripts)
+    assert {part: len(clips) for part, clips in parts.items()} == {
+        "train_v3": 12496,
+        "val": 100,
+        "test": 500,
+        "all": 13096,
+    }
+    train, val, test = (set(parts[part]) for part in ("train_v3", "val", "test"))
+    assert len(train) + len(val) + len(test) == len(train | val | test) == 13096
+    assert train | val | test == set(parts["all"])
+    assert len(before.keys() - set(parts["all"])) == 4
+    assert parts["train_v3"] == [clip for clip in before if clip in train]
+    changed = {clip for clip in before if transcripts[clip] != before[clip]}
+    assert changed <= json.loads(SPLIT_FILE.read_text())["corrected_transcripts"].keys()
+
+
+def test_ljspeech_split() -> None:
+    check_split(made_up_ljspeech())
+
+
+def test_split_of_the_real_metadata() -> None:
+    folder = support.test_data()
+    if folder is None:
+        pytest.skip("HIFIGAN_TEST_DATA is not set")
+    transcripts = read_metadata(folder / "data" / "ljspeech-metadata.csv")
+    assert len(transcripts) == 13100
+    check_split(transcripts)
+
+
+@pytest.mark.parametrize("kind", ["val", "test", "discard", "corrected_transcripts"])
+def test_metadata_that_is_not_ljspeech(kind: str) -> None:
+    transcripts = made_up_ljspeech()
+    clip = next(iter(json.loads(SPLIT_FILE.read_text())[kind]))
+    del transcripts[clip]
+    with pytest.raises(InputError, match=f"lacks 1 clips of the split, {clip} first"):
+        split_ljspeech(transcripts)
+
+
+def test_own_split() -> None:
+    ids = [f"clip{number}" for number in range(50)]
+    parts = split_own(ids, 7)
+    assert len(parts["val"]) == 7
+    assert sorted(parts["train"] + parts["val"]) == sorted(ids)
+    assert split_own(reversed(ids), 7) == parts, "depends on the order of the ids"
+    assert split_own(ids, 7, seed=1) != parts
+    assert parts["val"] != sorted(ids)[:7]
+    for size in (0, -1, 50, 51):
+        with pytest.raises(InputError, match=f"--validation-clips: {size} of 50"):
+            split_own(ids, size)
+
+
+def test_audio_is_checked_before_any_work(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    good, stereo = sound(tmp_path / "good.wav"), sound(tmp_path / "stereo.wav", channels=2)
+    check_wavs([good, stereo, good], 22050)
+    assert "1 files have several channels" in caplog.text
+    assert "good.wav is listed 2 times" in caplog.text
+    bad = [
+        tmp_path / "absent.wav",
+        written(tmp_path / "text.wav", "text"),
+        sound(tmp_path / "empty.wav", samples=0),
+        sound(tmp_path / "other.wav", rate=16000),
+        tmp_path,
+    ]
+    with pytest.raises(InputError) as caught:
+        check_wavs([good, *bad], 22050)
+    message = str(caught.value)
+    assert message.startswith("5 of 6 audio files cannot be used: ")
+    assert message.endswith(" (and 2 more)")
+    assert all(path.name in message for path in bad[:3])
+    with pytest.raises(InputError, match=r"other\.wav: sampling rate is 16000 Hz, expected 22050"):
+        check_wavs(bad[3:4], 22050)
+    check_wavs(bad[3:4], None)
+
+
+def test_lists_appear_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "l.txt"
+    write_lines(path, ["ä", "b"])
+    assert path.read_bytes() == "ä\nb\n".encode()
+
+    def interrupted():
+        yield "c"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_lines(path, interrupted())
+    with pytest.raises(UnicodeEncodeError):
+        write_lines(path, ["\ud800"])
+    assert [file.name for file in path.parent.iterdir()] == ["l.txt"]
+    assert path.read_bytes() == "ä\nb\n".encode()

@@ -1,0 +1,127 @@
+"""Phrase files in all three formats, and names that try to leave the output directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from common.errors import InputError
+from common.phrases import Phrase, read_phrases, safe_name
+
+PHRASES = Path(__file__).parents[2] / "phrases"
+
+
+def written(folder: Path, content: str | bytes) -> Path:
+    path = folder / "phrases.tsv"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def test_table(tmp_path: Path) -> None:
+    path = written(tmp_path, "text\tmel\toutput\nOne two.\tmels/a.pt\tx/one\nThree.\t\t\n")
+    assert read_phrases(path) == [
+        Phrase("x/one.wav", "mels/a.pt", "One two."),
+        Phrase("audio_2.wav", None, "Three."),
+    ]
+
+
+def test_table_of_one_column(tmp_path: Path) -> None:
+    assert read_phrases(written(tmp_path, "mel\nmels/a.pt\n")) == [Phrase("audio_1.wav", "mels/a.pt")]
+    assert read_phrases(written(tmp_path, "text\nHello.\n")) == [Phrase("audio_1.wav", None, "Hello.")]
+
+
+def test_names_and_texts(tmp_path: Path) -> None:
+    path = written(tmp_path, "one.wav|A bar | inside.\ntwo|Second.\n|Third.\n")
+    assert read_phrases(path) == [
+        Phrase("one.wav", None, "A bar | inside."),
+        Phrase("two.wav", None, "Second."),
+        Phrase("audio_3.wav", None, "Third."),
+    ]
+
+
+def test_plain_lines(tmp_path: Path) -> None:
+    path = written(tmp_path, "\n  First line. \n\n\t\nSecond line.\n\n")
+    assert read_phrases(path) == [
+        Phrase("audio_1.wav", None, "First line."),
+        Phrase("audio_2.wav", None, "Second line."),
+    ]
+
+
+def test_byte_order_mark_and_windows_lines(tmp_path: Path) -> None:
+    path = written(tmp_path, b"\xef\xbb\xbfmel\toutput\r\nm/a.pt\ta.wav\r\n\r\nm/b.pt\tb.wav")
+    assert read_phrases(path) == [Phrase("a.wav", "m/a.pt"), Phrase("b.wav", "m/b.pt")]
+
+
+@pytest.mark.parametrize("character", ["\u2028", "\x85", "\x0c", "\x1c"])
+def test_only_line_ends_end_lines(tmp_path: Path, character: str) -> None:
+    assert [phrase.text for phrase in read_phrases(written(tmp_path, f"a{character}b\nc"))] == [f"a{character}b", "c"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x.wav", "a/../../x.wav", "/tmp/x.wav", "..", "..\\x.wav", "\\x.wav", "C:\\x.wav", ".", "a\0b.wav"]
+)
+def test_names_outside_the_output_directory(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="does not lie inside"):
+        safe_name(name)
+    path = written(tmp_path, f"ok.wav|Fine.\n\n{name}|Bad.\n")
+    with pytest.raises(InputError, match=r"phrases\.tsv: line 3: output name"):
+        read_phrases(path)
+    path = written(tmp_path, f"mel\toutput\nm.pt\t{name}\n")
+    with pytest.raises(InputError, match=r"phrases\.tsv: line 2: output name"):
+        read_phrases(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("a", "a.wav"),
+        ("a.WAV", "a.WAV"),
+        ("v1.2", "v1.2.wav"),
+        ("./a.wav", "a.wav"),
+        ("s\\a.wav", "s/a.wav"),
+        ("s//a", "s/a.wav"),
+        ("..a", "..a.wav"),
+    ],
+)
+def test_safe_names(name: str, safe: str) -> None:
+    assert safe_name(name) == safe
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("mel\toutput\ttext\na\tb\tc\n\na\tb2\n", "line 4 has 2 columns, the header has 3"),
+        ("mel\toutput\na\tb\tc\n", "line 2 has 3 columns, the header has 2"),
+        ("mel\tname\na\tb\n", "header must name different columns among mel, output.*'name'"),
+        ("mel\tmel\na\tb\n", "header must name different columns"),
+        ("mel\toutput\n", "has a header but no phrases"),
+        ("", "is empty"),
+        ("\n \n\t\n", "is empty"),
+        ("a.wav|One.\nb.wav|Two.\n./a|Three.\n", r"line 3: the output name 'a\.wav' is that of line 1"),
+        ("audio_2.wav|One.\n|Two.\n", r"line 2: the output name 'audio_2\.wav' is that of line 1"),
+        (b"caf\xe9|latin 1\n", "not a UTF-8 text file"),
+    ],
+)
+def test_refused_files(tmp_path: Path, content: str | bytes, message: str) -> None:
+    path = written(tmp_path, content)
+    with pytest.raises(InputError, match=message) as caught:
+        read_phrases(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"absent\.tsv: no such phrase file \(-i\)"):
+        read_phrases(tmp_path / "absent.tsv")
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("devset10", 10), ("devset_all", 100), ("benchmark_8_128", 8), ("benchmark_16_128", 16)]
+)
+def test_the_files_of_this_repository(name: str, count: int) -> None:
+    phrases = read_phrases(PHRASES / f"{name}.tsv")
+    assert len(phrases) == count
+    assert all(phrase.mel and phrase.mel.startswith("mels/LJ") and phrase.text for phrase in phrases)
+    if name.startswith("benchmark"):
+        assert {len(phrase.text or "") for phrase in phrases} == {128}
