@@ -120,6 +120,7 @@ def training_loader(
         batch_sampler=sampler,
         num_workers=num_workers,
         pin_memory=cuda,
+        persistent_workers=num_workers > 0,
         worker_init_fn=_leave_signals_to_the_parent if num_workers else None,
     )
 

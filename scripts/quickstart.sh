@@ -42,7 +42,7 @@ say "4/7 copy synthesis with the published universal generator"
 train() {
     "$PYTHON" train.py --dataset-path "$data" --training-files "$out/filelists/quickstart_audio_train.txt" \
         --validation-files "$out/filelists/quickstart_audio_val.txt" --batch-size 4 --segment-size 4096 \
-        --num-workers 1 --checkpoint-interval 1000 --validation-interval 1000 --samples-interval 1000 "$@"
+        --num-workers 0 --checkpoint-interval 1000 --validation-interval 1000 --samples-interval 1000 "$@"
 }
 say "5/7 training a small generator (V3) from scratch: no more than a beginning"
 train --output "$out/scratch" --hifigan-config v3 --learning-rate 1e-3 --epochs "$scratch_epochs"

@@ -27,7 +27,7 @@ TINY = GeneratorConfig(
 )
 
 
-def test_data() -> Path | None:
+def real_speech() -> Path | None:
     """The folder of real LJSpeech clips, where the environment names one."""
     folder = os.environ.get("HIFIGAN_TEST_DATA")
     return Path(folder) if folder else None

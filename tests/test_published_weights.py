@@ -7,7 +7,7 @@ import torch
 from common.audio import AudioConfig, MelSpectrogram, load_wav, normalise_peak
 from hifigan import load_generator
 from hifigan.losses import mel_loss
-from tests.support import REPOSITORY, test_data
+from tests.support import REPOSITORY, real_speech
 
 MODELS = REPOSITORY / "pretrained_models"
 # Mean mel L1 with fmax = Nyquist over LJ001-0001 to -0032, measured with another implementation.
@@ -22,17 +22,17 @@ EXPECTED = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(EXPECTED))
 def test_mel_loss(name):
-    if test_data() is None:
+    if real_speech() is None:
         pytest.skip("HIFIGAN_TEST_DATA is not set")
     place, expected = EXPECTED[name]
-    path = test_data().joinpath(*place) if isinstance(place, tuple) else place
+    path = real_speech().joinpath(*place) if isinstance(place, tuple) else place
     if not path.is_file():
         pytest.skip(f"{path.name} is not there (scripts/download_models.sh)")
     generator, info = load_generator(path)
     mel, loss_mel = MelSpectrogram(info.audio), MelSpectrogram(AudioConfig(mel_fmax=None))
     losses = []
     for clip in range(1, 33):
-        wav, _ = load_wav(test_data() / "data" / "ljspeech-mini" / "wavs" / f"LJ001-{clip:04d}.wav")
+        wav, _ = load_wav(real_speech() / "data" / "ljspeech-mini" / "wavs" / f"LJ001-{clip:04d}.wav")
         whole = normalise_peak(wav)[: len(wav) // info.audio.hop_length * info.audio.hop_length]
         real = torch.from_numpy(whole.astype(np.float32))[None]
         with torch.inference_mode():

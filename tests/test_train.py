@@ -22,7 +22,7 @@ from common.errors import InputError
 from hifigan.config import GeneratorConfig
 from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig, parse_train_config
 from hifigan.training import TrainState
-from tests.support import PARITY, REPOSITORY, TINY, rule_weights, speechlike, test_data, write_data_set
+from tests.support import PARITY, REPOSITORY, TINY, real_speech, rule_weights, speechlike, write_data_set
 
 LISTS = DataConfig(training_files=("train.txt",), validation_files=("val.txt",))
 LINE = re.compile(
@@ -336,9 +336,9 @@ def test_starting_from_given_weights(data_set, undisturbed, tmp_path):
 
 @pytest.mark.slow
 def test_validation_loss_falls_on_real_speech(tmp_path):
-    if test_data() is None:
+    if real_speech() is None:
         pytest.skip("HIFIGAN_TEST_DATA is not set")
-    mini = test_data() / "data" / "ljspeech-mini"
+    mini = real_speech() / "data" / "ljspeech-mini"
     (tmp_path / "tiny.json").write_text(json.dumps({**TINY.to_dict(), "upsample_initial_channel": 64}))
     argv = arguments(mini, tmp_path, hifigan_config=tmp_path / "tiny.json", batch_size=8, learning_rate=1e-3)
     assert train.main(argv) == 0

@@ -93,7 +93,7 @@ def test_mel_is_that_of_librosa(name: str, framing: str) -> None:
 
 
 def test_recorded_mels_of_ljspeech() -> None:
-    folder = support.test_data()
+    folder = support.real_speech()
     if folder is None:
         pytest.skip("HIFIGAN_TEST_DATA is not set")
     recorded = np.load(folder / "parity" / "mel.npz")

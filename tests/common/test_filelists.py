@@ -104,7 +104,7 @@ def test_ljspeech_split() -> None:
 
 
 def test_split_of_the_real_metadata() -> None:
-    folder = support.test_data()
+    folder = support.real_speech()
     if folder is None:
         pytest.skip("HIFIGAN_TEST_DATA is not set")
     transcripts = read_metadata(folder / "data" / "ljspeech-metadata.csv")
