@@ -1,5 +1,6 @@
 """HiFi-GAN: generator, discriminators, losses and checkpoints (Kong, Kim and Bae 2020, arXiv:2010.05646)."""
 
+from hifigan import checkpoint, losses
 from hifigan.checkpoint import load_generator
 from hifigan.config import GeneratorConfig
 from hifigan.denoiser import Denoiser
@@ -12,5 +13,7 @@ __all__ = [
     "GeneratorConfig",
     "MultiPeriodDiscriminator",
     "MultiScaleDiscriminator",
+    "checkpoint",
     "load_generator",
+    "losses",
 ]
