@@ -16,104 +16,68 @@ from torch.nn import functional as F
 INITIAL_ITERATIONS = 15  # as torch.nn.utils.parametrizations.spectral_norm
 
 
-def _normed(weight_v: Tensor, weight_g: Tensor) -> Tensor:
-    """g * v / ||v||, the norm taken over all dimensions but the first."""
-    return torch._weight_norm(weight_v, weight_g, 0)
-
-
-def _split_weight(conv: Any) -> None:
-    """Replaces `weight` by its norm `weight_g` and direction `weight_v`."""
-    weight = conv.weight.detach()
-    del conv.weight
-    conv.weight_g = nn.Parameter(weight_norms(weight))
-    conv.weight_v = nn.Parameter(weight)
-
-
 def weight_norms(weight: Tensor) -> Tensor:
     """||weight|| over all dimensions but the first, these kept as 1."""
     return torch.linalg.vector_norm(weight, dim=tuple(range(1, weight.dim())), keepdim=True)
 
 
-class WeightNormConv1d(nn.Conv1d):
+class _WeightNorm(nn.Module):
+    """Stands before a convolution class and splits its `weight` into norm `weight_g` and direction `weight_v`."""
+
+    weight: nn.Parameter
+    weight_g: nn.Parameter
+    weight_v: nn.Parameter
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        weight = self.weight.detach()
+        del self.weight
+        self.weight_g = nn.Parameter(weight_norms(weight))
+        self.weight_v = nn.Parameter(weight)
+
+    def normed_weight(self) -> Tensor:
+        """g * v / ||v||, the norm taken over all dimensions but the first."""
+        return torch._weight_norm(self.weight_v, self.weight_g, 0)
+
+
+class WeightNormConv1d(_WeightNorm, nn.Conv1d):
     """`nn.Conv1d` with weight norm over the output channels."""
 
-    weight_g: nn.Parameter
-    weight_v: nn.Parameter
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        _split_weight(self)
-
     def forward(self, x: Tensor) -> Tensor:
-        return self._conv_forward(x, _normed(self.weight_v, self.weight_g), self.bias)
-
-    def fused(self) -> nn.Conv1d:
-        """The same convolution with a plain weight."""
-        plain = nn.Conv1d(
-            self.in_channels,
-            self.out_channels,
-            self.kernel_size[0],
-            self.stride[0],
-            self.padding,  # type: ignore[arg-type]
-            self.dilation[0],
-            self.groups,
-        )
-        return _with_weight(plain, self)
+        return self._conv_forward(x, self.normed_weight(), self.bias)
 
 
-class WeightNormConvTranspose1d(nn.ConvTranspose1d):
+class WeightNormConvTranspose1d(_WeightNorm, nn.ConvTranspose1d):
     """`nn.ConvTranspose1d` with weight norm over the input channels (dimension 0, as published)."""
 
-    weight_g: nn.Parameter
-    weight_v: nn.Parameter
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        _split_weight(self)
-
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        weight = _normed(self.weight_v, self.weight_g)
+        weight = self.normed_weight()
         return F.conv_transpose1d(x, weight, self.bias, self.stride, self.padding, self.output_padding)  # type: ignore[arg-type]
 
-    def fused(self) -> nn.ConvTranspose1d:
-        """The same transposed convolution with a plain weight."""
-        plain = nn.ConvTranspose1d(
-            self.in_channels,
-            self.out_channels,
-            self.kernel_size[0],
-            self.stride[0],
-            self.padding[0],  # type: ignore[arg-type]
-            self.output_padding[0],
-        )
-        return _with_weight(plain, self)
 
-
-class WeightNormConv2d(nn.Conv2d):
+class WeightNormConv2d(_WeightNorm, nn.Conv2d):
     """`nn.Conv2d` with weight norm over the output channels."""
 
-    weight_g: nn.Parameter
-    weight_v: nn.Parameter
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        _split_weight(self)
-
     def forward(self, x: Tensor) -> Tensor:
-        return self._conv_forward(x, _normed(self.weight_v, self.weight_g), self.bias)
+        return self._conv_forward(x, self.normed_weight(), self.bias)
 
 
-def _with_weight(plain, normed):
+def _fused(conv: WeightNormConv1d | WeightNormConvTranspose1d) -> nn.Module:
+    """The same convolution with a plain weight."""
+    kind = nn.Conv1d if isinstance(conv, nn.Conv1d) else nn.ConvTranspose1d
+    shape: dict[str, Any] = {"stride": conv.stride, "padding": conv.padding, "dilation": conv.dilation}
+    plain: Any = kind(conv.in_channels, conv.out_channels, conv.kernel_size, **shape)  # type: ignore[arg-type]
     with torch.no_grad():
-        plain.weight.copy_(_normed(normed.weight_v, normed.weight_g))
-        plain.bias.copy_(normed.bias)
-    return plain.to(normed.weight_v.device, normed.weight_v.dtype).train(normed.training)
+        plain.weight.copy_(conv.normed_weight())
+        plain.bias.copy_(conv.bias)
+    return plain.to(conv.weight_v.device, conv.weight_v.dtype).train(conv.training)
 
 
 def remove_weight_norm(module: nn.Module) -> None:
     """Replaces every weight-normed convolution below `module` by its plain equal; nothing to do the second time."""
     for name, child in module.named_children():
         if isinstance(child, WeightNormConv1d | WeightNormConvTranspose1d):
-            setattr(module, name, child.fused())
+            setattr(module, name, _fused(child))
         else:
             remove_weight_norm(child)
 
