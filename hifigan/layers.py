@@ -24,7 +24,7 @@ def weight_norms(weight: Tensor) -> Tensor:
 class _WeightNorm(nn.Module):
     """Stands before a convolution class and splits its `weight` into norm `weight_g` and direction `weight_v`."""
 
-    weight: nn.Parameter
+    weight: Any
     weight_g: nn.Parameter
     weight_v: nn.Parameter
 
