@@ -1,0 +1,106 @@
+"""Draws loss and throughput curves of one or several training runs: `python -m common.plot_log nvlog.json ...`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.config import ArgumentParser, run
+from common.errors import InputError
+
+# Panel title -> metric of the log, and whether its axis is logarithmic.
+PANELS = {
+    "validation mel loss": ("val_mel_loss", False),
+    "training mel loss": ("train_mel_loss", False),
+    "generator loss": ("train_g_loss", False),
+    "discriminator loss": ("train_d_loss", True),
+    "throughput (mel frames/s)": ("train_frames/s", False),
+    "learning rate": ("train_lrate_gen", False),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = ArgumentParser(
+        prog="plot_log", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("logs", nargs="+", help="nvlog.json files, or run directories that hold one")
+    parser.add_argument("-o", "--output", default="curves.png", help="PNG file to write")
+    parser.add_argument("--labels", nargs="+", help="names of the runs in the legend")
+    parser.add_argument(
+        "--smooth", type=int, default=20, help="optimiser steps over which training curves are averaged"
+    )
+    args = parser.parse_args(argv)
+    paths = [Path(log) / "nvlog.json" if Path(log).is_dir() else Path(log) for log in args.logs]
+    labels = args.labels or [path.parent.name or str(path) for path in paths]
+    if len(labels) != len(paths):
+        raise InputError(f"--labels: {len(labels)} names for {len(paths)} logs")
+    if args.smooth < 1:
+        raise InputError(f"--smooth: {args.smooth} is not above 0")
+    draw({label: read_curves(path) for label, path in zip(labels, paths, strict=True)}, Path(args.output), args.smooth)
+    return 0
+
+
+Curves = dict[str, tuple[list[float], list[float]]]  # metric -> (epochs, values)
+
+
+def read_curves(path: Path) -> Curves:
+    """All metrics of a DLLogger file, over the epoch (in its course, for those of optimiser steps).
+
+    A run that was resumed may have logged a step twice: the later value counts.
+
+    Raises:
+        FileNotFoundError: no such file.
+        InputError: not a DLLogger file, or nothing was trained yet.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such log; a training run writes nvlog.json into its --output")
+    found: dict[str, dict[float, float]] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            record: dict[str, Any] = json.loads(line.removeprefix("DLLL "))
+            step, data = record["step"], record["data"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: line {number} is not a DLLogger line") from error
+        if isinstance(step, list) and step:
+            epoch = step[0] - 1 + step[1] / step[2] if len(step) == 3 else step[0]
+            for name, value in data.items():
+                found.setdefault(name, {})[epoch] = value
+    if not found:
+        raise InputError(f"{path}: the log has no training steps yet")
+    return {name: (sorted(values), [values[epoch] for epoch in sorted(values)]) for name, values in found.items()}
+
+
+def smoothed(values: Sequence[float], window: int) -> np.ndarray:
+    """Mean of each value and up to `window` - 1 before it, as long as the input."""
+    sums = np.cumsum(np.concatenate([[0.0], values]))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(ends - window, 0)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def draw(runs: dict[str, Curves], output: Path, window: int) -> None:
+    """Writes a PNG with one panel for each metric and one line for each run."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 10), layout="constrained")
+    for axes, (title, (metric, logarithmic)) in zip(figure.subplots(3, 2).flat, PANELS.items(), strict=True):
+        for label, curves in runs.items():
+            if metric in curves:
+                epochs, values = curves[metric]
+                is_step_metric = metric.startswith("train_")
+                shown = smoothed(values, window) if is_step_metric else values
+                axes.plot(epochs, shown, label=label, marker="" if is_step_metric else ".")
+        axes.set(title=title, xlabel="epoch", yscale="log" if logarithmic else "linear")
+        axes.grid(alpha=0.3)
+    figure.axes[0].legend()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(output, dpi=100, format="png")
+
+
+if __name__ == "__main__":
+    run(main, "plot_log")

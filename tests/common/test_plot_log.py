@@ -1,0 +1,82 @@
+"""Curves are read as they were logged, and drawn to a picture."""
+
+import json
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from common import plot_log
+from common.errors import InputError
+
+
+def write_log(path, records):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"DLLL {json.dumps({'step': step, 'data': data})}\n" for step, data in records))
+    return path
+
+
+@pytest.fixture
+def log(tmp_path):
+    steps = [
+        ([epoch, step, 4], {"train_mel_loss": 80 - epoch - step, "train_frames/s": 30.0})
+        for epoch in (1, 2)
+        for step in (1, 2, 3, 4)
+    ]
+    val = [([0], {"val_mel_loss": 90.0}), ([2], {"val_mel_loss": 60.0})]
+    return write_log(tmp_path / "run" / "nvlog.json", [("PARAMETER", {"seed": 1}), val[0], *steps, val[1]])
+
+
+def test_curves_lie_over_the_epoch(log):
+    curves = plot_log.read_curves(log)
+    assert curves["val_mel_loss"] == ([0, 2], [90.0, 60.0])
+    assert curves["train_mel_loss"][0] == [0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0]
+    assert curves["train_mel_loss"][1][:5] == [78, 77, 76, 75, 77]
+    assert "seed" not in curves
+
+
+def test_a_step_that_was_logged_again_counts_once(tmp_path):
+    records = [
+        ([1, 1, 2], {"train_mel_loss": 9.0}),
+        ([1, 2, 2], {"train_mel_loss": 8.0}),
+        ([1, 2, 2], {"train_mel_loss": 7.0}),
+    ]
+    assert plot_log.read_curves(write_log(tmp_path / "nvlog.json", records))["train_mel_loss"] == (
+        [0.5, 1.0],
+        [9.0, 7.0],
+    )
+
+
+def test_smoothing_is_the_mean_of_the_last_values():
+    values = np.random.default_rng(0).random(30)
+    expected = [values[max(0, i - 6) : i + 1].mean() for i in range(30)]
+    np.testing.assert_allclose(plot_log.smoothed(values, 7), expected)
+    np.testing.assert_allclose(plot_log.smoothed(values, 1), values)
+
+
+def test_picture(log, tmp_path):
+    one, two = tmp_path / "one.png", tmp_path / "new" / "two.png"
+    assert plot_log.main([str(log), "-o", str(one)]) == 0
+    other = write_log(tmp_path / "other" / "nvlog.json", [([1], {"val_mel_loss": 70.0}), ([2], {"val_mel_loss": 50.0})])
+    assert plot_log.main([str(log.parent), str(other), "-o", str(two), "--labels", "a", "b"]) == 0
+    pictures = [imread(path) for path in (one, two)]
+    assert all(picture.shape[:2] == (1000, 1200) for picture in pictures)
+    assert not np.array_equal(*pictures)  # the second run is to be seen
+    assert pictures[0][..., :3].std() > 0.05
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [("no log\n", "line 1 is not a DLLogger line"), ("", "no training steps yet")]
+)
+def test_files_that_are_no_logs(content, words, tmp_path):
+    path = tmp_path / "nvlog.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=words):
+        plot_log.main([str(path)])
+    with pytest.raises(FileNotFoundError, match="no such log"):
+        plot_log.main([str(tmp_path / "nowhere.json")])
+
+
+def test_labels_must_fit(log):
+    with pytest.raises(InputError, match="2 names for 1 logs"):
+        plot_log.main([str(log), "--labels", "a", "b"])
