@@ -47,6 +47,7 @@ class InferenceConfig:
     output: str = flag("", "directory for the wav files (required)", short=("-o",))
     hifigan: str = flag("", "generator checkpoint of any public format (required)")
     hifigan_config: str = flag("", "JSON file with the generator's configuration, for checkpoints that have none")
+    ema: bool = flag(False, "take the checkpoint's moving average of the weights (from training with --ema)")
     dataset_path: str = flag("data/LJSpeech-1.1", "directory that the mel column is relative to", short=("-d",))
     cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
     amp: bool = flag(False, "mixed precision: fp16 on the GPU, bf16 on the CPU")
@@ -82,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_flags(parser, InferenceConfig, "inference")
     cfg = from_flags(InferenceConfig, vars(parser.parse_args(argv)))
     device = distributed.init(cfg.cuda).device
-    generator, info = load_generator(cfg.hifigan, cfg.hifigan_config or None, device)
+    generator, info = load_generator(cfg.hifigan, cfg.hifigan_config or None, device, cfg.ema)
     source = Path(cfg.input)
     if source.is_dir() or source.suffix.lower() in AUDIO_SUFFIXES:
         paths = find_audio(source, Path(cfg.output))

@@ -68,7 +68,6 @@ def main(argv: Sequence[str] | None = None) -> int:
                 log.val(epoch, state.steps, validate(state, val_loader))
             if epoch % cfg.run.samples_interval == 0 or due_last:
                 log_samples(state, val_paths[:NUM_SAMPLES], cfg, log)
-            state.step_schedulers()
             if epoch % cfg.run.checkpoint_interval == 0 or due_last:
                 save(state, cfg, store, log)
         if first > last:
@@ -92,6 +91,7 @@ def train_epoch(
     meter = Meter()
     began = last_logged = time.perf_counter()
     for step, group in enumerate(groups(loader, cfg.optim.grad_accumulation), sampler.first_step + 1):
+        state.set_learning_rate()
         batches = [to_batch(wav, state) for wav in group]
         d_loss, fake = discriminator_step(state, batches)
         g_loss, mel_loss = generator_step(state, batches, fake)
@@ -143,8 +143,7 @@ def discriminator_step(state: TrainState, batches: Sequence[Batch]) -> tuple[Ten
                     loss = loss + losses.discriminator_loss(real_scores, fake_scores)
             state.scaler_d.scale(loss / len(batches)).backward()
         total += loss.detach() / len(batches)
-    state.scaler_d.step(state.optim_d)
-    state.scaler_d.update()
+    state.step_optimiser(state.optim_d, state.scaler_d)
     return total, fake
 
 
@@ -165,9 +164,7 @@ def generator_step(state: TrainState, batches: Sequence[Batch], kept_fake: Tenso
             with distributed.no_sync(state.generator_sync, when=i > 0):
                 with state.autocast():
                     fake = kept_fake if i == len(batches) - 1 else state.generator_sync(mel)
-                    mel_loss = losses.MEL_WEIGHT * losses.mel_loss(
-                        *map(state.loss_mel, (real.squeeze(1), fake.squeeze(1)))
-                    )
+                    mel_loss = weighted_mel_loss(state, real, fake)
                     loss = mel_loss
                     with state.spectral_turn(turn):
                         for judge in (state.mpd, state.msd):
@@ -179,22 +176,23 @@ def generator_step(state: TrainState, batches: Sequence[Batch], kept_fake: Tenso
                 state.scaler_g.scale(loss / len(batches)).backward()
             total += loss.detach() / len(batches)
             total_mel += mel_loss.detach() / len(batches)
-    state.scaler_g.step(state.optim_g)
-    state.scaler_g.update()
+    if state.step_optimiser(state.optim_g, state.scaler_g) and state.ema:
+        state.ema.update(state.generator)
     return total, total_mel
 
 
 @torch.no_grad()
 def validate(state: TrainState, loader: DataLoader[Tensor]) -> dict[str, float]:
-    """Means over the validation segments of all processes, models in evaluation mode."""
+    """Means over the validation segments of all processes, models in evaluation mode; with the average's mel loss."""
     for module in state.modules():
         module.eval()
-    sums = torch.zeros(4, device=state.place.device)  # discriminators, generator, mel, segments
+    names = ["d_loss", "g_loss", "mel_loss", *(["ema_mel_loss"] if state.ema else [])]
+    sums = torch.zeros(len(names) + 1, device=state.place.device)  # and the number of segments
     for wav in loader:
         real, mel = to_batch(wav, state)
         with state.autocast():
             fake = state.generator(mel)
-            mel_loss = losses.MEL_WEIGHT * losses.mel_loss(*map(state.loss_mel, (real.squeeze(1), fake.squeeze(1))))
+            mel_loss = weighted_mel_loss(state, real, fake)
             d_loss = torch.zeros_like(mel_loss)
             g_loss = mel_loss
             for judge in (state.mpd, state.msd):
@@ -202,11 +200,19 @@ def validate(state: TrainState, loader: DataLoader[Tensor]) -> dict[str, float]:
                 d_loss = d_loss + losses.discriminator_loss(real_scores, fake_scores)
                 g_loss = g_loss + losses.generator_loss(fake_scores)
                 g_loss = g_loss + losses.FEATURE_WEIGHT * losses.feature_matching_loss(real_fmaps, fake_fmaps)
-        sums += len(wav) * torch.stack([d_loss, g_loss, mel_loss, torch.ones_like(mel_loss)])
+            means = [d_loss, g_loss, mel_loss]
+            if state.ema:
+                means.append(weighted_mel_loss(state, real, state.ema.module(mel)))
+        sums += len(wav) * torch.stack([*means, torch.ones_like(mel_loss)])
     for module in state.modules():
         module.train()
-    d_mean, g_mean, mel_mean, segments = distributed.sum_over_ranks(sums).tolist()
-    return {"d_loss": d_mean / segments, "g_loss": g_mean / segments, "mel_loss": mel_mean / segments}
+    *totals, segments = distributed.sum_over_ranks(sums).tolist()
+    return {name: total / segments for name, total in zip(names, totals, strict=True)}
+
+
+def weighted_mel_loss(state: TrainState, real: Tensor, fake: Tensor) -> Tensor:
+    """The mel loss of wavs [B, 1, T], weighted by 45."""
+    return losses.MEL_WEIGHT * losses.mel_loss(state.loss_mel(real.squeeze(1)), state.loss_mel(fake.squeeze(1)))
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ def flag(default: Any, help: str, *, short: Sequence[str] = (), choices: Sequenc
     """A dataclass field that is also a command-line flag.
 
     Args:
-        default: default value; `()` marks a flag that takes one or more values.
+        default: default value; a field that is a tuple makes a flag that takes one or more values.
         help: one line for `--help`; the default is appended to it.
         short: further spellings, such as `-o`.
         choices: allowed values.
@@ -72,7 +72,7 @@ def add_flags(parser: argparse.ArgumentParser, cls: type, title: str, without: S
         else:
             options.update(type=kind, choices=field.metadata["choices"])
             options["metavar"] = None if field.metadata["choices"] else _metavar(kind)
-            if field.default == ():
+            if typing.get_origin(hints[field.name]) is tuple:
                 options["nargs"] = "+"
         group.add_argument(*field.metadata["short"], "--" + field.name.replace("_", "-"), **options)
 
@@ -93,6 +93,8 @@ def _metavar(kind: type) -> str:
 def _shown(default: Any) -> str:
     if default is None or default == "" or default == ():
         return "none"
+    if isinstance(default, tuple):
+        return " ".join(map(str, default))
     return {True: "on", False: "off"}[default] if isinstance(default, bool) else str(default)
 
 

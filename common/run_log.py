@@ -18,6 +18,7 @@ _STDOUT = {
     "d_loss": "d loss {:>6.3f}",
     "g_loss": "g loss {:>6.3f}",
     "mel_loss": "mel loss {:>6.3f}",
+    "ema_mel_loss": "ema mel loss {:>6.3f}",
     "frames/s": "{:>8.2f} frames/s",
     "took": "took {:.2f} s",
     "lrate_gen": "g lr {:.2e}",

@@ -79,6 +79,7 @@ def load_generator(
     path: str | Path,
     config: GeneratorConfig | Mapping[str, Any] | str | Path | None = None,
     device: str | torch.device = "cpu",
+    ema: bool = False,
 ) -> tuple[Generator, GeneratorInfo]:
     """Loads a generator for inference from any public format.
 
@@ -87,26 +88,28 @@ def load_generator(
         config: architecture, as an object, a dictionary of the six keys or a JSON file. Needed only for files that
             have none inside or beside them and are not V1, V2 or V3.
         device: where the generator goes.
+        ema: take the moving average of the weights, from a run with `--ema`.
 
     Returns:
         the generator in evaluation mode with weight norm removed, and what is known about it.
 
     Raises:
         FileNotFoundError: no such file.
-        InputError: damaged, of another kind, contradicting `config`, or with missing, extra or misshapen tensors.
+        InputError: damaged, of another kind, contradicting `config`, or with missing, extra or misshapen tensors;
+            `ema` asked of a file without one.
     """
-    generator, info = load_trainable_generator(path, config)
+    generator, info = load_trainable_generator(path, config, ema)
     generator.remove_weight_norm()
     return generator.eval().to(device), info
 
 
 def load_trainable_generator(
-    path: str | Path, config: GeneratorConfig | Mapping[str, Any] | str | Path | None = None
+    path: str | Path, config: GeneratorConfig | Mapping[str, Any] | str | Path | None = None, ema: bool = False
 ) -> tuple[Generator, GeneratorInfo]:
     """As `load_generator`, on the CPU, with weight norm kept (or restored) for training."""
     path = Path(path)
     content = read_file(path)
-    state = _generator_state(path, content)
+    state = _generator_state(path, content, ema)
     chosen, audio = _find_config(path, content, state, config)
     generator = Generator(chosen)
     try:
@@ -158,8 +161,12 @@ def _dictionary(path: Path, content: Mapping[str, Any], key: str) -> dict[str, A
     return dict(value)
 
 
-def _generator_state(path: Path, content: Mapping[str, Any]) -> State:
+def _generator_state(path: Path, content: Mapping[str, Any], ema: bool) -> State:
     state = content.get("generator", content)
+    if ema:
+        state = content.get("gen_ema")
+        if state is None:
+            raise InputError(f"--ema: {path} has no moving average; it comes from training with --ema")
     if isinstance(state, Mapping) and any("conv_pre" in str(key) for key in state):
         wrong = [key for key, value in state.items() if not isinstance(value, Tensor)]
         if not wrong:

@@ -82,13 +82,14 @@ class CheckpointStore:
         _sync_directory(self.directory)
         return targets[0]
 
-    def prune(self, written: Iterable[int]) -> list[int]:
-        """Deletes all but the last two pairs among the epochs in `written`; returns the epochs that remain."""
+    def prune(self, written: Iterable[int], milestones: Iterable[int] = ()) -> list[int]:
+        """Deletes the pairs of `written` but for the last two and the milestones; returns the epochs that remain."""
         epochs = sorted(set(written))
-        for epoch in epochs[:-KEPT_PAIRS]:
+        kept = {*epochs[-KEPT_PAIRS:], *milestones}
+        for epoch in set(epochs) - kept:
             for path in self.paths(epoch):
                 path.unlink(missing_ok=True)
-        return epochs[-KEPT_PAIRS:]
+        return [epoch for epoch in epochs if epoch in kept]
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -32,7 +32,8 @@ class RunConfig:
     resume: bool = flag(True, "go on from the newest checkpoint in the output directory")
     checkpoint_path_gen: str = flag("", "start from this generator, of any public format, when not resuming")
     checkpoint_path_discrim: str = flag("", "start from these discriminators when not resuming")
-    checkpoint_interval: int = flag(10, "epochs between checkpoints")
+    checkpoint_interval: int = flag(10, "epochs between checkpoints; the last two are kept")
+    keep_milestones: tuple[int, ...] = flag(tuple(range(1000, 10001, 1000)), "epochs whose checkpoints stay")
     validation_interval: int = flag(10, "epochs between validations")
     samples_interval: int = flag(100, "epochs between TensorBoard audio and spectrograms of validation clips")
     step_logs_interval: int = flag(1, "optimiser steps between log lines")
@@ -59,12 +60,25 @@ class OptimConfig:
     adam_beta1: float = flag(0.8, "AdamW's first beta")
     adam_beta2: float = flag(0.99, "AdamW's second beta")
     weight_decay: float = flag(0.01, "AdamW's weight decay")
+    warmup_steps: int = flag(0, "optimiser steps over which the learning rate rises from 0")
+    grad_clip_thresh: float = flag(0.0, "largest norm of the gradients of each optimiser (0: no limit)")
+    ema: float = flag(0.0, "decay of the generator's moving average, such as 0.999 (0: none)")
     batch_size: int = flag(16, "segments in one forward and backward pass of one process", short=("-bs",))
     grad_accumulation: int = flag(1, "forward and backward passes in one optimiser step")
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "learning_rate_decay", "batch_size", "grad_accumulation"):
             positive(**{name.replace("_", "-"): getattr(self, name)})
+        for name in ("warmup_steps", "grad_clip_thresh", "weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"--{name.replace('_', '-')}: {getattr(self, name)} is below 0")
+        if not 0 <= self.ema < 1:
+            raise InputError(f"--ema: {self.ema} is not between 0 and 1")
+
+    def learning_rate_at(self, epoch: int, step: int) -> float:
+        """The rate of an optimiser step, after `epoch` finished epochs and `step` steps since the beginning."""
+        warmup = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
+        return self.learning_rate * self.learning_rate_decay**epoch * warmup
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ExponentialLR
 
 from common import distributed
 from common.audio import MelSpectrogram
 from common.distributed import Distributed
+from common.ema import EMA
 from common.errors import InputError
 from hifigan.checkpoint import load_public_state, load_trainable_generator, read_file
 from hifigan.checkpoint_store import CheckpointStore
@@ -29,7 +29,8 @@ class TrainState:
 
     `generator`, `mpd`, `msd` are the modules; `*_sync` are the same, wrapped so that their gradients are averaged
     over processes. `epoch` counts finished epochs, `epoch_clips` the clips used of the next one (over all
-    processes), `steps` all optimiser steps, `written` the epochs whose checkpoints this run made.
+    processes), `steps` all optimiser steps, `written` the epochs whose checkpoints this run made and kept. `ema` is the
+    moving average of the generator, made when the first weights are there.
     """
 
     def __init__(self, cfg: TrainConfig, place: Distributed) -> None:
@@ -40,6 +41,8 @@ class TrainState:
         self.msd = MultiScaleDiscriminator()
         self.epoch = self.epoch_clips = self.steps = 0
         self.written: list[int] = []
+        self.ema: EMA | None = None
+        self._optim = cfg.optim
         for module in self.modules():
             module.to(place.device).train()
         self.generator_sync, self.mpd_sync, self.msd_sync = (distributed.wrap(m, place) for m in self.modules())
@@ -47,9 +50,6 @@ class TrainState:
         self.loss_mel = MelSpectrogram(cfg.loss_audio).to(place.device)
         self.optim_g = _adamw(cfg, self.generator)
         self.optim_d = _adamw(cfg, self.mpd, self.msd)
-        self.schedulers = [
-            ExponentialLR(optim, cfg.optim.learning_rate_decay) for optim in (self.optim_g, self.optim_d)
-        ]
         self._amp_dtype = _amp_dtype(cfg, place)
         fp16 = self._amp_dtype is torch.float16
         self.scaler_g, self.scaler_d = (torch.amp.GradScaler(place.device.type, enabled=fp16) for _ in range(2))
@@ -85,9 +85,32 @@ class TrainState:
         yield
         self.msd.power_iterations(calls * (self.place.world_size - 1 - turn))
 
-    def step_schedulers(self) -> None:
-        for scheduler in self.schedulers:
-            scheduler.step()
+    def set_learning_rate(self) -> None:
+        """The rate of the step that comes next: a function of the position alone, so that resuming cannot shift it."""
+        rate = self._optim.learning_rate_at(self.epoch, self.steps)
+        for optimiser in (self.optim_g, self.optim_d):
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+
+    def step_optimiser(self, optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> bool:
+        """Clips and applies the gradients; False when mixed precision skipped the step (known for fp16 with EMA only)."""
+        if self._optim.grad_clip_thresh > 0:
+            scaler.unscale_(optimiser)
+            parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+            nn.utils.clip_grad_norm_(parameters, self._optim.grad_clip_thresh)
+        # Reading the scale waits for the device: only where the average must not follow a step that was not made.
+        before = scaler.get_scale() if self.ema else 0.0
+        scaler.step(optimiser)
+        scaler.update()
+        return not self.ema or scaler.get_scale() >= before
+
+    def start_ema(self, stored: dict[str, Any] | None = None) -> None:
+        """Starts the moving average, if one is wanted, at the current weights or goes on with a stored one."""
+        if not self._optim.ema:
+            return
+        self.ema = EMA(self.generator, self._optim.ema)
+        if stored is not None:
+            load_public_state(self.ema.module, stored)
 
     def learning_rates(self) -> dict[str, float]:
         return {
@@ -102,7 +125,7 @@ class TrainState:
         train_state = {"epoch": self.epoch, "epoch_clips": self.epoch_clips, "steps": self.steps}
         gen = {
             "generator": self.generator.state_dict(),
-            "gen_ema": None,
+            "gen_ema": self.ema.module.state_dict() if self.ema else None,
             "config": cfg.generator.to_dict(),
             "train_setup": cfg.train_setup(),
             "train_state": train_state,
@@ -114,7 +137,7 @@ class TrainState:
             "optim_d": self.optim_d.state_dict(),
             "scaler_g": self.scaler_g.state_dict(),
             "scaler_d": self.scaler_d.state_dict(),
-            "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
+            "schedulers": [{"last_epoch": self.epoch, "last_lr": lr} for lr in self.learning_rates().values()],
             "rng": torch.get_rng_state(),
             "written": self.written,
             "train_state": train_state,
@@ -122,7 +145,7 @@ class TrainState:
             "epoch": self.epoch,
         }
         store.save(name, gen, discrim)
-        self.written = store.prune(self.written)
+        self.written = store.prune(self.written, cfg.run.keep_milestones)
 
     def restore(self, gen: dict[str, Any], discrim: dict[str, Any]) -> None:
         """Takes over a checkpoint pair of this run."""
@@ -134,9 +157,10 @@ class TrainState:
         for scaler, name in ((self.scaler_g, "scaler_g"), (self.scaler_d, "scaler_d")):
             if scaler.is_enabled() and discrim[name]:  # empty where the run was not in fp16 until now
                 scaler.load_state_dict(discrim[name])
-        for scheduler, saved in zip(self.schedulers, discrim["schedulers"], strict=True):
-            scheduler.load_state_dict(saved)
         torch.set_rng_state(discrim["rng"])
+        if self._optim.ema and gen["gen_ema"] is None:
+            log.warning("--ema: the checkpoint has no moving average; it starts from the present weights")
+        self.start_ema(gen["gen_ema"])
         self.written = list(discrim["written"])
         self.epoch, self.epoch_clips, self.steps = (gen["train_state"][k] for k in ("epoch", "epoch_clips", "steps"))
 
@@ -159,7 +183,7 @@ class TrainState:
         return True
 
     def load_base(self, cfg: TrainConfig) -> None:
-        """Starts from given weights with fresh optimisers."""
+        """Starts from given weights, where there are some, with fresh optimisers."""
         if cfg.run.checkpoint_path_gen:
             generator, _ = load_trainable_generator(cfg.run.checkpoint_path_gen, cfg.generator)
             self.generator.load_state_dict(generator.state_dict())
@@ -173,6 +197,7 @@ class TrainState:
                     load_public_state(module, content[name])
                 except InputError as error:
                     raise InputError(f"{path}: {error}") from error
+        self.start_ema()
 
 
 def _adamw(cfg: TrainConfig, *modules: nn.Module) -> torch.optim.AdamW:

@@ -19,6 +19,7 @@ from common import distributed
 from common.audio import AudioConfig
 from common.config import run as run_program
 from common.errors import InputError
+from hifigan import Generator, load_generator
 from hifigan.config import GeneratorConfig
 from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig, parse_train_config
 from hifigan.training import TrainState
@@ -243,6 +244,8 @@ def test_bad_audio_is_named_before_training(kind, own_copy, tmp_path, capsys):
     ({"hifigan_config": "nowhere.json"}, "nowhere.json: no such configuration file"),
     ({"checkpoint_path_gen": "nowhere.pt"}, "nowhere.pt: no such checkpoint"),
     ({"checkpoint_path_discrim": "nowhere.pt"}, "needs --checkpoint-path-gen"),
+    ({"ema": 1.5}, "--ema: 1.5 is not between 0 and 1"),
+    ({"warmup_steps": -1}, "--warmup-steps: -1 is below 0"),
     ({"amp_dtype": "bf16"}, "--amp-dtype: has no effect without --amp"),
 ])  # fmt: skip
 def test_impossible_settings(change, words, data_set, tmp_path, capsys):
@@ -314,6 +317,46 @@ def test_a_damaged_newest_pair_falls_back_to_the_one_before(own_copy, tmp_path, 
     assert train.main(argv) == 0
     assert "trying the pair before it" in caplog.text
     assert all(torch.equal(value, expected[key]) for key, value in weights(output, 2)[0].items())
+
+
+@pytest.mark.slow
+def test_moving_average_is_kept_restored_validated_and_usable(own_copy, tmp_path):
+    (own_copy / "train.txt").write_text("wavs/clip000.wav\nwavs/clip003.wav\n")
+    output = tmp_path / "out"
+    argv = arguments(own_copy, output, ema=0.5, warmup_steps=3, grad_clip_thresh=1e-3)
+    assert train.main(argv) == 0
+    first = torch.load(output / "hifigan_gen_checkpoint_1.pt", weights_only=True)
+    assert train.main([*argv, "--epochs", "2"]) == 0
+    second = torch.load(output / "hifigan_gen_checkpoint_2.pt", weights_only=True)
+    initial = TrainState(parse_train_config(argv), distributed.init(cuda=False)).generator.state_dict()
+    for key, average in first["gen_ema"].items():
+        assert (average != first["generator"][key]).any(), key
+        # Two steps from the initial weights, with decay 1/2: a quarter of these remains.
+        others = (average - 0.25 * initial[key]) / 0.75
+        assert (others - first["generator"][key]).abs().max() < 1e-2
+    assert any((second["gen_ema"][key] != second["generator"][key]).any() for key in second["gen_ema"])
+    records = [json.loads(line[5:])["data"] for line in (output / "nvlog.json").read_text().splitlines()]
+    assert [r["train_lrate_gen"] for r in records if "train_lrate_gen" in r] == pytest.approx(
+        [1e-4, 2e-4, 3e-4 * 0.9998, 3e-4 * 0.9998]
+    )
+    validated = [r for r in records if "val_ema_mel_loss" in r]
+    assert len(validated) == 3
+    assert validated[0]["val_ema_mel_loss"] == validated[0]["val_mel_loss"] != validated[-1]["val_mel_loss"]
+    averaged, _ = load_generator(output / "hifigan_gen_checkpoint_2.pt", ema=True)
+    expected = Generator(TINY)
+    expected.load_state_dict(second["gen_ema"])
+    expected.remove_weight_norm()
+    assert all(torch.equal(value, averaged.state_dict()[key]) for key, value in expected.state_dict().items())
+
+
+def test_gradients_are_clipped_before_the_step():
+    optim = OptimConfig(grad_clip_thresh=0.5)
+    state = TrainState(TrainConfig(RunConfig(), optim, LISTS, AudioConfig(), TINY), distributed.init(cuda=False))
+    for parameter in state.generator.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    state.step_optimiser(state.optim_g, state.scaler_g)
+    norm = torch.stack([parameter.grad.norm() for parameter in state.generator.parameters()]).norm()
+    assert norm.item() == pytest.approx(0.5, rel=1e-4)
 
 
 @pytest.mark.slow

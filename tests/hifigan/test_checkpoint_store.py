@@ -30,8 +30,13 @@ def test_the_last_two_pairs_of_this_run_remain(tmp_path):
     assert store.prune([2, 3, 4]) == [3, 4]
     ours = [f"hifigan_{kind}_checkpoint_{epoch}.pt" for kind in ("gen", "discrim") for epoch in (3, 4)]
     assert names(tmp_path) == sorted(theirs + ours)
+    store.save(5, *pair(5))
+    assert store.prune([3, 4, 5], milestones=[3, 100]) == [3, 4, 5]
+    store.save(6, *pair(6))
+    assert store.prune([3, 4, 5, 6], milestones=[3]) == [3, 5, 6]
+    assert store.epochs() == [1, 3, 5, 6]  # the first is somebody else's
     epoch, gen, discrim = store.newest()
-    assert (epoch, gen, discrim) == (4, *pair(4))
+    assert (epoch, gen, discrim) == (6, *pair(6))
 
 
 def test_no_pair_where_there_is_no_directory(tmp_path):
