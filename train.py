@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -15,8 +14,10 @@ from torch.utils.data import DataLoader
 from common import distributed
 from common.audio import load_wav_at, normalise_peak
 from common.config import run
+from common.errors import InputError
 from common.filelists import check_wavs, read_paths
 from common.run_log import RunLog, watched
+from common.stop import StopSignals
 from hifigan import losses
 from hifigan.checkpoint_store import CheckpointStore
 from hifigan.dataset import MicroBatchSampler, SegmentDataset, training_loader, validation_loader
@@ -58,9 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         last = min(cfg.run.epochs, state.epoch + (cfg.run.epochs_this_job or cfg.run.epochs))
         for epoch in range(first, last + 1):
             sampler.epoch = epoch
-            train_epoch(state, train_loader, sampler, cfg, log, stop)
+            stopped_by_signal = train_epoch(state, train_loader, sampler, cfg, log, stop)
             if state.epoch < epoch:
                 save(state, cfg, store, log)
+                if not stopped_by_signal:
+                    raise InputError(
+                        f"the losses of {cfg.run.nonfinite_limit} steps in a row were not finite numbers (step "
+                        f"{state.steps}, saved); start again from an older checkpoint or with a lower --learning-rate"
+                    )
                 log.message(f"stopped by signal {stop.received or 'on another process'}; start again to go on")
                 return 128 + (stop.received or signal.SIGTERM)
             due_last = epoch == last
@@ -70,6 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 log_samples(state, val_paths[:NUM_SAMPLES], cfg, log)
             if epoch % cfg.run.checkpoint_interval == 0 or due_last:
                 save(state, cfg, store, log)
+        if cfg.run.benchmark_epochs_num:
+            measured = state.throughputs[-cfg.run.benchmark_epochs_num :]
+            log.benchmark(state.steps, {"frames/s": sum(measured) / max(1, len(measured)), "epochs": len(measured)})
         if first > last:
             log.message(f"nothing to do: all {cfg.run.epochs} epochs are trained (--epochs)")
     distributed.shutdown()
@@ -83,19 +92,23 @@ def train_epoch(
     cfg: TrainConfig,
     log: RunLog,
     stop: StopSignals,
-) -> None:
-    """Trains the rest of one epoch; leaves `state.epoch` as it is when a signal asks to stop."""
+) -> bool:
+    """Trains the rest of one epoch; True when a signal asked to stop.
+
+    `state.epoch` stays as it is when training stops before the end, by a signal or because losses are not finite.
+    """
     sampler.first_step = state.epoch_clips // sampler.clips_per_step
     frames_per_step = sampler.clips_per_step * cfg.segment_frames
     epoch = state.epoch + 1
-    meter = Meter()
+    meter = state.meter
+    meter.start_epoch()
     began = last_logged = time.perf_counter()
     for step, group in enumerate(groups(loader, cfg.optim.grad_accumulation), sampler.first_step + 1):
         state.set_learning_rate()
         batches = [to_batch(wav, state) for wav in group]
         d_loss, fake = discriminator_step(state, batches)
         g_loss, mel_loss = generator_step(state, batches, fake)
-        meter.add(d_loss=d_loss, g_loss=g_loss, mel_loss=mel_loss)
+        meter.add(d_loss, g_loss, mel_loss)
         state.steps += 1
         state.epoch_clips += sampler.clips_per_step
         if step % cfg.run.step_logs_interval == 0 or step == sampler.steps_per_epoch:
@@ -105,13 +118,18 @@ def train_epoch(
             last_logged = now
             metrics = {**means, "frames/s": frames_per_step / took, "took": took, **state.learning_rates()}
             log.train(epoch, step, sampler.steps_per_epoch, state.steps, metrics)
+            if meter.nonfinite_in_a_row >= cfg.run.nonfinite_limit:
+                return False
         if distributed.any_rank(stop.received != 0, state.place) and step < sampler.steps_per_epoch:
-            return
-    means, steps = meter.epoch_means()
+            return True
+    means = meter.epoch_means()
     took = time.perf_counter() - began
-    metrics = {**means, "frames/s": frames_per_step * steps / took, "took": took, **state.learning_rates()}
+    throughput = frames_per_step * meter.epoch_steps / took
+    metrics = {**means, "frames/s": throughput, "took": took, **state.learning_rates(), "skipped_steps": meter.skipped}
     log.epoch(epoch, state.steps, metrics)
+    state.throughputs.append(throughput)
     state.epoch, state.epoch_clips = epoch, 0
+    return False
 
 
 def discriminator_step(state: TrainState, batches: Sequence[Batch]) -> tuple[Tensor, Tensor]:
@@ -252,47 +270,6 @@ def save(state: TrainState, cfg: TrainConfig, store: CheckpointStore, log: RunLo
         state.save(cfg, store)
         log.message(f"saved {store.paths(state.written[-1])[0]}")
     distributed.barrier()
-
-
-class Meter:
-    """Sums of losses on the device; values are read only when something is logged."""
-
-    def __init__(self) -> None:
-        self._epoch: dict[str, Tensor] = {}
-        self._log: dict[str, Tensor] = {}
-        self._epoch_steps = self._log_steps = self.logged_steps = 0
-
-    def add(self, **losses: Tensor) -> None:
-        for sums in (self._epoch, self._log):
-            for name, value in losses.items():
-                sums[name] = sums[name] + value if name in sums else value
-        self._epoch_steps += 1
-        self._log_steps += 1
-
-    def since_last_log(self) -> dict[str, float]:
-        """Means over the steps since the last call, of all processes."""
-        means = distributed.mean_over_ranks({name: value / self._log_steps for name, value in self._log.items()})
-        self._log, self.logged_steps, self._log_steps = {}, self._log_steps, 0
-        return means
-
-    def epoch_means(self) -> tuple[dict[str, float], int]:
-        """Means over all steps, of all processes, and their number."""
-        steps = self._epoch_steps
-        return distributed.mean_over_ranks({name: value / steps for name, value in self._epoch.items()}), steps
-
-
-class StopSignals:
-    """Notes SIGTERM and SIGINT, so that the step under way is finished and saved; a second one ends at once."""
-
-    def __init__(self) -> None:
-        self.received = 0
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._note)
-
-    def _note(self, number: int, frame: object) -> None:
-        if self.received:
-            sys.exit(128 + number)
-        self.received = number
 
 
 if __name__ == "__main__":

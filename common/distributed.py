@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import torch
 import torch.distributed as dist
@@ -90,12 +90,10 @@ def sum_over_ranks(values: Tensor) -> Tensor:
     return values
 
 
-def mean_over_ranks(values: Mapping[str, Tensor]) -> dict[str, float]:
-    """Means over all processes of scalars with the same names, in one message; reads them from the device."""
-    packed = sum_over_ranks(torch.stack([value.detach().float() for value in values.values()]))
-    if is_active():
-        packed = packed / dist.get_world_size()
-    return dict(zip(values, packed.tolist(), strict=True))
+def mean_over_ranks(values: Tensor) -> list[float]:
+    """Means of a vector over all processes, in one message; reads them from the device."""
+    summed = sum_over_ranks(values)
+    return (summed / dist.get_world_size() if is_active() else summed).tolist()
 
 
 def any_rank(flag: bool, place: Distributed) -> bool:

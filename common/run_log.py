@@ -112,6 +112,10 @@ class RunLog:
         """Averages over a training epoch."""
         self._write("avg_train_", [epoch], "avg train", total_steps, "", metrics)
 
+    def benchmark(self, total_steps: int, metrics: Mapping[str, float]) -> None:
+        """The result of a benchmark run, under names that begin with `train_benchmark_`."""
+        self._write("train_benchmark_", [], "benchmark", total_steps, "", metrics)
+
     def val(self, epoch: int, total_steps: int, metrics: Mapping[str, float]) -> None:
         """Averages over the validation clips."""
         self._write("val_", [epoch], "val", total_steps, "val", metrics)
@@ -137,7 +141,8 @@ class RunLog:
         self._json.log(step, {prefix + name: value for name, value in metrics.items()})
         self._json.flush()
         shown = [form.format(metrics[name]) for name, form in _STDOUT.items() if name in metrics]
-        print(f"DLL {_now()} - epoch {step[0]:>4} | {' | '.join([label, *shown])}", flush=True)
+        place = [f"epoch {step[0]:>4}"] if step else []
+        print(f"DLL {_now()} - {' | '.join([*place, label, *shown])}", flush=True)
         if board:
             for name, value in metrics.items():
                 self._boards[board].add_scalar(name, value, total_steps)

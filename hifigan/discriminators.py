@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -49,10 +50,16 @@ class MultiPeriodDiscriminator(nn.Module):
 
 
 class ScaleDiscriminator(nn.Module):
-    """Judges the waveform through grouped, strided convolutions."""
+    """Judges the waveform through grouped, strided convolutions.
 
-    def __init__(self, conv: type[SpectralNormConv1d] | type[WeightNormConv1d]) -> None:
+    Args:
+        conv: with spectral or with weight norm.
+        amp_grouped_conv: False keeps the grouped convolutions in fp32 under autocast; some GPUs run these faster.
+    """
+
+    def __init__(self, conv: type[SpectralNormConv1d] | type[WeightNormConv1d], amp_grouped_conv: bool = True) -> None:
         super().__init__()
+        self.amp_grouped_conv = amp_grouped_conv
         channels = (1, 128, 128, 256, 512, 1024, 1024, 1024)
         kernels = (15, 41, 41, 41, 41, 41, 5)
         strides = (1, 2, 2, 4, 4, 1, 1)
@@ -64,16 +71,16 @@ class ScaleDiscriminator(nn.Module):
         self.conv_post = conv(channels[-1], 1, 3, padding=1)
 
     def forward(self, wav: Tensor) -> tuple[Tensor, list[Tensor]]:
-        return _run_layers(wav, self.convs, self.conv_post)
+        return _run_layers(wav, self.convs, self.conv_post, self.amp_grouped_conv)
 
 
 class MultiScaleDiscriminator(nn.Module):
     """Three `ScaleDiscriminator`s, on the raw signal (spectral norm), at half and at a quarter of the rate."""
 
-    def __init__(self) -> None:
+    def __init__(self, amp_grouped_conv: bool = True) -> None:
         super().__init__()
         convs = (SpectralNormConv1d, WeightNormConv1d, WeightNormConv1d)
-        self.discriminators = nn.ModuleList(ScaleDiscriminator(conv) for conv in convs)
+        self.discriminators = nn.ModuleList(ScaleDiscriminator(conv, amp_grouped_conv) for conv in convs)
         # Padding 1, as in this recipe's published checkpoints (the paper authors' code pads by 2).
         self.pool = nn.AvgPool1d(4, 2, padding=1)
 
@@ -93,10 +100,17 @@ class MultiScaleDiscriminator(nn.Module):
                     module.power_iteration()
 
 
-def _run_layers(x: Tensor, convs: nn.ModuleList, conv_post: nn.Module) -> tuple[Tensor, list[Tensor]]:
+def _run_layers(
+    x: Tensor, convs: nn.ModuleList, conv_post: nn.Module, amp_grouped_conv: bool = True
+) -> tuple[Tensor, list[Tensor]]:
     fmaps = []
     for conv in convs:
-        x = F.leaky_relu(conv(x), SLOPE)
+        if conv.groups == 1 or amp_grouped_conv:
+            x = conv(x)
+        else:
+            with torch.autocast(x.device.type, enabled=False):
+                x = conv(x.float())
+        x = F.leaky_relu(x, SLOPE)
         fmaps.append(x)
     x = conv_post(x)
     fmaps.append(x)

@@ -26,6 +26,7 @@ class RunConfig:
     amp_dtype: str = flag(
         "auto", "precision of --amp: auto is fp16 on GPUs, bf16 on CPUs", choices=("auto", "fp16", "bf16")
     )
+    no_amp_grouped_conv: bool = flag(False, "with --amp, keep the grouped convolutions of the discriminators in fp32")
     seed: int = flag(1234, "seed of initialisation, order and crops")
     epochs: int = flag(1000, "epochs in the whole run")
     epochs_this_job: int = flag(0, "stop, with a checkpoint, after so many epochs of this process (0: no limit)")
@@ -37,16 +38,29 @@ class RunConfig:
     validation_interval: int = flag(10, "epochs between validations")
     samples_interval: int = flag(100, "epochs between TensorBoard audio and spectrograms of validation clips")
     step_logs_interval: int = flag(1, "optimiser steps between log lines")
+    benchmark_epochs_num: int = flag(0, "at the end, record the throughput of so many last epochs (0: do not)")
+    nonfinite_limit: int = flag(20, "stop, with a checkpoint, after so many steps in a row whose losses are not finite")
 
     def __post_init__(self) -> None:
-        names = ("epochs", "checkpoint_interval", "validation_interval", "samples_interval", "step_logs_interval")
-        positive(**{name: getattr(self, name) for name in names})
+        names = (
+            "epochs",
+            "checkpoint_interval",
+            "validation_interval",
+            "samples_interval",
+            "step_logs_interval",
+            "nonfinite_limit",
+        )
+        positive(**{name.replace("_", "-"): getattr(self, name) for name in names})
         if self.epochs_this_job < 0:
             raise InputError(f"--epochs-this-job: {self.epochs_this_job} is below 0")
         if self.seed < 0:
             raise InputError(f"--seed: {self.seed} is below 0")
         if self.amp_dtype != "auto" and not self.amp:
             raise InputError("--amp-dtype: has no effect without --amp")
+        if self.no_amp_grouped_conv and not self.amp:
+            raise InputError("--no-amp-grouped-conv: has no effect without --amp")
+        if self.benchmark_epochs_num < 0:
+            raise InputError(f"--benchmark-epochs-num: {self.benchmark_epochs_num} is below 0")
         if self.checkpoint_path_discrim and not self.checkpoint_path_gen:
             raise InputError("--checkpoint-path-discrim: needs --checkpoint-path-gen beside it")
 

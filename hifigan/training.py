@@ -15,6 +15,7 @@ from common.audio import MelSpectrogram
 from common.distributed import Distributed
 from common.ema import EMA
 from common.errors import InputError
+from common.metrics import Meter
 from hifigan.checkpoint import load_public_state, load_trainable_generator, read_file
 from hifigan.checkpoint_store import CheckpointStore
 from hifigan.discriminators import MultiPeriodDiscriminator, MultiScaleDiscriminator
@@ -38,10 +39,12 @@ class TrainState:
         self.place = place
         self.generator = Generator(cfg.generator)
         self.mpd = MultiPeriodDiscriminator()
-        self.msd = MultiScaleDiscriminator()
+        self.msd = MultiScaleDiscriminator(amp_grouped_conv=not cfg.run.no_amp_grouped_conv)
         self.epoch = self.epoch_clips = self.steps = 0
         self.written: list[int] = []
+        self.throughputs: list[float] = []  # mel frames per second of this process's epochs
         self.ema: EMA | None = None
+        self.meter = Meter(("d_loss", "g_loss", "mel_loss"), place.device)
         self._optim = cfg.optim
         for module in self.modules():
             module.to(place.device).train()
@@ -51,8 +54,7 @@ class TrainState:
         self.optim_g = _adamw(cfg, self.generator)
         self.optim_d = _adamw(cfg, self.mpd, self.msd)
         self._amp_dtype = _amp_dtype(cfg, place)
-        fp16 = self._amp_dtype is torch.float16
-        self.scaler_g, self.scaler_d = (torch.amp.GradScaler(place.device.type, enabled=fp16) for _ in range(2))
+        self.scaler_g, self.scaler_d = (_scaler(self._amp_dtype, place) for _ in range(2))
 
     def modules(self) -> tuple[Generator, MultiPeriodDiscriminator, MultiScaleDiscriminator]:
         return self.generator, self.mpd, self.msd
@@ -93,12 +95,12 @@ class TrainState:
                 group["lr"] = rate
 
     def step_optimiser(self, optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> bool:
-        """Clips and applies the gradients; False when mixed precision skipped the step (known for fp16 with EMA only)."""
+        """Clips and applies the gradients, unless some are not finite; with EMA, says whether the step was made."""
         if self._optim.grad_clip_thresh > 0:
             scaler.unscale_(optimiser)
             parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
             nn.utils.clip_grad_norm_(parameters, self._optim.grad_clip_thresh)
-        # Reading the scale waits for the device: only where the average must not follow a step that was not made.
+        # A step that was left out lowers the scale. Reading it waits for the device: only where the average needs it.
         before = scaler.get_scale() if self.ema else 0.0
         scaler.step(optimiser)
         scaler.update()
@@ -155,7 +157,8 @@ class TrainState:
         self.optim_g.load_state_dict(discrim["optim_g"])
         self.optim_d.load_state_dict(discrim["optim_d"])
         for scaler, name in ((self.scaler_g, "scaler_g"), (self.scaler_d, "scaler_d")):
-            if scaler.is_enabled() and discrim[name]:  # empty where the run was not in fp16 until now
+            # The interval tells a scaler of fp16 from one of the other precisions, if --amp-dtype changed.
+            if discrim[name]["growth_interval"] == scaler.get_growth_interval():
                 scaler.load_state_dict(discrim[name])
         torch.set_rng_state(discrim["rng"])
         if self._optim.ema and gen["gen_ema"] is None:
@@ -214,6 +217,17 @@ def _amp_dtype(cfg: TrainConfig, place: Distributed) -> torch.dtype | None:
     auto = "fp16" if place.device.type == "cuda" else "bf16"
     name = auto if cfg.run.amp_dtype == "auto" else cfg.run.amp_dtype
     return {"fp16": torch.float16, "bf16": torch.bfloat16}[name]
+
+
+def _scaler(amp_dtype: torch.dtype | None, place: Distributed) -> torch.amp.GradScaler:
+    """Loss scaling for fp16, and for every precision the guard that leaves out steps with non-finite gradients.
+
+    It works on the device, without waiting for it. In fp32 and bf16 that is its only use: the scale is a power of two,
+    1 as long as all is well, which changes no gradient's digits.
+    """
+    if amp_dtype is torch.float16:
+        return torch.amp.GradScaler(place.device.type)
+    return torch.amp.GradScaler(place.device.type, init_scale=1.0, growth_interval=2**31 - 1)
 
 
 def _refuse_another_run(cfg: TrainConfig, gen: dict[str, Any], store: CheckpointStore) -> None:

@@ -10,6 +10,7 @@
 #   DATASET_DIR          data set (default: data/LJSpeech-1.1); TRAIN_FILELIST, VAL_FILELIST: its lists
 #   VAL_INTERVAL, SAMPLES_INTERVAL, CHECKPOINT_INTERVAL   in epochs
 #   LEARNING_RATE, LEARNING_RATE_DECAY, SEED
+#   BMARK_EPOCHS_NUM     at the end, record the throughput of so many last epochs
 #   RESUME               false: refuse a directory that holds checkpoints (default: go on from them)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -38,7 +39,7 @@ args=(
 [[ ${RESUME:-true} == false ]] && args+=(--no-resume)
 for setting in LOG_FILE:log-file EPOCHS_THIS_JOB:epochs-this-job VAL_INTERVAL:validation-interval \
     SAMPLES_INTERVAL:samples-interval CHECKPOINT_INTERVAL:checkpoint-interval LEARNING_RATE:learning-rate \
-    LEARNING_RATE_DECAY:learning-rate-decay SEED:seed; do
+    LEARNING_RATE_DECAY:learning-rate-decay SEED:seed BMARK_EPOCHS_NUM:benchmark-epochs-num; do
     variable=${setting%%:*}
     [[ -n ${!variable:-} ]] && args+=("--${setting#*:}" "${!variable}")
 done

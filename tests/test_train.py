@@ -1,5 +1,6 @@
 """The training steps against published numbers; training as users run it: resumed, distributed, misused."""
 
+import itertools
 import json
 import os
 import re
@@ -246,6 +247,7 @@ def test_bad_audio_is_named_before_training(kind, own_copy, tmp_path, capsys):
     ({"checkpoint_path_discrim": "nowhere.pt"}, "needs --checkpoint-path-gen"),
     ({"ema": 1.5}, "--ema: 1.5 is not between 0 and 1"),
     ({"warmup_steps": -1}, "--warmup-steps: -1 is below 0"),
+    ({"no_amp_grouped_conv": True}, "--no-amp-grouped-conv: has no effect without --amp"),
     ({"amp_dtype": "bf16"}, "--amp-dtype: has no effect without --amp"),
 ])  # fmt: skip
 def test_impossible_settings(change, words, data_set, tmp_path, capsys):
@@ -323,7 +325,7 @@ def test_a_damaged_newest_pair_falls_back_to_the_one_before(own_copy, tmp_path, 
 def test_moving_average_is_kept_restored_validated_and_usable(own_copy, tmp_path):
     (own_copy / "train.txt").write_text("wavs/clip000.wav\nwavs/clip003.wav\n")
     output = tmp_path / "out"
-    argv = arguments(own_copy, output, ema=0.5, warmup_steps=3, grad_clip_thresh=1e-3)
+    argv = arguments(own_copy, output, ema=0.5, warmup_steps=3, grad_clip_thresh=1e-3, benchmark_epochs_num=1)
     assert train.main(argv) == 0
     first = torch.load(output / "hifigan_gen_checkpoint_1.pt", weights_only=True)
     assert train.main([*argv, "--epochs", "2"]) == 0
@@ -339,6 +341,8 @@ def test_moving_average_is_kept_restored_validated_and_usable(own_copy, tmp_path
     assert [r["train_lrate_gen"] for r in records if "train_lrate_gen" in r] == pytest.approx(
         [1e-4, 2e-4, 3e-4 * 0.9998, 3e-4 * 0.9998]
     )
+    measured = [r["train_benchmark_frames/s"] for r in records if "train_benchmark_frames/s" in r]
+    assert measured == [r["avg_train_frames/s"] for r in records if "avg_train_frames/s" in r]
     validated = [r for r in records if "val_ema_mel_loss" in r]
     assert len(validated) == 3
     assert validated[0]["val_ema_mel_loss"] == validated[0]["val_mel_loss"] != validated[-1]["val_mel_loss"]
@@ -349,11 +353,41 @@ def test_moving_average_is_kept_restored_validated_and_usable(own_copy, tmp_path
     assert all(torch.equal(value, averaged.state_dict()[key]) for key, value in expected.state_dict().items())
 
 
+@pytest.mark.slow
+def test_steps_with_losses_that_are_not_finite_are_left_out(own_copy, tmp_path, monkeypatch, capsys):
+    (own_copy / "train.txt").write_text("".join(f"wavs/clip{i:03d}.wav\n" for i in (0, 3, 4, 5)))
+    output = tmp_path / "out"
+    whole_batch, seen = train.to_batch, []
+
+    def sometimes_broken(wav, state):
+        """Notes the weights before each training step; NaN in four of them."""
+        real, mel = whole_batch(wav, state)
+        if not state.generator.training:
+            return real, mel
+        seen.append(
+            [parameter.detach().clone() for parameter in [*state.generator.parameters(), *state.msd.parameters()]]
+        )
+        return real, mel * float("nan") if len(seen) in (2, 4, 5, 6) else mel
+
+    monkeypatch.setattr(train, "to_batch", sometimes_broken)
+    status, message = run_main(arguments(own_copy, output, epochs=3, nonfinite_limit=3, validation_interval=9), capsys)
+    assert status == 1
+    assert "losses of 3 steps in a row were not finite numbers (step 6, saved)" in message
+    same = [all(map(torch.equal, before, after)) for before, after in itertools.pairwise(seen)]
+    assert same == [False, True, False, True, True]
+    saved = torch.load(output / "hifigan_gen_checkpoint_2.pt", weights_only=True)
+    assert saved["train_state"]["steps"] == 6
+    assert all(value.isfinite().all() for value in saved["generator"].values())
+    averages = [json.loads(line[5:])["data"] for line in (output / "nvlog.json").read_text().splitlines()]
+    assert [data["avg_train_skipped_steps"] for data in averages if "avg_train_skipped_steps" in data] == [2]
+
+
 def test_gradients_are_clipped_before_the_step():
     optim = OptimConfig(grad_clip_thresh=0.5)
     state = TrainState(TrainConfig(RunConfig(), optim, LISTS, AudioConfig(), TINY), distributed.init(cuda=False))
     for parameter in state.generator.parameters():
         parameter.grad = torch.ones_like(parameter)
+    state.scaler_g.scale(torch.zeros(()))  # as a backward pass does first
     state.step_optimiser(state.optim_g, state.scaler_g)
     norm = torch.stack([parameter.grad.norm() for parameter in state.generator.parameters()]).norm()
     assert norm.item() == pytest.approx(0.5, rel=1e-4)

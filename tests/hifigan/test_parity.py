@@ -107,6 +107,16 @@ def test_evaluation_mode_leaves_spectral_vectors_alone():
     assert changed == {key for key in vectors if "conv_post" not in key}
 
 
+@pytest.mark.parametrize("amp_grouped_conv", [True, False])
+def test_grouped_convolutions_can_stay_in_fp32(amp_grouped_conv):
+    msd = MultiScaleDiscriminator(amp_grouped_conv)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        _, fmaps = msd(torch.randn(1, 1, 2048))
+    groups = [conv.groups for conv in msd.discriminators[0].convs]
+    expected = [torch.float32 if g > 1 and not amp_grouped_conv else torch.bfloat16 for g in groups]
+    assert [fmap.dtype for fmap in fmaps[0][:-1]] == expected
+
+
 def test_power_iterations_count_like_forward_passes():
     torch.manual_seed(0)
     called, advanced = MultiScaleDiscriminator(), MultiScaleDiscriminator()

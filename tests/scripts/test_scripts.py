@@ -72,6 +72,31 @@ def test_documented_commands(recorder):
     assert "8 x 64 x 1 = 512" in warning
 
 
+PLATFORMS = {
+    "DGXA100_HiFi-GAN_AMP_1GPU.sh": (1, 128, 1, True), "DGXA100_HiFi-GAN_TF32_1GPU.sh": (1, 128, 1, False),
+    "DGXA100_HiFi-GAN_AMP_4GPU.sh": (4, 32, 1, True), "DGXA100_HiFi-GAN_TF32_4GPU.sh": (4, 32, 1, False),
+    "DGXA100_HiFi-GAN_AMP_8GPU.sh": (8, 16, 1, True), "DGXA100_HiFi-GAN_TF32_8GPU.sh": (8, 16, 1, False),
+    "DGX1_HiFi-GAN_AMP_1GPU.sh": (1, 64, 2, True), "DGX1_HiFi-GAN_FP32_1GPU.sh": (1, 32, 4, False),
+    "DGX1_HiFi-GAN_AMP_4GPU.sh": (4, 32, 1, True), "DGX1_HiFi-GAN_FP32_4GPU.sh": (4, 32, 1, False),
+    "DGX1_HiFi-GAN_AMP_8GPU.sh": (8, 16, 1, True), "DGX1_HiFi-GAN_FP32_8GPU.sh": (8, 16, 1, False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_platform(name, recorder):
+    gpus, batch, accumulation, amp = PLATFORMS[name]
+    words, warning = recorder(f"../platform/{name}", "--extra")
+    assert ("--nproc-per-node" in words) == (gpus > 1)
+    assert gpus == 1 or value_of(words, "--nproc-per-node") == str(gpus)
+    assert value_of(words, "--batch-size") == str(batch)
+    assert value_of(words, "--grad-accumulation") == str(accumulation)
+    assert ("--amp" in words) == amp
+    # On Ampere, grouped convolutions in half precision are the slower ones.
+    assert ("--no-amp-grouped-conv" in words) == (amp and name.startswith("DGXA100"))
+    assert words[-1] == "--extra"
+    assert warning == ""
+
+
 def test_every_variable_reaches_its_flag(recorder):
     variables = {
         "OUTPUT_DIR": "--output", "LOG_FILE": "--log-file", "DATASET_DIR": "--dataset-path", "EPOCHS": "--epochs",
@@ -79,6 +104,7 @@ def test_every_variable_reaches_its_flag(recorder):
         "EPOCHS_THIS_JOB": "--epochs-this-job", "VAL_INTERVAL": "--validation-interval",
         "SAMPLES_INTERVAL": "--samples-interval", "CHECKPOINT_INTERVAL": "--checkpoint-interval",
         "LEARNING_RATE": "--learning-rate", "LEARNING_RATE_DECAY": "--learning-rate-decay",
+        "BMARK_EPOCHS_NUM": "--benchmark-epochs-num",
     }  # fmt: skip
     words, _ = recorder("train_lj22khz.sh", RESUME="false", **{name: f"value of {name}" for name in variables})
     for name, flag in variables.items():

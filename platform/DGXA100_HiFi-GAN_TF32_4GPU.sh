@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# The recipe on 4 x A100 80GB in TF32 (PyTorch convolves in it by default). Variables and arguments: scripts/train_lj22khz.sh.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+export NUM_GPUS=${NUM_GPUS:-4} BATCH_SIZE=${BATCH_SIZE:-32} GRAD_ACCUMULATION=${GRAD_ACCUMULATION:-1} AMP=${AMP:-false}
+exec bash scripts/train_lj22khz.sh "$@"

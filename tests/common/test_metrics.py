@@ -1,0 +1,49 @@
+"""Means and counts by hand."""
+
+import math
+
+import pytest
+import torch
+
+from common.metrics import Meter
+
+
+def add(meter, *values):
+    meter.add(*(torch.tensor(value) for value in values))
+
+
+def test_means_since_the_last_log_and_over_the_epoch():
+    meter = Meter(("a", "b"), torch.device("cpu"))
+    for value in (1.0, 3.0):
+        add(meter, value, 10 * value)
+    assert meter.since_last_log() == {"a": 2.0, "b": 20.0}
+    assert meter.logged_steps == 2
+    add(meter, 8.0, 80.0)
+    assert meter.since_last_log() == {"a": 8.0, "b": 80.0}
+    assert (meter.logged_steps, meter.epoch_steps, meter.skipped) == (1, 3, 0)
+    assert meter.epoch_means() == {"a": pytest.approx(4.0), "b": pytest.approx(40.0)}
+
+
+def test_steps_that_are_not_finite_count_apart():
+    meter = Meter(("a", "b"), torch.device("cpu"))
+    for values in ((1.0, 1.0), (math.nan, 2.0), (5.0, math.inf), (3.0, 3.0), (math.nan, math.nan)):
+        add(meter, *values)
+    assert meter.since_last_log() == {"a": 2.0, "b": 2.0}
+    assert (meter.skipped, meter.nonfinite_in_a_row) == (3, 1)
+    add(meter, math.nan, 1.0)
+    assert all(math.isnan(value) for value in meter.since_last_log().values())
+    assert (meter.skipped, meter.nonfinite_in_a_row) == (4, 2)
+    add(meter, 6.0, 6.0)
+    meter.since_last_log()
+    assert (meter.skipped, meter.nonfinite_in_a_row) == (4, 0)
+    assert meter.epoch_means()["a"] == pytest.approx((1 + 3 + 6) / 3)
+
+
+def test_steps_in_a_row_are_counted_over_the_end_of_an_epoch():
+    meter = Meter(("a",), torch.device("cpu"))
+    add(meter, math.nan)
+    meter.since_last_log()
+    meter.start_epoch()
+    add(meter, math.nan)
+    meter.since_last_log()
+    assert (meter.skipped, meter.nonfinite_in_a_row, meter.epoch_steps) == (1, 2, 1)
