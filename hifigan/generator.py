@@ -97,7 +97,13 @@ class Generator(nn.Module):
         for up, blocks in zip(self.ups, self.resblocks):  # noqa: B905
             x = blocks(up(_activate(x)))
         # The last activation has PyTorch's default slope, 0.01: that is how every published checkpoint was trained.
-        return torch.tanh(self.conv_post(F.leaky_relu(x)))
+        # Under autocast this one narrow layer stays in fp32: samples in bf16 have 8 bits, which is heard as noise.
+        # (Two contexts, as TorchScript wants the device in them to be a constant.)
+        if x.is_cuda:
+            with torch.autocast("cuda", enabled=False):
+                return torch.tanh(self.conv_post(F.leaky_relu(x.float())))
+        with torch.autocast("cpu", enabled=False):
+            return torch.tanh(self.conv_post(F.leaky_relu(x.float())))
 
     def remove_weight_norm(self) -> None:
         """Folds weight norm into plain weights, for inference."""
