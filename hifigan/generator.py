@@ -99,11 +99,14 @@ class Generator(nn.Module):
         # The last activation has PyTorch's default slope, 0.01: that is how every published checkpoint was trained.
         # Under autocast this one narrow layer stays in fp32: samples in bf16 have 8 bits, which is heard as noise.
         # (Two contexts, as TorchScript wants the device in them to be a constant.)
+        x = F.leaky_relu(x).float()
         if x.is_cuda:
             with torch.autocast("cuda", enabled=False):
-                return torch.tanh(self.conv_post(F.leaky_relu(x.float())))
-        with torch.autocast("cpu", enabled=False):
-            return torch.tanh(self.conv_post(F.leaky_relu(x.float())))
+                x = self.conv_post(x)
+        else:
+            with torch.autocast("cpu", enabled=False):
+                x = self.conv_post(x)
+        return torch.tanh(x)
 
     def remove_weight_norm(self) -> None:
         """Folds weight norm into plain weights, for inference."""
