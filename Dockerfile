@@ -6,7 +6,7 @@ FROM ${FROM_IMAGE}
 WORKDIR /workspace/hifigan
 COPY requirements.txt /tmp/requirements.txt
 
-# torch and torchaudio stay those of the image, which are built for its CUDA (without torchaudio, librosa resamples).
+# torch and torchaudio stay those of the image, which are built for its CUDA (the programs do not need torchaudio).
 # The image pins its other packages in PIP_CONSTRAINT; the versions tested with this repository go first. The build fails
 # if that replaced torch or broke its exchange of arrays with NumPy.
 RUN python -c "import torch; print(torch.__version__)" > /tmp/torch.txt \

@@ -46,7 +46,7 @@ class InferenceConfig:
     )
     output: str = flag("", "directory for the wav files (required)", short=("-o",))
     hifigan: str = flag("", "generator checkpoint of any public format (required)")
-    hifigan_config: str = flag("", "JSON file with the generator's configuration, for checkpoints that have none")
+    hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
     ema: bool = flag(False, "take the checkpoint's moving average of the weights (from training with --ema)")
     dataset_path: str = flag("data/LJSpeech-1.1", "directory that the mel column is relative to", short=("-d",))
     cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
@@ -57,7 +57,7 @@ class InferenceConfig:
     fade_out: int = flag(0, "frames over which the end of each utterance fades")
     repeats: int = flag(1, "measured runs of each batch")
     warmup_steps: int = flag(0, "runs of the first batch before anything is measured")
-    log_file: str = flag("", "DLLogger file (empty: nvlog_infer.json in the output directory)")
+    log_file: str = flag("", "DLLogger file; without it, nvlog_infer.json in the output directory")
 
     def __post_init__(self) -> None:
         for name, short in (("input", "-i"), ("output", "-o"), ("hifigan", "--hifigan")):
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(prog="inference.py", description="Mel spectrograms or wav files -> speech.")
     add_flags(parser, InferenceConfig, "inference")
     cfg = from_flags(InferenceConfig, vars(parser.parse_args(argv)))
-    device = distributed.init(cfg.cuda).device
+    device = distributed.device_of(cfg.cuda)
     generator, info = load_generator(cfg.hifigan, cfg.hifigan_config or None, device, cfg.ema)
     source = Path(cfg.input)
     if source.is_dir() or source.suffix.lower() in AUDIO_SUFFIXES:
@@ -93,8 +93,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         files = mel_files(phrases, source, Path(cfg.dataset_path))
         check_mel_config(files, Path(cfg.dataset_path), info.audio)
         count, utterances = len(phrases), prepared_utterances(files, info.audio.num_mels)
-    vocoder = Vocoder(generator, cfg.denoising_strength, cfg.torchscript, cfg.amp)
+    vocoder = Vocoder(generator, cfg.denoising_strength, cfg.torchscript, cfg.amp, info.audio.filter_length)
+    lines = json_lines(Path(cfg.log_file) if cfg.log_file else Path(cfg.output) / "nvlog_infer.json")
     figures = synthesise(utterances, count, vocoder, info.audio, cfg)
+    lines.log([], figures)
+    lines.flush()
     report(figures, cfg)
     return 0
 
@@ -239,10 +242,7 @@ def batches(utterances: Iterator[Utterance], size: int) -> Iterator[list[Utteran
 
 
 def report(figures: dict[str, float], cfg: InferenceConfig) -> None:
-    """The latency summary, on stdout and as a DLLogger line."""
-    lines = json_lines(Path(cfg.log_file) if cfg.log_file else Path(cfg.output) / "nvlog_infer.json")
-    lines.log([], figures)
-    lines.flush()
+    """Prints the latency summary."""
     print(
         f"{figures['utterances']:.0f} utterances, {figures['audio_sec']:.1f} s of audio -> {cfg.output}\n"
         f"hifigan_frames/s {figures['hifigan_frames/s']:.0f} | hifigan_samples/s {figures['hifigan_samples/s']:.0f} | "

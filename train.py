@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -14,8 +15,9 @@ from torch.utils.data import DataLoader
 from common import distributed
 from common.audio import load_wav_at, normalise_peak
 from common.config import run
+from common.distributed import Distributed
 from common.errors import InputError
-from common.filelists import check_wavs, read_paths
+from common.filelists import check_wavs, fingerprint, read_paths
 from common.run_log import RunLog, watched
 from common.stop import StopSignals
 from hifigan import losses
@@ -31,11 +33,9 @@ NUM_SAMPLES = 4  # validation clips that TensorBoard plays
 def main(argv: Sequence[str] | None = None) -> int:
     cfg = parse_train_config(argv)
     place = distributed.init(cfg.run.cuda)
-    stop = StopSignals()
     train_paths = read_paths(cfg.data.training_files, cfg.data.dataset_path)
     val_paths = read_paths(cfg.data.validation_files, cfg.data.dataset_path)
-    if place.is_main:
-        check_wavs([*train_paths, *val_paths], cfg.audio.sampling_rate, progress=watched())
+    check_on_main(place, [*train_paths, *val_paths], cfg.audio.sampling_rate)
     dataset = SegmentDataset(train_paths, cfg.audio.sampling_rate, cfg.data.segment_size, cfg.run.seed)
     sampler = MicroBatchSampler(
         len(dataset), cfg.optim.batch_size, cfg.optim.grad_accumulation, place.rank, place.world_size, cfg.run.seed
@@ -44,44 +44,61 @@ def main(argv: Sequence[str] | None = None) -> int:
     val_loader = validation_loader(
         val_paths, cfg.audio.sampling_rate, cfg.data.segment_size, cfg.optim.batch_size, place.rank, place.world_size
     )
-    state = TrainState(cfg, place)
+    state = TrainState(cfg, place, fingerprint(train_paths, cfg.data.dataset_path))
     store = CheckpointStore(cfg.run.output)
     resumed = state.resume(cfg, store)
     if not resumed:
         state.load_base(cfg)
-    with RunLog(cfg.run.output, cfg.run.log_file, enabled=place.is_main) as log:
-        log.parameters({**cfg.generator.to_dict(), **cfg.train_setup(), "clips_per_step": sampler.clips_per_step})
-        if resumed:
-            log.message(f"resumed after epoch {state.epoch}, optimiser step {state.steps}")
-        else:  # what the training starts from; it also finds faults of the validation data before any is spent
-            log.val(0, 0, validate(state, val_loader))
-        first = state.epoch + 1
-        last = min(cfg.run.epochs, state.epoch + (cfg.run.epochs_this_job or cfg.run.epochs))
-        for epoch in range(first, last + 1):
-            sampler.epoch = epoch
-            stopped_by_signal = train_epoch(state, train_loader, sampler, cfg, log, stop)
-            if state.epoch < epoch:
-                save(state, cfg, store, log)
-                if not stopped_by_signal:
-                    raise InputError(
-                        f"the losses of {cfg.run.nonfinite_limit} steps in a row were not finite numbers (step "
-                        f"{state.steps}, saved); start again from an older checkpoint or with a lower --learning-rate"
-                    )
-                log.message(f"stopped by signal {stop.received or 'on another process'}; start again to go on")
-                return 128 + (stop.received or signal.SIGTERM)
-            due_last = epoch == last
-            if epoch % cfg.run.validation_interval == 0 or due_last:
-                log.val(epoch, state.steps, validate(state, val_loader))
-            if epoch % cfg.run.samples_interval == 0 or due_last:
-                log_samples(state, val_paths[:NUM_SAMPLES], cfg, log)
-            if epoch % cfg.run.checkpoint_interval == 0 or due_last:
-                save(state, cfg, store, log)
-        if cfg.run.benchmark_epochs_num:
-            measured = state.throughputs[-cfg.run.benchmark_epochs_num :]
-            log.benchmark(state.steps, {"frames/s": sum(measured) / max(1, len(measured)), "epochs": len(measured)})
-        if first > last:
-            log.message(f"nothing to do: all {cfg.run.epochs} epochs are trained (--epochs)")
-    distributed.shutdown()
+    try:
+        with RunLog(cfg.run.output, cfg.run.log_file, enabled=place.is_main) as log:
+            log.parameters({**cfg.generator.to_dict(), **cfg.train_setup(), "clips_per_step": sampler.clips_per_step})
+            if resumed:
+                log.message(f"resumed after epoch {state.epoch}, optimiser step {state.steps}")
+            else:  # what the training starts from; it also finds faults of the validation data before any is spent
+                log.val(0, 0, validate(state, val_loader))
+            return run_epochs(state, (train_loader, val_loader), sampler, cfg, log, store, val_paths[:NUM_SAMPLES])
+    finally:
+        distributed.shutdown()
+
+
+def run_epochs(
+    state: TrainState,
+    loaders: tuple[DataLoader[Tensor], DataLoader[Tensor]],
+    sampler: MicroBatchSampler,
+    cfg: TrainConfig,
+    log: RunLog,
+    store: CheckpointStore,
+    sample_paths: Sequence[Path],
+) -> int:
+    """Trains, validates and saves from where `state` stands; returns the exit status."""
+    stop = StopSignals()
+    train_loader, val_loader = loaders
+    first = state.epoch + 1
+    last = min(cfg.run.epochs, state.epoch + (cfg.run.epochs_this_job or cfg.run.epochs))
+    for epoch in range(first, last + 1):
+        sampler.epoch = epoch
+        stopped_by_signal = train_epoch(state, train_loader, sampler, cfg, log, stop)
+        if state.epoch < epoch:
+            save(state, cfg, store, log)
+            if not stopped_by_signal:
+                raise InputError(
+                    f"the losses of {cfg.run.nonfinite_limit} steps in a row were not finite numbers (step "
+                    f"{state.steps}, saved); start again from an older checkpoint or with a lower --learning-rate"
+                )
+            log.message(f"stopped by signal {stop.received or 'on another process'}; start again to go on")
+            return 128 + (stop.received or signal.SIGTERM)
+        is_last = epoch == last
+        if epoch % cfg.run.validation_interval == 0 or is_last:
+            log.val(epoch, state.steps, validate(state, val_loader))
+        if epoch % cfg.run.samples_interval == 0 or is_last:
+            log_samples(state, sample_paths, cfg, log)
+        if epoch % cfg.run.checkpoint_interval == 0 or is_last:
+            save(state, cfg, store, log)
+    if cfg.run.benchmark_epochs_num and state.throughputs:
+        measured = state.throughputs[-cfg.run.benchmark_epochs_num :]
+        log.benchmark(state.steps, {"frames/s": sum(measured) / len(measured), "epochs": len(measured)})
+    if first > last:
+        log.message(f"nothing to do: all {cfg.run.epochs} epochs are trained (--epochs)")
     return 0
 
 
@@ -100,6 +117,9 @@ def train_epoch(
     sampler.first_step = state.epoch_clips // sampler.clips_per_step
     frames_per_step = sampler.clips_per_step * cfg.segment_frames
     epoch = state.epoch + 1
+    if sampler.first_step >= sampler.steps_per_epoch:  # resumed in mid-epoch with a larger global batch
+        state.epoch, state.epoch_clips = epoch, 0
+        return False
     meter = state.meter
     meter.start_epoch()
     began = last_logged = time.perf_counter()
@@ -234,7 +254,7 @@ def weighted_mel_loss(state: TrainState, real: Tensor, fake: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def log_samples(state: TrainState, paths: Sequence, cfg: TrainConfig, log: RunLog) -> None:
+def log_samples(state: TrainState, paths: Sequence[Path], cfg: TrainConfig, log: RunLog) -> None:
     """Whole validation clips, real and generated, for TensorBoard."""
     if not state.place.is_main:
         return
@@ -255,6 +275,18 @@ def to_batch(wav: Tensor, state: TrainState) -> Batch:
     """Segments [B, T] from the loader -> wav [B, 1, T] and mel [B, M, L] on the training device."""
     wav = wav.to(state.place.device, non_blocking=True)
     return wav.unsqueeze(1), state.mel(wav)
+
+
+def check_on_main(place: Distributed, paths: Sequence[Path], sampling_rate: int) -> None:
+    """Checks all audio on the main process; if some cannot be used, the others end quietly."""
+    problem: InputError | None = None
+    if place.is_main:
+        try:
+            check_wavs(paths, sampling_rate, progress=watched(), decode=True)
+        except InputError as error:
+            problem = error
+    if distributed.any_rank(problem is not None, place):
+        raise problem or SystemExit(1)
 
 
 def groups(loader: DataLoader[Tensor], size: int) -> Iterator[list[Tensor]]:

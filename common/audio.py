@@ -160,6 +160,7 @@ class WavInfo:
     sampling_rate: int
     channels: int
     frames: int
+    is_pcm_wav: bool
 
 
 def wav_info(path: str | os.PathLike[str]) -> WavInfo:
@@ -177,7 +178,8 @@ def wav_info(path: str | os.PathLike[str]) -> WavInfo:
         raise InputError(f"{path}: not a readable audio file ({_reason(error)})") from error
     if info.frames == 0:
         raise InputError(f"{path}: the audio file has no samples")
-    return WavInfo(info.samplerate, info.channels, info.frames)
+    is_pcm_wav = info.format in ("WAV", "WAVEX") and info.subtype.startswith("PCM")
+    return WavInfo(info.samplerate, info.channels, info.frames, is_pcm_wav)
 
 
 def load_wav(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:

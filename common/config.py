@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import math
 import sys
 import types
 import typing
@@ -24,7 +25,7 @@ def flag(default: Any, help: str, *, short: Sequence[str] = (), choices: Sequenc
 
     Args:
         default: default value; a field that is a tuple makes a flag that takes one or more values.
-        help: one line for `--help`; the default is appended to it.
+        help: one line for `--help`; the default is appended, unless it ends with `(required)`.
         short: further spellings, such as `-o`.
         choices: allowed values.
     """
@@ -66,7 +67,10 @@ def add_flags(parser: argparse.ArgumentParser, cls: type, title: str, without: S
             continue
         kind = _plain_type(hints[field.name])
         options: dict[str, Any] = {"dest": field.name, "default": argparse.SUPPRESS}
-        options["help"] = f"{field.metadata['help']} (default: {_shown(field.default)})".replace("%", "%%")
+        text = field.metadata["help"]
+        if not text.endswith("(required)"):
+            text = f"{text} (default: {_shown(field.default)})"
+        options["help"] = text.replace("%", "%%")
         if kind is bool:
             options["action"] = argparse.BooleanOptionalAction if field.default else "store_true"
         else:
@@ -91,7 +95,7 @@ def _metavar(kind: type) -> str:
 
 
 def _shown(default: Any) -> str:
-    if default is None or default == "" or default == ():
+    if default in (None, "", ()):
         return "none"
     if isinstance(default, tuple):
         return " ".join(map(str, default))
@@ -108,7 +112,7 @@ def from_flags(cls: type[T], given: Mapping[str, Any], **base: Any) -> T:
 def positive(**values: float) -> None:
     """Raises `InputError` naming the first flag whose value is not above zero."""
     for name, value in values.items():
-        if not value > 0:
+        if not (value > 0 and math.isfinite(value)):
             raise InputError(f"--{name}: {value} is not above 0")
 
 

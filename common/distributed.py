@@ -29,25 +29,30 @@ class Distributed:
         return self.rank == 0
 
 
-def init(cuda: bool) -> Distributed:
-    """Reads torchrun's environment and joins the process group (NCCL on GPUs, gloo on CPUs).
+def device_of(cuda: bool, local_rank: int = 0) -> torch.device:
+    """The CPU, or the GPU of the `local_rank`-th process of this machine.
 
     Raises:
-        InputError: `cuda` where PyTorch finds no GPU, or fewer than processes on this machine.
+        InputError: `cuda` where PyTorch finds no GPU, or fewer than processes.
     """
+    if not cuda:
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise InputError("--cuda: PyTorch finds no GPU on this machine; leave the flag out to use the CPU")
+    if local_rank >= torch.cuda.device_count():
+        raise InputError(f"--cuda: process {local_rank} of this machine has no GPU; start fewer with NUM_GPUS")
+    torch.cuda.set_device(local_rank)
+    return torch.device("cuda", local_rank)
+
+
+def init(cuda: bool) -> Distributed:
+    """Reads torchrun's environment and joins the process group (NCCL on GPUs, gloo on CPUs)."""
     rank, world_size, local_rank = (
         int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
     )
-    device = torch.device("cpu")
-    if cuda:
-        if not torch.cuda.is_available():
-            raise InputError("--cuda: PyTorch finds no GPU on this machine; leave the flag out to use the CPU")
-        if local_rank >= torch.cuda.device_count():
-            raise InputError(f"--cuda: process {local_rank} of this machine has no GPU; start fewer with NUM_GPUS")
-        device = torch.device("cuda", local_rank)
-        torch.cuda.set_device(device)
+    device = device_of(cuda, local_rank)
     if world_size > 1:
-        dist.init_process_group("nccl" if cuda else "gloo")
+        dist.init_process_group("nccl" if cuda else "gloo", device_id=device if cuda else None)
     return Distributed(rank, local_rank, world_size, device)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections import Counter
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from common.audio import wav_info, wrong_rate
+from common.audio import load_wav, wav_info, wrong_rate
 from common.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,12 @@ def read_filelist(path: str | Path) -> list[list[str]]:
 def read_paths(filelists: Sequence[str | Path], root: str | Path) -> list[Path]:
     """The audio paths (first columns) of several lists, relative to `root`."""
     return [Path(root) / row[0] for filelist in filelists for row in read_filelist(filelist)]
+
+
+def fingerprint(paths: Sequence[Path], root: str | Path) -> str:
+    """Tells file lists apart, in a few characters: their length and a digest of the paths relative to `root`."""
+    names = "\n".join(str(path.relative_to(root)) for path in paths)
+    return f"{len(paths)} clips, {hashlib.sha256(names.encode()).hexdigest()[:12]}"
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
@@ -118,8 +125,8 @@ def split_own(ids: Iterable[str], num_val: int, seed: int = 1234) -> dict[str, l
     }
 
 
-def check_wavs(paths: Sequence[Path], sampling_rate: int | None, progress: bool = False) -> None:
-    """Reads the header of every file before any work starts.
+def check_wavs(paths: Sequence[Path], sampling_rate: int | None, progress: bool = False, decode: bool = False) -> None:
+    """Reads the header of every file before any work starts; with `decode`, all of those that are not PCM wav.
 
     Stereo files are used (channels averaged) and named once in the log.
 
@@ -131,6 +138,8 @@ def check_wavs(paths: Sequence[Path], sampling_rate: int | None, progress: bool 
     for path in tqdm(paths, "checking audio", disable=not progress, leave=False):
         try:
             info = wav_info(path)
+            if decode and not info.is_pcm_wav:  # only so is it known whether these are whole and finite
+                load_wav(path)
         except (InputError, OSError) as error:
             problems.append(str(error))
             continue

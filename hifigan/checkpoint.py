@@ -110,12 +110,12 @@ def load_trainable_generator(
     path = Path(path)
     content = read_file(path)
     state = _generator_state(path, content, ema)
-    chosen, audio = _find_config(path, content, state, config)
-    generator = Generator(chosen)
     try:
+        chosen, audio = _find_config(path, content, state, config)
+        generator = Generator(chosen)
         load_public_state(generator, state)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from error
     epoch = _dictionary(path, content, "train_state").get("epoch")
     return generator, GeneratorInfo(path, chosen, audio, _dictionary(path, content, "train_setup"), epoch)
 

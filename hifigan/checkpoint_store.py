@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -93,10 +94,14 @@ class CheckpointStore:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    with path.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with path.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (RuntimeError, OSError) as error:  # PyTorch's errors of a full disk are no OSError
+        free = shutil.disk_usage(path.parent).free // 2**20
+        raise OSError(f"{path}: the checkpoint could not be written; {free} MB are free, a pair takes 900") from error
 
 
 def _sync_directory(directory: Path) -> None:

@@ -159,7 +159,7 @@ PRESETS = {
 
 
 def read_config_file(path: str | Path) -> tuple[GeneratorConfig, dict[str, Any]]:
-    """Reads a JSON file with the six generator keys, ours or the paper authors'.
+    """Reads a JSON file with the six generator keys, ours or the paper authors'; v1, v2, v3 are presets.
 
     Returns:
         the configuration, and the file's signal settings under our names (`sampling_rate`, `hop_length`, ...).
@@ -169,9 +169,11 @@ def read_config_file(path: str | Path) -> tuple[GeneratorConfig, dict[str, Any]]
         FileNotFoundError: no such file.
         InputError: not JSON, or generator keys missing or contradictory.
     """
+    if preset := PRESETS.get(str(path).lower()):
+        return preset, {}
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such configuration file")
+        raise FileNotFoundError(f"{path}: no such configuration file, and not v1, v2 or v3 (--hifigan-config)")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -138,6 +138,6 @@ def validation_loader(
 
 
 def _leave_signals_to_the_parent(_: int) -> None:
-    # Ctrl-C reaches the whole process group; the trainer must be able to finish its step and save.
+    # Ctrl-C and torchrun's SIGTERM reach these processes too; the trainer must be able to finish its step and save.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

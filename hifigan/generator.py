@@ -93,20 +93,26 @@ class Generator(nn.Module):
         """mel [B, M, L] -> wav [B, 1, L * hop_length]; ValueError for any other shape."""
         if mel.dim() != 3 or mel.size(1) != self.num_mels or mel.size(2) == 0:
             raise ValueError(f"generator: expected a mel of shape [B, {self.num_mels}, L], got {list(mel.shape)}")
+        x = self.hidden(mel)
+        if torch.jit.is_scripting():
+            wav = self.output(x)
+        else:
+            # One narrow layer, but samples in bf16 have 8 bits, which is heard as noise: in fp32 under autocast too.
+            with torch.autocast(x.device.type, enabled=False):
+                wav = self.output(x.float())
+        return wav
+
+    def hidden(self, mel: Tensor) -> Tensor:
+        """mel [B, M, L] -> what the last layer sees, [B, C, L * hop_length]."""
         x = self.conv_pre(mel)
         for up, blocks in zip(self.ups, self.resblocks):  # noqa: B905
             x = blocks(up(_activate(x)))
+        return x
+
+    def output(self, x: Tensor) -> Tensor:
+        """The last layer: [B, C, T] -> wav [B, 1, T]."""
         # The last activation has PyTorch's default slope, 0.01: that is how every published checkpoint was trained.
-        # Under autocast this one narrow layer stays in fp32: samples in bf16 have 8 bits, which is heard as noise.
-        # (Two contexts, as TorchScript wants the device in them to be a constant.)
-        x = F.leaky_relu(x).float()
-        if x.is_cuda:
-            with torch.autocast("cuda", enabled=False):
-                x = self.conv_post(x)
-        else:
-            with torch.autocast("cpu", enabled=False):
-                x = self.conv_post(x)
-        return torch.tanh(x)
+        return torch.tanh(self.conv_post(F.leaky_relu(x)))
 
     def remove_weight_norm(self) -> None:
         """Folds weight norm into plain weights, for inference."""

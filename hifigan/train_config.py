@@ -12,7 +12,7 @@ from common.audio import MAX_WAV_VALUE, AudioConfig
 from common.config import ArgumentParser, add_flags, flag, from_flags, positive
 from common.errors import InputError
 from hifigan.checkpoint import load_trainable_generator
-from hifigan.config import PRESETS, GeneratorConfig, read_config_file
+from hifigan.config import GeneratorConfig, read_config_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +20,7 @@ class RunConfig:
     """What is run, where it is written, and how often."""
 
     output: str = flag("./output", "directory for checkpoints and logs", short=("-o",))
-    log_file: str = flag("", "DLLogger file (empty: nvlog.json in the output directory)")
+    log_file: str = flag("", "DLLogger file; without it, nvlog.json in the output directory")
     cuda: bool = flag(False, "train on GPUs (without it: on the CPU)")
     amp: bool = flag(False, "mixed precision training")
     amp_dtype: str = flag(
@@ -53,8 +53,8 @@ class RunConfig:
         positive(**{name.replace("_", "-"): getattr(self, name) for name in names})
         if self.epochs_this_job < 0:
             raise InputError(f"--epochs-this-job: {self.epochs_this_job} is below 0")
-        if self.seed < 0:
-            raise InputError(f"--seed: {self.seed} is below 0")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"--seed: {self.seed} is not between 0 and 2^63")
         if self.amp_dtype != "auto" and not self.amp:
             raise InputError("--amp-dtype: has no effect without --amp")
         if self.no_amp_grouped_conv and not self.amp:
@@ -83,6 +83,9 @@ class OptimConfig:
     def __post_init__(self) -> None:
         for name in ("learning_rate", "learning_rate_decay", "batch_size", "grad_accumulation"):
             positive(**{name.replace("_", "-"): getattr(self, name)})
+        for name in ("adam_beta1", "adam_beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"--{name.replace('_', '-')}: {getattr(self, name)} is not between 0 and 1")
         for name in ("warmup_steps", "grad_clip_thresh", "weight_decay"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"--{name.replace('_', '-')}: {getattr(self, name)} is below 0")
@@ -104,7 +107,7 @@ class DataConfig:
     validation_files: tuple[str, ...] = flag((), "file lists for validation (required)")
     hifigan_config: str = flag("v1", "generator: v1, v2, v3 or a JSON file with the six keys")
     segment_size: int = flag(8192, "samples in one training segment")
-    num_workers: int = flag(4, "processes that load audio; 0 loads in the training process")
+    num_workers: int = flag(min(4, os.cpu_count() or 1), "processes that load audio; 0 loads in the training process")
 
     def __post_init__(self) -> None:
         positive(**{"segment-size": self.segment_size})
@@ -126,7 +129,9 @@ class SignalFlags:
     num_mels: int = flag(80, "mel bands")
     mel_fmin: float = flag(0.0, "lowest mel frequency in Hz")
     mel_fmax: float = flag(8000.0, "highest mel frequency of the generator's input in Hz")
-    mel_fmax_loss: float | None = flag(None, "highest mel frequency of the loss in Hz (none: half the sampling rate)")
+    mel_fmax_loss: float | None = flag(
+        None, "highest mel frequency of the loss in Hz; without it, the Nyquist frequency"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,8 +223,7 @@ def _settled_signal(
     run: RunConfig, data: DataConfig, config_given: bool
 ) -> tuple[GeneratorConfig, dict[str, Any], str]:
     """Generator and signal settings that a base checkpoint or a configuration file fixes, and which of them it was."""
-    preset = PRESETS.get(data.hifigan_config.lower())
-    chosen, settled = (preset, {}) if preset else read_config_file(data.hifigan_config)
+    chosen, settled = read_config_file(data.hifigan_config)
     source = data.hifigan_config
     if run.checkpoint_path_gen:
         # Without --hifigan-config the checkpoint decides; with it, the loader refuses one that contradicts.
@@ -227,5 +231,4 @@ def _settled_signal(
         audio = dataclasses.asdict(info.audio)
         del audio["framing"]
         chosen, settled, source = info.config, {**settled, **audio}, os.fspath(Path(run.checkpoint_path_gen))
-    assert chosen is not None
     return chosen, settled, source

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -20,9 +21,23 @@ from hifigan.checkpoint import load_public_state, load_trainable_generator, read
 from hifigan.checkpoint_store import CheckpointStore
 from hifigan.discriminators import MultiPeriodDiscriminator, MultiScaleDiscriminator
 from hifigan.generator import Generator
-from hifigan.train_config import TrainConfig
+from hifigan.train_config import OptimConfig, TrainConfig
 
 log = logging.getLogger(__name__)
+
+_DISCRIM_KEYS = {
+    "mpd",
+    "msd",
+    "optim_g",
+    "optim_d",
+    "scaler_g",
+    "scaler_d",
+    "rng",
+    "written",
+    "identity",
+    "train_state",
+}
+_MAY_CHANGE = {"batch_size", "grad_accumulation", "learning_rate", "learning_rate_decay", "ema"}  # rates: train_setup
 
 
 class TrainState:
@@ -31,10 +46,11 @@ class TrainState:
     `generator`, `mpd`, `msd` are the modules; `*_sync` are the same, wrapped so that their gradients are averaged
     over processes. `epoch` counts finished epochs, `epoch_clips` the clips used of the next one (over all
     processes), `steps` all optimiser steps, `written` the epochs whose checkpoints this run made and kept. `ema` is the
-    moving average of the generator, made when the first weights are there.
+    moving average of the generator, made when the first weights are there. `training_clips` and the settings of the
+    optimiser are the run's `identity`: a run with another one may not continue it.
     """
 
-    def __init__(self, cfg: TrainConfig, place: Distributed) -> None:
+    def __init__(self, cfg: TrainConfig, place: Distributed, training_clips: str = "") -> None:
         torch.manual_seed(cfg.run.seed)
         self.place = place
         self.generator = Generator(cfg.generator)
@@ -42,6 +58,7 @@ class TrainState:
         self.msd = MultiScaleDiscriminator(amp_grouped_conv=not cfg.run.no_amp_grouped_conv)
         self.epoch = self.epoch_clips = self.steps = 0
         self.written: list[int] = []
+        self.identity = {**_optimiser_identity(cfg.optim), "training_clips": training_clips}
         self.throughputs: list[float] = []  # mel frames per second of this process's epochs
         self.ema: EMA | None = None
         self.meter = Meter(("d_loss", "g_loss", "mel_loss"), place.device)
@@ -142,6 +159,7 @@ class TrainState:
             "schedulers": [{"last_epoch": self.epoch, "last_lr": lr} for lr in self.learning_rates().values()],
             "rng": torch.get_rng_state(),
             "written": self.written,
+            "identity": self.identity,
             "train_state": train_state,
             "steps": self.steps,
             "epoch": self.epoch,
@@ -180,10 +198,30 @@ class TrainState:
         pair = store.newest()
         if pair is None:
             return False
-        _, gen, discrim = pair
-        _refuse_another_run(cfg, gen, store)
+        epoch, gen, discrim = pair
+        missing = _DISCRIM_KEYS - discrim.keys()
+        if missing:
+            raise InputError(
+                f"{store.paths(epoch)[1]}: not written by this program, it lacks {', '.join(sorted(missing))}; "
+                "give another --output, and this pair to --checkpoint-path-gen and --checkpoint-path-discrim"
+            )
+        self._refuse_another_run(cfg, gen, discrim, store)
         self.restore(gen, discrim)
         return True
+
+    def _refuse_another_run(
+        self, cfg: TrainConfig, gen: dict[str, Any], discrim: dict[str, Any], store: CheckpointStore
+    ) -> None:
+        """`--resume` is the default, so that another experiment's directory must not be continued by accident."""
+        stored = {**gen.get("config", {}), **gen.get("train_setup", {}), **discrim["identity"]}
+        wanted = {**cfg.generator.to_dict(), **cfg.train_setup(), **self.identity}
+        del wanted["epochs_all"]  # a run may be made longer
+        differing = [f"{key} was {stored.get(key)}, now {v}" for key, v in wanted.items() if stored.get(key) != v]
+        if differing:
+            raise InputError(
+                f"{store.directory} holds another run's checkpoints ({'; '.join(differing)}); "
+                "give another --output, or that run's settings"
+            )
 
     def load_base(self, cfg: TrainConfig) -> None:
         """Starts from given weights, where there are some, with fresh optimisers."""
@@ -201,6 +239,11 @@ class TrainState:
                 except InputError as error:
                     raise InputError(f"{path}: {error}") from error
         self.start_ema()
+
+
+def _optimiser_identity(optim: OptimConfig) -> dict[str, Any]:
+    """What must not change within a run; how the global batch is shared out may."""
+    return {key: value for key, value in dataclasses.asdict(optim).items() if key not in _MAY_CHANGE}
 
 
 def _adamw(cfg: TrainConfig, *modules: nn.Module) -> torch.optim.AdamW:
@@ -228,18 +271,3 @@ def _scaler(amp_dtype: torch.dtype | None, place: Distributed) -> torch.amp.Grad
     if amp_dtype is torch.float16:
         return torch.amp.GradScaler(place.device.type)
     return torch.amp.GradScaler(place.device.type, init_scale=1.0, growth_interval=2**31 - 1)
-
-
-def _refuse_another_run(cfg: TrainConfig, gen: dict[str, Any], store: CheckpointStore) -> None:
-    """`--resume` is the default, so that another experiment's directory must not be continued by accident."""
-    stored = {**gen.get("config", {}), **gen.get("train_setup", {})}
-    wanted = {**cfg.generator.to_dict(), **cfg.train_setup()}
-    del wanted["epochs_all"]  # a run may be made longer
-    differing = [
-        f"{key} was {stored.get(key)}, now {value}" for key, value in wanted.items() if stored.get(key) != value
-    ]
-    if differing:
-        raise InputError(
-            f"{store.directory} holds another run's checkpoints ({'; '.join(differing)}); "
-            "give another --output, or that run's settings"
-        )

@@ -6,7 +6,8 @@ Shapes: B batch, M mel bands, L frames, T samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,16 +25,22 @@ class Vocoder:
         denoising_strength: of the `Denoiser`; 0 leaves it out.
         torchscript: run the generator as TorchScript.
         amp: run it in mixed precision (fp16 on GPUs, bf16 on CPUs).
+        filter_length: FFT size of the denoiser, in samples.
     """
 
     def __init__(
-        self, generator: Generator, denoising_strength: float = 0.0, torchscript: bool = False, amp: bool = False
+        self,
+        generator: Generator,
+        denoising_strength: float = 0.0,
+        torchscript: bool = False,
+        amp: bool = False,
+        filter_length: int = 1024,
     ) -> None:
         self.config = generator.config
         self.device = next(generator.parameters()).device
         self.strength = denoising_strength
-        self.denoiser = Denoiser(generator) if denoising_strength > 0 else None
-        self._run: Callable[[Tensor], Tensor] = torch.jit.script(generator) if torchscript else generator
+        self.denoiser = Denoiser(generator, filter_length) if denoising_strength > 0 else None
+        self._generator: Any = torch.jit.script(generator) if torchscript else generator
         self._amp = amp
 
     @torch.inference_mode()
@@ -57,7 +64,8 @@ class Vocoder:
         """mel [B, M, L] -> wav [B, T] in fp32."""
         dtype = torch.float16 if self.device.type == "cuda" else torch.bfloat16
         with torch.autocast(self.device.type, dtype, enabled=self._amp):
-            return self._run(mel).squeeze(1).float()
+            hidden = self._generator.hidden(mel)
+        return self._generator.output(hidden.float()).squeeze(1)  # scripted code cannot leave autocast itself
 
     def _mend_ends(self, mels: Sequence[Tensor], wavs: list[Tensor], padded: int) -> None:
         """Makes the ends of padded clips what they are without padding.

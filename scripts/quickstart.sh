@@ -3,22 +3,27 @@
 # Sets up .venv, fetches published weights, makes a small data set, copy-synthesises it with the published generator,
 # trains a small generator from scratch, fine-tunes the published one, and says where to listen. Safe to run again.
 #
-#   QUICKSTART_DATA    another data set in LJSpeech layout (wavs/, metadata.csv; 22.05 kHz) instead of the synthetic one
-#   QUICKSTART_OUTPUT  where the results go (default: output/quickstart, with the name of another data set)
+#   QUICKSTART_DATA    another data set in LJSpeech layout (wavs/, metadata.csv; 22.05 kHz) instead of the synthetic one;
+#                      40 of its clips are used
+#   QUICKSTART_OUTPUT  where the results go (default: output/quickstart, -short, with the name of another data set)
 #   QUICKSTART_SHORT   true: a few clips and steps only, to see that everything works
 #   PYTHON, VENV       as in scripts/lib/env.sh
 set -euo pipefail
+[[ -z ${QUICKSTART_DATA:-} || $QUICKSTART_DATA == /* ]] || QUICKSTART_DATA=$PWD/$QUICKSTART_DATA
+[[ -z ${QUICKSTART_OUTPUT:-} || $QUICKSTART_OUTPUT == /* ]] || QUICKSTART_OUTPUT=$PWD/$QUICKSTART_OUTPUT
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/env.sh
 
-scratch_epochs=6 tune_epochs=3 # of 9 optimiser steps each with the synthetic data
+scratch_epochs=6 tune_epochs=3 # of 9 optimiser steps each
+train_clips=36 val_clips=4 form=""
 data=${QUICKSTART_DATA:-data/demo}
 if [[ ${QUICKSTART_SHORT:-false} == true ]]; then
-    scratch_epochs=1 tune_epochs=1
+    scratch_epochs=1 tune_epochs=1 train_clips=8 val_clips=2 form=-short
     export DEMO_CLIPS=10
     [[ -n ${QUICKSTART_DATA:-} ]] || data=data/demo-short
 fi
-out=${QUICKSTART_OUTPUT:-output/quickstart${QUICKSTART_DATA:+-$(basename "$QUICKSTART_DATA")}}
+out=${QUICKSTART_OUTPUT:-output/quickstart$form${QUICKSTART_DATA:+-$(basename "$QUICKSTART_DATA")}}
+lists=$out/filelists
 universal=pretrained_models/hifigan-universal-v1/generator_universal.pth.tar
 
 say() { printf '\n== %s\n' "$*"; }
@@ -32,16 +37,20 @@ bash scripts/download_models.sh hifigan-universal-v1
 
 say "3/7 data set: $data"
 [[ -n ${QUICKSTART_DATA:-} ]] || bash scripts/make_demo_data.sh "$data"
-"$PYTHON" prepare_dataset.py --dataset-path "$data" --write-filelists "$out/filelists" --name quickstart
-rm -rf "$out/original" && mkdir -p "$out/original"
-while read -r wav; do cp "$data/$wav" "$out/original/"; done <"$out/filelists/quickstart_audio_val.txt"
+"$PYTHON" prepare_dataset.py --dataset-path "$data" --write-filelists "$lists" --name all --validation-clips "$val_clips"
+head -n "$train_clips" "$lists/all_audio_train.txt" >"$lists/train.txt"
+cp "$lists/all_audio_val.txt" "$lists/val.txt"
+rm -rf "$out/original" "$out/validation"
+mkdir -p "$out/original" "$out/validation"
+cat "$lists/train.txt" "$lists/val.txt" | while read -r wav; do cp "$data/$wav" "$out/original/"; done
+while read -r wav; do cp "$data/$wav" "$out/validation/"; done <"$lists/val.txt"
 
 say "4/7 copy synthesis with the published universal generator"
-"$PYTHON" inference.py --hifigan "$universal" --input "$data/wavs" --output "$out/copy-synthesis" --batch-size 1
+"$PYTHON" inference.py --hifigan "$universal" --input "$out/original" --output "$out/copy-synthesis" --batch-size 1
 
 train() {
-    "$PYTHON" train.py --dataset-path "$data" --training-files "$out/filelists/quickstart_audio_train.txt" \
-        --validation-files "$out/filelists/quickstart_audio_val.txt" --batch-size 4 --segment-size 4096 \
+    "$PYTHON" train.py --dataset-path "$data" --training-files "$lists/train.txt" \
+        --validation-files "$lists/val.txt" --batch-size 4 --segment-size 4096 \
         --num-workers 0 --checkpoint-interval 1000 --validation-interval 1000 --samples-interval 1000 "$@"
 }
 say "5/7 training a small generator (V3) from scratch: no more than a beginning"
@@ -54,7 +63,7 @@ say "7/7 synthesis of the validation clips with both"
 for run in scratch:$scratch_epochs fine-tuned:$tune_epochs; do
     name=${run%:*}
     "$PYTHON" inference.py --hifigan "$out/$name/hifigan_gen_checkpoint_${run#*:}.pt" --batch-size 1 \
-        --input "$out/original" --output "$out/$name/wavs"
+        --input "$out/validation" --output "$out/$name/wavs"
 done
 
 say "done"

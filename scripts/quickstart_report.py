@@ -35,10 +35,11 @@ def report(out: Path) -> str:
         lines.append(f"{what:<29}{losses[0]:>8.2f}{losses[-1]:>8.2f}")
     lines += [
         "",
-        "A full training run takes days on GPUs and ends below 10; this one shows that everything works.",
+        "A full training run takes days on GPUs and ends below 10; this one shows that everything works",
+        "(in the short form, the losses need not even fall).",
         "Listen to:",
-        f"  {out}/original            the validation clips",
-        f"  {out}/copy-synthesis      all clips, through mel spectrograms and the published generator",
+        f"  {out}/original            the clips",
+        f"  {out}/copy-synthesis      the same through mel spectrograms and the published generator",
         f"  {out}/scratch/wavs        the validation clips through the generator that has just begun to learn",
         f"  {out}/fine-tuned/wavs     the validation clips through the fine-tuned generator",
         f"Curves and spectrograms: tensorboard --logdir {out}",

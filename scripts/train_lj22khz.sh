@@ -16,6 +16,20 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh
 
+for variable in NUM_GPUS BATCH_SIZE BS GRAD_ACCUMULATION; do
+    value=${!variable:-1}
+    if [[ ! $value =~ ^(0|[1-9][0-9]*)$ || ($value == 0 && $variable != NUM_GPUS) ]]; then
+        echo "error: $variable: '$value' is not a whole number above 0 (NUM_GPUS may be 0)" >&2
+        exit 1
+    fi
+done
+for variable in AMP RESUME; do
+    if [[ ! ${!variable:-true} =~ ^(true|false)$ ]]; then
+        echo "error: $variable: '${!variable}' is not true or false" >&2
+        exit 1
+    fi
+done
+
 num_gpus=${NUM_GPUS:-$("$PYTHON" -c 'import torch; print(torch.cuda.device_count())')}
 batch_size=${BATCH_SIZE:-${BS:-16}}
 processes=$((num_gpus > 0 ? num_gpus : 1))

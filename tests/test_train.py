@@ -14,14 +14,18 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from torch.utils.data import DataLoader
 
 import train
 from common import distributed
 from common.audio import AudioConfig
 from common.config import run as run_program
 from common.errors import InputError
+from common.run_log import RunLog
+from common.stop import StopSignals
 from hifigan import Generator, load_generator
 from hifigan.config import GeneratorConfig
+from hifigan.dataset import MicroBatchSampler
 from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig, parse_train_config
 from hifigan.training import TrainState
 from tests.support import PARITY, REPOSITORY, TINY, real_speech, rule_weights, speechlike, write_data_set
@@ -158,10 +162,11 @@ def test_logs_and_checkpoints(undisturbed):
 
 @pytest.mark.slow
 def test_stopped_in_mid_epoch_and_resumed_is_bit_for_bit_the_same(undisturbed, data_set, tmp_path):
-    process = train_process("train.py", *arguments(data_set, tmp_path, batch_size=2, epochs=2))
+    argv = arguments(data_set, tmp_path, batch_size=2, epochs=2, num_workers=2)
+    process = train_process("train.py", *argv, start_new_session=True)
     for line in process.stdout:
         if "iter   1/3" in line:
-            process.send_signal(signal.SIGTERM)
+            os.killpg(process.pid, signal.SIGTERM)  # the loader's processes too, as torchrun and Slurm do
             break
     status, stdout, stderr = finished(process)
     assert (status, stderr) == (128 + signal.SIGTERM, "")
@@ -218,11 +223,13 @@ def damage(path, kind):
         soundfile.write(path, wav[:0], 22050)
     elif kind == "text":
         path.write_text("no audio")
+    elif kind == "not finite":
+        soundfile.write(path, np.append(wav, np.nan), 22050, subtype="FLOAT")
     elif kind == "rate":
         soundfile.write(path, wav, 16000)
 
 
-@pytest.mark.parametrize("kind", ["missing", "empty", "no samples", "text", "rate"])
+@pytest.mark.parametrize("kind", ["missing", "empty", "no samples", "text", "rate", "not finite"])
 def test_bad_audio_is_named_before_training(kind, own_copy, tmp_path, capsys):
     damage(own_copy / "wavs" / "clip003.wav", kind)
     status, message = run_main(arguments(own_copy, tmp_path / "out"), capsys)
@@ -245,6 +252,10 @@ def test_bad_audio_is_named_before_training(kind, own_copy, tmp_path, capsys):
     ({"hifigan_config": "nowhere.json"}, "nowhere.json: no such configuration file"),
     ({"checkpoint_path_gen": "nowhere.pt"}, "nowhere.pt: no such checkpoint"),
     ({"checkpoint_path_discrim": "nowhere.pt"}, "needs --checkpoint-path-gen"),
+    ({"adam_beta1": 2}, "--adam-beta1: 2.0 is not between 0 and 1"),
+    ({"weight_decay": -1}, "--weight-decay: -1.0 is below 0"),
+    ({"learning_rate": "inf"}, "--learning-rate: inf is not above 0"),
+    ({"seed": 10**20}, "--seed: 100000000000000000000 is not between 0 and 2^63"),
     ({"ema": 1.5}, "--ema: 1.5 is not between 0 and 1"),
     ({"warmup_steps": -1}, "--warmup-steps: -1 is below 0"),
     ({"no_amp_grouped_conv": True}, "--no-amp-grouped-conv: has no effect without --amp"),
@@ -295,16 +306,40 @@ def test_every_usable_kind_of_audio_trains(tmp_path):
 
 
 @pytest.mark.slow
-def test_another_run_is_not_continued_by_accident(data_set, undisturbed, tmp_path, capsys):
+def test_another_run_is_not_continued_by_accident(data_set, own_copy, undisturbed, tmp_path, capsys):
     output = Path(shutil.copytree(undisturbed[0], tmp_path / "run"))
     before = {path.name: path.stat().st_mtime_ns for path in output.iterdir()}
     status, message = run_main(arguments(data_set, output, batch_size=2, learning_rate=1e-3), capsys)
     assert status == 1
     assert "base_lr was 0.0003, now 0.001" in message
+    (own_copy / "train.txt").write_text("wavs/clip000.wav\nwavs/clip001.wav\n")
+    status, message = run_main(arguments(own_copy, output, batch_size=2, weight_decay=0.5), capsys)
+    assert status == 1
+    assert "weight_decay was 0.01, now 0.5" in message
+    assert re.search(r"training_clips was 7 clips, \w{12}, now 2 clips, \w{12}", message)
     status, message = run_main([*arguments(data_set, output, batch_size=2), "--no-resume"], capsys)
     assert status == 1
     assert "holds checkpoints" in message
     assert {path.name: path.stat().st_mtime_ns for path in output.iterdir()} == before
+
+
+def test_an_epoch_without_a_further_step_is_finished(tmp_path):
+    """Stopped after 6 of 7 clips, resumed with a global batch of 4: no second step of the epoch is left."""
+    cfg = TrainConfig(RunConfig(), OptimConfig(batch_size=4), LISTS, AudioConfig(), TINY)
+    state = TrainState(cfg, distributed.init(cuda=False))
+    state.epoch, state.epoch_clips, state.steps = 2, 6, 20
+    sampler = MicroBatchSampler(7, 4, 1, 0, 1, 1)
+    train.train_epoch(state, DataLoader([]), sampler, cfg, RunLog(tmp_path, enabled=False), StopSignals())
+    assert (state.epoch, state.epoch_clips, state.steps) == (3, 0, 20)
+
+
+def test_a_pair_of_another_program_is_named(data_set, tmp_path, capsys):
+    for kind in ("gen", "discrim"):
+        torch.save({"mpd": {}, "train_state": None}, tmp_path / f"hifigan_{kind}_checkpoint_5.pt")
+    status, message = run_main(arguments(data_set, tmp_path), capsys)
+    assert status == 1
+    assert "hifigan_discrim_checkpoint_5.pt: not written by this program, it lacks identity" in message
+    assert len(message.splitlines()) == 1
 
 
 @pytest.mark.slow

@@ -21,18 +21,19 @@ find_python() {
 }
 
 setup_env() {
-    local venv=${VENV:-.venv} base file options=()
+    local venv=${VENV:-.venv} base file missing=false options=()
     base=$(find_python)
     for file in "$@"; do options+=(-r "$file"); done
-    # The copy of the requirements is made last: it says that the installation is whole, and of these versions.
-    if [[ -x $venv/bin/python ]] && cat "$@" | cmp -s - "$venv/installed.txt"; then
+    # The copies of the files are made last: they say that the installation is whole, and of these versions.
+    for file in "$@"; do cmp -s "$file" "$venv/installed-$(basename "$file")" || missing=true; done
+    if [[ -x $venv/bin/python && $missing == false ]]; then
         PYTHON=$venv/bin/python
         return
     fi
     echo "setting up $venv (a few minutes the first time)"
     [[ -x $venv/bin/python ]] || "$base" -m venv "$venv"
     PYTHON=$venv/bin/python
-    rm -f "$venv/installed.txt"
+    rm -f "$venv"/installed-*.txt
     if [[ $(uname -s) == Linux && $(uname -m) == x86_64 ]] && ! has_gpu; then
         # Of equal versions pip takes the one with a local label, +cpu: without it, gigabytes of CUDA come along.
         options+=(--extra-index-url "${TORCH_CPU_INDEX:-https://download.pytorch.org/whl/cpu}")
@@ -42,5 +43,5 @@ setup_env() {
         echo "error: the requirements could not be installed; see $venv/install.log" >&2
         return 1
     fi
-    cat "$@" >"$venv/installed.txt"
+    for file in "$@"; do cp "$file" "$venv/installed-$(basename "$file")"; done
 }

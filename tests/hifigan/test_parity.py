@@ -56,6 +56,14 @@ def test_public_names_and_shapes_in_public_order(name, module):
     assert list(ours.items()) == list(public_shapes(name).items())
 
 
+def test_samples_are_fp32_under_autocast(expected):
+    generator = by_rule(Generator(PRESETS["v2"]))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        wav = generator(expected["mel"])
+    assert wav.dtype == torch.float32
+    assert len(wav.unique()) > 5000  # of 10240; bf16 has far fewer values
+
+
 def test_denoiser(expected):
     generator = by_rule(Generator(PRESETS["v2"])).eval()
     denoiser = Denoiser(generator)

@@ -114,6 +114,17 @@ def test_every_variable_reaches_its_flag(recorder):
     assert value_of(words, "--grad-accumulation") == "8"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("NUM_GPUS", "abc"), ("NUM_GPUS", "08"), ("BATCH_SIZE", "0"), ("BS", "-1"), ("AMP", "1"), ("RESUME", "no")],
+)
+def test_impossible_variables_are_named(name, value, recorder):
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        recorder("train_lj22khz.sh", **{name: value})
+    assert error.value.stderr.startswith(f"error: {name}: '{value}' is not ")
+    assert len(error.value.stderr.splitlines()) == 1
+
+
 def test_inference_example(recorder):
     words, _ = recorder("inference_example.sh", CUDA="true", AMP="true", TORCHSCRIPT="true", BATCH_SIZE="2")
     assert {"--cuda", "--amp", "--torchscript"} < set(words)
