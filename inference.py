@@ -16,6 +16,7 @@ from tqdm import tqdm
 from common import distributed
 from common.audio import (
     AUDIO_SUFFIXES,
+    MEL_CONFIG_FILE,
     AudioConfig,
     MelSpectrogram,
     fade_out,
@@ -23,7 +24,7 @@ from common.audio import (
     resample,
     save_wav,
 )
-from common.config import ArgumentParser, add_flags, flag, from_flags, positive, run
+from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, run
 from common.errors import InputError
 from common.filelists import check_wavs
 from common.phrases import Phrase, read_phrases, safe_name
@@ -33,8 +34,6 @@ from hifigan.checkpoint import load_generator
 from hifigan.vocoding import Vocoder
 
 log = logging.getLogger(__name__)
-
-MEL_CONFIG_FILE = "audio_config.json"  # what prepare_dataset.py writes beside the mels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,10 +62,8 @@ class InferenceConfig:
         for name, short in (("input", "-i"), ("output", "-o"), ("hifigan", "--hifigan")):
             if not getattr(self, name):
                 raise InputError(f"{short}: is required (see inference.py --help)")
-        positive(**{"batch-size": self.batch_size, "repeats": self.repeats})
-        for name in ("denoising_strength", "fade_out", "warmup_steps"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"--{name.replace('_', '-')}: {getattr(self, name)} is below 0")
+        positive(batch_size=self.batch_size, repeats=self.repeats)
+        not_negative(denoising_strength=self.denoising_strength, fade_out=self.fade_out, warmup_steps=self.warmup_steps)
 
 
 @dataclasses.dataclass(frozen=True)

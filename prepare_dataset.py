@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from common.audio import (
     AUDIO_SUFFIXES,
+    MEL_CONFIG_FILE,
     AudioConfig,
     MelSpectrogram,
     load_wav,
@@ -62,7 +63,7 @@ class PrepareConfig:
     n_workers: int = flag(os.cpu_count() or 1, "processes")
 
     def __post_init__(self) -> None:
-        positive(**{"n-workers": self.n_workers})
+        positive(n_workers=self.n_workers)
         if not (self.write_filelists or self.extract_mels or self.convert_to):
             raise InputError("nothing to do: give --write-filelists, --extract-mels or --convert-to")
         if self.validation_clips < 0 or (self.validation_clips and self.split == "ljspeech"):
@@ -162,7 +163,7 @@ def clip_path(root: Path, clip: str) -> str:
 def extract_mels(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> None:
     """Writes a mel for each wav, and beside them the configuration that they were made with."""
     targets = distinct_targets(paths, mel_name)
-    config_file = root / "mels" / "audio_config.json"
+    config_file = root / "mels" / MEL_CONFIG_FILE
     contract = {**dataclasses.asdict(audio), "peak_normalised": False}
     if config_file.is_file() and _json_or_none(config_file) != contract:
         raise InputError(f"{config_file}: this folder holds mels of another configuration; remove it first")

@@ -24,6 +24,7 @@ MAX_WAV_VALUE = 32768.0
 PEAK = 0.95  # base training normalises each clip to this peak
 LOG_FLOOR = 1e-5  # mel magnitudes are clamped here before the logarithm: silence is ln(1e-5)
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
+MEL_CONFIG_FILE = "audio_config.json"  # beside prepared mels: the AudioConfig that they were made with
 
 
 @dataclasses.dataclass(frozen=True)

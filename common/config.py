@@ -113,7 +113,14 @@ def positive(**values: float) -> None:
     """Raises `InputError` naming the first flag whose value is not above zero."""
     for name, value in values.items():
         if not (value > 0 and math.isfinite(value)):
-            raise InputError(f"--{name}: {value} is not above 0")
+            raise InputError(f"--{name.replace('_', '-')}: {value} is not above 0")
+
+
+def not_negative(**values: float) -> None:
+    """Raises `InputError` naming the first flag whose value is below zero."""
+    for name, value in values.items():
+        if not value >= 0:
+            raise InputError(f"--{name.replace('_', '-')}: {value} is below 0")
 
 
 def run(main: Callable[[], int | None], prog: str) -> NoReturn:

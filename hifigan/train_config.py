@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common.audio import MAX_WAV_VALUE, AudioConfig
-from common.config import ArgumentParser, add_flags, flag, from_flags, positive
+from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, positive
 from common.errors import InputError
 from hifigan.checkpoint import load_trainable_generator
 from hifigan.config import GeneratorConfig, read_config_file
@@ -50,17 +50,14 @@ class RunConfig:
             "step_logs_interval",
             "nonfinite_limit",
         )
-        positive(**{name.replace("_", "-"): getattr(self, name) for name in names})
-        if self.epochs_this_job < 0:
-            raise InputError(f"--epochs-this-job: {self.epochs_this_job} is below 0")
+        positive(**{name: getattr(self, name) for name in names})
+        not_negative(epochs_this_job=self.epochs_this_job, benchmark_epochs_num=self.benchmark_epochs_num)
         if not 0 <= self.seed < 2**63:
             raise InputError(f"--seed: {self.seed} is not between 0 and 2^63")
         if self.amp_dtype != "auto" and not self.amp:
             raise InputError("--amp-dtype: has no effect without --amp")
         if self.no_amp_grouped_conv and not self.amp:
             raise InputError("--no-amp-grouped-conv: has no effect without --amp")
-        if self.benchmark_epochs_num < 0:
-            raise InputError(f"--benchmark-epochs-num: {self.benchmark_epochs_num} is below 0")
         if self.checkpoint_path_discrim and not self.checkpoint_path_gen:
             raise InputError("--checkpoint-path-discrim: needs --checkpoint-path-gen beside it")
 
@@ -82,13 +79,12 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "learning_rate_decay", "batch_size", "grad_accumulation"):
-            positive(**{name.replace("_", "-"): getattr(self, name)})
+            positive(**{name: getattr(self, name)})
         for name in ("adam_beta1", "adam_beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"--{name.replace('_', '-')}: {getattr(self, name)} is not between 0 and 1")
         for name in ("warmup_steps", "grad_clip_thresh", "weight_decay"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"--{name.replace('_', '-')}: {getattr(self, name)} is below 0")
+            not_negative(**{name: getattr(self, name)})
         if not 0 <= self.ema < 1:
             raise InputError(f"--ema: {self.ema} is not between 0 and 1")
 
@@ -110,9 +106,8 @@ class DataConfig:
     num_workers: int = flag(min(4, os.cpu_count() or 1), "processes that load audio; 0 loads in the training process")
 
     def __post_init__(self) -> None:
-        positive(**{"segment-size": self.segment_size})
-        if self.num_workers < 0:
-            raise InputError(f"--num-workers: {self.num_workers} is below 0")
+        positive(segment_size=self.segment_size)
+        not_negative(num_workers=self.num_workers)
         for name in ("training_files", "validation_files"):
             if not getattr(self, name):
                 raise InputError(f"--{name.replace('_', '-')}: give at least one file list")
