@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,7 @@ NUM_SAMPLES = 4  # validation clips that TensorBoard plays
 def main(argv: Sequence[str] | None = None) -> int:
     cfg = parse_train_config(argv)
     place = distributed.init(cfg.run.cuda)
+    cfg = dataclasses.replace(cfg, optim=cfg.optim.shared_by(place.world_size))
     train_paths = read_paths(cfg.data.training_files, cfg.data.dataset_path)
     val_paths = read_paths(cfg.data.validation_files, cfg.data.dataset_path)
     check_on_main(place, [*train_paths, *val_paths], cfg.audio.sampling_rate)

@@ -76,10 +76,14 @@ class OptimConfig:
     ema: float = flag(0.0, "decay of the generator's moving average, such as 0.999 (0: none)")
     batch_size: int = flag(16, "segments in one forward and backward pass of one process", short=("-bs",))
     grad_accumulation: int = flag(1, "forward and backward passes in one optimiser step")
+    global_batch_size: int = flag(
+        0, "segments in one optimiser step; sets --grad-accumulation by the number of processes (0: leave it)"
+    )
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "learning_rate_decay", "batch_size", "grad_accumulation"):
             positive(**{name: getattr(self, name)})
+        not_negative(global_batch_size=self.global_batch_size)
         for name in ("adam_beta1", "adam_beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"--{name.replace('_', '-')}: {getattr(self, name)} is not between 0 and 1")
@@ -87,6 +91,22 @@ class OptimConfig:
             not_negative(**{name: getattr(self, name)})
         if not 0 <= self.ema < 1:
             raise InputError(f"--ema: {self.ema} is not between 0 and 1")
+
+    def shared_by(self, world_size: int) -> OptimConfig:
+        """The same optimisation on so many processes: --global-batch-size settles the accumulation.
+
+        Raises:
+            InputError: the global batch cannot be shared out evenly.
+        """
+        if not self.global_batch_size:
+            return self
+        accumulation, rest = divmod(self.global_batch_size, self.batch_size * world_size)
+        if rest or not accumulation:
+            raise InputError(
+                f"--global-batch-size: {self.global_batch_size} is not a multiple of "
+                f"--batch-size {self.batch_size} x {world_size} processes"
+            )
+        return dataclasses.replace(self, grad_accumulation=accumulation)
 
     def learning_rate_at(self, epoch: int, step: int) -> float:
         """The rate of an optimiser step, after `epoch` finished epochs and `step` steps since the beginning."""
@@ -190,6 +210,8 @@ def parse_train_config(argv: Sequence[str] | None = None) -> TrainConfig:
     for cls, title in ((RunConfig, "run"), (OptimConfig, "optimiser"), (DataConfig, "data"), (SignalFlags, "signal")):
         add_flags(parser, cls, title)
     given = vars(parser.parse_args(argv))
+    if given.get("global_batch_size") and "grad_accumulation" in given:
+        raise InputError("--global-batch-size: sets --grad-accumulation; give one of them")
     run = from_flags(RunConfig, given)
     data = from_flags(DataConfig, given)
     generator, settled, source = _settled_signal(run, data, "hifigan_config" in given)

@@ -35,9 +35,18 @@ _DISCRIM_KEYS = {
     "rng",
     "written",
     "identity",
+    "clips_per_step",
     "train_state",
 }
-_MAY_CHANGE = {"batch_size", "grad_accumulation", "learning_rate", "learning_rate_decay", "ema"}  # rates: train_setup
+# How the global batch is shared out may change, and the average come and go; train_setup compares the rates.
+_MAY_CHANGE = {
+    "batch_size",
+    "grad_accumulation",
+    "global_batch_size",
+    "learning_rate",
+    "learning_rate_decay",
+    "ema",
+}
 
 
 class TrainState:
@@ -59,6 +68,7 @@ class TrainState:
         self.epoch = self.epoch_clips = self.steps = 0
         self.written: list[int] = []
         self.identity = {**_optimiser_identity(cfg.optim), "training_clips": training_clips}
+        self.clips_per_step = cfg.optim.batch_size * cfg.optim.grad_accumulation * place.world_size
         self.throughputs: list[float] = []  # mel frames per second of this process's epochs
         self.ema: EMA | None = None
         self.meter = Meter(("d_loss", "g_loss", "mel_loss"), place.device)
@@ -160,6 +170,7 @@ class TrainState:
             "rng": torch.get_rng_state(),
             "written": self.written,
             "identity": self.identity,
+            "clips_per_step": self.clips_per_step,
             "train_state": train_state,
             "steps": self.steps,
             "epoch": self.epoch,
@@ -222,6 +233,12 @@ class TrainState:
                 f"{store.directory} holds another run's checkpoints ({'; '.join(differing)}); "
                 "give another --output, or that run's settings"
             )
+        if discrim["clips_per_step"] != self.clips_per_step and self.place.is_main:
+            log.warning(
+                "an optimiser step took %d segments so far and takes %d from now on; --global-batch-size keeps it",
+                discrim["clips_per_step"],
+                self.clips_per_step,
+            )
 
     def load_base(self, cfg: TrainConfig) -> None:
         """Starts from given weights, where there are some, with fresh optimisers."""
@@ -242,7 +259,7 @@ class TrainState:
 
 
 def _optimiser_identity(optim: OptimConfig) -> dict[str, Any]:
-    """What must not change within a run; how the global batch is shared out may."""
+    """What must not change within a run."""
     return {key: value for key, value in dataclasses.asdict(optim).items() if key not in _MAY_CHANGE}
 
 
