@@ -338,7 +338,7 @@ def test_a_pair_of_another_program_is_named(data_set, tmp_path, capsys):
         torch.save({"mpd": {}, "train_state": None}, tmp_path / f"hifigan_{kind}_checkpoint_5.pt")
     status, message = run_main(arguments(data_set, tmp_path), capsys)
     assert status == 1
-    assert "hifigan_discrim_checkpoint_5.pt: not written by this program, it lacks identity" in message
+    assert "hifigan_discrim_checkpoint_5.pt: not written by this program, it lacks clips_per_step, identity" in message
     assert len(message.splitlines()) == 1
 
 
