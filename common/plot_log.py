@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from common.config import ArgumentParser, run
 from common.errors import InputError
+from common.run_log import read_json_lines
 
 # Panel title -> metric of the log, and whether its axis is logarithmic.
 PANELS = {
@@ -60,12 +59,7 @@ def read_curves(path: Path) -> Curves:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such log; a training run writes nvlog.json into its --output")
     found: dict[str, dict[float, float]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            record: dict[str, Any] = json.loads(line.removeprefix("DLLL "))
-            step, data = record["step"], record["data"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: line {number} is not a DLLogger line") from error
+    for step, data in read_json_lines(path):
         if isinstance(step, list) and step:
             epoch = step[0] - 1 + step[1] / step[2] if len(step) == 3 else step[0]
             for name, value in data.items():

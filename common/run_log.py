@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import logging
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -12,6 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from common.errors import InputError
+
+logger = logging.getLogger(__name__)
 SUBSETS = ("train", "val", "test")
 # How a metric is shown on stdout; metrics without an entry go to the files only.
 _STDOUT = {
@@ -60,6 +65,7 @@ class _OwnJsonLines:
 def json_lines(path: Path) -> JsonLines:
     """Appends DLLogger lines to `path`: through NVIDIA's library where it is installed, else by our own writer."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    _end_torn_line(path)
     try:
         import dllogger
     except ImportError:
@@ -69,6 +75,37 @@ def json_lines(path: Path) -> JsonLines:
     backend = dllogger.JSONStreamBackend(dllogger.Verbosity.DEFAULT, str(path), append=True)
     dllogger.init(backends=[backend])
     return dllogger
+
+
+def _end_torn_line(path: Path) -> None:
+    """The last line of a run that was killed may lack its end; what is appended must not become part of it."""
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with path.open("rb+") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.write(b"\n")
+
+
+def read_json_lines(path: Path) -> list[tuple[Any, dict[str, Any]]]:
+    """Step and data of the DLLogger lines of a file; those that a killed run left torn are skipped with a warning.
+
+    Raises:
+        InputError: the file has lines, but none of DLLogger's.
+    """
+    found, torn = [], []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line.removeprefix("DLLL "))
+            found.append((record["step"], record["data"]))
+        except (ValueError, KeyError, TypeError):
+            torn.append(str(number))
+    if lines and not found:
+        raise InputError(f"{path}: not one of its {len(lines)} lines is a DLLogger line")
+    if torn:
+        logger.warning("%s: skipped, as no DLLogger lines: line %s", path, ", ".join(torn))
+    return found
 
 
 class RunLog:

@@ -67,4 +67,4 @@ for run in scratch:$scratch_epochs fine-tuned:$tune_epochs; do
 done
 
 say "done"
-"$PYTHON" scripts/quickstart_report.py "$out"
+"$PYTHON" -m scripts.quickstart_report "$out"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from common.run_log import read_json_lines
+
 
 def records(path: Path) -> Iterator[dict[str, Any]]:
     """The data of the DLLogger lines of a file."""
-    for line in path.read_text(encoding="utf-8").splitlines():
-        record = json.loads(line.removeprefix("DLLL "))
-        if record["step"] != "PARAMETER":
-            yield record["data"]
+    for step, data in read_json_lines(path):
+        if step != "PARAMETER":
+            yield data
 
 
 def val_mel_losses(folder: Path) -> list[float]:

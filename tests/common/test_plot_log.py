@@ -66,7 +66,7 @@ def test_picture(log, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [("no log\n", "line 1 is not a DLLogger line"), ("", "no training steps yet")]
+    ("content", "words"), [("no log\n", "not one of its 1 lines is a DLLogger line"), ("", "no training steps yet")]
 )
 def test_files_that_are_no_logs(content, words, tmp_path):
     path = tmp_path / "nvlog.json"
@@ -75,6 +75,20 @@ def test_files_that_are_no_logs(content, words, tmp_path):
         plot_log.main([str(path)])
     with pytest.raises(FileNotFoundError, match="no such log"):
         plot_log.main([str(tmp_path / "nowhere.json")])
+
+
+def test_torn_lines_are_skipped(log, caplog):
+    """A killed run ends anywhere in a line; a machine that went down may leave zeros."""
+    whole = log.read_text()
+    curves = plot_log.read_curves(log)
+    last = whole.splitlines()[-1]
+    for torn in (last[:1], last[:40], last[:-1], "\0\0\0"):
+        log.write_text(f"{whole}{torn}\n{last}\n")
+        caplog.clear()
+        assert plot_log.read_curves(log) == curves
+        assert f"nvlog.json: skipped, as no DLLogger lines: line {len(whole.splitlines()) + 1}\n" in caplog.text
+    log.write_bytes(whole.encode() + b"\xff\xc3")
+    assert plot_log.read_curves(log) == curves
 
 
 def test_labels_must_fit(log):

@@ -84,6 +84,28 @@ def test_lines_are_on_disk_at_once_and_appended(tmp_path: Path) -> None:
     assert not (tmp_path / "nvlog.json").exists()
 
 
+@pytest.mark.parametrize("left", ["DLLL {", 'DLLL {"step": [1], "data": {}}'])
+def test_a_torn_last_line_stays_alone(left: str, tmp_path: Path) -> None:
+    path = tmp_path / "nvlog.json"
+    with RunLog(tmp_path) as log:
+        log.train(1, 1, 24, 1, METRICS)
+    whole = path.read_text()
+    path.write_text(whole + left)
+    with RunLog(tmp_path) as log:
+        log.train(1, 2, 24, 2, METRICS)
+    content = path.read_text()
+    assert content.startswith(whole + left + "\n")
+    assert content.count("\n") == 3
+    assert json.loads(content.splitlines()[2].removeprefix("DLLL "))["step"] == [1, 2, 24]
+
+
+def test_nothing_is_added_to_whole_lines(tmp_path: Path) -> None:
+    for _ in range(2):
+        with RunLog(tmp_path) as log:
+            log.parameters({})
+    assert "\n\n" not in (tmp_path / "nvlog.json").read_text()
+
+
 def test_tensorboard(tmp_path: Path) -> None:
     tone = 0.5 * np.sin(np.arange(4096) * 0.1)
     mel = np.full((80, 16), np.log(1e-5))
