@@ -54,7 +54,7 @@ class CheckpointStore:
         epochs = self.epochs()
         for epoch in reversed(epochs):
             try:
-                gen, discrim = (read_file(path) for path in self.paths(epoch))
+                gen, discrim = (read_file(path) for path in self._settled_paths(epoch))
                 if gen.get("train_state") != discrim.get("train_state"):
                     raise InputError(f"{self.paths(epoch)[0]}: generator and discriminators were not saved together")
             except InputError as error:
@@ -66,22 +66,32 @@ class CheckpointStore:
         return None
 
     def save(self, epoch: int, gen: dict[str, Any], discrim: dict[str, Any]) -> Path:
-        """Writes a pair: both files in full first, then two renames. Returns the generator's path."""
+        """Writes a pair: both files in full first, then two renames. Returns the generator's path.
+
+        The discriminators' temporary file is written last, renamed last and removed first: where it lies alone, it is
+        whole and a kill came between the two renames.
+        """
         self.directory.mkdir(parents=True, exist_ok=True)
-        for leftover in self.directory.glob(".hifigan_*_checkpoint_*.pt.tmp"):  # of a run that was killed while saving
-            leftover.unlink()
+        self._remove_leftovers()
         targets = self.paths(epoch)
-        temporary = [target.with_name(f".{target.name}.tmp") for target in targets]
+        temporary = [_temporary(target) for target in targets]
         try:
             for path, content in zip(temporary, (gen, discrim), strict=True):
                 _write(path, content)
             for path, target in zip(temporary, targets, strict=True):
                 path.replace(target)
         finally:
-            for path in temporary:
+            for path in reversed(temporary):
                 path.unlink(missing_ok=True)
         _sync_directory(self.directory)
         return targets[0]
+
+    def tidy(self, epoch: int) -> None:
+        """Clears up after a save that was killed; for one process, when all have read the pair of `epoch`."""
+        for settled, target in zip(self._settled_paths(epoch), self.paths(epoch), strict=True):
+            if settled != target:
+                settled.replace(target)
+        self._remove_leftovers()
 
     def prune(self, written: Iterable[int], milestones: Iterable[int] = ()) -> list[int]:
         """Deletes the pairs of `written` but for the last two and the milestones; returns the epochs that remain."""
@@ -91,6 +101,20 @@ class CheckpointStore:
             for path in self.paths(epoch):
                 path.unlink(missing_ok=True)
         return [epoch for epoch in epochs if epoch in kept]
+
+    def _settled_paths(self, epoch: int) -> tuple[Path, Path]:
+        """The files of a pair as the last save meant them, even if it was killed between its two renames."""
+        gen, discrim = self.paths(epoch)
+        renamed_half = _temporary(discrim).exists() and not _temporary(gen).exists()
+        return gen, _temporary(discrim) if renamed_half else discrim
+
+    def _remove_leftovers(self) -> None:
+        for leftover in sorted(self.directory.glob(".hifigan_*_checkpoint_*.pt.tmp")):  # "discrim" before "gen"
+            leftover.unlink()
+
+
+def _temporary(target: Path) -> Path:
+    return target.with_name(f".{target.name}.tmp")
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -218,6 +218,10 @@ class TrainState:
             )
         self._refuse_another_run(cfg, gen, discrim, store)
         self.restore(gen, discrim)
+        distributed.barrier()  # all have read the pair
+        if self.place.is_main:  # what a save that was killed did not come to
+            store.tidy(epoch)
+            self.written = store.prune(self.written, cfg.run.keep_milestones)
         return True
 
     def _refuse_another_run(

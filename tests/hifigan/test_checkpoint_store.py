@@ -1,5 +1,9 @@
 """Pairs are whole or not there; files of others stay."""
 
+import functools
+import os
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -78,3 +82,73 @@ def test_a_failed_save_leaves_the_old_pair_and_nothing_else(tmp_path, monkeypatc
     with pytest.raises(OSError, match="could not be written"):
         store.save(1, *pair(11))
     assert {name: (tmp_path / name).read_bytes() for name in names(tmp_path)} == before
+
+
+class Killed(BaseException):
+    """Nothing in the program catches it, as nothing catches SIGKILL."""
+
+
+def killed_at(moment, monkeypatch, action):
+    """Runs `action`, but from its `moment`-th file operation on nothing happens any more; whether it came so far."""
+    count = 0
+
+    def mortal(operation):
+        def call(*args, **kwargs):
+            nonlocal count
+            count += 1
+            if count > moment:
+                raise Killed
+            return operation(*args, **kwargs)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for owner, name in ((Path, "open"), (Path, "replace"), (Path, "unlink"), (os, "fsync"), (torch, "save")):
+            patch.setattr(owner, name, mortal(getattr(owner, name)))
+        try:
+            action()
+        except Killed:
+            return True
+    return False
+
+
+def resume(store):
+    """What a restarted run does; the steps of the pair it goes on from."""
+    epoch, gen, discrim = store.newest()
+    assert gen["train_state"] == discrim["train_state"]
+    store.tidy(epoch)
+    store.prune(range(1, epoch + 1))
+    return gen["train_state"]["steps"]
+
+
+@pytest.mark.parametrize(("before", "epoch"), [([1], 1), ([1], 2), ([1, 2], 2), ([1, 2], 3)])
+def test_a_save_killed_at_any_moment_leaves_the_old_pair_or_the_new(before, epoch, tmp_path, monkeypatch):
+    """Overwriting the newest pair (saved in mid-epoch) or not; the restart is killed at any moment as well."""
+
+    def save_and_prune():
+        store.save(epoch, *pair(99))
+        store.prune([*before, epoch])
+
+    found = set()
+    moment = second = 0
+    while True:
+        folder = tmp_path / f"{moment}.{second}"
+        store = CheckpointStore(folder)
+        for old in before:
+            store.save(old, *pair(old))
+        was_killed = killed_at(moment, monkeypatch, save_and_prune)
+        again = killed_at(second, monkeypatch, functools.partial(resume, store))
+        steps = resume(store)
+        found.add(steps)
+        assert steps in (before[-1], 99), (moment, second)
+        assert resume(store) == steps
+        epochs = sorted({*before, *([epoch] if steps == 99 else [])})[-2:]
+        assert store.epochs() == epochs
+        half = {f"hifigan_gen_checkpoint_{epoch}.pt"} - {f"hifigan_gen_checkpoint_{e}.pt" for e in epochs}
+        whole = {path.name for e in epochs for path in store.paths(e)}
+        assert whole <= set(names(folder)) <= whole | half  # no temporary files; the half is written again
+        if not was_killed and not again:
+            break
+        moment, second = (moment, second + 1) if again else (moment + 1, 0)
+    assert found == {before[-1], 99}
+    assert moment > 10
