@@ -79,3 +79,27 @@ def write_data_set(folder: Path, seconds: list[float], sampling_rate: int = 2205
     (folder / "train.txt").write_text("".join(f"wavs/{name}.wav\n" for name in names[:-2]))
     (folder / "val.txt").write_text("".join(f"wavs/{name}.wav\n" for name in names[-2:]))
     return folder
+
+
+def train_arguments(data_set: Path, output: Path, **changes: object) -> list[str]:
+    """A command line of train.py for a data set of `write_data_set`: TINY, the smallest segments, one process.
+
+    A change of True is a flag without a value.
+    """
+    (data_set / "tiny.json").write_text(json.dumps(TINY.to_dict()))
+    options: dict[str, object] = {
+        "output": output,
+        "dataset_path": data_set,
+        "training_files": data_set / "train.txt",
+        "validation_files": data_set / "val.txt",
+        "hifigan_config": data_set / "tiny.json",
+        "batch_size": 1,
+        "segment_size": 2048,
+        "num_workers": 0,
+        "epochs": 1,
+        **changes,
+    }
+    words = []
+    for name, value in options.items():
+        words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return words

@@ -1,0 +1,224 @@
+"""A training run that is killed again and again ends as if it had never been disturbed.
+
+To fit many kills into little time, the runs are forked from one process that has imported everything, and the
+discriminators have an eighth of their channels. By hand, with processes of `train.py` as it is (5 GB of disk):
+
+    python -m tests.test_killed_training FOLDER --kills 20 --plain
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import torch
+
+from common import distributed
+from common.config import run as run_program
+from common.plot_log import read_curves
+from hifigan import discriminators
+from hifigan.train_config import parse_train_config
+from hifigan.training import TrainState
+from tests.support import REPOSITORY, train_arguments, write_data_set
+
+PHASES = ("start-up", "step", "save")
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(tmp_path):
+    """In a process of its own: a fork of one that has computed in several threads may hang."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.test_killed_training", tmp_path],
+        cwd=REPOSITORY,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where to write")
+    parser.add_argument("--plain", action="store_true", help="real processes and discriminators")
+    parser.add_argument("--kills", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    print("seed", args.seed, flush=True)
+    data_set = write_data_set(args.folder / "set", [0.3] * 3)
+    (data_set / "val.txt").write_text("wavs/clip002.wav\n")
+    if not args.plain:
+        shrink_discriminators()
+        # What the program imports only when it is needed is here now, and in every fork.
+        TrainState(parse_train_config(train_arguments(data_set, args.folder)), distributed.init(cuda=False))
+    epochs = args.kills + 4  # each of one step and one save; more than the killed processes come to
+    undisturbed, killed = (Run(data_set, args.folder / name, epochs, args.plain) for name in ("undisturbed", "killed"))
+    seconds = undisturbed.measure()
+    print("undisturbed:", ", ".join(f"{phase} {length:.2f} s" for phase, length in seconds.items()), flush=True)
+    kills, starts = kill_repeatedly(killed, seconds, args.kills, random.Random(args.seed))
+    killed.start()
+    assert killed.wait() == 0, killed.text()
+    print(f"killed in {dict(kills)}; {dict(starts)}", flush=True)
+    assert set(kills) == set(PHASES)
+    assert starts["resumed"] >= args.kills // 4  # the others were killed too early to tell, or before the first pair
+    check_equal(undisturbed.output, killed.output, epochs)
+    print("checkpoints and logs are equal")
+
+
+class Run:
+    """Processes that train into one directory, one after the other."""
+
+    def __init__(self, data_set: Path, output: Path, epochs: int, plain: bool) -> None:
+        self.output = output
+        self._stdout = output.with_suffix(".stdout")
+        self._plain = plain
+        self._argv = train_arguments(
+            data_set, output, epochs=epochs, checkpoint_interval=1, validation_interval=100, samples_interval=100
+        )
+
+    def start(self) -> None:
+        """Starts the program; what it prints goes to a file."""
+        with self._stdout.open("w") as file:
+            if self._plain:
+                command = [sys.executable, "train.py", *self._argv]
+                self._pid = subprocess.Popen(command, stdout=file, stderr=file).pid
+                return
+            self._pid = os.fork()
+            if self._pid == 0:
+                os.dup2(file.fileno(), 1)
+                os.dup2(file.fileno(), 2)
+                _train(self._argv)
+
+    def wait(self, block: bool = True) -> int | None:
+        """The exit status, below 0 for a signal; None while the process runs."""
+        pid, status = os.waitpid(self._pid, 0 if block else os.WNOHANG)
+        return os.waitstatus_to_exitcode(status) if pid else None
+
+    def kill(self) -> None:
+        os.kill(self._pid, signal.SIGKILL)
+        assert self.wait() == -signal.SIGKILL, self.text()
+
+    def text(self) -> str:
+        """All that the last process printed."""
+        return self._stdout.read_text()
+
+    def phase(self) -> str:
+        """What the process is doing, or was when it was killed."""
+        lines = [line for line in self.text().splitlines() if line.startswith("DLL ")]
+        if not lines:
+            return "start-up"
+        return "save" if "| avg train |" in lines[-1] else "step"
+
+    def measure(self) -> dict[str, float]:
+        """Trains to the end; seconds of the start-up, and of the first step and save (the others are faster)."""
+        began = time.perf_counter()
+        self.start()
+        seconds: dict[str, float] = {}
+        phase = "start-up"
+        while (status := self.wait(block=False)) is None:
+            if (now := self.phase()) != phase:
+                seconds.setdefault(phase, time.perf_counter() - began)
+                began, phase = time.perf_counter(), now
+            time.sleep(0.002)
+        assert status == 0, self.text()
+        return seconds
+
+
+def kill_repeatedly(
+    run: Run, seconds: dict[str, float], count: int, rng: random.Random
+) -> tuple[Counter[str], Counter[str]]:
+    """Starts and kills a run; counts the kills in each phase, and how the processes began that came to training."""
+    kills: Counter[str] = Counter()
+    starts: Counter[str] = Counter()
+    for number in range(count):
+        has_pair = any(run.output.glob("hifigan_discrim_checkpoint_*.pt"))
+        target, part = rng.choice(PHASES), rng.random()
+        run.start()
+        while run.phase() != target:
+            assert run.wait(block=False) is None, run.text()
+            time.sleep(0.002)
+        delay = part * seconds[target]
+        time.sleep(delay)
+        run.kill()
+        phase, text = run.phase(), run.text()
+        print(f"kill {number + 1}: {delay:.3f} s after the beginning of the {target}, in the {phase}", flush=True)
+        # Machines are not always equally fast: the longest delay becomes about 1.6 times the phase.
+        seconds[target] *= 1.25 if phase == target else 0.7
+        kills[phase] += 1
+        assert "rror" not in text, text
+        if phase != "start-up":
+            assert ("resumed after epoch" in text) == has_pair, text
+            starts["resumed" if has_pair else "began anew"] += 1
+        if phase == "step":  # as if it had been about to log it
+            with (run.output / "nvlog.json").open("a") as log:
+                log.write('DLLL {"timestamp": "17')
+    return kills, starts
+
+
+def check_equal(undisturbed: Path, killed: Path, epochs: int) -> None:
+    """All of the last pairs and all steps of the log; nothing of the killed saves is left."""
+    names = sorted(path.name for path in undisturbed.iterdir())
+    assert names == sorted(path.name for path in killed.iterdir())
+    pairs = [name for name in names if name.endswith(".pt")]
+    assert len(pairs) == 4, pairs
+    for name in pairs:
+        ours, theirs = (torch.load(folder / name, weights_only=True) for folder in (killed, undisturbed))
+        different = [key for key in theirs.keys() | ours.keys() if not same(ours.get(key), theirs.get(key))]
+        assert not different, (name, different)
+    ours, theirs = (read_curves(folder / "nvlog.json") for folder in (killed, undisturbed))
+    assert len(theirs["train_d_loss"][0]) == epochs
+    for metric in ("train_d_loss", "train_g_loss", "train_mel_loss", "train_lrate_gen", "val_mel_loss"):
+        assert ours[metric] == theirs[metric], metric
+
+
+def same(a: Any, b: Any) -> bool:
+    """Bit for bit, whatever they contain."""
+    if isinstance(a, torch.Tensor):
+        return isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.equal(a, b)
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+def shrink_discriminators() -> None:
+    """Replaces their layers by ones with an eighth of the channels: pairs of 15 MB instead of 900."""
+    for name in ("WeightNormConv1d", "WeightNormConv2d", "SpectralNormConv1d"):
+
+        class Thin(getattr(discriminators, name)):  # type: ignore[misc]
+            def __init__(self, inputs: int, outputs: int, *args: Any, **kwargs: Any) -> None:
+                super().__init__(max(1, inputs // 8), max(1, outputs // 8), *args, **kwargs)
+
+        setattr(discriminators, name, Thin)
+
+
+def _train(argv: list[str]) -> NoReturn:
+    """The body of a forked process: what `python train.py` runs."""
+    status = 1
+    try:
+        run_program(lambda: train.main(argv), "train.py")
+    except SystemExit as end:
+        status = int(end.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    import torch.utils.tensorboard
+
+    import train
+
+    main()
