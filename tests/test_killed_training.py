@@ -29,7 +29,7 @@ from common.plot_log import read_curves
 from hifigan import discriminators
 from hifigan.train_config import parse_train_config
 from hifigan.training import TrainState
-from tests.support import REPOSITORY, train_arguments, write_data_set
+from tests.support import REPOSITORY, thin_layers, train_arguments, write_data_set
 
 PHASES = ("start-up", "step", "save")
 
@@ -58,7 +58,8 @@ def main() -> None:
     data_set = write_data_set(args.folder / "set", [0.3] * 3)
     (data_set / "val.txt").write_text("wavs/clip002.wav\n")
     if not args.plain:
-        shrink_discriminators()
+        for name, layer in thin_layers().items():
+            setattr(discriminators, name, layer)
         # What the program imports only when it is needed is here now, and in every fork.
         TrainState(parse_train_config(train_arguments(data_set, args.folder)), distributed.init(cuda=False))
     epochs = args.kills + 4  # each of one step and one save; more than the killed processes come to
@@ -190,17 +191,6 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, (list, tuple)):
         return len(a) == len(b) and all(map(same, a, b))
     return a == b
-
-
-def shrink_discriminators() -> None:
-    """Replaces their layers by ones with an eighth of the channels: pairs of 15 MB instead of 900."""
-    for name in ("WeightNormConv1d", "WeightNormConv2d", "SpectralNormConv1d"):
-
-        class Thin(getattr(discriminators, name)):  # type: ignore[misc]
-            def __init__(self, inputs: int, outputs: int, *args: Any, **kwargs: Any) -> None:
-                super().__init__(max(1, inputs // 8), max(1, outputs // 8), *args, **kwargs)
-
-        setattr(discriminators, name, Thin)
 
 
 def _train(argv: list[str]) -> NoReturn:
