@@ -24,6 +24,7 @@ from common.stop import StopSignals
 from hifigan import losses
 from hifigan.checkpoint_store import CheckpointStore
 from hifigan.dataset import MicroBatchSampler, SegmentDataset, training_loader, validation_loader
+from hifigan.discriminators import judge_both
 from hifigan.train_config import TrainConfig, parse_train_config
 from hifigan.training import TrainState
 
@@ -178,8 +179,7 @@ def discriminator_step(state: TrainState, batches: Sequence[Batch]) -> tuple[Ten
             with state.autocast(), state.spectral_turn(state.place.rank):
                 loss = torch.zeros((), device=state.place.device)
                 for judge in (state.mpd_sync, state.msd_sync):
-                    real_scores, _ = judge(real)
-                    fake_scores, _ = judge(fake.detach())
+                    (real_scores, _), (fake_scores, _) = judge_both(judge, real, fake.detach(), state.concat_fwd)
                     loss = loss + losses.discriminator_loss(real_scores, fake_scores)
             state.scaler_d.scale(loss / len(batches)).backward()
         total += loss.detach() / len(batches)

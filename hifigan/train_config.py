@@ -27,6 +27,7 @@ class RunConfig:
         "auto", "precision of --amp: auto is fp16 on GPUs, bf16 on CPUs", choices=("auto", "fp16", "bf16")
     )
     no_amp_grouped_conv: bool = flag(False, "with --amp, keep the grouped convolutions of the discriminators in fp32")
+    concat_fwd: bool = flag(False, "the discriminators' step judges real and fake in one call: faster, more memory")
     seed: int = flag(1234, "seed of initialisation, order and crops")
     epochs: int = flag(1000, "epochs in the whole run")
     epochs_this_job: int = flag(0, "stop, with a checkpoint, after so many epochs of this process (0: no limit)")

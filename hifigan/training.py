@@ -72,6 +72,7 @@ class TrainState:
         self.throughputs: list[float] = []  # mel frames per second of this process's epochs
         self.ema: EMA | None = None
         self.meter = Meter(("d_loss", "g_loss", "mel_loss"), place.device)
+        self.concat_fwd = cfg.run.concat_fwd
         self._optim = cfg.optim
         for module in self.modules():
             module.to(place.device).train()
