@@ -67,7 +67,11 @@ class TrainState:
         self.msd = MultiScaleDiscriminator(amp_grouped_conv=not cfg.run.no_amp_grouped_conv)
         self.epoch = self.epoch_clips = self.steps = 0
         self.written: list[int] = []
-        self.identity = {**_optimiser_identity(cfg.optim), "training_clips": training_clips}
+        self.identity = {
+            **_optimiser_identity(cfg.optim),
+            "training_clips": training_clips,
+            "fine_tuning": bool(cfg.data.input_mels_dir),
+        }
         self.clips_per_step = cfg.optim.batch_size * cfg.optim.grad_accumulation * place.world_size
         self.throughputs: list[float] = []  # mel frames per second of this process's epochs
         self.ema: EMA | None = None
@@ -141,6 +145,9 @@ class TrainState:
         self.ema = EMA(self.generator, self._optim.ema)
         if stored is not None:
             load_public_state(self.ema.module, stored)
+
+    def end_epoch(self) -> None:
+        self.epoch, self.epoch_clips = self.epoch + 1, 0
 
     def learning_rates(self) -> dict[str, float]:
         return {
@@ -242,10 +249,12 @@ class TrainState:
             )
 
     def load_base(self, cfg: TrainConfig) -> None:
-        """Starts from given weights, where there are some, with fresh optimisers."""
+        """Starts from given weights, where there are some, with fresh optimisers; fine-tuning counts epochs on."""
         if cfg.run.checkpoint_path_gen:
-            generator, _ = load_trainable_generator(cfg.run.checkpoint_path_gen, cfg.generator)
+            generator, info = load_trainable_generator(cfg.run.checkpoint_path_gen, cfg.generator)
             self.generator.load_state_dict(generator.state_dict())
+            if cfg.data.input_mels_dir:  # the published schedule counts on from the base model's epochs
+                self.epoch = info.epoch or 0
         if cfg.run.checkpoint_path_discrim:
             path = cfg.run.checkpoint_path_discrim
             content = read_file(path)

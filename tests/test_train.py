@@ -22,10 +22,10 @@ from common.audio import AudioConfig
 from common.config import run as run_program
 from common.errors import InputError
 from common.run_log import RunLog
-from common.stop import StopSignals
 from hifigan import Generator, load_generator
+from hifigan.checkpoint_store import CheckpointStore
 from hifigan.config import GeneratorConfig
-from hifigan.dataset import MicroBatchSampler
+from hifigan.loading import MicroBatchSampler
 from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig, parse_train_config
 from hifigan.training import TrainState
 from tests.support import PARITY, REPOSITORY, TINY, real_speech, rule_weights, speechlike, write_data_set
@@ -329,7 +329,10 @@ def test_an_epoch_without_a_further_step_is_finished(tmp_path):
     state = TrainState(cfg, distributed.init(cuda=False))
     state.epoch, state.epoch_clips, state.steps = 2, 6, 20
     sampler = MicroBatchSampler(7, 4, 1, 0, 1, 1)
-    train.train_epoch(state, DataLoader([]), sampler, cfg, RunLog(tmp_path, enabled=False), StopSignals())
+    run = train.Run(cfg, state, CheckpointStore(tmp_path), sampler, DataLoader([]), DataLoader([]), None)
+    log = RunLog(tmp_path, enabled=False)
+    assert train.train_epoch(run, log)
+    assert train.finish_epoch(run, log, is_last=False)
     assert (state.epoch, state.epoch_clips, state.steps) == (3, 0, 20)
 
 
@@ -394,9 +397,9 @@ def test_steps_with_losses_that_are_not_finite_are_left_out(own_copy, tmp_path, 
     output = tmp_path / "out"
     whole_batch, seen = train.to_batch, []
 
-    def sometimes_broken(wav, state):
+    def sometimes_broken(segments, state):
         """Notes the weights before each training step; NaN in four of them."""
-        real, mel = whole_batch(wav, state)
+        real, mel = whole_batch(segments, state)
         if not state.generator.training:
             return real, mel
         seen.append(
