@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import shutil
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class CheckpointStore:
         epochs = self.epochs()
         for epoch in reversed(epochs):
             try:
-                gen, discrim = (read_file(path) for path in self.paths(epoch))
+                gen, discrim = (_read_verified(path) for path in self.paths(epoch))
                 if gen.get("train_state") != discrim.get("train_state"):
                     raise InputError(f"{self.paths(epoch)[0]}: generator and discriminators were not saved together")
             except InputError as error:
@@ -65,13 +66,27 @@ class CheckpointStore:
             raise InputError(f"{self.directory}: none of its {len(epochs)} checkpoint pairs can be used; see above")
         return None
 
+    def finish_interrupted_save(self) -> None:
+        """Makes the second rename of a run that was killed between the two; on one process, before `newest`."""
+        for epoch in self.epochs():
+            gen, discrim = self.paths(epoch)
+            leftover = _temporary(discrim)
+            if not leftover.is_file():
+                continue
+            try:
+                belongs = _read_verified(leftover).get("train_state") == read_file(gen).get("train_state")
+            except InputError:  # killed while writing it: the old file stays
+                continue
+            if belongs:
+                leftover.replace(discrim)
+
     def save(self, epoch: int, gen: dict[str, Any], discrim: dict[str, Any]) -> Path:
         """Writes a pair: both files in full first, then two renames. Returns the generator's path."""
         self.directory.mkdir(parents=True, exist_ok=True)
         for leftover in self.directory.glob(".hifigan_*_checkpoint_*.pt.tmp"):  # of a run that was killed while saving
             leftover.unlink()
         targets = self.paths(epoch)
-        temporary = [target.with_name(f".{target.name}.tmp") for target in targets]
+        temporary = [_temporary(target) for target in targets]
         try:
             for path, content in zip(temporary, (gen, discrim), strict=True):
                 _write(path, content)
@@ -91,6 +106,23 @@ class CheckpointStore:
             for path in self.paths(epoch):
                 path.unlink(missing_ok=True)
         return [epoch for epoch in epochs if epoch in kept]
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")
+
+
+def _read_verified(path: Path) -> dict[str, Any]:
+    """`read_file`, which would not notice a flipped bit: PyTorch writes checksums, but does not compare them."""
+    if zipfile.is_zipfile(path):  # else `read_file` says what is wrong
+        try:
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()
+        except (zipfile.BadZipFile, OSError) as error:
+            raise InputError(f"{path}: damaged ({error})") from error
+        if damaged:
+            raise InputError(f"{path}: damaged, the checksum of {damaged} is wrong")
+    return read_file(path)
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

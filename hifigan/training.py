@@ -214,6 +214,9 @@ class TrainState:
             if store.epochs():
                 raise InputError(f"--no-resume: {store.directory} holds checkpoints; give another --output")
             return False
+        if self.place.is_main:
+            store.finish_interrupted_save()
+        distributed.barrier()
         pair = store.newest()
         if pair is None:
             return False
@@ -286,6 +289,8 @@ def _amp_dtype(cfg: TrainConfig, place: Distributed) -> torch.dtype | None:
         return None
     auto = "fp16" if place.device.type == "cuda" else "bf16"
     name = auto if cfg.run.amp_dtype == "auto" else cfg.run.amp_dtype
+    if name == "fp16" and place.device.type == "cpu":
+        log.warning("--amp-dtype fp16: many times slower than fp32 on a CPU; bf16 is made for it")
     return {"fp16": torch.float16, "bf16": torch.bfloat16}[name]
 
 
