@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +15,6 @@ from tqdm import tqdm
 from common import distributed
 from common.audio import (
     AUDIO_SUFFIXES,
-    MEL_CONFIG_FILE,
     AudioConfig,
     MelSpectrogram,
     fade_out,
@@ -27,6 +25,7 @@ from common.audio import (
 from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, run
 from common.errors import InputError
 from common.filelists import check_wavs
+from common.mels import check_mel_config, read_mel
 from common.phrases import Phrase, read_phrases, safe_name
 from common.run_log import json_lines, watched
 from common.timing import latency_summary, now_sec
@@ -88,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         phrases = read_phrases(source)
         files = mel_files(phrases, source, Path(cfg.dataset_path))
-        check_mel_config(files, Path(cfg.dataset_path), info.audio)
+        check_mel_config(files.values(), Path(cfg.dataset_path), info.audio)
         count, utterances = len(phrases), prepared_utterances(files, info.audio.num_mels)
     vocoder = Vocoder(generator, cfg.denoising_strength, cfg.torchscript, cfg.amp, info.audio.filter_length)
     lines = json_lines(Path(cfg.log_file) if cfg.log_file else Path(cfg.output) / "nvlog_infer.json")
@@ -152,40 +151,10 @@ def mel_files(phrases: Sequence[Phrase], source: Path, dataset: Path) -> dict[st
     return files
 
 
-def check_mel_config(files: dict[str, Path], dataset: Path, audio: AudioConfig) -> None:
-    """Compares what the mels were made with to what the generator was trained on."""
-    # Mels in subfolders (speakers) share the one description in the folder above.
-    folders = {path.parent for path in files.values()}
-    folders |= {folder for path in folders for folder in path.parents if folder.is_relative_to(dataset)}
-    for config_file in sorted(folder / MEL_CONFIG_FILE for folder in folders):
-        if not config_file.is_file():
-            continue
-        try:
-            made = AudioConfig.from_dict(json.loads(config_file.read_text(encoding="utf-8")))
-        except (ValueError, AttributeError) as error:
-            raise InputError(f"{config_file}: does not describe mels ({error}); make them again") from error
-        # The framing shifts audio by half a hop, nothing else: both kinds can be synthesised.
-        found, wanted = (
-            {**dataclasses.asdict(config), "mel_fmax": config.fmax_hz, "framing": ""} for config in (made, audio)
-        )
-        differing = [f"{key} {found[key]} instead of {value}" for key, value in wanted.items() if found[key] != value]
-        if differing:
-            raise InputError(f"{config_file}: these mels do not fit the generator: {', '.join(differing)}")
-
-
 def prepared_utterances(files: dict[str, Path], num_mels: int) -> Iterator[Utterance]:
     """Mels from `.pt` or `.npy` files."""
     for name, path in files.items():
-        try:
-            mel = torch.from_numpy(np.load(path)) if path.suffix == ".npy" else torch.load(path, weights_only=True)
-        except Exception as error:
-            raise InputError(f"{path}: not a readable mel spectrogram ({type(error).__name__})") from error
-        if not isinstance(mel, Tensor) or mel.dim() != 2 or mel.size(0) != num_mels or mel.size(1) == 0:
-            shape = list(mel.shape) if isinstance(mel, Tensor) else type(mel).__name__
-            raise InputError(f"{path}: expected a mel of shape [{num_mels}, frames], got {shape}")
-        if not torch.isfinite(mel).all():
-            raise InputError(f"{path}: the mel has values that are not finite numbers")
-        yield Utterance(name, mel.float())
+        yield Utterance(name, read_mel(path, num_mels))
 
 
 def synthesise(

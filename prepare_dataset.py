@@ -39,6 +39,7 @@ from common.filelists import (
     split_own,
     write_lines,
 )
+from common.mels import mel_name
 from common.run_log import watched
 from hifigan.train_config import SignalFlags
 
@@ -162,7 +163,7 @@ def clip_path(root: Path, clip: str) -> str:
 
 def extract_mels(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> None:
     """Writes a mel for each wav, and beside them the configuration that they were made with."""
-    targets = distinct_targets(paths, mel_name)
+    targets = distinct_targets(paths, lambda path: Path("mels") / mel_name(path))
     config_file = root / "mels" / MEL_CONFIG_FILE
     contract = {**dataclasses.asdict(audio), "peak_normalised": False}
     if config_file.is_file() and _json_or_none(config_file) != contract:
@@ -199,12 +200,6 @@ def distinct_targets(paths: Sequence[Path], rename: Callable[[Path], Path]) -> d
             raise InputError(f"{path} and {taken[target]}: both would be written to {target}")
         targets[path], taken[target] = target, path
     return targets
-
-
-def mel_name(path: Path) -> Path:
-    """`wavs/a/b.wav` -> `mels/a/b.pt`; the folder is kept, so that speakers with equal file names do not collide."""
-    inner = Path(*path.parts[1:]) if path.parts[0] == "wavs" and len(path.parts) > 1 else path
-    return Path("mels") / inner.with_suffix(".pt")
 
 
 def copy_name(path: Path) -> Path:

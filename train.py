@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from common import distributed
-from common.audio import load_wav_at, normalise_peak
-from common.config import run
-from common.distributed import Distributed
+from common.config import run as run_program
 from common.errors import InputError
-from common.filelists import check_wavs, fingerprint, read_paths
-from common.run_log import RunLog, watched
+from common.filelists import fingerprint
+from common.run_log import RunLog
 from common.stop import StopSignals
 from hifigan import losses
 from hifigan.checkpoint_store import CheckpointStore
-from hifigan.dataset import MicroBatchSampler, SegmentDataset, training_loader, validation_loader
+from hifigan.dataset import Segment, SegmentDataset
+from hifigan.discriminators import judge_both
+from hifigan.loading import MicroBatchSampler, check_datasets, open_datasets, training_loader, validation_loader
 from hifigan.train_config import TrainConfig, parse_train_config
 from hifigan.training import TrainState
 
@@ -35,67 +33,64 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = parse_train_config(argv)
     place = distributed.init(cfg.run.cuda)
     cfg = dataclasses.replace(cfg, optim=cfg.optim.shared_by(place.world_size))
-    train_paths = read_paths(cfg.data.training_files, cfg.data.dataset_path)
-    val_paths = read_paths(cfg.data.validation_files, cfg.data.dataset_path)
-    check_on_main(place, [*train_paths, *val_paths], cfg.audio.sampling_rate)
-    dataset = SegmentDataset(train_paths, cfg.audio.sampling_rate, cfg.data.segment_size, cfg.run.seed)
+    train_set, val_set = open_datasets(cfg)
+    check_datasets((train_set, val_set), place)
     sampler = MicroBatchSampler(
-        len(dataset), cfg.optim.batch_size, cfg.optim.grad_accumulation, place.rank, place.world_size, cfg.run.seed
+        len(train_set), cfg.optim.batch_size, cfg.optim.grad_accumulation, place.rank, place.world_size, cfg.run.seed
     )
-    train_loader = training_loader(dataset, sampler, cfg.data.num_workers, cfg.run.cuda)
-    val_loader = validation_loader(
-        val_paths, cfg.audio.sampling_rate, cfg.data.segment_size, cfg.optim.batch_size, place.rank, place.world_size
-    )
-    state = TrainState(cfg, place, fingerprint(train_paths, cfg.data.dataset_path))
+    state = TrainState(cfg, place, fingerprint(train_set.paths, cfg.data.dataset_path))
     store = CheckpointStore(cfg.run.output)
     resumed = state.resume(cfg, store)
     if not resumed:
         state.load_base(cfg)
+    train_loader = training_loader(train_set, sampler, cfg, place)
+    val_loader = validation_loader(val_set, cfg, place)
+    run = Run(cfg, state, store, sampler, train_loader, val_loader, val_set)
     try:
         with RunLog(cfg.run.output, cfg.run.log_file, enabled=place.is_main) as log:
             log.parameters({**cfg.generator.to_dict(), **cfg.train_setup(), "clips_per_step": sampler.clips_per_step})
-            if resumed:
-                log.message(f"resumed after epoch {state.epoch}, optimiser step {state.steps}")
-            else:  # what the training starts from; it also finds faults of the validation data before any is spent
-                log.val(0, 0, validate(state, val_loader))
-            return run_epochs(state, (train_loader, val_loader), sampler, cfg, log, store, val_paths[:NUM_SAMPLES])
+            return run_epochs(run, log, resumed)
     finally:
         distributed.shutdown()
 
 
-def run_epochs(
-    state: TrainState,
-    loaders: tuple[DataLoader[Tensor], DataLoader[Tensor]],
-    sampler: MicroBatchSampler,
-    cfg: TrainConfig,
-    log: RunLog,
-    store: CheckpointStore,
-    sample_paths: Sequence[Path],
-) -> int:
-    """Trains, validates and saves from where `state` stands; returns the exit status."""
-    stop = StopSignals()
-    train_loader, val_loader = loaders
+@dataclasses.dataclass
+class Run:
+    """What a training run consists of."""
+
+    cfg: TrainConfig
+    state: TrainState
+    store: CheckpointStore
+    sampler: MicroBatchSampler
+    train_loader: DataLoader[Segment]
+    val_loader: DataLoader[Segment]
+    val_set: SegmentDataset
+    stop: StopSignals = dataclasses.field(default_factory=StopSignals)
+
+
+def run_epochs(run: Run, log: RunLog, resumed: bool) -> int:
+    """Trains, validates and saves from where the state stands; returns the exit status."""
+    cfg, state = run.cfg, run.state
+    if resumed:
+        log.message(f"resumed after epoch {state.epoch}, optimiser step {state.steps}")
+    else:  # what the training starts from; it also finds faults of the validation data before any is spent
+        metrics = validate(state, run.val_loader, run.stop)
+        if metrics is None:
+            log.message("stopped before the first step: there is nothing to save")
+            return run.stop.status
+        log.val(state.epoch, state.steps, metrics)
     first = state.epoch + 1
     last = min(cfg.run.epochs, state.epoch + (cfg.run.epochs_this_job or cfg.run.epochs))
     for epoch in range(first, last + 1):
-        sampler.epoch = epoch
-        stopped_by_signal = train_epoch(state, train_loader, sampler, cfg, log, stop)
-        if state.epoch < epoch:
-            save(state, cfg, store, log)
-            if not stopped_by_signal:
+        if not (train_epoch(run, log) and finish_epoch(run, log, is_last=epoch == last)):
+            save(run, log)
+            if state.meter.nonfinite_in_a_row >= cfg.run.nonfinite_limit:
                 raise InputError(
                     f"the losses of {cfg.run.nonfinite_limit} steps in a row were not finite numbers (step "
                     f"{state.steps}, saved); start again from an older checkpoint or with a lower --learning-rate"
                 )
-            log.message(f"stopped by signal {stop.received or 'on another process'}; start again to go on")
-            return 128 + (stop.received or signal.SIGTERM)
-        is_last = epoch == last
-        if epoch % cfg.run.validation_interval == 0 or is_last:
-            log.val(epoch, state.steps, validate(state, val_loader))
-        if epoch % cfg.run.samples_interval == 0 or is_last:
-            log_samples(state, sample_paths, cfg, log)
-        if epoch % cfg.run.checkpoint_interval == 0 or is_last:
-            save(state, cfg, store, log)
+            log.message(f"stopped by signal {run.stop.received or 'on another process'}; start again to go on")
+            return run.stop.status
     if cfg.run.benchmark_epochs_num and state.throughputs:
         measured = state.throughputs[-cfg.run.benchmark_epochs_num :]
         log.benchmark(state.steps, {"frames/s": sum(measured) / len(measured), "epochs": len(measured)})
@@ -104,30 +99,20 @@ def run_epochs(
     return 0
 
 
-def train_epoch(
-    state: TrainState,
-    loader: DataLoader[Tensor],
-    sampler: MicroBatchSampler,
-    cfg: TrainConfig,
-    log: RunLog,
-    stop: StopSignals,
-) -> bool:
-    """Trains the rest of one epoch; True when a signal asked to stop.
-
-    `state.epoch` stays as it is when training stops before the end, by a signal or because losses are not finite.
-    """
+def train_epoch(run: Run, log: RunLog) -> bool:
+    """Trains the rest of one epoch; False when a signal or losses that are not finite ended it before."""
+    cfg, state, sampler = run.cfg, run.state, run.sampler
+    epoch = sampler.epoch = state.epoch + 1
     sampler.first_step = state.epoch_clips // sampler.clips_per_step
+    if sampler.first_step >= sampler.steps_per_epoch:  # resumed after the last step
+        return True
     frames_per_step = sampler.clips_per_step * cfg.segment_frames
-    epoch = state.epoch + 1
-    if sampler.first_step >= sampler.steps_per_epoch:  # resumed in mid-epoch with a larger global batch
-        state.epoch, state.epoch_clips = epoch, 0
-        return False
-    meter = state.meter
+    meter, poll = state.meter, distributed.Poll()
     meter.start_epoch()
     began = last_logged = time.perf_counter()
-    for step, group in enumerate(groups(loader, cfg.optim.grad_accumulation), sampler.first_step + 1):
+    for step, group in enumerate(groups(run.train_loader, cfg.optim.grad_accumulation), sampler.first_step + 1):
         state.set_learning_rate()
-        batches = [to_batch(wav, state) for wav in group]
+        batches = [to_batch(segments, state) for segments in group]
         d_loss, fake = discriminator_step(state, batches)
         g_loss, mel_loss = generator_step(state, batches, fake)
         meter.add(d_loss, g_loss, mel_loss)
@@ -142,16 +127,34 @@ def train_epoch(
             log.train(epoch, step, sampler.steps_per_epoch, state.steps, metrics)
             if meter.nonfinite_in_a_row >= cfg.run.nonfinite_limit:
                 return False
-        if distributed.any_rank(stop.received != 0, state.place) and step < sampler.steps_per_epoch:
-            return True
+        if poll.any_rank(run.stop.received != 0) and step < sampler.steps_per_epoch:
+            return False
     means = meter.epoch_means()
     took = time.perf_counter() - began
     throughput = frames_per_step * meter.epoch_steps / took
     metrics = {**means, "frames/s": throughput, "took": took, **state.learning_rates(), "skipped_steps": meter.skipped}
     log.epoch(epoch, state.steps, metrics)
     state.throughputs.append(throughput)
-    state.epoch, state.epoch_clips = epoch, 0
-    return False
+    return True
+
+
+def finish_epoch(run: Run, log: RunLog, is_last: bool) -> bool:
+    """Validates and saves, where it is time to; False when a signal came before the epoch was finished."""
+    cfg, state = run.cfg, run.state
+    epoch = state.epoch + 1
+    if epoch % cfg.run.validation_interval == 0 or is_last:
+        metrics = validate(state, run.val_loader, run.stop)
+        if metrics is None:
+            return False
+        log.val(epoch, state.steps, metrics)
+    if epoch % cfg.run.samples_interval == 0 or is_last:
+        log_samples(run, log)
+    if distributed.any_rank(run.stop.received != 0):
+        return False
+    state.end_epoch()
+    if epoch % cfg.run.checkpoint_interval == 0 or is_last:
+        save(run, log)
+    return True
 
 
 def discriminator_step(state: TrainState, batches: Sequence[Batch]) -> tuple[Tensor, Tensor]:
@@ -178,8 +181,7 @@ def discriminator_step(state: TrainState, batches: Sequence[Batch]) -> tuple[Ten
             with state.autocast(), state.spectral_turn(state.place.rank):
                 loss = torch.zeros((), device=state.place.device)
                 for judge in (state.mpd_sync, state.msd_sync):
-                    real_scores, _ = judge(real)
-                    fake_scores, _ = judge(fake.detach())
+                    (real_scores, _), (fake_scores, _) = judge_both(judge, real, fake.detach(), state.concat_fwd)
                     loss = loss + losses.discriminator_loss(real_scores, fake_scores)
             state.scaler_d.scale(loss / len(batches)).backward()
         total += loss.detach() / len(batches)
@@ -222,14 +224,18 @@ def generator_step(state: TrainState, batches: Sequence[Batch], kept_fake: Tenso
 
 
 @torch.no_grad()
-def validate(state: TrainState, loader: DataLoader[Tensor]) -> dict[str, float]:
-    """Means over the validation segments of all processes, models in evaluation mode; with the average's mel loss."""
+def validate(state: TrainState, loader: DataLoader[Segment], stop: StopSignals) -> dict[str, float] | None:
+    """Means over the validation segments of all processes, models in evaluation mode; with the average's mel loss.
+
+    Returns:
+        None if a signal came, on any process.
+    """
     for module in state.modules():
         module.eval()
     names = ["d_loss", "g_loss", "mel_loss", *(["ema_mel_loss"] if state.ema else [])]
-    sums = torch.zeros(len(names) + 1, device=state.place.device)  # and the number of segments
-    for wav in loader:
-        real, mel = to_batch(wav, state)
+    sums = torch.zeros(len(names) + 2, device=state.place.device)  # and the segments, and the processes that stop
+    for segments in loader:
+        real, mel = to_batch(segments, state)
         with state.autocast():
             fake = state.generator(mel)
             mel_loss = weighted_mel_loss(state, real, fake)
@@ -243,11 +249,16 @@ def validate(state: TrainState, loader: DataLoader[Tensor]) -> dict[str, float]:
             means = [d_loss, g_loss, mel_loss]
             if state.ema:
                 means.append(weighted_mel_loss(state, real, state.ema.module(mel)))
-        sums += len(wav) * torch.stack([*means, torch.ones_like(mel_loss)])
+        sums[:-1] += len(real) * torch.stack([*means, torch.ones_like(mel_loss)])
+        if stop.received:
+            sums[-1] = 1
+            break
     for module in state.modules():
         module.train()
-    *totals, segments = distributed.sum_over_ranks(sums).tolist()
-    return {name: total / segments for name, total in zip(names, totals, strict=True)}
+    *totals, segments_seen, stopped = distributed.sum_over_ranks(sums).tolist()
+    if stopped:
+        return None
+    return {name: total / segments_seen for name, total in zip(names, totals, strict=True)}
 
 
 def weighted_mel_loss(state: TrainState, real: Tensor, fake: Tensor) -> Tensor:
@@ -256,55 +267,44 @@ def weighted_mel_loss(state: TrainState, real: Tensor, fake: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def log_samples(state: TrainState, paths: Sequence[Path], cfg: TrainConfig, log: RunLog) -> None:
+def log_samples(run: Run, log: RunLog) -> None:
     """Whole validation clips, real and generated, for TensorBoard."""
+    state = run.state
     if not state.place.is_main:
         return
     state.generator.eval()
-    for path in paths:
-        wav = torch.from_numpy(normalise_peak(load_wav_at(path, cfg.audio.sampling_rate))).float()
-        if len(wav) <= cfg.audio.padding:
-            continue
-        mel = state.mel(wav[None].to(state.place.device))
-        fake = state.generator(mel).squeeze(1)
-        for kind, signal_ in (("real", wav[None]), ("generated", fake)):
-            picture = state.loss_mel(signal_.to(state.place.device))[0].cpu().numpy()
-            log.sample(f"{path.stem}/{kind}", state.steps, signal_[0].cpu().numpy(), cfg.audio.sampling_rate, picture)
+    for clip in range(min(NUM_SAMPLES, len(run.val_set))):
+        if run.stop.received:
+            break
+        real, mel = to_batch([part[None] for part in run.val_set.load(clip)], state)
+        fake = state.generator(mel)
+        for kind, wav in (("real", real[:, 0]), ("generated", fake[:, 0])):
+            picture = state.loss_mel(wav)[0].cpu().numpy()
+            name = f"{run.val_set.paths[clip].stem}/{kind}"
+            log.sample(name, state.steps, wav[0].cpu().numpy(), run.cfg.audio.sampling_rate, picture)
     state.generator.train()
 
 
-def to_batch(wav: Tensor, state: TrainState) -> Batch:
-    """Segments [B, T] from the loader -> wav [B, 1, T] and mel [B, M, L] on the training device."""
-    wav = wav.to(state.place.device, non_blocking=True)
-    return wav.unsqueeze(1), state.mel(wav)
+def to_batch(segments: Sequence[Tensor], state: TrainState) -> Batch:
+    """Segments wav [B, T], and mel [B, M, F] where an acoustic model made it -> wav [B, 1, T] and mel on the device."""
+    wav, *mels = (part.to(state.place.device, non_blocking=True) for part in segments)
+    return wav.unsqueeze(1), mels[0] if mels else state.mel(wav)
 
 
-def check_on_main(place: Distributed, paths: Sequence[Path], sampling_rate: int) -> None:
-    """Checks all audio on the main process; if some cannot be used, the others end quietly."""
-    problem: InputError | None = None
-    if place.is_main:
-        try:
-            check_wavs(paths, sampling_rate, progress=watched(), decode=True)
-        except InputError as error:
-            problem = error
-    if distributed.any_rank(problem is not None, place):
-        raise problem or SystemExit(1)
-
-
-def groups(loader: DataLoader[Tensor], size: int) -> Iterator[list[Tensor]]:
+def groups(loader: DataLoader[Segment], size: int) -> Iterator[list[Segment]]:
     """The micro-batches of one optimiser step after the other."""
     batches = iter(loader)
     while group := list(islice(batches, size)):
         yield group
 
 
-def save(state: TrainState, cfg: TrainConfig, store: CheckpointStore, log: RunLog) -> None:
+def save(run: Run, log: RunLog) -> None:
     """Saves on the main process while the others wait."""
-    if state.place.is_main:
-        state.save(cfg, store)
-        log.message(f"saved {store.paths(state.written[-1])[0]}")
+    if run.state.place.is_main:
+        run.state.save(run.cfg, run.store)
+        log.message(f"saved {run.store.paths(run.state.written[-1])[0]}")
     distributed.barrier()
 
 
 if __name__ == "__main__":
-    run(main, "train.py")
+    run_program(main, "train.py")

@@ -46,13 +46,13 @@ def device_of(cuda: bool, local_rank: int = 0) -> torch.device:
 
 
 def init(cuda: bool) -> Distributed:
-    """Reads torchrun's environment and joins the process group (NCCL on GPUs, gloo on CPUs)."""
+    """Reads torchrun's environment and joins the process group (NCCL for tensors on GPUs, gloo for others)."""
     rank, world_size, local_rank = (
         int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
     )
     device = device_of(cuda, local_rank)
     if world_size > 1:
-        dist.init_process_group("nccl" if cuda else "gloo", device_id=device if cuda else None)
+        dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", device_id=device if cuda else None)
     return Distributed(rank, local_rank, world_size, device)
 
 
@@ -101,9 +101,28 @@ def mean_over_ranks(values: Tensor) -> list[float]:
     return (summed / dist.get_world_size() if is_active() else summed).tolist()
 
 
-def any_rank(flag: bool, place: Distributed) -> bool:
+def any_rank(flag: bool) -> bool:
     """Whether `flag` is set on any process, so that all of them act together."""
-    return bool(sum_over_ranks(torch.tensor(float(flag), device=place.device)) > 0) if is_active() else flag
+    return bool(sum_over_ranks(torch.tensor(float(flag))) > 0)
+
+
+class Poll:
+    """`any_rank` for every step of a loop: nobody waits, since the answer to a question comes with the next one."""
+
+    def __init__(self) -> None:
+        self._flag = torch.zeros(1)
+        self._asked: dist.Work | None = None
+
+    def any_rank(self, flag: bool) -> bool:
+        """Whether the flag was set on any process when this was last called (at world size 1: whether it is now)."""
+        if not is_active():
+            return flag
+        if self._asked is not None:
+            self._asked.wait()
+        answer = bool(self._flag > 0)
+        self._flag = torch.tensor([float(flag)])
+        self._asked = dist.all_reduce(self._flag, async_op=True)
+        return answer
 
 
 def barrier() -> None:

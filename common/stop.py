@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
+
+_IMPATIENT_SEC = 2.0  # torchrun passes a signal on that its processes may have received already
 
 
 class StopSignals:
-    """Notes SIGTERM and SIGINT, so that the step under way is finished and saved; a second one ends at once."""
+    """Notes SIGTERM and SIGINT, so that the step under way is finished and saved; a later Ctrl-C ends at once."""
 
     def __init__(self) -> None:
         self.received = 0
+        self._first_sec = 0.0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._note)
 
+    @property
+    def status(self) -> int:
+        """The exit status of a program that was stopped; SIGTERM's where another process received the signal."""
+        return 128 + (self.received or signal.SIGTERM)
+
     def _note(self, number: int, frame: object) -> None:
-        if self.received:
+        now = time.monotonic()
+        if not self.received:
+            self.received, self._first_sec = number, now
+        elif number == signal.SIGINT and now > self._first_sec + _IMPATIENT_SEC:
             sys.exit(128 + number)
-        self.received = number

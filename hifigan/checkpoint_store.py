@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import shutil
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class CheckpointStore:
         epochs = self.epochs()
         for epoch in reversed(epochs):
             try:
-                gen, discrim = (read_file(path) for path in self._settled_paths(epoch))
+                gen, discrim = (_read_verified(path) for path in self.paths(epoch))
                 if gen.get("train_state") != discrim.get("train_state"):
                     raise InputError(f"{self.paths(epoch)[0]}: generator and discriminators were not saved together")
             except InputError as error:
@@ -65,14 +66,24 @@ class CheckpointStore:
             raise InputError(f"{self.directory}: none of its {len(epochs)} checkpoint pairs can be used; see above")
         return None
 
-    def save(self, epoch: int, gen: dict[str, Any], discrim: dict[str, Any]) -> Path:
-        """Writes a pair: both files in full first, then two renames. Returns the generator's path.
+    def finish_interrupted_save(self) -> None:
+        """Makes the second rename of a run that was killed between the two; on one process, before `newest`."""
+        for epoch in self.epochs():
+            gen, discrim = self.paths(epoch)
+            leftover = _temporary(discrim)
+            if not leftover.is_file():
+                continue
+            try:
+                belongs = _read_verified(leftover).get("train_state") == read_file(gen).get("train_state")
+            except InputError:  # killed while writing it: the old file stays
+                continue
+            if belongs:
+                leftover.replace(discrim)
 
-        The discriminators' temporary file is written last, renamed last and removed first: where it lies alone, it is
-        whole and a kill came between the two renames.
-        """
+    def save(self, epoch: int, gen: dict[str, Any], discrim: dict[str, Any]) -> Path:
+        """Writes a pair: both files in full first, then two renames. Returns the generator's path."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._remove_leftovers()
+        self.remove_leftovers()
         targets = self.paths(epoch)
         temporary = [_temporary(target) for target in targets]
         try:
@@ -81,17 +92,15 @@ class CheckpointStore:
             for path, target in zip(temporary, targets, strict=True):
                 path.replace(target)
         finally:
-            for path in reversed(temporary):
+            for path in temporary:
                 path.unlink(missing_ok=True)
         _sync_directory(self.directory)
         return targets[0]
 
-    def tidy(self, epoch: int) -> None:
-        """Clears up after a save that was killed; for one process, when all have read the pair of `epoch`."""
-        for settled, target in zip(self._settled_paths(epoch), self.paths(epoch), strict=True):
-            if settled != target:
-                settled.replace(target)
-        self._remove_leftovers()
+    def remove_leftovers(self) -> None:
+        """Removes temporary files of a run that was killed while saving."""
+        for leftover in self.directory.glob(".hifigan_*_checkpoint_*.pt.tmp"):
+            leftover.unlink()
 
     def prune(self, written: Iterable[int], milestones: Iterable[int] = ()) -> list[int]:
         """Deletes the pairs of `written` but for the last two and the milestones; returns the epochs that remain."""
@@ -102,19 +111,22 @@ class CheckpointStore:
                 path.unlink(missing_ok=True)
         return [epoch for epoch in epochs if epoch in kept]
 
-    def _settled_paths(self, epoch: int) -> tuple[Path, Path]:
-        """The files of a pair as the last save meant them, even if it was killed between its two renames."""
-        gen, discrim = self.paths(epoch)
-        renamed_half = _temporary(discrim).exists() and not _temporary(gen).exists()
-        return gen, _temporary(discrim) if renamed_half else discrim
 
-    def _remove_leftovers(self) -> None:
-        for leftover in sorted(self.directory.glob(".hifigan_*_checkpoint_*.pt.tmp")):  # "discrim" before "gen"
-            leftover.unlink()
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")
 
 
-def _temporary(target: Path) -> Path:
-    return target.with_name(f".{target.name}.tmp")
+def _read_verified(path: Path) -> dict[str, Any]:
+    """`read_file`, which would not notice a flipped bit: PyTorch writes checksums, but does not compare them."""
+    if zipfile.is_zipfile(path):  # else `read_file` says what is wrong
+        try:
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()
+        except (zipfile.BadZipFile, OSError) as error:
+            raise InputError(f"{path}: damaged ({error})") from error
+        if damaged:
+            raise InputError(f"{path}: damaged, the checksum of {damaged} is wrong")
+    return read_file(path)
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -1,27 +1,32 @@
-"""Training and validation segments, and their order.
+"""Segments of clips, cut where a key says.
 
-Which clips and crops an optimiser step uses depends on the seed and the step alone: the order comes from a
-counter-based generator (Philox), not from a stream that workers or processes consume.
+Random numbers come from a counter-based generator (Philox), not from a stream that workers or processes consume: a crop
+depends on the seed, the clip and the draw alone.
+
+Shapes: T samples of a segment, F = T / hop frames of it, M mel bands. A segment is (wav [T],) or, with a mel made by an
+acoustic model, (wav [T], mel [M, F]).
 """
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+from tqdm import tqdm
 
-from common.audio import load_wav_at, normalise_peak
+from common.audio import LOG_FLOOR, AudioConfig, load_wav_at, normalise_peak, wav_info
 from common.errors import InputError
+from common.mels import read_mel
 
-VALIDATION_SEGMENTS = 5  # deterministic segments per validation clip, the published protocol
-_VALIDATION_SEED = 0  # not the run's: validation losses of different runs are comparable
-_ORDER, _CROP = 0, 1  # independent random streams of one seed
+ORDER, CROP = 0, 1  # independent random streams of one seed
+
+Segment = tuple[Tensor, ...]
 
 
 class SegmentKey(NamedTuple):
@@ -31,113 +36,152 @@ class SegmentKey(NamedTuple):
     draw: int
 
 
-def _philox(seed: int, stream: int, a: int, b: int) -> np.random.Generator:
+def philox(seed: int, stream: int, a: int, b: int) -> np.random.Generator:
+    """Random numbers that belong to a place (a, b) of a stream."""
     return np.random.Generator(np.random.Philox(key=[seed, stream], counter=[0, 0, a, b]))
 
 
-class SegmentDataset(Dataset[Tensor]):
-    """Segments [T] of clips that are peak-normalised to 0.95, as base training needs them.
+class SegmentDataset(Dataset[Segment]):
+    """Segments of clips that are peak-normalised to 0.95, as base training needs them.
 
     A clip shorter than a segment is followed by silence.
 
     Args:
         paths: audio files, checked with `check_wavs` before.
-        sampling_rate: that every file must have, in Hz.
-        segment_size: samples in a segment.
+        audio: the signal contract; every file must have its sampling rate.
+        segment_size: samples in a segment, a multiple of the hop length.
         seed: of the crops.
     """
 
-    def __init__(self, paths: Sequence[Path], sampling_rate: int, segment_size: int, seed: int) -> None:
+    def __init__(self, paths: Sequence[Path], audio: AudioConfig, segment_size: int, seed: int) -> None:
         self.paths = list(paths)
-        self.sampling_rate = sampling_rate
+        self.audio = audio
         self.segment_size = segment_size
         self.seed = seed
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, key: SegmentKey) -> Tensor:
-        wav = normalise_peak(load_wav_at(self.paths[key.clip], self.sampling_rate))
-        spare = len(wav) - self.segment_size
-        if spare < 0:
-            wav = np.pad(wav, (0, -spare))
-        elif spare > 0:
-            start = int(_philox(self.seed, _CROP, key.clip, key.draw).integers(spare + 1))
-            wav = wav[start : start + self.segment_size]
-        return torch.from_numpy(wav.astype(np.float32))
+    def load(self, clip: int) -> Segment:
+        """A whole clip, at least as long as a segment."""
+        wav = normalise_peak(load_wav_at(self.paths[clip], self.audio.sampling_rate))
+        return (_at_least(torch.from_numpy(wav.astype(np.float32)), self.segment_size, 0.0),)
+
+    def cut(self, whole: Segment, key: SegmentKey) -> Segment:
+        """The segment of a whole clip that the key names."""
+        (wav,) = whole
+        start = self._draw(key, len(wav) - self.segment_size)
+        return (wav[start : start + self.segment_size],)
+
+    def __getitem__(self, key: SegmentKey) -> Segment:
+        return self.cut(self.load(key.clip), key)
+
+    def _draw(self, key: SegmentKey, last: int) -> int:
+        """A whole number from 0 to `last`."""
+        return int(philox(self.seed, CROP, key.clip, key.draw).integers(last + 1))
 
 
-class MicroBatchSampler(Sampler[list[SegmentKey]]):
-    """The micro-batches of one process for the rest of an epoch, in order.
+class PairDataset(SegmentDataset):
+    """Segments of clips with the mels that an acoustic model made for them; for fine-tuning (paper section 4.4).
 
-    An optimiser step takes the next batch_size * grad_accumulation * world_size clips of the epoch's permutation;
-    micro-batch a of process r is the (a * world_size + r)-th part of them. What remains at the end is left out.
+    The audio keeps its level, as the acoustic model was trained on it. Frame k of a "tacotron"-framed mel is centred on
+    sample hop * k, what the generator makes of it on hop * k + hop / 2: the audio is delayed by half a hop.
+
+    Args:
+        mels: a mel file for each audio file.
+        audio: the signal contract, with the framing of the mels.
     """
 
     def __init__(
-        self, num_clips: int, batch_size: int, grad_accumulation: int, rank: int, world_size: int, seed: int
+        self, paths: Sequence[Path], mels: Sequence[Path], audio: AudioConfig, segment_size: int, seed: int
     ) -> None:
-        self.num_clips = num_clips
-        self.batch_size = batch_size
-        self.grad_accumulation = grad_accumulation
-        self.rank = rank
-        self.world_size = world_size
-        self.seed = seed
-        self.epoch = 1
-        self.first_step = 0
-        if not self.steps_per_epoch:
+        super().__init__(paths, audio, segment_size, seed)
+        self.mels = list(mels)
+
+    def load(self, clip: int) -> Segment:
+        """Audio [L * hop] and mel [M, L] of a whole clip.
+
+        Raises:
+            InputError: the mel is not as long as its audio.
+        """
+        hop = self.audio.hop_length
+        wav = torch.from_numpy(load_wav_at(self.paths[clip], self.audio.sampling_rate).astype(np.float32))
+        mel = read_mel(self.mels[clip], self.audio.num_mels)
+        expected = self.audio.num_frames(len(wav))
+        if abs(mel.size(1) - expected) > 1:
             raise InputError(
-                f"--batch-size: one optimiser step takes {self.clips_per_step} clips "
-                f"(batch x accumulation x processes), but the training lists have {num_clips}"
+                f"{self.mels[clip]}: {mel.size(1)} frames, but its audio {self.paths[clip]} has {expected}"
+            )
+        mel = _at_least(mel, self.segment_size // hop, np.log(LOG_FLOOR))
+        delay = hop // 2 if self.audio.framing == "tacotron" else 0
+        wav = F.pad(wav, (delay, 0))
+        return _at_least(wav, mel.size(1) * hop, 0.0)[: mel.size(1) * hop], mel
+
+    def check(self, progress: bool = False) -> None:
+        """Reads all pairs; raises InputError with the number of those that cannot be used, and the first three."""
+        problems = []
+        for clip in tqdm(range(len(self)), "checking mels", disable=not progress, leave=False):
+            try:
+                self.load(clip)
+            except (InputError, OSError) as error:
+                problems.append(str(error))
+        if problems:
+            rest = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+            raise InputError(f"{len(problems)} of {len(self)} mels cannot be used: {'; '.join(problems[:3])}{rest}")
+
+    def cut(self, whole: Segment, key: SegmentKey) -> Segment:
+        wav, mel = whole
+        hop, frames = self.audio.hop_length, self.segment_size // self.audio.hop_length
+        start = self._draw(key, mel.size(1) - frames)
+        return wav[start * hop : (start + frames) * hop], mel[:, start : start + frames]
+
+
+class CachedSegments(Dataset[Segment]):
+    """The segments of another data set, whose clips are read once and kept on `device`.
+
+    Raises:
+        InputError: they need more memory than there is.
+    """
+
+    def __init__(self, dataset: SegmentDataset, device: torch.device, progress: bool = False) -> None:
+        self._dataset = dataset
+        needed = 4 * sum(wav_info(path).frames for path in dataset.paths)
+        free = _free_bytes(device)
+        if free is not None and needed > free:
+            raise InputError(
+                f"--dataset-cache: the clips need {needed / 2**30:.1f} GB of the {free / 2**30:.1f} GB that are free "
+                f"on {device.type}; give none"
+            )
+        clips = range(len(dataset))
+        self._clips = [dataset.load(clip) for clip in tqdm(clips, "reading audio", disable=not progress, leave=False)]
+        if device.type != "cpu":
+            # One block for each kind of tensor: thousands of small ones would fill the device's memory with gaps.
+            self._clips = list(
+                zip(*(_in_one_block(kind, device) for kind in zip(*self._clips, strict=True)), strict=True)
             )
 
-    @property
-    def clips_per_step(self) -> int:
-        return self.batch_size * self.grad_accumulation * self.world_size
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return self.num_clips // self.clips_per_step
-
     def __len__(self) -> int:
-        return (self.steps_per_epoch - self.first_step) * self.grad_accumulation
+        return len(self._clips)
 
-    def __iter__(self) -> Iterator[list[SegmentKey]]:
-        order = _philox(self.seed, _ORDER, self.epoch, 0).permutation(self.num_clips).tolist()
-        for step in range(self.first_step, self.steps_per_epoch):
-            for micro_batch in range(self.grad_accumulation):
-                part = micro_batch * self.world_size + self.rank
-                start = step * self.clips_per_step + part * self.batch_size
-                yield [SegmentKey(clip, self.epoch) for clip in order[start : start + self.batch_size]]
+    def __getitem__(self, key: SegmentKey) -> Segment:
+        return self._dataset.cut(self._clips[key.clip], key)
 
 
-def training_loader(
-    dataset: SegmentDataset, sampler: MicroBatchSampler, num_workers: int, cuda: bool
-) -> DataLoader[Tensor]:
-    """Batches [B, T]; set `sampler.epoch` and `sampler.first_step` before each pass."""
-    return DataLoader(
-        dataset,
-        batch_sampler=sampler,
-        num_workers=num_workers,
-        pin_memory=cuda,
-        persistent_workers=num_workers > 0,
-        worker_init_fn=_leave_signals_to_the_parent if num_workers else None,
-    )
+def _in_one_block(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
+    block = torch.empty(sum(tensor.numel() for tensor in tensors), device=device)
+    parts = block.split([tensor.numel() for tensor in tensors])
+    return [part.copy_(tensor.flatten()).view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
 
 
-def validation_loader(
-    paths: Sequence[Path], sampling_rate: int, segment_size: int, batch_size: int, rank: int, world_size: int
-) -> DataLoader[Tensor]:
-    """Five fixed segments of every validation clip, shared out over the processes without repetition."""
-    dataset = SegmentDataset(paths, sampling_rate, segment_size, _VALIDATION_SEED)
-    keys = [SegmentKey(clip, draw) for clip in range(len(dataset)) for draw in range(VALIDATION_SEGMENTS)][
-        rank::world_size
-    ]
-    batches = [keys[i : i + batch_size] for i in range(0, len(keys), batch_size)]
-    return DataLoader(dataset, batch_sampler=batches)
+def _free_bytes(device: torch.device) -> int | None:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return None
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
 
 
-def _leave_signals_to_the_parent(_: int) -> None:
-    # Ctrl-C and torchrun's SIGTERM reach these processes too; the trainer must be able to finish its step and save.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def _at_least(x: Tensor, length: int, value: float) -> Tensor:
+    return F.pad(x, (0, max(0, length - x.size(-1))), value=value)

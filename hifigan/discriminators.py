@@ -1,7 +1,8 @@
 """Multi-period and multi-scale discriminators (paper sections 2.3 and 2.4).
 
 Each takes one signal wav [B, 1, T] and returns `(scores, fmaps)`: per sub-discriminator a score tensor [B, N] and the
-list of its feature maps, the output of the last convolution included.
+list of its feature maps, the output of the last convolution included. With `signals=n` the batch holds n signals, one
+after the other [n * B, 1, T], and each is judged as by a call of its own.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ class MultiPeriodDiscriminator(nn.Module):
         super().__init__()
         self.discriminators = nn.ModuleList(PeriodDiscriminator(period) for period in periods)
 
-    def forward(self, wav: Tensor) -> Judgement:
-        """wav [B, 1, T] -> (scores, fmaps)."""
+    def forward(self, wav: Tensor, signals: int = 1) -> Judgement:
+        """wav [signals * B, 1, T] -> (scores, fmaps)."""
         return _split([discriminator(wav) for discriminator in self.discriminators])
 
 
@@ -70,8 +71,8 @@ class ScaleDiscriminator(nn.Module):
         )
         self.conv_post = conv(channels[-1], 1, 3, padding=1)
 
-    def forward(self, wav: Tensor) -> tuple[Tensor, list[Tensor]]:
-        return _run_layers(wav, self.convs, self.conv_post, self.amp_grouped_conv)
+    def forward(self, wav: Tensor, signals: int = 1) -> tuple[Tensor, list[Tensor]]:
+        return _run_layers(wav, self.convs, self.conv_post, signals, self.amp_grouped_conv)
 
 
 class MultiScaleDiscriminator(nn.Module):
@@ -84,12 +85,12 @@ class MultiScaleDiscriminator(nn.Module):
         # Padding 1, as in this recipe's published checkpoints (the paper authors' code pads by 2).
         self.pool = nn.AvgPool1d(4, 2, padding=1)
 
-    def forward(self, wav: Tensor) -> Judgement:
-        """wav [B, 1, T] -> (scores, fmaps)."""
+    def forward(self, wav: Tensor, signals: int = 1) -> Judgement:
+        """wav [signals * B, 1, T] -> (scores, fmaps)."""
         results = []
         for i, discriminator in enumerate(self.discriminators):
             wav = self.pool(wav) if i else wav
-            results.append(discriminator(wav))
+            results.append(discriminator(wav, signals))
         return _split(results)
 
     def power_iterations(self, count: int) -> None:
@@ -100,21 +101,38 @@ class MultiScaleDiscriminator(nn.Module):
                     module.power_iteration()
 
 
+def judge_both(judge: nn.Module, real: Tensor, fake: Tensor, in_one_call: bool) -> tuple[Judgement, Judgement]:
+    """Judgements of real and fake [B, 1, T] by two calls of a discriminator, or the same by one."""
+    if not in_one_call:
+        return judge(real), judge(fake)
+    scores, fmaps = judge(torch.cat([real, fake]), signals=2)
+    b = len(real)
+    return (
+        ([score[:b] for score in scores], [[fmap[:b] for fmap in maps] for maps in fmaps]),
+        ([score[b:] for score in scores], [[fmap[b:] for fmap in maps] for maps in fmaps]),
+    )
+
+
 def _run_layers(
-    x: Tensor, convs: nn.ModuleList, conv_post: nn.Module, amp_grouped_conv: bool = True
+    x: Tensor, convs: nn.ModuleList, conv_post: nn.Module, signals: int = 1, amp_grouped_conv: bool = True
 ) -> tuple[Tensor, list[Tensor]]:
     fmaps = []
     for conv in convs:
         if conv.groups == 1 or amp_grouped_conv:
-            x = conv(x)
+            x = _convolve(conv, x, signals)
         else:
             with torch.autocast(x.device.type, enabled=False):
-                x = conv(x.float())
+                x = _convolve(conv, x.float(), signals)
         x = F.leaky_relu(x, SLOPE)
         fmaps.append(x)
-    x = conv_post(x)
+    x = _convolve(conv_post, x, signals)
     fmaps.append(x)
     return x.flatten(1), fmaps
+
+
+def _convolve(conv: nn.Module, x: Tensor, signals: int) -> Tensor:
+    # Only spectral norm changes from one call to the next.
+    return conv(x, signals) if isinstance(conv, SpectralNormConv1d) else conv(x)
 
 
 def _split(results: list[tuple[Tensor, list[Tensor]]]) -> Judgement:

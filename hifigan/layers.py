@@ -113,9 +113,18 @@ class SpectralNormConv1d(nn.Conv1d):
             self.weight_v = F.normalize(torch.mv(matrix.t(), self.weight_u), dim=0)
             self.weight_u = F.normalize(torch.mv(matrix, self.weight_v), dim=0)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _next_sigma(self) -> Tensor:
         if self.training:
             self.power_iteration()
-        with torch.autocast(x.device.type, enabled=False):
-            sigma = torch.dot(self.weight_u, torch.mv(self.weight_orig.flatten(1), self.weight_v))
-        return self._conv_forward(x, self.weight_orig / sigma, self.bias)
+        with torch.autocast(self.weight_orig.device.type, enabled=False):
+            return torch.dot(self.weight_u, torch.mv(self.weight_orig.flatten(1), self.weight_v))
+
+    def forward(self, x: Tensor, signals: int = 1) -> Tensor:
+        """x [signals * B, C, T], the signals one after the other: each has its iteration, as in calls of their own."""
+        if signals == 1 or not self.training:
+            return self._conv_forward(x, self.weight_orig / self._next_sigma(), self.bias)
+        # The convolution is linear, so that each signal's output can be divided by its own sigma; before the bias.
+        sigmas = torch.stack([self._next_sigma() for _ in range(signals)])
+        y = self._conv_forward(x, self.weight_orig, None)
+        scaled = (y.unflatten(0, (signals, -1)) / sigmas.view(-1, 1, 1, 1)).flatten(0, 1)
+        return (scaled + self.bias.view(-1, 1)).to(y.dtype)  # type: ignore[union-attr]

@@ -27,6 +27,7 @@ class RunConfig:
         "auto", "precision of --amp: auto is fp16 on GPUs, bf16 on CPUs", choices=("auto", "fp16", "bf16")
     )
     no_amp_grouped_conv: bool = flag(False, "with --amp, keep the grouped convolutions of the discriminators in fp32")
+    concat_fwd: bool = flag(False, "the discriminators' step judges real and fake in one call: faster, more memory")
     seed: int = flag(1234, "seed of initialisation, order and crops")
     epochs: int = flag(1000, "epochs in the whole run")
     epochs_this_job: int = flag(0, "stop, with a checkpoint, after so many epochs of this process (0: no limit)")
@@ -68,6 +69,7 @@ class OptimConfig:
 
     learning_rate: float = flag(3e-4, "learning rate of the first epoch", short=("-lr",))
     learning_rate_decay: float = flag(0.9998, "factor of the learning rate per epoch")
+    fine_tune_lr_factor: float = flag(1.0, "with --input-mels-dir, factor of the learning rate; the recipe's is 3")
     adam_beta1: float = flag(0.8, "AdamW's first beta")
     adam_beta2: float = flag(0.99, "AdamW's second beta")
     weight_decay: float = flag(0.01, "AdamW's weight decay")
@@ -81,7 +83,7 @@ class OptimConfig:
     )
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "learning_rate_decay", "batch_size", "grad_accumulation"):
+        for name in ("learning_rate", "learning_rate_decay", "fine_tune_lr_factor", "batch_size", "grad_accumulation"):
             positive(**{name: getattr(self, name)})
         not_negative(global_batch_size=self.global_batch_size)
         for name in ("adam_beta1", "adam_beta2"):
@@ -111,7 +113,7 @@ class OptimConfig:
     def learning_rate_at(self, epoch: int, step: int) -> float:
         """The rate of an optimiser step, after `epoch` finished epochs and `step` steps since the beginning."""
         warmup = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
-        return self.learning_rate * self.learning_rate_decay**epoch * warmup
+        return self.learning_rate * self.fine_tune_lr_factor * self.learning_rate_decay**epoch * warmup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +126,18 @@ class DataConfig:
     hifigan_config: str = flag("v1", "generator: v1, v2, v3 or a JSON file with the six keys")
     segment_size: int = flag(8192, "samples in one training segment")
     num_workers: int = flag(min(4, os.cpu_count() or 1), "processes that load audio; 0 loads in the training process")
+    dataset_cache: str = flag(
+        "none",
+        "where each process keeps all clips (4 bytes a sample) once they are read: RAM, or the training device",
+        choices=("none", "ram", "device"),
+    )
+    input_mels_dir: str = flag("", "fine-tune on the mels of this directory, as an acoustic model made them")
+    input_mels_framing: str = flag(
+        "auto",
+        "how these mels lie over the audio: auto is as described in the directory, else tacotron, as FastPitch makes "
+        "them; vocoder pairs them half a hop out of phase, as the recipe of 2022 did",
+        choices=("auto", "tacotron", "vocoder"),
+    )
 
     def __post_init__(self) -> None:
         positive(segment_size=self.segment_size)
@@ -131,6 +145,8 @@ class DataConfig:
         for name in ("training_files", "validation_files"):
             if not getattr(self, name):
                 raise InputError(f"--{name.replace('_', '-')}: give at least one file list")
+        if self.input_mels_framing != "auto" and not self.input_mels_dir:
+            raise InputError("--input-mels-framing: has no effect without --input-mels-dir")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,6 +187,12 @@ class TrainConfig:
             raise InputError(f"--segment-size: {segment} is not a multiple of the hop length {hop}")
         if segment <= self.audio.padding:
             raise InputError(f"--segment-size: {segment} is too short, needs more than {self.audio.padding} samples")
+        if self.data.input_mels_dir and not self.run.checkpoint_path_gen:
+            raise InputError(
+                "--input-mels-dir: fine-tuning starts from a trained generator; give --checkpoint-path-gen"
+            )
+        if self.optim.fine_tune_lr_factor != 1 and not self.data.input_mels_dir:
+            raise InputError("--fine-tune-lr-factor: has no effect without --input-mels-dir")
 
     @property
     def loss_audio(self) -> AudioConfig:

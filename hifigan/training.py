@@ -67,11 +67,16 @@ class TrainState:
         self.msd = MultiScaleDiscriminator(amp_grouped_conv=not cfg.run.no_amp_grouped_conv)
         self.epoch = self.epoch_clips = self.steps = 0
         self.written: list[int] = []
-        self.identity = {**_optimiser_identity(cfg.optim), "training_clips": training_clips}
+        self.identity = {
+            **_optimiser_identity(cfg.optim),
+            "training_clips": training_clips,
+            "fine_tuning": bool(cfg.data.input_mels_dir),
+        }
         self.clips_per_step = cfg.optim.batch_size * cfg.optim.grad_accumulation * place.world_size
         self.throughputs: list[float] = []  # mel frames per second of this process's epochs
         self.ema: EMA | None = None
         self.meter = Meter(("d_loss", "g_loss", "mel_loss"), place.device)
+        self.concat_fwd = cfg.run.concat_fwd
         self._optim = cfg.optim
         for module in self.modules():
             module.to(place.device).train()
@@ -141,6 +146,9 @@ class TrainState:
         if stored is not None:
             load_public_state(self.ema.module, stored)
 
+    def end_epoch(self) -> None:
+        self.epoch, self.epoch_clips = self.epoch + 1, 0
+
     def learning_rates(self) -> dict[str, float]:
         return {
             "lrate_gen": self.optim_g.param_groups[0]["lr"],
@@ -206,6 +214,9 @@ class TrainState:
             if store.epochs():
                 raise InputError(f"--no-resume: {store.directory} holds checkpoints; give another --output")
             return False
+        if self.place.is_main:
+            store.finish_interrupted_save()
+        distributed.barrier()
         pair = store.newest()
         if pair is None:
             return False
@@ -218,9 +229,8 @@ class TrainState:
             )
         self._refuse_another_run(cfg, gen, discrim, store)
         self.restore(gen, discrim)
-        distributed.barrier()  # all have read the pair
-        if self.place.is_main:  # what a save that was killed did not come to
-            store.tidy(epoch)
+        if self.place.is_main:  # a save that was killed did not come to it, and perhaps none follows
+            store.remove_leftovers()
             self.written = store.prune(self.written, cfg.run.keep_milestones)
         return True
 
@@ -245,10 +255,12 @@ class TrainState:
             )
 
     def load_base(self, cfg: TrainConfig) -> None:
-        """Starts from given weights, where there are some, with fresh optimisers."""
+        """Starts from given weights, where there are some, with fresh optimisers; fine-tuning counts epochs on."""
         if cfg.run.checkpoint_path_gen:
-            generator, _ = load_trainable_generator(cfg.run.checkpoint_path_gen, cfg.generator)
+            generator, info = load_trainable_generator(cfg.run.checkpoint_path_gen, cfg.generator)
             self.generator.load_state_dict(generator.state_dict())
+            if cfg.data.input_mels_dir:  # the published schedule counts on from the base model's epochs
+                self.epoch = info.epoch or 0
         if cfg.run.checkpoint_path_discrim:
             path = cfg.run.checkpoint_path_discrim
             content = read_file(path)
@@ -280,6 +292,8 @@ def _amp_dtype(cfg: TrainConfig, place: Distributed) -> torch.dtype | None:
         return None
     auto = "fp16" if place.device.type == "cuda" else "bf16"
     name = auto if cfg.run.amp_dtype == "auto" else cfg.run.amp_dtype
+    if name == "fp16" and place.device.type == "cpu":
+        log.warning("--amp-dtype fp16: many times slower than fp32 on a CPU; bf16 is made for it")
     return {"fp16": torch.float16, "bf16": torch.bfloat16}[name]
 
 

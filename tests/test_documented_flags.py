@@ -30,6 +30,7 @@ DOCUMENTED = {
     "checkpoint_interval": "10",
     "checkpoint_path_discrim": "none",
     "checkpoint_path_gen": "none",
+    "concat_fwd": "off",
     "cuda": "off",
     "dataset_path": "data/LJSpeech-1.1",
     "ema": "0.0",

@@ -1,5 +1,6 @@
 """The training steps against published numbers; training as users run it: resumed, distributed, misused."""
 
+import dataclasses
 import itertools
 import json
 import os
@@ -18,14 +19,14 @@ from torch.utils.data import DataLoader
 
 import train
 from common import distributed
-from common.audio import AudioConfig
+from common.audio import AudioConfig, MelSpectrogram
 from common.config import run as run_program
 from common.errors import InputError
 from common.run_log import RunLog
-from common.stop import StopSignals
 from hifigan import Generator, load_generator
+from hifigan.checkpoint_store import CheckpointStore
 from hifigan.config import GeneratorConfig
-from hifigan.dataset import MicroBatchSampler
+from hifigan.loading import MicroBatchSampler
 from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig, parse_train_config
 from hifigan.training import TrainState
 from tests.support import PARITY, REPOSITORY, TINY, real_speech, rule_weights, speechlike, write_data_set
@@ -186,19 +187,141 @@ def test_stopped_in_mid_epoch_and_resumed_is_bit_for_bit_the_same(undisturbed, d
 
 
 @pytest.mark.slow
-def test_two_processes_train_like_two_accumulated_passes(data_set, tmp_path):
-    common = {"epochs": 1, "num_workers": 0}
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "train.py"]
-    two, one = tmp_path / "two", tmp_path / "one"
-    status, stdout, stderr = finished(train_process(*launcher, *arguments(data_set, two, **common)))
+def test_training_is_the_same_for_all_shares_of_the_work(tmp_path):
+    """1 x 8, 2 x 4 and 4 x 2 processes x accumulation; how the audio is read does not matter either."""
+    folder = write_data_set(tmp_path / "set", [0.12] * 10)
+    (folder / "tiny.json").write_text(json.dumps(TINY.to_dict()))
+    (folder / "val.txt").write_text("wavs/clip008.wav\n")
+    runs = {
+        1: {"grad_accumulation": 8},
+        2: {"grad_accumulation": 4, "num_workers": 2},
+        4: {"global_batch_size": 8, "dataset_cache": "ram"},
+    }
+    outputs = {}
+    for processes, changes in runs.items():
+        outputs[processes] = tmp_path / str(processes)
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+        argv = ["train.py", *arguments(folder, outputs[processes], epochs=2, validation_interval=2, **changes)]
+        status, stdout, stderr = finished(train_process(*(launcher if processes > 1 else []), *argv))
+        assert status == 0, stderr
+        assert len([line for line in stdout.splitlines() if " | iter " in line]) == 2  # the main process's alone
+    expected, expected_losses = weights(outputs[1], 2)[0], train_losses(outputs[1])
+    for processes in (2, 4):
+        np.testing.assert_allclose(train_losses(outputs[processes]), expected_losses, rtol=1e-4)
+        for key, value in weights(outputs[processes], 2)[0].items():
+            assert (value - expected[key]).norm() <= 1e-4 * expected[key].norm() + 1e-12, (processes, key)
+
+
+@pytest.mark.slow
+def test_processes_under_torchrun_are_stopped_together(undisturbed, data_set, tmp_path):
+    argv = arguments(data_set, tmp_path, epochs=2)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    process = train_process(*launcher, "train.py", *argv)
+    for line in process.stdout:
+        if "iter   1/3" in line:
+            process.terminate()  # torchrun alone, which passes the signal on
+            break
+    _, stdout, stderr = finished(process)
+    assert "stopped by signal 15" in stdout, stderr
+    _, gen, _ = weights(tmp_path, 1)
+    assert 0 < gen["train_state"]["steps"] < 3
+    # Goes on with one process and the same global batch.
+    status, _, stderr = finished(train_process("train.py", *arguments(data_set, tmp_path, batch_size=2, epochs=2)))
     assert status == 0, stderr
-    assert len([line for line in stdout.splitlines() if " | iter " in line]) == 3  # the main process's alone
-    status, _, stderr = finished(train_process("train.py", *arguments(data_set, one, grad_accumulation=2, **common)))
-    assert status == 0, stderr
-    np.testing.assert_allclose(train_losses(two), train_losses(one), rtol=1e-4)
-    ours, theirs = weights(two, 1)[0], weights(one, 1)[0]
-    for key, value in ours.items():
+    np.testing.assert_allclose(train_losses(tmp_path), train_losses(undisturbed[0]), rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_signal_during_validation_saves_and_the_validation_is_made_up_for(
+    undisturbed, data_set, tmp_path, monkeypatch, capsys
+):
+    whole_batch, validated = train.to_batch, []
+
+    def interrupted(segments, state):
+        if not state.generator.training:
+            validated.append(state.steps)
+            if validated.count(6) == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+        return whole_batch(segments, state)
+
+    monkeypatch.setattr(train, "to_batch", interrupted)
+    argv = arguments(data_set, tmp_path, batch_size=2, epochs=2)
+    assert train.main(argv) == 128 + signal.SIGTERM
+    assert "stopped by signal 15" in capsys.readouterr().out
+    assert validated.count(6) == 2  # no further batch
+    assert weights(tmp_path, 2)[1]["train_state"] == {"epoch": 1, "epoch_clips": 6, "steps": 6}
+    monkeypatch.setattr(train, "to_batch", whole_batch)
+    assert train.main(argv) == 0
+    ours, gen, _ = weights(tmp_path, 2)
+    assert gen["train_state"] == {"epoch": 2, "epoch_clips": 0, "steps": 6}
+    theirs = weights(undisturbed[0], 2)[0]
+    for key, value in ours.items():  # other numbers of threads round differently
         assert (value - theirs[key]).norm() <= 1e-4 * theirs[key].norm() + 1e-12, key
+    records = [json.loads(line[5:]) for line in (tmp_path / "nvlog.json").read_text().splitlines()]
+    assert [record["step"] for record in records if "val_mel_loss" in record["data"]] == [[0], [2]]
+
+
+# On a GPU some kernels add in an order of their own, so that even two equal runs differ in the last digits.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("dtype", "cuda", "tolerance"),
+    [
+        ("bf16", False, 0.0),
+        pytest.param("bf16", True, 1e-3, marks=pytest.mark.gpu),
+        pytest.param("fp16", True, 1e-3, marks=pytest.mark.gpu),  # on CPUs a step in fp16 takes minutes
+    ],
+)
+def test_mixed_precision_resumes(dtype, cuda, tolerance, own_copy, tmp_path):
+    """With a moving average, with one call for real and fake, and with cached clips."""
+    (own_copy / "train.txt").write_text("wavs/clip000.wav\nwavs/clip003.wav\n")
+    options = {"batch_size": 2, "amp": True, "amp_dtype": dtype, "ema": 0.9, "concat_fwd": True}
+    options |= {"cuda": True, "dataset_cache": "device"} if cuda else {"dataset_cache": "ram"}
+    argv = {name: arguments(own_copy, tmp_path / name, epochs=2, **options) for name in ("whole", "parts")}
+    assert train.main(argv["whole"]) == 0
+    for _ in range(2):
+        assert train.main([*argv["parts"], "--epochs-this-job", "1"]) == 0
+    ours, theirs = (weights(tmp_path / name, 2) for name in ("parts", "whole"))
+    for (key, value), other in zip(
+        [*ours[0].items(), *ours[1]["gen_ema"].items()],
+        [*theirs[0].values(), *theirs[1]["gen_ema"].values()],
+        strict=True,
+    ):
+        assert (value - other).norm() <= tolerance * other.norm(), key
+    assert (ours[2]["scaler_g"], ours[2]["scaler_d"]) == (theirs[2]["scaler_g"], theirs[2]["scaler_d"])
+
+
+def test_loss_scales_are_saved_and_restored(data_set, tmp_path):
+    cfg = parse_train_config(arguments(data_set, tmp_path, amp=True, amp_dtype="fp16"))
+    store = CheckpointStore(tmp_path)
+    states = [TrainState(cfg, distributed.init(cuda=False)) for _ in range(2)]
+    for scaler, scale in ((states[0].scaler_g, 512.0), (states[0].scaler_d, 64.0)):
+        scaler.scale(torch.zeros(()))
+        scaler.update(scale)
+    states[0].end_epoch()
+    states[0].save(cfg, store)
+    assert states[1].resume(cfg, store)
+    assert (states[1].scaler_g.get_scale(), states[1].scaler_d.get_scale()) == (512.0, 64.0)
+    assert states[1].epoch == 1
+
+
+def one_discriminator_step(**changes):
+    """Loss of a second discriminator step, and the weights after both, from a state made by rule."""
+    cfg = TrainConfig(RunConfig(**changes), OptimConfig(), LISTS, AudioConfig(), TINY)
+    state = TrainState(cfg, distributed.init(cuda=False))
+    wav = torch.from_numpy(np.stack([speechlike(0.2, seed=i)[:2048] for i in range(2)])).float()
+    for _ in range(2):
+        loss, _ = train.discriminator_step(state, [train.to_batch([wav], state)])
+    return loss.item(), {
+        **state.mpd.state_dict(),
+        **{f"msd.{key}": value for key, value in state.msd.state_dict().items()},
+    }
+
+
+def test_concatenated_forward_is_the_same_training():
+    apart, together = one_discriminator_step(), one_discriminator_step(concat_fwd=True)
+    assert together[0] == pytest.approx(apart[0], rel=1e-5)
+    for key, value in together[1].items():
+        assert (value - apart[1][key]).norm() <= 1e-4 * apart[1][key].norm() + 1e-12, key
 
 
 def run_main(argv, capsys):
@@ -260,6 +383,11 @@ def test_bad_audio_is_named_before_training(kind, own_copy, tmp_path, capsys):
     ({"warmup_steps": -1}, "--warmup-steps: -1 is below 0"),
     ({"no_amp_grouped_conv": True}, "--no-amp-grouped-conv: has no effect without --amp"),
     ({"amp_dtype": "bf16"}, "--amp-dtype: has no effect without --amp"),
+    ({"global_batch_size": 3, "batch_size": 2}, "--global-batch-size: 3 is not a multiple of --batch-size 2 x 1 proc"),
+    ({"global_batch_size": 4, "grad_accumulation": 2}, "--global-batch-size: sets --grad-accumulation"),
+    ({"fine_tune_lr_factor": 3}, "--fine-tune-lr-factor: has no effect without --input-mels-dir"),
+    ({"input_mels_framing": "vocoder"}, "--input-mels-framing: has no effect without --input-mels-dir"),
+    ({"input_mels_dir": "mels"}, "--input-mels-dir: fine-tuning starts from a trained generator"),
 ])  # fmt: skip
 def test_impossible_settings(change, words, data_set, tmp_path, capsys):
     if "cuda" in change and torch.cuda.is_available():
@@ -270,7 +398,9 @@ def test_impossible_settings(change, words, data_set, tmp_path, capsys):
     assert words in message
 
 
-@pytest.mark.parametrize("argv", [["--no-such-flag"], ["--epochs", "many"], ["--epo", "3"]])
+@pytest.mark.parametrize(
+    "argv", [["--no-such-flag"], ["--epochs", "many"], ["--epo", "3"], ["--dataset-cache", "disk"]]
+)
 def test_unknown_flags_are_errors(argv, capsys):
     status, message = run_main(argv, capsys)
     assert status == 2
@@ -329,7 +459,10 @@ def test_an_epoch_without_a_further_step_is_finished(tmp_path):
     state = TrainState(cfg, distributed.init(cuda=False))
     state.epoch, state.epoch_clips, state.steps = 2, 6, 20
     sampler = MicroBatchSampler(7, 4, 1, 0, 1, 1)
-    train.train_epoch(state, DataLoader([]), sampler, cfg, RunLog(tmp_path, enabled=False), StopSignals())
+    run = train.Run(cfg, state, CheckpointStore(tmp_path), sampler, DataLoader([]), DataLoader([]), None)
+    log = RunLog(tmp_path, enabled=False)
+    assert train.train_epoch(run, log)
+    assert train.finish_epoch(run, log, is_last=False)
     assert (state.epoch, state.epoch_clips, state.steps) == (3, 0, 20)
 
 
@@ -394,9 +527,9 @@ def test_steps_with_losses_that_are_not_finite_are_left_out(own_copy, tmp_path, 
     output = tmp_path / "out"
     whole_batch, seen = train.to_batch, []
 
-    def sometimes_broken(wav, state):
+    def sometimes_broken(segments, state):
         """Notes the weights before each training step; NaN in four of them."""
-        real, mel = whole_batch(wav, state)
+        real, mel = whole_batch(segments, state)
         if not state.generator.training:
             return real, mel
         seen.append(
@@ -444,6 +577,44 @@ def test_starting_from_given_weights(data_set, undisturbed, tmp_path):
     assert all(torch.equal(value, saved[key]) for key, value in loaded.items())
     with pytest.raises(InputError, match=r"--num-mels: 40 contradicts .*checkpoint_2\.pt, which has 80"):
         parse_train_config([*argv, "--num-mels", "40"])
+
+
+@pytest.mark.slow
+def test_fine_tuning_goes_on_from_the_base_model(data_set, undisturbed, tmp_path, capsys):
+    base = undisturbed[0] / "hifigan_gen_checkpoint_2.pt"
+    mels = tmp_path / "mels"
+    mels.mkdir()
+    transform = MelSpectrogram(AudioConfig(framing="tacotron"))
+    for path in sorted((data_set / "wavs").iterdir()):
+        wav, _ = soundfile.read(path, dtype="float32")
+        np.save(mels / f"{path.stem}.npy", transform(torch.from_numpy(wav)[None])[0].numpy())
+    options = {
+        "input_mels_dir": mels,
+        "checkpoint_path_gen": base,
+        "fine_tune_lr_factor": 3,
+        "batch_size": 2,
+        "epochs": 3,
+    }
+    status, message = run_main(arguments(data_set, undisturbed[0], **options), capsys)
+    assert status == 1
+    assert "holds another run's checkpoints" in message
+    assert "fine_tuning was False, now True" in message
+    output = tmp_path / "tuned"
+    assert train.main(arguments(data_set, output, dataset_cache="device", samples_interval=1, **options)) == 0
+    records = [json.loads(line[5:]) for line in (output / "nvlog.json").read_text().splitlines()]
+    steps = [record for record in records if "train_mel_loss" in record["data"]]
+    assert [record["step"] for record in steps] == [[3, step, 3] for step in (1, 2, 3)]
+    assert steps[0]["data"]["train_lrate_gen"] == pytest.approx(3 * 3e-4 * 0.9998**2)
+    assert [record["step"] for record in records if "val_mel_loss" in record["data"]] == [[2], [3]]
+    (mels / "clip003.npy").unlink()
+    status, message = run_main(arguments(data_set, tmp_path / "other", **options), capsys)
+    assert status == 1
+    assert "clip003.npy: no such mel (1 of 7 are missing)" in message
+    (mels / "audio_config.json").write_text(json.dumps({**dataclasses.asdict(AudioConfig()), "mel_fmax": 7600}))
+    (mels / "clip003.npy").write_bytes((mels / "clip004.npy").read_bytes())
+    status, message = run_main(arguments(data_set, tmp_path / "other", **options), capsys)
+    assert status == 1
+    assert "mel_fmax 7600 instead of 8000" in message
 
 
 @pytest.mark.slow

@@ -59,6 +59,43 @@ def test_half_a_pair_and_a_mixed_pair_do_not_count(tmp_path, caplog):
     assert "not saved together" in caplog.text
 
 
+def test_a_save_that_was_killed_between_its_renames_is_finished(tmp_path, monkeypatch):
+    store = CheckpointStore(tmp_path)
+    store.save(1, *pair(10))
+    new = Path.replace
+
+    def killed(path, target):
+        if "discrim" in path.name:
+            raise KeyboardInterrupt
+        return new(path, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    monkeypatch.setattr(Path, "unlink", lambda *args, **kwargs: None)
+    with pytest.raises(KeyboardInterrupt):
+        store.save(1, *pair(11))
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="none of its 1 checkpoint pairs"):
+        store.newest()
+    (tmp_path / ".hifigan_discrim_checkpoint_7.pt.tmp").write_bytes(b"half")
+    store.finish_interrupted_save()
+    assert store.newest() == (1, *pair(11))
+
+
+def test_one_flipped_bit_is_noticed(tmp_path, caplog):
+    store = CheckpointStore(tmp_path)
+    store.save(1, *pair(10))
+    gen, discrim = pair(20)
+    discrim["mpd"] = {"weight": torch.zeros(10000)}
+    store.save(2, gen, discrim)
+    path = store.paths(2)[1]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert torch.load(path, weights_only=True)["mpd"]["weight"].any()  # PyTorch itself does not mind
+    assert store.newest()[0] == 1
+    assert "damaged, the checksum of" in caplog.text
+
+
 def test_only_damaged_pairs_stop_the_run(tmp_path):
     store = CheckpointStore(tmp_path)
     store.save(1, *pair(10))
@@ -115,9 +152,10 @@ def killed_at(moment, monkeypatch, action):
 
 def resume(store):
     """What a restarted run does; the steps of the pair it goes on from."""
+    store.finish_interrupted_save()
     epoch, gen, discrim = store.newest()
     assert gen["train_state"] == discrim["train_state"]
-    store.tidy(epoch)
+    store.remove_leftovers()
     store.prune(range(1, epoch + 1))
     return gen["train_state"]["steps"]
 

@@ -1,123 +1,168 @@
-"""What an optimiser step trains on depends on the seed and the step alone."""
-
-import itertools
+"""Where segments are cut, what a cache changes (nothing), and how mels and audio are paired."""
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
+from common.audio import AudioConfig, MelSpectrogram
 from common.errors import InputError
-from hifigan.dataset import MicroBatchSampler, SegmentDataset, SegmentKey, training_loader, validation_loader
+from hifigan.dataset import CachedSegments, PairDataset, SegmentDataset, SegmentKey, _in_one_block
+from tests.support import speechlike
 
-RATE, SEGMENT = 22050, 1000
+RATE, SEGMENT = 22050, 1024
+AUDIO = AudioConfig()
 
 
 @pytest.fixture
 def paths(tmp_path):
     """Ramps: the value of a sample tells its place in the file."""
     made = []
-    for i, length in enumerate((5000, 4000, 3000, 1000, 600, 7000, 2500, 2000, 9000)):
+    for i, length in enumerate((5000, 4000, 3000, 1024, 600, 7000, 2500, 2000, 9000)):
         path = tmp_path / f"{i}.wav"
         soundfile.write(path, np.linspace(0.1, 0.8, length), RATE, subtype="FLOAT")
         made.append(path)
     return made
 
 
-def keys_of_steps(batch_size, accumulation, world_size, epoch=3, seed=7, num_clips=50):
-    """Per optimiser step, the keys of all processes in the order of the micro-batches."""
-    streams = []
-    for rank in range(world_size):
-        sampler = MicroBatchSampler(num_clips, batch_size, accumulation, rank, world_size, seed)
-        sampler.epoch = epoch
-        streams.append(list(sampler))
-    steps = []
-    for step in range(len(streams[0]) // accumulation):
-        parts = [streams[rank][step * accumulation + a] for a in range(accumulation) for rank in range(world_size)]
-        steps.append(list(itertools.chain(*parts)))
-    return steps
-
-
-def test_steps_are_the_same_for_all_shares_of_the_work():
-    expected = keys_of_steps(2, 8, 1)
-    assert (
-        keys_of_steps(2, 4, 2)
-        == keys_of_steps(2, 2, 4)
-        == keys_of_steps(2, 1, 8)
-        == keys_of_steps(16, 1, 1)
-        == expected
-    )
-    clips = [key.clip for step in expected for key in step]
-    assert len(clips) == len(set(clips)) == 48  # each clip once, the remaining two left out
-
-
-def test_order_depends_on_seed_and_epoch():
-    orders = {tuple(keys_of_steps(4, 1, 1, epoch=e, seed=s)[0]) for e in (1, 2) for s in (1, 2)}
-    assert len(orders) == 4
-
-
-def test_an_epoch_can_be_entered_in_the_middle():
-    whole = MicroBatchSampler(50, 2, 3, 0, 1, 7)
-    rest = MicroBatchSampler(50, 2, 3, 0, 1, 7)
-    rest.first_step = 5
-    assert list(rest) == list(whole)[15:]
-    assert len(rest) == len(list(rest))
-
-
-def test_too_few_clips_for_one_step():
-    with pytest.raises(InputError, match=r"takes 16 clips .* have 15"):
-        MicroBatchSampler(15, 4, 2, 0, 2, 7)
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_batches_do_not_depend_on_workers(paths, workers):
-    batches = []
-    for count in (0, workers):
-        sampler = MicroBatchSampler(len(paths), 3, 1, 0, 1, 5)
-        batches.append(torch.cat(list(training_loader(SegmentDataset(paths, RATE, SEGMENT, 5), sampler, count, False))))
-    assert torch.equal(*batches)
-
-
 def test_crops_are_cut_from_normalised_clips(paths):
-    dataset = SegmentDataset(paths, RATE, SEGMENT, 5)
+    dataset = SegmentDataset(paths, AUDIO, SEGMENT, 5)
     clip = np.linspace(0.1, 0.8, 5000) / 0.8 * 0.95
     starts = set()
     for draw in range(200):
-        segment = dataset[SegmentKey(0, draw)].numpy()
+        segment = dataset[SegmentKey(0, draw)][0].numpy()
         start = int(np.abs(clip - segment[0]).argmin())
         np.testing.assert_allclose(segment, clip[start : start + SEGMENT], atol=1e-6)
         starts.add(start)
     assert len(starts) > 150
     assert min(starts) < 200
     assert max(starts) > 3800
-    assert torch.equal(dataset[SegmentKey(0, 3)], dataset[SegmentKey(0, 3)])
+    assert torch.equal(dataset[SegmentKey(0, 3)][0], dataset[SegmentKey(0, 3)][0])
 
 
 def test_last_crop_is_possible(paths):
-    dataset = SegmentDataset(paths[:1], RATE, 4999, 5)
-    firsts = {round(dataset[SegmentKey(0, draw)][0].item(), 6) for draw in range(40)}
+    dataset = SegmentDataset(paths[:1], AUDIO, 4999, 5)
+    firsts = {round(dataset[SegmentKey(0, draw)][0][0].item(), 6) for draw in range(40)}
     assert len(firsts) == 2  # starts 0 and 1
 
 
 def test_exactly_one_segment_and_shorter_clips(paths):
-    dataset = SegmentDataset(paths, RATE, SEGMENT, 5)
-    whole = dataset[SegmentKey(3, 0)].numpy()
-    np.testing.assert_allclose(whole, np.linspace(0.1, 0.8, 1000) / 0.8 * 0.95, atol=1e-6)
-    short = dataset[SegmentKey(4, 0)].numpy()
+    dataset = SegmentDataset(paths, AUDIO, SEGMENT, 5)
+    whole = dataset[SegmentKey(3, 0)][0].numpy()
+    np.testing.assert_allclose(whole, np.linspace(0.1, 0.8, SEGMENT) / 0.8 * 0.95, atol=1e-6)
+    short = dataset[SegmentKey(4, 0)][0].numpy()
     np.testing.assert_allclose(short[:600], np.linspace(0.1, 0.8, 600) / 0.8 * 0.95, atol=1e-6)
     assert not short[600:].any()
-
-
-def test_validation_segments_are_five_per_clip_shared_without_repetition(paths):
-    alone = torch.cat(list(validation_loader(paths, RATE, SEGMENT, 4, 0, 1)))
-    assert len(alone) == 5 * len(paths)
-    shared = [torch.cat(list(validation_loader(paths, RATE, SEGMENT, 4, rank, 2))) for rank in range(2)]
-    assert torch.equal(alone[0::2], shared[0])
-    assert torch.equal(alone[1::2], shared[1])
-    assert len(torch.unique(alone[:5], dim=0)) == 5
 
 
 def test_audio_that_changed_after_the_check_is_named(paths):
     soundfile.write(paths[0], np.zeros(5000), 16000)
     with pytest.raises(InputError, match=r"0\.wav: sampling rate is 16000 Hz, expected 22050 Hz"):
-        SegmentDataset(paths, RATE, SEGMENT, 5)[SegmentKey(0, 0)]
+        SegmentDataset(paths, AUDIO, SEGMENT, 5)[SegmentKey(0, 0)]
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_a_cache_changes_nothing_and_reads_once(paths, device):
+    dataset = SegmentDataset(paths, AUDIO, SEGMENT, 5)
+    keys = [SegmentKey(clip, draw) for clip in range(len(paths)) for draw in range(4)]
+    expected = [dataset[key][0] for key in keys]
+    cached = CachedSegments(dataset, torch.device(device))
+    for path in paths:
+        path.unlink()
+    assert len(cached) == len(dataset)
+    for key, segment in zip(keys, expected, strict=True):
+        (wav,) = cached[key]
+        assert wav.device.type == device
+        assert torch.equal(wav.cpu(), segment)
+
+
+def test_blocks_of_a_device_hold_the_same_clips():
+    """What a GPU gets, tried on the CPU: tensors of different sizes and shapes in one block each."""
+    clips = [torch.randn(3), torch.randn(2, 4), torch.randn(0), torch.randn(5)]
+    placed = _in_one_block(clips, torch.device("cpu"))
+    assert [t.untyped_storage().data_ptr() for t in placed] == [placed[0].untyped_storage().data_ptr()] * 4
+    assert all(torch.equal(one, other) for one, other in zip(clips, placed, strict=True))
+
+
+def test_a_cache_that_does_not_fit_is_refused(paths, monkeypatch):
+    monkeypatch.setattr("hifigan.dataset._free_bytes", lambda device: 100)
+    with pytest.raises(InputError, match=r"--dataset-cache: the clips need .* that are free on cpu"):
+        CachedSegments(SegmentDataset(paths, AUDIO, SEGMENT, 5), torch.device("cpu"))
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Four clips, one shorter than a segment, and their mels in both framings."""
+    paths, mels = [], {"tacotron": [], "vocoder": []}
+    for i, length in enumerate((9000, 12345, 20480, 700)):
+        wav = speechlike(length / RATE, seed=i)[:length]
+        path = tmp_path / f"{i}.wav"
+        soundfile.write(path, wav, RATE, subtype="FLOAT")
+        paths.append(path)
+        for framing, files in mels.items():
+            mel = MelSpectrogram(AudioConfig(framing=framing))(torch.from_numpy(wav).float()[None])[0]
+            files.append(tmp_path / framing / f"{i}.npy")
+            files[-1].parent.mkdir(exist_ok=True)
+            np.save(files[-1], mel.numpy())
+    return paths, mels
+
+
+def mel_difference(dataset, draws=20):
+    """Mean L1 of log mels between what a segment brings and what its own audio gives, edges left out."""
+    transform = MelSpectrogram(AUDIO)
+    differences = []
+    for clip in range(len(dataset) - 1):
+        for draw in range(draws):
+            wav, mel = dataset[SegmentKey(clip, draw)]
+            assert (len(wav), mel.shape) == (8192, (80, 32))
+            differences.append((transform(wav[None])[0] - mel)[:, 3:-3].abs().mean().item())
+    return float(np.mean(differences))
+
+
+def test_mels_and_audio_are_in_phase(pairs):
+    paths, mels = pairs
+    tacotron = PairDataset(paths, mels["tacotron"], AudioConfig(framing="tacotron"), 8192, 5)
+    vocoder = PairDataset(paths, mels["vocoder"], AUDIO, 8192, 5)
+    historical = PairDataset(paths, mels["tacotron"], AUDIO, 8192, 5)
+    assert mel_difference(vocoder) < 1e-4
+    assert mel_difference(tacotron) < 2e-3
+    assert mel_difference(historical) > 20 * mel_difference(tacotron)
+
+
+def test_pairs_keep_their_level_and_cover_all_frames(pairs):
+    paths, mels = pairs
+    dataset = PairDataset(paths, mels["tacotron"], AudioConfig(framing="tacotron"), 8192, 5)
+    wav, mel = dataset.load(1)
+    original, _ = soundfile.read(paths[1], dtype="float32")
+    assert mel.size(1) == 12345 // 256 + 1
+    assert len(wav) == 256 * mel.size(1)
+    assert not wav[:128].any()
+    np.testing.assert_array_equal(wav[128 : 128 + 12345], original[: len(wav) - 128])
+    wav, mel = dataset.load(3)  # 700 samples: silence follows
+    assert (len(wav), mel.size(1)) == (8192, 32)
+    assert not wav[128 + 700 :].any()
+    assert (mel[:, 3:] == np.float32(np.log(1e-5))).all()
+
+
+def test_caches_hold_pairs_too(pairs):
+    paths, mels = pairs
+    dataset = PairDataset(paths, mels["tacotron"], AudioConfig(framing="tacotron"), 8192, 5)
+    cached = CachedSegments(dataset, torch.device("cpu"))
+    for key in (SegmentKey(clip, draw) for clip in range(4) for draw in range(3)):
+        assert all(map(torch.equal, dataset[key], cached[key]))
+
+
+def test_bad_pairs_are_counted_and_named(pairs):
+    paths, mels = pairs
+    files = mels["tacotron"]
+    np.save(files[0], np.zeros((80, 20), np.float32))
+    np.save(files[1], np.zeros((40, 49), np.float32))
+    files[2].write_bytes(b"no mel")
+    dataset = PairDataset(paths, files, AudioConfig(framing="tacotron"), 8192, 5)
+    with pytest.raises(InputError) as error:
+        dataset.check()
+    message = str(error.value)
+    assert message.startswith("3 of 4 mels cannot be used: ")
+    assert "0.npy: 20 frames, but its audio" in message
+    assert "1.npy: expected a mel of shape [80, frames], got [40, 49]" in message
+    assert "2.npy: not a readable mel" in message

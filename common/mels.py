@@ -1,0 +1,91 @@
+"""Mel spectrograms in files, and the description beside them of how they were made."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from common.audio import MEL_CONFIG_FILE, AudioConfig
+from common.errors import InputError
+
+SUFFIXES = (".npy", ".pt")
+
+
+def mel_name(path: Path) -> Path:
+    """`wavs/a/b.wav` -> `a/b.pt`; the folder is kept, so that speakers with equal file names do not collide."""
+    inner = Path(*path.parts[1:]) if path.parts[0] == "wavs" and len(path.parts) > 1 else path
+    return inner.with_suffix(".pt")
+
+
+def find_mels(paths: Sequence[Path], root: Path, folder: Path) -> list[Path]:
+    """The mel file, `.npy` or `.pt`, in `folder` for each audio file of the data set `root`.
+
+    Raises:
+        FileNotFoundError: some have none.
+    """
+    found, missing = [], []
+    for path in paths:
+        target = folder / mel_name(path.relative_to(root))
+        candidates = [target.with_suffix(suffix) for suffix in SUFFIXES]
+        existing = next((candidate for candidate in candidates if candidate.is_file()), None)
+        if existing:
+            found.append(existing)
+        else:
+            missing.append(candidates[0])
+    if missing:
+        raise FileNotFoundError(f"{missing[0]}: no such mel ({len(missing)} of {len(paths)} are missing)")
+    return found
+
+
+def read_mel(path: Path, num_mels: int) -> Tensor:
+    """A mel [M, L] from a `.pt` or `.npy` file.
+
+    Raises:
+        InputError: unreadable, of another shape, or with values that are not finite.
+    """
+    try:
+        mel = torch.from_numpy(np.load(path)) if path.suffix == ".npy" else torch.load(path, weights_only=True)
+    except Exception as error:  # any bytes may be met, and answered with almost any exception
+        raise InputError(f"{path}: not a readable mel spectrogram ({type(error).__name__})") from error
+    if not isinstance(mel, Tensor) or mel.dim() != 2 or mel.size(0) != num_mels or mel.size(1) == 0:
+        shape = list(mel.shape) if isinstance(mel, Tensor) else type(mel).__name__
+        raise InputError(f"{path}: expected a mel of shape [{num_mels}, frames], got {shape}")
+    if not torch.isfinite(mel).all():
+        raise InputError(f"{path}: the mel has values that are not finite numbers")
+    return mel.float()
+
+
+def check_mel_config(files: Iterable[Path], root: Path, audio: AudioConfig) -> set[str]:
+    """Compares what mels below `root` were made with to what a generator was trained on.
+
+    Returns:
+        the framings of these mels, as far as they are described. It shifts audio by half a hop, nothing else.
+
+    Raises:
+        InputError: they differ in anything else.
+    """
+    # Mels in subfolders (speakers) share the one description in the folder above.
+    folders = {path.parent for path in files}
+    folders |= {folder for path in folders for folder in path.parents if folder.is_relative_to(root)}
+    framings = set()
+    for config_file in sorted(folder / MEL_CONFIG_FILE for folder in folders):
+        if not config_file.is_file():
+            continue
+        try:
+            made = AudioConfig.from_dict(json.loads(config_file.read_text(encoding="utf-8")))
+        except (ValueError, AttributeError) as error:
+            raise InputError(f"{config_file}: does not describe mels ({error}); make them again") from error
+        found, wanted = (
+            {**dataclasses.asdict(config), "mel_fmax": config.fmax_hz, "framing": ""} for config in (made, audio)
+        )
+        differing = [f"{key} {found[key]} instead of {value}" for key, value in wanted.items() if found[key] != value]
+        if differing:
+            raise InputError(f"{config_file}: these mels do not fit the generator: {', '.join(differing)}")
+        framings.add(made.framing)
+    return framings

@@ -1,0 +1,112 @@
+"""What an optimiser step trains on depends on the seed and the step alone."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from common.audio import AudioConfig
+from common.distributed import Distributed
+from common.errors import InputError
+from hifigan.dataset import SegmentDataset
+from hifigan.loading import MicroBatchSampler, training_loader, validation_loader
+from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig
+from tests.support import TINY
+
+RATE, SEGMENT = 22050, 1024
+CFG = TrainConfig(
+    RunConfig(),
+    OptimConfig(batch_size=4),
+    DataConfig(training_files=("a",), validation_files=("b",), segment_size=SEGMENT, num_workers=0),
+    AudioConfig(),
+    TINY,
+)
+
+
+def place(rank=0, world_size=1):
+    return Distributed(rank, rank, world_size, torch.device("cpu"))
+
+
+@pytest.fixture
+def paths(tmp_path):
+    """Ramps: the value of a sample tells its place in the file."""
+    made = []
+    for i, length in enumerate((5000, 4000, 3000, 1024, 600, 7000, 2500, 2000, 9000)):
+        path = tmp_path / f"{i}.wav"
+        soundfile.write(path, np.linspace(0.1, 0.8, length), RATE, subtype="FLOAT")
+        made.append(path)
+    return made
+
+
+def keys_of_steps(batch_size, accumulation, world_size, epoch=3, seed=7, num_clips=50):
+    """Per optimiser step, the keys of all processes in the order of the micro-batches."""
+    streams = []
+    for rank in range(world_size):
+        sampler = MicroBatchSampler(num_clips, batch_size, accumulation, rank, world_size, seed)
+        sampler.epoch = epoch
+        streams.append(list(sampler))
+    steps = []
+    for step in range(len(streams[0]) // accumulation):
+        parts = [streams[rank][step * accumulation + a] for a in range(accumulation) for rank in range(world_size)]
+        steps.append(list(itertools.chain(*parts)))
+    return steps
+
+
+def test_steps_are_the_same_for_all_shares_of_the_work():
+    expected = keys_of_steps(2, 8, 1)
+    assert (
+        keys_of_steps(2, 4, 2)
+        == keys_of_steps(2, 2, 4)
+        == keys_of_steps(2, 1, 8)
+        == keys_of_steps(16, 1, 1)
+        == expected
+    )
+    clips = [key.clip for step in expected for key in step]
+    assert len(clips) == len(set(clips)) == 48  # each clip once, the remaining two left out
+
+
+def test_order_depends_on_seed_and_epoch():
+    orders = {tuple(keys_of_steps(4, 1, 1, epoch=e, seed=s)[0]) for e in (1, 2) for s in (1, 2)}
+    assert len(orders) == 4
+
+
+def test_an_epoch_can_be_entered_in_the_middle():
+    whole = MicroBatchSampler(50, 2, 3, 0, 1, 7)
+    rest = MicroBatchSampler(50, 2, 3, 0, 1, 7)
+    rest.first_step = 5
+    assert list(rest) == list(whole)[15:]
+    assert len(rest) == len(list(rest))
+
+
+def test_too_few_clips_for_one_step():
+    with pytest.raises(InputError, match=r"takes 16 clips .* have 15"):
+        MicroBatchSampler(15, 4, 2, 0, 2, 7)
+
+
+@pytest.mark.parametrize(("workers", "cache"), [(2, "none"), (0, "ram"), (2, "device")])
+def test_batches_do_not_depend_on_workers_and_cache(paths, workers, cache):
+    batches = []
+    for num_workers, dataset_cache in ((0, "none"), (workers, cache)):
+        data = dataclasses.replace(CFG.data, num_workers=num_workers, dataset_cache=dataset_cache)
+        sampler = MicroBatchSampler(len(paths), 3, 1, 0, 1, 5)
+        loader = training_loader(
+            SegmentDataset(paths, AudioConfig(), SEGMENT, 5), sampler, dataclasses.replace(CFG, data=data), place()
+        )
+        for sampler.epoch in (1, 2):
+            batches.append(torch.cat([wav for (wav,) in loader]))
+    assert torch.equal(batches[0], batches[2])
+    assert torch.equal(batches[1], batches[3])
+    assert not torch.equal(batches[0], batches[1])
+
+
+def test_validation_segments_are_five_per_clip_shared_without_repetition(paths):
+    dataset = SegmentDataset(paths, AudioConfig(), SEGMENT, 0)
+    alone = torch.cat([wav for (wav,) in validation_loader(dataset, CFG, place())])
+    assert len(alone) == 5 * len(paths)
+    shared = [torch.cat([wav for (wav,) in validation_loader(dataset, CFG, place(rank, 2))]) for rank in range(2)]
+    assert torch.equal(alone[0::2], shared[0])
+    assert torch.equal(alone[1::2], shared[1])
+    assert len(torch.unique(alone[:5], dim=0)) == 5
