@@ -71,11 +71,15 @@ POSSIBLE = {
     "segment_size": ["4096"],
     "win_length": ["512"],
 }
+BASE = ["--checkpoint-path-gen", "DIR/gen.pt"]
 # What must stand beside a flag.
 COMPANIONS = {
     "amp_dtype": ["--amp"],
-    "checkpoint_path_discrim": ["--checkpoint-path-gen", "DIR/gen.pt"],
+    "checkpoint_path_discrim": BASE,
+    "fine_tune_lr_factor": ["--input-mels-dir", "mels", *BASE],
     "hop_length": ["--hifigan-config", "DIR/hop128.json"],
+    "input_mels_dir": BASE,
+    "input_mels_framing": ["--input-mels-dir", "mels", *BASE],
     "no_amp_grouped_conv": ["--amp"],
 }
 
@@ -166,7 +170,7 @@ def test_help_says_what_a_flag_does_and_its_default(name, help_of_flags):
     if name in REQUIRED:
         assert text.endswith("(required)")
         return
-    shown = DOCUMENTED.get(name, "none" if default is None else "off" if default is False else str(default))
+    shown = DOCUMENTED.get(name, "none" if default in (None, "") else "off" if default is False else str(default))
     assert text.endswith(f"(default: {shown})")
 
 
@@ -236,10 +240,11 @@ def first_batches(folder, seconds, seed, monkeypatch):
     seen = []
     whole_batch = train.to_batch
 
-    def noted(wav, state):
-        if state.steps < len(seconds) and state.generator.training:
-            seen.append(wav.numpy().tobytes())
-        return whole_batch(wav, state)
+    def noted(segments, state):
+        real, mel = whole_batch(segments, state)
+        if state.generator.training:
+            seen.append(real.numpy().tobytes())
+        return real, mel
 
     with monkeypatch.context() as patch:
         patch.setattr(train, "to_batch", noted)
