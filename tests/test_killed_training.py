@@ -9,6 +9,7 @@ discriminators have an eighth of their channels. By hand, with processes of `tra
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import random
 import signal
@@ -23,6 +24,7 @@ from typing import Any, NoReturn
 import pytest
 import torch
 
+import train
 from common import distributed
 from common.config import run as run_program
 from common.plot_log import read_curves
@@ -47,6 +49,22 @@ def test_killed_at_random_moments(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
+def test_leftovers_go_although_nothing_is_left_to_train(tmp_path, monkeypatch):
+    """Killed while the last save removed an old pair: no further save does it."""
+    for name, layer in thin_layers().items():
+        monkeypatch.setattr(discriminators, name, layer)
+    output = tmp_path / "out"
+    argv = train_arguments(write_data_set(tmp_path / "set", [0.3] * 3), output, epochs=3, checkpoint_interval=1)
+    assert train.main(argv) == 0
+    pairs = {path.name for path in output.glob("*.pt")}
+    assert len(pairs) == 4
+    for left in ("hifigan_discrim_checkpoint_1.pt", ".hifigan_gen_checkpoint_4.pt.tmp"):
+        (output / left).write_bytes(b"left")
+    assert train.main(argv) == 0
+    assert {path.name for path in output.iterdir() if path.is_file()} == pairs | {"nvlog.json"}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path, help="where to write")
@@ -61,6 +79,7 @@ def main() -> None:
         for name, layer in thin_layers().items():
             setattr(discriminators, name, layer)
         # What the program imports only when it is needed is here now, and in every fork.
+        importlib.import_module("torch.utils.tensorboard")
         TrainState(parse_train_config(train_arguments(data_set, args.folder)), distributed.init(cuda=False))
     epochs = args.kills + 4  # each of one step and one save; more than the killed processes come to
     undisturbed, killed = (Run(data_set, args.folder / name, epochs, args.plain) for name in ("undisturbed", "killed"))
@@ -214,8 +233,4 @@ def _train(argv: list[str]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    import torch.utils.tensorboard
-
-    import train
-
     main()
