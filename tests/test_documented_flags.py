@@ -174,6 +174,41 @@ def test_help_says_what_a_flag_does_and_its_default(name, help_of_flags):
     assert text.endswith(f"(default: {shown})")
 
 
+TRAIN_SCRIPTS = [
+    "scripts/train_lj22khz.sh",
+    *sorted(f"platform/{path.name}" for path in REPOSITORY.glob("platform/*.sh")),
+]
+ENVIRONMENT = {
+    "AMP": "true", "BMARK_EPOCHS_NUM": "2", "CHECKPOINT_INTERVAL": "3", "DATASET_DIR": "set", "EPOCHS": "4",
+    "EPOCHS_THIS_JOB": "5", "LEARNING_RATE": "0.25", "LEARNING_RATE_DECAY": "0.5", "LOG_FILE": "log.json",
+    "OUTPUT_DIR": "out", "RESUME": "false", "SAMPLES_INTERVAL": "6", "SEED": "7", "TRAIN_FILELIST": "train.txt",
+    "VAL_FILELIST": "val.txt", "VAL_INTERVAL": "8",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("script", TRAIN_SCRIPTS)
+def test_what_the_scripts_pass_is_understood(script, tmp_path):
+    python = tmp_path / "python"
+    python.write_text(f'#!/usr/bin/env bash\n[[ $1 == -c ]] || printf "%s\\n" "$@" >{tmp_path}/words\n')
+    python.chmod(0o755)
+    environment = {"PATH": os.environ["PATH"], "PYTHON": str(python), "NUM_GPUS": "1"}
+    if script.startswith("scripts"):
+        environment |= ENVIRONMENT
+    subprocess.run(["bash", REPOSITORY / script], env=environment, capture_output=True, check=True)
+    words = (tmp_path / "words").read_text().splitlines()
+    cfg = parse_train_config(words[words.index("train.py") + 1 :])
+    assert cfg.run.cuda
+    if script.startswith("scripts"):
+        expected = (4, 5, 2, 3, 6, 8, 7, "log.json", "out", False, True)
+        run = cfg.run
+        assert expected == (
+            run.epochs, run.epochs_this_job, run.benchmark_epochs_num, run.checkpoint_interval, run.samples_interval,
+            run.validation_interval, run.seed, run.log_file, run.output, run.resume, run.amp,
+        )  # fmt: skip
+        assert (cfg.optim.learning_rate, cfg.optim.learning_rate_decay) == (0.25, 0.5)
+        assert cfg.data.training_files + cfg.data.validation_files == ("train.txt", "val.txt")
+
+
 def test_every_flag_is_read_by_the_program():
     """No flag is only parsed and checked: its field is an attribute somewhere in the sources, validation apart."""
     read = set()
