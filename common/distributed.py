@@ -62,6 +62,23 @@ def shutdown() -> None:
         dist.destroy_process_group()
 
 
+@contextlib.contextmanager
+def lost_peers_named() -> Iterator[None]:
+    """Tells in one line that another process ended in the midst of an exchange; why, that one's own output says.
+
+    Raises:
+        ConnectionError: instead of the library's RuntimeError.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        # Gloo's errors have no class of their own, but name the file they come from.
+        if not isinstance(error, dist.DistError) and "/gloo/" not in str(error):
+            raise
+        cause = str(error).splitlines()[0].split(". ")[0]
+        raise ConnectionError(f"another process of this training was lost: {cause}") from error
+
+
 def is_active() -> bool:
     return dist.is_initialized()
 
