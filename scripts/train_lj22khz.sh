@@ -100,6 +100,11 @@ launch=()
 if ((most > 1)); then
     launch+=(--rdzv-backend c10d --rdzv-endpoint "$RDZV_ENDPOINT" --rdzv-id "${RDZV_ID:-${SLURM_JOB_ID:-hifigan}}")
     launch+=(--nnodes "$nnodes")
+    # Where rank 0 listens is announced anew after each restart. By default PyTorch does so only once, and a machine that
+    # comes back waits for it in vain (pytorch/pytorch#135712).
+    export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
+    # On SIGTERM torchrun gives its processes 30 seconds by default: little for a step and a checkpoint on a busy disk.
+    export TORCH_ELASTIC_SHUTDOWN_TIMEOUT=${TORCH_ELASTIC_SHUTDOWN_TIMEOUT:-120}
 elif ((processes > 1 || max_restarts > 0)); then
     launch+=(--standalone) # on a free port
 else
