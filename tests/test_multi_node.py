@@ -190,7 +190,7 @@ def assert_same(output, undisturbed):
     final = final_weights(output)
     assert final.keys() == weights.keys()
     for key, value in final.items():
-        assert (value - weights[key]).norm() <= 1e-4 * weights[key].norm() + 1e-12, key
+        assert torch.equal(value, weights[key]), key
 
 
 def test_a_host_dies_and_comes_back_then_a_worker_dies(host, data_set, undisturbed, tmp_path):
@@ -198,7 +198,7 @@ def test_a_host_dies_and_comes_back_then_a_worker_dies(host, data_set, undisturb
     first, second = host(1, *argv, **variables), host(2, *argv, **variables)
     first.wait_for(r"epoch +2 \| iter +1/2")  # done, and lost
     second.kill()
-    first.wait_for("train.py: error: another process of this training was lost: .*Connection closed by peer")
+    first.wait_for("train.py: error: another process of this training was lost: ")
     second = host(2, *argv, **variables)
     first.wait_for("resumed after epoch 1, optimiser step 2")
     (worker,) = second.workers()
