@@ -71,8 +71,12 @@ else
     batch=(--grad-accumulation "$accumulation")
     if ((least * one_pass * accumulation != global_batch || most * one_pass * accumulation != global_batch)); then
         names="NUM_GPUS x BATCH_SIZE x GRAD_ACCUMULATION" values="$processes x $batch_size x $accumulation"
-        ((most > 1)) && names="NNODES x $names" values="$most x $values"
-        echo "warning: $names = $values = $((most * one_pass * accumulation)), the recipe's global batch is $global_batch" >&2
+        if ((most > 1)); then
+            names="NNODES x $names" values="${nnodes/:/ to } x $values"
+        fi
+        total=$((least * one_pass * accumulation))
+        ((least < most)) && total+=" to $((most * one_pass * accumulation))"
+        echo "warning: $names = $values = $total, the recipe's global batch is $global_batch" >&2
     fi
 fi
 
