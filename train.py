@@ -41,6 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     state = TrainState(cfg, place, fingerprint(train_set.paths, cfg.data.dataset_path))
     store = CheckpointStore(cfg.run.output)
     resumed = state.resume(cfg, store)
+    if distributed.differs(state.steps, place):
+        raise InputError(
+            f"--output: in {cfg.run.output} not all processes find the same checkpoint; "
+            "it must be one directory that all machines share"
+        )
     if not resumed:
         state.load_base(cfg)
     train_loader = training_loader(train_set, sampler, cfg, place)

@@ -142,6 +142,15 @@ class Poll:
         return answer
 
 
+def differs(value: int, place: Distributed) -> bool:
+    """Whether `value` is not the same on all processes."""
+    if not is_active():
+        return False
+    extremes = torch.tensor([value, -value], device=place.device)
+    dist.all_reduce(extremes, dist.ReduceOp.MAX)
+    return bool(extremes.sum() != 0)
+
+
 def barrier() -> None:
     """Waits for all processes."""
     if is_active():
