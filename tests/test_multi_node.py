@@ -21,8 +21,8 @@ import torch
 from tests.support import REPOSITORY, TINY, write_data_set
 
 pytestmark = pytest.mark.slow
-# A dead host is noticed after a second without its heartbeat; the others wait two seconds for a late one.
-RENDEZVOUS = "keep_alive_interval=1,keep_alive_max_attempt=2,last_call_timeout=2,join_timeout=60"
+# A host is dead after five seconds without a heartbeat; in elastic jobs the others wait two seconds for late ones.
+RENDEZVOUS = "keep_alive_interval=1,keep_alive_max_attempt=5,last_call_timeout=2,join_timeout=60"
 EPOCHS, STEPS = 2, 2
 ENVIRONMENT = {
     **{"PYTHON": sys.executable, "NUM_GPUS": "0", "BATCH_SIZE": "1", "EPOCHS": str(EPOCHS), "MAX_RESTARTS": "3"},
@@ -177,12 +177,12 @@ def undisturbed(data_set, tmp_path_factory):
         assert program.status() == 0, program.text
     finally:
         program.kill()
-    return final_weights(output), dict(steps_of(output))
+    return output
 
 
 def assert_same(output, undisturbed):
     """Every step is there, in order but for those done again, and none of them went another way."""
-    weights, steps = undisturbed
+    weights, steps = final_weights(undisturbed), dict(steps_of(undisturbed))
     ours = steps_of(output)
     assert list(dict(ours)) == list(steps) == [(e, s) for e in range(1, EPOCHS + 1) for s in range(1, STEPS + 1)]
     for position, losses in ours:
@@ -216,3 +216,12 @@ def test_an_elastic_job_goes_on_without_the_lost_host(host, data_set, undisturbe
     assert first.status() == 0, first.text
     assert "resumed after epoch 1, optimiser step 2" in first.text
     assert_same(tmp_path, undisturbed)
+
+
+def test_hosts_that_do_not_share_the_output_directory(host, data_set, undisturbed, tmp_path):
+    variables = {"NNODES": "2", "GRAD_ACCUMULATION": "1", "EPOCHS": str(EPOCHS + 1), "MAX_RESTARTS": "0"}
+    first = host(1, *arguments(data_set, undisturbed), **variables)
+    second = host(2, *arguments(data_set, tmp_path), **variables)
+    assert (first.status(), second.status()) == (1, 1)
+    for program in (first, second):
+        program.wait_for("train.py: error: --output: .*one directory that all machines share")
