@@ -29,6 +29,7 @@ Batch = tuple[Tensor, Tensor]  # wav [B, 1, T] and the mel [B, M, L] of it
 NUM_SAMPLES = 4  # validation clips that TensorBoard plays
 
 
+@distributed.lost_peers_named()
 def main(argv: Sequence[str] | None = None) -> int:
     cfg = parse_train_config(argv)
     place = distributed.init(cfg.run.cuda)
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     val_loader = validation_loader(val_set, cfg, place)
     run = Run(cfg, state, store, sampler, train_loader, val_loader, val_set)
     try:
-        with distributed.lost_peers_named(), RunLog(cfg.run.output, cfg.run.log_file, enabled=place.is_main) as log:
+        with RunLog(cfg.run.output, cfg.run.log_file, enabled=place.is_main) as log:
             log.parameters({**cfg.generator.to_dict(), **cfg.train_setup(), "clips_per_step": sampler.clips_per_step})
             return run_epochs(run, log, resumed)
     finally:
