@@ -100,6 +100,10 @@ for setting in LOG_FILE:log-file EPOCHS_THIS_JOB:epochs-this-job VAL_INTERVAL:va
 done
 
 max_restarts=${MAX_RESTARTS:-$((most > 1 ? 10 : 0))}
+if ((max_restarts > 0)) && [[ ${RESUME:-true} == false ]]; then
+    echo "error: RESUME: 'false', but processes that are started again go on from checkpoints; set MAX_RESTARTS=0" >&2
+    exit 1
+fi
 launch=()
 if ((most > 1)); then
     launch+=(--rdzv-backend c10d --rdzv-endpoint "$RDZV_ENDPOINT" --rdzv-id "${RDZV_ID:-${SLURM_JOB_ID:-hifigan}}")

@@ -131,6 +131,14 @@ def test_one_machine_restarts_only_where_asked(nnodes, recorder, tmp_path):
     assert "TORCH_DISABLE_SHARE_RDZV_TCP_STORE" not in (tmp_path / "environment").read_text()
 
 
+def test_restarts_need_the_checkpoints(recorder):
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        recorder("train_lj22khz.sh", NNODES="2", RESUME="false", **SEVERAL)
+    assert error.value.stderr.splitlines()[-1].startswith("error: RESUME: 'false', but processes")
+    words, _ = recorder("train_lj22khz.sh", NNODES="2", RESUME="false", MAX_RESTARTS="0", **SEVERAL)
+    assert "--no-resume" in words
+
+
 @pytest.mark.parametrize("endpoint", ["", "node1", "node1:", "node1:port", "node1:0", "a b:1"])
 def test_where_machines_meet_must_be_told(endpoint, recorder):
     with pytest.raises(subprocess.CalledProcessError) as error:
