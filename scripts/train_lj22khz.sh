@@ -86,9 +86,9 @@ args=(
     --training-files "${TRAIN_FILELIST:-data/filelists/ljs_audio_train_v3.txt}"
     --validation-files "${VAL_FILELIST:-data/filelists/ljs_audio_val.txt}"
     --batch-size "$batch_size"
-    "${batch[@]}"
     --epochs "${EPOCHS:-6500}"
 )
+[[ -n ${batch:-} ]] && args+=("${batch[@]}")
 ((num_gpus > 0)) && args+=(--cuda)
 [[ ${AMP:-false} == true ]] && args+=(--amp)
 [[ ${RESUME:-true} == false ]] && args+=(--no-resume)
