@@ -29,6 +29,7 @@ Batch = tuple[Tensor, Tensor]  # wav [B, 1, T] and the mel [B, M, L] of it
 NUM_SAMPLES = 4  # validation clips that TensorBoard plays
 
 
+@distributed.lost_peers_named()
 def main(argv: Sequence[str] | None = None) -> int:
     cfg = parse_train_config(argv)
     place = distributed.init(cfg.run.cuda)
@@ -41,6 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     state = TrainState(cfg, place, fingerprint(train_set.paths, cfg.data.dataset_path))
     store = CheckpointStore(cfg.run.output)
     resumed = state.resume(cfg, store)
+    if distributed.differs(state.steps, place):
+        raise InputError(
+            f"--output: in {cfg.run.output} not all processes find the same checkpoint; "
+            "it must be one directory that all machines share"
+        )
     if not resumed:
         state.load_base(cfg)
     train_loader = training_loader(train_set, sampler, cfg, place)

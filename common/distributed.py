@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import warnings
 from collections.abc import Iterator
 
 import torch
@@ -62,6 +63,23 @@ def shutdown() -> None:
         dist.destroy_process_group()
 
 
+@contextlib.contextmanager
+def lost_peers_named() -> Iterator[None]:
+    """Tells in one line that another process ended in the midst of an exchange; why, that one's own output says.
+
+    Raises:
+        ConnectionError: instead of the library's RuntimeError.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        # Gloo's errors have no class of their own, but name the file they come from.
+        if not isinstance(error, dist.DistError) and "/gloo/" not in str(error):
+            raise
+        cause = str(error).splitlines()[0].split(". ")[0]
+        raise ConnectionError(f"another process of this training was lost: {cause}") from error
+
+
 def is_active() -> bool:
     return dist.is_initialized()
 
@@ -74,7 +92,9 @@ def wrap(module: nn.Module, place: Distributed) -> nn.Module:
     if not is_active():
         return module
     devices = [place.device] if place.device.type == "cuda" else None
-    return DistributedDataParallel(module, devices, broadcast_buffers=False, gradient_as_bucket_view=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of a new name for broadcast_buffers that PyTorch 2.11 lacks
+        return DistributedDataParallel(module, devices, broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
 @contextlib.contextmanager
@@ -123,6 +143,15 @@ class Poll:
         self._flag = torch.tensor([float(flag)])
         self._asked = dist.all_reduce(self._flag, async_op=True)
         return answer
+
+
+def differs(value: int, place: Distributed) -> bool:
+    """Whether `value` is not the same on all processes."""
+    if not is_active():
+        return False
+    extremes = torch.tensor([value, -value], device=place.device)
+    dist.all_reduce(extremes, dist.ReduceOp.MAX)
+    return bool(extremes.sum() != 0)
 
 
 def barrier() -> None:

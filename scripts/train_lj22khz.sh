@@ -3,7 +3,8 @@
 #
 #   NUM_GPUS             GPUs of this machine to use (default: all; 0: train on the CPU)
 #   BATCH_SIZE, or BS    segments per GPU in one pass (default: 16)
-#   GRAD_ACCUMULATION    passes per optimiser step (default: what makes NUM_GPUS x BATCH_SIZE x GRAD_ACCUMULATION 128)
+#   GRAD_ACCUMULATION    passes per optimiser step
+#                        (default: what makes NNODES x NUM_GPUS x BATCH_SIZE x GRAD_ACCUMULATION 128)
 #   AMP                  true: mixed precision
 #   EPOCHS               epochs of the whole run (default: 6500); EPOCHS_THIS_JOB: of this process
 #   OUTPUT_DIR           checkpoints and logs (default: output); LOG_FILE: DLLogger file
@@ -12,14 +13,21 @@
 #   LEARNING_RATE, LEARNING_RATE_DECAY, SEED
 #   BMARK_EPOCHS_NUM     at the end, record the throughput of so many last epochs
 #   RESUME               false: refuse a directory that holds checkpoints (default: go on from them)
+#
+# Several machines, each of which runs this script with the same variables (docs/multi-node.md):
+#   NNODES               their number (default: 1), or a range MIN:MAX: train on as many as there are, within it. Without
+#                        GRAD_ACCUMULATION a range passes --global-batch-size 128, so that the number changes nothing.
+#   RDZV_ENDPOINT        host:port of the first of them, where they meet; needed unless NNODES is 1
+#   RDZV_ID              name of the job, the same on all of them (default: SLURM_JOB_ID, else hifigan)
+#   MAX_RESTARTS         how often processes that failed are started again (default: 10; on a single machine 0)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh
 
-for variable in NUM_GPUS BATCH_SIZE BS GRAD_ACCUMULATION; do
+for variable in NUM_GPUS BATCH_SIZE BS GRAD_ACCUMULATION MAX_RESTARTS; do
     value=${!variable:-1}
-    if [[ ! $value =~ ^(0|[1-9][0-9]*)$ || ($value == 0 && $variable != NUM_GPUS) ]]; then
-        echo "error: $variable: '$value' is not a whole number above 0 (NUM_GPUS may be 0)" >&2
+    if [[ ! $value =~ ^(0|[1-9][0-9]*)$ || ($value == 0 && ! $variable =~ ^(NUM_GPUS|MAX_RESTARTS)$) ]]; then
+        echo "error: $variable: '$value' is not a whole number above 0 (NUM_GPUS and MAX_RESTARTS may be 0)" >&2
         exit 1
     fi
 done
@@ -30,13 +38,46 @@ for variable in AMP RESUME; do
     fi
 done
 
+nnodes=${NNODES:-1}
+least=${nnodes%:*} most=${nnodes#*:}
+if [[ ! $nnodes =~ ^[1-9][0-9]*(:[1-9][0-9]*)?$ ]] || ((least > most)); then
+    echo "error: NNODES: '$nnodes' is not a number of machines, nor a range MIN:MAX of it" >&2
+    exit 1
+fi
+if ((most > 1)) && [[ ! ${RDZV_ENDPOINT:-} =~ ^[^[:space:]]+:[1-9][0-9]*$ ]]; then
+    echo "error: RDZV_ENDPOINT: '${RDZV_ENDPOINT:-}' is not the host:port of the first machine, needed for NNODES=$nnodes" >&2
+    exit 1
+fi
+
 num_gpus=${NUM_GPUS:-$("$PYTHON" -c 'import torch; print(torch.cuda.device_count())')}
 batch_size=${BATCH_SIZE:-${BS:-16}}
-processes=$((num_gpus > 0 ? num_gpus : 1))
-accumulation=${GRAD_ACCUMULATION:-$((128 / (processes * batch_size) > 0 ? 128 / (processes * batch_size) : 1))}
-if ((processes * batch_size * accumulation != 128)); then
-    echo "warning: NUM_GPUS x BATCH_SIZE x GRAD_ACCUMULATION = $processes x $batch_size x $accumulation =" \
-        "$((processes * batch_size * accumulation)), the recipe's global batch is 128" >&2
+processes=$((num_gpus > 0 ? num_gpus : 1)) # of this machine
+one_pass=$((processes * batch_size))       # segments, of this machine
+global_batch=128
+if [[ $* =~ --global[-_]batch[-_]size ]]; then
+    batch=() # a further argument decides it
+elif ((least < most)) && [[ -z ${GRAD_ACCUMULATION:-} ]]; then
+    for ((n = least; n <= most; n++)); do
+        if ((global_batch % (n * one_pass))); then
+            echo "error: NNODES: '$nnodes' includes $n, but $n x $processes x $batch_size segments cannot share a global" \
+                "batch of $global_batch; give --global-batch-size, or GRAD_ACCUMULATION (the batch then follows the number)" >&2
+            exit 1
+        fi
+    done
+    batch=(--global-batch-size "$global_batch")
+else
+    accumulation=$((global_batch / (most * one_pass)))
+    accumulation=${GRAD_ACCUMULATION:-$((accumulation > 0 ? accumulation : 1))}
+    batch=(--grad-accumulation "$accumulation")
+    if ((least * one_pass * accumulation != global_batch || most * one_pass * accumulation != global_batch)); then
+        names="NUM_GPUS x BATCH_SIZE x GRAD_ACCUMULATION" values="$processes x $batch_size x $accumulation"
+        if ((most > 1)); then
+            names="NNODES x $names" values="${nnodes/:/ to } x $values"
+        fi
+        total=$((least * one_pass * accumulation))
+        ((least < most)) && total+=" to $((most * one_pass * accumulation))"
+        echo "warning: $names = $values = $total, the recipe's global batch is $global_batch" >&2
+    fi
 fi
 
 args=(
@@ -45,9 +86,9 @@ args=(
     --training-files "${TRAIN_FILELIST:-data/filelists/ljs_audio_train_v3.txt}"
     --validation-files "${VAL_FILELIST:-data/filelists/ljs_audio_val.txt}"
     --batch-size "$batch_size"
-    --grad-accumulation "$accumulation"
     --epochs "${EPOCHS:-6500}"
 )
+[[ -n ${batch:-} ]] && args+=("${batch[@]}")
 ((num_gpus > 0)) && args+=(--cuda)
 [[ ${AMP:-false} == true ]] && args+=(--amp)
 [[ ${RESUME:-true} == false ]] && args+=(--no-resume)
@@ -58,7 +99,25 @@ for setting in LOG_FILE:log-file EPOCHS_THIS_JOB:epochs-this-job VAL_INTERVAL:va
     [[ -n ${!variable:-} ]] && args+=("--${setting#*:}" "${!variable}")
 done
 
-if ((processes > 1)); then
-    exec "$PYTHON" -m torch.distributed.run --standalone --nproc-per-node "$processes" train.py "${args[@]}" "$@"
+max_restarts=${MAX_RESTARTS:-$((most > 1 ? 10 : 0))}
+if ((max_restarts > 0)) && [[ ${RESUME:-true} == false ]]; then
+    echo "error: RESUME: 'false', but processes that are started again go on from checkpoints; set MAX_RESTARTS=0" >&2
+    exit 1
 fi
-exec "$PYTHON" train.py "${args[@]}" "$@"
+launch=()
+if ((most > 1)); then
+    launch+=(--rdzv-backend c10d --rdzv-endpoint "$RDZV_ENDPOINT" --rdzv-id "${RDZV_ID:-${SLURM_JOB_ID:-hifigan}}")
+    launch+=(--nnodes "$nnodes")
+    # Where rank 0 listens is announced anew after each restart. By default PyTorch does so only once, and a machine that
+    # comes back waits for it in vain (pytorch/pytorch#135712).
+    export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
+    # On SIGTERM torchrun gives its processes 30 seconds by default: little for a step and a checkpoint on a busy disk.
+    export TORCH_ELASTIC_SHUTDOWN_TIMEOUT=${TORCH_ELASTIC_SHUTDOWN_TIMEOUT:-120}
+elif ((processes > 1 || max_restarts > 0)); then
+    launch+=(--standalone) # on a free port
+else
+    exec "$PYTHON" train.py "${args[@]}" "$@"
+fi
+launch+=(--nproc-per-node "$processes")
+((max_restarts > 0)) && launch+=(--max-restarts "$max_restarts")
+exec "$PYTHON" -m torch.distributed.run "${launch[@]}" train.py "${args[@]}" "$@"

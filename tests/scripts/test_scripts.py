@@ -27,6 +27,7 @@ def recorder(tmp_path):
         "#!/usr/bin/env bash\n"
         'if [[ $1 == -c ]]; then [[ $2 != *device_count* ]] || echo "${FAKE_GPUS:-0}"; exit 0; fi\n'
         f'printf "%s\\n" "$@" >{tmp_path}/arguments\n'
+        f"env >{tmp_path}/environment\n"
     )
     program.chmod(0o755)
 
@@ -70,6 +71,87 @@ def test_documented_commands(recorder):
     words, warning = recorder("train.sh", NUM_GPUS="8", BS="64", GRAD_ACCUMULATION="1", EPOCHS="10")
     assert (value_of(words, "--batch-size"), value_of(words, "--epochs")) == ("64", "10")
     assert "8 x 64 x 1 = 512" in warning
+
+
+SEVERAL = {"FAKE_GPUS": "8", "RDZV_ENDPOINT": "node1:29400"}
+
+
+def test_two_machines(recorder, tmp_path):
+    words, warning = recorder("train_lj22khz.sh", "--extra", NNODES="2", BATCH_SIZE="4", **SEVERAL)
+    launch, rest = words[: words.index("train.py")], words[words.index("train.py") :]
+    assert launch == [
+        *["-m", "torch.distributed.run", "--rdzv-backend", "c10d", "--rdzv-endpoint", "node1:29400"],
+        *["--rdzv-id", "hifigan", "--nnodes", "2", "--nproc-per-node", "8", "--max-restarts", "10"],
+    ]
+    assert value_of(rest, "--grad-accumulation") == "2"  # 2 x 8 x 4 x 2 = 128
+    assert "--global-batch-size" not in rest
+    assert rest[-1] == "--extra"
+    assert warning == ""
+    environment = (tmp_path / "environment").read_text()
+    assert "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1\n" in environment
+    assert "TORCH_ELASTIC_SHUTDOWN_TIMEOUT=120\n" in environment
+
+
+def test_machines_count_in_the_warning(recorder):
+    _, warning = recorder("train_lj22khz.sh", NNODES="2", GRAD_ACCUMULATION="1", **SEVERAL)
+    assert "NNODES x NUM_GPUS x BATCH_SIZE x GRAD_ACCUMULATION = 2 x 8 x 16 x 1 = 256" in warning
+    _, warning = recorder("train_lj22khz.sh", NNODES="1:2", BATCH_SIZE="8", GRAD_ACCUMULATION="1", **SEVERAL)
+    assert "1 to 2 x 8 x 8 x 1 = 64 to 128" in warning
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"RDZV_ID": "mine", "SLURM_JOB_ID": "7"}, {"--rdzv-id": "mine", "--max-restarts": "10"}),
+        ({"SLURM_JOB_ID": "7", "MAX_RESTARTS": "2"}, {"--rdzv-id": "7", "--max-restarts": "2"}),
+    ],
+)
+def test_name_and_restarts_of_the_job(variables, expected, recorder):
+    words, _ = recorder("train.sh", NNODES="2", **SEVERAL, **variables)
+    assert {flag: value_of(words, flag) for flag in expected} == expected
+
+
+def test_range_of_machines_keeps_the_global_batch(recorder):
+    words, warning = recorder("train_lj22khz.sh", NNODES="1:2", BATCH_SIZE="8", **SEVERAL)
+    assert value_of(words, "--nnodes") == "1:2"
+    assert value_of(words, "--global-batch-size") == "128"
+    assert "--grad-accumulation" not in words
+    assert warning == ""
+    words, warning = recorder("train_lj22khz.sh", "--global_batch_size", "96", NNODES="1:3", NUM_GPUS="1", **SEVERAL)
+    assert words.count("--grad-accumulation") + words.count("--global-batch-size") == 0
+    assert warning == ""
+
+
+@pytest.mark.parametrize("nnodes", ["1", "1:1"])
+def test_one_machine_restarts_only_where_asked(nnodes, recorder, tmp_path):
+    words, _ = recorder("train_lj22khz.sh", NNODES=nnodes, NUM_GPUS="1", RDZV_ENDPOINT="node1:29400")
+    assert words[0] == "train.py"
+    words, _ = recorder("train_lj22khz.sh", NNODES=nnodes, NUM_GPUS="1", MAX_RESTARTS="3")
+    assert words[2:8] == ["--standalone", "--nproc-per-node", "1", "--max-restarts", "3", "train.py"]
+    assert "TORCH_DISABLE_SHARE_RDZV_TCP_STORE" not in (tmp_path / "environment").read_text()
+
+
+def test_restarts_need_the_checkpoints(recorder):
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        recorder("train_lj22khz.sh", NNODES="2", RESUME="false", **SEVERAL)
+    assert error.value.stderr.splitlines()[-1].startswith("error: RESUME: 'false', but processes")
+    words, _ = recorder("train_lj22khz.sh", NNODES="2", RESUME="false", MAX_RESTARTS="0", **SEVERAL)
+    assert "--no-resume" in words
+
+
+@pytest.mark.parametrize("endpoint", ["", "node1", "node1:", "node1:port", "node1:0", "a b:1"])
+def test_where_machines_meet_must_be_told(endpoint, recorder):
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        recorder("train_lj22khz.sh", NNODES="2", RDZV_ENDPOINT=endpoint)
+    assert error.value.stderr.startswith(f"error: RDZV_ENDPOINT: '{endpoint}' is not the host:port")
+    assert len(error.value.stderr.splitlines()) == 1
+
+
+def test_range_that_cannot_share_the_global_batch_is_refused(recorder):
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        recorder("train_lj22khz.sh", NNODES="1:4", NUM_GPUS="1", RDZV_ENDPOINT="node1:29400")
+    assert error.value.stderr.startswith("error: NNODES: '1:4' includes 3, but 3 x 1 x 16 segments cannot share")
+    assert len(error.value.stderr.splitlines()) == 1
 
 
 PLATFORMS = {
@@ -116,7 +198,18 @@ def test_every_variable_reaches_its_flag(recorder):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("NUM_GPUS", "abc"), ("NUM_GPUS", "08"), ("BATCH_SIZE", "0"), ("BS", "-1"), ("AMP", "1"), ("RESUME", "no")],
+    [
+        *[("NUM_GPUS", "abc"), ("NUM_GPUS", "08"), ("BATCH_SIZE", "0"), ("BS", "-1"), ("AMP", "1"), ("RESUME", "no")],
+        *[
+            ("NNODES", "0"),
+            ("NNODES", "two"),
+            ("NNODES", "2:1"),
+            ("NNODES", "1:2:3"),
+            ("NNODES", "1:"),
+            ("NNODES", ":2"),
+        ],
+        *[("MAX_RESTARTS", "-1"), ("MAX_RESTARTS", "many")],
+    ],
 )
 def test_impossible_variables_are_named(name, value, recorder):
     with pytest.raises(subprocess.CalledProcessError) as error:
