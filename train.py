@@ -224,8 +224,9 @@ def generator_step(state: TrainState, batches: Sequence[Batch], kept_fake: Tenso
                 state.scaler_g.scale(loss / len(batches)).backward()
             total += loss.detach() / len(batches)
             total_mel += mel_loss.detach() / len(batches)
-    if state.step_optimiser(state.optim_g, state.scaler_g) and state.ema:
-        state.ema.update(state.generator)
+    made = state.step_optimiser(state.optim_g, state.scaler_g)
+    if state.ema:
+        state.ema.update(state.generator, made)
     return total, total_mel
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class EMA:
@@ -23,6 +23,15 @@ class EMA:
         self.decay = decay
 
     @torch.no_grad()
-    def update(self, module: nn.Module) -> None:
-        """Call after each optimiser step that changed the weights."""
-        torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), 1 - self.decay)
+    def update(self, module: nn.Module, made: Tensor) -> None:
+        """Call after each optimiser step.
+
+        Args:
+            module: the one that is averaged.
+            made: 1, or 0 if the step was left out; a tensor on the device, so that nothing waits for its value.
+        """
+        averages: list[Tensor] = list(self.module.parameters())
+        weights: list[Tensor] = list(module.parameters())
+        change = list(torch._foreach_sub(weights, averages))
+        torch._foreach_mul_(change, (1 - self.decay) * made)
+        torch._foreach_add_(averages, change)

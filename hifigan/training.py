@@ -126,17 +126,21 @@ class TrainState:
             for group in optimiser.param_groups:
                 group["lr"] = rate
 
-    def step_optimiser(self, optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> bool:
-        """Clips and applies the gradients, unless some are not finite; with EMA, says whether the step was made."""
+    def step_optimiser(self, optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> Tensor:
+        """Clips and applies the gradients, unless some are not finite.
+
+        Returns:
+            1 if the step was made and 0 if it was left out, on the device: reading it would wait for the step.
+        """
         if self._optim.grad_clip_thresh > 0:
             scaler.unscale_(optimiser)
             parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
             nn.utils.clip_grad_norm_(parameters, self._optim.grad_clip_thresh)
-        # A step that was left out lowers the scale. Reading it waits for the device: only where the average needs it.
-        before = scaler.get_scale() if self.ema else 0.0
+        before = _steps_made(optimiser)
         scaler.step(optimiser)
-        scaler.update()
-        return not self.ema or scaler.get_scale() >= before
+        # Each step that is left out lowers the scale: right for fp16 alone.
+        scaler.update(None if self._amp_dtype is torch.float16 else 1.0)
+        return _steps_made(optimiser) - before
 
     def start_ema(self, stored: dict[str, Any] | None = None) -> None:
         """Starts the moving average, if one is wanted, at the current weights or goes on with a stored one."""
@@ -287,6 +291,12 @@ def _adamw(cfg: TrainConfig, *modules: nn.Module) -> torch.optim.AdamW:
     )
 
 
+def _steps_made(optimiser: torch.optim.Optimizer) -> Tensor:
+    """AdamW's own count on the device, in which a step that was left out does not count."""
+    first = optimiser.param_groups[0]["params"][0]
+    return optimiser.state[first]["step"].clone() if first in optimiser.state else torch.zeros((), device=first.device)
+
+
 def _amp_dtype(cfg: TrainConfig, place: Distributed) -> torch.dtype | None:
     if not cfg.run.amp:
         return None
@@ -300,8 +310,7 @@ def _amp_dtype(cfg: TrainConfig, place: Distributed) -> torch.dtype | None:
 def _scaler(amp_dtype: torch.dtype | None, place: Distributed) -> torch.amp.GradScaler:
     """Loss scaling for fp16, and for every precision the guard that leaves out steps with non-finite gradients.
 
-    It works on the device, without waiting for it. In fp32 and bf16 that is its only use: the scale is a power of two,
-    1 as long as all is well, which changes no gradient's digits.
+    It works on the device, without waiting for it. In fp32 and bf16 that is its only use, and the scale stays 1.
     """
     if amp_dtype is torch.float16:
         return torch.amp.GradScaler(place.device.type)

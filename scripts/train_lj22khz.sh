@@ -11,6 +11,8 @@
 #   DATASET_DIR          data set (default: data/LJSpeech-1.1); TRAIN_FILELIST, VAL_FILELIST: its lists
 #   VAL_INTERVAL, SAMPLES_INTERVAL, CHECKPOINT_INTERVAL   in epochs
 #   LEARNING_RATE, LEARNING_RATE_DECAY, SEED
+#   FINE_TUNE_DIR        fine-tune on the mels of this directory, from --checkpoint-path-gen (EPOCHS is then 10000);
+#                        FINE_TUNE_LR_FACTOR: factor of the learning rate (default: 3)
 #   BMARK_EPOCHS_NUM     at the end, record the throughput of so many last epochs
 #   RESUME               false: refuse a directory that holds checkpoints (default: go on from them)
 #
@@ -80,13 +82,18 @@ else
     fi
 fi
 
+default_epochs=6500
+if [[ -n ${FINE_TUNE_DIR:-} ]]; then
+    default_epochs=10000
+    FINE_TUNE_LR_FACTOR=${FINE_TUNE_LR_FACTOR:-3}
+fi
 args=(
     --output "${OUTPUT_DIR:-output}"
     --dataset-path "${DATASET_DIR:-data/LJSpeech-1.1}"
     --training-files "${TRAIN_FILELIST:-data/filelists/ljs_audio_train_v3.txt}"
     --validation-files "${VAL_FILELIST:-data/filelists/ljs_audio_val.txt}"
     --batch-size "$batch_size"
-    --epochs "${EPOCHS:-6500}"
+    --epochs "${EPOCHS:-$default_epochs}"
 )
 [[ -n ${batch:-} ]] && args+=("${batch[@]}")
 ((num_gpus > 0)) && args+=(--cuda)
@@ -94,7 +101,8 @@ args=(
 [[ ${RESUME:-true} == false ]] && args+=(--no-resume)
 for setting in LOG_FILE:log-file EPOCHS_THIS_JOB:epochs-this-job VAL_INTERVAL:validation-interval \
     SAMPLES_INTERVAL:samples-interval CHECKPOINT_INTERVAL:checkpoint-interval LEARNING_RATE:learning-rate \
-    LEARNING_RATE_DECAY:learning-rate-decay SEED:seed BMARK_EPOCHS_NUM:benchmark-epochs-num; do
+    LEARNING_RATE_DECAY:learning-rate-decay SEED:seed BMARK_EPOCHS_NUM:benchmark-epochs-num \
+    FINE_TUNE_DIR:input-mels-dir FINE_TUNE_LR_FACTOR:fine-tune-lr-factor; do
     variable=${setting%%:*}
     [[ -n ${!variable:-} ]] && args+=("--${setting#*:}" "${!variable}")
 done

@@ -558,9 +558,26 @@ def test_gradients_are_clipped_before_the_step():
     for parameter in state.generator.parameters():
         parameter.grad = torch.ones_like(parameter)
     state.scaler_g.scale(torch.zeros(()))  # as a backward pass does first
-    state.step_optimiser(state.optim_g, state.scaler_g)
+    assert state.step_optimiser(state.optim_g, state.scaler_g) == 1
     norm = torch.stack([parameter.grad.norm() for parameter in state.generator.parameters()]).norm()
     assert norm.item() == pytest.approx(0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.5])
+def test_a_step_that_is_left_out_says_so_and_changes_nothing(clip):
+    optim = OptimConfig(grad_clip_thresh=clip)
+    state = TrainState(TrainConfig(RunConfig(), optim, LISTS, AudioConfig(), TINY), distributed.init(cuda=False))
+    made = []
+    for value in (float("nan"), 1.0, float("inf"), 1.0):
+        before = [parameter.detach().clone() for parameter in state.generator.parameters()]
+        for parameter in state.generator.parameters():
+            parameter.grad = torch.full_like(parameter, value)
+        state.scaler_g.scale(torch.zeros(()))
+        made.append(state.step_optimiser(state.optim_g, state.scaler_g).item())
+        unchanged = all(map(torch.equal, before, state.generator.parameters()))
+        assert unchanged == (made[-1] == 0)
+    assert made == [0, 1, 0, 1]
+    assert state.scaler_g.get_scale() == 1  # in fp32 nothing is scaled, however many steps were left out
 
 
 @pytest.mark.slow

@@ -179,6 +179,16 @@ def test_platform(name, recorder):
     assert warning == ""
 
 
+def test_fine_tuning_goes_on_to_epoch_10000_at_three_times_the_rate(recorder):
+    words, _ = recorder("train_lj22khz.sh", FINE_TUNE_DIR="mels")
+    assert value_of(words, "--input-mels-dir") == "mels"
+    assert value_of(words, "--fine-tune-lr-factor") == "3"
+    assert value_of(words, "--epochs") == "10000"
+    words, _ = recorder("train_lj22khz.sh")
+    assert "--input-mels-dir" not in words
+    assert "--fine-tune-lr-factor" not in words
+
+
 def test_every_variable_reaches_its_flag(recorder):
     variables = {
         "OUTPUT_DIR": "--output", "LOG_FILE": "--log-file", "DATASET_DIR": "--dataset-path", "EPOCHS": "--epochs",
@@ -186,7 +196,8 @@ def test_every_variable_reaches_its_flag(recorder):
         "EPOCHS_THIS_JOB": "--epochs-this-job", "VAL_INTERVAL": "--validation-interval",
         "SAMPLES_INTERVAL": "--samples-interval", "CHECKPOINT_INTERVAL": "--checkpoint-interval",
         "LEARNING_RATE": "--learning-rate", "LEARNING_RATE_DECAY": "--learning-rate-decay",
-        "BMARK_EPOCHS_NUM": "--benchmark-epochs-num",
+        "BMARK_EPOCHS_NUM": "--benchmark-epochs-num", "FINE_TUNE_DIR": "--input-mels-dir",
+        "FINE_TUNE_LR_FACTOR": "--fine-tune-lr-factor",
     }  # fmt: skip
     words, _ = recorder("train_lj22khz.sh", RESUME="false", **{name: f"value of {name}" for name in variables})
     for name, flag in variables.items():
