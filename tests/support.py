@@ -88,7 +88,8 @@ def train_arguments(data_set: Path, output: Path, **changes: object) -> list[str
 
     A change of True is a flag without a value.
     """
-    (data_set / "tiny.json").write_text(json.dumps(TINY.to_dict()))
+    if "hifigan_config" not in changes:
+        (data_set / "tiny.json").write_text(json.dumps(TINY.to_dict()))
     options: dict[str, object] = {
         "output": output,
         "dataset_path": data_set,

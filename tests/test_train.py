@@ -29,7 +29,16 @@ from hifigan.config import GeneratorConfig
 from hifigan.loading import MicroBatchSampler
 from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig, parse_train_config
 from hifigan.training import TrainState
-from tests.support import PARITY, REPOSITORY, TINY, real_speech, rule_weights, speechlike, write_data_set
+from tests.support import (
+    PARITY,
+    REPOSITORY,
+    TINY,
+    real_speech,
+    rule_weights,
+    speechlike,
+    train_arguments,
+    write_data_set,
+)
 
 LISTS = DataConfig(training_files=("train.txt",), validation_files=("val.txt",))
 LINE = re.compile(
@@ -67,31 +76,9 @@ def test_training_steps_match_published_numbers(accumulation):
 @pytest.fixture(scope="module")
 def data_set(tmp_path_factory):
     """Nine clips, one shorter than a segment and one exactly as long, seven of them for training."""
-    folder = write_data_set(
+    return write_data_set(
         tmp_path_factory.mktemp("data") / "set", [0.5, 0.06, 2048 / 22050, 0.4, 0.3, 0.5, 0.4, 0.3, 0.4]
     )
-    (folder / "tiny.json").write_text(json.dumps(TINY.to_dict()))
-    return folder
-
-
-def arguments(data_set, output, **changes):
-    options = {
-        "output": output,
-        "dataset-path": data_set,
-        "training-files": data_set / "train.txt",
-        "validation-files": data_set / "val.txt",
-        "hifigan-config": data_set / "tiny.json",
-        "batch-size": 1,
-        "segment-size": 2048,
-        "num-workers": 0,
-        "epochs": 1,
-        **{name.replace("_", "-"): value for name, value in changes.items()},
-    }
-    return [
-        word
-        for name, value in options.items()
-        for word in ([f"--{name}"] if value is True else [f"--{name}", str(value)])
-    ]
 
 
 def train_process(*args, **kwargs):
@@ -131,7 +118,9 @@ def train_losses(output):
 def undisturbed(data_set, tmp_path_factory):
     """Two epochs of three steps in one go, in a process of its own."""
     output = tmp_path_factory.mktemp("undisturbed")
-    status, stdout, stderr = finished(train_process("train.py", *arguments(data_set, output, batch_size=2, epochs=2)))
+    status, stdout, stderr = finished(
+        train_process("train.py", *train_arguments(data_set, output, batch_size=2, epochs=2))
+    )
     assert status == 0, stderr
     return output, stdout
 
@@ -163,7 +152,7 @@ def test_logs_and_checkpoints(undisturbed):
 
 @pytest.mark.slow
 def test_stopped_in_mid_epoch_and_resumed_is_bit_for_bit_the_same(undisturbed, data_set, tmp_path):
-    argv = arguments(data_set, tmp_path, batch_size=2, epochs=2, num_workers=2)
+    argv = train_arguments(data_set, tmp_path, batch_size=2, epochs=2, num_workers=2)
     process = train_process("train.py", *argv, start_new_session=True)
     for line in process.stdout:
         if "iter   1/3" in line:
@@ -175,7 +164,9 @@ def test_stopped_in_mid_epoch_and_resumed_is_bit_for_bit_the_same(undisturbed, d
     _, gen, _ = weights(tmp_path, 1)
     assert 0 < gen["train_state"]["steps"] < 3
     assert gen["train_state"]["epoch"] == 0
-    status, stdout, stderr = finished(train_process("train.py", *arguments(data_set, tmp_path, batch_size=2, epochs=2)))
+    status, stdout, stderr = finished(
+        train_process("train.py", *train_arguments(data_set, tmp_path, batch_size=2, epochs=2))
+    )
     assert status == 0, stderr
     ours, gen, discrim = weights(tmp_path, 2)
     theirs, _, other = weights(undisturbed[0], 2)
@@ -190,7 +181,6 @@ def test_stopped_in_mid_epoch_and_resumed_is_bit_for_bit_the_same(undisturbed, d
 def test_training_is_the_same_for_all_shares_of_the_work(tmp_path):
     """1 x 8, 2 x 4 and 4 x 2 processes x accumulation; how the audio is read does not matter either."""
     folder = write_data_set(tmp_path / "set", [0.12] * 10)
-    (folder / "tiny.json").write_text(json.dumps(TINY.to_dict()))
     (folder / "val.txt").write_text("wavs/clip008.wav\n")
     runs = {
         1: {"grad_accumulation": 8},
@@ -201,7 +191,7 @@ def test_training_is_the_same_for_all_shares_of_the_work(tmp_path):
     for processes, changes in runs.items():
         outputs[processes] = tmp_path / str(processes)
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-        argv = ["train.py", *arguments(folder, outputs[processes], epochs=2, validation_interval=2, **changes)]
+        argv = ["train.py", *train_arguments(folder, outputs[processes], epochs=2, validation_interval=2, **changes)]
         status, stdout, stderr = finished(train_process(*(launcher if processes > 1 else []), *argv))
         assert status == 0, stderr
         assert len([line for line in stdout.splitlines() if " | iter " in line]) == 2  # the main process's alone
@@ -214,7 +204,7 @@ def test_training_is_the_same_for_all_shares_of_the_work(tmp_path):
 
 @pytest.mark.slow
 def test_processes_under_torchrun_are_stopped_together(data_set, tmp_path):
-    argv = arguments(data_set, tmp_path, epochs=2)
+    argv = train_arguments(data_set, tmp_path, epochs=2)
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     process = train_process(*launcher, "train.py", *argv)
     for line in process.stdout:
@@ -226,7 +216,7 @@ def test_processes_under_torchrun_are_stopped_together(data_set, tmp_path):
     _, gen, _ = weights(tmp_path, 1)
     assert 0 < gen["train_state"]["steps"] <= 3  # the processes agree one step later
     # One process goes on with the same global batch.
-    argv = arguments(data_set, tmp_path, epochs=2, global_batch_size=2)
+    argv = train_arguments(data_set, tmp_path, epochs=2, global_batch_size=2)
     status, _, stderr = finished(train_process("train.py", *argv))
     assert (status, stderr) == (0, "")
     assert weights(tmp_path, 2)[1]["train_state"] == {"epoch": 2, "epoch_clips": 0, "steps": 6}
@@ -247,7 +237,7 @@ def test_a_signal_during_validation_saves_and_the_validation_is_made_up_for(
         return whole_batch(segments, state)
 
     monkeypatch.setattr(train, "to_batch", interrupted)
-    argv = arguments(data_set, tmp_path, batch_size=2, epochs=2)
+    argv = train_arguments(data_set, tmp_path, batch_size=2, epochs=2)
     assert train.main(argv) == 128 + signal.SIGTERM
     assert "stopped by signal 15" in capsys.readouterr().out
     assert validated.count(6) == 2  # no further batch
@@ -278,7 +268,7 @@ def test_mixed_precision_resumes(dtype, cuda, tolerance, own_copy, tmp_path):
     (own_copy / "train.txt").write_text("wavs/clip000.wav\nwavs/clip003.wav\n")
     options = {"batch_size": 2, "amp": True, "amp_dtype": dtype, "ema": 0.9, "concat_fwd": True}
     options |= {"cuda": True, "dataset_cache": "device"} if cuda else {"dataset_cache": "ram"}
-    argv = {name: arguments(own_copy, tmp_path / name, epochs=2, **options) for name in ("whole", "parts")}
+    argv = {name: train_arguments(own_copy, tmp_path / name, epochs=2, **options) for name in ("whole", "parts")}
     assert train.main(argv["whole"]) == 0
     for _ in range(2):
         assert train.main([*argv["parts"], "--epochs-this-job", "1"]) == 0
@@ -293,7 +283,7 @@ def test_mixed_precision_resumes(dtype, cuda, tolerance, own_copy, tmp_path):
 
 
 def test_loss_scales_are_saved_and_restored(data_set, tmp_path):
-    cfg = parse_train_config(arguments(data_set, tmp_path, amp=True, amp_dtype="fp16"))
+    cfg = parse_train_config(train_arguments(data_set, tmp_path, amp=True, amp_dtype="fp16"))
     store = CheckpointStore(tmp_path)
     states = [TrainState(cfg, distributed.init(cuda=False)) for _ in range(2)]
     for scaler, scale in ((states[0].scaler_g, 512.0), (states[0].scaler_d, 64.0)):
@@ -357,7 +347,7 @@ def damage(path, kind):
 @pytest.mark.parametrize("kind", ["missing", "empty", "no samples", "text", "rate", "not finite"])
 def test_bad_audio_is_named_before_training(kind, own_copy, tmp_path, capsys):
     damage(own_copy / "wavs" / "clip003.wav", kind)
-    status, message = run_main(arguments(own_copy, tmp_path / "out"), capsys)
+    status, message = run_main(train_arguments(own_copy, tmp_path / "out"), capsys)
     assert status == 1
     assert len(message.splitlines()) == 1
     assert "clip003.wav" in message
@@ -394,7 +384,7 @@ def test_bad_audio_is_named_before_training(kind, own_copy, tmp_path, capsys):
 def test_impossible_settings(change, words, data_set, tmp_path, capsys):
     if "cuda" in change and torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    status, message = run_main(arguments(data_set, tmp_path / "out", **change), capsys)
+    status, message = run_main(train_arguments(data_set, tmp_path / "out", **change), capsys)
     assert status == 1
     assert len(message.splitlines()) == 1
     assert words in message
@@ -411,7 +401,7 @@ def test_unknown_flags_are_errors(argv, capsys):
 
 
 def test_flags_take_dashes_and_underscores(data_set, tmp_path):
-    argv = arguments(data_set, tmp_path, learning_rate=1e-3)
+    argv = train_arguments(data_set, tmp_path, learning_rate=1e-3)
     dashed = parse_train_config(argv)
     underscored = ["--" + word[2:].replace("-", "_") if word.startswith("--") else word for word in argv]
     assert underscored != argv
@@ -431,9 +421,8 @@ def test_every_usable_kind_of_audio_trains(tmp_path):
     for name, (samples, subtype) in kinds.items():
         soundfile.write(folder / "wavs" / f"{name}.wav", samples, 22050, subtype=subtype)
     (folder / "train.txt").write_text("".join(f"wavs/{name}.wav\n" for name in kinds))
-    (folder / "tiny.json").write_text(json.dumps(TINY.to_dict()))
     out = tmp_path / "out"
-    assert train.main(arguments(folder, out, batch_size=2, amp=True)) == 0
+    assert train.main(train_arguments(folder, out, batch_size=2, amp=True)) == 0
     assert np.isfinite(train_losses(out)).all()
 
 
@@ -441,15 +430,15 @@ def test_every_usable_kind_of_audio_trains(tmp_path):
 def test_another_run_is_not_continued_by_accident(data_set, own_copy, undisturbed, tmp_path, capsys):
     output = Path(shutil.copytree(undisturbed[0], tmp_path / "run"))
     before = {path.name: path.stat().st_mtime_ns for path in output.iterdir()}
-    status, message = run_main(arguments(data_set, output, batch_size=2, learning_rate=1e-3), capsys)
+    status, message = run_main(train_arguments(data_set, output, batch_size=2, learning_rate=1e-3), capsys)
     assert status == 1
     assert "base_lr was 0.0003, now 0.001" in message
     (own_copy / "train.txt").write_text("wavs/clip000.wav\nwavs/clip001.wav\n")
-    status, message = run_main(arguments(own_copy, output, batch_size=2, weight_decay=0.5), capsys)
+    status, message = run_main(train_arguments(own_copy, output, batch_size=2, weight_decay=0.5), capsys)
     assert status == 1
     assert "weight_decay was 0.01, now 0.5" in message
     assert re.search(r"training_clips was 7 clips, \w{12}, now 2 clips, \w{12}", message)
-    status, message = run_main([*arguments(data_set, output, batch_size=2), "--no-resume"], capsys)
+    status, message = run_main([*train_arguments(data_set, output, batch_size=2), "--no-resume"], capsys)
     assert status == 1
     assert "holds checkpoints" in message
     assert {path.name: path.stat().st_mtime_ns for path in output.iterdir()} == before
@@ -471,7 +460,7 @@ def test_an_epoch_without_a_further_step_is_finished(tmp_path):
 def test_a_pair_of_another_program_is_named(data_set, tmp_path, capsys):
     for kind in ("gen", "discrim"):
         torch.save({"mpd": {}, "train_state": None}, tmp_path / f"hifigan_{kind}_checkpoint_5.pt")
-    status, message = run_main(arguments(data_set, tmp_path), capsys)
+    status, message = run_main(train_arguments(data_set, tmp_path), capsys)
     assert status == 1
     assert "hifigan_discrim_checkpoint_5.pt: not written by this program, it lacks clips_per_step, identity" in message
     assert len(message.splitlines()) == 1
@@ -481,7 +470,7 @@ def test_a_pair_of_another_program_is_named(data_set, tmp_path, capsys):
 def test_a_damaged_newest_pair_falls_back_to_the_one_before(own_copy, tmp_path, caplog):
     (own_copy / "train.txt").write_text("\nwavs/clip000.wav\n\n")  # blank lines are no files
     output = tmp_path / "out"
-    argv = arguments(own_copy, output, checkpoint_interval=1, epochs=2)
+    argv = train_arguments(own_copy, output, checkpoint_interval=1, epochs=2)
     assert train.main(argv) == 0
     expected = weights(output, 2)[0]
     newest = output / "hifigan_discrim_checkpoint_2.pt"
@@ -495,7 +484,7 @@ def test_a_damaged_newest_pair_falls_back_to_the_one_before(own_copy, tmp_path, 
 def test_moving_average_is_kept_restored_validated_and_usable(own_copy, tmp_path):
     (own_copy / "train.txt").write_text("wavs/clip000.wav\nwavs/clip003.wav\n")
     output = tmp_path / "out"
-    argv = arguments(own_copy, output, ema=0.5, warmup_steps=3, grad_clip_thresh=1e-3, benchmark_epochs_num=1)
+    argv = train_arguments(own_copy, output, ema=0.5, warmup_steps=3, grad_clip_thresh=1e-3, benchmark_epochs_num=1)
     assert train.main(argv) == 0
     first = torch.load(output / "hifigan_gen_checkpoint_1.pt", weights_only=True)
     assert train.main([*argv, "--epochs", "2"]) == 0
@@ -540,7 +529,9 @@ def test_steps_with_losses_that_are_not_finite_are_left_out(own_copy, tmp_path, 
         return real, mel * float("nan") if len(seen) in (2, 4, 5, 6) else mel
 
     monkeypatch.setattr(train, "to_batch", sometimes_broken)
-    status, message = run_main(arguments(own_copy, output, epochs=3, nonfinite_limit=3, validation_interval=9), capsys)
+    status, message = run_main(
+        train_arguments(own_copy, output, epochs=3, nonfinite_limit=3, validation_interval=9), capsys
+    )
     assert status == 1
     assert "losses of 3 steps in a row were not finite numbers (step 6, saved)" in message
     same = [all(map(torch.equal, before, after)) for before, after in itertools.pairwise(seen)]
@@ -583,7 +574,7 @@ def test_a_step_that_is_left_out_says_so_and_changes_nothing(clip):
 @pytest.mark.slow
 def test_starting_from_given_weights(data_set, undisturbed, tmp_path):
     base = [undisturbed[0] / f"hifigan_{kind}_checkpoint_2.pt" for kind in ("gen", "discrim")]
-    argv = arguments(data_set, tmp_path, checkpoint_path_gen=base[0], checkpoint_path_discrim=base[1])
+    argv = train_arguments(data_set, tmp_path, checkpoint_path_gen=base[0], checkpoint_path_discrim=base[1])
     cfg = parse_train_config(argv)
     state = TrainState(cfg, distributed.init(cuda=False))
     state.load_base(cfg)
@@ -614,24 +605,24 @@ def test_fine_tuning_goes_on_from_the_base_model(data_set, undisturbed, tmp_path
         "batch_size": 2,
         "epochs": 3,
     }
-    status, message = run_main(arguments(data_set, undisturbed[0], **options), capsys)
+    status, message = run_main(train_arguments(data_set, undisturbed[0], **options), capsys)
     assert status == 1
     assert "holds another run's checkpoints" in message
     assert "fine_tuning was False, now True" in message
     output = tmp_path / "tuned"
-    assert train.main(arguments(data_set, output, dataset_cache="device", samples_interval=1, **options)) == 0
+    assert train.main(train_arguments(data_set, output, dataset_cache="device", samples_interval=1, **options)) == 0
     records = [json.loads(line[5:]) for line in (output / "nvlog.json").read_text().splitlines()]
     steps = [record for record in records if "train_mel_loss" in record["data"]]
     assert [record["step"] for record in steps] == [[3, step, 3] for step in (1, 2, 3)]
     assert steps[0]["data"]["train_lrate_gen"] == pytest.approx(3 * 3e-4 * 0.9998**2)
     assert [record["step"] for record in records if "val_mel_loss" in record["data"]] == [[2], [3]]
     (mels / "clip003.npy").unlink()
-    status, message = run_main(arguments(data_set, tmp_path / "other", **options), capsys)
+    status, message = run_main(train_arguments(data_set, tmp_path / "other", **options), capsys)
     assert status == 1
     assert "clip003.npy: no such mel (1 of 7 are missing)" in message
     (mels / "audio_config.json").write_text(json.dumps({**dataclasses.asdict(AudioConfig()), "mel_fmax": 7600}))
     (mels / "clip003.npy").write_bytes((mels / "clip004.npy").read_bytes())
-    status, message = run_main(arguments(data_set, tmp_path / "other", **options), capsys)
+    status, message = run_main(train_arguments(data_set, tmp_path / "other", **options), capsys)
     assert status == 1
     assert "mel_fmax 7600 instead of 8000" in message
 
@@ -642,7 +633,7 @@ def test_validation_loss_falls_on_real_speech(tmp_path):
         pytest.skip("HIFIGAN_TEST_DATA is not set")
     mini = real_speech() / "data" / "ljspeech-mini"
     (tmp_path / "tiny.json").write_text(json.dumps({**TINY.to_dict(), "upsample_initial_channel": 64}))
-    argv = arguments(mini, tmp_path, hifigan_config=tmp_path / "tiny.json", batch_size=8, learning_rate=1e-3)
+    argv = train_arguments(mini, tmp_path, hifigan_config=tmp_path / "tiny.json", batch_size=8, learning_rate=1e-3)
     assert train.main(argv) == 0
     lines = [json.loads(line[5:])["data"] for line in (tmp_path / "nvlog.json").read_text().splitlines()]
     before, after = [data["val_mel_loss"] for data in lines if "val_mel_loss" in data]
