@@ -14,14 +14,22 @@ from torch.utils.data import DataLoader
 from common import distributed
 from common.config import run as run_program
 from common.errors import InputError
-from common.filelists import fingerprint
 from common.run_log import RunLog
 from common.stop import StopSignals
 from hifigan import losses
 from hifigan.checkpoint_store import CheckpointStore
 from hifigan.dataset import Segment, SegmentDataset
 from hifigan.discriminators import judge_both
-from hifigan.loading import MicroBatchSampler, check_datasets, open_datasets, training_loader, validation_loader
+from hifigan.loading import (
+    MicroBatchSampler,
+    check_datasets,
+    fingerprint_of,
+    lost_loaders_named,
+    open_datasets,
+    stop_loader_processes,
+    training_loader,
+    validation_loader,
+)
 from hifigan.train_config import TrainConfig, parse_train_config
 from hifigan.training import TrainState
 
@@ -29,6 +37,7 @@ Batch = tuple[Tensor, Tensor]  # wav [B, 1, T] and the mel [B, M, L] of it
 NUM_SAMPLES = 4  # validation clips that TensorBoard plays
 
 
+@lost_loaders_named()
 @distributed.lost_peers_named()
 def main(argv: Sequence[str] | None = None) -> int:
     cfg = parse_train_config(argv)
@@ -39,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sampler = MicroBatchSampler(
         len(train_set), cfg.optim.batch_size, cfg.optim.grad_accumulation, place.rank, place.world_size, cfg.run.seed
     )
-    state = TrainState(cfg, place, fingerprint(train_set.paths, cfg.data.dataset_path))
+    state = TrainState(cfg, place, fingerprint_of(train_set, cfg))
     store = CheckpointStore(cfg.run.output)
     resumed = state.resume(cfg, store)
     if distributed.differs(state.steps, place):
@@ -57,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             log.parameters({**cfg.generator.to_dict(), **cfg.train_setup(), "clips_per_step": sampler.clips_per_step})
             return run_epochs(run, log, resumed)
     finally:
+        stop_loader_processes()
         distributed.shutdown()
 
 
@@ -90,10 +100,10 @@ def run_epochs(run: Run, log: RunLog, resumed: bool) -> int:
     for epoch in range(first, last + 1):
         if not (train_epoch(run, log) and finish_epoch(run, log, is_last=epoch == last)):
             save(run, log)
-            if state.meter.nonfinite_in_a_row >= cfg.run.nonfinite_limit:
+            if state.meter.left_out_in_a_row >= cfg.run.nonfinite_limit:
                 raise InputError(
-                    f"the losses of {cfg.run.nonfinite_limit} steps in a row were not finite numbers (step "
-                    f"{state.steps}, saved); start again from an older checkpoint or with a lower --learning-rate"
+                    f"the losses or gradients of {cfg.run.nonfinite_limit} steps in a row were not finite numbers "
+                    f"(step {state.steps}, saved); start again from an older checkpoint or with a lower --learning-rate"
                 )
             log.message(f"stopped by signal {run.stop.received or 'on another process'}; start again to go on")
             return run.stop.status
@@ -110,6 +120,7 @@ def train_epoch(run: Run, log: RunLog) -> bool:
     cfg, state, sampler = run.cfg, run.state, run.sampler
     epoch = sampler.epoch = state.epoch + 1
     sampler.first_step = state.epoch_clips // sampler.clips_per_step
+    state.epoch_clips = sampler.first_step * sampler.clips_per_step  # another one, if the global batch has changed
     if sampler.first_step >= sampler.steps_per_epoch:  # resumed after the last step
         return True
     frames_per_step = sampler.clips_per_step * cfg.segment_frames
@@ -121,7 +132,7 @@ def train_epoch(run: Run, log: RunLog) -> bool:
         batches = [to_batch(segments, state) for segments in group]
         d_loss, fake = discriminator_step(state, batches)
         g_loss, mel_loss = generator_step(state, batches, fake)
-        meter.add(d_loss, g_loss, mel_loss)
+        meter.add(d_loss, g_loss, mel_loss, made=state.made)
         state.steps += 1
         state.epoch_clips += sampler.clips_per_step
         if step % cfg.run.step_logs_interval == 0 or step == sampler.steps_per_epoch:
@@ -131,7 +142,7 @@ def train_epoch(run: Run, log: RunLog) -> bool:
             last_logged = now
             metrics = {**means, "frames/s": frames_per_step / took, "took": took, **state.learning_rates()}
             log.train(epoch, step, sampler.steps_per_epoch, state.steps, metrics)
-            if meter.nonfinite_in_a_row >= cfg.run.nonfinite_limit:
+            if meter.left_out_in_a_row >= cfg.run.nonfinite_limit:
                 return False
         if poll.any_rank(run.stop.received != 0) and step < sampler.steps_per_epoch:
             return False
@@ -158,7 +169,8 @@ def finish_epoch(run: Run, log: RunLog, is_last: bool) -> bool:
     if distributed.any_rank(run.stop.received != 0):
         return False
     state.end_epoch()
-    if epoch % cfg.run.checkpoint_interval == 0 or is_last:
+    # While steps are left out, the older checkpoints are the better ones.
+    if (epoch % cfg.run.checkpoint_interval == 0 and not state.meter.left_out_in_a_row) or is_last:
         save(run, log)
     return True
 
@@ -191,7 +203,7 @@ def discriminator_step(state: TrainState, batches: Sequence[Batch]) -> tuple[Ten
                     loss = loss + losses.discriminator_loss(real_scores, fake_scores)
             state.scaler_d.scale(loss / len(batches)).backward()
         total += loss.detach() / len(batches)
-    state.step_optimiser(state.optim_d, state.scaler_d)
+    state.made = state.step_optimiser(state.optim_d, state.scaler_d)
     return total, fake
 
 
@@ -227,6 +239,7 @@ def generator_step(state: TrainState, batches: Sequence[Batch], kept_fake: Tenso
     made = state.step_optimiser(state.optim_g, state.scaler_g)
     if state.ema:
         state.ema.update(state.generator, made)
+    state.made = state.made * made
     return total, total_mel
 
 

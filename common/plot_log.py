@@ -30,17 +30,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("logs", nargs="+", help="nvlog.json files, or run directories that hold one")
     parser.add_argument("-o", "--output", default="curves.png", help="PNG file to write")
     parser.add_argument("--labels", nargs="+", help="names of the runs in the legend")
-    parser.add_argument(
-        "--smooth", type=int, default=20, help="optimiser steps over which training curves are averaged"
-    )
+    parser.add_argument("--smooth", type=int, default=20, help="logged steps over which training curves are averaged")
     args = parser.parse_args(argv)
     paths = [Path(log) / "nvlog.json" if Path(log).is_dir() else Path(log) for log in args.logs]
-    labels = args.labels or [path.parent.name or str(path) for path in paths]
+    names = [path.resolve().parent.name for path in paths]
+    # Directories of equal names are told apart by their whole paths.
+    labels = args.labels or [
+        name if names.count(name) == 1 else str(path.parent) for name, path in zip(names, paths, strict=True)
+    ]
     if len(labels) != len(paths):
         raise InputError(f"--labels: {len(labels)} names for {len(paths)} logs")
     if args.smooth < 1:
         raise InputError(f"--smooth: {args.smooth} is not above 0")
-    draw({label: read_curves(path) for label, path in zip(labels, paths, strict=True)}, Path(args.output), args.smooth)
+    draw(
+        [(label, read_curves(path)) for label, path in zip(labels, paths, strict=True)], Path(args.output), args.smooth
+    )
     return 0
 
 
@@ -70,25 +74,29 @@ def read_curves(path: Path) -> Curves:
 
 
 def smoothed(values: Sequence[float], window: int) -> np.ndarray:
-    """Mean of each value and up to `window` - 1 before it, as long as the input."""
-    sums = np.cumsum(np.concatenate([[0.0], values]))
+    """Mean of each value and up to `window` - 1 before it, as long as the input; NaN does not count."""
+    finite = np.isfinite(values)
+    sums, counts = (np.cumsum(np.concatenate([[0.0], x])) for x in (np.where(finite, values, 0.0), finite))
     ends = np.arange(1, len(values) + 1)
     starts = np.maximum(ends - window, 0)
-    return (sums[ends] - sums[starts]) / (ends - starts)
+    number = counts[ends] - counts[starts]
+    return np.where(number > 0, (sums[ends] - sums[starts]) / np.maximum(number, 1), np.nan)
 
 
-def draw(runs: dict[str, Curves], output: Path, window: int) -> None:
+def draw(runs: Sequence[tuple[str, Curves]], output: Path, window: int) -> None:
     """Writes a PNG with one panel for each metric and one line for each run."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 10), layout="constrained")
     for axes, (title, (metric, logarithmic)) in zip(figure.subplots(3, 2).flat, PANELS.items(), strict=True):
-        for label, curves in runs.items():
+        for label, curves in runs:
             if metric in curves:
                 epochs, values = curves[metric]
                 is_step_metric = metric.startswith("train_")
                 shown = smoothed(values, window) if is_step_metric else values
-                axes.plot(epochs, shown, label=label, marker="" if is_step_metric else ".")
+                (line,) = axes.plot(epochs, shown, label=label, marker="" if is_step_metric else ".")
+                if average := curves.get(metric.replace("val_", "val_ema_")) if not is_step_metric else None:
+                    axes.plot(*average, "--", color=line.get_color(), label=f"{label}, moving average")
         axes.set(title=title, xlabel="epoch", yscale="log" if logarithmic else "linear")
         axes.grid(alpha=0.3)
     figure.axes[0].legend()

@@ -37,14 +37,20 @@ class CheckpointStore:
 
     def epochs(self) -> list[int]:
         """Epochs of which both files are there, oldest first; other files in the directory do not matter."""
-        if not self.directory.is_dir():
-            return []
+        found = self._found()
+        return sorted(found["gen"] & found["discrim"])
+
+    def _halves(self) -> set[int]:
+        found = self._found()
+        return found["gen"] ^ found["discrim"]
+
+    def _found(self) -> dict[str, set[int]]:
         found: dict[str, set[int]] = {"gen": set(), "discrim": set()}
-        for path in self.directory.iterdir():
+        for path in self.directory.iterdir() if self.directory.is_dir() else ():
             match = _NAME.fullmatch(path.name)
             if match:
                 found[match[1]].add(int(match[2]))
-        return sorted(found["gen"] & found["discrim"])
+        return found
 
     def newest(self) -> tuple[int, dict[str, Any], dict[str, Any]] | None:
         """Epoch and contents of the newest pair that loads and belongs together.
@@ -53,12 +59,15 @@ class CheckpointStore:
             InputError: there are pairs, but none of them can be used.
         """
         epochs = self.epochs()
+        for half in sorted(self._halves()):
+            if not epochs or half > epochs[-1]:
+                log.warning("%s: one file of the pair %d is missing; trying the pair before it", self.directory, half)
         for epoch in reversed(epochs):
             try:
                 gen, discrim = (_read_verified(path) for path in self.paths(epoch))
-                if gen.get("train_state") != discrim.get("train_state"):
+                if not _belong_together(gen, discrim):
                     raise InputError(f"{self.paths(epoch)[0]}: generator and discriminators were not saved together")
-            except InputError as error:
+            except (InputError, OSError) as error:
                 log.warning("%s; trying the pair before it", error)
                 continue
             return epoch, gen, discrim
@@ -68,13 +77,13 @@ class CheckpointStore:
 
     def finish_interrupted_save(self) -> None:
         """Makes the second rename of a run that was killed between the two; on one process, before `newest`."""
-        for epoch in self.epochs():
+        for epoch in sorted(self._found()["gen"]):
             gen, discrim = self.paths(epoch)
             leftover = _temporary(discrim)
             if not leftover.is_file():
                 continue
             try:
-                belongs = _read_verified(leftover).get("train_state") == read_file(gen).get("train_state")
+                belongs = _belong_together(read_file(gen), _read_verified(leftover))
             except InputError:  # killed while writing it: the old file stays
                 continue
             if belongs:
@@ -89,11 +98,12 @@ class CheckpointStore:
         try:
             for path, content in zip(temporary, (gen, discrim), strict=True):
                 _write(path, content)
-            for path, target in zip(temporary, targets, strict=True):
-                path.replace(target)
-        finally:
+        except BaseException:
             for path in temporary:
                 path.unlink(missing_ok=True)
+            raise
+        for path, target in zip(temporary, targets, strict=True):  # whoever ends between them: the next start goes on
+            path.replace(target)
         _sync_directory(self.directory)
         return targets[0]
 
@@ -110,6 +120,11 @@ class CheckpointStore:
             for path in self.paths(epoch):
                 path.unlink(missing_ok=True)
         return [epoch for epoch in epochs if epoch in kept]
+
+
+def _belong_together(gen: dict[str, Any], discrim: dict[str, Any]) -> bool:
+    """Of one save of one run."""
+    return all(gen.get(key) == discrim.get(key) for key in ("train_state", "train_setup"))
 
 
 def _temporary(path: Path) -> Path:

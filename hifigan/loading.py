@@ -5,7 +5,9 @@ Which clips and crops an optimiser step uses depends on the seed and the step al
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import multiprocessing
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from common import distributed
 from common.distributed import Distributed
 from common.errors import InputError
-from common.filelists import check_wavs, read_paths
+from common.filelists import check_wavs, fingerprint, read_paths
 from common.mels import check_mel_config, find_mels
 from common.run_log import watched
 from hifigan.dataset import ORDER, CachedSegments, PairDataset, Segment, SegmentDataset, SegmentKey, philox
@@ -52,6 +54,14 @@ def _open(cfg: TrainConfig, filelists: Sequence[str], seed: int) -> SegmentDatas
             raise InputError(f"--input-mels-dir: {folder} mixes framings; choose one with --input-mels-framing")
         framing = described.pop() if described else "tacotron"
     return PairDataset(paths, mels, dataclasses.replace(cfg.audio, framing=framing), data.segment_size, seed)
+
+
+def fingerprint_of(dataset: SegmentDataset, cfg: TrainConfig) -> str:
+    """Tells the data of a run from other data."""
+    clips = fingerprint(dataset.paths, cfg.data.dataset_path)
+    if not isinstance(dataset, PairDataset):
+        return clips
+    return f"{clips}, {dataset.audio.framing} mels {fingerprint(dataset.mels, cfg.data.input_mels_dir)}"
 
 
 def check_datasets(datasets: Sequence[SegmentDataset], place: Distributed) -> None:
@@ -149,6 +159,30 @@ def _cached(dataset: SegmentDataset, cfg: TrainConfig, place: Distributed) -> Da
         return dataset
     device = place.device if cfg.data.dataset_cache == "device" else torch.device("cpu")
     return CachedSegments(dataset, device, progress=watched() and place.is_main)
+
+
+def stop_loader_processes() -> None:
+    """Ends the processes of this module's loaders, which do not listen to SIGTERM; else the program waits for them."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler would raise an error for each of them
+    for process in multiprocessing.active_children():
+        process.kill()
+
+
+@contextlib.contextmanager
+def lost_loaders_named() -> Iterator[None]:
+    """Tells in one line that a process which loads audio was killed.
+
+    Raises:
+        OSError: instead of PyTorch's RuntimeError.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise OSError(
+            "a process that loads audio was killed, perhaps for lack of memory: give fewer --num-workers"
+        ) from error
 
 
 def _leave_signals_to_the_parent(_: int) -> None:

@@ -40,7 +40,9 @@ class RunConfig:
     samples_interval: int = flag(100, "epochs between TensorBoard audio and spectrograms of validation clips")
     step_logs_interval: int = flag(1, "optimiser steps between log lines")
     benchmark_epochs_num: int = flag(0, "at the end, record the throughput of so many last epochs (0: do not)")
-    nonfinite_limit: int = flag(20, "stop, with a checkpoint, after so many steps in a row whose losses are not finite")
+    nonfinite_limit: int = flag(
+        20, "stop, with a checkpoint, after so many steps in a row that were left out as not finite"
+    )
 
     def __post_init__(self) -> None:
         names = (

@@ -16,6 +16,7 @@ from common.audio import MelSpectrogram
 from common.distributed import Distributed
 from common.ema import EMA
 from common.errors import InputError
+from common.filelists import file_digest
 from common.metrics import Meter
 from hifigan.checkpoint import load_public_state, load_trainable_generator, read_file
 from hifigan.checkpoint_store import CheckpointStore
@@ -72,11 +73,14 @@ class TrainState:
             "training_clips": training_clips,
             "fine_tuning": bool(cfg.data.input_mels_dir),
         }
+        if cfg.run.checkpoint_path_gen:
+            self.identity["base_model"] = file_digest(cfg.run.checkpoint_path_gen)
         self.clips_per_step = cfg.optim.batch_size * cfg.optim.grad_accumulation * place.world_size
         self.throughputs: list[float] = []  # mel frames per second of this process's epochs
         self.ema: EMA | None = None
         self.meter = Meter(("d_loss", "g_loss", "mel_loss"), place.device)
         self.concat_fwd = cfg.run.concat_fwd
+        self.made = torch.ones((), device=place.device)  # 0 if an optimiser left the last step out
         self._optim = cfg.optim
         for module in self.modules():
             module.to(place.device).train()
@@ -183,12 +187,14 @@ class TrainState:
             "written": self.written,
             "identity": self.identity,
             "clips_per_step": self.clips_per_step,
+            "train_setup": cfg.train_setup(),
             "train_state": train_state,
             "steps": self.steps,
             "epoch": self.epoch,
         }
         store.save(name, gen, discrim)
-        self.written = store.prune(self.written, cfg.run.keep_milestones)
+        if not self.meter.left_out_in_a_row:  # a run that diverges must not delete what it could start again from
+            self.written = store.prune(self.written, cfg.run.keep_milestones)
 
     def restore(self, gen: dict[str, Any], discrim: dict[str, Any]) -> None:
         """Takes over a checkpoint pair of this run."""
@@ -251,6 +257,8 @@ class TrainState:
                 f"{store.directory} holds another run's checkpoints ({'; '.join(differing)}); "
                 "give another --output, or that run's settings"
             )
+        if gen["gen_ema"] is not None and not self._optim.ema:
+            raise InputError(f"--ema: the moving average in {store.directory} would be lost; give its decay again")
         if discrim["clips_per_step"] != self.clips_per_step and self.place.is_main:
             log.warning(
                 "an optimiser step took %d segments so far and takes %d from now on; --global-batch-size keeps it",
@@ -265,6 +273,10 @@ class TrainState:
             self.generator.load_state_dict(generator.state_dict())
             if cfg.data.input_mels_dir:  # the published schedule counts on from the base model's epochs
                 self.epoch = info.epoch or 0
+                if self.epoch >= cfg.run.epochs:
+                    raise InputError(
+                        f"--epochs: {cfg.run.epochs}, but fine-tuning counts on from the base model's {self.epoch}"
+                    )
         if cfg.run.checkpoint_path_discrim:
             path = cfg.run.checkpoint_path_discrim
             content = read_file(path)

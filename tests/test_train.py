@@ -457,6 +457,71 @@ def test_an_epoch_without_a_further_step_is_finished(tmp_path):
     assert (state.epoch, state.epoch_clips, state.steps) == (3, 0, 20)
 
 
+@pytest.mark.slow
+def test_lost_audio_ends_training_in_one_line(own_copy, tmp_path):
+    """With loader processes, which must not keep the program from ending."""
+    argv = train_arguments(own_copy, tmp_path / "out", epochs=50, num_workers=2, checkpoint_interval=50)
+    process = train_process("train.py", *argv)
+    for line in process.stdout:
+        if "iter   1/" in line:
+            (own_copy / "wavs" / "clip003.wav").unlink()
+            break
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert stderr.startswith("train.py: error: ")
+    assert "clip003.wav" in stderr
+    assert len(stderr.splitlines()) == 1
+
+
+def saved_state(data_set, output, **changes):
+    """A new run's first pair in `output`; its state and configuration."""
+    cfg = parse_train_config(train_arguments(data_set, output, **changes))
+    state = TrainState(cfg, distributed.init(cuda=False), "clips")
+    state.start_ema()
+    state.end_epoch()
+    state.save(cfg, CheckpointStore(output))
+    return state, cfg
+
+
+def test_a_moving_average_is_not_lost_by_accident(data_set, tmp_path):
+    saved_state(data_set, tmp_path, ema=0.9)
+    cfg = parse_train_config(train_arguments(data_set, tmp_path))
+    with pytest.raises(InputError, match=r"--ema: the moving average in .* would be lost"):
+        TrainState(cfg, distributed.init(cuda=False), "clips").resume(cfg, CheckpointStore(tmp_path))
+
+
+def test_while_steps_are_left_out_no_pair_is_deleted(data_set, tmp_path):
+    state, cfg = saved_state(data_set, tmp_path)
+    state.meter.left_out_in_a_row = 5
+    for _ in range(3):
+        state.end_epoch()
+        state.save(cfg, CheckpointStore(tmp_path))
+    assert CheckpointStore(tmp_path).epochs() == [1, 2, 3, 4]
+    state.meter.left_out_in_a_row = 0
+    state.end_epoch()
+    state.save(cfg, CheckpointStore(tmp_path))
+    assert CheckpointStore(tmp_path).epochs() == [4, 5]
+
+
+def test_another_base_model_is_another_run(data_set, tmp_path):
+    torch.save({"generator": Generator(TINY).state_dict(), "config": TINY.to_dict()}, tmp_path / "base.pt")
+    saved_state(data_set, tmp_path / "out")
+    argv = train_arguments(data_set, tmp_path / "out", checkpoint_path_gen=tmp_path / "base.pt")
+    cfg = parse_train_config(argv)
+    with pytest.raises(InputError, match="base_model was None, now"):
+        TrainState(cfg, distributed.init(cuda=False), "clips").resume(cfg, CheckpointStore(tmp_path / "out"))
+
+
+def test_fine_tuning_beyond_the_last_epoch_is_refused(data_set, tmp_path):
+    base = tmp_path / "base.pt"
+    torch.save(
+        {"generator": Generator(TINY).state_dict(), "config": TINY.to_dict(), "train_state": {"epoch": 6500}}, base
+    )
+    cfg = parse_train_config(train_arguments(data_set, tmp_path, checkpoint_path_gen=base, input_mels_dir=tmp_path))
+    with pytest.raises(InputError, match="--epochs: 1, but fine-tuning counts on from the base model's 6500"):
+        TrainState(cfg, distributed.init(cuda=False)).load_base(cfg)
+
+
 def test_a_pair_of_another_program_is_named(data_set, tmp_path, capsys):
     for kind in ("gen", "discrim"):
         torch.save({"mpd": {}, "train_state": None}, tmp_path / f"hifigan_{kind}_checkpoint_5.pt")
@@ -533,7 +598,7 @@ def test_steps_with_losses_that_are_not_finite_are_left_out(own_copy, tmp_path, 
         train_arguments(own_copy, output, epochs=3, nonfinite_limit=3, validation_interval=9), capsys
     )
     assert status == 1
-    assert "losses of 3 steps in a row were not finite numbers (step 6, saved)" in message
+    assert "losses or gradients of 3 steps in a row were not finite numbers (step 6, saved)" in message
     same = [all(map(torch.equal, before, after)) for before, after in itertools.pairwise(seen)]
     assert same == [False, True, False, True, True]
     saved = torch.load(output / "hifigan_gen_checkpoint_2.pt", weights_only=True)

@@ -94,3 +94,18 @@ def test_torn_lines_are_skipped(log, caplog):
 def test_labels_must_fit(log):
     with pytest.raises(InputError, match="2 names for 1 logs"):
         plot_log.main([str(log), "--labels", "a", "b"])
+
+
+def test_steps_without_a_loss_leave_the_curve_whole():
+    found = plot_log.smoothed([1.0, float("nan"), 3.0, float("nan"), float("nan")], 2)
+    np.testing.assert_allclose(found, [1, 1, 3, 3, np.nan])
+
+
+def test_runs_of_equal_names_are_told_apart(log, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plot_log, "draw", lambda runs, output, window: drawn.extend(label for label, _ in runs))
+    for name in ("a", "b"):
+        (tmp_path / name / "output").mkdir(parents=True)
+        (tmp_path / name / "output" / "nvlog.json").write_text(log.read_text())
+    assert plot_log.main([str(tmp_path / name / "output") for name in ("a", "b")]) == 0
+    assert drawn == [str(tmp_path / name / "output") for name in ("a", "b")]

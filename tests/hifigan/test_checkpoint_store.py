@@ -197,3 +197,21 @@ def test_a_save_killed_at_any_moment_leaves_the_old_pair_or_the_new(before, epoc
         moment, second = (moment, second + 1) if again else (moment + 1, 0)
     assert found == {before[-1], *([] if fails else [99])}
     assert moment > 5
+
+
+def test_half_a_newer_pair_is_named(tmp_path, caplog):
+    store = CheckpointStore(tmp_path)
+    store.save(1, *pair(10))
+    store.save(2, *pair(20))
+    store.paths(2)[1].unlink()
+    assert store.newest()[0] == 1
+    assert "one file of the pair 2 is missing" in caplog.text
+
+
+def test_files_of_different_runs_are_no_pair(tmp_path, caplog):
+    store = CheckpointStore(tmp_path)
+    store.save(1, *pair(10))
+    gen, discrim = pair(20)
+    store.save(2, {**gen, "train_setup": {"base_lr": 1}}, {**discrim, "train_setup": {"base_lr": 2}})
+    assert store.newest()[0] == 1
+    assert "not saved together" in caplog.text
