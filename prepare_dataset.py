@@ -1,22 +1,18 @@
-"""Prepares a data set of wav files: checks, file lists, conversion, mel spectrograms. See --help."""
+"""Prepares a data set of wav files: checks, file lists, conversion, mel spectrograms, pitch. See --help."""
 
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from common.audio import (
     AUDIO_SUFFIXES,
@@ -40,11 +36,14 @@ from common.filelists import (
     write_lines,
 )
 from common.mels import mel_name
-from common.run_log import watched
+from common.parallel import Report, run_over_files
+from common.pitch import PitchConfig, extract_pitch, statistics
+from common.tensor_files import save_tensor
 from hifigan.train_config import SignalFlags
 
 log = logging.getLogger(__name__)
 
+PITCH_CONFIG_FILE, PITCH_STATISTICS_FILE = "pitch_config.json", "pitch_statistics.json"  # beside pitch files
 QUIET_PEAK = 1e-3  # below this peak a clip is reported as silent
 
 
@@ -60,40 +59,36 @@ class PrepareConfig:
     validation_clips: int = flag(0, "clips held out by an own split (0: a tenth, at most 100)")
     extract_mels: bool = flag(False, "write mels/<clip>.pt, [bands, frames] each, at the level of the file")
     framing: str = flag("vocoder", "framing of the mels", choices=("vocoder", "tacotron"))
+    extract_pitch: bool = flag(False, "write pitch/<clip>.pt, [1, frames] each, in Hz, and the voice's statistics")
     convert_to: str = flag("", "write a copy of the data set here: mono, 16 bit, at --sampling-rate")
     n_workers: int = flag(os.cpu_count() or 1, "processes")
 
     def __post_init__(self) -> None:
         positive(n_workers=self.n_workers)
-        if not (self.write_filelists or self.extract_mels or self.convert_to):
-            raise InputError("nothing to do: give --write-filelists, --extract-mels or --convert-to")
+        extracts = self.extract_mels or self.extract_pitch
+        if not (self.write_filelists or extracts or self.convert_to):
+            raise InputError("nothing to do: give --write-filelists, --extract-mels, --extract-pitch or --convert-to")
         if self.validation_clips < 0 or (self.validation_clips and self.split == "ljspeech"):
             raise InputError("--validation-clips: a positive number, for --split own only")
-        if self.convert_to and (self.write_filelists or self.extract_mels):
+        if self.convert_to and (self.write_filelists or extracts):
             raise InputError(
-                "--convert-to: makes the copy only; for its file lists and mels run again with it as --dataset-path"
+                "--convert-to: makes the copy only; for file lists, mels and pitch run again with it as --dataset-path"
             )
         if not self.write_filelists and (self.name or self.validation_clips or self.split != "own"):
             raise InputError("--name, --split and --validation-clips: have no effect without --write-filelists")
         if not self.extract_mels and self.framing != "vocoder":
             raise InputError("--framing: has no effect without --extract-mels")
-        if self.wav_text_filelists and not (self.extract_mels or self.convert_to):
-            raise InputError("--wav-text-filelists: has no effect without --extract-mels or --convert-to")
+        if self.wav_text_filelists and not (extracts or self.convert_to):
+            raise InputError(
+                "--wav-text-filelists: has no effect without --extract-mels, --extract-pitch or --convert-to"
+            )
         root, target = Path(self.dataset_path).resolve(), Path(self.convert_to).resolve()
         if self.convert_to and (target == root or target.is_relative_to(root / "wavs")):
             raise InputError(f"--convert-to: {self.convert_to} is the data set itself; give another directory")
 
 
-class Report(NamedTuple):
-    """What became of one file: a problem that stops, a remark, or neither."""
-
-    path: Path
-    error: str = ""
-    remark: str = ""
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = ArgumentParser(prog="prepare_dataset.py", description="wav files -> file lists, mel spectrograms.")
+    parser = ArgumentParser(prog="prepare_dataset.py", description="wav files -> file lists, mel spectrograms, pitch.")
     add_flags(parser, PrepareConfig, "preparation")
     add_flags(parser, SignalFlags, "signal", without=("mel_fmax_loss",))
     given = vars(parser.parse_args(argv))
@@ -107,14 +102,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     if cfg.write_filelists:
         write_filelists(root, cfg)
-    if cfg.convert_to or cfg.extract_mels:
+    if cfg.convert_to or cfg.extract_mels or cfg.extract_pitch:
         paths = wav_paths(root, cfg)
         if cfg.convert_to:
             check_wavs([root / path for path in paths], None)
             convert(root, Path(cfg.convert_to), paths, audio, cfg)
-        if cfg.extract_mels:
+        else:
             check_wavs([root / path for path in paths], audio.sampling_rate)
+        if cfg.extract_mels:
             extract_mels(root, paths, audio, cfg)
+        if cfg.extract_pitch:
+            extract_pitches(root, paths, audio, cfg)
     return 0
 
 
@@ -164,17 +162,45 @@ def clip_path(root: Path, clip: str) -> str:
 def extract_mels(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> None:
     """Writes a mel for each wav, and beside them the configuration that they were made with."""
     targets = distinct_targets(paths, lambda path: Path("mels") / mel_name(path))
-    config_file = root / "mels" / MEL_CONFIG_FILE
     contract = {**dataclasses.asdict(audio), "peak_normalised": False}
-    if config_file.is_file() and _json_or_none(config_file) != contract:
-        raise InputError(f"{config_file}: this folder holds mels of another configuration; remove it first")
-    if not config_file.is_file() and (foreign := [t for t in targets.values() if (root / t).exists()]):
-        raise InputError(f"{root / foreign[0]}: exists, and no {config_file.name} says how it was made; move it away")
-    for folder in {(root / target).parent for target in targets.values()}:
-        folder.mkdir(parents=True, exist_ok=True)
-    write_lines(config_file, [json.dumps(contract, indent=1)])  # first: it also holds for what a broken run leaves
+    describe(root, root / "mels" / MEL_CONFIG_FILE, contract, targets.values(), "mels")
     work = partial(extract_mel, root, audio)
     run_over_files(work, list(targets.items()), cfg.n_workers, "mels")
+
+
+def extract_pitches(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> None:
+    """Writes the pitch of each wav, [1, frames] in Hz, and the statistics of the voice; files that are there stay."""
+    targets = distinct_targets(paths, lambda path: Path("pitch") / mel_name(path))
+    config = PitchConfig(audio.sampling_rate, audio.hop_length)
+    describe(root, root / "pitch" / PITCH_CONFIG_FILE, config.to_dict(), targets.values(), "pitch")
+    items = [(path, target) for path, target in targets.items() if not _is_newer(root / target, root / path)]
+    if len(items) < len(targets):
+        log.info("pitch: %d of %d files are there already", len(targets) - len(items), len(targets))
+    if items:
+        run_over_files(partial(extract_pitch_of, root, config), items, cfg.n_workers, "pitch")
+    contours = (torch.load(root / target, weights_only=True).numpy() for target in targets.values())
+    found = statistics(contours)
+    if found is None:
+        log.warning("pitch: not one frame is voiced; no %s was written", PITCH_STATISTICS_FILE)
+        return
+    write_lines(root / "pitch" / PITCH_STATISTICS_FILE, [json.dumps(dataclasses.asdict(found), indent=1)])
+    log.info("pitch: mean %.2f Hz, standard deviation %.2f Hz", found.mean_hz, found.std_hz)
+
+
+def _is_newer(made: Path, source: Path) -> bool:
+    return made.is_file() and made.stat().st_mtime_ns >= source.stat().st_mtime_ns
+
+
+def describe(root: Path, config_file: Path, contract: Mapping[str, Any], targets: Iterable[Path], what: str) -> None:
+    """Writes how files are made before any of them is; refuses a folder with files that were made otherwise."""
+    if config_file.is_file() and _json_or_none(config_file) != contract:
+        raise InputError(f"{config_file}: this folder holds {what} of another configuration; remove it first")
+    targets = list(targets)
+    if not config_file.is_file() and (foreign := [t for t in targets if (root / t).exists()]):
+        raise InputError(f"{root / foreign[0]}: exists, and no {config_file.name} says how it was made; move it away")
+    for folder in {(root / target).parent for target in targets}:
+        folder.mkdir(parents=True, exist_ok=True)
+    write_lines(config_file, [json.dumps(contract, indent=1)])
 
 
 def _json_or_none(path: Path) -> object:
@@ -214,15 +240,19 @@ def extract_mel(root: Path, audio: AudioConfig, item: tuple[Path, Path]) -> Repo
         mel = _mel_transform(audio)(torch.from_numpy(wav.astype(np.float32))[None])[0]
     except (InputError, OSError) as error:
         return Report(source, error=_with_path(root / source, error))
-    encoded = io.BytesIO()  # written by Python: PyTorch's errors of a full disk are no OSError
-    torch.save(mel.clone(), encoded)  # a clone: a view would store everything that it is a view of
-    temporary = root / target.with_name(f".{target.name}.tmp")
-    try:
-        temporary.write_bytes(encoded.getvalue())
-        temporary.replace(root / target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    save_tensor(root / target, mel)
     return Report(source, remark=_loudness_remark(wav))
+
+
+def extract_pitch_of(root: Path, config: PitchConfig, item: tuple[Path, Path]) -> Report:
+    """Measures the pitch of one file; runs in a worker process."""
+    source, target = item
+    try:
+        pitch = extract_pitch(load_wav_at(root / source, config.sampling_rate), config)
+    except (InputError, OSError) as error:
+        return Report(source, error=_with_path(root / source, error))
+    save_tensor(root / target, torch.from_numpy(pitch)[None])
+    return Report(source, remark="" if pitch.any() else "not one frame is voiced")
 
 
 def convert(root: Path, target: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> None:
@@ -256,24 +286,6 @@ def convert_file(root: Path, target: Path, sampling_rate: int, item: tuple[Path,
     return Report(path, remark=_loudness_remark(wav))
 
 
-def run_over_files(work: Callable, items: Sequence, num_workers: int, what: str) -> None:
-    """Runs `work` over all items in processes; finishes all, then raises if some could not be used."""
-    reports: list[Report] = []
-    try:
-        with ProcessPoolExecutor(min(num_workers, len(items)), initializer=_one_thread) as pool:
-            results = pool.map(work, items, chunksize=8)
-            reports.extend(tqdm(results, what, total=len(items), disable=not watched()))
-    except BrokenProcessPool as error:
-        raise InputError("--n-workers: a process was killed, probably for lack of memory; give fewer") from error
-    for report in reports:
-        if report.remark:
-            log.warning("%s: %s", report.path, report.remark)
-    errors = [report.error for report in reports if report.error]
-    log.info("%s: %d of %d files done", what, len(items) - len(errors), len(items))
-    if errors:
-        raise InputError(f"{len(errors)} of {len(items)} files could not be used: {'; '.join(errors[:3])}")
-
-
 _transforms: dict[AudioConfig, MelSpectrogram] = {}
 
 
@@ -282,10 +294,6 @@ def _mel_transform(audio: AudioConfig) -> MelSpectrogram:
     if audio not in _transforms:
         _transforms[audio] = MelSpectrogram(audio)
     return _transforms[audio]
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)  # the processes share the cores already
 
 
 def _loudness_remark(wav: np.ndarray) -> str:

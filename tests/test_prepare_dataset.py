@@ -16,6 +16,7 @@ import soundfile
 import torch
 
 import prepare_dataset
+from common import parallel
 from common.audio import AudioConfig, MelSpectrogram, load_wav, resample
 from common.config import run
 from common.filelists import read_filelist
@@ -83,6 +84,54 @@ def test_mels(dataset: Path, framing: str) -> None:
     assert AudioConfig.from_dict(stored) == audio
     assert stored["peak_normalised"] is False
     assert len(contents(dataset / "mels")) == 4
+
+
+def test_pitch(dataset: Path, caplog: pytest.LogCaptureFixture) -> None:
+    add(dataset, "wavs/silence.wav", np.zeros(4000))
+    assert prepare(dataset, "--extract-pitch", "--extract-mels", "--framing", "tacotron") == 0
+    clips = ("anna/001", "ben/001", "c", "silence")
+    found = {clip: torch.load(dataset / "pitch" / f"{clip}.pt", weights_only=True) for clip in clips}
+    for clip, pitch in found.items():
+        mel = torch.load(dataset / "mels" / f"{clip}.pt", weights_only=True)
+        assert (pitch.dtype, pitch.shape) == (torch.float32, (1, mel.size(1)))
+    assert not found["silence"].any()
+    assert "silence.wav: not one frame is voiced" in caplog.text
+    # The tone glides: 300 + 200 t Hz.
+    frames = np.arange(found["c"].size(1))[5:-5]
+    np.testing.assert_allclose(found["c"][0, 5:-5], 300 + 200 * frames * 256 / 22050, rtol=0.01)
+    voiced = torch.cat([pitch[pitch > 0] for pitch in found.values()]).double()
+    stored = json.loads((dataset / "pitch" / "pitch_statistics.json").read_text())
+    assert stored["mean_hz"] == pytest.approx(voiced.mean().item())
+    assert stored["std_hz"] == pytest.approx(voiced.std(correction=0).item())
+    assert (stored["voiced_frames"], stored["frames"]) == (len(voiced), sum(p.numel() for p in found.values()))
+    described = json.loads((dataset / "pitch" / "pitch_config.json").read_text())
+    assert (described["sampling_rate"], described["hop_length"], described["frame_length"]) == (22050, 256, 1024)
+
+
+def test_pitch_goes_on_where_it_was_broken_off(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert prepare(dataset, "--extract-pitch") == 0
+    first = contents(dataset / "pitch")
+    done = dataset / "pitch" / "c.pt"
+    (dataset / "pitch" / "ben" / "001.pt").unlink()
+    (dataset / "pitch" / "pitch_statistics.json").unlink()
+    before = done.stat().st_mtime_ns
+    assert prepare(dataset, "--extract-pitch") == 0
+    assert done.stat().st_mtime_ns == before
+    assert contents(dataset / "pitch") == first
+    add(dataset, "wavs/c.flac", tone(9000))  # audio that was changed afterwards
+    assert prepare(dataset, "--extract-pitch") == 0
+    assert done.stat().st_mtime_ns > before
+    error = refused(capsys, dataset, "--extract-pitch", "--hop-length", "200")
+    assert "pitch_config.json: this folder holds pitch of another configuration" in error
+
+
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_pitch_at_other_rates(rate: int, tmp_path: Path) -> None:
+    add(tmp_path, "wavs/a.wav", tone(rate, rate), rate)
+    assert prepare(tmp_path, "--extract-pitch", "--sampling-rate", rate) == 0
+    pitch = torch.load(tmp_path / "pitch" / "a.pt", weights_only=True)[0]
+    frames = np.arange(len(pitch))[8:-8]
+    np.testing.assert_allclose(pitch[8:-8], 300 + 200 * frames * 256 / rate, rtol=0.01)
 
 
 def test_signal_flags(tmp_path: Path) -> None:
@@ -381,13 +430,13 @@ def test_a_killed_worker_is_reported(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_no_more_processes_than_files(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    pool = prepare_dataset.ProcessPoolExecutor
+    pool = parallel.ProcessPoolExecutor
 
     def counted(workers: int, initializer: Callable[[], object]) -> object:
         asked.append(workers)
         return pool(1, initializer=initializer)
 
-    monkeypatch.setattr(prepare_dataset, "ProcessPoolExecutor", counted)
+    monkeypatch.setattr(parallel, "ProcessPoolExecutor", counted)
     assert prepare(dataset, "--extract-mels", "--n-workers", 1000) == 0
     assert asked == [3]
 

@@ -1,0 +1,48 @@
+"""One function over many files, in processes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from tqdm import tqdm
+
+from common.errors import InputError
+from common.run_log import watched
+
+log = logging.getLogger(__name__)
+
+
+class Report(NamedTuple):
+    """What became of one file: a problem that stops, a remark, or neither."""
+
+    path: Path
+    error: str = ""
+    remark: str = ""
+
+
+def run_over_files(work: Callable, items: Sequence, num_workers: int, what: str) -> None:
+    """Runs `work` over all items in processes; finishes all, then raises if some could not be used."""
+    reports: list[Report] = []
+    try:
+        with ProcessPoolExecutor(min(num_workers, len(items)), initializer=_one_thread) as pool:
+            results = pool.map(work, items, chunksize=8)
+            reports.extend(tqdm(results, what, total=len(items), disable=not watched()))
+    except BrokenProcessPool as error:
+        raise InputError("--n-workers: a process was killed, probably for lack of memory; give fewer") from error
+    for report in reports:
+        if report.remark:
+            log.warning("%s: %s", report.path, report.remark)
+    errors = [report.error for report in reports if report.error]
+    log.info("%s: %d of %d files done", what, len(items) - len(errors), len(items))
+    if errors:
+        raise InputError(f"{len(errors)} of {len(items)} files could not be used: {'; '.join(errors[:3])}")
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)  # the processes share the cores already
