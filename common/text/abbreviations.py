@@ -62,7 +62,7 @@ def _before_stop(words: dict[str, str]) -> re.Pattern[str]:
 
 
 _BEFORE_NUMBER = re.compile(
-    rf"(?<![\w.'])({'|'.join(_BEFORE_NUMBERS)})\.\s?(?=\d|#|[IVXLC]+\b(?!\.\w))|(?<![\w#])#\s?(?=\d)", re.IGNORECASE
+    rf"(?<![\w.'])({'|'.join(_BEFORE_NUMBERS)})\.\s*(?=\d|#|[IVXLC]+\b(?!\.\w))|(?<![\w#])#\s?(?=\d)", re.IGNORECASE
 )
 _TITLE = _before_stop(_TITLES)
 _BARE_TITLE = re.compile(r"\b(Mrs|Mr|Messrs|Dr|Drs)\b(?!\.)(?=\s+[A-Z])")
@@ -88,6 +88,11 @@ _WWW = re.compile(r"\b(?:https?://)?www\.(?=\w)|\bhttps?://(?=\w)", re.IGNORECAS
 
 _ACRONYM = re.compile(r"(?<!\w)(?<!\w')([A-Z]{2,})('?s)?(?!\w|'[A-Z])")
 _SHOUTED = re.compile(r"\b(?:(?:[A-Z]{2,}|[AI])[ ]){2,}(?:[A-Z]{2,}|[AI])\b")
+_FUNCTION_WORDS = frozenset(
+    "A AND ARE AS AT BY FOR FROM HE I IN IS IT NO NOT OF ON OR THE THIS TO WAS WE WITH YOU".split()
+)
+# Longer runs of capitals are words in capitals, not acronyms.
+_LONGEST_ACRONYM = 6
 _SPOKEN_AS_WORDS = frozenset(
     "AIDS ASAP COVID GIF LASER LEGO NAFTA NASA NASDAQ NATO OPEC RADAR RAM SARS SCUBA SONAR SWAT UNESCO UNICEF".split()
 )
@@ -139,13 +144,18 @@ def _street(match: re.Match[str]) -> str:
 
 def spell_acronyms(text: str) -> str:
     """BBC -> B.B.C.; TVs -> T.V.'s; words in a row in capitals are emphasis and become lower case."""
-    text = _SHOUTED.sub(lambda m: m[0].lower(), text)
+    text = _SHOUTED.sub(_shouted, text)
     return _EMAIL.sub(r"\1-", _ACRONYM.sub(_acronym, text))
+
+
+def _shouted(match: re.Match[str]) -> str:
+    words = match[0].split(" ")
+    return match[0].lower() if len(words) > 3 or not _FUNCTION_WORDS.isdisjoint(words) else match[0]
 
 
 def _acronym(match: re.Match[str]) -> str:
     letters, ending = match[1], match[2] or ""
-    if letters in _SPOKEN_AS_WORDS:
+    if letters in _SPOKEN_AS_WORDS or len(letters) > _LONGEST_ACRONYM:
         return letters.lower() + ending
     if letters in _SPELT_IN_PART:
         return _SPELT_IN_PART[letters] + ending

@@ -35,10 +35,9 @@ def parse_notation(inside: str) -> list[str]:
     phonemes = inside.split()
     unknown = [phoneme for phoneme in phonemes if phoneme not in _PHONEMES]
     if unknown or not phonemes:
-        what = f"has the unknown phonemes {', '.join(map(repr, unknown))}" if unknown else "is empty"
+        fault = f"has the unknown phonemes {', '.join(map(repr, unknown))}" if unknown else "is empty"
         raise InputError(
-            f"the pronunciation {'{' + inside + '}'!r} {what}; between braces belong ARPAbet phonemes with their stress, "
-            "as in {HH AH0 L OW1}"
+            f"the pronunciation {'{' + inside + '}'!r} {fault}; braces hold ARPAbet phonemes, as in {{HH AH0 L OW1}}"
         )
     return phonemes
 

@@ -37,7 +37,7 @@ def transliteration_cleaners(text: str) -> str:
 
 def english_cleaners(text: str) -> str:
     """ASCII, lower case, numbers, abbreviations: the cleaner of Tacotron 2 and early models."""
-    text = expand_money(to_ascii(text))
+    text = expand_money(collapse_space(to_ascii(text)))
     text = expand_signs(expand_abbreviations(text))
     return basic_cleaners(expand_numbers(text, roman=False))
 
@@ -46,7 +46,7 @@ def english_cleaners_v2(text: str) -> str:
     """`english_cleaners` with times, dates, units, Roman numerals and acronyms: the cleaner of FastPitch."""
     # Amounts of money first: their letters (£2m, $5k) are no units. Dots and colons that belong to addresses and times
     # next, before a rule takes them for decimals or ends of sentences.
-    text = expand_web(expand_money(to_ascii(text)))
+    text = expand_web(expand_money(collapse_space(to_ascii(text))))
     text = expand_times(expand_dates(text))
     text = expand_abbreviations(expand_units(text))
     text = expand_signs(split_mixed(text))

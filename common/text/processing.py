@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from common.text.cleaners import cleaners_of, collapse_space
 from common.text.symbols import PAD, symbols_of
 
 log = logging.getLogger(__name__)
+
+# A pronunciation in braces with the letters that touch it, as the s of {W ER1 L D}s, is no word to look up.
+_TOKEN = re.compile(rf"(?:{WORD.pattern})?{NOTATION.pattern}(?:{WORD.pattern})?|(?P<word>{WORD.pattern})")
 
 
 class TextProcessor:
@@ -79,16 +83,14 @@ class TextProcessor:
             return text
         rng = rng or self._rng
 
-        def replace(word: str) -> str:
-            if self.p_arpabet < 1 and rng.random() >= self.p_arpabet:
-                return word
+        def replace(match: re.Match[str]) -> str:
+            word = match["word"]
+            if not word or (self.p_arpabet < 1 and rng.random() >= self.p_arpabet):
+                return match[0]
             phonemes = pronunciations.lookup(word)
             return "{" + phonemes + "}" if phonemes else word
 
-        parts = NOTATION.split(text)
-        for i, part in enumerate(parts):
-            parts[i] = "{" + part + "}" if i % 2 else WORD.sub(lambda match: replace(match[0]), part)
-        return "".join(parts)
+        return _TOKEN.sub(replace, text)
 
     def encode(self, text: str, rng: random.Random | None = None) -> list[int]:
         """Cleans and encodes a text.
