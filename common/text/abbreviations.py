@@ -44,8 +44,6 @@ _ENDS = {
 _STREETS = {"st": "street", "ave": "avenue", "blvd": "boulevard", "rd": "road"}
 _OTHERWISE = {"st": "saint", "ft": "fort"}
 _BEFORE_NUMBERS = {
-    "no": "number",
-    "nos": "numbers",
     "vol": "volume",
     "vols": "volumes",
     "chap": "chapter",
@@ -61,8 +59,12 @@ def _before_stop(words: dict[str, str]) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w.'])({'|'.join(words)})\.(?!\w)", re.IGNORECASE)
 
 
+# "He said no. I left.": a lone I is a numeral only after the others.
+_NUMERAL = r"(?=#?\d|[A-Z]{1,4}\d|(?-i:[IVXLC]{2,}\b(?!\.\w)))"
 _BEFORE_NUMBER = re.compile(
-    rf"(?<![\w.'])({'|'.join(_BEFORE_NUMBERS)})\.\s*(?=\d|#|[IVXLC]+\b(?!\.\w))|(?<![\w#])#\s?(?=\d)", re.IGNORECASE
+    rf"(?<![\w.'])(?:(nos?)\.\s*{_NUMERAL}|({'|'.join(_BEFORE_NUMBERS)})\.\s*(?:{_NUMERAL}|(?=(?-i:[IVX])\b)))"
+    r"|(?<![\w#])#\s?(?=\d)",
+    re.IGNORECASE,
 )
 _TITLE = _before_stop(_TITLES)
 _BARE_TITLE = re.compile(r"\b(Mrs|Mr|Messrs|Dr|Drs)\b(?!\.)(?=\s+[A-Z])")
@@ -114,11 +116,17 @@ def expand_signs(text: str) -> str:
 
 def expand_abbreviations(text: str) -> str:
     """Dr. Smith -> doctor Smith; No. 5 -> number 5; 12 Baker St. in -> 12 Baker street in; St. Paul -> saint Paul."""
-    text = _BEFORE_NUMBER.sub(lambda m: f"{_BEFORE_NUMBERS[m[1].lower()] if m[1] else 'number'} ", text)
+    text = _BEFORE_NUMBER.sub(_before_number, text)
     text = _TITLE.sub(lambda m: _TITLES[m[1].lower()], text)
     text = _BARE_TITLE.sub(lambda m: _TITLES[m[1].lower()], text)
     text = _END.sub(_end, text)
     return _STREET.sub(_street, text)
+
+
+def _before_number(match: re.Match[str]) -> str:
+    if match[2]:
+        return f"{_BEFORE_NUMBERS[match[2].lower()]} "
+    return "numbers " if (match[1] or "").lower() == "nos" else "number "
 
 
 def _end(match: re.Match[str]) -> str:

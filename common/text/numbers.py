@@ -26,6 +26,7 @@ _MONEY_AFTER = re.compile(rf"(?<![\w.,])({AMOUNT})\s?([{_SIGNS}])(?!\s?\d)")
 _CENTS = re.compile(rf"(?<![\w.,])({AMOUNT})\s?¢")
 _SIGN = re.compile(rf"[{_SIGNS}]")
 
+_MONEY_RANGE = re.compile(rf"(?<=\d)\s?-\s?(?=[{_SIGNS}]\d)")
 _MINUS = re.compile(rf"(?<![\w-])-(?=[{_SIGNS}]?\.?\d)")
 _TELEPHONE = re.compile(r"(?<![\w,.-])(?:\+?1[ -])?(?:\((\d{3})\) ?|(\d{3})[-.])?(\d{3})-(\d{4})(?![\w-])")
 _RANGE = re.compile(rf"(?<![\w.,-])({AMOUNT})\s?-\s?({AMOUNT})(?![\w-])")
@@ -67,7 +68,7 @@ _PARTS = {
 
 def expand_money(text: str) -> str:
     """$3.50 -> three dollars, fifty cents; £1.5 million -> one point five million pounds; a lone £ -> pound."""
-    text = _MINUS.sub("minus ", text)
+    text = _MINUS.sub("minus ", _MONEY_RANGE.sub(" to ", text))
     text = _MONEY_BEFORE.sub(lambda m: _apart(m, _money(m[1], m[2], m[3] or m[4])), text)
     text = _MONEY_AFTER.sub(lambda m: _apart(m, _money(m[2], m[1], None)), text)
     text = _CENTS.sub(lambda m: _apart(m, f"{m[1]} {'cent' if m[1] == '1' else 'cents'}"), text)

@@ -8,6 +8,7 @@ _CLOCK = re.compile(
     r"(?<![\d:.,])(\d{1,2}):([0-5]\d)(?::([0-5]\d))?(?![\d:])(?:\s*([ap])(?:\.\s?m\.|\.?m\b))?", re.IGNORECASE
 )
 _HOUR = re.compile(r"(?<![\d:.,])(1[0-2]|0?[1-9])\s*([ap])(?:\.\s?m\.|\.?m\b)\.?", re.IGNORECASE)
+_CLOCK_RANGE = re.compile(r"(?<=:[0-5]\d)\s?-\s?(?=\d{1,2}:[0-5]\d)")
 _RATIO = re.compile(r"(?<=\d):(?=\d)")
 
 _MONTHS = ("January February March April May June July August September October November December").split()
@@ -18,7 +19,7 @@ _SHORT_MONTH = re.compile(r"\b(Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.?
 
 def expand_times(text: str) -> str:
     """10:30 am -> 10 30 a.m.; 9:00PM -> 9 p.m.; 9:00 -> 9 o'clock; 9:05 -> 9 oh 5; a ratio 16:9 -> 16 to 9."""
-    text = _CLOCK.sub(_clock, text)
+    text = _CLOCK.sub(_clock, _CLOCK_RANGE.sub(" to ", text))
     text = _HOUR.sub(lambda m: f"{int(m[1])} {m[2].lower()}.m.", text)
     return _RATIO.sub(" to ", text)
 

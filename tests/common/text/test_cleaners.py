@@ -23,6 +23,7 @@ at 10:30 am|at ten thirty a.m.
 at 12:30 p.m., the time|at twelve thirty p.m., the time
 3 pm or 5 A.M.|three p.m. or five a.m.
 12:00, 9:05, 14:00|twelve o'clock, nine oh five, fourteen hundred
+from 5:30-6:30 pm for $5-$10|from five thirty to six thirty p.m. for five dollars to ten dollars
 a 16:9 screen|a sixteen to nine screen
 on 2021-03-05|on march five, twenty twenty one
 on 3/5/2021 or 13/5/2021|on march five, twenty twenty one or may thirteen, twenty twenty one
@@ -76,6 +77,9 @@ Lee, Jr., Esq. said|lee, junior, esquire said
 St. Paul, Baker St. in London, 5th St.|saint paul, baker street in london, fifth street.
 Ft. Worth|fort worth
 No. 5 is no. Not 5|number five is no. not five
+No. C2766|number c twenty seven sixty six
+He said no. I left. No. Ill.|he said no. i left. no. ill.
+Vol. I, ch. IV, Nos. 1 and 2, #5|volume i, chapter four, numbers one and two, number five
 vol. II, pp. 5|volume two, pages five
 20%, ½ cup, 2½ cups|twenty percent, half cup, two and a half cups
 you & me @ home|you and me at home
