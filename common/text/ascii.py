@@ -26,9 +26,9 @@ def to_ascii(text: str) -> str:
     Signs stay so that later rules can read some of them and the encoder can name the others in its warning.
     """
     if text.isascii():
-        return _without_controls(text)
+        return _plain(text)
     text = unicodedata.normalize("NFKC", text.translate(_MARKS)).translate(_SLASH)
-    return _without_controls("".join(c if c.isascii() else _spell(c) for c in text))
+    return _plain("".join(c if c.isascii() else _spell(c) for c in text))
 
 
 def _spell(character: str) -> str:
@@ -44,5 +44,7 @@ def _spell(character: str) -> str:
     return spelling if spelling or category[0] == "M" else character
 
 
-def _without_controls(text: str) -> str:
+def _plain(text: str) -> str:
+    """ASCII's own oddities: the grave accent as a quotation mark, which some spellings use too; control characters."""
+    text = text.replace("`", "'")
     return text if text.isprintable() else "".join(" " if unicodedata.category(c) == "Cc" else c for c in text)

@@ -191,6 +191,7 @@ def test_any_text_encodes_or_is_refused(text: str) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=60))
+@example("اع `")
 def test_simple_cleaners_are_idempotent(text: str) -> None:
     for name in ("basic_cleaners", "transliteration_cleaners"):
         once = CLEANERS[name](text)
