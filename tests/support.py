@@ -38,6 +38,18 @@ def rule_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: _by_rule(name, tensor) for name, tensor in state.items()}
 
 
+def fastpitch_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The rule for FastPitch: names get a prefix, some tensors stay, and durations become lifelike."""
+    kept = ("inv_freq", "pitch_mean", "pitch_std")
+    weights = {
+        name: tensor.clone() if name.endswith(kept) else _by_rule(f"fastpitch/{name}", tensor)
+        for name, tensor in state.items()
+    }
+    weights["duration_predictor.fc.bias"] += 1.2
+    weights["duration_predictor.fc.weight"] *= 0.3
+    return weights
+
+
 def _by_rule(name: str, tensor: Tensor) -> Tensor:
     noise = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode()))).standard_normal(tuple(tensor.shape))
     kind = name.split(".")[-1]
@@ -48,6 +60,8 @@ def _by_rule(name: str, tensor: Tensor) -> Tensor:
         noise = noise / np.sqrt((noise**2).sum())
     elif kind in ("weight", "weight_orig") and not is_vector:
         noise = noise / np.sqrt(noise[0].size)
+    elif kind == "weight":
+        noise = 1 + noise / 10
     elif kind != "weight_v":
         noise = noise / 10
     return torch.tensor(noise, dtype=torch.float32)
