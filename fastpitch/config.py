@@ -98,21 +98,8 @@ class FastPitchConfig:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            kind = type(field.default)
             value = getattr(self, field.name)
-            try:
-                same = kind(value) == value  # 1 for True and 384.0 for 384 are fine, 0.5 for 1 is not
-            except (TypeError, ValueError):
-                same = False
-            if not same:
-                raise InputError(f"FastPitch configuration: {field.name} is {value!r}, not {kind.__name__}")
-            object.__setattr__(self, field.name, kind(value))
-            if field.name.startswith("p_") and not 0 <= value < 1:
-                raise InputError(f"FastPitch configuration: {field.name} is {value}, not a probability below 1")
-            if kind is int and field.name != "padding_idx" and value < 1:
-                raise InputError(f"FastPitch configuration: {field.name} is {value}, must be above 0")
-            if field.name.endswith("kernel_size") and value % 2 == 0:
-                raise InputError(f"FastPitch configuration: {field.name} is {value}, must be odd")
+            object.__setattr__(self, field.name, _checked(field.name, type(field.default), value))
         if not 0 <= self.padding_idx < self.n_symbols:
             raise InputError(
                 f"FastPitch configuration: padding_idx {self.padding_idx} is none of {self.n_symbols} symbols"
@@ -174,3 +161,24 @@ class FastPitchConfig:
         if unknown:
             log.warning("FastPitch configuration: unknown keys are ignored: %s", ", ".join(unknown))
         return cls(**{name: values[name] for name in names})
+
+
+def _checked(name: str, kind: Any, value: Any) -> Any:
+    """`value` as `kind`; InputError where it is none, or out of the range that the name implies."""
+    try:
+        plain = kind(value)
+        fits = plain == value  # 1 for True and 384.0 for 384 are fine, 0.5 for 1 is not
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise InputError(f"FastPitch configuration: {name} is {value!r}, not {kind.__name__}")
+    problem = ""
+    if name.startswith("p_") and not 0 <= plain < 1:
+        problem = "not a probability below 1"
+    elif kind is int and name != "padding_idx" and plain < 1:
+        problem = "must be above 0"
+    elif name.endswith("kernel_size") and plain % 2 == 0:
+        problem = "must be odd"
+    if problem:
+        raise InputError(f"FastPitch configuration: {name} is {plain}, {problem}")
+    return plain

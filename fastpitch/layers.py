@@ -6,6 +6,8 @@ them, because biases fill the padding again.
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -58,7 +60,7 @@ class Predictor(nn.Module):
         widths = [in_channels] + [config.filter_size] * config.n_layers
         self.layers = nn.ModuleList(
             ConvReLUNorm(before, after, config.kernel_size, config.dropout)
-            for before, after in zip(widths[:-1], widths[1:], strict=True)
+            for before, after in itertools.pairwise(widths)
         )
         self.fc = nn.Linear(config.filter_size, 1)
 

@@ -198,12 +198,13 @@ class FastPitch(nn.Module):
             speaker: [B], or [1] for all.
 
         Raises:
-            InputError: as `forward`, or a model without aligner.
+            InputError: as `forward`; shapes or lengths that do not belong together; a model without aligner.
         """
         if self.attention is None:
             raise InputError("FastPitch: this model has no aligner (attention.*), which teacher forcing needs")
         x, mask = self.encode(ids, speaker)
         text_lens = mask.sum(dim=1)
+        self._check_recordings(ids, text_lens, mel, mel_lens, pitch, prior)
         mel_mask = length_mask(mel_lens, mel.size(2))
         log_soft, logits = self.attention(mel, self.encoder.word_emb(ids), mel_mask, mask, prior)
         durations = monotonic_durations(log_soft, text_lens, mel_lens)
@@ -234,6 +235,25 @@ class FastPitch(nn.Module):
             log_soft,
             logits,
         )
+
+    @torch.jit.unused
+    def _check_recordings(
+        self, ids: Tensor, text_lens: Tensor, mel: Tensor, mel_lens: Tensor, pitch: Tensor, prior: Tensor | None
+    ) -> None:
+        (batch, num_symbols), num_frames = ids.shape, mel.size(-1)
+        given = {"mel": mel.shape, "mel_lens": mel_lens.shape, "pitch": pitch.shape}
+        expected = {
+            "mel": (batch, self.config.n_mel_channels, num_frames),
+            "mel_lens": (batch,),
+            "pitch": (batch, 1, num_frames),
+        }
+        if prior is not None:
+            given["prior"], expected["prior"] = prior.shape, (batch, num_frames, num_symbols)
+        for name, shape in given.items():
+            if tuple(shape) != expected[name]:
+                raise InputError(f"FastPitch: {name} has shape {list(shape)}, expected {list(expected[name])}")
+        if int(text_lens.min()) < 1 or int(mel_lens.min()) < 1 or int(mel_lens.max()) > num_frames:
+            raise InputError(f"FastPitch: texts and mel_lens must be 1 or more, and mel_lens at most {num_frames}")
 
 
 def _value_embedding(width: int, kernel_size: int) -> nn.Conv1d:

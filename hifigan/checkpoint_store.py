@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from common.errors import InputError
 from common.checkpoint import read_file
+from common.errors import InputError
 
 log = logging.getLogger(__name__)
 
