@@ -13,6 +13,7 @@ import soundfile
 import torch
 from torch import Tensor
 
+from fastpitch.config import FastPitchConfig
 from hifigan.config import GeneratorConfig
 
 PARITY = Path(__file__).with_name("parity")
@@ -24,6 +25,26 @@ TINY = GeneratorConfig(
     resblock="2",
     resblock_kernel_sizes=(3, 5),
     resblock_dilation_sizes=((1, 2), (2, 6)),
+)
+# Two heads, three voices, and every kind of layer.
+TINY_FASTPITCH = FastPitchConfig(
+    n_mel_channels=8,
+    n_symbols=20,
+    symbols_embedding_dim=16,
+    in_fft_n_layers=2,
+    in_fft_n_heads=2,
+    in_fft_d_head=8,
+    in_fft_conv1d_filter_size=32,
+    in_fft_output_size=16,
+    out_fft_n_layers=2,
+    out_fft_n_heads=2,
+    out_fft_d_head=8,
+    out_fft_conv1d_filter_size=32,
+    out_fft_output_size=16,
+    dur_predictor_filter_size=16,
+    pitch_predictor_filter_size=16,
+    energy_predictor_filter_size=16,
+    n_speakers=3,
 )
 
 
