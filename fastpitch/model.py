@@ -125,7 +125,7 @@ class FastPitch(nn.Module):
         if not (pace > 0.0 and math.isfinite(pace)):
             raise InputError(f"FastPitch: pace is {pace}, must be above 0")
         x, mask = self.encode(ids, speaker)
-        durations = durations_from_log(self.duration_predictor(x, mask)).masked_fill(~mask, 0.0)
+        durations = durations_from_log(self.duration_predictor(x, mask))
         pitch = self.pitch_predictor(x, mask)
         if self.pitch_transform is not None:
             mean_hz, std_hz = self.pitch_statistics()

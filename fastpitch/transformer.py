@@ -41,17 +41,15 @@ class SelfAttention(nn.Module):
         self.layer_norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x [B, S, C], mask [B, S] -> [B, S, C]."""
+        """x [B, S, C], mask [B, S] -> [B, S, C]; anything, NaN too, in the padding."""
         batch, length, _ = x.shape
         # Query, key and value of all heads lie one after the other: [B, S, 3, H, D] -> 3 times [B, H, S, D].
         qkv = self.qkv_net(x).view(batch, length, 3, self.n_heads, self.d_head).permute(2, 0, 3, 1, 4)
-        # An item without anything attends to everything, or the softmax would be NaN; its output is masked afterwards.
-        keys = mask | ~mask.any(dim=1, keepdim=True)
         attended = F.scaled_dot_product_attention(
             qkv[0],
             qkv[1],
             qkv[2],
-            attn_mask=keys.view(batch, 1, 1, length),
+            attn_mask=mask.view(batch, 1, 1, length),
             dropout_p=self.attention_dropout if self.training else 0.0,
         )
         attended = attended.transpose(1, 2).reshape(batch, length, self.n_heads * self.d_head)

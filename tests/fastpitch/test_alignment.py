@@ -62,6 +62,11 @@ def test_fewer_frames_than_symbols():
     assert durations.tolist() == [[0, 0, 0, 1, 1, 1], [0, 1, 1, 1, 1, 1]]
 
 
+def test_impossible_scores_still_give_every_frame_a_symbol():
+    durations = monotonic_durations(torch.full((1, 6, 3), -torch.inf), torch.tensor([3]), torch.tensor([6]))
+    assert durations.tolist() == [[4, 1, 1]]
+
+
 def test_exact_prior_is_the_beta_binomial():
     prior = exact_prior(30, 7)
     expected = [betabinom(7, i, 31 - i).pmf(np.arange(7)) for i in range(1, 31)]

@@ -54,4 +54,5 @@ def test_means_over_the_voiced_frames_of_a_symbol():
     values = torch.tensor([[1.0, 0.0, 3.0, 0.0, 0.0, 7.0, 100.0]])
     durations = torch.tensor([[3, 2, 0, 1]])
     assert mean_per_symbol(values, durations, values != 0).tolist() == [[2.0, 0.0, 0.0, 7.0]]
+    assert mean_per_symbol(values, durations, values > 2).tolist() == [[3.0, 0.0, 0.0, 7.0]]
     assert mean_per_symbol(values, durations, values >= 0)[0].tolist() == pytest.approx([4 / 3, 0.0, 0.0, 7.0])

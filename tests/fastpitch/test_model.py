@@ -45,8 +45,17 @@ def close(actual, expected):
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5)
 
 
+class SetToOne(nn.Module):
+    """A hook that does not know about padding."""
+
+    def forward(self, pitch, mask, mean_hz, std_hz):
+        return torch.ones_like(pitch)
+
+
 @pytest.mark.parametrize("energy_conditioning", [True, False])
-@pytest.mark.parametrize("transform", [None, PitchTransform(shift_hz=50), PitchTransform(custom="utterance_mean + 9")])
+@pytest.mark.parametrize(
+    "transform", [None, PitchTransform(shift_hz=50), PitchTransform(custom="utterance_mean + 9"), SetToOne()]
+)
 @torch.no_grad()
 def test_a_batch_of_voices_gives_what_each_gives_alone(energy_conditioning, transform, texts):
     model = tiny(energy_conditioning=energy_conditioning)
@@ -252,6 +261,14 @@ def test_teacher_forcing_refuses_what_does_not_belong_together(model, texts):
             model.teacher_forced(*arguments)
     with pytest.raises(InputError, match="no aligner"):
         FastPitch(TINY_FASTPITCH, aligner=False).teacher_forced(ids, mel, lens, pitch)
+
+
+@torch.no_grad()
+def test_the_transformer_leaves_zeros_in_the_padding(model):
+    mask = torch.tensor([[True, True, False], [False, False, False]])
+    out = model.encoder(torch.randn(2, 3, 16), mask)
+    assert out[mask].all()
+    assert not out[~mask].any()
 
 
 @torch.no_grad()
