@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from common.audio import AudioConfig
+from common.checkpoint import check_tensors, dictionary, read_file
 from common.errors import InputError
 from hifigan.config import PRESETS, GeneratorConfig, read_config_file
 from hifigan.generator import Generator
@@ -43,36 +43,6 @@ class GeneratorInfo:
     audio: AudioConfig
     train_setup: dict[str, Any]
     epoch: int | None
-
-
-def read_file(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
-    """`torch.load` with `weights_only=True`.
-
-    Raises:
-        FileNotFoundError: no such file.
-        InputError: not a PyTorch file of tensors and plain values, or a damaged one.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint; published ones: bash scripts/download_models.sh")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickle protocols, where a text file happens to look like one
-            content = torch.load(path, map_location=map_location, weights_only=True)
-    except Exception as error:  # the unpickler meets any bytes, and answers them with almost any exception
-        raise InputError(f"{path}: not a checkpoint of tensors, or damaged ({_load_failure(error)})") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: the file holds a {type(content).__name__}, not a checkpoint dictionary")
-    return content
-
-
-def _load_failure(error: Exception) -> str:
-    """PyTorch's reason in a few words; its own text advises to load the file unsafely."""
-    if refused := re.search(r"GLOBAL (\S+)", str(error)):
-        return f"it holds a Python object, {refused[1]}; only tensors and plain values are loaded"
-    if not isinstance(error, RuntimeError | OSError):
-        return "not a PyTorch file"
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
 
 
 def load_generator(
@@ -116,8 +86,8 @@ def load_trainable_generator(
         load_public_state(generator, state)
     except InputError as error:
         raise error if str(path) in str(error) else InputError(f"{path}: {error}") from error
-    epoch = _dictionary(path, content, "train_state").get("epoch")
-    return generator, GeneratorInfo(path, chosen, audio, _dictionary(path, content, "train_setup"), epoch)
+    epoch = dictionary(path, content, "train_state").get("epoch")
+    return generator, GeneratorInfo(path, chosen, audio, dictionary(path, content, "train_setup"), epoch)
 
 
 def load_public_state(module: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
@@ -133,32 +103,8 @@ def load_public_state(module: nn.Module, state_dict: Mapping[str, Tensor]) -> No
     if isinstance(module, Generator):
         given = _nested_resblocks(given, len(module.config.resblock_kernel_sizes))
     given = _match_weight_norm(given, expected)
-    problems = []
-    for what, names in (
-        ("missing", [key for key in expected if key not in given]),
-        ("extra", [key for key in given if key not in expected]),
-        (
-            "misshapen",
-            [_shapes(k, given[k], t) for k, t in expected.items() if k in given and given[k].shape != t.shape],
-        ),
-    ):
-        if names:
-            problems.append(f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})")
-    if problems:
-        kind = type(module).__name__
-        raise InputError(f"the tensors do not fit this {kind}: {'; '.join(problems)} of {len(expected)}")
+    check_tensors(given, expected, type(module).__name__)
     module.load_state_dict(given)
-
-
-def _shapes(key: str, given: Tensor, expected: Tensor) -> str:
-    return f"{key} {list(given.shape)} instead of {list(expected.shape)}"
-
-
-def _dictionary(path: Path, content: Mapping[str, Any], key: str) -> dict[str, Any]:
-    value = content.get(key) or {}
-    if not isinstance(value, Mapping):
-        raise InputError(f"{path}: its {key} is a {type(value).__name__}, not a dictionary")
-    return dict(value)
 
 
 def _generator_state(path: Path, content: Mapping[str, Any], ema: bool) -> State:
@@ -211,8 +157,8 @@ def _find_config(
     path: Path, content: Mapping[str, Any], state: State, given: GeneratorConfig | Mapping[str, Any] | str | Path | None
 ) -> tuple[GeneratorConfig, AudioConfig]:
     """The architecture and signal contract, in this order: the caller's, the file's, beside it, by the shapes."""
-    setup = _dictionary(path, content, "train_setup")
-    stored = _dictionary(path, content, "config")
+    setup = dictionary(path, content, "train_setup")
+    stored = dictionary(path, content, "config")
     in_file = GeneratorConfig.from_dict(stored, setup.get("num_mels", _num_mels(state))) if stored else None
     config = in_file
     if isinstance(given, GeneratorConfig):

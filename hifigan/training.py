@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from common import distributed
 from common.audio import MelSpectrogram
+from common.checkpoint import read_file
 from common.distributed import Distributed
 from common.ema import EMA
 from common.errors import InputError
 from common.filelists import file_digest
 from common.metrics import Meter
-from hifigan.checkpoint import load_public_state, load_trainable_generator, read_file
+from hifigan.checkpoint import load_public_state, load_trainable_generator
 from hifigan.checkpoint_store import CheckpointStore
 from hifigan.discriminators import MultiPeriodDiscriminator, MultiScaleDiscriminator
 from hifigan.generator import Generator

@@ -14,6 +14,7 @@ import soundfile
 import torch
 from torch import Tensor, nn
 
+from fastpitch.config import FastPitchConfig
 from hifigan import discriminators
 from hifigan.config import GeneratorConfig
 
@@ -26,6 +27,26 @@ TINY = GeneratorConfig(
     resblock="2",
     resblock_kernel_sizes=(3, 5),
     resblock_dilation_sizes=((1, 2), (2, 6)),
+)
+# Two heads, three voices, and every kind of layer.
+TINY_FASTPITCH = FastPitchConfig(
+    n_mel_channels=8,
+    n_symbols=20,
+    symbols_embedding_dim=16,
+    in_fft_n_layers=2,
+    in_fft_n_heads=2,
+    in_fft_d_head=8,
+    in_fft_conv1d_filter_size=32,
+    in_fft_output_size=16,
+    out_fft_n_layers=2,
+    out_fft_n_heads=2,
+    out_fft_d_head=8,
+    out_fft_conv1d_filter_size=32,
+    out_fft_output_size=16,
+    dur_predictor_filter_size=16,
+    pitch_predictor_filter_size=16,
+    energy_predictor_filter_size=16,
+    n_speakers=3,
 )
 
 
@@ -40,6 +61,18 @@ def rule_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: _by_rule(name, tensor) for name, tensor in state.items()}
 
 
+def fastpitch_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The rule for FastPitch: names get a prefix, some tensors stay, and durations become lifelike."""
+    kept = ("inv_freq", "pitch_mean", "pitch_std")
+    weights = {
+        name: tensor.clone() if name.endswith(kept) else _by_rule(f"fastpitch/{name}", tensor)
+        for name, tensor in state.items()
+    }
+    weights["duration_predictor.fc.bias"] += 1.2
+    weights["duration_predictor.fc.weight"] *= 0.3
+    return weights
+
+
 def _by_rule(name: str, tensor: Tensor) -> Tensor:
     noise = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode()))).standard_normal(tuple(tensor.shape))
     kind = name.split(".")[-1]
@@ -50,6 +83,8 @@ def _by_rule(name: str, tensor: Tensor) -> Tensor:
         noise = noise / np.sqrt((noise**2).sum())
     elif kind in ("weight", "weight_orig") and not is_vector:
         noise = noise / np.sqrt(noise[0].size)
+    elif kind == "weight":
+        noise = 1 + noise / 10
     elif kind != "weight_v":
         noise = noise / 10
     return torch.tensor(noise, dtype=torch.float32)

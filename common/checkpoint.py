@@ -1,0 +1,73 @@
+"""What checkpoints of every model have in common: safe reading, and a strict check of names and shapes."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from common.errors import InputError
+
+
+def read_file(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
+    """`torch.load` with `weights_only=True`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        InputError: not a PyTorch file of tensors and plain values, or a damaged one.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint; published ones: bash scripts/download_models.sh")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle protocols, where a text file happens to look like one
+            content = torch.load(path, map_location=map_location, weights_only=True)
+    except Exception as error:  # the unpickler meets any bytes, and answers them with almost any exception
+        raise InputError(f"{path}: not a checkpoint of tensors, or damaged ({_load_failure(error)})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: the file holds a {type(content).__name__}, not a checkpoint dictionary")
+    return content
+
+
+def _load_failure(error: Exception) -> str:
+    """PyTorch's reason in a few words; its own text advises to load the file unsafely."""
+    if refused := re.search(r"GLOBAL (\S+)", str(error)):
+        return f"it holds a Python object, {refused[1]}; only tensors and plain values are loaded"
+    if not isinstance(error, RuntimeError | OSError):
+        return "not a PyTorch file"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+
+
+def dictionary(path: Path, content: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The dictionary under `key` of a checkpoint, empty where there is none; InputError for anything else."""
+    value = content.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise InputError(f"{path}: its {key} is a {type(value).__name__}, not a dictionary")
+    return dict(value)
+
+
+def check_tensors(given: Mapping[str, Tensor], expected: Mapping[str, Tensor], kind: str) -> None:
+    """Raises `InputError` unless names and shapes are the same; `kind` names the model in the message."""
+    problems = []
+    for what, names in (
+        ("missing", [key for key in expected if key not in given]),
+        ("extra", [key for key in given if key not in expected]),
+        (
+            "misshapen",
+            [_shapes(k, given[k], t) for k, t in expected.items() if k in given and given[k].shape != t.shape],
+        ),
+    ):
+        if names:
+            problems.append(f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})")
+    if problems:
+        raise InputError(f"the tensors do not fit this {kind}: {'; '.join(problems)} of {len(expected)}")
+
+
+def _shapes(key: str, given: Tensor, expected: Tensor) -> str:
+    return f"{key} {list(given.shape)} instead of {list(expected.shape)}"

@@ -1,0 +1,136 @@
+"""Learning which frames belong to which symbol ("One TTS Alignment To Rule Them All", arXiv:2108.10447).
+
+Shapes: B batch, S symbols, L mel frames, M mel bands, C channels. Used in training and teacher forcing only.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fastpitch.layers import ConvNorm, zero_padding
+
+TEMPERATURE = 0.0005
+PRIOR_FLOOR = 1e-8  # keeps the logarithm of the prior finite
+_FRAME_GRID, _SYMBOL_GRID = 100, 20
+
+
+def exact_prior(num_frames: int, num_symbols: int) -> np.ndarray:
+    """The beta-binomial prior (section 3.2), float64 [L, S]; each row sums to 1.
+
+    In row i = 1..L stand the probabilities of k = 0..S - 1 successes in S trials, with alpha = i, beta = L + 1 - i.
+    """
+    from scipy.stats import betabinom  # here: it imports half of scipy
+
+    frames = np.arange(1, num_frames + 1)[:, None]
+    return betabinom.pmf(np.arange(num_symbols)[None], num_symbols, frames, num_frames + 1 - frames)
+
+
+def interpolated_prior(num_frames: int, num_symbols: int) -> np.ndarray:
+    """A prior [L, S] stretched linearly from a table of rounded size, which is what published aligners learned with.
+
+    Frames and symbols change places in the published table, so that columns, not rows, sum to about 1.
+    """
+    from scipy.ndimage import zoom
+
+    across = max(1, round((num_frames + 1) / _FRAME_GRID)) * _FRAME_GRID
+    down = max(1, round((num_symbols + 1) / _SYMBOL_GRID)) * _SYMBOL_GRID
+    prior = zoom(_table(across, down), (num_frames / across, num_symbols / down), order=1)
+    assert prior.shape == (num_frames, num_symbols)
+    return prior
+
+
+@functools.lru_cache(maxsize=64)
+def _table(across: int, down: int) -> np.ndarray:
+    table = np.ascontiguousarray(exact_prior(down, across).T)
+    table.flags.writeable = False  # it is shared
+    return table
+
+
+class ConvAttention(nn.Module):
+    """Soft alignment of mel frames (queries) with symbol embeddings (keys) by distance (section 3.1)."""
+
+    def __init__(self, num_mels: int, text_channels: int) -> None:
+        super().__init__()
+        self.query_proj = nn.Sequential(
+            ConvNorm(num_mels, 2 * num_mels, 3, followed_by="relu"),
+            nn.ReLU(),
+            ConvNorm(2 * num_mels, num_mels, 1),
+            nn.ReLU(),
+            ConvNorm(num_mels, num_mels, 1),
+        )
+        self.attn_proj = nn.Conv2d(num_mels, 1, 1)  # in every published file, used by none
+        self.key_proj = nn.Sequential(
+            ConvNorm(text_channels, 2 * text_channels, 3, followed_by="relu"),
+            nn.ReLU(),
+            ConvNorm(2 * text_channels, num_mels, 1),
+        )
+
+    @torch.jit.unused
+    def forward(
+        self, mel: Tensor, text: Tensor, mel_mask: Tensor, text_mask: Tensor, prior: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The alignment of a batch.
+
+        Args:
+            mel: [B, M, L] log mel.
+            text: [B, S, C] embeddings of the symbols, without positions.
+            mel_mask: [B, L]; text_mask: [B, S].
+            prior: [B, L, S] probabilities, see `exact_prior` and `interpolated_prior`.
+
+        Returns:
+            log_soft: [B, L, S] logarithm of the soft alignment: exp(log_soft) sums to 1 over an item's own symbols.
+            logits: [B, L, S] before the last softmax, for the alignment loss. Both are -inf at padding symbols, fp32.
+        """
+        queries = self.query_proj(mel.masked_fill(~mel_mask.unsqueeze(1), 0.0))
+        keys = self.key_proj(zero_padding(text, text_mask).transpose(1, 2))
+        with torch.autocast(mel.device.type, enabled=False):
+            q, k = queries.float(), keys.float()
+            # ||q - k||^2 without a tensor [B, M, L, S].
+            squares = q.square().sum(1).unsqueeze(2) + k.square().sum(1).unsqueeze(1)
+            logits = -TEMPERATURE * (squares - 2 * torch.bmm(q.transpose(1, 2), k))
+            padding = ~text_mask.unsqueeze(1)
+            # Masked before the first softmax too, or its sum would depend on how far the batch is padded.
+            logits = logits.masked_fill(padding, -torch.inf)
+            if prior is not None:
+                logits = F.log_softmax(logits, dim=2) + torch.log(prior.float() + PRIOR_FLOOR)
+            return F.log_softmax(logits, dim=2), logits
+
+
+@torch.no_grad()
+def monotonic_durations(log_soft: Tensor, text_lens: Tensor, mel_lens: Tensor) -> Tensor:
+    """The most probable path that starts at the first symbol, ends at the last, and goes up by 0 or 1 per frame.
+
+    Viterbi search over frames, for all items and symbols at once, on the CPU (section 3.3). Of two equal ways to a
+    symbol the one from the previous symbol is taken. With fewer frames than symbols the last symbols get one each.
+
+    Args:
+        log_soft: [B, L, S] logarithm of the alignment.
+        text_lens: [B] symbols of each item; mel_lens: [B] frames of each item.
+
+    Returns:
+        frames per symbol, int64 [B, S], summing to `mel_lens`, on the device of `log_soft`.
+    """
+    scores = np.ascontiguousarray(log_soft.detach().float().cpu().numpy().swapaxes(0, 1))  # [L, B, S]
+    num_frames, batch, num_symbols = scores.shape
+    last_frames = mel_lens.cpu().numpy() - 1
+    from_previous = np.zeros((num_frames, batch, num_symbols), dtype=bool)
+    best = np.full((batch, num_symbols + 1), -np.inf, dtype=np.float32)  # column 0 stands before the first symbol
+    best[:, 1] = scores[0, :, 0]
+    for t in range(1, num_frames):
+        stay, previous = best[:, 1:], best[:, :-1]
+        np.greater_equal(previous, stay, out=from_previous[t])
+        best[:, 1:] = np.maximum(stay, previous) + scores[t]
+    from_previous[:, :, 0] = False  # there is nothing before the first symbol, even where all is impossible
+    durations = np.zeros((batch, num_symbols), dtype=np.int64)
+    items = np.arange(batch)
+    symbol = text_lens.cpu().numpy() - 1
+    for t in range(num_frames - 1, -1, -1):
+        inside = t <= last_frames
+        durations[items, symbol] += inside
+        symbol = symbol - (from_previous[t, items, symbol] & inside)
+    return torch.from_numpy(durations).to(log_soft.device)

@@ -1,0 +1,184 @@
+"""FastPitch configuration: the keys of every published v1.1 checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from common.errors import InputError
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class TransformerConfig:
+    """One stack of feed-forward transformer layers (paper section 2.1); all dropouts are probabilities."""
+
+    n_layers: int
+    n_heads: int
+    d_head: int
+    kernel_size: int
+    filter_size: int
+    dropout: float
+    attention_dropout: float
+    embedding_dropout: float
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictorConfig:
+    """One predictor of a value per symbol: duration, pitch or energy (paper section 2.1)."""
+
+    n_layers: int
+    kernel_size: int
+    filter_size: int
+    dropout: float
+
+
+@dataclasses.dataclass(frozen=True)
+class FastPitchConfig:
+    """Architecture of FastPitch (arXiv:2006.06873, section 2.1); the defaults are those of the LJSpeech recipe.
+
+    The names are the keys of published checkpoints: `in_fft_*` is the encoder, `out_fft_*` the decoder, `p_*` are
+    dropout probabilities in [0, 1).
+
+    Attributes:
+        n_mel_channels: mel bands of the output.
+        n_symbols: size of the symbol set; ids are 0 to n_symbols - 1.
+        padding_idx: the id that fills up short texts of a batch.
+        symbols_embedding_dim: width of the model; `in_fft_output_size` and `out_fft_output_size` repeat it.
+        energy_conditioning: predict energy and condition the decoder on it.
+        n_speakers: voices; with more than one there is an embedding of speakers.
+        speaker_emb_weight: factor of that embedding.
+
+    Raises:
+        InputError: a value that makes no sense, or values that contradict each other.
+    """
+
+    n_mel_channels: int = 80
+    n_symbols: int = 148
+    padding_idx: int = 0
+    symbols_embedding_dim: int = 384
+    in_fft_n_layers: int = 6
+    in_fft_n_heads: int = 1
+    in_fft_d_head: int = 64
+    in_fft_conv1d_kernel_size: int = 3
+    in_fft_conv1d_filter_size: int = 1536
+    in_fft_output_size: int = 384
+    p_in_fft_dropout: float = 0.1
+    p_in_fft_dropatt: float = 0.1
+    p_in_fft_dropemb: float = 0.0
+    out_fft_n_layers: int = 6
+    out_fft_n_heads: int = 1
+    out_fft_d_head: int = 64
+    out_fft_conv1d_kernel_size: int = 3
+    out_fft_conv1d_filter_size: int = 1536
+    out_fft_output_size: int = 384
+    p_out_fft_dropout: float = 0.1
+    p_out_fft_dropatt: float = 0.1
+    p_out_fft_dropemb: float = 0.0
+    dur_predictor_kernel_size: int = 3
+    dur_predictor_filter_size: int = 256
+    p_dur_predictor_dropout: float = 0.1
+    dur_predictor_n_layers: int = 2
+    pitch_predictor_kernel_size: int = 3
+    pitch_predictor_filter_size: int = 256
+    p_pitch_predictor_dropout: float = 0.1
+    pitch_predictor_n_layers: int = 2
+    pitch_embedding_kernel_size: int = 3
+    energy_conditioning: bool = True
+    energy_predictor_kernel_size: int = 3
+    energy_predictor_filter_size: int = 256
+    p_energy_predictor_dropout: float = 0.1
+    energy_predictor_n_layers: int = 2
+    energy_embedding_kernel_size: int = 3
+    n_speakers: int = 1
+    speaker_emb_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            object.__setattr__(self, field.name, _checked(field.name, type(field.default), value))
+        if not 0 <= self.padding_idx < self.n_symbols:
+            raise InputError(
+                f"FastPitch configuration: padding_idx {self.padding_idx} is none of {self.n_symbols} symbols"
+            )
+        widths = (self.symbols_embedding_dim, self.in_fft_output_size, self.out_fft_output_size)
+        if len(set(widths)) > 1 or widths[0] % 2:
+            raise InputError(
+                "FastPitch configuration: symbols_embedding_dim, in_fft_output_size and out_fft_output_size "
+                f"must be one even number, not {widths}"
+            )
+
+    @property
+    def encoder(self) -> TransformerConfig:
+        return self._transformer("in_fft")
+
+    @property
+    def decoder(self) -> TransformerConfig:
+        return self._transformer("out_fft")
+
+    def _transformer(self, side: str) -> TransformerConfig:
+        return TransformerConfig(
+            n_layers=getattr(self, f"{side}_n_layers"),
+            n_heads=getattr(self, f"{side}_n_heads"),
+            d_head=getattr(self, f"{side}_d_head"),
+            kernel_size=getattr(self, f"{side}_conv1d_kernel_size"),
+            filter_size=getattr(self, f"{side}_conv1d_filter_size"),
+            dropout=getattr(self, f"p_{side}_dropout"),
+            attention_dropout=getattr(self, f"p_{side}_dropatt"),
+            embedding_dropout=getattr(self, f"p_{side}_dropemb"),
+        )
+
+    def predictor(self, name: str) -> PredictorConfig:
+        """The predictor called "dur", "pitch" or "energy" in the keys."""
+        return PredictorConfig(
+            n_layers=getattr(self, f"{name}_predictor_n_layers"),
+            kernel_size=getattr(self, f"{name}_predictor_kernel_size"),
+            filter_size=getattr(self, f"{name}_predictor_filter_size"),
+            dropout=getattr(self, f"p_{name}_predictor_dropout"),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The checkpoint's `config`: plain ints, floats and one bool."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> FastPitchConfig:
+        """From a checkpoint's `config`; each key must be there.
+
+        Keys of other versions are named in the log and ignored: what they would add to the model shows in its tensors.
+
+        Raises:
+            InputError: keys are missing, or values make no sense.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        missing = [name for name in names if name not in values]
+        if missing:
+            raise InputError(f"FastPitch configuration lacks {', '.join(missing)}")
+        unknown = sorted(str(key) for key in values.keys() - set(names))
+        if unknown:
+            log.warning("FastPitch configuration: unknown keys are ignored: %s", ", ".join(unknown))
+        return cls(**{name: values[name] for name in names})
+
+
+def _checked(name: str, kind: Any, value: Any) -> Any:
+    """`value` as `kind`; InputError where it is none, or out of the range that the name implies."""
+    try:
+        plain = kind(value)
+        fits = plain == value  # 1 for True and 384.0 for 384 are fine, 0.5 for 1 is not
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise InputError(f"FastPitch configuration: {name} is {value!r}, not {kind.__name__}")
+    problem = ""
+    if name.startswith("p_") and not 0 <= plain < 1:
+        problem = "not a probability below 1"
+    elif kind is int and name != "padding_idx" and plain < 1:
+        problem = "must be above 0"
+    elif name.endswith("kernel_size") and plain % 2 == 0:
+        problem = "must be odd"
+    if problem:
+        raise InputError(f"FastPitch configuration: {name} is {plain}, {problem}")
+    return plain

@@ -1,0 +1,84 @@
+"""Small layers. Shapes: B batch, S symbols or frames, C channels; masks are bool, True where there is something.
+
+Every convolution sees zeros beyond an item's end, as it would if the item were alone: masks are applied before each of
+them, because biases fill the padding again.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fastpitch.config import PredictorConfig
+
+
+def length_mask(lens: Tensor, max_len: int) -> Tensor:
+    """lens [B] -> mask [B, max_len]."""
+    return torch.arange(max_len, device=lens.device).unsqueeze(0) < lens.unsqueeze(1)
+
+
+def zero_padding(x: Tensor, mask: Tensor) -> Tensor:
+    """x [B, S, C], mask [B, S] -> x, zero where there is nothing (also where padding became infinite)."""
+    return x.masked_fill(~mask.unsqueeze(2), 0.0)
+
+
+def linear_in_fp32(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """A last layer: durations, pitch and mels would be rounded to 8 bits by bf16, so autocast is kept off.
+
+    TorchScript does not run this under its own autocast; there the layer follows the caller's precision.
+    """
+    if torch.jit.is_scripting():
+        y = F.linear(x.float(), weight.float(), bias.float())
+    else:
+        with torch.autocast(x.device.type, enabled=False):
+            y = F.linear(x.float(), weight.float(), bias.float())
+    return y.float()
+
+
+class ConvReLUNorm(nn.Module):
+    """Convolution over time, ReLU, layer norm over channels, dropout."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, dropout: float) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+        self.norm = nn.LayerNorm(out_channels)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, S, C] -> [B, S, C']."""
+        return self.dropout(self.norm(F.relu(self.conv(x.transpose(1, 2))).transpose(1, 2)))
+
+
+class Predictor(nn.Module):
+    """Predicts one value per symbol: convolutions, then a linear layer (FastPitch paper section 2.1)."""
+
+    def __init__(self, in_channels: int, config: PredictorConfig) -> None:
+        super().__init__()
+        widths = [in_channels] + [config.filter_size] * config.n_layers
+        self.layers = nn.ModuleList(
+            ConvReLUNorm(before, after, config.kernel_size, config.dropout)
+            for before, after in itertools.pairwise(widths)
+        )
+        self.fc = nn.Linear(config.filter_size, 1)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x [B, S, C], mask [B, S] -> fp32 [B, S], zero in the padding."""
+        for layer in self.layers:
+            x = layer(zero_padding(x, mask))
+        return linear_in_fp32(x, self.fc.weight, self.fc.bias).squeeze(2).masked_fill(~mask, 0.0)
+
+
+class ConvNorm(nn.Module):
+    """A convolution [B, C, S] -> [B, C', S] that starts from Xavier's uniform distribution."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, followed_by: str = "linear") -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+        gain = nn.init.calculate_gain("relu" if followed_by == "relu" else "linear")
+        nn.init.xavier_uniform_(self.conv.weight, gain=gain)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)

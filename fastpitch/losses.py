@@ -1,0 +1,85 @@
+"""Losses of FastPitch (arXiv:2006.06873, section 2.2) and its aligner (arXiv:2108.10447, section 3), fp32 scalars.
+
+Shapes: B batch, S symbols, L mel frames, M mel bands. Padding counts nowhere.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fastpitch.layers import length_mask
+from fastpitch.length_regulator import frame_symbols
+from fastpitch.model import TeacherForced
+
+DURATION_WEIGHT = 0.1
+PITCH_WEIGHT = 0.1
+ENERGY_WEIGHT = 0.1
+ALIGNMENT_WEIGHT = 1.0
+BINARIZATION_WEIGHT = 1.0  # of a ramp over the first epochs, which is the caller's
+BLANK_LOGIT = -1.0
+_IMPOSSIBLE = -1e4  # -inf would make the gradient of CTC NaN
+
+
+def mel_loss(mel: Tensor, target: Tensor, mel_lens: Tensor) -> Tensor:
+    """Mean squared error of mels [B, M, L] over the items' own frames."""
+    mask = length_mask(mel_lens, target.size(2)).unsqueeze(1)
+    errors = (mel.float() - target.float()).square().masked_fill(~mask, 0.0)
+    return errors.sum() / (mel_lens.sum() * target.size(1))
+
+
+def symbol_loss(predicted: Tensor, target: Tensor, text_lens: Tensor) -> Tensor:
+    """Mean squared error of values per symbol [B, S] over the items' own symbols."""
+    mask = length_mask(text_lens, target.size(1))
+    return (predicted.float() - target.float()).square().masked_fill(~mask, 0.0).sum() / text_lens.sum()
+
+
+def alignment_loss(logits: Tensor, text_lens: Tensor, mel_lens: Tensor) -> Tensor:
+    """-ln of the probability of all monotonic paths, per symbol, mean over items (section 3.1, as CTC).
+
+    Args:
+        logits: [B, L, S] of the aligner, -inf at padding symbols; a blank of logit -1 is put before the first symbol.
+        text_lens, mel_lens: [B]. An item with fewer frames than symbols counts as 0.
+    """
+    batch, _, num_symbols = logits.shape
+    with_blank = F.pad(logits.float().clamp(min=_IMPOSSIBLE), (1, 0), value=BLANK_LOGIT)
+    log_probs = F.log_softmax(with_blank, dim=2).transpose(0, 1)  # [L, B, S + 1]
+    targets = torch.arange(1, num_symbols + 1, device=logits.device).expand(batch, -1)
+    return F.ctc_loss(log_probs, targets, mel_lens, text_lens, blank=0, zero_infinity=True)
+
+
+def binarization_loss(log_soft: Tensor, durations: Tensor, mel_lens: Tensor) -> Tensor:
+    """-mean ln of the soft alignment [B, L, S] along the hard one, given as durations [B, S] (section 3.3)."""
+    inside = length_mask(mel_lens, log_soft.size(1))
+    symbols = frame_symbols(durations, log_soft.size(1)).clamp(max=log_soft.size(2) - 1)
+    along = log_soft.float().gather(2, symbols.unsqueeze(2)).squeeze(2)
+    return -along.masked_fill(~inside, 0.0).sum() / mel_lens.sum()
+
+
+def fastpitch_losses(output: TeacherForced, mel: Tensor) -> dict[str, Tensor]:
+    """All parts, unweighted, and `loss`, their weighted sum without `binarization_loss`, which has a ramp.
+
+    Args:
+        output: of `FastPitch.teacher_forced`.
+        mel: [B, M, L], the recordings.
+    """
+    lens = output.text_lens
+    parts = {
+        "mel_loss": mel_loss(output.mel, mel, output.mel_lens),
+        "duration_loss": symbol_loss(output.log_durations, torch.log1p(output.durations.float()), lens),
+        "pitch_loss": symbol_loss(output.pitch.squeeze(1), output.pitch_target.squeeze(1), lens),
+        "alignment_loss": alignment_loss(output.logits, lens, output.mel_lens),
+    }
+    weights = {
+        "mel_loss": 1.0,
+        "duration_loss": DURATION_WEIGHT,
+        "pitch_loss": PITCH_WEIGHT,
+        "alignment_loss": ALIGNMENT_WEIGHT,
+        "energy_loss": ENERGY_WEIGHT,
+    }
+    if output.energy is not None and output.energy_target is not None:
+        parts["energy_loss"] = symbol_loss(output.energy, output.energy_target, lens)
+    total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
+    binarization = binarization_loss(output.log_soft, output.durations, output.mel_lens)
+    return {"loss": total, **parts, "binarization_loss": binarization}

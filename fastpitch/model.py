@@ -1,0 +1,261 @@
+"""FastPitch (Łańcucki 2020, arXiv:2006.06873) with the aligner of arXiv:2108.10447.
+
+Shapes: B batch, S symbols, L mel frames, M mel bands. One model serves eager and scripted use: `forward` is synthesis;
+`teacher_forced` is never compiled.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from common.audio import LOG_FLOOR
+from common.errors import InputError
+from fastpitch.alignment import ConvAttention, monotonic_durations
+from fastpitch.config import FastPitchConfig
+from fastpitch.layers import Predictor, length_mask, linear_in_fp32
+from fastpitch.length_regulator import (
+    durations_from_log,
+    mean_per_symbol,
+    regulate,
+    round_durations,
+)
+from fastpitch.pitch_transform import DEFAULT_MEAN_HZ, DEFAULT_STD_HZ
+from fastpitch.transformer import FFTransformer
+
+SILENCE = math.log(LOG_FLOOR)  # log mel of digital silence; 0 would be loud
+
+
+class FastPitchOutput(NamedTuple):
+    """What `FastPitch` says.
+
+    Attributes:
+        mel: [B, M, L] natural-log mel ("tacotron" framing), silence past an item's end.
+        mel_lens: [B] frames of each item, int64.
+        durations: [B, S] frames per symbol as predicted, in [0, 75], before pace and rounding.
+        pitch: [B, 1, S] in standard deviations from the voice's mean, after the pitch transform.
+        energy: [B, S] ln(1 + energy), None in models without energy.
+    """
+
+    mel: Tensor
+    mel_lens: Tensor
+    durations: Tensor
+    pitch: Tensor
+    energy: Tensor | None
+
+
+class TeacherForced(NamedTuple):
+    """What `FastPitch.teacher_forced` gives: predictions, and the targets that the decoder was given instead.
+
+    Attributes:
+        mel: [B, M, L], silence past an item's end; mel_lens: [B].
+        text_lens: [B] symbols of each item.
+        log_durations: [B, S] predicted ln(d + 1); durations: [B, S] frames per symbol by hard alignment, int64.
+        pitch, pitch_target: [B, 1, S] in standard deviations.
+        energy, energy_target: [B, S] ln(1 + energy), None in models without energy.
+        log_soft, logits: [B, L, S] of the aligner, see `ConvAttention`.
+    """
+
+    mel: Tensor
+    mel_lens: Tensor
+    text_lens: Tensor
+    log_durations: Tensor
+    durations: Tensor
+    pitch: Tensor
+    pitch_target: Tensor
+    energy: Tensor | None
+    energy_target: Tensor | None
+    log_soft: Tensor
+    logits: Tensor
+
+
+class FastPitch(nn.Module):
+    """Symbol ids -> log mel spectrogram, in one pass.
+
+    Args:
+        config: architecture.
+        aligner: with the modules that only training and teacher forcing need (`attention.*`).
+
+    Attributes:
+        pitch_transform: None or a `PitchTransform`, applied to the predicted pitch; assign it before scripting.
+    """
+
+    pitch_mean: Tensor
+    pitch_std: Tensor
+
+    def __init__(self, config: FastPitchConfig, aligner: bool = True) -> None:
+        super().__init__()
+        self.config = config
+        self.n_symbols = config.n_symbols
+        self.padding_idx = config.padding_idx
+        self.n_speakers = config.n_speakers
+        self.speaker_emb_weight = config.speaker_emb_weight
+        self.silence = SILENCE  # constants are attributes or defaults: TorchScript does not see globals
+        width = config.symbols_embedding_dim
+        # Zeros mean: not known. The names and their order are those of published files.
+        self.register_buffer("pitch_mean", torch.zeros(1))
+        self.register_buffer("pitch_std", torch.zeros(1))
+        word_emb = nn.Embedding(config.n_symbols, width, padding_idx=config.padding_idx)
+        self.encoder = FFTransformer(width, config.encoder, word_emb)
+        self.speaker_emb = nn.Embedding(config.n_speakers, width) if config.n_speakers > 1 else None
+        self.duration_predictor = Predictor(width, config.predictor("dur"))
+        self.decoder = FFTransformer(width, config.decoder)
+        self.pitch_predictor = Predictor(width, config.predictor("pitch"))
+        self.pitch_emb = _value_embedding(width, config.pitch_embedding_kernel_size)
+        self.energy_predictor = Predictor(width, config.predictor("energy")) if config.energy_conditioning else None
+        self.energy_emb = (
+            _value_embedding(width, config.energy_embedding_kernel_size) if config.energy_conditioning else None
+        )
+        self.proj = nn.Linear(width, config.n_mel_channels)
+        self.attention = ConvAttention(config.n_mel_channels, width) if aligner else None
+        self.pitch_transform: nn.Module | None = None
+
+    def forward(self, ids: Tensor, pace: float = 1.0, speaker: Tensor | None = None) -> FastPitchOutput:
+        """Speaks a batch of texts; each item gives what it gives alone.
+
+        Args:
+            ids: [B, S] symbol ids; `padding_idx` fills up the end of short items.
+            pace: divides the durations; 2 is twice as fast.
+            speaker: [B], or [1] for all: which voice, 0 where None is given.
+
+        Raises:
+            InputError: ids or speakers that the model does not know, a wrong shape, or a pace that is not above 0.
+        """
+        if not (pace > 0.0 and math.isfinite(pace)):
+            raise InputError(f"FastPitch: pace is {pace}, must be above 0")
+        x, mask = self.encode(ids, speaker)
+        durations = durations_from_log(self.duration_predictor(x, mask))
+        pitch = self.pitch_predictor(x, mask)
+        if self.pitch_transform is not None:
+            mean_hz, std_hz = self.pitch_statistics()
+            pitch = self.pitch_transform(pitch, mask, mean_hz, std_hz).masked_fill(~mask, 0.0)
+        pitch = pitch.unsqueeze(1)
+        x = x + self.pitch_emb(pitch).transpose(1, 2)
+        energy: Tensor | None = None
+        if self.energy_predictor is not None and self.energy_emb is not None:
+            energy = self.energy_predictor(x, mask)
+            x = x + self.energy_emb(energy.unsqueeze(1)).transpose(1, 2)
+        frames = round_durations(durations, pace)
+        mel_lens = frames.sum(dim=1)
+        mel = self.decode(x, frames, mel_lens, max(1, int(mel_lens.max())))
+        return FastPitchOutput(mel, mel_lens, durations, pitch, energy)
+
+    def encode(self, ids: Tensor, speaker: Tensor | None) -> tuple[Tensor, Tensor]:
+        """ids [B, S], speaker [B], [1] or None -> encoded symbols [B, S, C], mask [B, S]."""
+        if ids.dim() != 2 or ids.numel() == 0:
+            raise InputError(f"FastPitch: expected symbol ids of shape [B, S], got {list(ids.shape)}")
+        if int(ids.min()) < 0 or int(ids.max()) >= self.n_symbols:
+            raise InputError(f"FastPitch: symbol ids must lie between 0 and {self.n_symbols - 1}")
+        mask = ids != self.padding_idx
+        x = self.encoder.word_emb(ids)
+        if speaker is None:
+            speaker = torch.zeros(1, dtype=torch.long, device=ids.device)
+        speaker = speaker.reshape(-1)
+        if speaker.numel() != 1 and speaker.numel() != ids.size(0):
+            raise InputError(f"FastPitch: {speaker.numel()} speakers for {ids.size(0)} texts")
+        if int(speaker.min()) < 0 or int(speaker.max()) >= self.n_speakers:
+            raise InputError(
+                f"FastPitch: speaker {int(speaker.min())} to {int(speaker.max())}, "
+                f"but the model's are 0 to {self.n_speakers - 1}"
+            )
+        if self.speaker_emb is not None:
+            x = x + self.speaker_emb_weight * self.speaker_emb(speaker.long()).unsqueeze(1)
+        return self.encoder(x, mask), mask
+
+    def decode(self, x: Tensor, frames: Tensor, mel_lens: Tensor, num_frames: int) -> Tensor:
+        """Conditioned symbols [B, S, C], whole frames per symbol [B, S] -> mel [B, M, num_frames]."""
+        mask = length_mask(mel_lens, num_frames)
+        y = self.decoder(regulate(x, frames, num_frames), mask)
+        mel = linear_in_fp32(y, self.proj.weight, self.proj.bias).transpose(1, 2)
+        return mel.masked_fill(~mask.unsqueeze(1), self.silence)
+
+    def pitch_statistics(
+        self, default_mean_hz: float = DEFAULT_MEAN_HZ, default_std_hz: float = DEFAULT_STD_HZ
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the voice's pitch in Hz, [1] each; the defaults where the model has none."""
+        known = self.pitch_std > 0
+        mean_hz = torch.where(known, self.pitch_mean, torch.full_like(self.pitch_mean, default_mean_hz))
+        return mean_hz, torch.where(known, self.pitch_std, torch.full_like(self.pitch_std, default_std_hz))
+
+    @torch.jit.unused
+    def teacher_forced(
+        self,
+        ids: Tensor,
+        mel: Tensor,
+        mel_lens: Tensor,
+        pitch: Tensor,
+        prior: Tensor | None = None,
+        speaker: Tensor | None = None,
+    ) -> TeacherForced:
+        """The decoder on durations, pitch and energy of a recording, aligned with its text by the aligner.
+
+        Args:
+            ids: [B, S] symbol ids, padding at the end only.
+            mel: [B, M, L] log mel of the recordings ("tacotron" framing); mel_lens: [B] frames of each.
+            pitch: [B, 1, L] per frame, in standard deviations from the voice's mean, 0 where unvoiced.
+            prior: [B, L, S], see `alignment.interpolated_prior`.
+            speaker: [B], or [1] for all.
+
+        Raises:
+            InputError: as `forward`; shapes or lengths that do not belong together; a model without aligner.
+        """
+        if self.attention is None:
+            raise InputError("FastPitch: this model has no aligner (attention.*), which teacher forcing needs")
+        x, mask = self.encode(ids, speaker)
+        text_lens = mask.sum(dim=1)
+        self._check_recordings(ids, text_lens, mel, mel_lens, pitch, prior)
+        mel_mask = length_mask(mel_lens, mel.size(2))
+        log_soft, logits = self.attention(mel, self.encoder.word_emb(ids), mel_mask, mask, prior)
+        durations = monotonic_durations(log_soft, text_lens, mel_lens)
+
+        log_durations = self.duration_predictor(x, mask)
+        pitch_frames = pitch.squeeze(1)
+        pitch_target = mean_per_symbol(pitch_frames, durations, pitch_frames != 0).unsqueeze(1)
+        pitch_predicted = self.pitch_predictor(x, mask).unsqueeze(1)
+        x = x + self.pitch_emb(pitch_target).transpose(1, 2)
+        energy: Tensor | None = None
+        energy_target: Tensor | None = None
+        if self.energy_predictor is not None and self.energy_emb is not None:
+            energy_frames = torch.linalg.vector_norm(mel.float(), dim=1)
+            energy_target = torch.log1p(mean_per_symbol(energy_frames, durations, mel_mask))
+            energy = self.energy_predictor(x, mask)
+            x = x + self.energy_emb(energy_target.unsqueeze(1)).transpose(1, 2)
+        mel_out = self.decode(x, durations, mel_lens, mel.size(2))
+        return TeacherForced(
+            mel_out,
+            mel_lens,
+            text_lens,
+            log_durations,
+            durations,
+            pitch_predicted,
+            pitch_target,
+            energy,
+            energy_target,
+            log_soft,
+            logits,
+        )
+
+    @torch.jit.unused
+    def _check_recordings(
+        self, ids: Tensor, text_lens: Tensor, mel: Tensor, mel_lens: Tensor, pitch: Tensor, prior: Tensor | None
+    ) -> None:
+        (batch, num_symbols), num_frames = ids.shape, mel.size(-1)
+        given = {"mel": mel.shape, "mel_lens": mel_lens.shape, "pitch": pitch.shape}
+        expected = {
+            "mel": (batch, self.config.n_mel_channels, num_frames),
+            "mel_lens": (batch,),
+            "pitch": (batch, 1, num_frames),
+        }
+        if prior is not None:
+            given["prior"], expected["prior"] = prior.shape, (batch, num_frames, num_symbols)
+        for name, shape in given.items():
+            if tuple(shape) != expected[name]:
+                raise InputError(f"FastPitch: {name} has shape {list(shape)}, expected {list(expected[name])}")
+        if int(text_lens.min()) < 1 or int(mel_lens.min()) < 1 or int(mel_lens.max()) > num_frames:
+            raise InputError(f"FastPitch: texts and mel_lens must be 1 or more, and mel_lens at most {num_frames}")
+
+
+def _value_embedding(width: int, kernel_size: int) -> nn.Conv1d:
+    """One value per symbol [B, 1, S] -> [B, C, S]."""
+    return nn.Conv1d(1, width, kernel_size, padding=kernel_size // 2)
