@@ -40,7 +40,8 @@ class CheckpointStore:
         found = self._found()
         return sorted(found["gen"] & found["discrim"])
 
-    def _halves(self) -> set[int]:
+    def halves(self) -> set[int]:
+        """Epochs of which only one file is there."""
         found = self._found()
         return found["gen"] ^ found["discrim"]
 
@@ -59,7 +60,7 @@ class CheckpointStore:
             InputError: there are pairs, but none of them can be used.
         """
         epochs = self.epochs()
-        for half in sorted(self._halves()):
+        for half in sorted(self.halves()):
             if not epochs or half > epochs[-1]:
                 log.warning("%s: one file of the pair %d is missing; trying the pair before it", self.directory, half)
         for epoch in reversed(epochs):

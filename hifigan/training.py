@@ -222,7 +222,7 @@ class TrainState:
             InputError: the directory holds another run, or checkpoints although `--no-resume` was given.
         """
         if not cfg.run.resume:
-            if store.epochs():
+            if store.epochs() or store.halves():
                 raise InputError(f"--no-resume: {store.directory} holds checkpoints; give another --output")
             return False
         if self.place.is_main:
@@ -230,6 +230,11 @@ class TrainState:
         distributed.barrier()
         pair = store.newest()
         if pair is None:
+            if store.halves():
+                raise InputError(
+                    f"{store.directory} holds a checkpoint file without its other half, to be overwritten; "
+                    "move it away, or give another --output"
+                )
             return False
         epoch, gen, discrim = pair
         missing = _DISCRIM_KEYS - discrim.keys()

@@ -512,6 +512,14 @@ def test_another_base_model_is_another_run(data_set, tmp_path):
         TrainState(cfg, distributed.init(cuda=False), "clips").resume(cfg, CheckpointStore(tmp_path / "out"))
 
 
+@pytest.mark.parametrize("resume", ["--resume", "--no-resume"])
+def test_a_file_of_somebody_else_is_not_overwritten(resume, data_set, tmp_path):
+    (tmp_path / "hifigan_gen_checkpoint_1.pt").write_bytes(b"somebody's")
+    cfg = parse_train_config([*train_arguments(data_set, tmp_path), resume])
+    with pytest.raises(InputError, match=r"holds (a checkpoint file without its other half|checkpoints)"):
+        TrainState(cfg, distributed.init(cuda=False)).resume(cfg, CheckpointStore(tmp_path))
+
+
 def test_fine_tuning_beyond_the_last_epoch_is_refused(data_set, tmp_path):
     base = tmp_path / "base.pt"
     torch.save(
