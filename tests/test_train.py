@@ -23,7 +23,7 @@ from common.audio import AudioConfig, MelSpectrogram
 from common.config import run as run_program
 from common.errors import InputError
 from common.run_log import RunLog
-from hifigan import Generator, load_generator
+from hifigan import Generator, discriminators, load_generator
 from hifigan.checkpoint_store import CheckpointStore
 from hifigan.config import GeneratorConfig
 from hifigan.loading import MicroBatchSampler
@@ -36,6 +36,7 @@ from tests.support import (
     real_speech,
     rule_weights,
     speechlike,
+    thin_layers,
     train_arguments,
     write_data_set,
 )
@@ -79,6 +80,13 @@ def data_set(tmp_path_factory):
     return write_data_set(
         tmp_path_factory.mktemp("data") / "set", [0.5, 0.06, 2048 / 22050, 0.4, 0.3, 0.5, 0.4, 0.3, 0.4]
     )
+
+
+@pytest.fixture
+def thin_discriminators(monkeypatch):
+    """For tests of the loop: steps and checkpoints of a fraction of the size."""
+    for name, layer in thin_layers().items():
+        monkeypatch.setattr(discriminators, name, layer)
 
 
 def train_process(*args, **kwargs):
@@ -263,6 +271,7 @@ def test_a_signal_during_validation_saves_and_the_validation_is_made_up_for(
         pytest.param("fp16", True, 1e-3, marks=pytest.mark.gpu),  # on CPUs a step in fp16 takes minutes
     ],
 )
+@pytest.mark.usefixtures("thin_discriminators")
 def test_mixed_precision_resumes(dtype, cuda, tolerance, own_copy, tmp_path):
     """With a moving average, with one call for real and fake, and with cached clips."""
     (own_copy / "train.txt").write_text("wavs/clip000.wav\nwavs/clip003.wav\n")
@@ -410,6 +419,7 @@ def test_flags_take_dashes_and_underscores(data_set, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("thin_discriminators")
 def test_every_usable_kind_of_audio_trains(tmp_path):
     """Stereo, float, 24 bit, silent, shorter than a segment, exactly a segment."""
     folder = write_data_set(tmp_path / "set", [0.4] * 3)
@@ -540,6 +550,7 @@ def test_a_pair_of_another_program_is_named(data_set, tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("thin_discriminators")
 def test_a_damaged_newest_pair_falls_back_to_the_one_before(own_copy, tmp_path, caplog):
     (own_copy / "train.txt").write_text("\nwavs/clip000.wav\n\n")  # blank lines are no files
     output = tmp_path / "out"
@@ -554,6 +565,7 @@ def test_a_damaged_newest_pair_falls_back_to_the_one_before(own_copy, tmp_path, 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("thin_discriminators")
 def test_moving_average_is_kept_restored_validated_and_usable(own_copy, tmp_path):
     (own_copy / "train.txt").write_text("wavs/clip000.wav\nwavs/clip003.wav\n")
     output = tmp_path / "out"
@@ -586,6 +598,7 @@ def test_moving_average_is_kept_restored_validated_and_usable(own_copy, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("thin_discriminators")
 def test_steps_with_losses_that_are_not_finite_are_left_out(own_copy, tmp_path, monkeypatch, capsys):
     (own_copy / "train.txt").write_text("".join(f"wavs/clip{i:03d}.wav\n" for i in (0, 3, 4, 5)))
     output = tmp_path / "out"
@@ -596,14 +609,13 @@ def test_steps_with_losses_that_are_not_finite_are_left_out(own_copy, tmp_path, 
         real, mel = whole_batch(segments, state)
         if not state.generator.training:
             return real, mel
-        seen.append(
-            [parameter.detach().clone() for parameter in [*state.generator.parameters(), *state.msd.parameters()]]
-        )
+        modules = (state.generator, state.msd, state.ema.module)
+        seen.append([parameter.detach().clone() for module in modules for parameter in module.parameters()])
         return real, mel * float("nan") if len(seen) in (2, 4, 5, 6) else mel
 
     monkeypatch.setattr(train, "to_batch", sometimes_broken)
     status, message = run_main(
-        train_arguments(own_copy, output, epochs=3, nonfinite_limit=3, validation_interval=9), capsys
+        train_arguments(own_copy, output, epochs=3, ema=0.5, nonfinite_limit=3, validation_interval=9), capsys
     )
     assert status == 1
     assert "losses or gradients of 3 steps in a row were not finite numbers (step 6, saved)" in message
