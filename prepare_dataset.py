@@ -35,10 +35,10 @@ from common.filelists import (
     split_own,
     write_lines,
 )
-from common.mels import mel_name
+from common.files import save_tensor
+from common.mels import feature_name
 from common.parallel import Report, run_over_files
 from common.pitch import PitchConfig, extract_pitch, statistics
-from common.tensor_files import save_tensor
 from hifigan.train_config import SignalFlags
 
 log = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ def clip_path(root: Path, clip: str) -> str:
 
 def extract_mels(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> None:
     """Writes a mel for each wav, and beside them the configuration that they were made with."""
-    targets = distinct_targets(paths, lambda path: Path("mels") / mel_name(path))
+    targets = distinct_targets(paths, lambda path: Path("mels") / feature_name(path))
     contract = {**dataclasses.asdict(audio), "peak_normalised": False}
     describe(root, root / "mels" / MEL_CONFIG_FILE, contract, targets.values(), "mels")
     work = partial(extract_mel, root, audio)
@@ -170,7 +170,7 @@ def extract_mels(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: Pre
 
 def extract_pitches(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> None:
     """Writes the pitch of each wav, [1, frames] in Hz, and the statistics of the voice; files that are there stay."""
-    targets = distinct_targets(paths, lambda path: Path("pitch") / mel_name(path))
+    targets = distinct_targets(paths, lambda path: Path("pitch") / feature_name(path))
     config = PitchConfig(audio.sampling_rate, audio.hop_length)
     describe(root, root / "pitch" / PITCH_CONFIG_FILE, config.to_dict(), targets.values(), "pitch")
     items = [(path, target) for path, target in targets.items() if not _is_newer(root / target, root / path)]

@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     state = TrainState(cfg, place, fingerprint_of(train_set, cfg))
     store = CheckpointStore(cfg.run.output)
     resumed = state.resume(cfg, store)
-    if distributed.differs(state.steps, place):
+    if distributed.differs(state.steps):
         raise InputError(
             f"--output: in {cfg.run.output} not all processes find the same checkpoint; "
             "it must be one directory that all machines share"

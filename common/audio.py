@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,10 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.errors import InputError
+from common.files import write_whole
 
 MAX_WAV_VALUE = 32768.0
 PEAK = 0.95  # base training normalises each clip to this peak
-LOG_FLOOR = 1e-5  # mel magnitudes are clamped here before the logarithm: silence is ln(1e-5)
+LOG_FLOOR = 1e-5  # mel magnitudes are clamped here before the logarithm
+SILENCE = math.log(LOG_FLOOR)  # log mel of digital silence; 0 would be loud
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
 MEL_CONFIG_FILE = "audio_config.json"  # beside prepared mels: the AudioConfig that they were made with
 
@@ -258,16 +261,10 @@ def save_wav(path: str | os.PathLike[str], wav: np.ndarray, sampling_rate: int) 
     path = Path(path)
     if not np.isfinite(wav).all():
         raise InputError(f"{path}: not written, the audio has samples that are not finite numbers")
-    path.parent.mkdir(parents=True, exist_ok=True)
     samples = np.clip(np.round(wav * MAX_WAV_VALUE), -MAX_WAV_VALUE, MAX_WAV_VALUE - 1).astype(np.int16)
     encoded = io.BytesIO()  # written by Python: libsndfile's errors are no OSError and do not say what is wrong
     soundfile.write(encoded, samples, sampling_rate, subtype="PCM_16", format="WAV")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(encoded.getvalue())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, encoded.getvalue())
 
 
 def _must_exist(path: str | os.PathLike[str]) -> None:

@@ -145,11 +145,11 @@ class Poll:
         return answer
 
 
-def differs(value: int, place: Distributed) -> bool:
+def differs(value: int) -> bool:
     """Whether `value` is not the same on all processes."""
     if not is_active():
         return False
-    extremes = torch.tensor([value, -value], device=place.device)
+    extremes = torch.tensor([value, -value])
     dist.all_reduce(extremes, dist.ReduceOp.MAX)
     return bool(extremes.sum() != 0)
 

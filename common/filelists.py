@@ -13,7 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from common.audio import load_wav, wav_info, wrong_rate
-from common.errors import InputError
+from common.errors import InputError, first_three
+from common.files import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -162,16 +163,9 @@ def check_wavs(paths: Sequence[Path], sampling_rate: int | None, progress: bool 
     if stereo:
         log.warning("%d files have several channels, which are averaged: %s, ...", len(stereo), stereo[0])
     if problems:
-        rest = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
-        raise InputError(f"{len(problems)} of {len(paths)} audio files cannot be used: {'; '.join(problems[:3])}{rest}")
+        raise InputError(f"{len(problems)} of {len(paths)} audio files cannot be used: {first_three(problems)}")
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Writes a text file in one move, so that an interrupted run leaves no half list."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, "".join(f"{line}\n" for line in lines).encode())

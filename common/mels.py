@@ -17,8 +17,11 @@ from common.errors import InputError
 SUFFIXES = (".npy", ".pt")
 
 
-def mel_name(path: Path) -> Path:
-    """`wavs/a/b.wav` -> `a/b.pt`; the folder is kept, so that speakers with equal file names do not collide."""
+def feature_name(path: Path) -> Path:
+    """The file of what is made of a clip, mel or pitch: `wavs/a/b.wav` -> `a/b.pt`.
+
+    The folder is kept, so that speakers with equal file names do not collide.
+    """
     inner = Path(*path.parts[1:]) if path.parts[0] == "wavs" and len(path.parts) > 1 else path
     return inner.with_suffix(".pt")
 
@@ -31,7 +34,7 @@ def find_mels(paths: Sequence[Path], root: Path, folder: Path) -> list[Path]:
     """
     found, missing = [], []
     for path in paths:
-        target = folder / mel_name(path.relative_to(root))
+        target = folder / feature_name(path.relative_to(root))
         candidates = [target.with_suffix(suffix) for suffix in SUFFIXES]
         existing = next((candidate for candidate in candidates if candidate.is_file()), None)
         if existing:

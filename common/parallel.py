@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
-from common.errors import InputError
+from common.errors import InputError, first_three
 from common.run_log import watched
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def run_over_files(work: Callable, items: Sequence, num_workers: int, what: str)
     errors = [report.error for report in reports if report.error]
     log.info("%s: %d of %d files done", what, len(items) - len(errors), len(items))
     if errors:
-        raise InputError(f"{len(errors)} of {len(items)} files could not be used: {'; '.join(errors[:3])}")
+        raise InputError(f"{len(errors)} of {len(items)} files could not be used: {first_three(errors)}")
 
 
 def _one_thread() -> None:

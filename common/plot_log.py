@@ -76,7 +76,8 @@ def read_curves(path: Path) -> Curves:
 def smoothed(values: Sequence[float], window: int) -> np.ndarray:
     """Mean of each value and up to `window` - 1 before it, as long as the input; NaN does not count."""
     finite = np.isfinite(values)
-    sums, counts = (np.cumsum(np.concatenate([[0.0], x])) for x in (np.where(finite, values, 0.0), finite))
+    sums = np.cumsum(np.concatenate([[0.0], np.where(finite, values, 0.0)]))
+    counts = np.cumsum(np.concatenate([[0], finite]))
     ends = np.arange(1, len(values) + 1)
     starts = np.maximum(ends - window, 0)
     number = counts[ends] - counts[starts]
@@ -95,7 +96,8 @@ def draw(runs: Sequence[tuple[str, Curves]], output: Path, window: int) -> None:
                 is_step_metric = metric.startswith("train_")
                 shown = smoothed(values, window) if is_step_metric else values
                 (line,) = axes.plot(epochs, shown, label=label, marker="" if is_step_metric else ".")
-                if average := curves.get(metric.replace("val_", "val_ema_")) if not is_step_metric else None:
+                if metric == "val_mel_loss" and "val_ema_mel_loss" in curves:
+                    average = curves["val_ema_mel_loss"]
                     axes.plot(*average, "--", color=line.get_color(), label=f"{label}, moving average")
         axes.set(title=title, xlabel="epoch", yscale="log" if logarithmic else "linear")
         axes.grid(alpha=0.3)

@@ -13,11 +13,7 @@ from fastpitch.layers import length_mask
 from fastpitch.length_regulator import frame_symbols
 from fastpitch.model import TeacherForced
 
-DURATION_WEIGHT = 0.1
-PITCH_WEIGHT = 0.1
-ENERGY_WEIGHT = 0.1
-ALIGNMENT_WEIGHT = 1.0
-BINARIZATION_WEIGHT = 1.0  # of a ramp over the first epochs, which is the caller's
+WEIGHTS = {"mel_loss": 1.0, "duration_loss": 0.1, "pitch_loss": 0.1, "energy_loss": 0.1, "alignment_loss": 1.0}
 BLANK_LOGIT = -1.0
 _IMPOSSIBLE = -1e4  # -inf would make the gradient of CTC NaN
 
@@ -71,15 +67,8 @@ def fastpitch_losses(output: TeacherForced, mel: Tensor) -> dict[str, Tensor]:
         "pitch_loss": symbol_loss(output.pitch.squeeze(1), output.pitch_target.squeeze(1), lens),
         "alignment_loss": alignment_loss(output.logits, lens, output.mel_lens),
     }
-    weights = {
-        "mel_loss": 1.0,
-        "duration_loss": DURATION_WEIGHT,
-        "pitch_loss": PITCH_WEIGHT,
-        "alignment_loss": ALIGNMENT_WEIGHT,
-        "energy_loss": ENERGY_WEIGHT,
-    }
     if output.energy is not None and output.energy_target is not None:
         parts["energy_loss"] = symbol_loss(output.energy, output.energy_target, lens)
-    total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
+    total = torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum()
     binarization = binarization_loss(output.log_soft, output.durations, output.mel_lens)
     return {"loss": total, **parts, "binarization_loss": binarization}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from common.audio import LOG_FLOOR
+from common.audio import SILENCE
 from common.errors import InputError
 from fastpitch.alignment import ConvAttention, monotonic_durations
 from fastpitch.config import FastPitchConfig
@@ -23,8 +23,6 @@ from fastpitch.length_regulator import (
 )
 from fastpitch.pitch_transform import DEFAULT_MEAN_HZ, DEFAULT_STD_HZ
 from fastpitch.transformer import FFTransformer
-
-SILENCE = math.log(LOG_FLOOR)  # log mel of digital silence; 0 would be loud
 
 
 class FastPitchOutput(NamedTuple):

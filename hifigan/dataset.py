@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from common.audio import LOG_FLOOR, AudioConfig, load_wav_at, normalise_peak, wav_info
-from common.errors import InputError
+from common.audio import SILENCE, AudioConfig, load_wav_at, normalise_peak, wav_info
+from common.errors import InputError, first_three
 from common.mels import read_mel
 
 ORDER, CROP = 0, 1  # independent random streams of one seed
@@ -112,7 +112,7 @@ class PairDataset(SegmentDataset):
             raise InputError(
                 f"{self.mels[clip]}: {mel.size(1)} frames, but its audio {self.paths[clip]} has {expected}"
             )
-        mel = _at_least(mel, self.segment_size // hop, np.log(LOG_FLOOR))
+        mel = _at_least(mel, self.segment_size // hop, SILENCE)
         delay = hop // 2 if self.audio.framing == "tacotron" else 0
         wav = F.pad(wav, (delay, 0))
         return _at_least(wav, mel.size(1) * hop, 0.0)[: mel.size(1) * hop], mel
@@ -126,8 +126,7 @@ class PairDataset(SegmentDataset):
             except (InputError, OSError) as error:
                 problems.append(str(error))
         if problems:
-            rest = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
-            raise InputError(f"{len(problems)} of {len(self)} mels cannot be used: {'; '.join(problems[:3])}{rest}")
+            raise InputError(f"{len(problems)} of {len(self)} mels cannot be used: {first_three(problems)}")
 
     def cut(self, whole: Segment, key: SegmentKey) -> Segment:
         wav, mel = whole

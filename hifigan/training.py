@@ -40,7 +40,7 @@ _DISCRIM_KEYS = {
     "clips_per_step",
     "train_state",
 }
-# How the global batch is shared out may change, and the average come and go; train_setup compares the rates.
+# How the global batch is shared out may change, and an average may begin; train_setup compares the rates.
 _MAY_CHANGE = {
     "batch_size",
     "grad_accumulation",

@@ -5,14 +5,13 @@ Shapes: B batch, M mel bands, L frames, T samples.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from common.audio import LOG_FLOOR
+from common.audio import SILENCE
 from hifigan.denoiser import Denoiser
 from hifigan.generator import Generator
 
@@ -89,7 +88,7 @@ class Vocoder:
 def _pad_with_silence(mels: Sequence[Tensor]) -> Tensor:
     """[M, L_i] -> [B, M, max L]; zero would be a loud frame."""
     longest = max(mel.size(1) for mel in mels)
-    batch = mels[0].new_full((len(mels), mels[0].size(0), longest), math.log(LOG_FLOOR))
+    batch = mels[0].new_full((len(mels), mels[0].size(0), longest), SILENCE)
     for row, mel in zip(batch, mels, strict=True):
         row[:, : mel.size(1)] = mel
     return batch

@@ -14,17 +14,6 @@ RATE, SEGMENT = 22050, 1024
 AUDIO = AudioConfig()
 
 
-@pytest.fixture
-def paths(tmp_path):
-    """Ramps: the value of a sample tells its place in the file."""
-    made = []
-    for i, length in enumerate((5000, 4000, 3000, 1024, 600, 7000, 2500, 2000, 9000)):
-        path = tmp_path / f"{i}.wav"
-        soundfile.write(path, np.linspace(0.1, 0.8, length), RATE, subtype="FLOAT")
-        made.append(path)
-    return made
-
-
 def test_crops_are_cut_from_normalised_clips(paths):
     dataset = SegmentDataset(paths, AUDIO, SEGMENT, 5)
     clip = np.linspace(0.1, 0.8, 5000) / 0.8 * 0.95

@@ -3,9 +3,7 @@
 import dataclasses
 import itertools
 
-import numpy as np
 import pytest
-import soundfile
 import torch
 
 from common.audio import AudioConfig
@@ -16,7 +14,7 @@ from hifigan.loading import MicroBatchSampler, training_loader, validation_loade
 from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig
 from tests.support import TINY
 
-RATE, SEGMENT = 22050, 1024
+SEGMENT = 1024
 CFG = TrainConfig(
     RunConfig(),
     OptimConfig(batch_size=4),
@@ -28,17 +26,6 @@ CFG = TrainConfig(
 
 def place(rank=0, world_size=1):
     return Distributed(rank, rank, world_size, torch.device("cpu"))
-
-
-@pytest.fixture
-def paths(tmp_path):
-    """Ramps: the value of a sample tells its place in the file."""
-    made = []
-    for i, length in enumerate((5000, 4000, 3000, 1024, 600, 7000, 2500, 2000, 9000)):
-        path = tmp_path / f"{i}.wav"
-        soundfile.write(path, np.linspace(0.1, 0.8, length), RATE, subtype="FLOAT")
-        made.append(path)
-    return made
 
 
 def keys_of_steps(batch_size, accumulation, world_size, epoch=3, seed=7, num_clips=50):

@@ -1,0 +1,28 @@
+"""Writing files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file under a temporary name, then renames it; makes its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_tensor(path: Path, tensor: Tensor) -> None:
+    """Writes a `.pt` file."""
+    encoded = io.BytesIO()  # written by Python: PyTorch's errors of a full disk are no OSError
+    torch.save(tensor.clone(), encoded)  # a clone: a view would store everything that it is a view of
+    write_whole(path, encoded.getvalue())
