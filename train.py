@@ -14,22 +14,14 @@ from torch.utils.data import DataLoader
 from common import distributed
 from common.config import run as run_program
 from common.errors import InputError
+from common.loading import MicroBatchSampler, lost_loaders_named, stop_loader_processes
 from common.run_log import RunLog
 from common.stop import StopSignals
 from hifigan import losses
 from hifigan.checkpoint_store import CheckpointStore
 from hifigan.dataset import Segment, SegmentDataset
 from hifigan.discriminators import judge_both
-from hifigan.loading import (
-    MicroBatchSampler,
-    check_datasets,
-    fingerprint_of,
-    lost_loaders_named,
-    open_datasets,
-    stop_loader_processes,
-    training_loader,
-    validation_loader,
-)
+from hifigan.loading import check_datasets, fingerprint_of, open_datasets, training_loader, validation_loader
 from hifigan.train_config import TrainConfig, parse_train_config
 from hifigan.training import TrainState
 

@@ -1,7 +1,6 @@
 """Segments of clips, cut where a key says.
 
-Random numbers come from a counter-based generator (Philox), not from a stream that workers or processes consume: a crop
-depends on the seed, the clip and the draw alone.
+A crop depends on the seed, the clip and the draw alone.
 
 Shapes: T samples of a segment, F = T / hop frames of it, M mel bands. A segment is (wav [T],) or, with a mel made by an
 acoustic model, (wav [T], mel [M, F]).
@@ -11,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,23 +20,10 @@ from tqdm import tqdm
 
 from common.audio import SILENCE, AudioConfig, load_wav_at, normalise_peak, wav_info
 from common.errors import InputError, first_three
+from common.loading import CROP, ClipKey, philox
 from common.mels import read_mel
 
-ORDER, CROP = 0, 1  # independent random streams of one seed
-
 Segment = tuple[Tensor, ...]
-
-
-class SegmentKey(NamedTuple):
-    """Names one training segment: clip number, and the draw that decides where it is cropped."""
-
-    clip: int
-    draw: int
-
-
-def philox(seed: int, stream: int, a: int, b: int) -> np.random.Generator:
-    """Random numbers that belong to a place (a, b) of a stream."""
-    return np.random.Generator(np.random.Philox(key=[seed, stream], counter=[0, 0, a, b]))
 
 
 class SegmentDataset(Dataset[Segment]):
@@ -67,16 +52,16 @@ class SegmentDataset(Dataset[Segment]):
         wav = normalise_peak(load_wav_at(self.paths[clip], self.audio.sampling_rate))
         return (_at_least(torch.from_numpy(wav.astype(np.float32)), self.segment_size, 0.0),)
 
-    def cut(self, whole: Segment, key: SegmentKey) -> Segment:
+    def cut(self, whole: Segment, key: ClipKey) -> Segment:
         """The segment of a whole clip that the key names."""
         (wav,) = whole
         start = self._draw(key, len(wav) - self.segment_size)
         return (wav[start : start + self.segment_size],)
 
-    def __getitem__(self, key: SegmentKey) -> Segment:
+    def __getitem__(self, key: ClipKey) -> Segment:
         return self.cut(self.load(key.clip), key)
 
-    def _draw(self, key: SegmentKey, last: int) -> int:
+    def _draw(self, key: ClipKey, last: int) -> int:
         """A whole number from 0 to `last`."""
         return int(philox(self.seed, CROP, key.clip, key.draw).integers(last + 1))
 
@@ -128,7 +113,7 @@ class PairDataset(SegmentDataset):
         if problems:
             raise InputError(f"{len(problems)} of {len(self)} mels cannot be used: {first_three(problems)}")
 
-    def cut(self, whole: Segment, key: SegmentKey) -> Segment:
+    def cut(self, whole: Segment, key: ClipKey) -> Segment:
         wav, mel = whole
         hop, frames = self.audio.hop_length, self.segment_size // self.audio.hop_length
         start = self._draw(key, mel.size(1) - frames)
@@ -162,7 +147,7 @@ class CachedSegments(Dataset[Segment]):
     def __len__(self) -> int:
         return len(self._clips)
 
-    def __getitem__(self, key: SegmentKey) -> Segment:
+    def __getitem__(self, key: ClipKey) -> Segment:
         return self._dataset.cut(self._clips[key.clip], key)
 
 

@@ -22,11 +22,11 @@ from common import distributed
 from common.audio import AudioConfig, MelSpectrogram
 from common.config import run as run_program
 from common.errors import InputError
+from common.loading import MicroBatchSampler
 from common.run_log import RunLog
 from hifigan import Generator, discriminators, load_generator
 from hifigan.checkpoint_store import CheckpointStore
 from hifigan.config import GeneratorConfig
-from hifigan.loading import MicroBatchSampler
 from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig, parse_train_config
 from hifigan.training import TrainState
 from tests.support import (

@@ -7,7 +7,8 @@ import torch
 
 from common.audio import AudioConfig, MelSpectrogram
 from common.errors import InputError
-from hifigan.dataset import CachedSegments, PairDataset, SegmentDataset, SegmentKey, _in_one_block
+from common.loading import ClipKey
+from hifigan.dataset import CachedSegments, PairDataset, SegmentDataset, _in_one_block
 from tests.support import speechlike
 
 RATE, SEGMENT = 22050, 1024
@@ -19,27 +20,27 @@ def test_crops_are_cut_from_normalised_clips(paths):
     clip = np.linspace(0.1, 0.8, 5000) / 0.8 * 0.95
     starts = set()
     for draw in range(200):
-        segment = dataset[SegmentKey(0, draw)][0].numpy()
+        segment = dataset[ClipKey(0, draw)][0].numpy()
         start = int(np.abs(clip - segment[0]).argmin())
         np.testing.assert_allclose(segment, clip[start : start + SEGMENT], atol=1e-6)
         starts.add(start)
     assert len(starts) > 150
     assert min(starts) < 200
     assert max(starts) > 3800
-    assert torch.equal(dataset[SegmentKey(0, 3)][0], dataset[SegmentKey(0, 3)][0])
+    assert torch.equal(dataset[ClipKey(0, 3)][0], dataset[ClipKey(0, 3)][0])
 
 
 def test_last_crop_is_possible(paths):
     dataset = SegmentDataset(paths[:1], AUDIO, 4999, 5)
-    firsts = {round(dataset[SegmentKey(0, draw)][0][0].item(), 6) for draw in range(40)}
+    firsts = {round(dataset[ClipKey(0, draw)][0][0].item(), 6) for draw in range(40)}
     assert len(firsts) == 2  # starts 0 and 1
 
 
 def test_exactly_one_segment_and_shorter_clips(paths):
     dataset = SegmentDataset(paths, AUDIO, SEGMENT, 5)
-    whole = dataset[SegmentKey(3, 0)][0].numpy()
+    whole = dataset[ClipKey(3, 0)][0].numpy()
     np.testing.assert_allclose(whole, np.linspace(0.1, 0.8, SEGMENT) / 0.8 * 0.95, atol=1e-6)
-    short = dataset[SegmentKey(4, 0)][0].numpy()
+    short = dataset[ClipKey(4, 0)][0].numpy()
     np.testing.assert_allclose(short[:600], np.linspace(0.1, 0.8, 600) / 0.8 * 0.95, atol=1e-6)
     assert not short[600:].any()
 
@@ -47,13 +48,13 @@ def test_exactly_one_segment_and_shorter_clips(paths):
 def test_audio_that_changed_after_the_check_is_named(paths):
     soundfile.write(paths[0], np.zeros(5000), 16000)
     with pytest.raises(InputError, match=r"0\.wav: sampling rate is 16000 Hz, expected 22050 Hz"):
-        SegmentDataset(paths, AUDIO, SEGMENT, 5)[SegmentKey(0, 0)]
+        SegmentDataset(paths, AUDIO, SEGMENT, 5)[ClipKey(0, 0)]
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def test_a_cache_changes_nothing_and_reads_once(paths, device):
     dataset = SegmentDataset(paths, AUDIO, SEGMENT, 5)
-    keys = [SegmentKey(clip, draw) for clip in range(len(paths)) for draw in range(4)]
+    keys = [ClipKey(clip, draw) for clip in range(len(paths)) for draw in range(4)]
     expected = [dataset[key][0] for key in keys]
     cached = CachedSegments(dataset, torch.device(device))
     for path in paths:
@@ -102,7 +103,7 @@ def mel_difference(dataset, draws=20):
     differences = []
     for clip in range(len(dataset) - 1):
         for draw in range(draws):
-            wav, mel = dataset[SegmentKey(clip, draw)]
+            wav, mel = dataset[ClipKey(clip, draw)]
             assert (len(wav), mel.shape) == (8192, (80, 32))
             differences.append((transform(wav[None])[0] - mel)[:, 3:-3].abs().mean().item())
     return float(np.mean(differences))
@@ -137,7 +138,7 @@ def test_caches_hold_pairs_too(pairs):
     paths, mels = pairs
     dataset = PairDataset(paths, mels["tacotron"], AudioConfig(framing="tacotron"), 8192, 5)
     cached = CachedSegments(dataset, torch.device("cpu"))
-    for key in (SegmentKey(clip, draw) for clip in range(4) for draw in range(3)):
+    for key in (ClipKey(clip, draw) for clip in range(4) for draw in range(3)):
         assert all(map(torch.equal, dataset[key], cached[key]))
 
 

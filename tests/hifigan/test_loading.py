@@ -9,8 +9,9 @@ import torch
 from common.audio import AudioConfig
 from common.distributed import Distributed
 from common.errors import InputError
+from common.loading import MicroBatchSampler
 from hifigan.dataset import SegmentDataset
-from hifigan.loading import MicroBatchSampler, training_loader, validation_loader
+from hifigan.loading import training_loader, validation_loader
 from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig
 from tests.support import TINY
 

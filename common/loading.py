@@ -1,0 +1,106 @@
+"""What the data loaders of every model share: the order of the clips, and care for the processes that load.
+
+Random numbers come from a counter-based generator (Philox), not from a stream that workers or processes consume: which
+clips an optimiser step uses depends on the seed and the step alone, whatever shares the work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from common.errors import InputError
+
+ORDER, CROP = 0, 1  # independent random streams of one seed
+
+
+class ClipKey(NamedTuple):
+    """Names one training example: clip number, and the draw that decides what is random about it."""
+
+    clip: int
+    draw: int
+
+
+def philox(seed: int, stream: int, a: int, b: int) -> np.random.Generator:
+    """Random numbers that belong to a place (a, b) of a stream."""
+    return np.random.Generator(np.random.Philox(key=[seed, stream], counter=[0, 0, a, b]))
+
+
+class MicroBatchSampler(Sampler[list[ClipKey]]):
+    """The micro-batches of one process for the rest of an epoch, in order.
+
+    An optimiser step takes the next batch_size * grad_accumulation * world_size clips of the epoch's permutation;
+    micro-batch a of process r is the (a * world_size + r)-th part of them. What remains at the end is left out.
+    """
+
+    def __init__(
+        self, num_clips: int, batch_size: int, grad_accumulation: int, rank: int, world_size: int, seed: int
+    ) -> None:
+        self.num_clips = num_clips
+        self.batch_size = batch_size
+        self.grad_accumulation = grad_accumulation
+        self.rank = rank
+        self.world_size = world_size
+        self.seed = seed
+        self.epoch = 1
+        self.first_step = 0
+        if not self.steps_per_epoch:
+            raise InputError(
+                f"--batch-size: one optimiser step takes {self.clips_per_step} clips "
+                f"(batch x accumulation x processes), but the training lists have {num_clips}"
+            )
+
+    @property
+    def clips_per_step(self) -> int:
+        return self.batch_size * self.grad_accumulation * self.world_size
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.num_clips // self.clips_per_step
+
+    def __len__(self) -> int:
+        return (self.steps_per_epoch - self.first_step) * self.grad_accumulation
+
+    def __iter__(self) -> Iterator[list[ClipKey]]:
+        order = philox(self.seed, ORDER, self.epoch, 0).permutation(self.num_clips).tolist()
+        for step in range(self.first_step, self.steps_per_epoch):
+            for micro_batch in range(self.grad_accumulation):
+                part = micro_batch * self.world_size + self.rank
+                start = step * self.clips_per_step + part * self.batch_size
+                yield [ClipKey(clip, self.epoch) for clip in order[start : start + self.batch_size]]
+
+
+def stop_loader_processes() -> None:
+    """Ends the processes of this module's loaders, which do not listen to SIGTERM; else the program waits for them."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler would raise an error for each of them
+    for process in multiprocessing.active_children():
+        process.kill()
+
+
+@contextlib.contextmanager
+def lost_loaders_named() -> Iterator[None]:
+    """Tells in one line that a process which loads audio was killed.
+
+    Raises:
+        OSError: instead of PyTorch's RuntimeError.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise OSError(
+            "a process that loads audio was killed, perhaps for lack of memory: give fewer --num-workers"
+        ) from error
+
+
+def leave_signals_to_the_parent(_: int) -> None:
+    # Ctrl-C and torchrun's SIGTERM reach these processes too; the trainer must be able to finish its step and save.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
