@@ -52,16 +52,25 @@ def read_mel(path: Path, num_mels: int) -> Tensor:
     Raises:
         InputError: unreadable, of another shape, or with values that are not finite.
     """
+    return read_features(path, num_mels, "mel spectrogram")
+
+
+def read_features(path: Path, rows: int, kind: str = "pitch") -> Tensor:
+    """A table [rows, L] of values per frame, fp32, from a `.pt` or `.npy` file; `kind` names it in the errors.
+
+    Raises:
+        InputError: unreadable, of another shape, or with values that are not finite.
+    """
     try:
-        mel = torch.from_numpy(np.load(path)) if path.suffix == ".npy" else torch.load(path, weights_only=True)
+        values = torch.from_numpy(np.load(path)) if path.suffix == ".npy" else torch.load(path, weights_only=True)
     except Exception as error:  # any bytes may be met, and answered with almost any exception
-        raise InputError(f"{path}: not a readable mel spectrogram ({type(error).__name__})") from error
-    if not isinstance(mel, Tensor) or mel.dim() != 2 or mel.size(0) != num_mels or mel.size(1) == 0:
-        shape = list(mel.shape) if isinstance(mel, Tensor) else type(mel).__name__
-        raise InputError(f"{path}: expected a mel of shape [{num_mels}, frames], got {shape}")
-    if not torch.isfinite(mel).all():
-        raise InputError(f"{path}: the mel has values that are not finite numbers")
-    return mel.float()
+        raise InputError(f"{path}: not a readable {kind} file ({type(error).__name__})") from error
+    if not isinstance(values, Tensor) or values.dim() != 2 or values.size(0) != rows or values.size(1) == 0:
+        shape = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise InputError(f"{path}: expected a {kind} of shape [{rows}, frames], got {shape}")
+    if not torch.isfinite(values).all():
+        raise InputError(f"{path}: the {kind} has values that are not finite numbers")
+    return values.float()
 
 
 def check_mel_config(files: Iterable[Path], root: Path, audio: AudioConfig) -> set[str]:

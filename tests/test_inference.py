@@ -374,7 +374,7 @@ def test_code_in_a_checkpoint_is_not_run(dataset: Path, tmp_path: Path, capsys: 
 
 MELS: dict[str, tuple[object, str]] = {
     "NaN": (torch.full((80, 5), math.nan), "values that are not finite"),
-    "bands": (torch.zeros(64, 5), "expected a mel of shape [80, frames], got [64, 5]"),
+    "bands": (torch.zeros(64, 5), "expected a mel spectrogram of shape [80, frames], got [64, 5]"),
     "transposed": (torch.zeros(5, 80), "got [5, 80]"),
     "batch": (torch.zeros(1, 80, 5), "got [1, 80, 5]"),
     "no frames": (torch.zeros(80, 0), "got [80, 0]"),

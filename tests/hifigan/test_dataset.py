@@ -154,5 +154,5 @@ def test_bad_pairs_are_counted_and_named(pairs):
     message = str(error.value)
     assert message.startswith("3 of 4 mels cannot be used: ")
     assert "0.npy: 20 frames, but its audio" in message
-    assert "1.npy: expected a mel of shape [80, frames], got [40, 49]" in message
+    assert "1.npy: expected a mel spectrogram of shape [80, frames], got [40, 49]" in message
     assert "2.npy: not a readable mel" in message

@@ -1,0 +1,189 @@
+"""Recordings with their texts and pitch, as FastPitch learns from them.
+
+Shapes: B batch, S symbols, L mel frames ("tacotron" framing), M mel bands.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from common.audio import SILENCE, AudioConfig, MelSpectrogram, load_wav_at, wav_info
+from common.errors import InputError, first_three
+from common.filelists import read_filelist
+from common.loading import ClipKey
+from common.mels import read_features
+from common.text.processing import TextProcessor
+from fastpitch.alignment import interpolated_prior
+
+
+class Recording(NamedTuple):
+    """One line of a file list: what was said, by whom, and where the audio and its pitch are."""
+
+    wav: Path
+    pitch: Path
+    text: str
+    speaker: int = 0
+
+
+class Example(NamedTuple):
+    """ids [S], mel [M, L], pitch [L] in standard deviations from the voice's mean, and the speaker's number."""
+
+    ids: Tensor
+    mel: Tensor
+    pitch: Tensor
+    speaker: int
+
+
+class Batch(NamedTuple):
+    """Examples filled up to one length: with symbol 0, with silence, with unvoiced frames.
+
+    Attributes:
+        ids: [B, S]; mel: [B, M, L]; mel_lens: [B]; pitch: [B, 1, L]; prior: [B, L, S]; speaker: [B].
+    """
+
+    ids: Tensor
+    mel: Tensor
+    mel_lens: Tensor
+    pitch: Tensor
+    prior: Tensor
+    speaker: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(*(part.to(device, non_blocking=True) for part in self))
+
+
+def read_recordings(filelists: Sequence[str | Path], root: Path, n_speakers: int) -> list[Recording]:
+    """The rows `wav|pitch|text` or, for models of several voices, `wav|pitch|text|speaker` of file lists.
+
+    Raises:
+        FileNotFoundError: no such list.
+        InputError: a row of another form, an empty text, or a speaker that the model does not have.
+    """
+    recordings = []
+    for filelist in filelists:
+        for row in read_filelist(filelist):
+            where = f"{filelist}: {row[0]}"
+            if len(row) not in (3, 4) or not all(row):
+                raise InputError(
+                    f"{where}: expected wav|pitch|text or wav|pitch|text|speaker, found {len(row)} columns; "
+                    "prepare_dataset.py --write-filelists makes such lists (..._audio_pitch_text...)"
+                )
+            speaker = row[3] if len(row) == 4 else "0"
+            if not speaker.isdecimal() or int(speaker) >= n_speakers:
+                raise InputError(f"{where}: speaker {speaker!r}, but the model's are 0 to {n_speakers - 1}")
+            recordings.append(Recording(root / row[0], root / row[1], row[2], int(speaker)))
+    return recordings
+
+
+class SpeechDataset(Dataset[Example]):
+    """Recordings with texts; the audio keeps its level.
+
+    Args:
+        recordings: whose audio was checked with `check_wavs` before.
+        audio: the signal contract, in "tacotron" framing; every file must have its sampling rate.
+        text: makes symbol ids.
+        pitch_mean_hz, pitch_std_hz: the voice's, which pitch is normalised by.
+        seed: of the choice of words that become phonemes.
+    """
+
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        audio: AudioConfig,
+        text: TextProcessor,
+        pitch_mean_hz: float,
+        pitch_std_hz: float,
+        seed: int = 0,
+    ) -> None:
+        assert audio.framing == "tacotron"
+        self.recordings = list(recordings)
+        self.audio = audio
+        self._text = text
+        self._mean_hz, self._std_hz = pitch_mean_hz, pitch_std_hz
+        self._seed = seed
+        self._mel = MelSpectrogram(audio)
+
+    @property
+    def paths(self) -> list[Path]:
+        return [recording.wav for recording in self.recordings]
+
+    def __len__(self) -> int:
+        return len(self.recordings)
+
+    def __getitem__(self, key: ClipKey) -> Example:
+        recording = self.recordings[key.clip]
+        wav = load_wav_at(recording.wav, self.audio.sampling_rate)
+        mel = self._mel(torch.from_numpy(wav.astype(np.float32))[None])[0]
+        f0 = read_features(recording.pitch, 1)[0]
+        if len(f0) != mel.size(1):
+            raise InputError(
+                f"{recording.pitch}: {len(f0)} values, but {recording.wav} has {mel.size(1)} frames; "
+                "make it with prepare_dataset.py --extract-pitch"
+            )
+        pitch = torch.where(f0 > 0, (f0 - self._mean_hz) / self._std_hz, 0.0)
+        return Example(self._ids(key), mel, pitch, recording.speaker)
+
+    def _ids(self, key: ClipKey) -> Tensor:
+        rng = random.Random(f"{self._seed} {key.clip} {key.draw}")
+        return torch.tensor(self._text.encode(self.recordings[key.clip].text, rng))
+
+    def check(self, progress: bool = False) -> None:
+        """Encodes all texts and looks at all pitch files and lengths, before any work starts.
+
+        Raises:
+            InputError: how many recordings cannot be used, and the first three.
+        """
+        problems = []
+        for clip in tqdm(range(len(self)), "checking texts", disable=not progress, leave=False):
+            recording = self.recordings[clip]
+            try:
+                frames = self.audio.num_frames(wav_info(recording.wav).frames)
+                symbols = len(self._ids(ClipKey(clip, 0)))
+                if not recording.pitch.is_file():
+                    problems.append(f"{recording.pitch}: no such pitch; prepare_dataset.py --extract-pitch makes it")
+                elif frames < symbols:
+                    problems.append(f"{recording.wav}: {symbols} symbols of text for {frames} frames of audio")
+            except (InputError, OSError) as error:
+                problems.append(f"{recording.wav}: {error}")
+        if problems:
+            raise InputError(f"{len(problems)} of {len(self)} recordings cannot be used: {first_three(problems)}")
+
+
+class CachedSpeech(Dataset[Example]):
+    """The examples of another data set, each made once and kept; for texts without a random choice."""
+
+    def __init__(self, dataset: SpeechDataset, progress: bool = False) -> None:
+        clips = range(len(dataset))
+        reading = tqdm(clips, "reading recordings", disable=not progress, leave=False)
+        self._examples = [dataset[ClipKey(clip, 0)] for clip in reading]
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, key: ClipKey) -> Example:
+        return self._examples[key.clip]
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """Examples -> batch, with the prior that published aligners learned with."""
+    mel_lens = [example.mel.size(1) for example in examples]
+    text_lens = [len(example.ids) for example in examples]
+    prior = torch.zeros(len(examples), max(mel_lens), max(text_lens))
+    for item, frames, symbols in zip(prior, mel_lens, text_lens, strict=True):
+        item[:frames, :symbols] = torch.from_numpy(interpolated_prior(frames, symbols))
+    # Symbol 0 is the padding of every symbol set.
+    ids = pad_sequence([example.ids for example in examples], batch_first=True)
+    mel = pad_sequence([example.mel.T for example in examples], batch_first=True, padding_value=SILENCE)
+    pitch = pad_sequence([example.pitch for example in examples], batch_first=True)
+    speaker = torch.tensor([example.speaker for example in examples])
+    return Batch(ids, mel.transpose(1, 2), torch.tensor(mel_lens), pitch.unsqueeze(1), prior, speaker)
