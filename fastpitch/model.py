@@ -109,13 +109,17 @@ class FastPitch(nn.Module):
         self.attention = ConvAttention(config.n_mel_channels, width) if aligner else None
         self.pitch_transform: nn.Module | None = None
 
-    def forward(self, ids: Tensor, pace: float = 1.0, speaker: Tensor | None = None) -> FastPitchOutput:
+    def forward(
+        self, ids: Tensor, pace: float = 1.0, speaker: Tensor | None = None, pitch: Tensor | None = None
+    ) -> FastPitchOutput:
         """Speaks a batch of texts; each item gives what it gives alone.
 
         Args:
             ids: [B, S] symbol ids; `padding_idx` fills up the end of short items.
             pace: divides the durations; 2 is twice as fast.
             speaker: [B], or [1] for all: which voice, 0 where None is given.
+            pitch: [B, 1, S] to speak with, before the pitch transform, in standard deviations from the voice's mean,
+                0 where unvoiced; NaN where the model's prediction is wanted, as everywhere if None is given.
 
         Raises:
             InputError: ids or speakers that the model does not know, a wrong shape, or a pace that is not above 0.
@@ -124,12 +128,17 @@ class FastPitch(nn.Module):
             raise InputError(f"FastPitch: pace is {pace}, must be above 0")
         x, mask = self.encode(ids, speaker)
         durations = durations_from_log(self.duration_predictor(x, mask))
-        pitch = self.pitch_predictor(x, mask)
+        spoken = self.pitch_predictor(x, mask)
+        if pitch is not None:
+            if pitch.shape != (ids.size(0), 1, ids.size(1)):
+                raise InputError(f"FastPitch: pitch has shape {list(pitch.shape)}, expected [B, 1, S] as ids [B, S]")
+            given = pitch.squeeze(1).to(spoken.dtype)
+            spoken = torch.where(given.isnan(), spoken, given).masked_fill(~mask, 0.0)
         if self.pitch_transform is not None:
             mean_hz, std_hz = self.pitch_statistics()
-            pitch = self.pitch_transform(pitch, mask, mean_hz, std_hz).masked_fill(~mask, 0.0)
-        pitch = pitch.unsqueeze(1)
-        x = x + self.pitch_emb(pitch).transpose(1, 2)
+            spoken = self.pitch_transform(spoken, mask, mean_hz, std_hz).masked_fill(~mask, 0.0)
+        spoken = spoken.unsqueeze(1)
+        x = x + self.pitch_emb(spoken).transpose(1, 2)
         energy: Tensor | None = None
         if self.energy_predictor is not None and self.energy_emb is not None:
             energy = self.energy_predictor(x, mask)
@@ -137,7 +146,7 @@ class FastPitch(nn.Module):
         frames = round_durations(durations, pace)
         mel_lens = frames.sum(dim=1)
         mel = self.decode(x, frames, mel_lens, max(1, int(mel_lens.max())))
-        return FastPitchOutput(mel, mel_lens, durations, pitch, energy)
+        return FastPitchOutput(mel, mel_lens, durations, spoken, energy)
 
     def encode(self, ids: Tensor, speaker: Tensor | None) -> tuple[Tensor, Tensor]:
         """ids [B, S], speaker [B], [1] or None -> encoded symbols [B, S, C], mask [B, S]."""

@@ -161,6 +161,53 @@ def test_scripted_equals_eager(transform, texts, tmp_path):
 
 
 @torch.no_grad()
+def test_given_pitch_takes_the_place_of_the_prediction(model, texts):
+    ids, speakers = padded(texts), torch.tensor([0, 2, 1, 1])
+    predicted = model(ids, speaker=speakers)
+    given = torch.full((4, 1, ids.size(1)), math.nan)
+    # The prediction itself changes nothing, whether it is given for all, for some, or for none.
+    for symbols in (0, 3, ids.size(1)):
+        given[:, :, :symbols] = predicted.pitch[:, :, :symbols]
+        for ours, theirs in zip(model(ids, 1.0, speakers, given), predicted, strict=True):
+            assert torch.equal(ours, theirs)
+    # Another pitch is spoken as it is, changes the mel, but neither the durations nor the neighbours.
+    given[1] = 2.5
+    changed = model(ids, 1.0, speakers, given)
+    expected = predicted.pitch.clone()
+    expected[1, 0, : len(texts[1])] = 2.5
+    assert torch.equal(changed.pitch, expected)
+    assert torch.equal(changed.durations, predicted.durations)
+    assert not torch.allclose(changed.mel[1], predicted.mel[1], atol=1e-2)
+    assert torch.equal(changed.mel[[0, 2, 3]], predicted.mel[[0, 2, 3]])
+
+
+@torch.no_grad()
+def test_given_pitch_is_transformed(texts):
+    model = tiny()
+    ids = texts[0].unsqueeze(0)
+    given = torch.linspace(-1, 1, ids.size(1)).view(1, 1, -1)
+    shifted = model(ids, pitch=given + 20 / 67.24)  # a model without statistics: the published deviation
+    model.pitch_transform = PitchTransform(shift_hz=20)
+    close(model(ids, pitch=given).pitch, shifted.pitch)
+    close(model(ids, pitch=given).mel, shifted.mel)
+
+
+@pytest.mark.parametrize("transform", [None, PitchTransform(amplify=1.5, custom="min(pitch, utterance_mean)")])
+@torch.no_grad()
+def test_scripted_equals_eager_with_given_pitch(transform, texts):
+    model = tiny()
+    model.pitch_transform = transform
+    scripted = torch.jit.script(model)
+    ids, speakers = padded(texts), torch.tensor([0, 2, 1, 1])
+    given = torch.randn(4, 1, ids.size(1), generator=torch.Generator().manual_seed(3))
+    given[:, :, ::2] = math.nan
+    for size in (4, 1, 3):
+        expected = model(ids[:size], 1.2, speakers[:size], given[:size])
+        for ours, theirs in zip(expected, scripted(ids[:size], 1.2, speakers[:size], given[:size]), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+@torch.no_grad()
 def test_scripted_refuses_too(texts):
     scripted = torch.jit.script(FastPitch(dataclasses.replace(TINY_FASTPITCH, n_speakers=1), aligner=False).eval())
     assert scripted(padded(texts)).energy is not None
@@ -180,6 +227,8 @@ def test_scripted_refuses_too(texts):
         ([[1, 2]], {"speaker": torch.tensor([3])}, "speaker 3 to 3, but the model's are 0 to 2"),
         ([[1, 2]], {"speaker": torch.tensor([-1])}, "speaker -1"),
         ([[1, 2]], {"speaker": torch.tensor([0, 1])}, "2 speakers for 1 texts"),
+        ([[1, 2]], {"pitch": torch.zeros(1, 1, 3)}, r"pitch has shape \[1, 1, 3\], expected"),
+        ([[1, 2]], {"pitch": torch.zeros(1, 2)}, r"pitch has shape \[1, 2\], expected"),
     ],
 )
 def test_refuses_what_it_does_not_know(ids, options, message, model):
