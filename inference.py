@@ -1,11 +1,11 @@
-"""Synthesises speech with a trained HiFi-GAN: from mel spectrograms of a data set, or from wav files. See --help."""
+"""Synthesises speech with HiFi-GAN: from texts (with FastPitch), from mel spectrograms, or from audio. See --help."""
 
 from __future__ import annotations
 
 import dataclasses
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,26 +13,27 @@ from torch import Tensor
 from tqdm import tqdm
 
 from common import distributed
-from common.audio import (
-    AUDIO_SUFFIXES,
-    AudioConfig,
-    MelSpectrogram,
-    fade_out,
-    load_wav,
-    resample,
-    save_wav,
-)
+from common.audio import AudioConfig
 from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, run
 from common.errors import InputError
-from common.filelists import check_wavs
-from common.mels import check_mel_config, read_mel
-from common.phrases import Phrase, read_phrases, safe_name
+from common.mels import check_mel_config, differences
+from common.phrases import read_phrases
 from common.run_log import json_lines, watched
+from common.speech_files import Part, SpeechWriter, describe_saved_mels
 from common.timing import latency_summary, now_sec
-from hifigan.checkpoint import load_generator
+from common.utterances import (
+    Utterance,
+    copied_utterances,
+    find_audio,
+    is_audio,
+    mel_files,
+    prepared_utterances,
+)
+from fastpitch import load_fastpitch
+from fastpitch.speech import SpeechConfig, read_pieces, text_processor
+from fastpitch.synthesis import Synthesiser
+from hifigan.checkpoint import GeneratorInfo, load_generator
 from hifigan.vocoding import Vocoder
-
-log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,11 +47,13 @@ class InferenceConfig:
     hifigan: str = flag("", "generator checkpoint of any public format (required)")
     hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
     ema: bool = flag(False, "take the checkpoint's moving average of the weights (from training with --ema)")
-    dataset_path: str = flag("data/LJSpeech-1.1", "directory that the mel column is relative to", short=("-d",))
+    dataset_path: str = flag(
+        "data/LJSpeech-1.1", "directory that the mel and pitch columns are relative to", short=("-d",)
+    )
     cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
     amp: bool = flag(False, "mixed precision: fp16 on the GPU, bf16 on the CPU")
-    torchscript: bool = flag(False, "run the generator as TorchScript")
-    batch_size: int = flag(8, "utterances in one batch", short=("-bs",))
+    torchscript: bool = flag(False, "run the models as TorchScript")
+    batch_size: int = flag(8, "utterances, or pieces of long texts, in one batch", short=("-bs",))
     denoising_strength: float = flag(0.0, "share of the generator's hum that is subtracted; 0.005 to 0.1 is usual")
     fade_out: int = flag(0, "frames over which the end of each utterance fades")
     repeats: int = flag(1, "measured runs of each batch")
@@ -66,140 +69,126 @@ class InferenceConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class Utterance:
-    """One thing to synthesise: its mel [M, L], output name, and length in samples (None: all of the mel)."""
+class Job:
+    """What is to be synthesised.
 
-    name: str
-    mel: Tensor
-    num_samples: int | None = None
+    Attributes:
+        parts: in order; made as they are needed.
+        count: of the outputs; long texts have several parts.
+        mels: a batch of parts -> their mels [M, L].
+        speaks: whether `mels` is FastPitch at work, and measured.
+    """
+
+    parts: Iterable[Part]
+    count: int
+    mels: Callable[[Sequence[Any]], list[Tensor]]
+    speaks: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = ArgumentParser(prog="inference.py", description="Mel spectrograms or wav files -> speech.")
+    parser = ArgumentParser(prog="inference.py", description="Texts, mel spectrograms or audio files -> speech.")
     add_flags(parser, InferenceConfig, "inference")
-    cfg = from_flags(InferenceConfig, vars(parser.parse_args(argv)))
+    add_flags(parser, SpeechConfig, "text to speech")
+    given = vars(parser.parse_args(argv))
+    cfg, speech = from_flags(InferenceConfig, given), speech_config(given)
     device = distributed.device_of(cfg.cuda)
     generator, info = load_generator(cfg.hifigan, cfg.hifigan_config or None, device, cfg.ema)
-    source = Path(cfg.input)
-    if source.is_dir() or source.suffix.lower() in AUDIO_SUFFIXES:
-        paths = find_audio(source, Path(cfg.output))
-        count, utterances = len(paths), copied_utterances(paths, info.audio)
-    else:
-        phrases = read_phrases(source)
-        files = mel_files(phrases, source, Path(cfg.dataset_path))
-        check_mel_config(files.values(), Path(cfg.dataset_path), info.audio)
-        count, utterances = len(phrases), prepared_utterances(files, info.audio.num_mels)
+    job = speaking(cfg, speech, info, device) if speech else vocoding(cfg, info.audio)
     vocoder = Vocoder(generator, cfg.denoising_strength, cfg.torchscript, cfg.amp, info.audio.filter_length)
+    writer = SpeechWriter(Path(cfg.output), info.audio, cfg.fade_out, speech is not None and speech.save_mels)
     lines = json_lines(Path(cfg.log_file) if cfg.log_file else Path(cfg.output) / "nvlog_infer.json")
-    figures = synthesise(utterances, count, vocoder, info.audio, cfg)
+    figures = synthesise(job, vocoder, writer, cfg)
     lines.log([], figures)
     lines.flush()
     report(figures, cfg)
     return 0
 
 
-def find_audio(source: Path, output: Path) -> dict[str, Path]:
-    """Output name -> audio file below `source` (or `source` itself), checked before anything is written."""
-    if not source.exists():
-        raise FileNotFoundError(f"{source}: no such file or folder (-i)")
-    if source.is_dir() and output.resolve().is_relative_to(source.resolve()):
-        raise InputError(f"-o: {output} lies in the folder of the originals (-i); give another folder")
-    found = (path for path in source.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
-    files = [source] if source.is_file() else sorted(found)
-    if not files:
-        raise InputError(f"{source}: no audio files ({', '.join(AUDIO_SUFFIXES)}) in this folder (-i)")
-    root = source.parent if source.is_file() else source
-    named: dict[str, Path] = {}
-    for path in files:
-        name = safe_name(str(path.relative_to(root).with_suffix(".wav")))
-        if name in named:
-            raise InputError(f"{path} and {named[name]}: both would be written to {name}")
-        if (output / name).resolve() == path.resolve():
-            raise InputError(f"-o: {output} is where {path.name} lies, which would be overwritten; give another folder")
-        named[name] = path
-    check_wavs(files, None, progress=watched())
-    return named
+def speech_config(given: Mapping[str, Any]) -> SpeechConfig | None:
+    """The flags of text to speech, None without --fastpitch."""
+    if "fastpitch" not in given:
+        idle = [field.name for field in dataclasses.fields(SpeechConfig) if field.name in given]
+        if idle:
+            raise InputError(f"--{idle[0].replace('_', '-')}: has no effect without --fastpitch")
+        return None
+    if not given["fastpitch"]:
+        raise InputError("--fastpitch: names no checkpoint")
+    return from_flags(SpeechConfig, given)
 
 
-def copied_utterances(paths: dict[str, Path], audio: AudioConfig) -> Iterator[Utterance]:
-    """Mels of audio files; other sampling rates are converted, the level is kept."""
-    mel = MelSpectrogram(audio)
-    for name, path in paths.items():
-        wav, sampling_rate = load_wav(path)
-        if sampling_rate != audio.sampling_rate:
-            log.info("%s: resampled from %d to %d Hz", path, sampling_rate, audio.sampling_rate)
-            wav = resample(wav, sampling_rate, audio.sampling_rate)
-        # Whole frames, and enough samples for the mel spectrogram to reflect; the copy is as long as the original.
-        padded = max(-(-len(wav) // audio.hop_length), audio.padding // audio.hop_length + 1) * audio.hop_length
-        samples = torch.from_numpy(np.pad(wav, (0, padded - len(wav))).astype(np.float32))
-        yield Utterance(name, mel(samples[None])[0], len(wav))
+def speaking(cfg: InferenceConfig, speech: SpeechConfig, vocoder: GeneratorInfo, device: torch.device) -> Job:
+    """Texts to be spoken; all that can be wrong with them is found here."""
+    source = Path(cfg.input)
+    if is_audio(source):
+        raise InputError(f"-i: {source} is audio; with --fastpitch, give a phrase file")
+    model, info = load_fastpitch(speech.fastpitch, device)
+    if differing := differences(info.audio, vocoder.audio):
+        raise InputError(f"{info.path} and {vocoder.path} do not fit together: {', '.join(differing)}")
+    text = text_processor(speech, info)
+    phrases, dataset = read_phrases(source), Path(cfg.dataset_path)
+    pieces = read_pieces(phrases, source, dataset, speech, info, text)
+    if speech.save_mels:
+        pitch_files = [dataset / phrase.pitch for phrase in phrases if phrase.pitch]
+        describe_saved_mels([phrase.output for phrase in phrases], Path(cfg.output), info.audio, pitch_files)
+    synthesiser = Synthesiser(model, speech.pace, speech.pitch_transform(), cfg.torchscript, cfg.amp)
+    return Job(pieces, len(phrases), synthesiser, speaks=True)
 
 
-def mel_files(phrases: Sequence[Phrase], source: Path, dataset: Path) -> dict[str, Path]:
-    """Output name -> mel file of each phrase; all must exist before anything is synthesised."""
-    files = {}
-    for phrase in phrases:
-        if phrase.mel is None:
-            raise InputError(f"{source}: {phrase.output} has no mel; a TSV needs a header with a 'mel' column")
-        files[phrase.output] = dataset / phrase.mel
-    missing = [path for path in files.values() if not path.is_file()]
-    if missing:
-        raise FileNotFoundError(
-            f"{missing[0]}: no such mel ({len(missing)} of {len(files)} are missing); "
-            "make them with scripts/prepare_dataset.sh, or point --dataset-path to the data set"
-        )
-    return files
+def vocoding(cfg: InferenceConfig, audio: AudioConfig) -> Job:
+    """Audio files to be copied, or prepared mels to be vocoded."""
+    source = Path(cfg.input)
+    utterances: Iterable[Utterance]
+    if is_audio(source):
+        files = find_audio(source, Path(cfg.output))
+        utterances = copied_utterances(files, audio)
+    else:
+        files = mel_files(read_phrases(source), source, Path(cfg.dataset_path))
+        check_mel_config(files.values(), Path(cfg.dataset_path), audio)
+        utterances = prepared_utterances(files, audio.num_mels)
+    return Job(utterances, len(files), lambda batch: [utterance.mel for utterance in batch], speaks=False)
 
 
-def prepared_utterances(files: dict[str, Path], num_mels: int) -> Iterator[Utterance]:
-    """Mels from `.pt` or `.npy` files."""
-    for name, path in files.items():
-        yield Utterance(name, read_mel(path, num_mels))
-
-
-def synthesise(
-    utterances: Iterator[Utterance], count: int, vocoder: Vocoder, audio: AudioConfig, cfg: InferenceConfig
-) -> dict[str, float]:
-    """Writes all utterances and measures the vocoder, padding not counted; returns the figures."""
-    latencies: list[float] = []
-    rtfs: list[float] = []
-    samples = 0
-    with tqdm(total=count, desc="synthesising", unit="utt", disable=not watched()) as bar:
-        for number, batch in enumerate(batches(utterances, cfg.batch_size)):
-            mels = [utterance.mel for utterance in batch]
+def synthesise(job: Job, vocoder: Vocoder, writer: SpeechWriter, cfg: InferenceConfig) -> dict[str, float]:
+    """Writes all outputs and measures both models, padding not counted; returns the figures."""
+    device, rate = vocoder.device, writer.audio.sampling_rate
+    speaking_sec, vocoding_sec, latencies, rtfs = [], [], [], []
+    frames = samples = 0
+    with tqdm(total=job.count, desc="synthesising", unit="utt", disable=not watched()) as bar:
+        for number, batch in enumerate(batches(job.parts, cfg.batch_size)):
             for _ in range(cfg.warmup_steps if number == 0 else 0):
-                vocoder(mels)
+                vocoder(job.mels(batch))
             for _ in range(cfg.repeats):
-                began = now_sec(vocoder.device)
+                began = now_sec(device)
+                mels = job.mels(batch)
+                spoken = now_sec(device)
                 wavs = vocoder(mels)
-                latencies.append(now_sec(vocoder.device) - began)
+                ended = now_sec(device)
+                speaking_sec.append(spoken - began)
+                vocoding_sec.append(ended - spoken)
+                latencies.append(ended - began if job.speaks else ended - spoken)
                 made = sum(len(wav) for wav in wavs)
+                frames += sum(mel.size(1) for mel in mels)
                 samples += made
-                rtfs.append(made / audio.sampling_rate / latencies[-1])
-            for utterance, wav in zip(batch, wavs, strict=True):
-                whole = wav.numpy()[: utterance.num_samples]
-                save_wav(
-                    Path(cfg.output) / utterance.name,
-                    fade_out(whole, cfg.fade_out * audio.hop_length),
-                    audio.sampling_rate,
-                )
-            bar.update(len(batch))
-    total = sum(latencies)
+                rtfs.append(made / rate / latencies[-1])
+            for part, wav, mel in zip(batch, wavs, mels, strict=True):
+                writer.add(part, wav, mel)
+            bar.update(sum(part.last for part in batch))
     return {
-        "hifigan_frames/s": samples / audio.hop_length / total,
-        "hifigan_samples/s": samples / total,
+        **({"mel_gen_frames/s": frames / sum(speaking_sec)} if job.speaks else {}),
+        "hifigan_frames/s": frames / sum(vocoding_sec),
+        "hifigan_samples/s": samples / sum(vocoding_sec),
         **latency_summary(latencies),
         "RTF": float(np.mean(rtfs)),
-        "audio_sec": samples / audio.sampling_rate / cfg.repeats,
-        "utterances": count,
+        "audio_sec": samples / rate / cfg.repeats,
+        "utterances": job.count,
     }
 
 
-def batches(utterances: Iterator[Utterance], size: int) -> Iterator[list[Utterance]]:
+def batches(parts: Iterable[Part], size: int) -> Iterator[list[Part]]:
     """Groups of `size`, in order, made as they are needed."""
-    batch: list[Utterance] = []
-    for utterance in utterances:
-        batch.append(utterance)
+    batch: list[Part] = []
+    for part in parts:
+        batch.append(part)
         if len(batch) == size:
             yield batch
             batch = []
@@ -209,10 +198,11 @@ def batches(utterances: Iterator[Utterance], size: int) -> Iterator[list[Utteran
 
 def report(figures: dict[str, float], cfg: InferenceConfig) -> None:
     """Prints the latency summary."""
+    speeds = [name for name in ("mel_gen_frames/s", "hifigan_frames/s", "hifigan_samples/s") if name in figures]
     print(
         f"{figures['utterances']:.0f} utterances, {figures['audio_sec']:.1f} s of audio -> {cfg.output}\n"
-        f"hifigan_frames/s {figures['hifigan_frames/s']:.0f} | hifigan_samples/s {figures['hifigan_samples/s']:.0f} | "
-        f"RTF {figures['RTF']:.2f}\n"
+        + "".join(f"{name} {figures[name]:.0f} | " for name in speeds)
+        + f"RTF {figures['RTF']:.2f}\n"
         f"latency of a batch: mean {figures['latency_avg']:.4f} s"
         + "".join(f" | {p}% {figures[f'latency_{p}%']:.4f} s" for p in (50, 90, 95, 99))
     )

@@ -6,10 +6,9 @@ import dataclasses
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +35,7 @@ from common.filelists import (
     write_lines,
 )
 from common.files import save_tensor
-from common.mels import feature_name
+from common.mels import describe, feature_name
 from common.parallel import Report, run_over_files
 from common.pitch import PitchConfig, extract_pitch, statistics
 from hifigan.train_config import SignalFlags
@@ -189,25 +188,6 @@ def extract_pitches(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: 
 
 def _is_newer(made: Path, source: Path) -> bool:
     return made.is_file() and made.stat().st_mtime_ns >= source.stat().st_mtime_ns
-
-
-def describe(root: Path, config_file: Path, contract: Mapping[str, Any], targets: Iterable[Path], what: str) -> None:
-    """Writes how files are made before any of them is; refuses a folder with files that were made otherwise."""
-    if config_file.is_file() and _json_or_none(config_file) != contract:
-        raise InputError(f"{config_file}: this folder holds {what} of another configuration; remove it first")
-    targets = list(targets)
-    if not config_file.is_file() and (foreign := [t for t in targets if (root / t).exists()]):
-        raise InputError(f"{root / foreign[0]}: exists, and no {config_file.name} says how it was made; move it away")
-    for folder in {(root / target).parent for target in targets}:
-        folder.mkdir(parents=True, exist_ok=True)
-    write_lines(config_file, [json.dumps(contract, indent=1)])
-
-
-def _json_or_none(path: Path) -> object:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return None
 
 
 def distinct_targets(paths: Sequence[Path], rename: Callable[[Path], Path]) -> dict[Path, Path]:

@@ -9,7 +9,7 @@ import dataclasses
 import io
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +248,22 @@ def fade_out(wav: np.ndarray, num_samples: int) -> np.ndarray:
     faded = wav.copy()
     faded[-length:] *= np.linspace(1.0, 0.0, length + 1, dtype=wav.dtype)[1:]
     return faded
+
+
+def join(wavs: Sequence[np.ndarray], pause_samples: int, fade_samples: int) -> np.ndarray:
+    """Joins pieces [T_i] of one speech, with silence between them; the ends that meet it fade, so that nothing clicks.
+
+    Returns:
+        [sum of T_i + pauses], of the pieces' type; the very beginning and end do not fade.
+    """
+    pause = np.zeros(pause_samples, dtype=wavs[0].dtype)
+    joined: list[np.ndarray] = []
+    for i, wav in enumerate(wavs):
+        if i > 0:
+            wav = fade_out(wav[::-1], fade_samples)[::-1]
+            joined.append(pause)
+        joined.append(fade_out(wav, fade_samples) if i < len(wavs) - 1 else wav)
+    return np.concatenate(joined)
 
 
 def save_wav(path: str | os.PathLike[str], wav: np.ndarray, sampling_rate: int) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from common.audio import MEL_CONFIG_FILE, AudioConfig
 from common.errors import InputError
+from common.filelists import write_lines
 
 SUFFIXES = (".npy", ".pt")
 
@@ -61,16 +63,63 @@ def read_features(path: Path, rows: int, kind: str = "pitch") -> Tensor:
     Raises:
         InputError: unreadable, of another shape, or with values that are not finite.
     """
-    try:
-        values = torch.from_numpy(np.load(path)) if path.suffix == ".npy" else torch.load(path, weights_only=True)
-    except Exception as error:  # any bytes may be met, and answered with almost any exception
-        raise InputError(f"{path}: not a readable {kind} file ({type(error).__name__})") from error
+    values = _load(path, kind)
     if not isinstance(values, Tensor) or values.dim() != 2 or values.size(0) != rows or values.size(1) == 0:
         shape = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
         raise InputError(f"{path}: expected a {kind} of shape [{rows}, frames], got {shape}")
     if not torch.isfinite(values).all():
         raise InputError(f"{path}: the {kind} has values that are not finite numbers")
     return values.float()
+
+
+def read_symbol_pitch(path: Path) -> Tensor:
+    """The pitch of a text, fp32 [S]: one value per symbol in Hz, 0 where unvoiced, as [S] or [1, S] in a file.
+
+    Raises:
+        InputError: unreadable, of another shape, or with values that are negative or not finite.
+    """
+    values = _load(path, "pitch")
+    if not isinstance(values, Tensor) or not values.numel() or tuple(values.shape[:-1]) not in ((), (1,)):
+        shape = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise InputError(f"{path}: expected pitch of shape [symbols], got {shape}")
+    hz = values.reshape(-1).float()
+    if not (torch.isfinite(hz) & (hz >= 0)).all():
+        raise InputError(f"{path}: the pitch has values that are negative or not finite; it is in Hz, 0 where unvoiced")
+    return hz
+
+
+def _load(path: Path, kind: str) -> object:
+    try:
+        return torch.from_numpy(np.load(path)) if path.suffix == ".npy" else torch.load(path, weights_only=True)
+    except Exception as error:  # any bytes may be met, and answered with almost any exception
+        raise InputError(f"{path}: not a readable {kind} file ({type(error).__name__})") from error
+
+
+def describe(root: Path, config_file: Path, contract: Mapping[str, Any], targets: Iterable[Path], what: str) -> None:
+    """Writes how files are made before any of them is; refuses a folder with files that were made otherwise."""
+    if config_file.is_file() and _json_or_none(config_file) != contract:
+        raise InputError(f"{config_file}: this folder holds {what} of another configuration; remove it first")
+    targets = list(targets)
+    if not config_file.is_file() and (foreign := [t for t in targets if (root / t).exists()]):
+        raise InputError(f"{root / foreign[0]}: exists, and no {config_file.name} says how it was made; move it away")
+    for folder in {(root / target).parent for target in targets}:
+        folder.mkdir(parents=True, exist_ok=True)
+    write_lines(config_file, [json.dumps(contract, indent=1)])
+
+
+def _json_or_none(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+
+
+def differences(found: AudioConfig, wanted: AudioConfig) -> list[str]:
+    """In what two mel contracts differ, the framing aside: it shifts audio by half a hop, nothing else."""
+    ours, theirs = ({**dataclasses.asdict(config), "mel_fmax": config.fmax_hz} for config in (found, wanted))
+    return [
+        f"{key} {ours[key]} instead of {theirs[key]}" for key in ours if key != "framing" and ours[key] != theirs[key]
+    ]
 
 
 def check_mel_config(files: Iterable[Path], root: Path, audio: AudioConfig) -> set[str]:
@@ -93,11 +142,7 @@ def check_mel_config(files: Iterable[Path], root: Path, audio: AudioConfig) -> s
             made = AudioConfig.from_dict(json.loads(config_file.read_text(encoding="utf-8")))
         except (ValueError, AttributeError) as error:
             raise InputError(f"{config_file}: does not describe mels ({error}); make them again") from error
-        found, wanted = (
-            {**dataclasses.asdict(config), "mel_fmax": config.fmax_hz, "framing": ""} for config in (made, audio)
-        )
-        differing = [f"{key} {found[key]} instead of {value}" for key, value in wanted.items() if found[key] != value]
-        if differing:
+        if differing := differences(made, audio):
             raise InputError(f"{config_file}: these mels do not fit the generator: {', '.join(differing)}")
         framings.add(made.framing)
     return framings

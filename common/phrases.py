@@ -20,11 +20,17 @@ class Phrase:
         output: wav file name, relative to the output directory and always inside it.
         mel: mel file relative to the data set, or None.
         text: utterance, or None.
+        pitch: file of the pitch to speak with, relative to the data set, or None.
+        speaker: which voice, as it stands there, or None.
+        line: its number in the file.
     """
 
     output: str
     mel: str | None = None
     text: str | None = None
+    pitch: str | None = None
+    speaker: str | None = None
+    line: int = dataclasses.field(default=0, compare=False)
 
 
 def read_phrases(path: str | Path) -> list[Phrase]:
@@ -59,7 +65,8 @@ def read_phrases(path: str | Path) -> list[Phrase]:
                 "one would overwrite the other"
             )
         lines[name] = number
-        phrases.append(Phrase(name, row.get("mel") or None, row.get("text") or None))
+        mel, text, pitch, speaker = (row.get(column) or None for column in ("mel", "text", "pitch", "speaker"))
+        phrases.append(Phrase(name, mel, text, pitch, speaker, number))
     if not phrases:
         raise InputError(f"{path}: the phrase file has a header but no phrases")
     return phrases

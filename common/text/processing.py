@@ -19,6 +19,10 @@ log = logging.getLogger(__name__)
 _TOKEN = re.compile(rf"(?:{WORD.pattern})?{NOTATION.pattern}(?:{WORD.pattern})?|(?P<word>{WORD.pattern})")
 
 
+class NothingToSay(InputError):
+    """A text of which no symbol is left."""
+
+
 class TextProcessor:
     """Cleans text, replaces words by pronunciations, and encodes the result as a model's symbol ids.
 
@@ -102,7 +106,8 @@ class TextProcessor:
             rng: random numbers for the choice of words, instead of the processor's own.
 
         Raises:
-            InputError: braces around something else than phonemes, or a text of which nothing is left.
+            InputError: braces around something else than phonemes.
+            NothingToSay: a text of which nothing is left.
         """
         ids: list[int] = []
         dropped: list[str] = []
@@ -121,7 +126,7 @@ class TextProcessor:
             ids.pop()
         self._warn(dropped)
         if not ids:
-            raise InputError(
+            raise NothingToSay(
                 f"nothing can be spoken of the text {_shortened(text)!r}: no symbol is left after cleaning"
             )
         return ids

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 
@@ -10,7 +11,7 @@ from common.text.cleaners import collapse_space
 
 Span = tuple[int, int]  # start and end in the text; spaces after the words belong to the span
 
-# With a full stop these do not end a sentence. Some may ("the Smith Co. He left"), but a cut missed there costs nothing.
+# With a full stop these do not end a sentence. Some may ("the Smith Co. He left"), but a cut missed costs little.
 _ABBREVIATIONS = frozenset(
     """
     mr mrs ms messrs dr drs prof rev hon maj gen lt sgt capt cpt col cmdr sen gov rep mt st ste ft mme mlle mgr
@@ -61,7 +62,7 @@ def _ends(pattern: re.Pattern[str], shadow: str, span: Span) -> list[int]:
 
 def _cut(span: Span, cuts: Sequence[int]) -> list[Span]:
     places = [span[0], *sorted({cut for cut in cuts if span[0] < cut < span[1]}), span[1]]
-    return list(zip(places[:-1], places[1:], strict=True))
+    return list(itertools.pairwise(places))
 
 
 def _is_end(shadow: str, cut: int) -> bool:
@@ -91,9 +92,7 @@ def _letters(text: str, span: Span, size: int) -> list[int]:
     return cuts + list(range(place, span[1], size))
 
 
-def _packed(
-    text: str, spans: Sequence[Span], limit: int, finer: Sequence[Callable[[Span], list[Span]]]
-) -> list[Span]:
+def _packed(text: str, spans: Sequence[Span], limit: int, finer: Sequence[Callable[[Span], list[Span]]]) -> list[Span]:
     """Joins neighbouring spans as far as `limit` allows; longer ones are cut by the first of `finer`, and so on."""
     packed: list[Span] = []
     joinable = False  # the parts of a long span keep apart from what is beside it

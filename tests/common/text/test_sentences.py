@@ -30,7 +30,10 @@ def test_sentences() -> None:
         ("Mr. Hall saw it. Dr. Bell did not.", ["Mr. Hall saw it.", "Dr. Bell did not."]),
         ("So I said no. Next came a man.", ["So I said no.", "Next came a man."]),
         ("Read Messrs. Hall, No. 5, p. 3 now.", ["Read Messrs. Hall,", "No. 5, p. 3 now."]),
-        ('He cried "Stop!" and ran. (He fell.) Up he got.', ['He cried "Stop!"', "and ran.", "(He fell.)", "Up he got."]),
+        (
+            'He cried "Stop!" and ran. (He fell.) Up he got.',
+            ['He cried "Stop!"', "and ran.", "(He fell.)", "Up he got."],
+        ),
         ("Paid 3.50 dollars. 1963 was over?! Yes it was", ["Paid 3.50 dollars.", "1963 was over?!", "Yes it was"]),
         ("Ends here. {B AY1} goes on. {B}. So", ["Ends here.", "{B AY1} goes on.", "{B}. So"]),
         ("wait ... for it, wait … for it", ["wait ... for it,", "wait … for it"]),

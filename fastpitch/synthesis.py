@@ -1,0 +1,80 @@
+"""Pieces of speech -> mel spectrograms, in batches that do not mix.
+
+Shapes: B batch, S symbols, M mel bands, L frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from common.errors import InputError
+from fastpitch.model import FastPitch
+from fastpitch.pitch_transform import PitchTransform
+from fastpitch.speech import Piece
+
+
+class Synthesiser:
+    """FastPitch behind one call for a list of pieces.
+
+    Args:
+        model: in evaluation mode.
+        pace: 2 is twice as fast.
+        pitch_transform: applied to the pitch, predicted or given.
+        torchscript: run the model as TorchScript.
+        amp: run it in mixed precision (fp16 on GPUs, bf16 on CPUs), its last layers in fp32. TorchScript cannot leave
+            autocast for these, so with `torchscript` all of the model runs in fp32.
+    """
+
+    def __init__(
+        self,
+        model: FastPitch,
+        pace: float = 1.0,
+        pitch_transform: PitchTransform | None = None,
+        torchscript: bool = False,
+        amp: bool = False,
+    ) -> None:
+        self.device = model.pitch_mean.device
+        self._padding = model.padding_idx
+        self._pace = pace
+        mean_hz, std_hz = model.pitch_statistics()
+        self._mean_hz, self._std_hz = mean_hz.cpu(), std_hz.cpu()
+        model.pitch_transform = pitch_transform
+        self._model: Any = torch.jit.script(model) if torchscript else model
+        self._amp = amp and not torchscript
+
+    @torch.inference_mode()
+    def __call__(self, pieces: Sequence[Piece]) -> list[Tensor]:
+        """Mels [M, L_i] of each piece, one frame or more, as if it had been alone in the batch.
+
+        Raises:
+            InputError: weights or a pitch formula that give values which are not finite.
+        """
+        ids = pad_sequence([torch.tensor(piece.ids) for piece in pieces], True, self._padding).to(self.device)
+        speaker = torch.tensor([piece.speaker for piece in pieces], device=self.device)
+        dtype = torch.float16 if self.device.type == "cuda" else torch.bfloat16
+        try:
+            with torch.autocast(self.device.type, dtype, enabled=self._amp):
+                output = self._model(ids, self._pace, speaker, self._pitch(pieces, ids.size(1)))
+        except torch.jit.Error as error:  # wraps any exception of scripted code
+            raise InputError(str(error).strip().splitlines()[-1].partition("InputError: ")[2] or str(error)) from error
+        if not torch.isfinite(output.durations).all():
+            raise InputError("FastPitch: the durations are not finite numbers; the checkpoint is damaged")
+        # Where every duration is rounded to nothing a frame of silence is left, which the vocoder needs.
+        lengths = output.mel_lens.clamp(min=1).tolist()
+        return [mel[:, :length] for mel, length in zip(output.mel, lengths, strict=True)]
+
+    def _pitch(self, pieces: Sequence[Piece], num_symbols: int) -> Tensor | None:
+        """The pitch that comes with pieces, [B, 1, S] in standard deviations; NaN where it is to be predicted."""
+        if all(piece.pitch_hz is None for piece in pieces):
+            return None
+        pitch = torch.full((len(pieces), 1, num_symbols), torch.nan)
+        for row, piece in zip(pitch, pieces, strict=True):
+            if piece.pitch_hz is not None:
+                hz = piece.pitch_hz
+                row[0, : len(hz)] = ((hz - self._mean_hz) / self._std_hz).masked_fill(hz == 0, 0.0)
+        return pitch.to(self.device)
