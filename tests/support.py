@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import soundfile
 import torch
 from torch import Tensor, nn
 
-from fastpitch.config import FastPitchConfig
-from hifigan import discriminators
+from common.config import run
+from fastpitch import FastPitch, FastPitchConfig
+from hifigan import Generator, discriminators
 from hifigan.config import GeneratorConfig
 
 PARITY = Path(__file__).with_name("parity")
@@ -28,6 +31,15 @@ TINY = GeneratorConfig(
     resblock_kernel_sizes=(3, 5),
     resblock_dilation_sizes=((1, 2), (2, 6)),
 )
+SETUP = {
+    "sampling_rate": 22050,
+    "filter_length": 1024,
+    "hop_length": 256,
+    "win_length": 1024,
+    "num_mels": 80,
+    "mel_fmin": 0.0,
+    "mel_fmax": 8000.0,
+}
 # Two heads, three voices, and every kind of layer.
 TINY_FASTPITCH = FastPitchConfig(
     n_mel_channels=8,
@@ -116,6 +128,55 @@ def write_data_set(folder: Path, seconds: list[float], sampling_rate: int = 2205
     (folder / "train.txt").write_text("".join(f"wavs/{name}.wav\n" for name in names[:-2]))
     (folder / "val.txt").write_text("".join(f"wavs/{name}.wav\n" for name in names[-2:]))
     return folder
+
+
+def make_checkpoint(path: Path, change: Callable[[dict], Any] = lambda content: None, **setup: Any) -> Path:
+    """A generator file with TINY; `change` edits its content or gives another, `setup` is added to its train_setup."""
+    torch.manual_seed(0)
+    generator = Generator(TINY)
+    with torch.no_grad():
+        for name, tensor in generator.state_dict().items():
+            if name.endswith("weight_g"):
+                tensor *= 1.5  # an untrained generator is nearly silent
+    content = {"generator": generator.state_dict(), "config": TINY.to_dict(), "train_setup": {**SETUP, **setup}}
+    changed = change(content)
+    torch.save(content if changed is None else changed, path)
+    return path
+
+
+def make_fastpitch(path: Path, change: Callable[[dict], Any] = lambda content: None, **config: Any) -> Path:
+    """A FastPitch file in the published format that reads english_basic letter by letter; `change` as above."""
+    model = FastPitch(dataclasses.replace(TINY_FASTPITCH, n_mel_channels=80, n_symbols=148, **config))
+    setup = {**SETUP, "symbol_set": "english_basic", "text_cleaners": ["english_cleaners_v2"], "p_arpabet": 0.0}
+    state = fastpitch_weights(model.state_dict())
+    state["pitch_mean"][:], state["pitch_std"][:] = 200.0, 50.0
+    content = {"state_dict": state, "config": model.config.to_dict(), "train_setup": setup}
+    changed = change(content)
+    torch.save(content if changed is None else changed, path)
+    return path
+
+
+def wavs(folder: Path) -> dict[str, np.ndarray]:
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): soundfile.read(path)[0] for path in folder.rglob("*.wav")
+    }
+
+
+def summary(output: Path) -> dict[str, float]:
+    line = (output / "nvlog_infer.json").read_text().splitlines()[-1]
+    return json.loads(line.removeprefix("DLLL "))["data"]
+
+
+def one_line_of_error(main: Callable[[list[str]], int], argv: list[str], capsys: Any, status: int = 1) -> str:
+    """Runs inference.py's `main` as from the command line; returns its one line of error."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as caught:
+        run(lambda: main(argv), "inference.py")
+    error = capsys.readouterr().err
+    assert caught.value.code == status
+    assert error.count("\n") == 1, error
+    assert error.startswith("inference.py: error: ")
+    return error
 
 
 def train_arguments(data_set: Path, output: Path, **changes: object) -> list[str]:

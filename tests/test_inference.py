@@ -18,34 +18,11 @@ import torch
 
 import inference
 from common.audio import AudioConfig, MelSpectrogram, fade_out
-from common.config import run
-from hifigan import Generator, load_generator
+from hifigan import load_generator
 from hifigan.denoiser import Denoiser
-from tests.support import REPOSITORY, TINY
+from tests.support import REPOSITORY, SETUP, make_checkpoint, one_line_of_error, summary, wavs
 
-SETUP = {
-    "sampling_rate": 22050,
-    "filter_length": 1024,
-    "hop_length": 256,
-    "win_length": 1024,
-    "num_mels": 80,
-    "mel_fmin": 0.0,
-    "mel_fmax": 8000.0,
-}
 LENGTHS = {"a": 1, "sub/b": 70, "c": 3, "d": 23, "e": 45, "f": 2}
-
-
-def make_checkpoint(path: Path, change: Callable[[dict], Any] = lambda content: None, **setup: Any) -> Path:
-    torch.manual_seed(0)
-    generator = Generator(TINY)
-    with torch.no_grad():
-        for name, tensor in generator.state_dict().items():
-            if name.endswith("weight_g"):
-                tensor *= 1.5  # an untrained generator is nearly silent
-    content = {"generator": generator.state_dict(), "config": TINY.to_dict(), "train_setup": {**SETUP, **setup}}
-    changed = change(content)
-    torch.save(content if changed is None else changed, path)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -85,31 +62,12 @@ def from_mels(checkpoint: Path, dataset: Path, output: Path, *more: object) -> d
     return wavs(output)
 
 
-def wavs(folder: Path) -> dict[str, np.ndarray]:
-    return {
-        path.relative_to(folder).with_suffix("").as_posix(): soundfile.read(path)[0] for path in folder.rglob("*.wav")
-    }
-
-
 def refused(argv: list[str], capsys: pytest.CaptureFixture[str], status: int = 1) -> str:
-    """Runs the program as from the command line; returns its one line of error."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as caught:
-        run(lambda: inference.main(argv), "inference.py")
-    error = capsys.readouterr().err
-    assert caught.value.code == status
-    assert error.count("\n") == 1, error
-    assert error.startswith("inference.py: error: ")
-    return error
+    return one_line_of_error(inference.main, argv, capsys, status)
 
 
 def tone(samples: int, rate: int = 22050) -> np.ndarray:
     return 0.3 * np.sin(2 * np.pi * 300 * np.arange(samples) / rate)
-
-
-def summary(output: Path) -> dict[str, float]:
-    line = (output / "nvlog_infer.json").read_text().splitlines()[-1]
-    return json.loads(line.removeprefix("DLLL "))["data"]
 
 
 def test_batches_give_what_each_mel_gives_alone(checkpoint: Path, dataset: Path, tmp_path: Path) -> None:
