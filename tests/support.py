@@ -146,7 +146,7 @@ def make_checkpoint(path: Path, change: Callable[[dict], Any] = lambda content: 
 
 def make_fastpitch(path: Path, change: Callable[[dict], Any] = lambda content: None, **config: Any) -> Path:
     """A FastPitch file in the published format that reads english_basic letter by letter; `change` as above."""
-    model = FastPitch(dataclasses.replace(TINY_FASTPITCH, n_mel_channels=80, n_symbols=148, **config))
+    model = FastPitch(dataclasses.replace(TINY_FASTPITCH, **{"n_mel_channels": 80, "n_symbols": 148, **config}))
     setup = {**SETUP, "symbol_set": "english_basic", "text_cleaners": ["english_cleaners_v2"], "p_arpabet": 0.0}
     state = fastpitch_weights(model.state_dict())
     state["pitch_mean"][:], state["pitch_std"][:] = 200.0, 50.0

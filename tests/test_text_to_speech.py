@@ -1,0 +1,449 @@
+"""`inference.py --fastpitch` with small models: what is spoken, in which files, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import inference
+from common.audio import AudioConfig
+from common.mels import check_mel_config, read_mel
+from common.text import TextProcessor
+from fastpitch import FastPitchOutput, load_fastpitch
+from fastpitch.pitch_transform import PitchTransform
+from hifigan import load_generator
+from tests.support import REPOSITORY, make_checkpoint, make_fastpitch, one_line_of_error, summary, wavs
+
+ONE_STEP = 1 / 32768
+TEXTS = {"b": "Hello there, Dr. Fox!", "a": "No.", "sub/c": "It is 10:30 a.m., and we are late.", "d": "Why?"}
+LETTERS = TextProcessor(p_arpabet=0)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A generator, and a FastPitch of three voices."""
+    folder = tmp_path_factory.mktemp("models")
+    return make_checkpoint(folder / "generator.pt"), make_fastpitch(folder / "fastpitch.pt")
+
+
+def words(models: tuple[Path, Path], source: Path, output: Path, *more: object) -> list[str]:
+    files = ["--hifigan", str(models[0]), "--fastpitch", str(models[1])]
+    return [*files, "-i", str(source), "-o", str(output), *map(str, more)]
+
+
+def speak(models: tuple[Path, Path], content: str, folder: Path, *more: object) -> dict[str, np.ndarray]:
+    """Speaks a phrase file into a new folder below `folder`; returns its wavs."""
+    source = folder / "phrases.tsv"
+    source.write_text(content)
+    output = folder / f"out{len(list(folder.glob('out*')))}"
+    assert inference.main(words(models, source, output, *more)) == 0
+    return wavs(output)
+
+
+@torch.no_grad()
+def expected(
+    models: tuple[Path, Path],
+    text: str,
+    transform: PitchTransform | None = None,
+    pace: float = 1.0,
+    speaker: int = 0,
+    pitch: torch.Tensor | None = None,
+) -> tuple[np.ndarray, FastPitchOutput]:
+    """What the models themselves make of a text alone."""
+    model, _ = load_fastpitch(models[1])
+    model.pitch_transform = transform
+    output = model(torch.tensor([LETTERS.encode(text)]), pace, torch.tensor([speaker]), pitch)
+    generator, _ = load_generator(models[0])
+    return generator(output.mel).squeeze().numpy(), output
+
+
+def lines(texts: dict[str, str] = TEXTS) -> str:
+    return "".join(f"{name}.wav|{text}\n" for name, text in texts.items())
+
+
+def close(made: np.ndarray, wanted: np.ndarray) -> None:
+    assert made.shape == wanted.shape
+    assert np.abs(wanted).max() > 0.01, "nearly silent: nothing was compared"
+    assert np.abs(made - wanted).max() <= 1e-4
+
+
+def test_batches_speak_what_each_text_gives_alone(models: tuple[Path, Path], tmp_path: Path) -> None:
+    alone = {name: expected(models, text)[0] for name, text in TEXTS.items()}
+    for more in (["-bs", 1], ["-bs", 3], ["-bs", 4, "--torchscript"]):
+        made = speak(models, lines(), tmp_path, *more)
+        assert made.keys() == TEXTS.keys()
+        for name, wav in made.items():
+            close(wav, alone[name])
+
+
+def test_pitch_pace_and_voice(models: tuple[Path, Path], tmp_path: Path) -> None:
+    flags = ["--pace", 0.8, "--speaker", 2, "--pitch-transform-invert", "--pitch-transform-amplify", 1.5]
+    flags += ["--pitch_transform_shift", "-20", "--pitch-transform-custom", "max(pitch, mean - std)"]
+    transform = PitchTransform(False, True, 1.5, -20.0, "max(pitch, mean - std)")
+    for more in ([], ["--torchscript"]):
+        made = speak(models, lines(), tmp_path, *flags, *more)
+        for name, text in TEXTS.items():
+            close(made[name], expected(models, text, transform, 0.8, 2)[0])
+    flat = speak(models, lines(), tmp_path, "--pitch-transform-flatten")
+    close(flat["b"], expected(models, TEXTS["b"], PitchTransform(flatten=True))[0])
+    plain = expected(models, TEXTS["b"])[0]
+    assert len(made["b"]) != len(plain)
+    assert np.abs(flat["b"] - plain).max() > 1e-3
+
+
+@pytest.mark.parametrize("more", [[], ["--torchscript"]])
+def test_voices_and_pitch_files_in_one_batch(models: tuple[Path, Path], tmp_path: Path, more: list[str]) -> None:
+    text = TEXTS["b"]
+    hz = 180 + 40 * torch.rand(len(LETTERS.encode(text)), generator=torch.Generator().manual_seed(0))
+    hz[3:6] = 0
+    np.save(tmp_path / "one.npy", hz.numpy())
+    torch.save(hz[None] / 2, tmp_path / "two.pt")
+    table = (
+        "speaker\ttext\toutput\tpitch\n"
+        f"2\t{text}\ta\tone.npy\n"
+        f"\t{text}\tb\t\n"
+        f"0\t{text}\tc\ttwo.pt\n"
+        f"2\tAnother one, which is longer.\td\t\n"
+        f"1\t{text}\te\tone.npy\n"
+    )
+    shift = PitchTransform(shift_hz=10)
+    flags = ["--speaker", 1, "-d", tmp_path, "--pitch-transform-shift", 10, *more]
+    made = speak(models, table, tmp_path, *flags, "-bs", 5)
+    one, two = (torch.where(hz > 0, (values - 200) / 50, 0)[None, None] for values in (hz, hz / 2))
+    close(made["a"], expected(models, text, shift, speaker=2, pitch=one)[0])
+    close(made["b"], expected(models, text, shift, speaker=1)[0])
+    close(made["c"], expected(models, text, shift, speaker=0, pitch=two)[0])
+    close(made["d"], expected(models, "Another one, which is longer.", shift, speaker=2)[0])
+    close(made["e"], expected(models, text, shift, speaker=1, pitch=one)[0])
+    assert np.abs(made["e"] - made["b"]).max() > 1e-3
+
+
+def test_the_text_column_is_spoken_and_the_mel_ignored(models: tuple[Path, Path], tmp_path: Path) -> None:
+    made = speak(models, "mel\toutput\ttext\nabsent.pt\tx\tHello there, Dr. Fox!\n", tmp_path)
+    assert list(made) == ["x"]
+    close(made["x"], expected(models, TEXTS["b"])[0])
+
+
+def test_plain_lines_are_numbered_in_order(models: tuple[Path, Path], tmp_path: Path) -> None:
+    made = speak(models, "No.\nHello there, Dr. Fox!\nWhy?\n", tmp_path, "-bs", 2)
+    for name, text in (("audio_1", "No."), ("audio_2", TEXTS["b"]), ("audio_3", "Why?")):
+        close(made[name], expected(models, text)[0])
+
+
+LONG = "Here is one sentence. Mr. Hall, who was late, had another! And {DH IH1 S} is the third one, the last."
+
+
+def test_long_texts_are_spoken_in_pieces(models: tuple[Path, Path], tmp_path: Path) -> None:
+    pieces = ["Here is one sentence.", "Mr. Hall, who was late, had another!"]
+    pieces += ["And {DH IH1 S} is the third one,", "the last."]
+    content = lines({"first": "No.", "long": LONG, "last": "Why?"})
+    made = speak(models, content, tmp_path, "--split-longer-than", 36, "-bs", 2, "--save-mels")
+    assert made.keys() == {"first", "long", "last"}
+    close(made["first"], expected(models, "No.")[0])
+    close(made["last"], expected(models, "Why?")[0])
+    pause, fade = 13 * 256, 220
+    place = 0
+    for i, piece in enumerate(pieces):
+        wav, output = expected(models, piece)
+        part = made["long"][place : place + len(wav)]
+        # Ends that meet a pause fade, the rest is what the piece gives alone.
+        inner = slice(fade if i else 0, len(wav) - fade if i < 3 else None)
+        close(part[inner], wav[inner])
+        saved = np.load(tmp_path / "out0" / "long.npy")[:, place // 256 :]
+        assert np.abs(saved[:, : output.mel.size(2)] - output.mel[0].numpy()).max() < 1e-4
+        place += len(wav)
+        if i < 3:
+            assert not made["long"][place : place + pause].any()
+            joint = np.abs(np.diff(made["long"][place - fade : place + pause + fade])).max()
+            assert joint <= np.abs(np.diff(wav)).max()
+            # At the joint itself the signal arrives at the pause in a step smaller than any that a voice makes.
+            assert abs(made["long"][place - 1]) < 2e-3
+            place += pause
+    assert place == len(made["long"])
+    assert summary(tmp_path / "out0")["utterances"] == 3
+
+
+def test_five_thousand_words(models: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    original = inference.Synthesiser.__call__
+
+    def counted(self: inference.Synthesiser, pieces: list) -> list:
+        sizes.append(max(len(piece.ids) for piece in pieces) * len(pieces))
+        return original(self, pieces)
+
+    monkeypatch.setattr(inference.Synthesiser, "__call__", counted)
+    text = "Now it was said, and heard by many, that all of this went on and on. " * 312  # 4992 words
+    made = speak(models, f"{text}and so it did to the end\n", tmp_path, "--pace", 4)
+    assert len(sizes) == 13  # 312 sentences, three in a piece, 8 pieces in a batch
+    assert max(sizes) <= 8 * 250
+    assert len(made["audio_1"]) > 50 * 22050
+
+
+def test_saved_mels_can_be_vocoded(models: tuple[Path, Path], tmp_path: Path) -> None:
+    made = speak(models, lines(), tmp_path, "--save-mels")
+    output = tmp_path / "out0"
+    saved = {path.relative_to(output).with_suffix("").as_posix(): path for path in output.rglob("*.npy")}
+    assert saved.keys() == TEXTS.keys()
+    for name, path in saved.items():
+        assert np.load(path).dtype == np.float32
+        mel = read_mel(path, 80)
+        assert torch.allclose(mel, expected(models, TEXTS[name])[1].mel[0], atol=1e-4)
+    assert check_mel_config(saved.values(), output, AudioConfig()) == {"tacotron"}
+    (tmp_path / "mels.tsv").write_text("mel\toutput\n" + "".join(f"{name}.npy\t{name}\n" for name in saved))
+    argv = ["--hifigan", str(models[0]), "-i", str(tmp_path / "mels.tsv"), "-o", str(tmp_path / "again")]
+    assert inference.main([*argv, "-d", str(output)]) == 0
+    for name, wav in wavs(tmp_path / "again").items():
+        assert np.abs(wav - made[name]).max() <= ONE_STEP
+    # Once more into the same folder is fine, other mels there are not overwritten.
+    assert inference.main(words(models, tmp_path / "phrases.tsv", output, "--save-mels")) == 0
+
+
+def test_mixed_precision_is_near(models: tuple[Path, Path], tmp_path: Path) -> None:
+    speak(models, lines(), tmp_path, "--save-mels")
+    speak(models, lines(), tmp_path, "--save-mels", "--amp")
+    plain, mixed = (np.load(tmp_path / out / "b.npy") for out in ("out0", "out1"))
+    assert abs(plain.shape[1] - mixed.shape[1]) <= 3
+    assert not np.array_equal(plain, mixed), "--amp had no effect"
+    assert (mixed != torch.from_numpy(mixed).bfloat16().float().numpy()).any(), "the mels are rounded"
+
+
+def test_measurement(
+    models: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = iter(range(10**6))
+    monkeypatch.setattr(inference, "now_sec", lambda device: float(next(clock)))  # each stage takes one second
+    calls: list[tuple[str, int]] = []
+    for stage in (inference.Synthesiser, inference.Vocoder):
+
+        def counted(self: object, batch: list, stage: type = stage, original: Callable = stage.__call__) -> list:
+            calls.append((stage.__name__[0], len(batch)))
+            return original(self, batch)
+
+        monkeypatch.setattr(stage, "__call__", counted)
+    made = speak(models, lines(), tmp_path, "-bs", 3, "--repeats", 2, "--warmup-steps", 1)
+    assert calls == [("S", 3), ("V", 3)] * 3 + [("S", 1), ("V", 1)] * 2
+    figures = summary(tmp_path / "out0")
+    frames = sum(len(wav) for wav in made.values()) / 256
+    assert figures["mel_gen_frames/s"] == pytest.approx(2 * frames / 4)
+    assert figures["hifigan_frames/s"] == pytest.approx(2 * frames / 4)
+    assert figures["hifigan_samples/s"] == pytest.approx(256 * 2 * frames / 4)
+    assert figures["latency_avg"] == figures["latency_99%"] == 2  # from the start of FastPitch to the end of HiFi-GAN
+    assert f"mel_gen_frames/s {frames / 2:.0f} | hifigan_frames/s" in capsys.readouterr().out
+
+
+def test_random_pronunciations_repeat_whatever_the_batch(tmp_path: Path) -> None:
+    (tmp_path / "dictionary").write_text(
+        "HELLO  HH AH0 L OW1\nTHERE  DH EH1 R\nLATE  L EY1 T\nAND  AE1 N D\nWE  W IY1\n"
+    )
+    models = make_checkpoint(tmp_path / "g.pt"), make_fastpitch(tmp_path / "f.pt")
+    flags = ["--p-arpabet", 0.5, "--cmudict-path", tmp_path / "dictionary"]
+    first = speak(models, lines(), tmp_path, *flags)
+    reordered = dict(reversed(TEXTS.items()))
+    second = speak(models, lines(reordered), tmp_path, *flags, "-bs", 1)
+    for name in TEXTS:
+        close(first[name], second[name])
+    others = [speak(models, lines(), tmp_path, *flags, "--seed", seed) for seed in (1, 2, 3)]
+    assert any(len(other[name]) != len(first[name]) for other in others for name in TEXTS)
+
+
+REFUSED_FLAGS: dict[str, tuple[list[str], str]] = {
+    "pace 0": (["--pace", "0"], "--pace: 0.0 does not lie between 0.1 and 10.0"),
+    "pace nan": (["--pace", "nan"], "--pace: nan does not lie"),
+    "speaker": (["--speaker", "3"], "--speaker: speaker '3' is unknown to MODEL, whose speakers are 0 to 2"),
+    "negative speaker": (["--speaker", "-1"], "--speaker: speaker '-1' is unknown"),
+    "formula": (["--pitch-transform-custom", "pitch +"], "--pitch-transform-custom: pitch formula 'pitch +'"),
+    "code": (["--pitch-transform-custom", "open('x')"], "--pitch-transform-custom: pitch formula"),
+    "amplify": (["--pitch-transform-amplify", "inf"], "--pitch-transform-amplify: inf is not a finite number"),
+    "infinite": (["--pitch-transform-custom", "1 / (pitch - pitch)"], "gives values that are not finite"),
+    "scripted": (
+        ["--pitch-transform-custom", "1 / (pitch - pitch)", "--torchscript"],
+        "pitch formula: it gives values that are not finite",
+    ),
+    "probability": (["--p-arpabet", "1.5"], "--p-arpabet: 1.5 does not lie between 0 and 1"),
+    "dictionary": (["--p-arpabet", "1", "--cmudict-path", "no.dict"], "no.dict: no such pronouncing dictionary; run"),
+    "heteronyms": (["--p-arpabet", "1", "--heteronyms-path", "no.txt"], "no.txt: no such list of heteronyms"),
+    "symbols": (
+        ["--symbol-set", "english_expanded"],
+        "--symbol-set: english_expanded contradicts MODEL, which was trained with english_basic; leave the flag out",
+    ),
+    "cleaners": (["--text-cleaners", "basic_cleaners"], "--text-cleaners: basic_cleaners contradicts MODEL"),
+    "split": (["--split-longer-than", "0"], "--split-longer-than: 0 is not above 0"),
+    "no model": (["--fastpitch", ""], "--fastpitch: names no checkpoint"),
+    "absent model": (["--fastpitch", "absent.pt"], "absent.pt: no such checkpoint"),
+    "audio": (["-i", str(REPOSITORY)], "is audio; with --fastpitch, give a phrase file"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED_FLAGS)
+def test_bad_flags(models: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    more, message = REFUSED_FLAGS[kind]
+    (tmp_path / "p.txt").write_text(lines())
+    error = one_line_of_error(inference.main, words(models, tmp_path / "p.txt", tmp_path / "out", *more), capsys)
+    assert message.replace("MODEL", str(models[1])) in error
+    assert not list(tmp_path.rglob("*.wav"))
+
+
+REFUSED_PHRASES: dict[str, tuple[str, str]] = {
+    "no text": ("a.wav|Fine.\nb.wav|\n", "line 2: b.wav has no text; --fastpitch speaks the 'text' column"),
+    "no text column": ("mel\toutput\nm.pt\ta\n", "line 2: a.wav has no text"),
+    "nothing remains": ("a.wav|Fine.\n\nb.wav|🙂 ~\n", "line 3: nothing can be spoken of the text"),
+    "notation": ("a.wav|Fine.\nb.wav|{HELLO}\n", "line 2: the pronunciation '{HELLO}' has the unknown phonemes"),
+    "short row": ("text\toutput\nFine.\ta\nBad.\n", "line 3 has 1 columns, the header has 2"),
+    "outside": ("ok.wav|Fine.\n../../x.wav|Bad.\n", "line 2: output name '../../x.wav' does not lie inside"),
+    "absolute": ("/tmp/x.wav|Bad.\n", "line 1: output name '/tmp/x.wav'"),
+    "voice": ("text\tspeaker\nFine.\t2\nBad.\t3\n", "line 3: speaker '3' is unknown to MODEL, whose speakers are 0 to"),
+    "no number": ("text\tspeaker\nFine.\tx\n", "line 2: speaker 'x' is unknown"),
+    "no pitch": ("text\tpitch\nFine.\t\nBad.\tabsent.npy\n", "line 3: DIR/absent.npy: no such pitch file"),
+    "pitch length": (
+        "text\tpitch\nFine.\tfive.npy\nBad ones.\tfive.npy\n",
+        "line 3: DIR/five.npy has 5 values of pitch, but the text has 9 symbols",
+    ),
+    "pitch shape": ("text\tpitch\nFine.\ttwo.npy\n", "two.npy: expected pitch of shape [symbols], got [2, 5]"),
+    "negative pitch": ("text\tpitch\nFine.\tnegative.npy\n", "negative.npy: the pitch has values that are negative"),
+    "text for pitch": ("text\tpitch\nFine.\ttext.npy\n", "text.npy: not a readable pitch file"),
+    "empty": ("", "the phrase file is empty"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED_PHRASES)
+def test_bad_phrases_stop_before_the_first_is_spoken(
+    models: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    content, message = REFUSED_PHRASES[kind]
+    np.save(tmp_path / "five.npy", np.full(5, 200.0))
+    np.save(tmp_path / "two.npy", np.full((2, 5), 200.0))
+    np.save(tmp_path / "negative.npy", np.full(5, -1.0))
+    (tmp_path / "text.npy").write_text("200 200 200 200 200")
+    source = tmp_path / "phrases.tsv"
+    source.write_text(content)
+    argv = words(models, source, tmp_path / "out", "-d", tmp_path, "-bs", 1)
+    error = one_line_of_error(inference.main, argv, capsys)
+    assert message.replace("MODEL", str(models[1])).replace("DIR", str(tmp_path)) in error
+    assert str(tmp_path) in error
+    assert not (tmp_path / "out").exists()
+
+
+def _setup(**changes: object) -> Callable[[dict], None]:
+    def change(content: dict) -> None:
+        content["train_setup"].update(changes)
+
+    return change
+
+
+REFUSED_MODELS: dict[str, tuple[Callable[[dict], object], str]] = {
+    "rate": (
+        _setup(sampling_rate=16000, mel_fmax=7600.0),
+        "MODEL and GENERATOR do not fit together: sampling_rate 16000 instead of 22050, mel_fmax 7600.0 instead of",
+    ),
+    "hop": (_setup(hop_length=200), "do not fit together: hop_length 200 instead of 256"),
+    "window": (_setup(win_length=800), "win_length 800 instead of 1024"),
+    "n_fft": (_setup(filter_length=2048), "filter_length 2048 instead of 1024"),
+    "fmin": (_setup(mel_fmin=50.0), "mel_fmin 50.0 instead of 0.0"),
+    "symbols": (
+        _setup(symbol_set="english_expanded"),
+        "MODEL: the model has 148 symbols, but the symbol set english_expanded 175; they do not fit together",
+    ),
+    "unknown symbols": (_setup(symbol_set="klingon"), "MODEL: its text settings"),
+    "cleaner": (_setup(text_cleaners=["german_cleaners"]), "unknown text cleaner 'german_cleaners'"),
+    "cleaners": (_setup(text_cleaners=7), "MODEL: 7 is no name of a symbol set or text cleaner"),
+    "probability": (_setup(p_arpabet="often"), "MODEL: its p_arpabet is 'often', not a number between 0 and 1"),
+    "generator": (lambda content: {"generator": {"conv_pre.weight": torch.zeros(1)}}, "MODEL: not a FastPitch"),
+    "NaN": (
+        lambda content: content["state_dict"]["duration_predictor.fc.bias"].fill_(torch.nan) and None,
+        "the durations are not finite numbers; the checkpoint is damaged",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED_MODELS)
+def test_models_that_do_not_fit(
+    models: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    change, message = REFUSED_MODELS[kind]
+
+    def changed(content: dict) -> object:
+        edited = change(content)
+        return edited if isinstance(edited, dict) else None
+
+    path = make_fastpitch(tmp_path / "f.pt", changed)
+    (tmp_path / "p.txt").write_text("Hello.\n")
+    argv = words((models[0], path), tmp_path / "p.txt", tmp_path / "out")
+    error = one_line_of_error(inference.main, argv, capsys)
+    assert message.replace("MODEL", str(path)).replace("GENERATOR", str(models[0])) in error
+    assert not list(tmp_path.rglob("*.wav"))
+
+
+def test_other_numbers_of_bands_are_refused(
+    models: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = make_fastpitch(tmp_path / "f.pt", n_mel_channels=64)
+    (tmp_path / "p.txt").write_text("Hello.\n")
+    error = one_line_of_error(inference.main, words((models[0], path), tmp_path / "p.txt", tmp_path / "out"), capsys)
+    assert "num_mels 64 instead of 80" in error
+
+
+def test_flags_of_speech_need_a_model(
+    models: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "p.txt").write_text("Hello.\n")
+    argv = ["--hifigan", str(models[0]), "-i", str(tmp_path / "p.txt"), "-o", str(tmp_path / "out")]
+    for more in (["--pace", "1.0"], ["--speaker", "0"], ["--save-mels"], ["--text_cleaners", "a", "b"], ["--seed=3"]):
+        error = one_line_of_error(inference.main, [*argv, *more], capsys)
+        flag = more[0].partition("=")[0].replace("_", "-")
+        assert f"error: {flag}: has no effect without --fastpitch" in error
+    assert "(to speak texts, give --fastpitch)" in one_line_of_error(inference.main, argv, capsys)
+
+
+def test_saving_mels_overwrites_nothing(
+    models: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    source = tmp_path / "p.tsv"
+
+    def refused(content: str) -> str:
+        source.write_text(content)
+        return one_line_of_error(inference.main, words(models, source, output, "--save-mels", "-d", output), capsys)
+
+    assert "the mels of a.wav and a.WAV would both be written to a.npy" in refused("a|One.\na.WAV|Two.\n")
+    np.save(output / "a.npy", np.full(4, 200.0))
+    before = (output / "a.npy").read_bytes()
+    assert f"{output / 'a.npy'}: exists, and no audio_config.json says how it was made" in refused("a|One.\n")
+    (output / "audio_config.json").write_text(json.dumps({"framing": "vocoder"}))
+    assert "holds mels of another configuration" in refused("a|One.\n")
+    assert "is read (pitch) and would be overwritten" in refused("text\toutput\tpitch\nOne.\ta\ta.npy\n")
+    assert (output / "a.npy").read_bytes() == before
+    assert not list(tmp_path.rglob("*.wav"))
+
+
+def test_the_program(models: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("a|Hello 🙂 and ~ 🙂!\nb|Fine, ~.\n")
+
+    def program(*more: object) -> subprocess.CompletedProcess[str]:
+        argv = words(models, tmp_path / "p.txt", tmp_path / "out", "--torchscript", *more)
+        return subprocess.run(
+            [sys.executable, REPOSITORY / "inference.py", *argv], capture_output=True, text=True, cwd=REPOSITORY
+        )
+
+    done = program("--text-cleaners", "english_cleaners_v2")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"2 utterances, \d+\.\d s of audio", done.stdout)
+    assert "mel_gen_frames/s" in done.stdout
+    # One warning in all, which names what was left out.
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "left out: '🙂' (U+1F642), '~' (U+007E)" in done.stderr
+    assert wavs(tmp_path / "out").keys() == {"a", "b"}
+    done = program("--speaker", 9)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "--speaker: speaker '9' is unknown" in done.stderr
