@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Synthesises the validation phrases of LJSpeech from their mels. Further arguments go to inference.py.
+# Synthesises the validation phrases of LJSpeech from their mels or, with FASTPITCH, from their texts. Further arguments
+# go to inference.py.
 #
+#   FASTPITCH     FastPitch checkpoint: speak the texts (bash scripts/download_models.sh fastpitch); no data set is needed
 #   HIFIGAN       generator checkpoint (default: the published V1 weights; bash scripts/download_models.sh hifigan-lj-v1)
 #   PHRASES       phrase file (default: phrases/devset10.tsv)
 #   DATASET_PATH  data set with mels/ (default: data/LJSpeech-1.1; bash scripts/prepare_dataset.sh)
-#   OUTPUT_DIR    wav files (default: output/audio_<name of the phrase file>)
+#   OUTPUT_DIR    wav files (default: output/audio_<name of the phrase file>, and _fastpitch with FASTPITCH)
 #   BATCH_SIZE, DENOISING, REPEATS, WARMUP   numbers (defaults: 8, 0.01, 1, 0)
 #   AMP, TORCHSCRIPT   true switches them on; CUDA: true or false (default: whether there is a GPU)
 set -euo pipefail
@@ -18,12 +20,13 @@ args=(
     --hifigan "${HIFIGAN:-pretrained_models/hifigan-lj-v1/generator_LJSpeech.pth.tar}"
     --input "$phrases"
     --dataset-path "${DATASET_PATH:-data/LJSpeech-1.1}"
-    --output "${OUTPUT_DIR:-output/audio_${name%.*}}"
+    --output "${OUTPUT_DIR:-output/audio_${name%.*}${FASTPITCH:+_fastpitch}}"
     --batch-size "${BATCH_SIZE:-8}"
     --denoising-strength "${DENOISING:-0.01}"
     --repeats "${REPEATS:-1}"
     --warmup-steps "${WARMUP:-0}"
 )
+[[ -n ${FASTPITCH:-} ]] && args+=(--fastpitch "$FASTPITCH")
 if [[ -z ${CUDA:-} ]]; then
     if has_gpu; then CUDA=true; else CUDA=false; fi
 fi

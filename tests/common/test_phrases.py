@@ -31,6 +31,16 @@ def test_table_of_one_column(tmp_path: Path) -> None:
     assert read_phrases(written(tmp_path, "text\nHello.\n")) == [Phrase("audio_1.wav", None, "Hello.")]
 
 
+def test_table_of_speech(tmp_path: Path) -> None:
+    path = written(tmp_path, "speaker\ttext\tpitch\n3\tOne.\tp/a.npy\n\n\tTwo.\t\n")
+    phrases = read_phrases(path)
+    assert phrases == [
+        Phrase("audio_1.wav", None, "One.", "p/a.npy", "3"),
+        Phrase("audio_2.wav", None, "Two."),
+    ]
+    assert [phrase.line for phrase in phrases] == [2, 4]
+
+
 def test_names_and_texts(tmp_path: Path) -> None:
     path = written(tmp_path, "one.wav|A bar | inside.\ntwo|Second.\n|Third.\n")
     assert read_phrases(path) == [

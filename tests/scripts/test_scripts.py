@@ -234,6 +234,11 @@ def test_inference_example(recorder):
     assert {"--cuda", "--amp", "--torchscript"} < set(words)
     assert value_of(words, "--output") == "output/audio_devset10"
     assert value_of(words, "--batch-size") == "2"
+    assert "--fastpitch" not in words
+    words, _ = recorder("inference_example.sh", "--pace", "1.2", CUDA="false", FASTPITCH="my model.pt")
+    assert value_of(words, "--fastpitch") == "my model.pt"
+    assert value_of(words, "--output") == "output/audio_devset10_fastpitch"
+    assert words[-2:] == ["--pace", "1.2"]
 
 
 def test_quickstart_report(tmp_path):

@@ -1,0 +1,61 @@
+"""Pieces of speech on their way to files."""
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from common.audio import SILENCE, AudioConfig, join
+from common.speech_files import Part, SpeechWriter
+
+
+def noise(samples, seed=0):
+    return torch.from_numpy(np.random.default_rng(seed).uniform(-0.5, 0.5, samples).astype(np.float32))
+
+
+def test_join_does_not_click():
+    # Pieces that begin and end at full level: side by side they would jump by 1.
+    pieces = [np.full(1000, 0.5, np.float32), np.full(300, -0.5, np.float32), np.full(50, 0.5, np.float32)]
+    joined = join(pieces, 200, 100)
+    assert joined.dtype == np.float32
+    assert len(joined) == 1350 + 2 * 200
+    assert np.abs(np.diff(joined)).max() <= 0.5 / 50 + 1e-6
+    assert not joined[1000:1200].any()
+    assert not joined[1500:1700].any()
+    assert joined[0] == joined[-1] == 0.5  # the beginning and the end are left as they are
+    assert (joined[:900] == 0.5).all()
+    assert (joined[1300:1400] == -0.5).all()
+
+
+def test_a_single_piece_stays_as_it_is():
+    wav = noise(100).numpy()
+    assert np.array_equal(join([wav], 50, 50), wav)
+
+
+@pytest.mark.parametrize("save_mels", [False, True])
+def test_outputs_are_written_when_their_last_piece_is_there(save_mels, tmp_path):
+    audio = AudioConfig(framing="tacotron")
+    writer = SpeechWriter(tmp_path, audio, save_mels=save_mels)
+    wavs = [noise(512, seed) for seed in range(3)]
+    mels = [torch.full((80, 2), float(i)) for i in range(3)]
+    writer.add(Part(name="a/long.wav", last=False), wavs[0], mels[0])
+    assert not list(tmp_path.iterdir())
+    writer.add(Part(name="a/long.wav"), wavs[1], mels[1])
+    assert (tmp_path / "a" / "long.wav").is_file()
+    writer.add(Part(name="b.wav", num_samples=500), wavs[2], mels[2])
+    long, short = (soundfile.read(tmp_path / name)[0] for name in ("a/long.wav", "b.wav"))
+    assert len(long) == (4 + 13) * 256  # 13 frames are 0.15 s
+    assert np.abs(long[:200] - wavs[0][:200].numpy()).max() < 1e-4
+    assert np.abs(short - wavs[2][:500].numpy()).max() < 1e-4
+    assert sorted(path.name for path in tmp_path.rglob("*.npy")) == (["b.npy", "long.npy"] if save_mels else [])
+    if save_mels:
+        mel = np.load(tmp_path / "a" / "long.npy")
+        assert (mel.dtype, mel.shape) == (np.float32, (80, 17))
+        assert mel[0].tolist() == [0, 0, *[np.float32(SILENCE)] * 13, 1, 1]
+
+
+def test_pieces_do_not_keep_their_batch_in_memory(tmp_path):
+    writer = SpeechWriter(tmp_path, AudioConfig())
+    batch = torch.zeros(10, 10**5)
+    writer.add(Part(name="a.wav", last=False), batch[0, :100], torch.zeros(80, 1))
+    assert writer._wavs[0].base is None
