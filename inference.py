@@ -51,7 +51,9 @@ class InferenceConfig:
         "data/LJSpeech-1.1", "directory that the mel and pitch columns are relative to", short=("-d",)
     )
     cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
-    amp: bool = flag(False, "mixed precision: fp16 on the GPU, bf16 on the CPU")
+    amp: bool = flag(
+        False, "mixed precision: fp16 on the GPU, bf16 on the CPU; FastPitch stays in fp32 with --torchscript"
+    )
     torchscript: bool = flag(False, "run the models as TorchScript")
     batch_size: int = flag(8, "utterances, or pieces of long texts, in one batch", short=("-bs",))
     denoising_strength: float = flag(0.0, "share of the generator's hum that is subtracted; 0.005 to 0.1 is usual")
