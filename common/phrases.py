@@ -41,7 +41,7 @@ def read_phrases(path: str | Path) -> list[Phrase]:
     Raises:
         FileNotFoundError: no such file.
         InputError: an empty file, a TSV row without the header's number of columns, a name outside the output
-            directory, or a name used twice: with the file's line number.
+            directory, or a name used twice or as a folder: with the file's line number.
     """
     path = Path(path)
     if not path.is_file():
@@ -69,6 +69,12 @@ def read_phrases(path: str | Path) -> list[Phrase]:
         phrases.append(Phrase(name, mel, text, pitch, speaker, number))
     if not phrases:
         raise InputError(f"{path}: the phrase file has a header but no phrases")
+    for name, number in lines.items():
+        folder = next((str(folder) for folder in PurePosixPath(name).parents if str(folder) in lines), None)
+        if folder:
+            raise InputError(
+                f"{path}: line {number}: {name!r} cannot lie in {folder!r}, the output of line {lines[folder]}"
+            )
     return phrases
 
 

@@ -110,6 +110,7 @@ def test_safe_names(name: str, safe: str) -> None:
         ("\n \n\t\n", "is empty"),
         ("a.wav|One.\nb.wav|Two.\n./a|Three.\n", r"line 3: the output name 'a\.wav' is that of line 1"),
         ("audio_2.wav|One.\n|Two.\n", r"line 2: the output name 'audio_2\.wav' is that of line 1"),
+        ("x/a.wav/b|One.\nx/a|Two.\n", r"line 1: 'x/a\.wav/b\.wav' cannot lie in 'x/a\.wav', the output of line 2"),
         (b"caf\xe9|latin 1\n", "not a UTF-8 text file"),
     ],
 )
