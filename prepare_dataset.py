@@ -38,12 +38,12 @@ from common.filelists import (
 from common.files import save_tensor
 from common.mels import feature_name
 from common.parallel import Report, run_over_files
-from common.pitch import PitchConfig, extract_pitch, statistics
-from hifigan.train_config import SignalFlags
+from common.pitch import PITCH_STATISTICS_FILE, PitchConfig, extract_pitch, statistics
+from common.run_config import SignalFlags
 
 log = logging.getLogger(__name__)
 
-PITCH_CONFIG_FILE, PITCH_STATISTICS_FILE = "pitch_config.json", "pitch_statistics.json"  # beside pitch files
+PITCH_CONFIG_FILE = "pitch_config.json"  # beside pitch files
 QUIET_PEAK = 1e-3  # below this peak a clip is reported as silent
 
 
@@ -90,7 +90,7 @@ class PrepareConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(prog="prepare_dataset.py", description="wav files -> file lists, mel spectrograms, pitch.")
     add_flags(parser, PrepareConfig, "preparation")
-    add_flags(parser, SignalFlags, "signal", without=("mel_fmax_loss",))
+    add_flags(parser, SignalFlags, "signal")
     given = vars(parser.parse_args(argv))
     cfg = from_flags(PrepareConfig, given)
     signal = dataclasses.asdict(from_flags(SignalFlags, given))

@@ -1,4 +1,4 @@
-"""What every training run can be told: where it writes, how long it trains, how often it looks."""
+"""What every program can be told about runs, optimiser steps and the signal; models add their own flags."""
 
 from __future__ import annotations
 
@@ -93,3 +93,16 @@ class StepConfig:
                 f"--batch-size {self.batch_size} x {world_size} processes"
             )
         return dataclasses.replace(self, grad_accumulation=accumulation)
+
+
+@dataclasses.dataclass(frozen=True)
+class SignalFlags:
+    """The signal contract; a base checkpoint or a JSON configuration may set these too."""
+
+    sampling_rate: int = flag(22050, "sampling rate in Hz")
+    filter_length: int = flag(1024, "FFT size in samples")
+    hop_length: int = flag(256, "samples from one mel frame to the next")
+    win_length: int = flag(1024, "window in samples")
+    num_mels: int = flag(80, "mel bands")
+    mel_fmin: float = flag(0.0, "lowest mel frequency in Hz")
+    mel_fmax: float = flag(8000.0, "highest mel frequency in Hz of what models take or make")

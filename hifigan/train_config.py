@@ -92,16 +92,9 @@ class DataConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class SignalFlags:
-    """The signal contract; a base checkpoint or a JSON configuration may set these too."""
+class SignalFlags(run_config.SignalFlags):
+    """The signal contract of the generator's input, and the bands of the loss."""
 
-    sampling_rate: int = flag(22050, "sampling rate in Hz")
-    filter_length: int = flag(1024, "FFT size in samples")
-    hop_length: int = flag(256, "samples from one mel frame to the next")
-    win_length: int = flag(1024, "window in samples")
-    num_mels: int = flag(80, "mel bands")
-    mel_fmin: float = flag(0.0, "lowest mel frequency in Hz")
-    mel_fmax: float = flag(8000.0, "highest mel frequency of the generator's input in Hz")
     mel_fmax_loss: float | None = flag(
         None, "highest mel frequency of the loss in Hz; without it, the Nyquist frequency"
     )
