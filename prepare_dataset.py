@@ -130,7 +130,7 @@ def wav_paths(root: Path, cfg: PrepareConfig) -> list[Path]:
 
 
 def write_filelists(root: Path, cfg: PrepareConfig) -> None:
-    """`<name>_audio_<part>.txt` with one wav path a line, and the lists with texts and pitch files of all clips."""
+    """`<name>_audio_<part>.txt` with one wav path a line, and lists with texts and pitch files: of all, and by part."""
     transcripts = read_metadata(root / "metadata.csv")
     wavs = {clip: clip_path(root, clip) for clip in transcripts}
     if cfg.split == "ljspeech":
@@ -145,8 +145,10 @@ def write_filelists(root: Path, cfg: PrepareConfig) -> None:
             write_lines(folder / f"{name}_audio_{part}.txt", (wavs[clip] for clip in clips))
     everything = parts["all"]
     write_lines(folder / f"{name}_audio_text.txt", (f"{wavs[clip]}|{transcripts[clip]}" for clip in everything))
-    pitch = (f"{wavs[clip]}|pitch/{clip}.pt|{transcripts[clip]}" for clip in everything)
-    write_lines(folder / f"{name}_audio_pitch_text.txt", pitch)
+    for part, clips in parts.items():
+        suffix = "" if part == "all" else f"_{part}"
+        pitch = (f"{wavs[clip]}|pitch/{clip}.pt|{transcripts[clip]}" for clip in clips)
+        write_lines(folder / f"{name}_audio_pitch_text{suffix}.txt", pitch)
     log.info("%s: %s", folder, ", ".join(f"{len(clips)} {part}" for part, clips in parts.items()))
 
 

@@ -122,7 +122,7 @@ class FastPitchLoop(TrainingLoop):
         for i in range(min(NUM_SAMPLES, len(batch.ids))):
             frames, symbols = int(batch.mel_lens[i]), int(forced.text_lens[i])
             mels = {"real": batch.mel[i, :, :frames], "teacher_forced": forced.mel[i, :, :frames]}
-            mels["free"] = free.mel[i, :, : free.mel_lens[i]]
+            mels["free"] = free.mel[i, :, : max(1, int(free.mel_lens[i]))]  # untrained, it may say nothing
             for kind, mel in mels.items():
                 log.spectrogram(f"{i}/{kind}", state.steps, mel.cpu().numpy())
             log.picture(f"alignment/{i}", state.steps, forced.log_soft[i, :frames, :symbols].exp().T.cpu().numpy())
@@ -135,6 +135,7 @@ def optimiser_step(state: TrainState, batches: Sequence[Batch]) -> dict[str, Ten
     totals = dict.fromkeys(state.losses, torch.zeros((), device=state.place.device))
     for i, batch in enumerate(batches):
         with distributed.no_sync(state.model_sync, when=i < len(batches) - 1):
+            state.seed_dropout(i)
             with state.autocast():
                 losses = training_losses(state, state.model_sync(batch), batch.mel)
             state.scaler.scale(losses["loss"] / len(batches)).backward()

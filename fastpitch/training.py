@@ -13,6 +13,7 @@ from common.checkpoint import check_tensors
 from common.checkpoint_store import Contents
 from common.distributed import Distributed
 from common.filelists import file_digest
+from common.loading import DROPOUT, philox
 from common.training import load_scaler
 from fastpitch.checkpoint import load_fastpitch
 from fastpitch.dataset import Batch
@@ -87,6 +88,14 @@ class TrainState(training.TrainState):
     def load_weights(self, module: nn.Module, stored: Mapping[str, Tensor]) -> None:
         check_tensors(stored, module.state_dict(), "FastPitch")
         module.load_state_dict(stored)
+
+    def seed_dropout(self, micro_batch: int) -> None:
+        """Seeds what is random about a micro-batch of the next step: a function of its place in the step alone.
+
+        So neither resuming nor the number of processes that share the step matters, and no two of them drop alike.
+        """
+        place = micro_batch * self.place.world_size + self.place.rank
+        torch.manual_seed(int(philox(self.cfg.run.seed, DROPOUT, self.steps, place).integers(2**63)))
 
     def contents(self, bookkeeping: dict[str, Any]) -> Contents:
         return (
