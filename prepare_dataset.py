@@ -37,12 +37,12 @@ from common.filelists import (
 from common.files import save_tensor
 from common.mels import describe, feature_name
 from common.parallel import Report, run_over_files
-from common.pitch import PitchConfig, extract_pitch, statistics
-from hifigan.train_config import SignalFlags
+from common.pitch import PITCH_STATISTICS_FILE, PitchConfig, extract_pitch, statistics
+from common.run_config import SignalFlags
 
 log = logging.getLogger(__name__)
 
-PITCH_CONFIG_FILE, PITCH_STATISTICS_FILE = "pitch_config.json", "pitch_statistics.json"  # beside pitch files
+PITCH_CONFIG_FILE = "pitch_config.json"  # beside pitch files
 QUIET_PEAK = 1e-3  # below this peak a clip is reported as silent
 
 
@@ -89,7 +89,7 @@ class PrepareConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(prog="prepare_dataset.py", description="wav files -> file lists, mel spectrograms, pitch.")
     add_flags(parser, PrepareConfig, "preparation")
-    add_flags(parser, SignalFlags, "signal", without=("mel_fmax_loss",))
+    add_flags(parser, SignalFlags, "signal")
     given = vars(parser.parse_args(argv))
     cfg = from_flags(PrepareConfig, given)
     signal = dataclasses.asdict(from_flags(SignalFlags, given))
@@ -129,7 +129,7 @@ def wav_paths(root: Path, cfg: PrepareConfig) -> list[Path]:
 
 
 def write_filelists(root: Path, cfg: PrepareConfig) -> None:
-    """`<name>_audio_<part>.txt` with one wav path a line, and the lists with texts and pitch files of all clips."""
+    """`<name>_audio_<part>.txt` with one wav path a line, and lists with texts and pitch files: of all, and by part."""
     transcripts = read_metadata(root / "metadata.csv")
     wavs = {clip: clip_path(root, clip) for clip in transcripts}
     if cfg.split == "ljspeech":
@@ -144,8 +144,10 @@ def write_filelists(root: Path, cfg: PrepareConfig) -> None:
             write_lines(folder / f"{name}_audio_{part}.txt", (wavs[clip] for clip in clips))
     everything = parts["all"]
     write_lines(folder / f"{name}_audio_text.txt", (f"{wavs[clip]}|{transcripts[clip]}" for clip in everything))
-    pitch = (f"{wavs[clip]}|pitch/{clip}.pt|{transcripts[clip]}" for clip in everything)
-    write_lines(folder / f"{name}_audio_pitch_text.txt", pitch)
+    for part, clips in parts.items():
+        suffix = "" if part == "all" else f"_{part}"
+        pitch = (f"{wavs[clip]}|pitch/{clip}.pt|{transcripts[clip]}" for clip in clips)
+        write_lines(folder / f"{name}_audio_pitch_text{suffix}.txt", pitch)
     log.info("%s: %s", folder, ", ".join(f"{len(clips)} {part}" for part, clips in parts.items()))
 
 

@@ -54,16 +54,12 @@ def _dashed(word: str) -> str:
     return name.replace("_", "-") + equals + value
 
 
-def add_flags(parser: argparse.ArgumentParser, cls: type, title: str, without: Sequence[str] = ()) -> None:
-    """Adds one flag per field of the dataclass `cls`; only flags that the user gave appear in the namespace.
-
-    Args:
-        without: fields that get no flag, because the program has no use for them.
-    """
+def add_flags(parser: argparse.ArgumentParser, cls: type, title: str) -> None:
+    """Adds one flag per field of the dataclass `cls`; only flags that the user gave appear in the namespace."""
     group = parser.add_argument_group(title)
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
-        if "help" not in field.metadata or field.name in without:
+        if "help" not in field.metadata:
             continue
         kind = _plain_type(hints[field.name])
         options: dict[str, Any] = {"dest": field.name, "default": argparse.SUPPRESS}

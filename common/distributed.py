@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.distributed as dist
@@ -152,6 +152,22 @@ def differs(value: int) -> bool:
     extremes = torch.tensor([value, -value])
     dist.all_reduce(extremes, dist.ReduceOp.MAX)
     return bool(extremes.sum() != 0)
+
+
+def check_on_main(check: Callable[[], None], place: Distributed) -> None:
+    """Runs a check on the main process; if it finds something, the others end quietly.
+
+    Raises:
+        InputError, OSError: what the check found.
+    """
+    problem: InputError | OSError | None = None
+    if place.is_main:
+        try:
+            check()
+        except (InputError, OSError) as error:
+            problem = error
+    if any_rank(problem is not None):
+        raise problem or SystemExit(1)
 
 
 def barrier() -> None:

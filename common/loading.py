@@ -17,7 +17,7 @@ from torch.utils.data import Sampler
 
 from common.errors import InputError
 
-ORDER, CROP = 0, 1  # independent random streams of one seed
+ORDER, CROP, DROPOUT = 0, 1, 2  # independent random streams of one seed
 
 
 class ClipKey(NamedTuple):

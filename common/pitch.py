@@ -6,12 +6,17 @@ One value in Hz for each frame of a "tacotron"-framed mel, 0 where the frame is 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from common.errors import InputError
+
+PITCH_STATISTICS_FILE = "pitch_statistics.json"  # beside the pitch files of a voice
 FMIN_HZ, FMAX_HZ = 65.40639132514966, 2093.004522404789  # C2 and C7
 
 
@@ -85,3 +90,22 @@ def statistics(contours: Iterable[np.ndarray]) -> PitchStatistics | None:
         return None
     mean = total / count
     return PitchStatistics(float(mean), math.sqrt(max(0.0, squares / count - mean**2)), count, frames)
+
+
+def read_statistics(path: Path) -> PitchStatistics:
+    """Statistics as `prepare_dataset.py --extract-pitch` writes them.
+
+    Raises:
+        FileNotFoundError: no such file.
+        InputError: something else, or a voice without variation.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such statistics; prepare_dataset.py --extract-pitch makes them")
+    try:
+        found = PitchStatistics(**json.loads(path.read_text(encoding="utf-8")))
+        usable = found.mean_hz > 0 and found.std_hz > 0
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: not statistics of pitch ({error}); make them again") from error
+    if not usable:
+        raise InputError(f"{path}: mean {found.mean_hz} Hz and deviation {found.std_hz} Hz must be above 0")
+    return found

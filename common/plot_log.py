@@ -12,14 +12,19 @@ from common.config import ArgumentParser, run
 from common.errors import InputError
 from common.run_log import read_json_lines
 
-# Panel title -> metric of the log, and whether its axis is logarithmic.
+# Panel title -> metric of the log, and whether its axis is logarithmic; panels without a curve are left out.
 PANELS = {
     "validation mel loss": ("val_mel_loss", False),
     "training mel loss": ("train_mel_loss", False),
     "generator loss": ("train_g_loss", False),
     "discriminator loss": ("train_d_loss", True),
     "throughput (mel frames/s)": ("train_frames/s", False),
+    "alignment loss": ("train_alignment_loss", False),
+    "binarisation loss": ("train_binarization_loss", False),
+    "duration loss": ("train_duration_loss", True),
+    "pitch loss": ("train_pitch_loss", False),
     "learning rate": ("train_lrate_gen", False),
+    "learning rate of FastPitch": ("train_lrate", False),
 }
 
 
@@ -88,8 +93,11 @@ def draw(runs: Sequence[tuple[str, Curves]], output: Path, window: int) -> None:
     """Writes a PNG with one panel for each metric and one line for each run."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 10), layout="constrained")
-    for axes, (title, (metric, logarithmic)) in zip(figure.subplots(3, 2).flat, PANELS.items(), strict=True):
+    panels = [panel for panel in PANELS.items() if any(panel[1][0] in curves for _, curves in runs)]
+    rows = -(-len(panels) // 2)
+    figure = Figure(figsize=(12, 3.4 * rows), layout="constrained")
+    for i, (title, (metric, logarithmic)) in enumerate(panels, 1):
+        axes = figure.add_subplot(rows, 2, i)
         for label, curves in runs:
             if metric in curves:
                 epochs, values = curves[metric]

@@ -14,18 +14,24 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from common.audio import SILENCE
 from common.errors import InputError
 
 logger = logging.getLogger(__name__)
 SUBSETS = ("train", "val", "test")
 # How a metric is shown on stdout; metrics without an entry go to the files only.
 _STDOUT = {
+    "loss": "loss {:>6.3f}",
     "d_loss": "d loss {:>6.3f}",
     "g_loss": "g loss {:>6.3f}",
     "mel_loss": "mel loss {:>6.3f}",
     "ema_mel_loss": "ema mel loss {:>6.3f}",
+    "duration_loss": "dur loss {:>5.3f}",
+    "pitch_loss": "pitch loss {:>5.3f}",
+    "alignment_loss": "align loss {:>5.3f}",
     "frames/s": "{:>8.2f} frames/s",
     "took": "took {:.2f} s",
+    "lrate": "lr {:.2e}",
     "lrate_gen": "g lr {:.2e}",
     "lrate_discrim": "d lr {:.2e}",
 }
@@ -166,9 +172,17 @@ class RunLog:
         """Audio [T] in [-1, 1] and its log mel [M, L], for TensorBoard's `test` folder."""
         if self._enabled:
             self._boards["test"].add_audio(f"audio/{name}", wav[None], total_steps, sampling_rate)
-            # Fixed limits, so that pictures of different steps can be compared; low frequencies at the bottom.
-            image = (np.clip(mel[::-1], np.log(1e-5), 2.0) - np.log(1e-5)) / (2.0 - np.log(1e-5))
-            self._boards["test"].add_image(f"spectrogram/{name}", image[None], total_steps)
+            self.spectrogram(name, total_steps, mel)
+
+    def spectrogram(self, name: str, total_steps: int, mel: np.ndarray) -> None:
+        """A log mel [M, L], for TensorBoard's `test` folder."""
+        # Fixed limits, so that pictures of different steps can be compared.
+        self.picture(f"spectrogram/{name}", total_steps, (np.clip(mel, SILENCE, 2.0) - SILENCE) / (2.0 - SILENCE))
+
+    def picture(self, name: str, total_steps: int, rows: np.ndarray) -> None:
+        """Brightness in [0, 1], [rows, columns], the first row at the bottom, for TensorBoard's `test` folder."""
+        if self._enabled:
+            self._boards["test"].add_image(name, rows[None, ::-1].copy(), total_steps)
 
     def _write(
         self, prefix: str, step: list[int], label: str, total_steps: int, board: str, metrics: Mapping[str, float]

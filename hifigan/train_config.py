@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from common import run_config
 from common.audio import MAX_WAV_VALUE, AudioConfig
 from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, positive
 from common.errors import InputError
@@ -16,49 +17,16 @@ from hifigan.config import GeneratorConfig, read_config_file
 
 
 @dataclasses.dataclass(frozen=True)
-class RunConfig:
-    """What is run, where it is written, and how often."""
+class RunConfig(run_config.RunConfig):
+    """What every run can be told, and what only the vocoder has."""
 
-    output: str = flag("./output", "directory for checkpoints and logs", short=("-o",))
-    log_file: str = flag("", "DLLogger file; without it, nvlog.json in the output directory")
-    cuda: bool = flag(False, "train on GPUs (without it: on the CPU)")
-    amp: bool = flag(False, "mixed precision training")
-    amp_dtype: str = flag(
-        "auto", "precision of --amp: auto is fp16 on GPUs, bf16 on CPUs", choices=("auto", "fp16", "bf16")
-    )
     no_amp_grouped_conv: bool = flag(False, "with --amp, keep the grouped convolutions of the discriminators in fp32")
     concat_fwd: bool = flag(False, "the discriminators' step judges real and fake in one call: faster, more memory")
-    seed: int = flag(1234, "seed of initialisation, order and crops")
-    epochs: int = flag(1000, "epochs in the whole run")
-    epochs_this_job: int = flag(0, "stop, with a checkpoint, after so many epochs of this process (0: no limit)")
-    resume: bool = flag(True, "go on from the newest checkpoint in the output directory")
     checkpoint_path_gen: str = flag("", "start from this generator, of any public format, when not resuming")
     checkpoint_path_discrim: str = flag("", "start from these discriminators when not resuming")
-    checkpoint_interval: int = flag(10, "epochs between checkpoints; the last two are kept")
-    keep_milestones: tuple[int, ...] = flag(tuple(range(1000, 10001, 1000)), "epochs whose checkpoints stay")
-    validation_interval: int = flag(10, "epochs between validations")
-    samples_interval: int = flag(100, "epochs between TensorBoard audio and spectrograms of validation clips")
-    step_logs_interval: int = flag(1, "optimiser steps between log lines")
-    benchmark_epochs_num: int = flag(0, "at the end, record the throughput of so many last epochs (0: do not)")
-    nonfinite_limit: int = flag(
-        20, "stop, with a checkpoint, after so many steps in a row that were left out as not finite"
-    )
 
     def __post_init__(self) -> None:
-        names = (
-            "epochs",
-            "checkpoint_interval",
-            "validation_interval",
-            "samples_interval",
-            "step_logs_interval",
-            "nonfinite_limit",
-        )
-        positive(**{name: getattr(self, name) for name in names})
-        not_negative(epochs_this_job=self.epochs_this_job, benchmark_epochs_num=self.benchmark_epochs_num)
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"--seed: {self.seed} is not between 0 and 2^63")
-        if self.amp_dtype != "auto" and not self.amp:
-            raise InputError("--amp-dtype: has no effect without --amp")
+        super().__post_init__()
         if self.no_amp_grouped_conv and not self.amp:
             raise InputError("--no-amp-grouped-conv: has no effect without --amp")
         if self.checkpoint_path_discrim and not self.checkpoint_path_gen:
@@ -66,7 +34,7 @@ class RunConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class OptimConfig:
+class OptimConfig(run_config.StepConfig):
     """AdamW with a learning rate that decays per epoch (paper section 3.1, rates of this recipe)."""
 
     learning_rate: float = flag(3e-4, "learning rate of the first epoch", short=("-lr",))
@@ -75,45 +43,17 @@ class OptimConfig:
     adam_beta1: float = flag(0.8, "AdamW's first beta")
     adam_beta2: float = flag(0.99, "AdamW's second beta")
     weight_decay: float = flag(0.01, "AdamW's weight decay")
-    warmup_steps: int = flag(0, "optimiser steps over which the learning rate rises from 0")
-    grad_clip_thresh: float = flag(0.0, "largest norm of the gradients of each optimiser (0: no limit)")
-    ema: float = flag(0.0, "decay of the generator's moving average, such as 0.999 (0: none)")
-    batch_size: int = flag(16, "segments in one forward and backward pass of one process", short=("-bs",))
-    grad_accumulation: int = flag(1, "forward and backward passes in one optimiser step")
-    global_batch_size: int = flag(
-        0, "segments in one optimiser step; sets --grad-accumulation by the number of processes (0: leave it)"
-    )
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "learning_rate_decay", "fine_tune_lr_factor", "batch_size", "grad_accumulation"):
+        super().__post_init__()
+        for name in ("learning_rate", "learning_rate_decay", "fine_tune_lr_factor"):
             positive(**{name: getattr(self, name)})
-        not_negative(global_batch_size=self.global_batch_size)
         for name in ("adam_beta1", "adam_beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"--{name.replace('_', '-')}: {getattr(self, name)} is not between 0 and 1")
-        for name in ("warmup_steps", "grad_clip_thresh", "weight_decay"):
-            not_negative(**{name: getattr(self, name)})
-        if not 0 <= self.ema < 1:
-            raise InputError(f"--ema: {self.ema} is not between 0 and 1")
-
-    def shared_by(self, world_size: int) -> OptimConfig:
-        """The same optimisation on so many processes: --global-batch-size settles the accumulation.
-
-        Raises:
-            InputError: the global batch cannot be shared out evenly.
-        """
-        if not self.global_batch_size:
-            return self
-        accumulation, rest = divmod(self.global_batch_size, self.batch_size * world_size)
-        if rest or not accumulation:
-            raise InputError(
-                f"--global-batch-size: {self.global_batch_size} is not a multiple of "
-                f"--batch-size {self.batch_size} x {world_size} processes"
-            )
-        return dataclasses.replace(self, grad_accumulation=accumulation)
+        not_negative(weight_decay=self.weight_decay)
 
     def learning_rate_at(self, epoch: int, step: int) -> float:
-        """The rate of an optimiser step, after `epoch` finished epochs and `step` steps since the beginning."""
         warmup = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
         return self.learning_rate * self.fine_tune_lr_factor * self.learning_rate_decay**epoch * warmup
 
@@ -152,16 +92,9 @@ class DataConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class SignalFlags:
-    """The signal contract; a base checkpoint or a JSON configuration may set these too."""
+class SignalFlags(run_config.SignalFlags):
+    """The signal contract of the generator's input, and the bands of the loss."""
 
-    sampling_rate: int = flag(22050, "sampling rate in Hz")
-    filter_length: int = flag(1024, "FFT size in samples")
-    hop_length: int = flag(256, "samples from one mel frame to the next")
-    win_length: int = flag(1024, "window in samples")
-    num_mels: int = flag(80, "mel bands")
-    mel_fmin: float = flag(0.0, "lowest mel frequency in Hz")
-    mel_fmax: float = flag(8000.0, "highest mel frequency of the generator's input in Hz")
     mel_fmax_loss: float | None = flag(
         None, "highest mel frequency of the loss in Hz; without it, the Nyquist frequency"
     )
@@ -204,6 +137,10 @@ class TrainConfig:
     @property
     def segment_frames(self) -> int:
         return self.data.segment_size // self.audio.hop_length
+
+    def architecture(self) -> dict[str, Any]:
+        """The `config` of a checkpoint."""
+        return self.generator.to_dict()
 
     def train_setup(self) -> dict[str, Any]:
         """The `train_setup` of a checkpoint: plain values under their public names."""

@@ -198,6 +198,11 @@ def train_arguments(data_set: Path, output: Path, **changes: object) -> list[str
         "epochs": 1,
         **changes,
     }
+    return command_line(options)
+
+
+def command_line(options: Mapping[str, object]) -> list[str]:
+    """Flags and their values; True is for a flag without a value."""
     words = []
     for name, value in options.items():
         words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
@@ -216,3 +221,42 @@ def thin_layers() -> dict[str, type[nn.Module]]:
 
     names = ("WeightNormConv1d", "WeightNormConv2d", "SpectralNormConv1d")
     return {name: thin(getattr(discriminators, name)) for name in names}
+
+
+def write_speech_set(folder: Path, seconds: list[float], n_speakers: int = 1) -> Path:
+    """`write_data_set` with texts and pitch, in speech_train.txt (all but two) and speech_val.txt, and statistics."""
+    write_data_set(folder, seconds)
+    (folder / "pitch").mkdir()
+    rows = []
+    for i, length in enumerate(seconds):
+        pitch = 120 + 40 * torch.rand(1, int(length * 22050) // 256 + 1, generator=torch.Generator().manual_seed(i))
+        pitch[:, ::4] = 0  # unvoiced
+        torch.save(pitch, folder / "pitch" / f"clip{i:03d}.pt")
+        text = "".join("abcdefgh "[(i + k * k) % 9] for k in range(5 + 3 * i)).strip() + "."
+        rows.append(f"wavs/clip{i:03d}.wav|pitch/clip{i:03d}.pt|{text}" + (f"|{i % n_speakers}" * (n_speakers > 1)))
+    (folder / "speech_train.txt").write_text("\n".join(rows[:-2]))
+    (folder / "speech_val.txt").write_text("\n".join(rows[-2:]))
+    statistics = {"mean_hz": 140.0, "std_hz": 12.0, "voiced_frames": 100, "frames": 120}
+    (folder / "pitch" / "pitch_statistics.json").write_text(json.dumps(statistics))
+    return folder
+
+
+def fastpitch_arguments(data_set: Path, output: Path, **changes: object) -> list[str]:
+    """A command line of fastpitch.train for a data set of `write_speech_set`: a tiny model of letters, one process."""
+    tiny = TINY_FASTPITCH.to_dict()
+    for name in ("n_symbols", "n_mel_channels", "n_speakers"):
+        del tiny[name]
+    (data_set / "tiny_fastpitch.json").write_text(json.dumps(tiny))
+    options: dict[str, object] = {
+        "output": output,
+        "dataset_path": data_set,
+        "training_files": data_set / "speech_train.txt",
+        "validation_files": data_set / "speech_val.txt",
+        "fastpitch_config": data_set / "tiny_fastpitch.json",
+        "p_arpabet": 0,
+        "batch_size": 1,
+        "num_workers": 0,
+        "epochs": 1,
+        **changes,
+    }
+    return command_line(options)

@@ -310,7 +310,8 @@ def test_conversion_names_what_it_cannot_read(
 def test_file_lists(dataset: Path, tmp_path: Path) -> None:
     assert prepare(dataset, "--write-filelists", tmp_path / "lists", "--validation-clips", 1) == 0
     lists = {path.name: read_filelist(path) for path in (tmp_path / "lists").iterdir()}
-    assert lists.keys() == {f"data_audio_{part}.txt" for part in ("train", "val", "text", "pitch_text")}
+    parts = ("train", "val", "text", "pitch_text", "pitch_text_train", "pitch_text_val")
+    assert lists.keys() == {f"data_audio_{part}.txt" for part in parts}
     wavs = ["wavs/anna/001.wav", "wavs/ben/001.wav", "wavs/c.flac"]
     held_out, rest = lists["data_audio_val.txt"], lists["data_audio_train.txt"]
     assert len(held_out) == 1
@@ -318,7 +319,10 @@ def test_file_lists(dataset: Path, tmp_path: Path) -> None:
     texts = ["One.", "Doctor two.", "Three."]
     assert lists["data_audio_text.txt"] == [[wav, text] for wav, text in zip(wavs, texts, strict=True)]
     pitch = ["pitch/anna/001.pt", "pitch/ben/001.pt", "pitch/c.pt"]
-    assert lists["data_audio_pitch_text.txt"] == [list(row) for row in zip(wavs, pitch, texts, strict=True)]
+    rows = [list(row) for row in zip(wavs, pitch, texts, strict=True)]
+    assert lists["data_audio_pitch_text.txt"] == rows
+    assert lists["data_audio_pitch_text_train.txt"] == [row for row in rows if row[:1] in rest]
+    assert lists["data_audio_pitch_text_val.txt"] == [row for row in rows if row[:1] in held_out]
     first = contents(tmp_path / "lists")
     assert prepare(dataset, "--write_filelists", tmp_path / "lists") == 0, "a tenth, at least one"
     assert contents(tmp_path / "lists") == first
@@ -335,7 +339,8 @@ def test_file_lists_of_ljspeech(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "metadata.csv").write_text("".join(f"{clip}|Raw|Text of {clip}\n" for clip in sorted(set(named))))
     assert prepare(tmp_path, "--write-filelists", tmp_path / "lists", "--split", "ljspeech") == 0
     lists = {path.name: read_filelist(path) for path in (tmp_path / "lists").iterdir()}
-    assert lists.keys() == {f"ljs_audio_{part}.txt" for part in ("train_v3", "val", "test", "text", "pitch_text")}
+    parts = [f"{kind}{part}" for kind in ("", "pitch_text_") for part in ("train_v3", "val", "test")]
+    assert lists.keys() == {f"ljs_audio_{part}.txt" for part in (*parts, "text", "pitch_text")}
     assert lists["ljs_audio_val.txt"] == [[f"wavs/{clip}.wav"] for clip in split["val"]]
     assert lists["ljs_audio_test.txt"] == [[f"wavs/{clip}.wav"] for clip in split["test"]]
     assert ["wavs/LJ001-0001.wav"] in lists["ljs_audio_train_v3.txt"]

@@ -20,15 +20,15 @@ from torch.utils.data import DataLoader
 import train
 from common import distributed
 from common.audio import AudioConfig, MelSpectrogram
+from common.checkpoint_store import CheckpointStore
 from common.config import run as run_program
 from common.errors import InputError
 from common.loading import MicroBatchSampler
 from common.run_log import RunLog
 from hifigan import Generator, discriminators, load_generator
-from hifigan.checkpoint_store import CheckpointStore
 from hifigan.config import GeneratorConfig
 from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig, parse_train_config
-from hifigan.training import TrainState
+from hifigan.training import CHECKPOINT_FILES, TrainState
 from tests.support import (
     PARITY,
     REPOSITORY,
@@ -293,14 +293,14 @@ def test_mixed_precision_resumes(dtype, cuda, tolerance, own_copy, tmp_path):
 
 def test_loss_scales_are_saved_and_restored(data_set, tmp_path):
     cfg = parse_train_config(train_arguments(data_set, tmp_path, amp=True, amp_dtype="fp16"))
-    store = CheckpointStore(tmp_path)
+    store = CheckpointStore(tmp_path, CHECKPOINT_FILES)
     states = [TrainState(cfg, distributed.init(cuda=False)) for _ in range(2)]
     for scaler, scale in ((states[0].scaler_g, 512.0), (states[0].scaler_d, 64.0)):
         scaler.scale(torch.zeros(()))
         scaler.update(scale)
     states[0].end_epoch()
-    states[0].save(cfg, store)
-    assert states[1].resume(cfg, store)
+    states[0].save(store)
+    assert states[1].resume(store)
     assert (states[1].scaler_g.get_scale(), states[1].scaler_d.get_scale()) == (512.0, 64.0)
     assert states[1].epoch == 1
 
@@ -460,10 +460,11 @@ def test_an_epoch_without_a_further_step_is_finished(tmp_path):
     state = TrainState(cfg, distributed.init(cuda=False))
     state.epoch, state.epoch_clips, state.steps = 2, 6, 20
     sampler = MicroBatchSampler(7, 4, 1, 0, 1, 1)
-    run = train.Run(cfg, state, CheckpointStore(tmp_path), sampler, DataLoader([]), DataLoader([]), None)
+    store = CheckpointStore(tmp_path, CHECKPOINT_FILES)
+    loop = train.VocoderLoop(state, store, sampler, None, DataLoader([]), DataLoader([]))
     log = RunLog(tmp_path, enabled=False)
-    assert train.train_epoch(run, log)
-    assert train.finish_epoch(run, log, is_last=False)
+    assert loop.train_epoch(log)
+    assert loop.finish_epoch(log, is_last=False)
     assert (state.epoch, state.epoch_clips, state.steps) == (3, 0, 20)
 
 
@@ -489,7 +490,7 @@ def saved_state(data_set, output, **changes):
     state = TrainState(cfg, distributed.init(cuda=False), "clips")
     state.start_ema()
     state.end_epoch()
-    state.save(cfg, CheckpointStore(output))
+    state.save(CheckpointStore(output, CHECKPOINT_FILES))
     return state, cfg
 
 
@@ -497,20 +498,20 @@ def test_a_moving_average_is_not_lost_by_accident(data_set, tmp_path):
     saved_state(data_set, tmp_path, ema=0.9)
     cfg = parse_train_config(train_arguments(data_set, tmp_path))
     with pytest.raises(InputError, match=r"--ema: the moving average in .* would be lost"):
-        TrainState(cfg, distributed.init(cuda=False), "clips").resume(cfg, CheckpointStore(tmp_path))
+        TrainState(cfg, distributed.init(cuda=False), "clips").resume(CheckpointStore(tmp_path, CHECKPOINT_FILES))
 
 
 def test_while_steps_are_left_out_no_pair_is_deleted(data_set, tmp_path):
-    state, cfg = saved_state(data_set, tmp_path)
+    state, _ = saved_state(data_set, tmp_path)
     state.meter.left_out_in_a_row = 5
     for _ in range(3):
         state.end_epoch()
-        state.save(cfg, CheckpointStore(tmp_path))
-    assert CheckpointStore(tmp_path).epochs() == [1, 2, 3, 4]
+        state.save(CheckpointStore(tmp_path, CHECKPOINT_FILES))
+    assert CheckpointStore(tmp_path, CHECKPOINT_FILES).epochs() == [1, 2, 3, 4]
     state.meter.left_out_in_a_row = 0
     state.end_epoch()
-    state.save(cfg, CheckpointStore(tmp_path))
-    assert CheckpointStore(tmp_path).epochs() == [4, 5]
+    state.save(CheckpointStore(tmp_path, CHECKPOINT_FILES))
+    assert CheckpointStore(tmp_path, CHECKPOINT_FILES).epochs() == [4, 5]
 
 
 def test_another_base_model_is_another_run(data_set, tmp_path):
@@ -519,7 +520,9 @@ def test_another_base_model_is_another_run(data_set, tmp_path):
     argv = train_arguments(data_set, tmp_path / "out", checkpoint_path_gen=tmp_path / "base.pt")
     cfg = parse_train_config(argv)
     with pytest.raises(InputError, match="base_model was None, now"):
-        TrainState(cfg, distributed.init(cuda=False), "clips").resume(cfg, CheckpointStore(tmp_path / "out"))
+        TrainState(cfg, distributed.init(cuda=False), "clips").resume(
+            CheckpointStore(tmp_path / "out", CHECKPOINT_FILES)
+        )
 
 
 @pytest.mark.parametrize("resume", ["--resume", "--no-resume"])
@@ -527,7 +530,7 @@ def test_a_file_of_somebody_else_is_not_overwritten(resume, data_set, tmp_path):
     (tmp_path / "hifigan_gen_checkpoint_1.pt").write_bytes(b"somebody's")
     cfg = parse_train_config([*train_arguments(data_set, tmp_path), resume])
     with pytest.raises(InputError, match=r"holds (a checkpoint file without its other half|checkpoints)"):
-        TrainState(cfg, distributed.init(cuda=False)).resume(cfg, CheckpointStore(tmp_path))
+        TrainState(cfg, distributed.init(cuda=False)).resume(CheckpointStore(tmp_path, CHECKPOINT_FILES))
 
 
 def test_fine_tuning_beyond_the_last_epoch_is_refused(data_set, tmp_path):
@@ -537,7 +540,7 @@ def test_fine_tuning_beyond_the_last_epoch_is_refused(data_set, tmp_path):
     )
     cfg = parse_train_config(train_arguments(data_set, tmp_path, checkpoint_path_gen=base, input_mels_dir=tmp_path))
     with pytest.raises(InputError, match="--epochs: 1, but fine-tuning counts on from the base model's 6500"):
-        TrainState(cfg, distributed.init(cuda=False)).load_base(cfg)
+        TrainState(cfg, distributed.init(cuda=False)).load_base()
 
 
 def test_a_pair_of_another_program_is_named(data_set, tmp_path, capsys):
@@ -560,7 +563,7 @@ def test_a_damaged_newest_pair_falls_back_to_the_one_before(own_copy, tmp_path, 
     newest = output / "hifigan_discrim_checkpoint_2.pt"
     newest.write_bytes(newest.read_bytes()[:1000])
     assert train.main(argv) == 0
-    assert "trying the pair before it" in caplog.text
+    assert "trying the checkpoint before it" in caplog.text
     assert all(torch.equal(value, expected[key]) for key, value in weights(output, 2)[0].items())
 
 
@@ -662,7 +665,7 @@ def test_starting_from_given_weights(data_set, undisturbed, tmp_path):
     argv = train_arguments(data_set, tmp_path, checkpoint_path_gen=base[0], checkpoint_path_discrim=base[1])
     cfg = parse_train_config(argv)
     state = TrainState(cfg, distributed.init(cuda=False))
-    state.load_base(cfg)
+    state.load_base()
     saved, _, _ = weights(undisturbed[0], 2)
     loaded = {
         **state.generator.state_dict(),

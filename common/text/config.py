@@ -9,6 +9,7 @@ from typing import Any
 from common.config import flag
 from common.errors import InputError
 from common.text.processing import TextProcessor
+from common.text.symbols import symbols_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +36,10 @@ class TextConfig:
         cleaners = values.get("text_cleaners", ("english_cleaners_v2",))
         values["text_cleaners"] = (cleaners,) if isinstance(cleaners, str) else tuple(cleaners)
         return cls(**values)
+
+    def symbols(self) -> list[str]:
+        """The symbols; ids are positions among them."""
+        return list(symbols_of(self.symbol_set))
 
     def processor(self, cmudict_path: str = "", heteronyms_path: str = "", seed: int = 0) -> TextProcessor:
         """The processor with these settings; empty paths are for the dictionaries found by default."""

@@ -23,9 +23,9 @@ class Settings:
     hidden: int = 7
 
 
-def parse(*words: str, without: tuple[str, ...] = ()) -> Settings:
+def parse(*words: str) -> Settings:
     parser = ArgumentParser(prog="prog")
-    add_flags(parser, Settings, "settings", without)
+    add_flags(parser, Settings, "settings")
     return from_flags(Settings, vars(parser.parse_args(words)))
 
 
@@ -76,12 +76,6 @@ def test_errors_are_one_line(words: tuple[str, ...], capsys: pytest.CaptureFixtu
     assert error.startswith("prog: error: ")
     assert error.count("\n") == 1
     assert words[0] in error
-
-
-def test_a_flag_left_out_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        parse("--mel-fmax", "1", without=("mel_fmax",))
-    assert parse("--batch-size", "2", without=("mel_fmax",)).mel_fmax is None
 
 
 def test_help_names_every_flag_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:

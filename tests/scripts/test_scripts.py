@@ -62,6 +62,21 @@ def test_recipe_on_eight_gpus(script, recorder):
     assert warning == ""
 
 
+def test_fastpitch_recipe(recorder):
+    words, warning = recorder("train_fastpitch.sh", "--extra", FAKE_GPUS="8", AMP="true", OPTIMIZER="adamw")
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "8", "-m", "fastpitch.train"]
+    assert words[:7] == launcher
+    values = {
+        flag: value_of(words, flag) for flag in ("--batch-size", "--grad-accumulation", "--epochs", "--optimizer")
+    }
+    assert values == {"--batch-size": "16", "--grad-accumulation": "2", "--epochs": "1000", "--optimizer": "adamw"}
+    assert {"--cuda", "--amp", "--extra"} <= set(words)
+    assert warning == ""
+    words, warning = recorder("train_fastpitch.sh", NUM_GPUS="0", BATCH_SIZE="8", GRAD_ACCUMULATION="1")
+    assert words[:2] == ["-m", "fastpitch.train"]
+    assert "1 x 8 x 1 = 8, the recipe's global batch is 256" in warning
+
+
 def test_documented_commands(recorder):
     words, warning = recorder("train_lj22khz.sh", NUM_GPUS="1", BATCH_SIZE="16", GRAD_ACCUMULATION="8", AMP="true")
     assert words[0] == "train.py"

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from common.checkpoint_store import CheckpointStore
 from common.errors import InputError
-from hifigan.checkpoint_store import CheckpointStore
+from hifigan.training import CHECKPOINT_FILES
 
 
 def pair(steps):
@@ -29,7 +30,7 @@ def test_the_last_two_pairs_of_this_run_remain(tmp_path):
     ]
     for name in theirs:
         (tmp_path / name).write_text("not written by this run")
-    store = CheckpointStore(tmp_path)
+    store = CheckpointStore(tmp_path, CHECKPOINT_FILES)
     for epoch in (2, 3, 4):
         store.save(epoch, *pair(epoch))
     assert store.prune([2, 3, 4]) == [3, 4]
@@ -40,16 +41,16 @@ def test_the_last_two_pairs_of_this_run_remain(tmp_path):
     store.save(6, *pair(6))
     assert store.prune([3, 4, 5, 6], milestones=[3]) == [3, 5, 6]
     assert store.epochs() == [1, 3, 5, 6]  # the first is somebody else's
-    epoch, gen, discrim = store.newest()
+    epoch, (gen, discrim) = store.newest()
     assert (epoch, gen, discrim) == (6, *pair(6))
 
 
 def test_no_pair_where_there_is_no_directory(tmp_path):
-    assert CheckpointStore(tmp_path / "new").newest() is None
+    assert CheckpointStore(tmp_path / "new", CHECKPOINT_FILES).newest() is None
 
 
 def test_half_a_pair_and_a_mixed_pair_do_not_count(tmp_path, caplog):
-    store = CheckpointStore(tmp_path)
+    store = CheckpointStore(tmp_path, CHECKPOINT_FILES)
     store.save(1, *pair(10))
     store.save(2, *pair(20))
     torch.save(pair(21)[1], store.paths(2)[1])  # killed between the two renames of a later save
@@ -60,7 +61,7 @@ def test_half_a_pair_and_a_mixed_pair_do_not_count(tmp_path, caplog):
 
 
 def test_a_save_that_was_killed_between_its_renames_is_finished(tmp_path, monkeypatch):
-    store = CheckpointStore(tmp_path)
+    store = CheckpointStore(tmp_path, CHECKPOINT_FILES)
     store.save(1, *pair(10))
     new = Path.replace
 
@@ -74,15 +75,15 @@ def test_a_save_that_was_killed_between_its_renames_is_finished(tmp_path, monkey
     with pytest.raises(KeyboardInterrupt):
         store.save(1, *pair(11))
     monkeypatch.undo()
-    with pytest.raises(InputError, match="none of its 1 checkpoint pairs"):
+    with pytest.raises(InputError, match="none of its 1 checkpoints"):
         store.newest()
     (tmp_path / ".hifigan_discrim_checkpoint_7.pt.tmp").write_bytes(b"half")
     store.finish_interrupted_save()
-    assert store.newest() == (1, *pair(11))
+    assert store.newest() == (1, pair(11))
 
 
 def test_one_flipped_bit_is_noticed(tmp_path, caplog):
-    store = CheckpointStore(tmp_path)
+    store = CheckpointStore(tmp_path, CHECKPOINT_FILES)
     store.save(1, *pair(10))
     gen, discrim = pair(20)
     discrim["mpd"] = {"weight": torch.zeros(10000)}
@@ -97,15 +98,15 @@ def test_one_flipped_bit_is_noticed(tmp_path, caplog):
 
 
 def test_only_damaged_pairs_stop_the_run(tmp_path):
-    store = CheckpointStore(tmp_path)
+    store = CheckpointStore(tmp_path, CHECKPOINT_FILES)
     store.save(1, *pair(10))
     store.paths(1)[0].write_bytes(b"half")
-    with pytest.raises(InputError, match="none of its 1 checkpoint pairs can be used"):
+    with pytest.raises(InputError, match="none of its 1 checkpoints can be used"):
         store.newest()
 
 
 def test_a_failed_save_leaves_the_old_pair_and_nothing_else(tmp_path, monkeypatch):
-    store = CheckpointStore(tmp_path)
+    store = CheckpointStore(tmp_path, CHECKPOINT_FILES)
     store.save(1, *pair(10))
     (tmp_path / ".hifigan_gen_checkpoint_9.pt.tmp").write_bytes(b"left by a run that was killed")
     store.save(1, *pair(10))
@@ -153,7 +154,7 @@ def killed_at(moment, monkeypatch, action):
 def resume(store):
     """What a restarted run does; the steps of the pair it goes on from."""
     store.finish_interrupted_save()
-    epoch, gen, discrim = store.newest()
+    epoch, (gen, discrim) = store.newest()
     assert gen["train_state"] == discrim["train_state"]
     store.remove_leftovers()
     store.prune(range(1, epoch + 1))
@@ -178,7 +179,7 @@ def test_a_save_killed_at_any_moment_leaves_the_old_pair_or_the_new(before, epoc
     moment = second = 0
     while True:
         folder = tmp_path / f"{moment}.{second}"
-        store = CheckpointStore(folder)
+        store = CheckpointStore(folder, CHECKPOINT_FILES)
         for old in before:
             store.save(old, *pair(old))
         was_killed = killed_at(moment, monkeypatch, save_and_prune)
@@ -200,16 +201,16 @@ def test_a_save_killed_at_any_moment_leaves_the_old_pair_or_the_new(before, epoc
 
 
 def test_half_a_newer_pair_is_named(tmp_path, caplog):
-    store = CheckpointStore(tmp_path)
+    store = CheckpointStore(tmp_path, CHECKPOINT_FILES)
     store.save(1, *pair(10))
     store.save(2, *pair(20))
     store.paths(2)[1].unlink()
     assert store.newest()[0] == 1
-    assert "one file of the pair 2 is missing" in caplog.text
+    assert "a file of checkpoint 2 is missing" in caplog.text
 
 
 def test_files_of_different_runs_are_no_pair(tmp_path, caplog):
-    store = CheckpointStore(tmp_path)
+    store = CheckpointStore(tmp_path, CHECKPOINT_FILES)
     store.save(1, *pair(10))
     gen, discrim = pair(20)
     store.save(2, {**gen, "train_setup": {"base_lr": 1}}, {**discrim, "train_setup": {"base_lr": 2}})

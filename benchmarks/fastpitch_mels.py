@@ -1,0 +1,117 @@
+"""How close a FastPitch comes to recordings: figures, and pictures of mels and alignments.
+
+python -m benchmarks.fastpitch_mels --fastpitch CKPT --dataset-path DATA --filelist LIST -o DIR
+
+Teacher-forced mels lie frame on frame with the recording's. Free mels have durations of their own: they are compared
+along the path of dynamic time warping, as are other takes of the same text where the list has some, for a yardstick.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from common.config import ArgumentParser, run
+from common.loading import ClipKey
+from common.text.config import TextConfig
+from fastpitch import FastPitch, load_fastpitch
+from fastpitch.dataset import Example, SpeechDataset, collate, read_recordings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = ArgumentParser(
+        prog="fastpitch_mels", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--fastpitch", required=True, help="checkpoint with its aligner")
+    parser.add_argument("--dataset-path", required=True, help="directory that the file list is relative to")
+    parser.add_argument("--filelist", required=True, help="lines wav|pitch|text")
+    parser.add_argument("--clips", type=int, default=20, help="how many of its clips, spread out (default: 20)")
+    parser.add_argument("--pictures", type=int, default=4, help="of how many of these (default: 4)")
+    parser.add_argument("-o", "--output", required=True, help="directory for the pictures")
+    args = parser.parse_args(argv)
+    model, info = load_fastpitch(args.fastpitch)
+    recordings = read_recordings([args.filelist], Path(args.dataset_path), model.n_speakers)
+    mean_hz, std_hz = (value.item() for value in model.pitch_statistics())
+    text = TextConfig.from_setup(info.train_setup).processor()
+    dataset = SpeechDataset(recordings, info.audio, text, mean_hz, std_hz)
+    chosen = np.linspace(0, len(dataset) - 1, min(args.clips, len(dataset))).round().astype(int)
+    rows = []
+    for number, clip in enumerate(chosen):
+        example = dataset[ClipKey(int(clip), 0)]
+        compared = compare(model, example)
+        takes = [i for i, other in enumerate(recordings) if other.text == recordings[clip].text and i != clip]
+        if takes:
+            compared.figures["other take, warped"] = warped_l1(dataset[ClipKey(takes[0], 0)].mel, example.mel)
+        rows.append(compared.figures)
+        if number < args.pictures:
+            draw(compared, example, recordings[clip].text, Path(args.output) / f"{recordings[clip].wav.stem}.png")
+    print(f"{len(rows)} clips of {args.filelist}; mel L1 per band and frame, natural logarithm")
+    for name in rows[0] | {name: 0 for row in rows for name in row}:
+        values = [row[name] for row in rows if name in row]
+        print(f"{name}: mean {np.mean(values):.3f}, {np.min(values):.3f} to {np.max(values):.3f} ({len(values)} clips)")
+    return 0
+
+
+class Compared:
+    """Mels [M, L] of one text, its soft alignment [L, S], durations [S], and figures about them."""
+
+    def __init__(self, forced: Tensor, free: Tensor, soft: Tensor, durations: Tensor) -> None:
+        self.forced, self.free, self.soft, self.durations = forced, free, soft, durations
+        self.figures: dict[str, float] = {}
+
+
+@torch.inference_mode()
+def compare(model: FastPitch, example: Example) -> Compared:
+    """One recording with what the model makes of its text."""
+    batch = collate([example])
+    forced = model.teacher_forced(*batch)
+    free = model(batch.ids, 1.0, batch.speaker)
+    soft = forced.log_soft[0].exp()
+    compared = Compared(forced.mel[0], free.mel[0], soft, forced.durations[0])
+    peaks = soft.argmax(dim=1)
+    hard = torch.repeat_interleave(torch.arange(len(forced.durations[0])), forced.durations[0])
+    compared.figures = {
+        "teacher-forced": (forced.mel[0] - example.mel).abs().mean().item(),
+        "free, warped": warped_l1(free.mel[0], example.mel),
+        "the clip's mean frame": (example.mel - example.mel.mean(dim=1, keepdim=True)).abs().mean().item(),
+        "free length / real length": free.mel.size(2) / example.mel.size(1),
+        "frames whose most probable symbol is not before the last frame's": (peaks.diff() >= 0).float().mean().item(),
+        "probability of the hard alignment's symbols": soft.gather(1, hard[:, None]).mean().item(),
+    }
+    return compared
+
+
+def warped_l1(mel: Tensor, reference: Tensor) -> float:
+    """Mean L1 of two mels [M, L] and [M, L'] along the cheapest path between them."""
+    from librosa.sequence import dtw
+
+    costs, path = dtw(mel.numpy(), reference.numpy(), metric="cityblock")
+    return float(costs[-1, -1] / len(path) / mel.size(0))
+
+
+def draw(compared: Compared, example: Example, title: str, output: Path) -> None:
+    """The mels one above the other, and the alignment with the path that was taken."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 11), layout="constrained")
+    panels = {"real": example.mel, "teacher-forced": compared.forced, "free": compared.free}
+    axes = figure.subplots(4, 1)
+    for axis, (name, mel) in zip(axes, panels.items(), strict=False):
+        axis.imshow(mel.numpy(), origin="lower", aspect="auto", vmin=-11.5, vmax=2, interpolation="nearest")
+        axis.set(title=name, ylabel="band", xlim=(0, max(mel.size(1) for mel in panels.values())))
+    axes[3].imshow(compared.soft.T.numpy(), origin="lower", aspect="auto", vmin=0, vmax=1, interpolation="nearest")
+    symbols = np.repeat(np.arange(len(compared.durations)), compared.durations.numpy())
+    axes[3].plot(symbols, color="red", linewidth=0.8)
+    axes[3].set(title="alignment: soft, and the path taken", xlabel="frame", ylabel="symbol")
+    figure.suptitle(title)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(output, dpi=80, format="png")
+
+
+if __name__ == "__main__":
+    run(main, "fastpitch_mels")

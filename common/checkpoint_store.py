@@ -1,0 +1,170 @@
+"""Checkpoints in a run's directory: written whole or not at all, the newest usable one found again."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from common.checkpoint import read_file
+from common.errors import InputError
+
+log = logging.getLogger(__name__)
+
+KEPT_CHECKPOINTS = 2
+
+Contents = tuple[dict[str, Any], ...]
+
+
+class CheckpointStore:
+    """The checkpoints of one directory, each of one or several files that belong together.
+
+    Args:
+        directory: where they lie; other files in it do not matter.
+        files: their names with `{}` for the epoch.
+    """
+
+    def __init__(self, directory: str | Path, files: Sequence[str]) -> None:
+        self.directory = Path(directory)
+        self.files = tuple(files)
+
+    def paths(self, epoch: int) -> tuple[Path, ...]:
+        """The files of an epoch."""
+        return tuple(self.directory / name.format(epoch) for name in self.files)
+
+    def epochs(self) -> list[int]:
+        """Epochs of which all files are there, oldest first."""
+        found = self._found()
+        return sorted(found[0].intersection(*found))
+
+    def incomplete(self) -> set[int]:
+        """Epochs of which only some files are there."""
+        found = self._found()
+        return found[0].union(*found) - found[0].intersection(*found)
+
+    def _found(self) -> list[set[int]]:
+        patterns = [re.compile(re.escape(name).replace(r"\{\}", r"(\d+)")) for name in self.files]
+        names = [path.name for path in self.directory.iterdir()] if self.directory.is_dir() else []
+        matches = [[pattern.fullmatch(name) for name in names] for pattern in patterns]
+        return [{int(match[1]) for match in found if match} for found in matches]
+
+    def newest(self) -> tuple[int, Contents] | None:
+        """Epoch and contents of the newest checkpoint that loads and belongs together.
+
+        Raises:
+            InputError: there are checkpoints, but none of them can be used.
+        """
+        epochs = self.epochs()
+        for half in sorted(self.incomplete()):
+            if not epochs or half > epochs[-1]:
+                log.warning("%s: a file of checkpoint %d is missing; trying the one before it", self.directory, half)
+        for epoch in reversed(epochs):
+            paths = self.paths(epoch)
+            try:
+                contents = tuple(_read_verified(path) for path in paths)
+                if not _belong_together(*contents):
+                    names = " and ".join(path.name for path in paths)
+                    raise InputError(f"{self.directory}: {names} were not saved together")
+            except (InputError, OSError) as error:
+                log.warning("%s; trying the checkpoint before it", error)
+                continue
+            return epoch, contents
+        if epochs:
+            raise InputError(f"{self.directory}: none of its {len(epochs)} checkpoints can be used; see above")
+        return None
+
+    def finish_interrupted_save(self) -> None:
+        """Makes the other renames of a run that was killed after the first; on one process, before `newest`."""
+        for epoch in sorted(self._found()[0]):
+            first, *others = self.paths(epoch)
+            for path in others:
+                leftover = _temporary(path)
+                if not leftover.is_file():
+                    continue
+                try:
+                    belongs = _belong_together(read_file(first), _read_verified(leftover))
+                except InputError:  # killed while writing it: the old file stays
+                    continue
+                if belongs:
+                    leftover.replace(path)
+
+    def save(self, epoch: int, *contents: dict[str, Any]) -> Path:
+        """Writes a checkpoint: all files in full first, then the renames. Returns the first file's path."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.remove_leftovers()
+        targets = self.paths(epoch)
+        temporary = [_temporary(target) for target in targets]
+        try:
+            for path, content in zip(temporary, contents, strict=True):
+                _write(path, content)
+        except BaseException:
+            for path in temporary:
+                path.unlink(missing_ok=True)
+            raise
+        for path, target in zip(temporary, targets, strict=True):  # whoever ends between them: the next start goes on
+            path.replace(target)
+        _sync_directory(self.directory)
+        return targets[0]
+
+    def remove_leftovers(self) -> None:
+        """Removes temporary files of a run that was killed while saving."""
+        for name in self.files:
+            for leftover in self.directory.glob(_temporary(Path(name.format("*"))).name):
+                leftover.unlink()
+
+    def prune(self, written: Iterable[int], milestones: Iterable[int] = ()) -> list[int]:
+        """Deletes the checkpoints `written` but for the last two and the milestones; returns the epochs that remain."""
+        epochs = sorted(set(written))
+        kept = {*epochs[-KEPT_CHECKPOINTS:], *milestones}
+        for epoch in set(epochs) - kept:
+            for path in self.paths(epoch):
+                path.unlink(missing_ok=True)
+        return [epoch for epoch in epochs if epoch in kept]
+
+
+def _belong_together(first: dict[str, Any], *others: dict[str, Any]) -> bool:
+    """Of one save of one run."""
+    return all(first.get(key) == other.get(key) for other in others for key in ("train_state", "train_setup"))
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")
+
+
+def _read_verified(path: Path) -> dict[str, Any]:
+    """`read_file`, which would not notice a flipped bit: PyTorch writes checksums, but does not compare them."""
+    if zipfile.is_zipfile(path):  # else `read_file` says what is wrong
+        try:
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()
+        except (zipfile.BadZipFile, OSError) as error:
+            raise InputError(f"{path}: damaged ({error})") from error
+        if damaged:
+            raise InputError(f"{path}: damaged, the checksum of {damaged} is wrong")
+    return read_file(path)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    try:
+        with path.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (RuntimeError, OSError) as error:  # PyTorch's errors of a full disk are no OSError
+        free = shutil.disk_usage(path.parent).free // 2**20
+        raise OSError(f"{path}: the checkpoint could not be written; {free} MB are free") from error
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)  # the renames themselves
+    finally:
+        os.close(descriptor)

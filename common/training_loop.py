@@ -1,0 +1,153 @@
+"""The loop around every model's optimiser step: epochs, logs, validation, checkpoints, signals."""
+
+from __future__ import annotations
+
+import abc
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from common import distributed
+from common.checkpoint_store import CheckpointStore
+from common.errors import InputError
+from common.loading import MicroBatchSampler
+from common.run_log import RunLog
+from common.stop import StopSignals
+from common.training import TrainState
+
+
+class TrainingLoop(abc.ABC):
+    """A training run; each model says what a step, a validation and a sample are.
+
+    Args:
+        state: built, and restored or given its first weights.
+        store: where checkpoints go.
+        sampler: the order of the clips.
+        loader: micro-batches in that order.
+    """
+
+    def __init__(
+        self, state: TrainState, store: CheckpointStore, sampler: MicroBatchSampler, loader: Iterable[Any]
+    ) -> None:
+        self.cfg = state.cfg.run
+        self.state = state
+        self.store = store
+        self.sampler = sampler
+        self.loader = loader
+        self.stop = StopSignals()
+
+    @abc.abstractmethod
+    def step(self, group: list[Any]) -> None:
+        """One optimiser step over these micro-batches; tells the meter, and whether it was made."""
+
+    @abc.abstractmethod
+    def frames_per_step(self, means: Mapping[str, float]) -> float:
+        """Mel frames of the average step whose metrics these are, over all processes."""
+
+    @abc.abstractmethod
+    def validate(self) -> dict[str, float] | None:
+        """Means over the validation data of all processes; None if a signal came, on any of them."""
+
+    @abc.abstractmethod
+    def log_samples(self, log: RunLog) -> None:
+        """What the model makes of some validation clips, for TensorBoard."""
+
+    def run(self, log: RunLog, resumed: bool) -> int:
+        """Trains, validates and saves from where the state stands; returns the exit status."""
+        cfg, state = self.cfg, self.state
+        if resumed:
+            log.message(f"resumed after epoch {state.epoch}, optimiser step {state.steps}")
+        else:  # what the training starts from; it also finds faults of the validation data before any is spent
+            metrics = self.validate()
+            if metrics is None:
+                log.message("stopped before the first step: there is nothing to save")
+                return self.stop.status
+            log.val(state.epoch, state.steps, metrics)
+        first = state.epoch + 1
+        last = min(cfg.epochs, state.epoch + (cfg.epochs_this_job or cfg.epochs))
+        for epoch in range(first, last + 1):
+            if not (self.train_epoch(log) and self.finish_epoch(log, is_last=epoch == last)):
+                self.save(log)
+                if state.meter.left_out_in_a_row >= cfg.nonfinite_limit:
+                    raise InputError(
+                        f"the losses or gradients of {cfg.nonfinite_limit} steps in a row were not finite numbers "
+                        f"(step {state.steps}, saved); start again from an older checkpoint or with a lower "
+                        "--learning-rate"
+                    )
+                log.message(f"stopped by signal {self.stop.received or 'on another process'}; start again to go on")
+                return self.stop.status
+        if cfg.benchmark_epochs_num and state.throughputs:
+            measured = state.throughputs[-cfg.benchmark_epochs_num :]
+            log.benchmark(state.steps, {"frames/s": sum(measured) / len(measured), "epochs": len(measured)})
+        if first > last:
+            log.message(f"nothing to do: all {cfg.epochs} epochs are trained (--epochs)")
+        return 0
+
+    def train_epoch(self, log: RunLog) -> bool:
+        """Trains the rest of one epoch; False when a signal or losses that are not finite ended it before."""
+        state, sampler, meter = self.state, self.sampler, self.state.meter
+        epoch = sampler.epoch = state.epoch + 1
+        sampler.first_step = state.epoch_clips // sampler.clips_per_step
+        state.epoch_clips = sampler.first_step * sampler.clips_per_step  # another one, if the global batch has changed
+        if sampler.first_step >= sampler.steps_per_epoch:  # resumed after the last step
+            return True
+        poll = distributed.Poll()
+        meter.start_epoch()
+        began = last_logged = time.perf_counter()
+        for step, group in enumerate(groups(self.loader, sampler.grad_accumulation), sampler.first_step + 1):
+            state.set_learning_rate()
+            self.step(group)
+            state.steps += 1
+            state.epoch_clips += sampler.clips_per_step
+            if step % self.cfg.step_logs_interval == 0 or step == sampler.steps_per_epoch:
+                means = meter.since_last_log()
+                now = time.perf_counter()
+                took = (now - last_logged) / meter.logged_steps
+                last_logged = now
+                metrics = {**means, "frames/s": self.frames_per_step(means) / took, "took": took}
+                log.train(epoch, step, sampler.steps_per_epoch, state.steps, {**metrics, **state.learning_rates()})
+                if meter.left_out_in_a_row >= self.cfg.nonfinite_limit:
+                    return False
+            if poll.any_rank(self.stop.received != 0) and step < sampler.steps_per_epoch:
+                return False
+        means = meter.epoch_means()
+        took = time.perf_counter() - began
+        throughput = self.frames_per_step(means) * meter.epoch_steps / took
+        metrics = {**means, "frames/s": throughput, "took": took, **state.learning_rates()}
+        log.epoch(epoch, state.steps, {**metrics, "skipped_steps": meter.skipped})
+        state.throughputs.append(throughput)
+        return True
+
+    def finish_epoch(self, log: RunLog, is_last: bool) -> bool:
+        """Validates and saves, where it is time to; False when a signal came before the epoch was finished."""
+        cfg, state = self.cfg, self.state
+        epoch = state.epoch + 1
+        if epoch % cfg.validation_interval == 0 or is_last:
+            metrics = self.validate()
+            if metrics is None:
+                return False
+            log.val(epoch, state.steps, metrics)
+        if epoch % cfg.samples_interval == 0 or is_last:
+            self.log_samples(log)
+        if distributed.any_rank(self.stop.received != 0):
+            return False
+        state.end_epoch()
+        # While steps are left out, the older checkpoints are the better ones.
+        if (epoch % cfg.checkpoint_interval == 0 and not state.meter.left_out_in_a_row) or is_last:
+            self.save(log)
+        return True
+
+    def save(self, log: RunLog) -> None:
+        """Saves on the main process while the others wait."""
+        if self.state.place.is_main:
+            self.state.save(self.store)
+            log.message(f"saved {self.store.paths(self.state.written[-1])[0]}")
+        distributed.barrier()
+
+
+def groups(loader: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """The micro-batches of one optimiser step after the other."""
+    batches = iter(loader)
+    while group := list(islice(batches, size)):
+        yield group

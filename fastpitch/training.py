@@ -1,0 +1,140 @@
+"""The state of a training run of FastPitch: model, optimiser; how they are built, saved and restored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from common import distributed, training
+from common.checkpoint import check_tensors
+from common.checkpoint_store import Contents
+from common.distributed import Distributed
+from common.filelists import file_digest
+from common.loading import DROPOUT, philox
+from common.training import load_scaler
+from fastpitch.checkpoint import load_fastpitch
+from fastpitch.dataset import Batch
+from fastpitch.lamb import Lamb
+from fastpitch.model import FastPitch, TeacherForced
+from fastpitch.train_config import TrainConfig
+
+CHECKPOINT_FILES = ("FastPitch_checkpoint_{}.pt",)
+LOSSES = (
+    "loss",
+    "mel_loss",
+    "duration_loss",
+    "pitch_loss",
+    "energy_loss",
+    "alignment_loss",
+    "binarization_loss",
+)
+
+
+class TrainState(training.TrainState):
+    """FastPitch with its aligner, and the optimiser.
+
+    `model_sync` calls `model.teacher_forced`, with gradients averaged over processes.
+
+    Args:
+        cfg: the configuration.
+        place: of this process.
+        pitch_hz: mean and standard deviation of the voice's pitch, which become part of the model.
+        training_clips: tells the data from other data.
+    """
+
+    ema_key = "ema_state_dict"
+    own_keys = frozenset({"state_dict", "optimizer", "scaler"})
+    how_to_start = "and this file to --checkpoint-path"
+    cfg: TrainConfig
+
+    def __init__(
+        self, cfg: TrainConfig, place: Distributed, pitch_hz: tuple[float, float], training_clips: str = ""
+    ) -> None:
+        identity: dict[str, Any] = {"training_clips": training_clips, "pitch_hz": list(pitch_hz)}
+        if cfg.run.checkpoint_path:
+            identity["base_model"] = file_digest(cfg.run.checkpoint_path)
+        losses = [name for name in LOSSES if cfg.model.energy_conditioning or name != "energy_loss"]
+        super().__init__(cfg, place, [*losses, "frames"], **identity)
+        self.losses = losses
+        self.model = FastPitch(cfg.model).to(place.device).train()
+        assert self.model.attention is not None
+        self.model.attention.attn_proj.requires_grad_(False)  # it takes part in nothing
+        self.model.pitch_mean.fill_(pitch_hz[0])
+        self.model.pitch_std.fill_(pitch_hz[1])
+        self.model_sync = distributed.wrap(_TeacherForcing(self.model), place)
+        self.optim = self._optimiser()
+        self.scaler = self.make_scaler()
+
+    def _optimiser(self) -> torch.optim.Optimizer:
+        optim = self.cfg.optim
+        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        betas = (optim.adam_beta1, optim.adam_beta2)
+        if optim.optimizer == "lamb":
+            return Lamb(parameters, optim.learning_rate, betas, optim.adam_eps, optim.weight_decay)
+        return torch.optim.AdamW(
+            parameters, optim.learning_rate, betas, optim.adam_eps, weight_decay=optim.weight_decay, fused=True
+        )
+
+    @property
+    def averaged(self) -> nn.Module:
+        return self.model
+
+    def optimisers(self) -> tuple[torch.optim.Optimizer, ...]:
+        return (self.optim,)
+
+    def load_weights(self, module: nn.Module, stored: Mapping[str, Tensor]) -> None:
+        check_tensors(stored, module.state_dict(), "FastPitch")
+        module.load_state_dict(stored)
+
+    def seed_dropout(self, micro_batch: int) -> None:
+        """Seeds what is random about a micro-batch of the next step: a function of its place in the step alone.
+
+        So neither resuming nor the number of processes that share the step matters, and no two of them drop alike.
+        """
+        place = micro_batch * self.place.world_size + self.place.rank
+        torch.manual_seed(int(philox(self.cfg.run.seed, DROPOUT, self.steps, place).integers(2**63)))
+
+    def contents(self, bookkeeping: dict[str, Any]) -> Contents:
+        return (
+            {
+                "state_dict": self.model.state_dict(),
+                "ema_state_dict": self.ema.module.state_dict() if self.ema else None,
+                "config": self.cfg.architecture(),
+                "optimizer": self.optim.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                **bookkeeping,
+                "epoch": self.epoch,
+                "iteration": self.steps,
+            },
+        )
+
+    def restore_own(self, contents: Contents) -> None:
+        (content,) = contents
+        self.load_weights(self.model, content["state_dict"])
+        self.optim.load_state_dict(content["optimizer"])
+        load_scaler(self.scaler, content["scaler"])
+
+    def load_base(self) -> None:
+        """Starts from given weights, where there are some, with a fresh optimiser; the voice's pitch is the data's."""
+        if self.cfg.run.checkpoint_path:
+            base, _ = load_fastpitch(self.cfg.run.checkpoint_path)
+            given = base.state_dict()
+            own = self.model.state_dict()
+            # Files for synthesis lack the aligner, which then is learned anew.
+            kept = {name: own[name] for name in own if name not in given or name in ("pitch_mean", "pitch_std")}
+            self.load_weights(self.model, {**given, **kept})
+        self.start_ema()
+
+
+class _TeacherForcing(nn.Module):
+    """DistributedDataParallel knows `forward` alone."""
+
+    def __init__(self, model: FastPitch) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch) -> TeacherForced:
+        return self.model.teacher_forced(*batch)
