@@ -22,7 +22,7 @@ class Synthesiser:
     """FastPitch behind one call for a list of pieces.
 
     Args:
-        model: in evaluation mode.
+        model: in evaluation mode; its pitch transform is set.
         pace: 2 is twice as fast.
         pitch_transform: applied to the pitch, predicted or given.
         torchscript: run the model as TorchScript.
@@ -60,8 +60,11 @@ class Synthesiser:
         try:
             with torch.autocast(self.device.type, dtype, enabled=self._amp):
                 output = self._model(ids, self._pace, speaker, self._pitch(pieces, ids.size(1)))
-        except torch.jit.Error as error:  # wraps any exception of scripted code
-            raise InputError(str(error).strip().splitlines()[-1].partition("InputError: ")[2] or str(error)) from error
+        except torch.jit.Error as error:  # of scripted code, with the real one in the last line
+            message = str(error).strip().splitlines()[-1].partition("InputError: ")[2]
+            if not message:
+                raise
+            raise InputError(message) from error
         if not torch.isfinite(output.durations).all():
             raise InputError("FastPitch: the durations are not finite numbers; the checkpoint is damaged")
         # Where every duration is rounded to nothing a frame of silence is left, which the vocoder needs.
