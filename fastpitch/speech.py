@@ -16,11 +16,10 @@ from common.errors import InputError
 from common.mels import read_symbol_pitch
 from common.phrases import Phrase
 from common.speech_files import Part
-from common.text.cleaners import cleaners_of
-from common.text.config import TextConfig
+from common.text.config import TextConfig, stored_settings
 from common.text.processing import NothingToSay, TextProcessor
 from common.text.sentences import split_text
-from common.text.symbols import SYMBOL_SETS, symbols_of
+from common.text.symbols import SYMBOL_SETS
 from fastpitch.checkpoint import FastPitchInfo
 from fastpitch.pitch_transform import PitchTransform
 
@@ -108,7 +107,7 @@ def text_processor(cfg: SpeechConfig, info: FastPitchInfo) -> TextProcessor:
         InputError: flags that contradict the checkpoint, settings that make no sense or do not fit the model, or no
             dictionary where one is needed.
     """
-    stored = _stored_settings(info)
+    stored = stored_settings(info.train_setup)
     given = {"symbol_set": cfg.symbol_set, "text_cleaners": cfg.text_cleaners}
     given = {name: value for name, value in given.items() if value}
     for name, value in given.items():
@@ -119,11 +118,10 @@ def text_processor(cfg: SpeechConfig, info: FastPitchInfo) -> TextProcessor:
             )
     chosen = {} if cfg.p_arpabet is None else {"p_arpabet": cfg.p_arpabet}
     try:
-        config = TextConfig(**{**stored, **given, **chosen})
-        num_symbols = len(symbols_of(config.symbol_set))
-        cleaners_of(config.text_cleaners)
+        config = TextConfig.from_setup(info.train_setup, **given, **chosen)
     except InputError as error:
         raise InputError(f"{info.path}: its text settings, with those of the flags: {error}") from error
+    num_symbols = len(config.symbols())
     if num_symbols != info.config.n_symbols:
         raise InputError(
             f"{info.path}: the model has {info.config.n_symbols} symbols, but the symbol set {config.symbol_set} "
@@ -136,25 +134,6 @@ def text_processor(cfg: SpeechConfig, info: FastPitchInfo) -> TextProcessor:
             f"{config.symbol_set} is {text.padding_id}"
         )
     return text
-
-
-def _stored_settings(info: FastPitchInfo) -> dict[str, Any]:
-    """The text settings in a checkpoint's `train_setup`, as far as it has them."""
-    setup = {key: value for key, value in info.train_setup.items() if value is not None}
-    stored: dict[str, Any] = {}
-    if "symbol_set" in setup:
-        stored["symbol_set"] = setup["symbol_set"]
-    if "text_cleaners" in setup:
-        cleaners = setup["text_cleaners"]
-        stored["text_cleaners"] = tuple(cleaners) if isinstance(cleaners, list | tuple) else (cleaners,)
-    if "p_arpabet" in setup:
-        stored["p_arpabet"] = setup["p_arpabet"]
-        if not isinstance(stored["p_arpabet"], int | float) or not 0 <= stored["p_arpabet"] <= 1:
-            raise InputError(f"{info.path}: its p_arpabet is {stored['p_arpabet']!r}, not a number between 0 and 1")
-    for name in (stored.get("symbol_set", ""), *stored.get("text_cleaners", ())):
-        if not isinstance(name, str):
-            raise InputError(f"{info.path}: {name!r} is no name of a symbol set or text cleaner")
-    return stored
 
 
 def _named(value: str | Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from common.config import flag
 from common.errors import InputError
+from common.text.cleaners import cleaners_of
 from common.text.processing import TextProcessor
 from common.text.symbols import symbols_of
 
@@ -17,7 +18,7 @@ class TextConfig:
     """The text settings that a model was trained with; the names are the keys of published checkpoints.
 
     Raises:
-        InputError: a probability outside [0, 1].
+        InputError: a probability outside [0, 1], or an unknown symbol set or cleaner.
     """
 
     symbol_set: str = flag("english_basic", "symbols: english_basic, english_basic_lowercase or english_expanded")
@@ -25,17 +26,18 @@ class TextConfig:
     p_arpabet: float = flag(1.0, "probability that a word is replaced by its pronunciation")
 
     def __post_init__(self) -> None:
-        if not 0 <= self.p_arpabet <= 1:
-            raise InputError(f"--p-arpabet: {self.p_arpabet} is not between 0 and 1")
+        if not isinstance(self.p_arpabet, int | float) or not 0 <= self.p_arpabet <= 1:
+            raise InputError(f"p_arpabet: {self.p_arpabet!r} is not a number between 0 and 1")
+        for name in (self.symbol_set, *self.text_cleaners):
+            if not isinstance(name, str):
+                raise InputError(f"{name!r} is no name of a symbol set or text cleaner")
+        symbols_of(self.symbol_set)
+        cleaners_of(self.text_cleaners)
 
     @classmethod
     def from_setup(cls, setup: Mapping[str, Any], **changes: Any) -> TextConfig:
-        """From a checkpoint's `train_setup`; what it does not say is as in the published recipe."""
-        names = [field.name for field in dataclasses.fields(cls)]
-        values = {**{name: setup[name] for name in names if name in setup}, **changes}
-        cleaners = values.get("text_cleaners", ("english_cleaners_v2",))
-        values["text_cleaners"] = (cleaners,) if isinstance(cleaners, str) else tuple(cleaners)
-        return cls(**values)
+        """From a checkpoint's `train_setup` with changes; what neither says is as in the published recipe."""
+        return cls(**{**stored_settings(setup), **changes})
 
     def symbols(self) -> list[str]:
         """The symbols; ids are positions among them."""
@@ -51,3 +53,13 @@ class TextConfig:
             heteronyms_path or None,
             seed,
         )
+
+
+def stored_settings(setup: Mapping[str, Any]) -> dict[str, Any]:
+    """The text settings in a checkpoint's `train_setup`, as far as it has them."""
+    names = [field.name for field in dataclasses.fields(TextConfig)]
+    stored = {name: setup[name] for name in names if setup.get(name) is not None}
+    if "text_cleaners" in stored:
+        cleaners = stored["text_cleaners"]
+        stored["text_cleaners"] = tuple(cleaners) if isinstance(cleaners, list | tuple) else (cleaners,)
+    return stored

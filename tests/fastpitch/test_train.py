@@ -198,7 +198,7 @@ FAULTS = {
         {"fastpitch_config": "a.json"},
         "n_symbols is 9",
     ),
-    "probability": (lambda f: None, {"p_arpabet": 2}, "--p-arpabet: 2.0 is not between 0 and 1"),
+    "probability": (lambda f: None, {"p_arpabet": 2}, "p_arpabet: 2.0 is not a number between 0 and 1"),
     "optimizer": (lambda f: None, {"optimizer": "sgd"}, "invalid choice: 'sgd'"),
     "rate of learning": (lambda f: None, {"learning_rate": 0}, "--learning-rate: 0.0 is not above 0"),
     "batch": (lambda f: None, {"batch_size": 9}, "one optimiser step takes 9 clips"),

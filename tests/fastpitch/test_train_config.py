@@ -16,6 +16,7 @@ REQUIRED = {"training_files": "a.txt", "validation_files": "b.txt"}
 POSSIBLE = {  # where not just any other value than the default will do
     "adam_beta1": "0.5", "adam_beta2": "0.5", "ema": "0.5", "p_arpabet": "0.25", "filter_length": "2048",
     "win_length": "512", "hop_length": "128", "symbol_set": "english_expanded", "keep_milestones": "7",
+    "text_cleaners": "basic_cleaners",
 }  # fmt: skip
 COMPANIONS = {"amp_dtype": ["--amp"], "pitch_mean": ["--pitch-std", "9"], "pitch_std": ["--pitch-mean", "9"]}
 NEED_FILES = {"checkpoint_path", "fastpitch_config"}  # tested where there are some
