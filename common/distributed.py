@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.distributed as dist
@@ -77,7 +77,7 @@ def lost_peers_named() -> Iterator[None]:
         if not isinstance(error, dist.DistError) and "/gloo/" not in str(error):
             raise
         cause = str(error).splitlines()[0].split(". ")[0]
-        raise ConnectionError(f"another process of this training was lost: {cause}") from error
+        raise ConnectionError(f"another process was lost: {cause}") from error
 
 
 def is_active() -> bool:
@@ -143,6 +143,22 @@ class Poll:
         self._flag = torch.tensor([float(flag)])
         self._asked = dist.all_reduce(self._flag, async_op=True)
         return answer
+
+
+def first_on_main(work: Callable[[], None], place: Distributed) -> None:
+    """Does something on the main process while the others wait; if it fails there, the others end quietly.
+
+    Raises:
+        InputError, OSError: what the main process met.
+    """
+    problem: InputError | OSError | None = None
+    if place.is_main:
+        try:
+            work()
+        except (InputError, OSError) as error:
+            problem = error
+    if any_rank(problem is not None):
+        raise problem or SystemExit(1)
 
 
 def differs(value: int) -> bool:

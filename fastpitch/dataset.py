@@ -67,7 +67,8 @@ def read_recordings(filelists: Sequence[str | Path], root: Path, n_speakers: int
 
     Raises:
         FileNotFoundError: no such list.
-        InputError: a row of another form, an empty text, or a speaker that the model does not have.
+        InputError: a row of another form, an empty text, audio outside `root`, or a speaker that the model does not
+            have.
     """
     recordings = []
     for filelist in filelists:
@@ -81,7 +82,10 @@ def read_recordings(filelists: Sequence[str | Path], root: Path, n_speakers: int
             speaker = row[3] if len(row) == 4 else "0"
             if not speaker.isdecimal() or int(speaker) >= n_speakers:
                 raise InputError(f"{where}: speaker {speaker!r}, but the model's are 0 to {n_speakers - 1}")
-            recordings.append(Recording(root / row[0], root / row[1], row[2], int(speaker)))
+            wav = root / row[0]
+            if not wav.is_relative_to(root):
+                raise InputError(f"{where}: file lists name paths inside the data set {root}")
+            recordings.append(Recording(wav, root / row[1], row[2], int(speaker)))
     return recordings
 
 
@@ -124,37 +128,43 @@ class SpeechDataset(Dataset[Example]):
         recording = self.recordings[key.clip]
         wav = load_wav_at(recording.wav, self.audio.sampling_rate)
         mel = self._mel(torch.from_numpy(wav.astype(np.float32))[None])[0]
-        f0 = read_features(recording.pitch, 1)[0]
-        if len(f0) != mel.size(1):
-            raise InputError(
-                f"{recording.pitch}: {len(f0)} values, but {recording.wav} has {mel.size(1)} frames; "
-                "make it with prepare_dataset.py --extract-pitch"
-            )
+        f0 = self._pitch_hz(recording, mel.size(1))
         pitch = torch.where(f0 > 0, (f0 - self._mean_hz) / self._std_hz, 0.0)
         return Example(self._ids(key), mel, pitch, recording.speaker)
+
+    def _pitch_hz(self, recording: Recording, frames: int) -> Tensor:
+        if not recording.pitch.is_file():
+            raise InputError(f"{recording.pitch}: no such pitch; prepare_dataset.py --extract-pitch makes it")
+        f0 = read_features(recording.pitch, 1)[0]
+        if len(f0) != frames:
+            raise InputError(
+                f"{recording.pitch}: {len(f0)} values, but {recording.wav} has {frames} frames; "
+                "make it with prepare_dataset.py --extract-pitch"
+            )
+        return f0
 
     def _ids(self, key: ClipKey) -> Tensor:
         rng = random.Random(f"{self._seed} {key.clip} {key.draw}")
         return torch.tensor(self._text.encode(self.recordings[key.clip].text, rng))
 
     def check(self, progress: bool = False) -> None:
-        """Encodes all texts and looks at all pitch files and lengths, before any work starts.
+        """Encodes all texts and reads all pitch files, before any work starts.
 
         Raises:
             InputError: how many recordings cannot be used, and the first three.
         """
         problems = []
-        for clip in tqdm(range(len(self)), "checking texts", disable=not progress, leave=False):
+        for clip in tqdm(range(len(self)), "checking texts and pitch", disable=not progress, leave=False):
             recording = self.recordings[clip]
             try:
                 frames = self.audio.num_frames(wav_info(recording.wav).frames)
+                self._pitch_hz(recording, frames)
                 symbols = len(self._ids(ClipKey(clip, 0)))
-                if not recording.pitch.is_file():
-                    problems.append(f"{recording.pitch}: no such pitch; prepare_dataset.py --extract-pitch makes it")
-                elif frames < symbols:
-                    problems.append(f"{recording.wav}: {symbols} symbols of text for {frames} frames of audio")
+                if frames < symbols:
+                    raise InputError(f"{symbols} symbols of text for {frames} frames of audio")
             except (InputError, OSError) as error:
-                problems.append(f"{recording.wav}: {error}")
+                named = str(recording.wav) in str(error) or str(recording.pitch) in str(error)
+                problems.append(str(error) if named else f"{recording.wav}: {error}")
         if problems:
             raise InputError(f"{len(problems)} of {len(self)} recordings cannot be used: {first_three(problems)}")
 
