@@ -23,6 +23,7 @@ LARGEST_LAG = 10  # frames that are looked for to either side
 SHORTEST = 2 * LARGEST_LAG  # frames; of shorter clips neither delay nor likeness can be told
 LIKENESS = 0.35  # right pairs correlate with 0.6 and more, clips of other words with 0.07 in the median
 LAG_OF_PHASE = 0.3  # frames; half a frame is the difference between the two framings
+PHASE_CLIPS = 10  # of fewer clips parts of a frame cannot be told
 LAG_OF_CLIP = 1.5  # frames by which a single clip may be off; acoustic models are not exact within a phoneme
 ODD_SHARE = 0.25  # of the clips, above which it is no longer chance
 LEVEL = 0.35  # natural logarithm, 3 dB; right mels are within 0.02 in the median of all clips
@@ -100,12 +101,13 @@ def judge(fits: Sequence[Fit], mels: Sequence[Path], framing: str, any_phase: bo
             f"median of {len(fits)} clips); they belong to other clips, or their model is not trained"
         )
     # A median beyond one frame's rounding is a delay; half a frame is the other framing.
-    if abs(lag) > 0.75 or (abs(lag) > LAG_OF_PHASE and not any_phase):
+    half = abs(lag) > LAG_OF_PHASE and len(fits) >= PHASE_CLIPS
+    if abs(lag) > 0.75 or (half and not any_phase):
         raise InputError(
             f"{example(lags, lag)}: these mels are {abs(lag):.1f} frames {'late' if lag > 0 else 'early'} "
             f"(median of {len(fits)} clips); {_cause_of_lag(lag, framing)}"
         )
-    if abs(lag) > LAG_OF_PHASE:
+    if half:
         log.warning(
             "these mels are %.1f frames %s, as %s framing was chosen for them",
             abs(lag),
