@@ -8,8 +8,8 @@
 #   FILELIST       list of wav|pitch|text (default: data/filelists/ljs_audio_pitch_text.txt;
 #                  bash scripts/prepare_dataset.sh)
 #   OUTPUT_DIR     the mels, <clip>.npy (default: data/mels-fastpitch-ljs22khz)
-#   EXTRACT_PITCH  false: do not measure the pitch of clips that have none yet (default: true; it takes a core about a
-#                  second per clip)
+#   EXTRACT_PITCH  false: do not measure the pitch of clips that have none yet (default: true; it takes a core two or
+#                  three seconds per clip, LJSpeech some nine hours shared by all cores)
 #   NUM_GPUS       GPUs to share the work (default: all; 0: the CPU); NUM_PROCESSES: processes on the CPU (default: 1)
 #   BATCH_SIZE     utterances in one pass (default: 16)
 #   NUM_WORKERS    processes that measure pitch (default: one per core), and that load audio for each of the former
