@@ -6,7 +6,7 @@ import dataclasses
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -34,8 +34,8 @@ from common.filelists import (
     split_own,
     write_lines,
 )
-from common.files import save_tensor
-from common.mels import describe, feature_name
+from common.files import is_newer, save_tensor
+from common.mels import describe, distinct_targets, feature_name
 from common.parallel import Report, run_over_files
 from common.pitch import PITCH_STATISTICS_FILE, PitchConfig, extract_pitch, statistics
 from common.run_config import SignalFlags
@@ -164,7 +164,7 @@ def extract_mels(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: Pre
     """Writes a mel for each wav, and beside them the configuration that they were made with."""
     targets = distinct_targets(paths, lambda path: Path("mels") / feature_name(path))
     contract = {**dataclasses.asdict(audio), "peak_normalised": False}
-    describe(root, root / "mels" / MEL_CONFIG_FILE, contract, targets.values(), "mels")
+    describe(root / "mels" / MEL_CONFIG_FILE, contract, [root / target for target in targets.values()], "mels")
     work = partial(extract_mel, root, audio)
     run_over_files(work, list(targets.items()), cfg.n_workers, "mels")
 
@@ -173,8 +173,9 @@ def extract_pitches(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: 
     """Writes the pitch of each wav, [1, frames] in Hz, and the statistics of the voice; files that are there stay."""
     targets = distinct_targets(paths, lambda path: Path("pitch") / feature_name(path))
     config = PitchConfig(audio.sampling_rate, audio.hop_length)
-    describe(root, root / "pitch" / PITCH_CONFIG_FILE, config.to_dict(), targets.values(), "pitch")
-    items = [(path, target) for path, target in targets.items() if not _is_newer(root / target, root / path)]
+    files = [root / target for target in targets.values()]
+    describe(root / "pitch" / PITCH_CONFIG_FILE, config.to_dict(), files, "pitch")
+    items = [(path, target) for path, target in targets.items() if not is_newer(root / target, root / path)]
     if len(items) < len(targets):
         log.info("pitch: %d of %d files are there already", len(targets) - len(items), len(targets))
     if items:
@@ -186,28 +187,6 @@ def extract_pitches(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: 
         return
     write_lines(root / "pitch" / PITCH_STATISTICS_FILE, [json.dumps(dataclasses.asdict(found), indent=1)])
     log.info("pitch: mean %.2f Hz, standard deviation %.2f Hz", found.mean_hz, found.std_hz)
-
-
-def _is_newer(made: Path, source: Path) -> bool:
-    return made.is_file() and made.stat().st_mtime_ns >= source.stat().st_mtime_ns
-
-
-def distinct_targets(paths: Sequence[Path], rename: Callable[[Path], Path]) -> dict[Path, Path]:
-    """Which file is made of which, all inside the data set and no two the same.
-
-    Raises:
-        InputError: a path outside the data set, or two for one target.
-    """
-    targets: dict[Path, Path] = {}
-    taken: dict[Path, Path] = {}
-    for path in paths:
-        if path.is_absolute() or ".." in path.parts:
-            raise InputError(f"{path}: file lists name paths inside the data set")
-        target = rename(path)
-        if target in taken:
-            raise InputError(f"{path} and {taken[target]}: both would be written to {target}")
-        targets[path], taken[target] = target, path
-    return targets
 
 
 def copy_name(path: Path) -> Path:

@@ -100,4 +100,4 @@ def describe_saved_mels(names: Sequence[str], folder: Path, audio: AudioConfig, 
         if any((folder / target).resolve() == path.resolve() for path in inputs):
             raise InputError(f"--save-mels: {folder / target} is read (pitch) and would be overwritten; rename it")
     contract = {**dataclasses.asdict(audio), "peak_normalised": False}
-    describe(folder, folder / MEL_CONFIG_FILE, contract, targets, "mels")
+    describe(folder / MEL_CONFIG_FILE, contract, [folder / target for target in targets], "mels")

@@ -22,6 +22,7 @@ from common.text.sentences import split_text
 from common.text.symbols import SYMBOL_SETS
 from fastpitch.checkpoint import FastPitchInfo
 from fastpitch.pitch_transform import PitchTransform
+from fastpitch.text import fitting_processor
 
 SLOWEST, FASTEST = 0.1, 10.0
 
@@ -121,19 +122,7 @@ def text_processor(cfg: SpeechConfig, info: FastPitchInfo) -> TextProcessor:
         config = TextConfig.from_setup(info.train_setup, **given, **chosen)
     except InputError as error:
         raise InputError(f"{info.path}: its text settings, with those of the flags: {error}") from error
-    num_symbols = len(config.symbols())
-    if num_symbols != info.config.n_symbols:
-        raise InputError(
-            f"{info.path}: the model has {info.config.n_symbols} symbols, but the symbol set {config.symbol_set} "
-            f"{num_symbols}; {'they do not fit together' if 'symbol_set' in stored else 'try another --symbol-set'}"
-        )
-    text = config.processor(cfg.cmudict_path, cfg.heteronyms_path)
-    if text.padding_id != info.config.padding_idx:
-        raise InputError(
-            f"{info.path}: the model's padding_idx is {info.config.padding_idx}, but the padding symbol of "
-            f"{config.symbol_set} is {text.padding_id}"
-        )
-    return text
+    return fitting_processor(info, config, cfg.cmudict_path, cfg.heteronyms_path)
 
 
 def _named(value: str | Sequence[str]) -> str:
