@@ -46,7 +46,7 @@ class InferenceConfig:
     output: str = flag("", "directory for the wav files (required)", short=("-o",))
     hifigan: str = flag("", "generator checkpoint of any public format (required)")
     hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
-    ema: bool = flag(False, "take the checkpoint's moving average of the weights (from training with --ema)")
+    ema: bool = flag(False, "take the generator's moving average of the weights (from training with --ema)")
     dataset_path: str = flag(
         "data/LJSpeech-1.1", "directory that the mel and pitch columns are relative to", short=("-d",)
     )
@@ -123,7 +123,7 @@ def speaking(cfg: InferenceConfig, speech: SpeechConfig, vocoder: GeneratorInfo,
     source = Path(cfg.input)
     if is_audio(source):
         raise InputError(f"-i: {source} is audio; with --fastpitch, give a phrase file")
-    model, info = load_fastpitch(speech.fastpitch, device)
+    model, info = load_fastpitch(speech.fastpitch, device, speech.fastpitch_ema)
     if differing := differences(info.audio, vocoder.audio):
         raise InputError(f"{info.path} and {vocoder.path} do not fit together: {', '.join(differing)}")
     text = text_processor(speech, info)

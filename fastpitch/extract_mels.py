@@ -45,6 +45,7 @@ class ExtractConfig:
     """Which recordings, which model, and how."""
 
     fastpitch: str = flag("", "FastPitch checkpoint with its aligner (required)")
+    ema: bool = flag(False, "take the checkpoint's moving average of the weights (from training with --ema)")
     dataset_path: str = flag("data/LJSpeech-1.1", "directory that the file lists are relative to", short=("-d",))
     filelists: tuple[str, ...] = flag(
         ("data/filelists/ljs_audio_pitch_text.txt",), "file lists of wav|pitch|text or wav|pitch|text|speaker"
@@ -103,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def load_teacher(cfg: ExtractConfig, place: Distributed) -> tuple[FastPitch, FastPitchInfo]:
     """The model, which must be able to align recordings with their texts."""
-    model, info = load_fastpitch(cfg.fastpitch, place.device)
+    model, info = load_fastpitch(cfg.fastpitch, place.device, cfg.ema)
     if not info.has_aligner:
         raise InputError(
             f"{cfg.fastpitch}: this FastPitch has no aligner (attention.*), which teacher forcing needs; "
@@ -127,6 +128,7 @@ def open_dataset(
         "peak_normalised": False,
         **dataclasses.asdict(text),
         "text_cleaners": list(text.text_cleaners),  # as JSON gives it back
+        "ema": cfg.ema,
         "pitch_mean_hz": mean_hz,
         "pitch_std_hz": std_hz,
         "precision": str(amp_dtype(cfg) or torch.float32).removeprefix("torch."),

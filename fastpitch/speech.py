@@ -32,6 +32,7 @@ class SpeechConfig:
     """Text to speech: which model, which voice, how texts are read and spoken."""
 
     fastpitch: str = flag("", "FastPitch checkpoint; with it the texts of the phrase file are spoken")
+    fastpitch_ema: bool = flag(False, "take that checkpoint's moving average of the weights")
     pace: float = flag(1.0, f"speed, {SLOWEST} to {FASTEST}; 2 is twice as fast")
     speaker: int = flag(0, "voice of a model of several, for phrases that name none")
     pitch_transform_flatten: bool = flag(False, "speak all at the voice's mean pitch")
