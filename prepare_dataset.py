@@ -23,7 +23,7 @@ from common.audio import (
     resample,
     save_wav,
 )
-from common.config import ArgumentParser, add_flags, flag, from_flags, positive, run
+from common.config import ArgumentParser, add_flags, flag, from_flags, positive, refuse_contradictions, run
 from common.errors import InputError
 from common.filelists import (
     check_wavs,
@@ -39,6 +39,7 @@ from common.mels import describe, distinct_targets, feature_name
 from common.parallel import Report, run_over_files
 from common.pitch import PITCH_STATISTICS_FILE, PitchConfig, extract_pitch, statistics
 from common.run_config import SignalFlags
+from hifigan.config import read_config_file
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class PrepareConfig:
     framing: str = flag("vocoder", "framing of the mels", choices=("vocoder", "tacotron"))
     extract_pitch: bool = flag(False, "write pitch/<clip>.pt, [1, frames] each, in Hz, and the voice's statistics")
     convert_to: str = flag("", "write a copy of the data set here: mono, 16 bit, at --sampling-rate")
+    hifigan_config: str = flag("", "JSON file of the generator that the signal settings are taken from")
     n_workers: int = flag(os.cpu_count() or 1, "processes")
 
     def __post_init__(self) -> None:
@@ -92,7 +94,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_flags(parser, SignalFlags, "signal")
     given = vars(parser.parse_args(argv))
     cfg = from_flags(PrepareConfig, given)
-    signal = dataclasses.asdict(from_flags(SignalFlags, given))
+    settled = read_config_file(cfg.hifigan_config)[1] if cfg.hifigan_config else {}
+    refuse_contradictions(given, settled, cfg.hifigan_config)
+    signal = {**dataclasses.asdict(SignalFlags()), **settled, **given}
     audio = AudioConfig.from_dict(signal, framing=cfg.framing)
     root = Path(cfg.dataset_path)
     if not root.is_dir():
