@@ -107,7 +107,8 @@ def from_flags(cls: type[T], given: Mapping[str, Any], **base: Any) -> T:
 
 def refuse_contradictions(given: Mapping[str, Any], settled: Mapping[str, Any], source: str) -> None:
     """Raises `InputError` naming the first flag that was given another value than `source` settled."""
-    for name, value in given.items():
+    for name, words in given.items():
+        value = tuple(words) if isinstance(words, list) else words
         if name in settled and settled[name] != value:
             raise InputError(f"--{name.replace('_', '-')}: {value} contradicts {source}, which has {settled[name]}")
 
