@@ -7,6 +7,7 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from common.errors import InputError
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +122,15 @@ def mean_over_ranks(values: Tensor) -> list[float]:
     """Means of a vector over all processes, in one message; reads them from the device."""
     summed = sum_over_ranks(values)
     return (summed / dist.get_world_size() if is_active() else summed).tolist()
+
+
+def gather(value: T) -> list[T]:
+    """The values of all processes, in the order of their ranks."""
+    if not is_active():
+        return [value]
+    values: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
 
 
 def any_rank(flag: bool) -> bool:

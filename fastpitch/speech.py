@@ -101,6 +101,10 @@ class Piece(Part):
     speaker: int = 0
     pitch_hz: Tensor | None = None
 
+    @property
+    def length(self) -> int:
+        return len(self.ids)
+
 
 def text_processor(cfg: SpeechConfig, info: FastPitchInfo) -> TextProcessor:
     """The reading of texts that a model was trained with.
@@ -159,11 +163,8 @@ def read_pieces(
         pitch_hz = None
         if phrase.pitch:
             pitch_hz = _pitch(dataset / phrase.pitch, where, len(encoded[0]))
-        last = len(encoded) - 1
-        pieces += [
-            Piece(name=phrase.output, last=i == last, ids=ids, speaker=speaker, pitch_hz=pitch_hz)
-            for i, ids in enumerate(encoded)
-        ]
+        whole = Piece(name=phrase.output, count=len(encoded), ids=[], speaker=speaker, pitch_hz=pitch_hz)
+        pieces += [dataclasses.replace(whole, index=i, ids=ids) for i, ids in enumerate(encoded)]
     return pieces
 
 
