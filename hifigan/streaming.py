@@ -124,7 +124,6 @@ class StreamingGenerator:
     """
 
     def __init__(self, generator: Generator, look_ahead: int | None = None) -> None:
-        self._hop_length = generator.config.hop_length
         whole = generator.config.receptive_field_frames
         if look_ahead is None:
             look_ahead = whole
@@ -132,9 +131,10 @@ class StreamingGenerator:
             raise InputError(f"streaming: look_ahead is {look_ahead}, not 0 to {whole} frames")
         if isinstance(generator.conv_pre, WeightNormConv1d):
             raise InputError("streaming: the generator has weight norm; call its remove_weight_norm() first")
-        self.generator = generator
-        self.look_ahead = look_ahead
-        self._missing = whole - look_ahead
+        self.generator: Generator = generator
+        self.look_ahead: int = look_ahead
+        self._missing: int = whole - look_ahead
+        self._hop_length: int = generator.config.hop_length
         self.reset()
 
     @property
@@ -176,7 +176,7 @@ class StreamingGenerator:
         due = max(0, frames - self.look_ahead) - max(0, self._frames - self.look_ahead)
         end = self._ahead + due * self._hop_length
         wav = final
-        if due > 0 and end > final.size(2):
+        if end > final.size(2):
             future = self._future(recent, self._missing + 1)  # one more for the fade
             wav = torch.cat([final, _Pass(self.generator, memory.copy(), last=False)(future)], dim=2)
             expected = wav[:, :, end : end + self._hop_length // 2]
