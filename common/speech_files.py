@@ -13,6 +13,7 @@ from torch import Tensor
 from common.audio import MEL_CONFIG_FILE, SILENCE, AudioConfig, fade_out, join, save_wav
 from common.errors import InputError
 from common.files import write_whole
+from common.mel_contract import MelContract
 from common.mels import describe
 
 PAUSE_SEC = 0.15  # between the pieces of a long text
@@ -26,11 +27,13 @@ class Part:
     Attributes:
         name: of the wav file, relative to the output directory.
         last: no further piece of this output comes.
-        num_samples: how much of the audio is wanted; None is all.
+        skip_samples: how much of the beginning of the audio is not wanted.
+        num_samples: how much is wanted of the rest; None is all.
     """
 
     name: str
     last: bool = True
+    skip_samples: int = 0
     num_samples: int | None = None
 
 
@@ -56,7 +59,7 @@ class SpeechWriter:
     def add(self, part: Part, wav: Tensor, mel: Tensor) -> None:
         """Takes the audio [T] of a piece and the mel [M, L] that it was made from."""
         # Copies of what may be slices of a batch, which would stay in memory with them.
-        self._wavs.append(np.array(wav.numpy()[: part.num_samples]))
+        self._wavs.append(np.array(wav.numpy()[part.skip_samples :][: part.num_samples]))
         if self._save_mels:
             self._mels.append(np.array(mel.cpu().float().numpy()))
         if part.last:
@@ -99,5 +102,5 @@ def describe_saved_mels(names: Sequence[str], folder: Path, audio: AudioConfig, 
         targets[target] = name
         if any((folder / target).resolve() == path.resolve() for path in inputs):
             raise InputError(f"--save-mels: {folder / target} is read (pitch) and would be overwritten; rename it")
-    contract = {**dataclasses.asdict(audio), "peak_normalised": False}
+    contract = MelContract(audio, peak_normalised=False).to_dict()
     describe(folder, folder / MEL_CONFIG_FILE, contract, targets, "mels")
