@@ -1,7 +1,7 @@
 """What two programs must agree on to exchange mel spectrograms, read from whatever carries it.
 
-Generators, FastPitch models, prepared mels and JSON configurations all say how their mels are made, each in its own
-way. As a program this compares two of them: `python -m common.mel_contract A B`.
+Generators, FastPitch models, exports, prepared mels and JSON configurations all say how their mels are made, each in
+its own way. As a program this compares two of them: `python -m common.mel_contract A B`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from common.config import ArgumentParser
 from common.errors import InputError
 
 LOG_BASES = ("ln", "log10")
+EXPORT_METADATA = "hifigan"  # property of exported ONNX files, and name (.json) of an extra file in other exports
 # Signal keys in the paper authors' JSON files, and our names for them.
 SIGNAL_KEYS = {
     "segment_size": "segment_size",
@@ -70,8 +72,9 @@ class MelContract:
         """From a checkpoint's `train_setup`, the metadata of an export, a description of mels or a configuration.
 
         Args:
-            values: of `AudioConfig`, under our names or the paper authors', `log_base` and `peak_normalised`; other
-                keys are passed over. All that this project ever wrote without `log_base` is in natural logarithms.
+            values: of `AudioConfig`, under our names or the paper authors' (exports have them under `audio`),
+                `log_base` and `peak_normalised`; other keys are passed over. All that this project ever wrote without
+                `log_base` is in natural logarithms.
             origin: where they come from.
             fixed: values of `AudioConfig` that are known otherwise.
 
@@ -80,7 +83,8 @@ class MelContract:
         """
         if not isinstance(values, Mapping):
             raise InputError(f"expected a JSON object, found {type(values).__name__}")
-        ours = {**{SIGNAL_KEYS.get(key, key): value for key, value in values.items()}, **values, **fixed}
+        said = {**values, **values["audio"]} if isinstance(values.get("audio"), Mapping) else values
+        ours = {**{SIGNAL_KEYS.get(key, key): value for key, value in said.items()}, **said, **fixed}
         names = [field.name for field in dataclasses.fields(AudioConfig)]
         return cls(
             AudioConfig.from_dict(ours),
@@ -149,7 +153,7 @@ def _remedy(name: str) -> str:
 
 
 def read_contract(path: str | Path) -> MelContract:
-    """The contract of a generator or FastPitch checkpoint, a data set, a folder of mels, or a JSON file.
+    """The contract of a generator or FastPitch checkpoint, an export, a data set, a folder of mels, or a JSON file.
 
     A generator takes mels in "vocoder" framing and FastPitch makes "tacotron" framing, which is what their training
     means; their files do not say it.
@@ -164,9 +168,14 @@ def read_contract(path: str | Path) -> MelContract:
     if path.is_dir():
         return _of_folder(path)
     try:
-        return _of_json(path) if path.suffix.lower() == ".json" else _of_checkpoint(path)
-    except InputError as error:
-        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from error
+        if path.suffix.lower() == ".json":
+            return _of_json(path)
+        exported = _export_metadata(path)
+        return _of_checkpoint(path) if exported is None else MelContract.from_dict(json.loads(exported), str(path))
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise (
+            error if isinstance(error, InputError) and str(path) in str(error) else InputError(f"{path}: {error}")
+        ) from error
 
 
 def read_description(path: Path) -> MelContract:
@@ -206,6 +215,35 @@ def _read_json(path: Path) -> Any:
         raise InputError(f"{path}: not a JSON file ({error})") from error
 
 
+def _export_metadata(path: Path) -> str | None:
+    """What an exported model says about itself, as JSON; None for other files. Nothing of the model is loaded."""
+    if path.suffix.lower() == ".onnx":
+        return _onnx_metadata(path)
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if name.endswith(f"/extra/{EXPORT_METADATA}.json")]
+        return archive.read(names[0]).decode() if names else None
+
+
+def _onnx_metadata(path: Path) -> str:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise InputError("reading ONNX files takes onnxruntime: pip install onnxruntime") from error
+    try:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        found = session.get_modelmeta().custom_metadata_map
+    except Exception as error:  # of many kinds, all of which mean this
+        raise InputError(f"not an ONNX file, or damaged ({type(error).__name__})") from error
+    if EXPORT_METADATA not in found:
+        raise InputError("this ONNX file says nothing about mels; export.py writes files that do")
+    return found[EXPORT_METADATA]
+
+
 def _of_checkpoint(path: Path) -> MelContract:
     content = read_file(path)
     setup: Any = dictionary(path, content, "train_setup")
@@ -242,12 +280,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(
         prog="mel_contract",
         usage="python -m common.mel_contract [check] A [B]",
-        description="How mel spectrograms are made, according to a generator or FastPitch checkpoint, a data set, a "
-        "folder of mels, or a JSON file; of two, in what they differ and what to do about it.",
+        description="How mel spectrograms are made, according to a generator or FastPitch checkpoint, an exported "
+        "model, a data set, a folder of mels, or a JSON file; of two, in what they differ and what to do about it.",
         epilog="The word check, in any case, may be left out. Exit status: 0 the same (or one was shown), 1 different, "
         "2 unreadable. That a FastPitch and a generator differ in framing is as it must be; inference.py knows.",
     )
-    parser.add_argument("words", nargs="+", metavar="A", help="checkpoint, folder or JSON file; the first may be check")
+    parser.add_argument("words", nargs="+", metavar="A", help="file or folder; the first word may be check")
     words = parser.parse_args(argv).words
     paths = words[1:] if words[0].lower() == "check" else words
     if len(paths) not in (1, 2):

@@ -106,6 +106,30 @@ def test_data_sets_and_configurations(tmp_path: Path) -> None:
     assert len(read_contract(tmp_path / "c.json").assumed) == 8
 
 
+def test_exports(tmp_path: Path) -> None:
+    contract = MelContract(AudioConfig(16000, mel_fmax=None))
+    audio = {name: value for name, value in contract.to_dict().items() if name != "log_base"}
+    metadata = json.dumps({"version": 1, "format": "torchscript", "log_base": "ln", "audio": audio})
+    model = torch.jit.trace(torch.nn.Linear(1, 1), torch.zeros(1, 1))
+    torch.jit.save(model, tmp_path / "g.ts", _extra_files={"hifigan.json": metadata})
+    assert dataclasses.replace(read_contract(tmp_path / "g.ts"), origin="") == contract
+    torch.jit.save(model, tmp_path / "other.ts")
+    with pytest.raises(InputError, match=r"other\.ts: "):
+        read_contract(tmp_path / "other.ts")
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+    out = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", [value], [out])
+    file = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(file, tmp_path / "other.onnx")
+    with pytest.raises(InputError, match=r"other.onnx: this ONNX file says nothing about mels"):
+        read_contract(tmp_path / "other.onnx")
+    onnx.helper.set_model_props(file, {"hifigan": metadata})
+    onnx.save(file, tmp_path / "g.onnx")
+    assert dataclasses.replace(read_contract(tmp_path / "g.onnx"), origin="") == contract
+
+
 def test_every_value_makes_a_difference() -> None:
     base = MelContract(AudioConfig(), peak_normalised=False)
     assert compare(base, base) == []
