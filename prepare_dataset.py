@@ -6,7 +6,7 @@ import dataclasses
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from common.audio import (
     resample,
     save_wav,
 )
-from common.config import ArgumentParser, add_flags, flag, from_flags, positive, run
+from common.config import ArgumentParser, add_flags, flag, from_flags, positive, refuse_contradictions, run
 from common.errors import InputError
 from common.filelists import (
     check_wavs,
@@ -34,12 +34,13 @@ from common.filelists import (
     split_own,
     write_lines,
 )
-from common.files import save_tensor
+from common.files import is_newer, save_tensor
 from common.mel_contract import MelContract
-from common.mels import describe, feature_name
+from common.mels import describe, distinct_targets, feature_name
 from common.parallel import Report, run_over_files
 from common.pitch import PITCH_STATISTICS_FILE, PitchConfig, extract_pitch, statistics
 from common.run_config import SignalFlags
+from hifigan.config import read_config_file
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class PrepareConfig:
     framing: str = flag("vocoder", "framing of the mels", choices=("vocoder", "tacotron"))
     extract_pitch: bool = flag(False, "write pitch/<clip>.pt, [1, frames] each, in Hz, and the voice's statistics")
     convert_to: str = flag("", "write a copy of the data set here: mono, 16 bit, at --sampling-rate")
+    hifigan_config: str = flag("", "JSON file of the generator that the signal settings are taken from")
     n_workers: int = flag(os.cpu_count() or 1, "processes")
 
     def __post_init__(self) -> None:
@@ -93,7 +95,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_flags(parser, SignalFlags, "signal")
     given = vars(parser.parse_args(argv))
     cfg = from_flags(PrepareConfig, given)
-    signal = dataclasses.asdict(from_flags(SignalFlags, given))
+    settled = read_config_file(cfg.hifigan_config)[1] if cfg.hifigan_config else {}
+    refuse_contradictions(given, settled, cfg.hifigan_config)
+    signal = {**dataclasses.asdict(SignalFlags()), **settled, **given}
     audio = AudioConfig.from_dict(signal, framing=cfg.framing)
     root = Path(cfg.dataset_path)
     if not root.is_dir():
@@ -165,7 +169,7 @@ def extract_mels(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: Pre
     """Writes a mel for each wav, and beside them the configuration that they were made with."""
     targets = distinct_targets(paths, lambda path: Path("mels") / feature_name(path))
     contract = MelContract(audio, peak_normalised=False).to_dict()
-    describe(root, root / "mels" / MEL_CONFIG_FILE, contract, targets.values(), "mels")
+    describe(root / "mels" / MEL_CONFIG_FILE, contract, [root / target for target in targets.values()], "mels")
     work = partial(extract_mel, root, audio)
     run_over_files(work, list(targets.items()), cfg.n_workers, "mels")
 
@@ -174,8 +178,9 @@ def extract_pitches(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: 
     """Writes the pitch of each wav, [1, frames] in Hz, and the statistics of the voice; files that are there stay."""
     targets = distinct_targets(paths, lambda path: Path("pitch") / feature_name(path))
     config = PitchConfig(audio.sampling_rate, audio.hop_length)
-    describe(root, root / "pitch" / PITCH_CONFIG_FILE, config.to_dict(), targets.values(), "pitch")
-    items = [(path, target) for path, target in targets.items() if not _is_newer(root / target, root / path)]
+    files = [root / target for target in targets.values()]
+    describe(root / "pitch" / PITCH_CONFIG_FILE, config.to_dict(), files, "pitch")
+    items = [(path, target) for path, target in targets.items() if not is_newer(root / target, root / path)]
     if len(items) < len(targets):
         log.info("pitch: %d of %d files are there already", len(targets) - len(items), len(targets))
     if items:
@@ -187,28 +192,6 @@ def extract_pitches(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: 
         return
     write_lines(root / "pitch" / PITCH_STATISTICS_FILE, [json.dumps(dataclasses.asdict(found), indent=1)])
     log.info("pitch: mean %.2f Hz, standard deviation %.2f Hz", found.mean_hz, found.std_hz)
-
-
-def _is_newer(made: Path, source: Path) -> bool:
-    return made.is_file() and made.stat().st_mtime_ns >= source.stat().st_mtime_ns
-
-
-def distinct_targets(paths: Sequence[Path], rename: Callable[[Path], Path]) -> dict[Path, Path]:
-    """Which file is made of which, all inside the data set and no two the same.
-
-    Raises:
-        InputError: a path outside the data set, or two for one target.
-    """
-    targets: dict[Path, Path] = {}
-    taken: dict[Path, Path] = {}
-    for path in paths:
-        if path.is_absolute() or ".." in path.parts:
-            raise InputError(f"{path}: file lists name paths inside the data set")
-        target = rename(path)
-        if target in taken:
-            raise InputError(f"{path} and {taken[target]}: both would be written to {target}")
-        targets[path], taken[target] = target, path
-    return targets
 
 
 def copy_name(path: Path) -> Path:

@@ -105,6 +105,14 @@ def from_flags(cls: type[T], given: Mapping[str, Any], **base: Any) -> T:
     return cls(**{**base, **{k: tuple(v) if isinstance(v, list) else v for k, v in chosen.items()}})
 
 
+def refuse_contradictions(given: Mapping[str, Any], settled: Mapping[str, Any], source: str) -> None:
+    """Raises `InputError` naming the first flag that was given another value than `source` settled."""
+    for name, words in given.items():
+        value = tuple(words) if isinstance(words, list) else words
+        if name in settled and settled[name] != value:
+            raise InputError(f"--{name.replace('_', '-')}: {value} contradicts {source}, which has {settled[name]}")
+
+
 def positive(**values: float) -> None:
     """Raises `InputError` naming the first flag whose value is not above zero."""
     for name, value in values.items():

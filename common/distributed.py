@@ -7,6 +7,7 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from common.errors import InputError
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +80,7 @@ def lost_peers_named() -> Iterator[None]:
         if not isinstance(error, dist.DistError) and "/gloo/" not in str(error):
             raise
         cause = str(error).splitlines()[0].split(". ")[0]
-        raise ConnectionError(f"another process of this training was lost: {cause}") from error
+        raise ConnectionError(f"another process was lost: {cause}") from error
 
 
 def is_active() -> bool:
@@ -121,6 +124,15 @@ def mean_over_ranks(values: Tensor) -> list[float]:
     return (summed / dist.get_world_size() if is_active() else summed).tolist()
 
 
+def gather(value: T) -> list[T]:
+    """The values of all processes, in the order of their ranks."""
+    if not is_active():
+        return [value]
+    values: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
 def any_rank(flag: bool) -> bool:
     """Whether `flag` is set on any process, so that all of them act together."""
     return bool(sum_over_ranks(torch.tensor(float(flag))) > 0)
@@ -145,6 +157,22 @@ class Poll:
         return answer
 
 
+def first_on_main(work: Callable[[], None], place: Distributed) -> None:
+    """Does something on the main process while the others wait; if it fails there, the others end quietly.
+
+    Raises:
+        InputError, OSError: what the main process met.
+    """
+    problem: InputError | OSError | None = None
+    if place.is_main:
+        try:
+            work()
+        except (InputError, OSError) as error:
+            problem = error
+    if any_rank(problem is not None):
+        raise problem or SystemExit(1)
+
+
 def differs(value: int) -> bool:
     """Whether `value` is not the same on all processes."""
     if not is_active():
@@ -152,22 +180,6 @@ def differs(value: int) -> bool:
     extremes = torch.tensor([value, -value])
     dist.all_reduce(extremes, dist.ReduceOp.MAX)
     return bool(extremes.sum() != 0)
-
-
-def check_on_main(check: Callable[[], None], place: Distributed) -> None:
-    """Runs a check on the main process; if it finds something, the others end quietly.
-
-    Raises:
-        InputError, OSError: what the check found.
-    """
-    problem: InputError | OSError | None = None
-    if place.is_main:
-        try:
-            check()
-        except (InputError, OSError) as error:
-            problem = error
-    if any_rank(problem is not None):
-        raise problem or SystemExit(1)
 
 
 def barrier() -> None:

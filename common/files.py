@@ -6,6 +6,7 @@ import io
 import os
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,3 +27,15 @@ def save_tensor(path: Path, tensor: Tensor) -> None:
     encoded = io.BytesIO()  # written by Python: PyTorch's errors of a full disk are no OSError
     torch.save(tensor.clone(), encoded)  # a clone: a view would store everything that it is a view of
     write_whole(path, encoded.getvalue())
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Writes a `.npy` file."""
+    encoded = io.BytesIO()
+    np.save(encoded, array)
+    write_whole(path, encoded.getvalue())
+
+
+def is_newer(made: Path, *sources: Path) -> bool:
+    """Whether a file is there, and none of those that it was made of has changed since."""
+    return made.is_file() and all(made.stat().st_mtime_ns >= source.stat().st_mtime_ns for source in sources)

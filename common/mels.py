@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from common.audio import MEL_CONFIG_FILE, SILENCE, AudioConfig
 from common.errors import InputError
-from common.filelists import write_lines
+from common.files import write_whole
 from common.mel_contract import Difference, MelContract, compare, in_words, read_description
 
 SUFFIXES = (".npy", ".pt")
@@ -27,6 +27,60 @@ def feature_name(path: Path) -> Path:
     """
     inner = Path(*path.parts[1:]) if path.parts[0] == "wavs" and len(path.parts) > 1 else path
     return inner.with_suffix(".pt")
+
+
+def distinct_targets(paths: Sequence[Path], rename: Callable[[Path], Path]) -> dict[Path, Path]:
+    """Which file is made of which, all inside the data set and no two the same.
+
+    Raises:
+        InputError: a path outside the data set, or two for one target.
+    """
+    targets: dict[Path, Path] = {}
+    taken: dict[Path, Path] = {}
+    for path in paths:
+        if path.is_absolute() or ".." in path.parts:
+            raise InputError(f"{path}: file lists name paths inside the data set")
+        target = rename(path)
+        if target in taken:
+            raise InputError(f"{path} and {taken[target]}: both would be written to {target}")
+        targets[path], taken[target] = target, path
+    return targets
+
+
+def describe(config_file: Path, contract: Mapping[str, Any], targets: Sequence[Path], what: str) -> None:
+    """Writes how files are made before any of them is; refuses a folder with files that were made otherwise.
+
+    Raises:
+        InputError: there are files of another configuration, or of one that nothing tells.
+    """
+    if config_file.is_file():
+        found = _json_or_none(config_file)
+        if not isinstance(found, dict):
+            raise InputError(f"{config_file}: does not describe {what}; remove this folder first")
+        # Descriptions that do not name the logarithm are of the time when there was only one.
+        there, wanted = ({"log_base": "ln", **values} for values in (found, contract))
+        differing = [
+            f"{name} {there.get(name)} instead of {wanted.get(name)}"
+            for name in {**wanted, **there}
+            if there.get(name) != wanted.get(name)
+        ]
+        if differing:
+            raise InputError(
+                f"{config_file}: this folder holds {what} of another configuration ({', '.join(differing)}); "
+                "remove it first"
+            )
+    elif foreign := [target for target in targets if target.exists()]:
+        raise InputError(f"{foreign[0]}: exists, and no {config_file.name} says how it was made; move it away")
+    for folder in {target.parent for target in targets}:
+        folder.mkdir(parents=True, exist_ok=True)
+    write_whole(config_file, (json.dumps(contract, indent=1) + "\n").encode())
+
+
+def _json_or_none(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
 
 
 def find_mels(paths: Sequence[Path], root: Path, folder: Path) -> list[Path]:
@@ -109,30 +163,6 @@ def _load(path: Path, kind: str) -> object:
         return torch.from_numpy(np.load(path)) if path.suffix == ".npy" else torch.load(path, weights_only=True)
     except Exception as error:  # any bytes may be met, and answered with almost any exception
         raise InputError(f"{path}: not a readable {kind} file ({type(error).__name__})") from error
-
-
-def describe(root: Path, config_file: Path, contract: Mapping[str, Any], targets: Iterable[Path], what: str) -> None:
-    """Writes how files are made before any of them is; refuses a folder with files that were made otherwise."""
-    if config_file.is_file() and _complete(_json_or_none(config_file)) != _complete(contract):
-        raise InputError(f"{config_file}: this folder holds {what} of another configuration; remove it first")
-    targets = list(targets)
-    if not config_file.is_file() and (foreign := [t for t in targets if (root / t).exists()]):
-        raise InputError(f"{root / foreign[0]}: exists, and no {config_file.name} says how it was made; move it away")
-    for folder in {(root / target).parent for target in targets}:
-        folder.mkdir(parents=True, exist_ok=True)
-    write_lines(config_file, [json.dumps(contract, indent=1)])
-
-
-def _complete(description: object) -> object:
-    """Descriptions that do not name the logarithm are of the time when there was only one."""
-    return {"log_base": "ln", **description} if isinstance(description, Mapping) else description
-
-
-def _json_or_none(path: Path) -> object:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return None
 
 
 def differences(found: AudioConfig, wanted: AudioConfig) -> list[Difference]:

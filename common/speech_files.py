@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from common.audio import MEL_CONFIG_FILE, SILENCE, AudioConfig, fade_out, join, save_wav
 from common.errors import InputError
-from common.files import write_whole
+from common.files import save_array
 from common.mel_contract import MelContract
 from common.mels import describe
 
@@ -22,23 +21,29 @@ FADE_SEC = 0.01  # of the ends of pieces that meet the pause
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Part:
-    """One item of a batch: an output or, of a long text, a piece of one; pieces follow each other.
+    """One item of a batch: an output or, of a long text, a piece of one.
 
     Attributes:
         name: of the wav file, relative to the output directory.
-        last: no further piece of this output comes.
+        index: which piece of its output this is, of `count`.
         skip_samples: how much of the beginning of the audio is not wanted.
         num_samples: how much is wanted of the rest; None is all.
     """
 
     name: str
-    last: bool = True
+    index: int = 0
+    count: int = 1
     skip_samples: int = 0
     num_samples: int | None = None
 
+    @property
+    def length(self) -> int:
+        """What the time to make it grows with; only compared."""
+        raise NotImplementedError
+
 
 class SpeechWriter:
-    """Collects pieces and writes each output as soon as its last piece is there.
+    """Collects pieces, in any order, and writes each output as soon as all of its pieces are there.
 
     Args:
         folder: the output directory.
@@ -53,28 +58,27 @@ class SpeechWriter:
         self._fade_samples = fade_frames * audio.hop_length
         self._pause_frames = round(PAUSE_SEC * audio.sampling_rate / audio.hop_length)
         self._save_mels = save_mels
-        self._wavs: list[np.ndarray] = []
-        self._mels: list[np.ndarray] = []
+        self._waiting: dict[str, dict[int, tuple[np.ndarray, np.ndarray | None]]] = {}
 
-    def add(self, part: Part, wav: Tensor, mel: Tensor) -> None:
-        """Takes the audio [T] of a piece and the mel [M, L] that it was made from."""
+    def add(self, part: Part, wav: Tensor, mel: Tensor) -> bool:
+        """Takes the audio [T] of a piece and the mel [M, L] that it was made from; True if that completed a file."""
         # Copies of what may be slices of a batch, which would stay in memory with them.
-        self._wavs.append(np.array(wav.numpy()[part.skip_samples :][: part.num_samples]))
-        if self._save_mels:
-            self._mels.append(np.array(mel.cpu().float().numpy()))
-        if part.last:
-            self._write(self._folder / part.name)
+        kept_mel = np.array(mel.cpu().float().numpy()) if self._save_mels else None
+        pieces = self._waiting.setdefault(part.name, {})
+        pieces[part.index] = np.array(wav.numpy()[part.skip_samples :][: part.num_samples]), kept_mel
+        if len(pieces) < part.count:
+            return False
+        del self._waiting[part.name]
+        wavs, mels = zip(*(pieces[index] for index in sorted(pieces)), strict=True)
+        self._write(self._folder / part.name, wavs, mels)
+        return True
 
-    def _write(self, path: Path) -> None:
+    def _write(self, path: Path, wavs: Sequence[np.ndarray], mels: Sequence[np.ndarray]) -> None:
         hop = self.audio.hop_length
-        wav = join(self._wavs, self._pause_frames * hop, round(FADE_SEC * self.audio.sampling_rate))
-        self._wavs.clear()
+        wav = join(wavs, self._pause_frames * hop, round(FADE_SEC * self.audio.sampling_rate))
         if self._save_mels:
-            encoded = io.BytesIO()
-            np.save(encoded, _joined_mels(self._mels, self._pause_frames))
-            write_whole(path.with_suffix(".npy"), encoded.getvalue())
-            self._mels.clear()
-        save_wav(path, fade_out(wav, self._fade_samples), self.audio.sampling_rate)
+            save_array(path.with_suffix(".npy"), _joined_mels(mels, self._pause_frames))
+        save_wav(path, fade_out(wav, self._fade_samples), self.audio.sampling_rate)  # last: it says that all is there
 
 
 def _joined_mels(mels: Sequence[np.ndarray], pause_frames: int) -> np.ndarray:
@@ -103,4 +107,4 @@ def describe_saved_mels(names: Sequence[str], folder: Path, audio: AudioConfig, 
         if any((folder / target).resolve() == path.resolve() for path in inputs):
             raise InputError(f"--save-mels: {folder / target} is read (pitch) and would be overwritten; rename it")
     contract = MelContract(audio, peak_normalised=False).to_dict()
-    describe(folder, folder / MEL_CONFIG_FILE, contract, targets, "mels")
+    describe(folder / MEL_CONFIG_FILE, contract, [folder / target for target in targets], "mels")

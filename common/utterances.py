@@ -30,6 +30,10 @@ class Utterance(Part):
 
     mel: Tensor
 
+    @property
+    def length(self) -> int:
+        return self.mel.size(1)
+
 
 def is_audio(source: Path) -> bool:
     """Whether -i names audio, a file or a folder, and not a phrase file."""

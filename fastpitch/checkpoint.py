@@ -40,19 +40,27 @@ class FastPitchInfo:
     has_aligner: bool
 
 
-def load_fastpitch(path: str | Path, device: str | torch.device = "cpu") -> tuple[FastPitch, FastPitchInfo]:
+def load_fastpitch(
+    path: str | Path, device: str | torch.device = "cpu", ema: bool = False
+) -> tuple[FastPitch, FastPitchInfo]:
     """Loads FastPitch for inference, with its aligner where the file has one.
+
+    Args:
+        path: checkpoint file.
+        device: where the model goes.
+        ema: take the moving average of the weights, from a run with `--ema`.
 
     Returns:
         the model in evaluation mode, and what is known about it.
 
     Raises:
         FileNotFoundError: no such file.
-        InputError: damaged, no FastPitch, without configuration, or with missing, extra or misshapen tensors.
+        InputError: damaged, no FastPitch, without configuration, or with missing, extra or misshapen tensors; `ema`
+            asked of a file without one.
     """
     path = Path(path)
     content = read_file(path)
-    state = _state(path, content)
+    state = _state(path, content, ema)
     stored = dictionary(path, content, "config")
     if not stored:
         raise InputError(f"{path}: a FastPitch checkpoint needs its configuration under 'config', which is missing")
@@ -72,8 +80,10 @@ def load_fastpitch(path: str | Path, device: str | torch.device = "cpu") -> tupl
     return model.eval().to(device), info
 
 
-def _state(path: Path, content: Mapping[str, Any]) -> dict[str, Tensor]:
-    state = content.get("state_dict")
+def _state(path: Path, content: Mapping[str, Any], ema: bool) -> dict[str, Tensor]:
+    state = content.get("ema_state_dict" if ema else "state_dict")
+    if ema and state is None:
+        raise InputError(f"{path}: it has no moving average, which comes from training with --ema")
     if isinstance(state, Mapping):
         names = {str(name).removeprefix("module."): value for name, value in state.items()}
         wrong = [name for name, value in names.items() if not isinstance(value, Tensor)]

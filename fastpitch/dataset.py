@@ -67,7 +67,8 @@ def read_recordings(filelists: Sequence[str | Path], root: Path, n_speakers: int
 
     Raises:
         FileNotFoundError: no such list.
-        InputError: a row of another form, an empty text, or a speaker that the model does not have.
+        InputError: a row of another form, an empty text, audio outside `root`, or a speaker that the model does not
+            have.
     """
     recordings = []
     for filelist in filelists:
@@ -81,7 +82,10 @@ def read_recordings(filelists: Sequence[str | Path], root: Path, n_speakers: int
             speaker = row[3] if len(row) == 4 else "0"
             if not speaker.isdecimal() or int(speaker) >= n_speakers:
                 raise InputError(f"{where}: speaker {speaker!r}, but the model's are 0 to {n_speakers - 1}")
-            recordings.append(Recording(root / row[0], root / row[1], row[2], int(speaker)))
+            wav = root / row[0]
+            if not wav.is_relative_to(root):
+                raise InputError(f"{where}: file lists name paths inside the data set {root}")
+            recordings.append(Recording(wav, root / row[1], row[2], int(speaker)))
     return recordings
 
 
@@ -114,6 +118,11 @@ class SpeechDataset(Dataset[Example]):
         self._mel = MelSpectrogram(audio)
 
     @property
+    def varies(self) -> bool:
+        """Whether the symbols of a text are another choice in each draw."""
+        return 0 < self._text.p_arpabet < 1
+
+    @property
     def paths(self) -> list[Path]:
         return [recording.wav for recording in self.recordings]
 
@@ -124,45 +133,53 @@ class SpeechDataset(Dataset[Example]):
         recording = self.recordings[key.clip]
         wav = load_wav_at(recording.wav, self.audio.sampling_rate)
         mel = self._mel(torch.from_numpy(wav.astype(np.float32))[None])[0]
+        f0 = self._pitch_hz(recording, mel.size(1))
+        pitch = torch.where(f0 > 0, (f0 - self._mean_hz) / self._std_hz, 0.0)
+        return Example(self.ids(key), mel, pitch, recording.speaker)
+
+    def _pitch_hz(self, recording: Recording, frames: int) -> Tensor:
+        if not recording.pitch.is_file():
+            raise InputError(f"{recording.pitch}: no such pitch; prepare_dataset.py --extract-pitch makes it")
         f0 = read_features(recording.pitch, 1)[0]
-        if len(f0) != mel.size(1):
+        if len(f0) != frames:
             raise InputError(
-                f"{recording.pitch}: {len(f0)} values, but {recording.wav} has {mel.size(1)} frames; "
+                f"{recording.pitch}: {len(f0)} values, but {recording.wav} has {frames} frames; "
                 "make it with prepare_dataset.py --extract-pitch"
             )
-        pitch = torch.where(f0 > 0, (f0 - self._mean_hz) / self._std_hz, 0.0)
-        return Example(self._ids(key), mel, pitch, recording.speaker)
+        return f0
 
-    def _ids(self, key: ClipKey) -> Tensor:
+    def ids(self, key: ClipKey) -> Tensor:
+        """The symbols of a text, [S]; the draw decides which words are letters where that is left to chance."""
         rng = random.Random(f"{self._seed} {key.clip} {key.draw}")
         return torch.tensor(self._text.encode(self.recordings[key.clip].text, rng))
 
     def check(self, progress: bool = False) -> None:
-        """Encodes all texts and looks at all pitch files and lengths, before any work starts.
+        """Encodes all texts and reads all pitch files, before any work starts.
 
         Raises:
             InputError: how many recordings cannot be used, and the first three.
         """
         problems = []
-        for clip in tqdm(range(len(self)), "checking texts", disable=not progress, leave=False):
+        for clip in tqdm(range(len(self)), "checking texts and pitch", disable=not progress, leave=False):
             recording = self.recordings[clip]
             try:
                 frames = self.audio.num_frames(wav_info(recording.wav).frames)
-                symbols = len(self._ids(ClipKey(clip, 0)))
-                if not recording.pitch.is_file():
-                    problems.append(f"{recording.pitch}: no such pitch; prepare_dataset.py --extract-pitch makes it")
-                elif frames < symbols:
-                    problems.append(f"{recording.wav}: {symbols} symbols of text for {frames} frames of audio")
+                self._pitch_hz(recording, frames)
+                symbols = len(self.ids(ClipKey(clip, 0)))
+                if frames < symbols:
+                    raise InputError(f"{symbols} symbols of text for {frames} frames of audio")
             except (InputError, OSError) as error:
-                problems.append(f"{recording.wav}: {error}")
+                named = str(recording.wav) in str(error) or str(recording.pitch) in str(error)
+                problems.append(str(error) if named else f"{recording.wav}: {error}")
         if problems:
             raise InputError(f"{len(problems)} of {len(self)} recordings cannot be used: {first_three(problems)}")
 
 
 class CachedSpeech(Dataset[Example]):
-    """The examples of another data set, each made once and kept; for texts without a random choice."""
+    """The examples of another data set, whose mels and pitch are made once and kept."""
 
     def __init__(self, dataset: SpeechDataset, progress: bool = False) -> None:
+        self._dataset = dataset
         clips = range(len(dataset))
         reading = tqdm(clips, "reading recordings", disable=not progress, leave=False)
         self._examples = [dataset[ClipKey(clip, 0)] for clip in reading]
@@ -171,7 +188,8 @@ class CachedSpeech(Dataset[Example]):
         return len(self._examples)
 
     def __getitem__(self, key: ClipKey) -> Example:
-        return self._examples[key.clip]
+        example = self._examples[key.clip]
+        return example._replace(ids=self._dataset.ids(key)) if self._dataset.varies else example
 
 
 def collate(examples: Sequence[Example]) -> Batch:

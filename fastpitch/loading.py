@@ -65,7 +65,7 @@ def check_datasets(datasets: Sequence[SpeechDataset], place: Distributed) -> Non
         for dataset in datasets:
             dataset.check(progress=watched())
 
-    distributed.check_on_main(check, place)
+    distributed.first_on_main(check, place)
 
 
 def training_loader(

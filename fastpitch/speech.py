@@ -22,6 +22,7 @@ from common.text.sentences import split_text
 from common.text.symbols import SYMBOL_SETS
 from fastpitch.checkpoint import FastPitchInfo
 from fastpitch.pitch_transform import PitchTransform
+from fastpitch.text import fitting_processor
 
 SLOWEST, FASTEST = 0.1, 10.0
 
@@ -31,6 +32,7 @@ class SpeechConfig:
     """Text to speech: which model, which voice, how texts are read and spoken."""
 
     fastpitch: str = flag("", "FastPitch checkpoint; with it the texts of the phrase file are spoken")
+    fastpitch_ema: bool = flag(False, "take that checkpoint's moving average of the weights")
     pace: float = flag(1.0, f"speed, {SLOWEST} to {FASTEST}; 2 is twice as fast")
     speaker: int = flag(0, "voice of a model of several, for phrases that name none")
     pitch_transform_flatten: bool = flag(False, "speak all at the voice's mean pitch")
@@ -99,6 +101,10 @@ class Piece(Part):
     speaker: int = 0
     pitch_hz: Tensor | None = None
 
+    @property
+    def length(self) -> int:
+        return len(self.ids)
+
 
 def text_processor(cfg: SpeechConfig, info: FastPitchInfo) -> TextProcessor:
     """The reading of texts that a model was trained with.
@@ -121,19 +127,7 @@ def text_processor(cfg: SpeechConfig, info: FastPitchInfo) -> TextProcessor:
         config = TextConfig.from_setup(info.train_setup, **given, **chosen)
     except InputError as error:
         raise InputError(f"{info.path}: its text settings, with those of the flags: {error}") from error
-    num_symbols = len(config.symbols())
-    if num_symbols != info.config.n_symbols:
-        raise InputError(
-            f"{info.path}: the model has {info.config.n_symbols} symbols, but the symbol set {config.symbol_set} "
-            f"{num_symbols}; {'they do not fit together' if 'symbol_set' in stored else 'try another --symbol-set'}"
-        )
-    text = config.processor(cfg.cmudict_path, cfg.heteronyms_path)
-    if text.padding_id != info.config.padding_idx:
-        raise InputError(
-            f"{info.path}: the model's padding_idx is {info.config.padding_idx}, but the padding symbol of "
-            f"{config.symbol_set} is {text.padding_id}"
-        )
-    return text
+    return fitting_processor(info, config, cfg.cmudict_path, cfg.heteronyms_path)
 
 
 def _named(value: str | Sequence[str]) -> str:
@@ -169,11 +163,8 @@ def read_pieces(
         pitch_hz = None
         if phrase.pitch:
             pitch_hz = _pitch(dataset / phrase.pitch, where, len(encoded[0]))
-        last = len(encoded) - 1
-        pieces += [
-            Piece(name=phrase.output, last=i == last, ids=ids, speaker=speaker, pitch_hz=pitch_hz)
-            for i, ids in enumerate(encoded)
-        ]
+        whole = Piece(name=phrase.output, count=len(encoded), ids=[], speaker=speaker, pitch_hz=pitch_hz)
+        pieces += [dataclasses.replace(whole, index=i, ids=ids) for i, ids in enumerate(encoded)]
     return pieces
 
 

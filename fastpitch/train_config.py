@@ -12,7 +12,7 @@ from typing import Any
 
 from common import run_config
 from common.audio import MAX_WAV_VALUE, AudioConfig
-from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, positive
+from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, refuse_contradictions
 from common.errors import InputError
 from common.run_config import SignalFlags
 from common.text.config import TextConfig
@@ -142,29 +142,18 @@ def parse_train_config(argv: Sequence[str] | None = None) -> TrainConfig:
         raise InputError("--global-batch-size: sets --grad-accumulation; give one of them")
     run, data = from_flags(RunConfig, given), from_flags(DataConfig, given)
     architecture = _read_json(data.fastpitch_config)
-    settled: dict[str, Any] = {}
+    signal, reading = dataclasses.asdict(SignalFlags()), TextConfig()
     if run.checkpoint_path:
         _, info = load_fastpitch(run.checkpoint_path)
-        settled = {
-            **dataclasses.asdict(info.audio),
-            **dataclasses.asdict(TextConfig.from_setup(info.train_setup)),
-        }
+        signal, reading = dataclasses.asdict(info.audio), TextConfig.from_setup(info.train_setup)
+        settled = {**signal, **dataclasses.asdict(reading)}
+        del settled["p_arpabet"]  # which may be another from now on
+        refuse_contradictions(given, settled, run.checkpoint_path)
         stored = info.config.to_dict()
-        for name, value in architecture.items():
-            if stored.get(name) != value:
-                raise InputError(
-                    f"--fastpitch-config: {name} {value} contradicts {run.checkpoint_path}, "
-                    f"which has {stored.get(name)}"
-                )
+        if differing := [f"{key} {value}" for key, value in architecture.items() if stored[key] != value]:
+            raise InputError(f"--fastpitch-config: {', '.join(differing)} contradicts {run.checkpoint_path}")
         architecture = stored
-    signal = {**dataclasses.asdict(SignalFlags()), **dataclasses.asdict(TextConfig()), **settled}
-    for name in signal.keys() & given.keys() - {"p_arpabet"}:
-        value = tuple(given[name]) if isinstance(given[name], list) else given[name]
-        if name in settled and settled[name] != value:
-            raise InputError(
-                f"--{name.replace('_', '-')}: {value} contradicts {run.checkpoint_path}, which has {settled[name]}"
-            )
-    text = from_flags(TextConfig, given, **{f.name: signal[f.name] for f in dataclasses.fields(TextConfig)})
+    text = from_flags(TextConfig, given, **dataclasses.asdict(reading))
     audio = AudioConfig.from_dict({**signal, **given}, framing="tacotron")
     n_symbols = len(text.symbols())
     model = FastPitchConfig(**{"n_symbols": n_symbols, "n_mel_channels": audio.num_mels, **architecture})

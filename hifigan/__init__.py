@@ -6,6 +6,7 @@ from hifigan.config import GeneratorConfig
 from hifigan.denoiser import Denoiser
 from hifigan.discriminators import MultiPeriodDiscriminator, MultiScaleDiscriminator
 from hifigan.generator import Generator
+from hifigan.streaming import StreamingGenerator
 
 __all__ = [
     "Denoiser",
@@ -13,6 +14,7 @@ __all__ = [
     "GeneratorConfig",
     "MultiPeriodDiscriminator",
     "MultiScaleDiscriminator",
+    "StreamingGenerator",
     "checkpoint",
     "load_generator",
     "losses",

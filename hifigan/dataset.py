@@ -18,12 +18,14 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from common.audio import SILENCE, AudioConfig, load_wav_at, normalise_peak, wav_info
+from common.audio import SILENCE, AudioConfig, MelSpectrogram, load_wav_at, normalise_peak, wav_info
 from common.errors import InputError, first_three
 from common.loading import CROP, ClipKey, philox
 from common.mels import read_mel
+from hifigan.pairing import fit_of, judge
 
 Segment = tuple[Tensor, ...]
+COMPARED_CLIPS = 100  # pairs whose mels are compared with their audio before training; some seconds
 
 
 class SegmentDataset(Dataset[Segment]):
@@ -75,13 +77,21 @@ class PairDataset(SegmentDataset):
     Args:
         mels: a mel file for each audio file.
         audio: the signal contract, with the framing of the mels.
+        any_phase: mels may lie half a frame off their audio: the user chose the framing.
     """
 
     def __init__(
-        self, paths: Sequence[Path], mels: Sequence[Path], audio: AudioConfig, segment_size: int, seed: int
+        self,
+        paths: Sequence[Path],
+        mels: Sequence[Path],
+        audio: AudioConfig,
+        segment_size: int,
+        seed: int,
+        any_phase: bool = False,
     ) -> None:
         super().__init__(paths, audio, segment_size, seed)
         self.mels = list(mels)
+        self.any_phase = any_phase
 
     def load(self, clip: int) -> Segment:
         """Audio [L * hop] and mel [M, L] of a whole clip.
@@ -103,7 +113,12 @@ class PairDataset(SegmentDataset):
         return _at_least(wav, mel.size(1) * hop, 0.0)[: mel.size(1) * hop], mel
 
     def check(self, progress: bool = False) -> None:
-        """Reads all pairs; raises InputError with the number of those that cannot be used, and the first three."""
+        """Reads all pairs, and compares the mels of a sample of them with their audio.
+
+        Raises:
+            InputError: the number of pairs that cannot be used, and the first three; or what is wrong with the mels as
+                a whole, see `pairing.judge`.
+        """
         problems = []
         for clip in tqdm(range(len(self)), "checking mels", disable=not progress, leave=False):
             try:
@@ -112,6 +127,21 @@ class PairDataset(SegmentDataset):
                 problems.append(str(error))
         if problems:
             raise InputError(f"{len(problems)} of {len(self)} mels cannot be used: {first_three(problems)}")
+        self._compare(progress)
+
+    def _compare(self, progress: bool) -> None:
+        transform = MelSpectrogram(self.audio)
+        sample = np.linspace(0, len(self) - 1, min(len(self), COMPARED_CLIPS)).round().astype(int).tolist()
+        fits, mels = [], []
+        for clip in tqdm(sample, "comparing mels with audio", disable=not progress, leave=False):
+            wav = torch.from_numpy(load_wav_at(self.paths[clip], self.audio.sampling_rate).astype(np.float32))
+            if len(wav) <= self.audio.padding:
+                continue
+            fit = fit_of(read_mel(self.mels[clip], self.audio.num_mels).numpy(), transform(wav[None])[0].numpy())
+            if fit is not None:
+                fits.append(fit)
+                mels.append(self.mels[clip])
+        judge(fits, mels, self.audio.framing, self.any_phase)
 
     def cut(self, whole: Segment, key: ClipKey) -> Segment:
         wav, mel = whole

@@ -20,10 +20,10 @@ class Denoiser(nn.Module):
 
     def __init__(self, generator: Generator, filter_length: int = 1024) -> None:
         super().__init__()
-        self.filter_length = filter_length
+        self.filter_length = filter_length + filter_length % 2  # an odd centred transform loses its last frame
         self.hop_length = generator.config.hop_length
         weight = next(generator.parameters())
-        window = torch.hann_window(filter_length, device=weight.device)
+        window = torch.hann_window(self.filter_length, device=weight.device)
         self.register_buffer("window", window, persistent=False)
         mel = torch.zeros(1, generator.num_mels, BIAS_FRAMES, device=weight.device, dtype=weight.dtype)
         with torch.no_grad():

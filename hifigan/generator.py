@@ -12,7 +12,8 @@ from hifigan.config import GeneratorConfig
 from hifigan.layers import WeightNormConv1d, WeightNormConvTranspose1d, remove_weight_norm
 
 
-def _activate(x: Tensor) -> Tensor:
+def activate(x: Tensor) -> Tensor:
+    """The activation before every layer but the first and the last (slope 0.1)."""
     return F.leaky_relu(x, 0.1)
 
 
@@ -31,7 +32,7 @@ class ResBlock1(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for dilated, plain in zip(self.convs1, self.convs2):  # noqa: B905 (TorchScript's zip has no `strict`)
-            x = x + plain(_activate(dilated(_activate(x))))
+            x = x + plain(activate(dilated(activate(x))))
         return x
 
 
@@ -44,7 +45,7 @@ class ResBlock2(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for conv in self.convs:
-            x = x + conv(_activate(x))
+            x = x + conv(activate(x))
         return x
 
 
@@ -106,7 +107,7 @@ class Generator(nn.Module):
         """mel [B, M, L] -> what the last layer sees, [B, C, L * hop_length]."""
         x = self.conv_pre(mel)
         for up, blocks in zip(self.ups, self.resblocks):  # noqa: B905
-            x = blocks(up(_activate(x)))
+            x = blocks(up(activate(x)))
         return x
 
     def output(self, x: Tensor) -> Tensor:

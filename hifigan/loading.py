@@ -44,11 +44,13 @@ def _open(cfg: TrainConfig, filelists: Sequence[str], seed: int) -> SegmentDatas
     mels = find_mels(paths, Path(data.dataset_path), folder)
     described = check_mel_config(mels, folder, cfg.audio)
     framing = data.input_mels_framing
-    if framing == "auto":
+    chosen = framing != "auto"
+    if not chosen:
         if len(described) > 1:
             raise InputError(f"--input-mels-dir: {folder} mixes framings; choose one with --input-mels-framing")
         framing = described.pop() if described else "tacotron"
-    return PairDataset(paths, mels, dataclasses.replace(cfg.audio, framing=framing), data.segment_size, seed)
+    audio = dataclasses.replace(cfg.audio, framing=framing)
+    return PairDataset(paths, mels, audio, data.segment_size, seed, any_phase=chosen)
 
 
 def fingerprint_of(dataset: SegmentDataset, cfg: TrainConfig) -> str:
@@ -65,18 +67,15 @@ def check_datasets(datasets: Sequence[SegmentDataset], place: Distributed) -> No
     Raises:
         InputError: what cannot be used.
     """
-    problem: InputError | None = None
-    if place.is_main:
+
+    def check() -> None:
         paths = [path for dataset in datasets for path in dataset.paths]
-        try:
-            check_wavs(paths, datasets[0].audio.sampling_rate, progress=watched(), decode=True)
-            for dataset in datasets:
-                if isinstance(dataset, PairDataset):
-                    dataset.check(progress=watched())
-        except InputError as error:
-            problem = error
-    if distributed.any_rank(problem is not None):
-        raise problem or SystemExit(1)
+        check_wavs(paths, datasets[0].audio.sampling_rate, progress=watched(), decode=True)
+        for dataset in datasets:
+            if isinstance(dataset, PairDataset):
+                dataset.check(progress=watched())
+
+    distributed.first_on_main(check, place)
 
 
 def training_loader(

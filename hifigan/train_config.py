@@ -10,7 +10,15 @@ from typing import Any
 
 from common import run_config
 from common.audio import MAX_WAV_VALUE, AudioConfig
-from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, positive
+from common.config import (
+    ArgumentParser,
+    add_flags,
+    flag,
+    from_flags,
+    not_negative,
+    positive,
+    refuse_contradictions,
+)
 from common.errors import InputError
 from hifigan.checkpoint import load_trainable_generator
 from hifigan.config import GeneratorConfig, read_config_file
@@ -176,11 +184,8 @@ def parse_train_config(argv: Sequence[str] | None = None) -> TrainConfig:
     run = from_flags(RunConfig, given)
     data = from_flags(DataConfig, given)
     generator, settled, source = _settled_signal(run, data, "hifigan_config" in given)
+    refuse_contradictions(given, settled, source)
     flags = {field.name: given[field.name] for field in dataclasses.fields(SignalFlags) if field.name in given}
-    for name in (*flags, "segment_size"):
-        value = flags.get(name, given.get(name))
-        if value is not None and name in settled and settled[name] != value:
-            raise InputError(f"--{name.replace('_', '-')}: {value} contradicts {source}, which has {settled[name]}")
     signal = {**dataclasses.asdict(SignalFlags()), **settled, **flags}
     if "segment_size" in settled:
         data = dataclasses.replace(data, segment_size=settled["segment_size"])
@@ -204,9 +209,14 @@ def _settled_signal(
     chosen, settled = read_config_file(data.hifigan_config)
     source = data.hifigan_config
     if run.checkpoint_path_gen:
-        # Without --hifigan-config the checkpoint decides; with it, the loader refuses one that contradicts.
-        _, info = load_trainable_generator(run.checkpoint_path_gen, chosen if config_given else None)
+        # Without --hifigan-config the checkpoint decides; with it, the loader refuses an architecture that contradicts,
+        # and takes from it what the checkpoint does not say about the signal.
+        _, info = load_trainable_generator(run.checkpoint_path_gen, data.hifigan_config if config_given else None)
         audio = dataclasses.asdict(info.audio)
         del audio["framing"]
-        chosen, settled, source = info.config, {**settled, **audio}, os.fspath(Path(run.checkpoint_path_gen))
+        source = os.fspath(Path(run.checkpoint_path_gen))
+        for name, value in settled.items():
+            if audio.get(name, value) != value:
+                raise InputError(f"--hifigan-config: {name} {value} contradicts {source}, which has {audio[name]}")
+        chosen, settled = info.config, {**settled, **audio}
     return chosen, settled, source

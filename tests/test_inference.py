@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import torch
 
 import inference
 from common.audio import SILENCE, AudioConfig, MelSpectrogram, fade_out
+from common.utterances import Utterance
 from hifigan import load_generator
 from hifigan.denoiser import Denoiser
 from tests.support import REPOSITORY, SETUP, make_checkpoint, one_line_of_error, speechlike, summary, wavs
@@ -546,3 +549,87 @@ def test_the_program(checkpoint: Path, dataset: Path, tmp_path: Path) -> None:
     assert done.stdout == ""
     assert done.stderr.startswith(f"inference.py: error: {tmp_path / 'absent.pt'}: no such checkpoint")
     assert done.stderr.count("\n") == 1
+
+
+def written(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*.wav")}
+
+
+def test_a_job_goes_on_where_it_was(checkpoint, dataset, tmp_path, capsys):
+    argv = command(checkpoint, dataset / "phrases.tsv", tmp_path, "-d", dataset)
+    assert inference.main(argv) == 0
+    first = written(tmp_path)
+    assert len(first) == len(LENGTHS)
+    assert inference.main([*argv, "--batch-size", "2"]) == 0
+    assert written(tmp_path) == first
+    assert f"nothing to do: all {len(LENGTHS)} utterances are in" in capsys.readouterr().out
+    (tmp_path / "d.wav").unlink()
+    assert inference.main(argv) == 0
+    assert {name for name, time in written(tmp_path).items() if first[name] != time} == {"d.wav"}
+    assert f"{len(LENGTHS) - 1} there already" in capsys.readouterr().out
+    for change in (["--overwrite"], ["--denoising-strength", "0.1"]):
+        before = written(tmp_path)
+        assert inference.main([*argv, *change]) == 0
+        assert not before.items() & written(tmp_path).items()
+
+
+def test_a_measurement_leaves_nothing_out(checkpoint, dataset, tmp_path, capsys):
+    argv = command(checkpoint, dataset / "phrases.tsv", tmp_path, "-d", dataset)
+    for _ in range(2):
+        assert inference.main([*argv, "--repeats", "2"]) == 0
+        assert f"{len(LENGTHS)} utterances" in capsys.readouterr().out
+
+
+def test_batches_are_of_like_lengths(dataset):
+    lengths = list(range(200, 0, -1)) * 2
+    parts = [Utterance(name=str(i), mel=torch.zeros(1, length)) for i, length in enumerate(lengths)]
+    made = list(inference.batches(iter(parts), 4))
+    assert sorted(part.name for batch in made for part in batch) == sorted(part.name for part in parts)
+    assert max(batch[0].length - batch[-1].length for batch in made) <= 4
+    seen = 0
+
+    def counted():
+        nonlocal seen
+        for part in parts:
+            seen += 1
+            yield part
+
+    next(inference.batches(counted(), 4))
+    assert seen == 4 * inference.SORTED_BATCHES  # no more is in memory
+
+
+def test_processes_share_the_work(checkpoint, dataset, tmp_path):
+    argv = command(checkpoint, dataset / "phrases.tsv", tmp_path / "one", "-d", dataset)
+    assert inference.main(argv) == 0
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "inference.py"]
+    argv = command(checkpoint, dataset / "phrases.tsv", tmp_path / "two", "-d", dataset)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*launch, *argv], cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"{len(LENGTHS)} utterances" in done.stdout
+    one, two = wavs(tmp_path / "one"), wavs(tmp_path / "two")
+    assert one.keys() == two.keys()
+    for name, wav in one.items():
+        np.testing.assert_allclose(two[name], wav, atol=1.1 / 32768)
+
+
+def test_killed_in_the_middle_it_leaves_whole_files_and_goes_on(checkpoint, tmp_path):
+    folder = tmp_path / "mels"
+    folder.mkdir()
+    for i in range(300):
+        np.save(folder / f"{i:03d}.npy", random_mel(40, seed=i).numpy())
+    rows = "".join(f"{i:03d}.npy\t{i:03d}\n" for i in range(300))
+    (folder / "phrases.tsv").write_text("mel\toutput\n" + rows)
+    argv = command(checkpoint, folder / "phrases.tsv", tmp_path / "out", "-d", folder, "--batch-size", "4")
+    process = subprocess.Popen([sys.executable, "inference.py", *argv], cwd=REPOSITORY)
+    while process.poll() is None and len(list((tmp_path / "out").glob("*.wav"))) < 40:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    first = written(tmp_path / "out")
+    assert 40 <= len(first) < 300, "killed too late"
+    assert {len(wav) for wav in wavs(tmp_path / "out").values()} == {40 * 256}
+    assert inference.main(argv) == 0
+    second = written(tmp_path / "out")
+    assert len(second) == 300
+    assert first.items() <= second.items()

@@ -198,7 +198,7 @@ def test_a_host_dies_and_comes_back_then_a_worker_dies(host, data_set, undisturb
     first, second = host(1, *argv, **variables), host(2, *argv, **variables)
     first.wait_for(r"epoch +2 \| iter +1/2")  # done, and lost
     second.kill()
-    first.wait_for("train.py: error: another process of this training was lost: ")
+    first.wait_for("train.py: error: another process was lost: ")
     second = host(2, *argv, **variables)
     first.wait_for("resumed after epoch 1, optimiser step 2")
     (worker,) = second.workers()

@@ -66,7 +66,7 @@ def test_descriptions_of_before_the_logarithm_was_named(tmp_path: Path) -> None:
     config_file = tmp_path / "audio_config.json"
     config_file.write_text(json.dumps(old))
     (tmp_path / "a.pt").touch()
-    describe(tmp_path, config_file, contract, [Path("a.pt")], "mels")
+    describe(config_file, contract, [tmp_path / "a.pt"], "mels")
     assert json.loads(config_file.read_text()) == contract
     with pytest.raises(InputError, match="of another configuration"):
-        describe(tmp_path, config_file, {**contract, "log_base": "log10"}, [Path("a.pt")], "mels")
+        describe(config_file, {**contract, "log_base": "log10"}, [tmp_path / "a.pt"], "mels")

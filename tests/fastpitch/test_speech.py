@@ -89,7 +89,10 @@ LETTERS = TextProcessor(p_arpabet=0)
 def test_long_texts_become_pieces_in_order():
     cfg = SpeechConfig(fastpitch="f.pt", p_arpabet=0.0, split_longer_than=20)
     made = pieces([Phrase("a.wav", text="One. " * 10), Phrase("b.wav", text="Two.")], cfg)
-    assert [(piece.name, piece.last) for piece in made] == [("a.wav", False)] * 2 + [("a.wav", True), ("b.wav", True)]
+    assert [(piece.name, piece.index, piece.count) for piece in made] == [
+        *(("a.wav", i, 3) for i in range(3)),
+        ("b.wav", 0, 1),
+    ]
     assert [LETTERS.decode(piece.ids) for piece in made] == ["one. one. one. one."] * 2 + ["one. one.", "two."]
 
 
@@ -97,7 +100,7 @@ def test_pieces_without_sound_are_left_out():
     cfg = SpeechConfig(fastpitch="f.pt", p_arpabet=0.0, split_longer_than=10)
     made = pieces([Phrase("a.wav", text="Nine one. ~~~~~~~~~~. Two three. ~~~~~~~~~~")], cfg)
     assert [LETTERS.decode(piece.ids) for piece in made] == ["nine one.", ".", "two three."]
-    assert [piece.last for piece in made] == [False, False, True]
+    assert [(piece.index, piece.count) for piece in made] == [(0, 3), (1, 3), (2, 3)]
 
 
 def test_texts_with_pitch_are_not_split(tmp_path):

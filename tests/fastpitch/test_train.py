@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from common.config import run as run_program
+from common.errors import InputError
 from common.run_log import read_json_lines
 from fastpitch import load_fastpitch, train
 from fastpitch.train_config import OptimConfig
@@ -80,6 +81,9 @@ def test_resumed_equals_uninterrupted(data_set, tmp_path, optimizer, monkeypatch
     whole, parts = newest(tmp_path / "whole", 3), newest(tmp_path / "parts", 3)
     whole.pop("rng"), parts.pop("rng")  # seeded anew for each micro-batch
     assert_same(whole, parts)
+    path = tmp_path / "whole" / "FastPitch_checkpoint_3.pt"
+    for key, ema in (("state_dict", False), ("ema_state_dict", True)):
+        assert_same(whole[key], dict(load_fastpitch(path, ema=ema)[0].state_dict()))
     assert any(not torch.equal(whole["state_dict"][name], average) for name, average in whole["ema_state_dict"].items())
     assert train_metrics(tmp_path / "whole", "loss") == train_metrics(tmp_path / "parts", "loss")
 
@@ -114,7 +118,10 @@ def test_it_learns_and_its_file_loads(data_set, tmp_path):
     alignment = train_metrics(tmp_path, "alignment_loss")
     assert sum(alignment[-5:]) < 0.8 * sum(alignment[:5])
     assert sum(train_metrics(tmp_path, "frames")[:5]) == sum(int(s * 22050) // 256 + 1 for s in SECONDS[:5])
-    model, info = load_fastpitch(tmp_path / "FastPitch_checkpoint_30.pt")
+    path = tmp_path / "FastPitch_checkpoint_30.pt"
+    with pytest.raises(InputError, match="it has no moving average"):
+        load_fastpitch(path, ema=True)
+    model, info = load_fastpitch(path)
     assert (info.epoch, info.has_aligner, info.audio.framing) == (30, True, "tacotron")
     assert info.train_setup["p_arpabet"] == 0
     assert info.train_setup["symbol_set"] == "english_basic"

