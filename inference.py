@@ -21,13 +21,15 @@ from common.distributed import Distributed
 from common.errors import InputError
 from common.filelists import file_digest
 from common.jobs import is_finished, start_job
-from common.mels import check_mel_config, differences
+from common.mel_contract import LOG_BASES, in_words
+from common.mels import differences
 from common.phrases import read_phrases
 from common.run_log import json_lines, watched
 from common.speech_files import Part, SpeechWriter, describe_saved_mels
 from common.timing import latency_summary, now_sec
 from common.utterances import (
     Utterance,
+    chosen_contracts,
     copied_utterances,
     find_audio,
     is_audio,
@@ -56,6 +58,17 @@ class InferenceConfig:
     ema: bool = flag(False, "take the generator's moving average of the weights (from training with --ema)")
     dataset_path: str = flag(
         "data/LJSpeech-1.1", "directory that the mel and pitch columns are relative to", short=("-d",)
+    )
+    mel_framing: str = flag(
+        "auto",
+        "framing of the mels of files: auto is as their audio_config.json says, else vocoder; the audio of tacotron "
+        "framing is moved by half a hop, to where the original was",
+        choices=("auto", "vocoder", "tacotron"),
+    )
+    mel_log: str = flag(
+        "auto",
+        "logarithm of the mels of files: auto is as their audio_config.json says, else ln; log10 is converted",
+        choices=("auto", *LOG_BASES),
     )
     cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
     amp: bool = flag(
@@ -105,6 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_flags(parser, SpeechConfig, "text to speech")
     given = vars(parser.parse_args(argv))
     cfg, speech = from_flags(InferenceConfig, given), speech_config(given)
+    if (cfg.mel_framing, cfg.mel_log) != ("auto", "auto") and (speech or is_audio(Path(cfg.input))):
+        raise InputError("--mel-framing and --mel-log: have no effect without mels in files (-i)")
     place = distributed.init(cfg.cuda)
     try:
         generator, info = load_generator(cfg.hifigan, cfg.hifigan_config or None, place.device, cfg.ema)
@@ -167,7 +182,10 @@ def speaking(cfg: InferenceConfig, speech: SpeechConfig, vocoder: GeneratorInfo,
         raise InputError(f"-i: {source} is audio; with --fastpitch, give a phrase file")
     model, info = load_fastpitch(speech.fastpitch, device, speech.fastpitch_ema)
     if differing := differences(info.audio, vocoder.audio):
-        raise InputError(f"{info.path} and {vocoder.path} do not fit together: {', '.join(differing)}")
+        raise InputError(
+            f"{info.path} and {vocoder.path} do not fit together: {in_words(differing)}; take two models whose mels "
+            "are made alike (python -m common.mel_contract A B compares them)"
+        )
     text = text_processor(speech, info)
     phrases, dataset = read_phrases(source), Path(cfg.dataset_path)
     pieces = read_pieces(phrases, source, dataset, speech, info, text)
@@ -185,9 +203,10 @@ def vocoding(cfg: InferenceConfig, audio: AudioConfig) -> Job:
     if is_audio(source):
         files, read = find_audio(source, Path(cfg.output)), partial(copied_utterances, audio=audio)
     else:
-        files = mel_files(read_phrases(source), source, Path(cfg.dataset_path))
-        check_mel_config(files.values(), Path(cfg.dataset_path), audio)
-        read = partial(prepared_utterances, num_mels=audio.num_mels)
+        dataset = Path(cfg.dataset_path)
+        files = mel_files(read_phrases(source), source, dataset)
+        contracts = chosen_contracts(files.values(), dataset, audio, cfg.mel_framing, cfg.mel_log)
+        read = partial(prepared_utterances, contracts=contracts)
 
     def utterances(names: Collection[str]) -> Iterator[Utterance]:
         return read({name: path for name, path in files.items() if name in names})

@@ -35,6 +35,7 @@ from common.filelists import (
     write_lines,
 )
 from common.files import is_newer, save_tensor
+from common.mel_contract import MelContract
 from common.mels import describe, distinct_targets, feature_name
 from common.parallel import Report, run_over_files
 from common.pitch import PITCH_STATISTICS_FILE, PitchConfig, extract_pitch, statistics
@@ -167,7 +168,7 @@ def clip_path(root: Path, clip: str) -> str:
 def extract_mels(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> None:
     """Writes a mel for each wav, and beside them the configuration that they were made with."""
     targets = distinct_targets(paths, lambda path: Path("mels") / feature_name(path))
-    contract = {**dataclasses.asdict(audio), "peak_normalised": False}
+    contract = MelContract(audio, peak_normalised=False).to_dict()
     describe(root / "mels" / MEL_CONFIG_FILE, contract, [root / target for target in targets.values()], "mels")
     work = partial(extract_mel, root, audio)
     run_over_files(work, list(targets.items()), cfg.n_workers, "mels")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.audio import MEL_CONFIG_FILE, AudioConfig
+from common.audio import MEL_CONFIG_FILE, SILENCE, AudioConfig
 from common.errors import InputError
 from common.files import write_whole
+from common.mel_contract import Difference, MelContract, compare, in_words, read_description
 
 SUFFIXES = (".npy", ".pt")
 
@@ -56,11 +57,12 @@ def describe(config_file: Path, contract: Mapping[str, Any], targets: Sequence[P
         found = _json_or_none(config_file)
         if not isinstance(found, dict):
             raise InputError(f"{config_file}: does not describe {what}; remove this folder first")
-        names = {**contract, **found}
+        # Descriptions that do not name the logarithm are of the time when there was only one.
+        there, wanted = ({"log_base": "ln", **values} for values in (found, contract))
         differing = [
-            f"{name} {found.get(name)} instead of {contract.get(name)}"
-            for name in names
-            if found.get(name) != contract.get(name)
+            f"{name} {there.get(name)} instead of {wanted.get(name)}"
+            for name in {**wanted, **there}
+            if there.get(name) != wanted.get(name)
         ]
         if differing:
             raise InputError(
@@ -101,13 +103,28 @@ def find_mels(paths: Sequence[Path], root: Path, folder: Path) -> list[Path]:
     return found
 
 
-def read_mel(path: Path, num_mels: int) -> Tensor:
-    """A mel [M, L] from a `.pt` or `.npy` file.
+def read_mel(path: Path, num_mels: int, log_base: str = "ln") -> Tensor:
+    """A natural-log mel [M, L] from a `.pt` or `.npy` file whose logarithm is `log_base`.
 
     Raises:
         InputError: unreadable, of another shape, or with values that are not finite.
     """
-    return read_features(path, num_mels, "mel spectrogram")
+    mel = read_features(path, num_mels, "mel spectrogram")
+    return mel if log_base == "ln" else natural_log(mel)
+
+
+def natural_log(mel: Tensor) -> Tensor:
+    """log10 mel -> natural-log mel. Other floors than 1e-5 become ours, the only silence that models know."""
+    return (mel.double() * math.log(10)).float().clamp_min(SILENCE)
+
+
+def looks_like_log10(mel: Tensor) -> bool:
+    """Whether a mel of speech must be in log10: nothing is lower than log10(1e-5), and hardly anything above 1.
+
+    Over 161 LJSpeech clips the lowest value of a log10 mel was -5 to -4.4 and the highest 0.9, of a natural-log mel
+    -11.5 to -10.1 and 2.1.
+    """
+    return -5.01 <= float(mel.min()) <= -3 and float(mel.max()) < 1.2
 
 
 def read_features(path: Path, rows: int, kind: str = "pitch") -> Tensor:
@@ -148,16 +165,48 @@ def _load(path: Path, kind: str) -> object:
         raise InputError(f"{path}: not a readable {kind} file ({type(error).__name__})") from error
 
 
-def differences(found: AudioConfig, wanted: AudioConfig) -> list[str]:
+def differences(found: AudioConfig, wanted: AudioConfig) -> list[Difference]:
     """In what two mel contracts differ, the framing aside: it shifts audio by half a hop, nothing else."""
-    ours, theirs = ({**dataclasses.asdict(config), "mel_fmax": config.fmax_hz} for config in (found, wanted))
     return [
-        f"{key} {ours[key]} instead of {theirs[key]}" for key in ours if key != "framing" and ours[key] != theirs[key]
+        difference for difference in compare(MelContract(found), MelContract(wanted)) if difference.name != "framing"
     ]
 
 
+def mel_contracts(files: Iterable[Path], root: Path, audio: AudioConfig) -> dict[Path, MelContract | None]:
+    """How each mel file below `root` was made: the description in its folder or the nearest above, None without any.
+
+    Raises:
+        InputError: a description that is damaged, or differs from what a generator was trained on in what cannot be
+            converted, with the remedy. Framing and logarithm can be.
+    """
+    known: dict[Path, MelContract | None] = {}
+
+    def of(folder: Path) -> MelContract | None:
+        if folder not in known:
+            config_file = folder / MEL_CONFIG_FILE
+            # Mels in subfolders (speakers) share the one description in the folder above.
+            above = folder.parent if folder != root and folder.is_relative_to(root) else None
+            if config_file.is_file():
+                known[folder] = _fitting(read_description(config_file), audio)
+            else:
+                known[folder] = of(above) if above else None
+        return known[folder]
+
+    return {path: of(path.parent) for path in files}
+
+
+def _fitting(contract: MelContract, audio: AudioConfig) -> MelContract:
+    if differing := differences(contract.audio, audio):
+        flags = [f"--{difference.name.replace('_', '-')} {difference.second}" for difference in differing]
+        raise InputError(
+            f"{contract.origin}: these mels do not fit the generator: {in_words(differing)}; remove them and make "
+            f"them again (prepare_dataset.py --extract-mels {' '.join(flags)}), or take another generator"
+        )
+    return contract
+
+
 def check_mel_config(files: Iterable[Path], root: Path, audio: AudioConfig) -> set[str]:
-    """Compares what mels below `root` were made with to what a generator was trained on.
+    """Compares what mels below `root` were made with to what a generator is trained on.
 
     Returns:
         the framings of these mels, as far as they are described. It shifts audio by half a hop, nothing else.
@@ -165,18 +214,11 @@ def check_mel_config(files: Iterable[Path], root: Path, audio: AudioConfig) -> s
     Raises:
         InputError: they differ in anything else.
     """
-    # Mels in subfolders (speakers) share the one description in the folder above.
-    folders = {path.parent for path in files}
-    folders |= {folder for path in folders for folder in path.parents if folder.is_relative_to(root)}
-    framings = set()
-    for config_file in sorted(folder / MEL_CONFIG_FILE for folder in folders):
-        if not config_file.is_file():
-            continue
-        try:
-            made = AudioConfig.from_dict(json.loads(config_file.read_text(encoding="utf-8")))
-        except (ValueError, AttributeError) as error:
-            raise InputError(f"{config_file}: does not describe mels ({error}); make them again") from error
-        if differing := differences(made, audio):
-            raise InputError(f"{config_file}: these mels do not fit the generator: {', '.join(differing)}")
-        framings.add(made.framing)
-    return framings
+    described = {contract for contract in mel_contracts(files, root, audio).values() if contract is not None}
+    for contract in described:
+        if contract.log_base != "ln":
+            raise InputError(
+                f"{contract.origin}: these mels are {contract.log_base}, training takes natural logarithms; "
+                "make them again (prepare_dataset.py --extract-mels)"
+            )
+    return {contract.audio.framing for contract in described}

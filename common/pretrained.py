@@ -77,6 +77,11 @@ MODELS = {
 }  # fmt: skip
 
 
+def models_dir() -> Path:
+    """Where downloaded models lie: MODELS_DIR of the environment, else pretrained_models in the repository."""
+    return Path(os.environ.get("MODELS_DIR") or Path(__file__).parents[1] / "pretrained_models")
+
+
 def _from_environment(name: str, model: Model) -> Model:
     """The model with the addresses and checksums that the environment replaces; an empty checksum is not compared."""
     prefix = name.upper().replace("-", "_")
@@ -177,8 +182,8 @@ def main() -> None:
         "--models-dir",
         metavar="DIR",
         type=Path,
-        default=Path(os.environ.get("MODELS_DIR") or "pretrained_models"),
-        help="where to (default: MODELS_DIR of the environment, else pretrained_models)",
+        default=models_dir(),
+        help="where to (default: MODELS_DIR of the environment, else pretrained_models in the repository)",
     )
     args = parser.parse_args()
     if not args.names:

@@ -12,6 +12,7 @@ from torch import Tensor
 from common.audio import MEL_CONFIG_FILE, SILENCE, AudioConfig, fade_out, join, save_wav
 from common.errors import InputError
 from common.files import save_array
+from common.mel_contract import MelContract
 from common.mels import describe
 
 PAUSE_SEC = 0.15  # between the pieces of a long text
@@ -25,12 +26,14 @@ class Part:
     Attributes:
         name: of the wav file, relative to the output directory.
         index: which piece of its output this is, of `count`.
-        num_samples: how much of the audio is wanted; None is all.
+        skip_samples: how much of the beginning of the audio is not wanted.
+        num_samples: how much is wanted of the rest; None is all.
     """
 
     name: str
     index: int = 0
     count: int = 1
+    skip_samples: int = 0
     num_samples: int | None = None
 
     @property
@@ -62,7 +65,7 @@ class SpeechWriter:
         # Copies of what may be slices of a batch, which would stay in memory with them.
         kept_mel = np.array(mel.cpu().float().numpy()) if self._save_mels else None
         pieces = self._waiting.setdefault(part.name, {})
-        pieces[part.index] = np.array(wav.numpy()[: part.num_samples]), kept_mel
+        pieces[part.index] = np.array(wav.numpy()[part.skip_samples :][: part.num_samples]), kept_mel
         if len(pieces) < part.count:
             return False
         del self._waiting[part.name]
@@ -103,5 +106,5 @@ def describe_saved_mels(names: Sequence[str], folder: Path, audio: AudioConfig, 
         targets[target] = name
         if any((folder / target).resolve() == path.resolve() for path in inputs):
             raise InputError(f"--save-mels: {folder / target} is read (pitch) and would be overwritten; rename it")
-    contract = {**dataclasses.asdict(audio), "peak_normalised": False}
+    contract = MelContract(audio, peak_normalised=False).to_dict()
     describe(folder / MEL_CONFIG_FILE, contract, [folder / target for target in targets], "mels")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
-from common.audio import AUDIO_SUFFIXES, AudioConfig, MelSpectrogram, load_wav, resample
-from common.errors import InputError
+from common.audio import AUDIO_SUFFIXES, MEL_CONFIG_FILE, AudioConfig, MelSpectrogram, load_wav, resample
+from common.errors import InputError, first_three
 from common.filelists import check_wavs
-from common.mels import read_mel
+from common.mel_contract import MelContract
+from common.mels import looks_like_log10, mel_contracts, read_mel
 from common.phrases import Phrase, safe_name
 from common.run_log import watched
 from common.speech_files import Part
@@ -94,7 +96,57 @@ def mel_files(phrases: Sequence[Phrase], source: Path, dataset: Path) -> dict[st
     return files
 
 
-def prepared_utterances(files: dict[str, Path], num_mels: int) -> Iterator[Utterance]:
-    """Mels from `.pt` or `.npy` files."""
+def chosen_contracts(
+    paths: Iterable[Path], root: Path, audio: AudioConfig, framing: str = "auto", log_base: str = "auto"
+) -> dict[Path, MelContract]:
+    """How each mel file below `root` is to be read.
+
+    Args:
+        audio: what the generator was trained on; mels that nothing describes are like it, in natural logarithms.
+        framing, log_base: of all mels, whatever their descriptions say; "auto" is what these say.
+
+    Raises:
+        InputError: mels that do not fit the generator, that cannot be read, or that nothing describes and whose
+            values are those of log10 mels. All files are read, so that nothing is written before.
+    """
+    chosen, problems = {}, []
+    described = mel_contracts(paths, root, audio)
+    for path, found in tqdm(described.items(), "checking mels", disable=not watched(), leave=False):
+        contract = found or MelContract(audio)
+        chosen[path] = dataclasses.replace(
+            contract,
+            audio=contract.audio if framing == "auto" else dataclasses.replace(contract.audio, framing=framing),
+            log_base=contract.log_base if log_base == "auto" else log_base,
+        )
+        try:
+            mel = read_mel(path, audio.num_mels, chosen[path].log_base)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        if found is None and log_base == "auto" and looks_like_log10(mel):
+            problems.append(
+                f"{path}: no {MEL_CONFIG_FILE} describes this mel, and its values ({mel.min():.1f} to {mel.max():.1f}) "
+                "are those of a log10 mel; give --mel-log log10, or --mel-log ln if it is in natural logarithms"
+            )
+    if problems:
+        count = f"{len(problems)} of {len(chosen)} mels cannot be used: " if len(problems) > 1 else ""
+        raise InputError(count + first_three(problems))
+    return chosen
+
+
+def prepared_utterances(files: Mapping[str, Path], contracts: Mapping[Path, MelContract]) -> Iterator[Utterance]:
+    """Mels from `.pt` or `.npy` files, in natural logarithms, and which part of their audio is wanted.
+
+    Frame k of a "tacotron"-framed mel is centred on sample hop * k, what the generator makes of it on
+    hop * k + hop / 2. The mel stays as it is and the audio is moved back by half a hop: this is exact, whereas the mean
+    of neighbouring frames is a mel of the other framing with an error of 0.10 (log-mel L1 on LJSpeech; 0.25 unmoved,
+    2e-5 moved). The audio is then as long as that of the "vocoder"-framed mel of the same clip.
+    """
     for name, path in files.items():
-        yield Utterance(name=name, mel=read_mel(path, num_mels))
+        contract = contracts[path]
+        mel = read_mel(path, contract.audio.num_mels, contract.log_base)
+        if contract.audio.framing == "tacotron":
+            hop = contract.audio.hop_length
+            yield Utterance(name=name, mel=mel, skip_samples=hop // 2, num_samples=max(mel.size(1) - 1, 1) * hop)
+        else:
+            yield Utterance(name=name, mel=mel)

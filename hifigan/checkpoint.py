@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from common.audio import AudioConfig
 from common.checkpoint import check_tensors, dictionary, read_file
 from common.errors import InputError
+from common.mel_contract import config_beside, num_mels
 from hifigan.config import PRESETS, GeneratorConfig, read_config_file
 from hifigan.generator import Generator
 from hifigan.layers import weight_norms
@@ -159,18 +160,18 @@ def _find_config(
     """The architecture and signal contract, in this order: the caller's, the file's, beside it, by the shapes."""
     setup = dictionary(path, content, "train_setup")
     stored = dictionary(path, content, "config")
-    in_file = GeneratorConfig.from_dict(stored, setup.get("num_mels", _num_mels(state))) if stored else None
+    in_file = GeneratorConfig.from_dict(stored, setup.get("num_mels", num_mels(state))) if stored else None
     config = in_file
     if isinstance(given, GeneratorConfig):
         config = given
     elif isinstance(given, Mapping):
-        config = GeneratorConfig.from_dict(given, given.get("num_mels", _num_mels(state)))
+        config = GeneratorConfig.from_dict(given, given.get("num_mels", num_mels(state)))
     elif given is not None:
         config, signal = read_config_file(given)
         setup = {**signal, **setup}
     if in_file is not None and config != in_file:
         raise InputError(f"{path}: the given generator configuration contradicts the checkpoint's own")
-    beside = next((file for file in _json_beside(path) if file.is_file()), None)
+    beside = config_beside(path)
     if config is None and beside is not None:
         config, setup = read_config_file(beside)
     if config is None:
@@ -183,23 +184,10 @@ def _find_config(
     return config, audio
 
 
-def _json_beside(path: Path) -> Iterator[Path]:
-    yield path.with_name(path.name + ".json")
-    yield path.with_suffix(".json")
-    yield path.with_name("config.json")
-
-
-def _num_mels(state: State) -> int:
-    for key, value in state.items():
-        if key.rpartition("conv_pre.")[2] in ("weight", "weight_v", "parametrizations.weight.original1"):
-            return value.shape[1]
-    return 80
-
-
 def _config_by_shapes(path: Path, state: State) -> GeneratorConfig:
     """The preset whose tensors have exactly these shapes; their rates and dilations are then known."""
     for preset in PRESETS.values():
-        config = dataclasses.replace(preset, num_mels=_num_mels(state))
+        config = dataclasses.replace(preset, num_mels=num_mels(state))
         with torch.device("meta"):
             generator = Generator(config)
         expected = {key: value.shape for key, value in generator.state_dict().items()}

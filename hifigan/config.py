@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
+from common.mel_contract import SIGNAL_KEYS
 
 log = logging.getLogger(__name__)
 
@@ -22,19 +23,6 @@ GENERATOR_KEYS = (
     "resblock_kernel_sizes",
     "resblock_dilation_sizes",
 )
-# Signal keys in the paper authors' JSON files, and our names for them.
-SIGNAL_KEYS = {
-    "segment_size": "segment_size",
-    "num_mels": "num_mels",
-    "n_fft": "filter_length",
-    "hop_size": "hop_length",
-    "win_size": "win_length",
-    "sampling_rate": "sampling_rate",
-    "fmin": "mel_fmin",
-    "fmax": "mel_fmax",
-    "fmax_loss": "mel_fmax_loss",
-    "fmax_for_loss": "mel_fmax_loss",
-}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,11 +19,11 @@ import soundfile
 import torch
 
 import inference
-from common.audio import AudioConfig, MelSpectrogram, fade_out
+from common.audio import SILENCE, AudioConfig, MelSpectrogram, fade_out
 from common.utterances import Utterance
 from hifigan import load_generator
 from hifigan.denoiser import Denoiser
-from tests.support import REPOSITORY, SETUP, make_checkpoint, one_line_of_error, summary, wavs
+from tests.support import REPOSITORY, SETUP, make_checkpoint, one_line_of_error, speechlike, summary, wavs
 
 LENGTHS = {"a": 1, "sub/b": 70, "c": 3, "d": 23, "e": 45, "f": 2}
 
@@ -386,6 +386,7 @@ def test_mels_of_another_configuration(
         error = refused(argv, capsys)
         assert str(description) in error
         assert message in error
+        assert "make them again (prepare_dataset.py --extract-mels --" in error
     for content in ("{", "[]", "\xff", '{"sampling_rate": "x"}'):
         description.write_text(content, encoding="latin-1")
         assert f"{description}: does not describe mels" in refused(argv, capsys)
@@ -393,6 +394,72 @@ def test_mels_of_another_configuration(
     # The framing alone may differ: it moves the audio by half a hop.
     description.write_text(json.dumps({**SETUP, "framing": "tacotron", "peak_normalised": False}))
     assert inference.main(argv) == 0
+
+
+def test_mels_in_log10_are_converted(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mel = MelSpectrogram(AudioConfig())(torch.from_numpy(speechlike(0.5)).float()[None])[0]
+    mel[:, 5:9] = SILENCE
+    log10 = mel / math.log(10)
+    for name, values in (("ln", (log10.double() * math.log(10)).float().clamp_min(SILENCE)), ("log10", log10)):
+        (tmp_path / name).mkdir()
+        torch.save(values, tmp_path / name / "a.pt")
+        (tmp_path / name / "phrases.tsv").write_text("mel\toutput\na.pt\ta\n")
+    expected = from_mels(checkpoint, tmp_path / "ln", tmp_path / "expected")["a"]
+    argv = command(checkpoint, tmp_path / "log10" / "phrases.tsv", tmp_path / "out", "-d", tmp_path / "log10")
+    error = refused(argv, capsys)
+    assert "a.pt: no audio_config.json describes this mel, and its values (-5.0 to " in error
+    assert "are those of a log10 mel; give --mel-log log10, or --mel-log ln" in error
+    assert not (tmp_path / "out").exists()
+    told = from_mels(checkpoint, tmp_path / "log10", tmp_path / "told", "--mel-log", "log10")["a"]
+    as_it_is = from_mels(checkpoint, tmp_path / "log10", tmp_path / "as it is", "--mel-log", "ln")["a"]
+    description = {**SETUP, "framing": "vocoder", "log_base": "log10"}
+    (tmp_path / "log10" / "audio_config.json").write_text(json.dumps(description))
+    described = from_mels(checkpoint, tmp_path / "log10", tmp_path / "described")["a"]
+    assert np.array_equal(told, expected)
+    assert np.array_equal(described, expected)
+    assert not np.allclose(as_it_is, expected, atol=0.01)
+
+
+def test_audio_of_tacotron_framing_is_moved(checkpoint: Path, dataset: Path, tmp_path: Path) -> None:
+    plain = from_mels(checkpoint, dataset, tmp_path / "plain", "-bs", 4)
+    moved = from_mels(checkpoint, dataset, tmp_path / "moved", "-bs", 4, "--mel-framing", "tacotron")
+    assert {name: len(wav) for name, wav in plain.items()} == {name: 256 * n for name, n in LENGTHS.items()}
+    for name, frames in LENGTHS.items():
+        # A clip of T samples has T // 256 + 1 frames; one frame is less than the transform needs, but may be made.
+        assert len(moved[name]) == (256 * (frames - 1) if frames > 1 else 128)
+        assert np.array_equal(moved[name], plain[name][128:][: len(moved[name])])
+    (tmp_path / "set").mkdir()
+    for name, framing in (("one", "tacotron"), ("two", "vocoder")):
+        (tmp_path / "set" / name).mkdir()
+        torch.save(random_mel(9), tmp_path / "set" / name / "a.pt")
+        (tmp_path / "set" / name / "audio_config.json").write_text(json.dumps({**SETUP, "framing": framing}))
+    (tmp_path / "set" / "phrases.tsv").write_text("mel\toutput\none/a.pt\tone\ntwo/a.pt\ttwo\n")
+    described = from_mels(checkpoint, tmp_path / "set", tmp_path / "described")
+    assert np.array_equal(described["one"], described["two"][128:-128])
+    ignored = from_mels(checkpoint, tmp_path / "set", tmp_path / "ignored", "--mel-framing", "vocoder")
+    assert np.array_equal(ignored["one"], described["two"])
+
+
+def test_all_mels_are_checked_before_the_first_is_vocoded(
+    checkpoint: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(torch.zeros(64, 5), tmp_path / "bands.pt")
+    torch.save(torch.full((80, 5), math.nan), tmp_path / "nan.pt")
+    rows = [str(dataset / "mels" / "a.pt"), *(str(tmp_path / name) for name in ("bands.pt", "nan.pt"))]
+    (tmp_path / "p.tsv").write_text("mel\toutput\n" + "".join(f"{row}\t{i}\n" for i, row in enumerate(rows)))
+    error = refused(command(checkpoint, tmp_path / "p.tsv", tmp_path / "out", "-bs", 1), capsys)
+    assert "2 of 3 mels cannot be used: " in error
+    assert "bands.pt: expected a mel spectrogram of shape [80, frames], got [64, 5]; " in error
+    assert "nan.pt: the mel spectrogram has values that are not finite" in error
+    assert not wavs(tmp_path / "out")
+
+
+def test_flags_of_mels_need_mels(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(5000), 22050)
+    for flag in (["--mel-log", "ln"], ["--mel-framing", "tacotron"]):
+        error = refused(command(checkpoint, tmp_path / "a.wav", tmp_path / "out", *flag), capsys)
+        assert "have no effect without mels in files" in error
+    assert "--mel-log" in refused(command(checkpoint, tmp_path, tmp_path, "--mel-log", "log2"), capsys, 2)
 
 
 def test_no_upper_limit_is_the_nyquist_frequency(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import inference
 from common.audio import AudioConfig, MelSpectrogram, load_wav, normalise_peak
 from hifigan import load_generator
 from hifigan.losses import mel_loss
@@ -38,3 +39,40 @@ def test_mel_loss(name):
         with torch.inference_mode():
             losses.append(mel_loss(loss_mel(real), loss_mel(generator(mel(real)).squeeze(1))).item())
     assert np.mean(losses) == pytest.approx(expected, abs=0.002)
+
+
+@pytest.mark.slow
+def test_audio_of_either_framing_lies_where_the_original_does(tmp_path):
+    """In time with the original after the conversion, half a hop late without."""
+    if real_speech() is None:
+        pytest.skip("HIFIGAN_TEST_DATA is not set")
+    original, _ = load_wav(real_speech() / "data" / "ljspeech-mini" / "wavs" / "LJ001-0002.wav")
+    for framing in ("vocoder", "tacotron"):
+        mel = MelSpectrogram(AudioConfig(framing=framing))(torch.from_numpy(original).float()[None])[0]
+        np.save(tmp_path / f"{framing}.npy", mel.numpy())
+    (tmp_path / "p.tsv").write_text("mel\toutput\nvocoder.npy\tvocoder\ntacotron.npy\ttacotron\n")
+    generator = real_speech().joinpath(*EXPECTED["v2"][0])
+    lags, lengths = {}, {}
+    for flag in ("vocoder", "tacotron"):
+        argv = ["--hifigan", str(generator), "-i", str(tmp_path / "p.tsv"), "-d", str(tmp_path)]
+        assert inference.main([*argv, "-o", str(tmp_path / flag), "--mel-framing", flag]) == 0
+        made, _ = load_wav(tmp_path / flag / "tacotron.wav")
+        lags[flag], lengths[flag] = lag(made, original), len(made)
+    assert lags == {"vocoder": 128, "tacotron": 0}
+    vocoded, _ = load_wav(tmp_path / "vocoder" / "vocoder.wav")
+    assert lag(vocoded, original) == 0
+    assert lengths["tacotron"] == len(vocoded) == len(original) // 256 * 256
+
+
+def lag(made, original):
+    """By how many samples `made` is late: where its mel is nearest to the original's. (Phases are the generator's.)"""
+    mel = MelSpectrogram(AudioConfig())
+    frames = len(original) // 256 - 8
+
+    def distance(shift):
+        late = made[1024 + shift :][: frames * 256]
+        wavs = (torch.from_numpy(wav).float()[None] for wav in (late, original[1024:][: len(late)]))
+        one, other = map(mel, wavs)
+        return (one - other)[:, :, 3:-3].abs().mean().item()
+
+    return min(range(-256, 257, 32), key=distance)

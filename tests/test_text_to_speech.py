@@ -201,7 +201,9 @@ def test_saved_mels_can_be_vocoded(models: tuple[Path, Path], tmp_path: Path) ->
     argv = ["--hifigan", str(models[0]), "-i", str(tmp_path / "mels.tsv"), "-o", str(tmp_path / "again")]
     assert inference.main([*argv, "-d", str(output)]) == 0
     for name, wav in wavs(tmp_path / "again").items():
-        assert np.abs(wav - made[name]).max() <= ONE_STEP
+        # These mels are described as "tacotron"-framed, which moves their audio by half a hop.
+        assert len(wav) == len(made[name]) - 256
+        assert np.abs(wav - made[name][128:-128]).max() <= ONE_STEP
     # Once more into the same folder is fine, other mels there are not overwritten.
     assert inference.main(words(models, tmp_path / "phrases.tsv", output, "--save-mels")) == 0
 

@@ -1,0 +1,79 @@
+"""Copy synthesis of one file: `python -m hifigan.vocode in.wav out.wav`. For many, see inference.py."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from common import distributed
+from common.audio import save_wav, wav_info
+from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, run
+from common.errors import InputError
+from common.pretrained import fetch_models, models_dir
+from common.utterances import copied_utterances
+from hifigan.checkpoint import load_generator
+from hifigan.vocoding import Vocoder
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "hifigan-universal-v1"
+
+
+@dataclasses.dataclass(frozen=True)
+class VocodeConfig:
+    """With which generator, and where it runs."""
+
+    hifigan: str = flag(
+        "", f"generator checkpoint of any public format; without it, {DEFAULT_MODEL}, downloaded if it is not there"
+    )
+    hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
+    denoising_strength: float = flag(0.0, "share of the generator's hum that is subtracted; 0.005 to 0.1 is usual")
+    cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
+    amp: bool = flag(False, "mixed precision: fp16 on the GPU, bf16 on the CPU")
+
+    def __post_init__(self) -> None:
+        not_negative(denoising_strength=self.denoising_strength)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = ArgumentParser(
+        prog="hifigan.vocode",
+        usage="python -m hifigan.vocode [flags] IN OUT",
+        description="Turns the speech of one audio file into a mel spectrogram and back. The copy has the generator's "
+        "sampling rate, the length and the level of the original.",
+    )
+    parser.add_argument("source", metavar="IN", type=Path, help="audio file: wav, FLAC or OGG, of any sampling rate")
+    parser.add_argument("target", metavar="OUT", type=Path, help="wav file to write")
+    add_flags(parser, VocodeConfig, "vocoding")
+    given = vars(parser.parse_args(argv))
+    cfg = from_flags(VocodeConfig, given)
+    source, target = given["source"], given["target"]
+    check_files(source, target)
+    device = distributed.device_of(cfg.cuda)
+    checkpoint = cfg.hifigan or fetch_models([DEFAULT_MODEL], models_dir())[DEFAULT_MODEL]
+    generator, info = load_generator(checkpoint, cfg.hifigan_config or None, device)
+    vocoder = Vocoder(generator, cfg.denoising_strength, amp=cfg.amp, filter_length=info.audio.filter_length)
+    (utterance,) = copied_utterances({target.name: source}, info.audio)
+    (wav,) = vocoder([utterance.mel])
+    save_wav(target, wav[: utterance.num_samples].numpy(), info.audio.sampling_rate)
+    log.info("%s -> %s, with %s", source, target, info.path)
+    return 0
+
+
+def check_files(source: Path, target: Path) -> None:
+    """Raises FileNotFoundError or InputError unless `source` can be read, and `target` written without harm to it."""
+    if source.is_dir():
+        raise InputError(f"{source}: is a folder; inference.py -i takes folders")
+    wav_info(source)
+    if target.suffix.lower() != ".wav":
+        raise InputError(f"{target}: is not called .wav, which is what is written")
+    if target.is_dir():
+        raise InputError(f"{target}: is a folder; give the name of a wav file")
+    if target.exists() and target.samefile(source):
+        raise InputError(f"{target}: is the original, which would be overwritten; give another name")
+
+
+if __name__ == "__main__":
+    run(main, "hifigan.vocode")
