@@ -185,8 +185,9 @@ def extract_pitches(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: 
         log.info("pitch: %d of %d files are there already", len(targets) - len(items), len(targets))
     if items:
         run_over_files(partial(extract_pitch_of, root, config), items, cfg.n_workers, "pitch")
-    contours = (torch.load(root / target, weights_only=True).numpy() for target in targets.values())
-    found = statistics(contours)
+    # Of all files, not only of those in the file lists: they are the statistics of the voice.
+    all_files = sorted((root / "pitch").rglob("*.pt"))
+    found = statistics(torch.load(path, weights_only=True).numpy() for path in all_files)
     if found is None:
         log.warning("pitch: not one frame is voiced; no %s was written", PITCH_STATISTICS_FILE)
         return

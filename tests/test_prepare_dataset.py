@@ -125,6 +125,14 @@ def test_pitch_goes_on_where_it_was_broken_off(dataset: Path, capsys: pytest.Cap
     assert "pitch_config.json: this folder holds pitch of another configuration" in error
 
 
+def test_pitch_of_some_clips_keeps_the_statistics_of_the_voice(dataset: Path, tmp_path: Path) -> None:
+    assert prepare(dataset, "--extract-pitch") == 0
+    first = contents(dataset / "pitch")
+    (tmp_path / "one.txt").write_text("wavs/c.flac\n")
+    assert prepare(dataset, "--extract-pitch", "--wav-text-filelists", tmp_path / "one.txt") == 0
+    assert contents(dataset / "pitch") == first
+
+
 @pytest.mark.parametrize("rate", [16000, 44100])
 def test_pitch_at_other_rates(rate: int, tmp_path: Path) -> None:
     add(tmp_path, "wavs/a.wav", tone(rate, rate), rate)
