@@ -132,7 +132,7 @@ def table(variants: Sequence[Variant], differences: Sequence[Difference], second
     """The lines of the Markdown table."""
     speeds = np.median(seconds[:, :1] / seconds, axis=0)
     rows = [
-        "| backend | precision | denoiser inside | maximum error | SNR (dB) | speed relative to eager fp32 | file (MB) |",
+        "| backend | precision | denoiser inside | maximum error | SNR (dB) | speed / eager fp32 | file (MB) |",
         "|---|---|---|---|---|---|---|",
     ]
     for variant, difference, speed in zip(variants, differences, speeds, strict=True):

@@ -186,9 +186,9 @@ def load_export(path: str | Path, device: str | torch.device = "cpu", format: st
     path, device = Path(path), torch.device(device)
     contract = read_contract(path)
     if contract is None:
-        raise InputError(f"{path}: not an exported model; make one with: python export.py")
+        raise InputError(f"{path}: not an exported model, or damaged; make one with: python export.py")
     if format not in ("auto", contract.format):
-        raise InputError(f"{path}: this is a {contract.format} file, not {format} (--backend)")
+        raise InputError(f"{path}: an export of format {contract.format}, not {format} (--backend)")
     kind = FORMATS[contract.format]
     kind.check_installed(contract.format, kind.reads_with)
     if kind.bound_to_device and device.type != contract.device:
@@ -216,19 +216,20 @@ def read_contract(path: Path) -> Contract | None:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint or exported model (--hifigan)")
+    text = _onnx_property(path) if path.suffix == FORMATS["onnx"].suffix else _zip_entry(path)
     try:
-        text = _onnx_property(path) if path.suffix == FORMATS["onnx"].suffix else _zip_entry(path)
         return Contract.from_json(text) if text is not None else None
     except InputError as error:
         raise InputError(f"{path}: what the file says about itself is {error}; export it again") from error
 
 
 def _zip_entry(path: Path) -> str | None:
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith(f"/extra/{CONTRACT_FILE}")]
+            return archive.read(names[0]).decode(errors="replace") if names else None
+    except zipfile.BadZipFile:  # whoever loads the file will say what is wrong with it
         return None
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if name.endswith(f"/extra/{CONTRACT_FILE}")]
-        return archive.read(names[0]).decode(errors="replace") if names else None
 
 
 def _onnx_property(path: Path) -> str | None:
@@ -236,7 +237,7 @@ def _onnx_property(path: Path) -> str | None:
     try:
         return _onnx_session(path, torch.device("cpu")).get_modelmeta().custom_metadata_map.get(CONTRACT_NAME)
     except Exception as error:  # of many kinds, all of which mean this
-        raise InputError("absent: it is no ONNX file, or damaged") from error
+        raise InputError(f"{path}: not an ONNX file, or damaged") from error
 
 
 def _onnx_session(path: Path, device: torch.device) -> Any:
