@@ -124,7 +124,9 @@ def load_vocoder(cfg: InferenceConfig, device: torch.device, speaks: bool) -> tu
     # With --fastpitch, --amp and --torchscript still mean that model.
     fixed = ["hifigan_config", "ema", *([] if speaks else ["amp", "torchscript"])]
     if idle := [name for name in fixed if getattr(cfg, name)]:
-        raise InputError(f"--{idle[0].replace('_', '-')}: has no effect on {cfg.hifigan}; give it to export.py")
+        raise InputError(
+            f"--{idle[0].replace('_', '-')}: has no effect on {cfg.hifigan}, which is as export.py made it"
+        )
     backend, contract = load_export(cfg.hifigan, device, cfg.backend)
     return backend, GeneratorInfo(Path(cfg.hifigan), contract.config, contract.audio, train_setup={}, epoch=None)
 

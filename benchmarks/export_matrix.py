@@ -108,7 +108,7 @@ def exports(generator: Generator, info: GeneratorInfo, folder: Path, strength: f
                 if not path.is_file():
                     export(generator, info, path, name, precision, inside)
             except InputError as error:
-                print(f"left out: {name} {precision}: {error}")
+                print(f"left out: {path.stem}: {error}")
                 continue
             backend, contract = load_export(path, generator.device, name)
             reference = eager_reference(generator, contract)

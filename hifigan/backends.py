@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
-import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from common import torchscript
 from common.audio import AudioConfig
 from common.errors import InputError
 from hifigan.config import GeneratorConfig
@@ -146,11 +146,11 @@ def check_mels(mels: Sequence[Tensor], num_mels: int) -> None:
         raise InputError("mel: it has values that are not finite numbers (NaN or infinite)")
 
 
-def eager_backend(generator: Generator, torchscript: bool = False, amp: bool = False) -> Backend:
+def eager_backend(generator: Generator, scripted: bool = False, amp: bool = False) -> Backend:
     """The generator itself, as TorchScript or not, in mixed precision (fp16 on GPUs, bf16 on CPUs) or not."""
     device = generator.device
     dtype = torch.float16 if device.type == "cuda" else torch.bfloat16
-    model: Any = script(generator) if torchscript else generator
+    model: Any = torchscript.script(generator) if scripted else generator
 
     def run(mel: Tensor) -> Tensor:
         with torch.autocast(device.type, dtype, enabled=amp):
@@ -158,13 +158,6 @@ def eager_backend(generator: Generator, torchscript: bool = False, amp: bool = F
         return model.output(hidden.float()).squeeze(1)  # scripted code cannot leave autocast itself
 
     return Backend(run, generator.config, device)
-
-
-def script(module: torch.nn.Module) -> torch.jit.ScriptModule:
-    """`torch.jit.script`, which is deprecated but works, without its warning."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*torch.jit.*", DeprecationWarning)
-        return torch.jit.script(module)
 
 
 def load_export(path: str | Path, device: str | torch.device = "cpu", format: str = "auto") -> tuple[Backend, Contract]:
@@ -263,9 +256,7 @@ def _load_onnx(path: Path, device: torch.device) -> Run:
 
 
 def _load_torchscript(path: Path, device: torch.device) -> Run:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*torch.jit.*", DeprecationWarning)
-        return torch.jit.load(path, map_location=device)
+    return torchscript.load(path, device)
 
 
 def _load_program(path: Path, device: torch.device) -> Run:

@@ -184,11 +184,20 @@ def test_an_export_that_differs_is_removed(
     assert not list((tmp_path / "new").iterdir())
 
 
+def test_operator_sets_of_onnx(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = exported(checkpoint, tmp_path, "onnx", "--opset", 20)
+    assert {entry.domain: entry.version for entry in onnx.load(model).opset_import} == {"": 20}
+    argv = words(checkpoint, tmp_path / "other.onnx", "onnx", "--opset", 999)
+    assert "--opset: this exporter does not know 999" in refused(argv, capsys)
+    assert [path.name for path in tmp_path.iterdir()] == [model.name]
+
+
 def test_the_program(checkpoint: Path, tmp_path: Path) -> None:
-    argv = words(checkpoint, tmp_path / "model.pt2", "torch-export", "--precision", "bf16")
+    argv = words(checkpoint, tmp_path / "model.ts", "torchscript", "--precision", "bf16")
     done = subprocess.run(
         [sys.executable, REPOSITORY / "export.py", *argv], capture_output=True, text=True, cwd=REPOSITORY
     )
     assert done.returncode == 0, done.stderr
-    assert "torch-export, bf16" in done.stdout
+    assert "torchscript, bf16" in done.stdout
     assert done.stderr == ""
