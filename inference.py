@@ -39,7 +39,9 @@ from common.utterances import (
 from fastpitch import load_fastpitch
 from fastpitch.speech import SpeechConfig, read_pieces, text_processor
 from fastpitch.synthesis import Synthesiser
+from hifigan.backends import FORMATS, Backend, is_export, load_export
 from hifigan.checkpoint import GeneratorInfo, load_generator
+from hifigan.generator import Generator
 from hifigan.vocoding import Vocoder
 
 SORTED_BATCHES = 16  # so many batches are put in order of length at a time
@@ -53,7 +55,13 @@ class InferenceConfig:
         "", "phrase file, or an audio file or folder of them to copy-synthesise (required)", short=("-i",)
     )
     output: str = flag("", "directory for the wav files (required)", short=("-o",))
-    hifigan: str = flag("", "generator checkpoint of any public format (required)")
+    hifigan: str = flag("", "generator checkpoint of any public format, or a model of export.py (required)")
+    backend: str = flag(
+        "eager",
+        "what runs --hifigan: eager for a checkpoint, the format of a model of export.py, or auto to see by the file; "
+        "an exported model is a program, so run only those that you trust",
+        choices=("eager", "auto", *FORMATS),
+    )
     hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
     ema: bool = flag(False, "take the generator's moving average of the weights (from training with --ema)")
     dataset_path: str = flag(
@@ -122,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError("--mel-framing and --mel-log: have no effect without mels in files (-i)")
     place = distributed.init(cfg.cuda)
     try:
-        generator, info = load_generator(cfg.hifigan, cfg.hifigan_config or None, place.device, cfg.ema)
+        generator, info = load_vocoder(cfg, place.device, speaks=speech is not None)
         job = speaking(cfg, speech, info, place.device) if speech else vocoding(cfg, info.audio)
         vocoder = Vocoder(generator, cfg.denoising_strength, cfg.torchscript, cfg.amp, info.audio.filter_length)
         writer = SpeechWriter(Path(cfg.output), info.audio, cfg.fade_out, speech is not None and speech.save_mels)
@@ -135,6 +143,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         distributed.shutdown()
     return 0
+
+
+def load_vocoder(cfg: InferenceConfig, device: torch.device, speaks: bool) -> tuple[Generator | Backend, GeneratorInfo]:
+    """The checkpoint or exported model of --hifigan, as --backend says."""
+    exported = is_export(Path(cfg.hifigan))
+    if cfg.backend == "eager" and exported:
+        raise InputError(f"--hifigan: {cfg.hifigan} is an exported model, not a checkpoint; add --backend auto")
+    if cfg.backend == "eager" or (cfg.backend == "auto" and not exported):
+        return load_generator(cfg.hifigan, cfg.hifigan_config or None, device, cfg.ema)
+    # With --fastpitch, --amp and --torchscript still mean that model.
+    fixed = ["hifigan_config", "ema", *([] if speaks else ["amp", "torchscript"])]
+    if idle := [name for name in fixed if getattr(cfg, name)]:
+        raise InputError(
+            f"--{idle[0].replace('_', '-')}: has no effect on {cfg.hifigan}, which is as export.py made it"
+        )
+    backend, contract = load_export(cfg.hifigan, device, cfg.backend)
+    return backend, GeneratorInfo(Path(cfg.hifigan), contract.config, contract.audio, train_setup={}, epoch=None)
 
 
 def outstanding(job: Job, cfg: InferenceConfig, speech: SpeechConfig | None, place: Distributed) -> list[str]:

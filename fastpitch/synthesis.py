@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from common.errors import InputError
+from common.torchscript import script
 from fastpitch.model import FastPitch
 from fastpitch.pitch_transform import PitchTransform
 from fastpitch.speech import Piece
@@ -44,7 +45,7 @@ class Synthesiser:
         mean_hz, std_hz = model.pitch_statistics()
         self._mean_hz, self._std_hz = mean_hz.cpu(), std_hz.cpu()
         model.pitch_transform = pitch_transform
-        self._model: Any = torch.jit.script(model) if torchscript else model
+        self._model: Any = script(model) if torchscript else model
         self._amp = amp and not torchscript
 
     @torch.inference_mode()

@@ -1,8 +1,15 @@
-"""Removes the generator's own hum: the spectrum it makes of an all-zero mel is subtracted from its output."""
+"""Removes the generator's own hum: the spectrum it makes of an all-zero mel is subtracted from its output.
+
+Shapes: B batch, T samples, L frames, F frequency bins.
+"""
+
+import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from hifigan.backends import Backend
 from hifigan.generator import Generator
 
 BIAS_FRAMES = 88  # length of the all-zero mel; the first frame of its spectrum is used, as published
@@ -18,16 +25,16 @@ class Denoiser(nn.Module):
     bias_spec: Tensor
     window: Tensor
 
-    def __init__(self, generator: Generator, filter_length: int = 1024) -> None:
+    def __init__(self, generator: Generator | Backend, filter_length: int = 1024) -> None:
         super().__init__()
         self.filter_length = filter_length + filter_length % 2  # an odd centred transform loses its last frame
         self.hop_length = generator.config.hop_length
-        weight = next(generator.parameters())
-        window = torch.hann_window(self.filter_length, device=weight.device)
+        device = generator.device
+        window = torch.hann_window(self.filter_length, device=device)
         self.register_buffer("window", window, persistent=False)
-        mel = torch.zeros(1, generator.num_mels, BIAS_FRAMES, device=weight.device, dtype=weight.dtype)
+        mel = torch.zeros(1, generator.config.num_mels, BIAS_FRAMES, device=device)
         with torch.no_grad():
-            spec = self._stft(generator(mel).float().squeeze(1))
+            spec = self._stft(generator(mel).float().view(1, -1))
         self.register_buffer("bias_spec", spec[:, :, :1].abs(), persistent=False)
 
     def forward(self, wav: Tensor, strength: float = 0.1) -> Tensor:
@@ -42,3 +49,51 @@ class Denoiser(nn.Module):
         return torch.stft(
             wav, self.filter_length, self.hop_length, window=self.window, pad_mode="reflect", return_complex=True
         )
+
+
+class ConvolutionalDenoiser(nn.Module):
+    """A `Denoiser` of one strength made of convolutions, for exports: not every format has Fourier transforms.
+
+    The transform is a convolution with windowed cosines and sines whose stride is the hop; its inverse is the
+    transposed convolution of the scaled bins, divided by the sum of the squared windows that overlap.
+
+    Args:
+        denoiser: whose bias and transform are taken.
+        strength: share of the bias that is subtracted.
+    """
+
+    basis: Tensor
+    scale: Tensor
+    squared_window: Tensor
+    bias: Tensor
+
+    def __init__(self, denoiser: Denoiser, strength: float) -> None:
+        super().__init__()
+        size = denoiser.filter_length
+        self.hop_length = denoiser.hop_length
+        self.margin = size // 2
+        window = denoiser.window.double()
+        positions = torch.arange(size, device=window.device)
+        bins = torch.arange(size // 2 + 1, device=window.device)[:, None]
+        angles = 2 * math.pi / size * (bins * positions % size)
+        basis = torch.cat([angles.cos(), -angles.sin()]) * window  # [2F, size]
+        # A real signal's bins stand for two each, but for the first, and the last of an even size.
+        scale = (2.0 - (bins * 2 % size == 0).double()) / size
+        self.register_buffer("basis", basis.float()[:, None])
+        self.register_buffer("scale", scale.float())
+        self.register_buffer("squared_window", window.square().float()[None, None])
+        self.register_buffer("bias", strength * denoiser.bias_spec)
+
+    def forward(self, wav: Tensor) -> Tensor:
+        """wav [B, T] -> [B, T'], T' = T in whole hops; T must be above half the filter length."""
+        padded = F.pad(wav.unsqueeze(1), (self.margin, self.margin), mode="reflect")
+        spec = F.conv1d(padded, self.basis, stride=self.hop_length)
+        real, imag = spec.chunk(2, dim=1)
+        magnitude = torch.sqrt(real * real + imag * imag)
+        gain = self.scale * (magnitude - self.bias).clamp_min(0.0) / magnitude.clamp_min(1e-20)
+        summed = F.conv_transpose1d(spec * torch.cat([gain, gain], dim=1), self.basis, stride=self.hop_length)
+        frames = torch.ones_like(gain[:1, :1])
+        overlap = F.conv_transpose1d(frames, self.squared_window, stride=self.hop_length)
+        # The reflected ends are cut off before the division: there, windows overlap too little.
+        margin = self.margin
+        return (summed[:, :, margin:-margin] / overlap[:, :, margin:-margin]).squeeze(1)

@@ -71,6 +71,8 @@ class ReceptiveFieldFusion(nn.ModuleList):
 class Generator(nn.Module):
     """Turns a log-mel spectrogram [B, M, L] into a waveform [B, 1, L * hop_length] in [-1, 1]."""
 
+    __jit_unused_properties__ = ("device",)  # TorchScript would compile it, and cannot know that there is a bias
+
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
@@ -89,6 +91,10 @@ class Generator(nn.Module):
                 ReceptiveFieldFusion([block(channels, size, dilations) for size, dilations in shapes])
             )
         self.conv_post = WeightNormConv1d(channels, 1, 7, padding=3)
+
+    @property
+    def device(self) -> torch.device:
+        return self.conv_post.bias.device  # type: ignore[union-attr]
 
     def forward(self, mel: Tensor) -> Tensor:
         """mel [B, M, L] -> wav [B, 1, L * hop_length]; ValueError for any other shape."""

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/env.sh
 
-setup_env requirements.txt requirements-dev.txt
+setup_env requirements.txt requirements-export.txt requirements-dev.txt
 bin=$(dirname "$PYTHON")
 "$bin/ruff" format --check .
 "$bin/ruff" check .

@@ -1,0 +1,149 @@
+"""Every export of a checkpoint on real speech: how far from eager fp32, and how fast. Prints a Markdown table.
+
+python -m benchmarks.export_matrix --hifigan CKPT --wavs DIR [--exports DIR]
+
+Speed is that of a clip at a time, relative to eager fp32 in the same round: in each round every backend makes all
+clips, one backend after the other, and the table has the median over the rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import platform
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from common import distributed
+from common.audio import AudioConfig, MelSpectrogram, load_wav_at
+from common.config import ArgumentParser, run
+from common.errors import InputError
+from common.timing import now_sec
+from hifigan import Generator, load_generator
+from hifigan.backends import FORMATS, Backend, eager_backend, load_export
+from hifigan.checkpoint import GeneratorInfo
+from hifigan.export import Difference, check_exportable, compare, eager_reference, export
+
+WARM_UP_ROUNDS = 2  # TorchScript optimises itself in the second
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One row of the table: a backend, and the eager fp32 model that it is to equal."""
+
+    backend: str
+    precision: str
+    strength: float
+    size_mb: float | None
+    run: Backend
+    reference: Callable[[Tensor], Tensor]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = ArgumentParser(
+        prog="export_matrix", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--hifigan", required=True, help="generator checkpoint")
+    parser.add_argument("--wavs", required=True, help="folder of recordings at the checkpoint's sampling rate")
+    parser.add_argument("--clips", type=int, default=4, help="how many of them, in order (default: 4)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each, from its beginning (default: 3)")
+    parser.add_argument("--rounds", type=int, default=5, help="measured rounds (default: 5)")
+    parser.add_argument("--denoising-strength", type=float, default=0.01, help="of the rows with it (default: 0.01)")
+    parser.add_argument("--exports", default="", help="folder that keeps the exported files for the next time")
+    parser.add_argument("--cuda", action="store_true", help="on the GPU")
+    args = parser.parse_args(argv)
+    generator, info = load_generator(args.hifigan, device=distributed.device_of(args.cuda))
+    mels = read_mels(Path(args.wavs), args.clips, args.seconds, info.audio, generator.device)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(args.exports or scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        variants = [*eager_variants(generator), *exports(generator, info, folder, args.denoising_strength)]
+        differences = [compare(variant.run, variant.reference, mels) for variant in variants]
+        seconds = measure([variant.run for variant in variants], mels, args.rounds)
+    print(
+        f"torch {torch.__version__}, Python {platform.python_version()}, {torch.get_num_threads()} threads, "
+        f"{generator.device.type}; {len(mels)} clips of {args.seconds:g} s, {args.rounds} rounds\n"
+    )
+    for line in table(variants, differences, seconds):
+        print(line)
+    return 0
+
+
+def read_mels(folder: Path, clips: int, seconds: float, audio: AudioConfig, device: torch.device) -> list[Tensor]:
+    """Mels [1, M, L] of the beginnings of the first clips."""
+    files = sorted(folder.glob("*.wav"))[:clips]
+    if not files:
+        raise InputError(f"--wavs: {folder} has no wav files")
+    spectrogram = MelSpectrogram(audio).to(device)
+    wavs = [load_wav_at(path, audio.sampling_rate)[: int(seconds * audio.sampling_rate)] for path in files]
+    return [spectrogram(torch.from_numpy(wav).float().to(device)[None]) for wav in wavs]
+
+
+def eager_variants(generator: Generator) -> list[Variant]:
+    """The model itself, first in fp32: what the others are measured by."""
+    half = "fp16" if generator.device.type == "cuda" else "bf16"
+
+    def plain(mel: Tensor) -> Tensor:
+        return generator(mel).squeeze(1)
+
+    return [
+        Variant("eager", "fp32", 0.0, None, eager_backend(generator), plain),
+        Variant("eager --amp", half, 0.0, None, eager_backend(generator, amp=True), plain),
+    ]
+
+
+def exports(generator: Generator, info: GeneratorInfo, folder: Path, strength: float) -> list[Variant]:
+    """All that can be exported here: each format in each precision, and in fp32 with the denoiser."""
+    variants = []
+    for name, kind in FORMATS.items():
+        for precision, inside in [*((precision, 0.0) for precision in kind.precisions), ("fp32", strength)]:
+            path = folder / f"{name}-{precision}{f'-denoiser-{inside:g}' if inside else ''}{kind.suffix}"
+            try:
+                check_exportable(name, precision, generator.device)
+                if not path.is_file():
+                    export(generator, info, path, name, precision, inside)
+            except InputError as error:
+                print(f"left out: {path.stem}: {error}")
+                continue
+            backend, contract = load_export(path, generator.device, name)
+            reference = eager_reference(generator, contract)
+            variants.append(Variant(name, precision, inside, path.stat().st_size / 1e6, backend, reference))
+    return variants
+
+
+def measure(backends: Sequence[Backend], mels: Sequence[Tensor], rounds: int) -> np.ndarray:
+    """Seconds of each backend for all clips in each round, [rounds, backends]."""
+    seconds = np.zeros((WARM_UP_ROUNDS + rounds, len(backends)))
+    for took in seconds:
+        for i, backend in enumerate(backends):
+            began = now_sec(backend.device)
+            for mel in mels:
+                backend(mel)
+            took[i] = now_sec(backend.device) - began
+    return seconds[WARM_UP_ROUNDS:]
+
+
+def table(variants: Sequence[Variant], differences: Sequence[Difference], seconds: np.ndarray) -> list[str]:
+    """The lines of the Markdown table."""
+    speeds = np.median(seconds[:, :1] / seconds, axis=0)
+    rows = [
+        "| backend | precision | denoiser inside | maximum error | SNR (dB) | speed / eager fp32 | file (MB) |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for variant, difference, speed in zip(variants, differences, speeds, strict=True):
+        size = "" if variant.size_mb is None else f"{variant.size_mb:.1f}"
+        strength = f"{variant.strength:g}" if variant.strength else "no"
+        rows.append(
+            f"| {variant.backend} | {variant.precision} | {strength} | {difference.max_error:.1e} | "
+            f"{difference.snr_db:.1f} | {speed:.2f} | {size} |"
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    run(main, "export_matrix")

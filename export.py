@@ -1,0 +1,83 @@
+"""Writes a HiFi-GAN generator as TorchScript, ONNX or another deployment format. See --help."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from common import distributed
+from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, run
+from common.errors import InputError
+from hifigan.backends import FORMATS
+from hifigan.checkpoint import load_generator
+from hifigan.export import DTYPES, check_exportable, export, verify
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportConfig:
+    """What to export, and how."""
+
+    hifigan: str = flag("", "generator checkpoint of any public format (required)")
+    output: str = flag("", "file to write, ending in .ts, .onnx or .pt2 as the format has it (required)", short=("-o",))
+    format: str = flag(
+        "",
+        "torchscript (.ts), onnx (.onnx), torch-export (.pt2), aoti: compiled ahead of time by AOTInductor (.pt2), or "
+        "tensorrt: Torch-TensorRT (.pt2) (required)",
+        choices=tuple(FORMATS),
+    )
+    precision: str = flag(
+        "fp32", "of all layers but the last one and the denoiser; onnx and tensorrt take no bf16", choices=tuple(DTYPES)
+    )
+    denoising_strength: float = flag(0.0, "put a denoiser of this strength behind the generator; 0.005 to 0.1 is usual")
+    cuda: bool = flag(False, "export on the GPU (aoti and tensorrt files run on the kind of device they were made on)")
+    hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
+    ema: bool = flag(False, "take the checkpoint's moving average of the weights (from training with --ema)")
+    opset: int | None = flag(None, "ONNX operator set, 18 or higher; without it, the exporter's own choice")
+
+    def __post_init__(self) -> None:
+        for name, short in (("hifigan", "--hifigan"), ("output", "-o"), ("format", "--format")):
+            if not getattr(self, name):
+                raise InputError(f"{short}: is required (see export.py --help)")
+        not_negative(denoising_strength=self.denoising_strength)
+        if self.opset is not None and self.format != "onnx":
+            raise InputError("--opset: has no effect without --format onnx")
+        if self.opset is not None and self.opset < 18:
+            raise InputError(f"--opset: {self.opset} is below 18")
+        suffix = FORMATS[self.format].suffix
+        if Path(self.output).suffix != suffix:
+            raise InputError(f"-o: {self.output} does not end in {suffix}, as {self.format} files do")
+        if os.path.lexists(self.output):
+            raise InputError(f"-o: {self.output} exists already; remove it or name another file")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = ArgumentParser(prog="export.py", description="Generator checkpoint -> file for deployment, compared.")
+    add_flags(parser, ExportConfig, "export")
+    cfg = from_flags(ExportConfig, vars(parser.parse_args(argv)))
+    device = distributed.device_of(cfg.cuda)
+    check_exportable(cfg.format, cfg.precision, device)
+    generator, info = load_generator(cfg.hifigan, cfg.hifigan_config or None, device, cfg.ema)
+    output = Path(cfg.output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    # Under another name, of the same suffix, until it has been compared.
+    unproven = output.with_name(f".{output.stem}.{os.getpid()}{output.suffix}")
+    try:
+        unproven.touch()  # an output that cannot be written is found before minutes of compilation
+        contract = export(generator, info, unproven, cfg.format, cfg.precision, cfg.denoising_strength, cfg.opset)
+        difference = verify(unproven, generator, contract)
+        unproven.replace(output)
+    finally:
+        unproven.unlink(missing_ok=True)
+    size_mb = output.stat().st_size / 1e6
+    denoiser = f", denoiser {contract.denoising_strength:g}" if contract.denoising_strength else ""
+    print(
+        f"{output}: {contract.format}, {contract.precision}{denoiser}, {size_mb:.1f} MB; "
+        f"compared with eager fp32: SNR {difference.snr_db:.1f} dB, largest error {difference.max_error:.2g}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    run(main, "export.py")

@@ -1,0 +1,312 @@
+"""What turns mels into waveforms: the generator itself, or a file that `hifigan.export` made of it.
+
+An exported file carries its `Contract` as JSON: TorchScript, `torch.export` and AOTInductor files are zip archives and
+have it as `extra/hifigan.json`, ONNX files as the metadata property `hifigan`.
+
+Shapes: B batch, M mel bands, L frames, T = L * hop samples.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from common import torchscript
+from common.audio import AudioConfig
+from common.errors import InputError
+from common.mel_contract import EXPORT_METADATA
+from hifigan.config import GeneratorConfig
+from hifigan.generator import Generator
+
+VERSION = 1  # of the contract
+CONTRACT_FILE = f"{EXPORT_METADATA}.json"
+Run = Callable[[Tensor], Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Contract:
+    """What an exported file says about itself.
+
+    Attributes:
+        format: a key of `FORMATS`.
+        config: architecture of the generator inside.
+        audio: signal contract of the mels that it takes and the audio that it makes.
+        denoising_strength: of the denoiser inside, 0 without one.
+        precision: "fp32", "fp16" or "bf16", of all layers but the last one and the denoiser.
+        device: "cpu" or "cuda", where it was exported; some formats run there alone.
+        checkpoint_sha256: of the file that the weights are from.
+        torch_version: of the PyTorch that exported it.
+    """
+
+    format: str
+    config: GeneratorConfig
+    audio: AudioConfig
+    denoising_strength: float
+    precision: str
+    device: str
+    checkpoint_sha256: str
+    torch_version: str
+
+    @property
+    def min_frames(self) -> int:
+        """The shortest mel: a denoiser inside reflects half its filter length at the ends, which must be there."""
+        return self.audio.filter_length // 2 // self.audio.hop_length + 1 if self.denoising_strength > 0 else 1
+
+    def to_json(self) -> str:
+        plain = {**dataclasses.asdict(self), "config": self.config.to_dict()}
+        return json.dumps({"version": VERSION, "log_base": "ln", **plain})
+
+    @classmethod
+    def from_json(cls, text: str) -> Contract:
+        """Reads what `to_json` wrote.
+
+        Raises:
+            InputError: not such a text, of another version, or with contradictory values.
+        """
+        try:
+            values = json.loads(text)
+            if values.pop("version") != VERSION or values.pop("log_base") != "ln":
+                raise InputError("of another version of this program")
+            audio = AudioConfig(**values.pop("audio"))
+            config = GeneratorConfig.from_dict(values.pop("config"), audio.num_mels)
+            contract = cls(config=config, audio=audio, **values)
+        except InputError:
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"unreadable ({error})") from error
+        if contract.format not in FORMATS or audio.hop_length != config.hop_length:
+            raise InputError(f"format {contract.format!r}, hop length {audio.hop_length} and {config.hop_length}")
+        return contract
+
+
+class Backend:
+    """Mel [B, M, L] -> wav [B, T], wherever it runs.
+
+    Args:
+        run: does it, for float32 mels of the right shape on `device`.
+        config: architecture of the generator.
+        device: where mels are expected and waveforms returned.
+        denoising_strength: above 0, `run` denoises: clips must then come whole and without padding.
+        min_frames: of the shortest mel that `run` takes.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        config: GeneratorConfig,
+        device: torch.device,
+        denoising_strength: float = 0.0,
+        min_frames: int = 1,
+    ) -> None:
+        self.run = run
+        self.config = config
+        self.device = device
+        self.denoising_strength = denoising_strength
+        self.min_frames = min_frames
+
+    @torch.inference_mode()
+    def __call__(self, mel: Tensor) -> Tensor:
+        """mel [B, M, L], float32, L >= `min_frames` -> wav [B, T], float32, in [-1, 1].
+
+        Raises:
+            InputError: another shape or type, too short, or values that are not finite.
+        """
+        if mel.dim() != 3:
+            raise InputError(f"mel: expected shape [batch, {self.config.num_mels}, frames], got {list(mel.shape)}")
+        check_mels(list(mel), self.config.num_mels)
+        if mel.size(2) < self.min_frames:
+            raise InputError(f"mel: {mel.size(2)} frames are too few for the denoiser inside, give {self.min_frames}")
+        return self.run(mel.to(self.device))
+
+
+def check_mels(mels: Sequence[Tensor], num_mels: int) -> None:
+    """Raises `InputError`, with the remedy, unless all are float32 [M, L] of finite values."""
+    if not mels:
+        raise InputError("mel: there is none in the batch")
+    for mel in mels:
+        shape = list(mel.shape)
+        if mel.dim() != 2:
+            raise InputError(f"mel: expected shape [{num_mels}, frames], got {shape}")
+        if mel.size(0) != num_mels:
+            hint = "transpose it" if mel.size(1) == num_mels else f"this model takes {num_mels} bands"
+            raise InputError(f"mel: expected shape [{num_mels}, frames], got {shape}; {hint}")
+        if mel.size(1) == 0:
+            raise InputError(f"mel: it is empty, {shape}")
+        if mel.dtype != torch.float32:
+            raise InputError(f"mel: it is {str(mel.dtype).removeprefix('torch.')}; convert it to float32")
+    if not torch.stack([torch.isfinite(mel).all() for mel in mels]).all():
+        raise InputError("mel: it has values that are not finite numbers (NaN or infinite)")
+
+
+def eager_backend(generator: Generator, scripted: bool = False, amp: bool = False) -> Backend:
+    """The generator itself, as TorchScript or not, in mixed precision (fp16 on GPUs, bf16 on CPUs) or not."""
+    device = generator.device
+    dtype = torch.float16 if device.type == "cuda" else torch.bfloat16
+    model: Any = torchscript.script(generator) if scripted else generator
+
+    def run(mel: Tensor) -> Tensor:
+        with torch.autocast(device.type, dtype, enabled=amp):
+            hidden = model.hidden(mel)
+        return model.output(hidden.float()).squeeze(1)  # scripted code cannot leave autocast itself
+
+    return Backend(run, generator.config, device)
+
+
+def load_export(path: str | Path, device: str | torch.device = "cpu", format: str = "auto") -> tuple[Backend, Contract]:
+    """Loads a file that `hifigan.export` made.
+
+    Args:
+        path: the file.
+        device: where it is to run.
+        format: what it is expected to be; "auto" takes any.
+
+    Returns:
+        the backend, and what the file says about itself.
+
+    Raises:
+        FileNotFoundError: no such file.
+        InputError: no exported file, one of another format, damaged, made for another device, or its package is not
+            installed.
+    """
+    path, device = Path(path), torch.device(device)
+    contract = read_contract(path)
+    if contract is None:
+        raise InputError(f"{path}: not an exported model, or damaged; make one with: python export.py")
+    if format not in ("auto", contract.format):
+        raise InputError(f"{path}: an export of format {contract.format}, not {format} (--backend)")
+    kind = FORMATS[contract.format]
+    kind.check_installed(contract.format, kind.reads_with)
+    if kind.bound_to_device and device.type != contract.device:
+        raise InputError(f"{path}: this {contract.format} file was made for {contract.device}, and runs there alone")
+    try:
+        run = kind.load(path, device)
+    except Exception as error:  # each library has errors of its own for files that it does not understand
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:150]
+        made = f"made with PyTorch {contract.torch_version}, here is {torch.__version__}"
+        raise InputError(f"{path}: does not load as {contract.format} ({made}): {reason}") from error
+    return Backend(run, contract.config, device, contract.denoising_strength, contract.min_frames), contract
+
+
+def is_export(path: Path) -> bool:
+    """Whether the file is an export, by its suffix (ONNX) or the contract inside; nothing is loaded."""
+    return path.is_file() and (path.suffix == FORMATS["onnx"].suffix or _zip_entry(path) is not None)
+
+
+def read_contract(path: Path) -> Contract | None:
+    """What an exported file says about itself, without loading it; None for any other file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        InputError: its contract is unreadable or of another version.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint or exported model (--hifigan)")
+    text = _onnx_property(path) if path.suffix == FORMATS["onnx"].suffix else _zip_entry(path)
+    try:
+        return Contract.from_json(text) if text is not None else None
+    except InputError as error:
+        raise InputError(f"{path}: what the file says about itself is {error}; export it again") from error
+
+
+def _zip_entry(path: Path) -> str | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith(f"/extra/{CONTRACT_FILE}")]
+            return archive.read(names[0]).decode(errors="replace") if names else None
+    except zipfile.BadZipFile:  # whoever loads the file will say what is wrong with it
+        return None
+
+
+def _onnx_property(path: Path) -> str | None:
+    FORMATS["onnx"].check_installed("onnx", FORMATS["onnx"].reads_with)
+    try:
+        return _onnx_session(path, torch.device("cpu")).get_modelmeta().custom_metadata_map.get(EXPORT_METADATA)
+    except Exception as error:  # of many kinds, all of which mean this
+        raise InputError(f"{path}: not an ONNX file, or damaged") from error
+
+
+def _onnx_session(path: Path, device: torch.device) -> Any:
+    import onnxruntime
+
+    wanted = "CUDAExecutionProvider" if device.type == "cuda" else "CPUExecutionProvider"
+    if wanted not in onnxruntime.get_available_providers():
+        raise InputError(f"this onnxruntime has no {wanted}; install onnxruntime-gpu")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()  # it does not look at OMP_NUM_THREADS
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=[wanted])
+
+
+def _load_onnx(path: Path, device: torch.device) -> Run:
+    session = _onnx_session(path, device)
+
+    def run(mel: Tensor) -> Tensor:
+        (wav,) = session.run(None, {"mel": mel.cpu().numpy()})
+        return torch.from_numpy(wav).to(device)
+
+    return run
+
+
+def _load_torchscript(path: Path, device: torch.device) -> Run:
+    return torchscript.load(path, device)
+
+
+def _load_program(path: Path, device: torch.device) -> Run:
+    from torch.export.passes import move_to_device_pass
+
+    return move_to_device_pass(torch.export.load(path), device).module()
+
+
+def _load_package(path: Path, device: torch.device) -> Run:
+    return torch._inductor.aoti_load_package(str(path))
+
+
+def _load_tensorrt(path: Path, device: torch.device) -> Run:
+    importlib.import_module("torch_tensorrt")  # registers the engines' operator
+    return torch.export.load(path).module()
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """A kind of exported file.
+
+    Attributes:
+        suffix: of its files.
+        precisions: that it can hold and run.
+        load: path and device -> what runs it.
+        reads_with: packages beyond PyTorch for running it.
+        writes_with: further packages for making it.
+        bound_to_device: the kind of device is compiled in.
+    """
+
+    suffix: str
+    precisions: tuple[str, ...]
+    load: Callable[[Path, torch.device], Run]
+    reads_with: tuple[str, ...] = ()
+    writes_with: tuple[str, ...] = ()
+    bound_to_device: bool = False
+
+    @staticmethod
+    def check_installed(name: str, packages: Sequence[str]) -> None:
+        """Raises `InputError` that says what to install."""
+        missing = [package for package in packages if importlib.util.find_spec(package) is None]
+        if missing:
+            names = " ".join(package.replace("_", "-") for package in missing)
+            raise InputError(f"{name}: needs packages that are not installed: pip install {names}")
+
+
+FORMATS = {
+    "torchscript": Format(".ts", ("fp32", "fp16", "bf16"), _load_torchscript),
+    "onnx": Format(".onnx", ("fp32", "fp16"), _load_onnx, ("onnxruntime",), ("onnx", "onnxscript")),
+    "torch-export": Format(".pt2", ("fp32", "fp16", "bf16"), _load_program),
+    "aoti": Format(".pt2", ("fp32", "fp16", "bf16"), _load_package, bound_to_device=True),
+    "tensorrt": Format(".pt2", ("fp32", "fp16"), _load_tensorrt, ("torch_tensorrt",), bound_to_device=True),
+}

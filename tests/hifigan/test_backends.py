@@ -1,0 +1,141 @@
+"""What exported files say about themselves, and what backends refuse."""
+
+import dataclasses
+import json
+import zipfile
+
+import pytest
+import torch
+
+from common.audio import AudioConfig
+from common.errors import InputError
+from hifigan import Generator
+from hifigan.backends import CONTRACT_FILE, FORMATS, Backend, Contract, eager_backend, is_export, load_export
+from hifigan.vocoding import Vocoder
+from tests.support import TINY, make_checkpoint
+
+CONTRACT = Contract("aoti", TINY, AudioConfig(mel_fmax=None), 0.25, "bf16", "cuda", "abc", "2.0")
+
+
+def archive(path, text):
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(f"x/extra/{CONTRACT_FILE}", text)
+    return path
+
+
+def test_contract_round_trip():
+    assert Contract.from_json(CONTRACT.to_json()) == CONTRACT
+    told = json.loads(CONTRACT.to_json())
+    assert told["config"] == TINY.to_dict()
+    assert told["audio"] == dataclasses.asdict(CONTRACT.audio)
+    assert (told["version"], told["log_base"], told["denoising_strength"]) == (1, "ln", 0.25)
+
+
+def test_shortest_mel():
+    # The denoiser reflects 512 samples at the ends, which takes 513: three frames of 256.
+    assert CONTRACT.min_frames == 3
+    assert dataclasses.replace(CONTRACT, denoising_strength=0.0).min_frames == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": 2}, "of another version"),
+        ({"log_base": "log10"}, "of another version"),
+        ({"format": "pickle"}, "format 'pickle'"),
+        ({"audio": {**dataclasses.asdict(AudioConfig()), "hop_length": 128}}, "hop length 128 and 256"),
+        ({"audio": {**dataclasses.asdict(AudioConfig()), "framing": "none"}}, "framing"),
+        ({"audio": 5}, "unreadable"),
+        ({"config": {}}, "lacks upsample_rates"),
+        ({"surprise": 1}, "unreadable"),
+        (None, "unreadable"),
+    ],
+)
+def test_contracts_that_are_refused(change, message, tmp_path):
+    text = "[no json" if change is None else json.dumps({**json.loads(CONTRACT.to_json()), **change})
+    with pytest.raises(InputError, match=message):
+        load_export(archive(tmp_path / "a.pt2", text))
+
+
+def test_files_that_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"absent\.ts: no such"):
+        load_export(tmp_path / "absent.ts")
+    checkpoint = make_checkpoint(tmp_path / "generator.pt")
+    assert not is_export(checkpoint)
+    with pytest.raises(InputError, match=r"generator.pt: not an exported model, or damaged; .*export.py"):
+        load_export(checkpoint)
+    exported = archive(tmp_path / "a.pt2", CONTRACT.to_json())
+    assert is_export(exported)
+    with pytest.raises(InputError, match=r"a\.pt2: an export of format aoti, not onnx"):
+        load_export(exported, format="onnx")
+    with pytest.raises(InputError, match="was made for cuda, and runs there alone"):
+        load_export(exported)
+    empty = archive(tmp_path / "b.ts", dataclasses.replace(CONTRACT, format="torchscript").to_json())
+    with pytest.raises(InputError, match=r"b.ts: does not load as torchscript \(made with PyTorch 2.0, here is"):
+        load_export(empty)
+    cut = tmp_path / "c.ts"
+    cut.write_bytes(exported.read_bytes()[:-30])
+    with pytest.raises(InputError, match=r"c\.ts: not an exported model, or damaged"):
+        load_export(cut)
+
+
+def test_onnx_files_that_are_refused(tmp_path):
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "a.onnx").write_text("no")
+    with pytest.raises(InputError, match=r"a\.onnx: not an ONNX file, or damaged"):
+        load_export(tmp_path / "a.onnx")
+
+
+def test_a_package_that_is_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    (tmp_path / "a.onnx").touch()
+    with pytest.raises(InputError, match="onnx: needs packages that are not installed: pip install onnxruntime"):
+        load_export(tmp_path / "a.onnx")
+    told = dataclasses.replace(CONTRACT, format="tensorrt")
+    with pytest.raises(InputError, match="pip install torch-tensorrt"):
+        load_export(archive(tmp_path / "a.pt2", told.to_json()))
+
+
+BAD_MELS = {
+    "NaN": (torch.full((80, 5), float("nan")), "not finite numbers"),
+    "infinite": (torch.full((80, 5), -float("inf")), "not finite numbers"),
+    "bands": (torch.zeros(40, 5), r"expected shape \[80, frames\], got \[40, 5\]; this model takes 80 bands"),
+    "layout": (torch.zeros(5, 80), r"got \[5, 80\]; transpose it"),
+    "empty": (torch.zeros(80, 0), r"it is empty, \[80, 0\]"),
+    "float64": (torch.zeros(80, 5, dtype=torch.float64), "it is float64; convert it to float32"),
+    "float16": (torch.zeros(80, 5, dtype=torch.float16), "it is float16; convert it to float32"),
+    "integers": (torch.zeros(80, 5, dtype=torch.int64), "it is int64; convert it to float32"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_MELS)
+def test_bad_mels(kind):
+    mel, message = BAD_MELS[kind]
+    generator = Generator(TINY).eval()
+    with pytest.raises(InputError, match=message):
+        eager_backend(generator)(mel[None])
+    with pytest.raises(InputError, match=message):
+        Vocoder(generator)([torch.zeros(80, 7), mel])
+
+
+def test_batches_that_are_none():
+    backend = eager_backend(Generator(TINY).eval())
+    with pytest.raises(InputError, match=r"expected shape \[batch, 80, frames\], got \[80, 5\]"):
+        backend(torch.zeros(80, 5))
+    with pytest.raises(InputError, match=r"expected shape \[80, frames\], got \[1, 80, 5\]"):
+        Vocoder(backend)([torch.zeros(1, 80, 5)])
+    for none in (lambda: backend(torch.zeros(0, 80, 5)), lambda: Vocoder(backend)([])):
+        with pytest.raises(InputError, match="there is none in the batch"):
+            none()
+
+
+def test_a_denoiser_inside_needs_its_frames_and_tolerates_no_other():
+    backend = Backend(lambda mel: mel[:, 0], TINY, torch.device("cpu"), denoising_strength=0.1, min_frames=3)
+    with pytest.raises(InputError, match="2 frames are too few for the denoiser inside, give 3"):
+        backend(torch.zeros(1, 80, 2))
+    with pytest.raises(InputError, match=r"--denoising-strength: the exported model has a denoiser inside \(0.1\)"):
+        Vocoder(backend, denoising_strength=0.2)
+
+
+def test_formats_are_told_apart():
+    assert all(kind.suffix.startswith(".") and "fp32" in kind.precisions for kind in FORMATS.values())
