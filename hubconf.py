@@ -36,7 +36,7 @@ from common.text import TextProcessor as _TextProcessor
 from common.text.config import TextConfig as _TextConfig
 from fastpitch import FastPitch as _FastPitch
 from fastpitch import load_fastpitch as _load_fastpitch
-from fastpitch.text import fitting_processor as _fitting_processor
+from fastpitch.text import check_symbols as _check_symbols
 from hifigan import Denoiser as _Denoiser
 from hifigan import Generator as _Generator
 from hifigan import load_generator as _load_generator
@@ -135,9 +135,9 @@ def text_processor(
     setup = {} if model is None else _info_of(model).train_setup
     chosen = {**setup, **{name: value for name, value in given.items() if value is not None}}
     settings = _TextConfig.from_setup(chosen)
-    if model is None:
-        return settings.processor(cmudict_path)
-    return _fitting_processor(_info_of(model), settings, cmudict_path)
+    if model is not None:
+        _check_symbols(settings, _info_of(model).config)
+    return settings.processor(cmudict_path)
 
 
 def mel_spectrogram(model: _torch.nn.Module | None = None, device: str = "cpu", **audio: _Any) -> _MelSpectrogram:

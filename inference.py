@@ -37,8 +37,9 @@ from common.utterances import (
     prepared_utterances,
 )
 from fastpitch import load_fastpitch
-from fastpitch.speech import SpeechConfig, read_pieces, text_processor
+from fastpitch.speech import SpeechConfig, read_pieces
 from fastpitch.synthesis import Synthesiser
+from fastpitch.text import text_processor
 from hifigan.backends import FORMATS, Backend, is_export, load_export
 from hifigan.checkpoint import GeneratorInfo, load_generator
 from hifigan.generator import Generator

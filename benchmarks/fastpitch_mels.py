@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.config import ArgumentParser, run
+from common.config import ArgumentParser, positive, run
 from common.loading import ClipKey
 from common.text.config import TextConfig
 from fastpitch import FastPitch, load_fastpitch
@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--pictures", type=int, default=4, help="of how many of these (default: 4)")
     parser.add_argument("-o", "--output", required=True, help="directory for the pictures")
     args = parser.parse_args(argv)
+    positive(clips=args.clips)
     model, info = load_fastpitch(args.fastpitch, ema=args.ema)
     recordings = read_recordings([args.filelist], Path(args.dataset_path), model.n_speakers)
     mean_hz, std_hz = (value.item() for value in model.pitch_statistics())
@@ -69,7 +70,7 @@ class Compared:
 @torch.inference_mode()
 def compare(model: FastPitch, example: Example) -> Compared:
     """One recording with what the model makes of its text."""
-    batch = collate([example])
+    batch = collate([example], model.padding_idx)
     forced = model.teacher_forced(*batch)
     free = model(batch.ids, 1.0, batch.speaker)
     soft = forced.log_soft[0].exp()

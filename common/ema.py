@@ -11,7 +11,7 @@ from torch import Tensor, nn
 class EMA:
     """A copy of `module` whose weights follow it: average <- decay * average + (1 - decay) * weight.
 
-    Starts equal to the module. Modules without floating-point buffers only: buffers are not averaged.
+    Starts equal to the module. Buffers are not averaged: those of the module must stay as they are.
 
     Args:
         module: what is averaged; not kept.

@@ -23,6 +23,7 @@ PANELS = {
     "binarisation loss": ("train_binarization_loss", False),
     "duration loss": ("train_duration_loss", True),
     "pitch loss": ("train_pitch_loss", False),
+    "energy loss": ("train_energy_loss", False),
     "learning rate": ("train_lrate_gen", False),
     "learning rate of FastPitch": ("train_lrate", False),
 }

@@ -73,7 +73,7 @@ class TrainingLoop(abc.ABC):
                     raise InputError(
                         f"the losses or gradients of {cfg.nonfinite_limit} steps in a row were not finite numbers "
                         f"(step {state.steps}, saved); start again from an older checkpoint or with a lower "
-                        "--learning-rate"
+                        "--learning-rate, into another --output"
                     )
                 log.message(f"stopped by signal {self.stop.received or 'on another process'}; start again to go on")
                 return self.stop.status

@@ -45,7 +45,7 @@ class Example(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Examples filled up to one length: with symbol 0, with silence, with unvoiced frames.
+    """Examples filled up to one length: with padding symbols, with silence, with unvoiced frames.
 
     Attributes:
         ids: [B, S]; mel: [B, M, L]; mel_lens: [B]; pitch: [B, 1, L]; prior: [B, L, S]; speaker: [B].
@@ -83,7 +83,7 @@ def read_recordings(filelists: Sequence[str | Path], root: Path, n_speakers: int
             if not speaker.isdecimal() or int(speaker) >= n_speakers:
                 raise InputError(f"{where}: speaker {speaker!r}, but the model's are 0 to {n_speakers - 1}")
             wav = root / row[0]
-            if not wav.is_relative_to(root):
+            if not wav.is_relative_to(root) or ".." in Path(row[0]).parts:
                 raise InputError(f"{where}: file lists name paths inside the data set {root}")
             recordings.append(Recording(wav, root / row[1], row[2], int(speaker)))
     return recordings
@@ -116,6 +116,10 @@ class SpeechDataset(Dataset[Example]):
         self._mean_hz, self._std_hz = pitch_mean_hz, pitch_std_hz
         self._seed = seed
         self._mel = MelSpectrogram(audio)
+
+    @property
+    def padding_id(self) -> int:
+        return self._text.padding_id
 
     @property
     def varies(self) -> bool:
@@ -192,15 +196,14 @@ class CachedSpeech(Dataset[Example]):
         return example._replace(ids=self._dataset.ids(key)) if self._dataset.varies else example
 
 
-def collate(examples: Sequence[Example]) -> Batch:
-    """Examples -> batch, with the prior that published aligners learned with."""
+def collate(examples: Sequence[Example], padding_id: int) -> Batch:
+    """Examples -> batch, with the prior that published aligners learned with; `padding_id` fills up short texts."""
     mel_lens = [example.mel.size(1) for example in examples]
     text_lens = [len(example.ids) for example in examples]
     prior = torch.zeros(len(examples), max(mel_lens), max(text_lens))
     for item, frames, symbols in zip(prior, mel_lens, text_lens, strict=True):
         item[:frames, :symbols] = torch.from_numpy(interpolated_prior(frames, symbols))
-    # Symbol 0 is the padding of every symbol set.
-    ids = pad_sequence([example.ids for example in examples], batch_first=True)
+    ids = pad_sequence([example.ids for example in examples], batch_first=True, padding_value=padding_id)
     mel = pad_sequence([example.mel.T for example in examples], batch_first=True, padding_value=SILENCE)
     pitch = pad_sequence([example.pitch for example in examples], batch_first=True)
     speaker = torch.tensor([example.speaker for example in examples])

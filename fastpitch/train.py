@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -84,7 +85,8 @@ class FastPitchLoop(TrainingLoop):
         state.meter.add(*parts.values(), frames.to(state.place.device, torch.float32), made=state.made)
 
     def frames_per_step(self, means: Mapping[str, float]) -> float:
-        return means["frames"] * self.state.place.world_size
+        # No mean where all steps were left out as not finite.
+        return means["frames"] * self.state.place.world_size if math.isfinite(means["frames"]) else 0.0
 
     @torch.no_grad()
     def validate(self) -> dict[str, float] | None:
@@ -117,9 +119,9 @@ class FastPitchLoop(TrainingLoop):
         if not state.place.is_main:
             return
         state.model.eval()
-        batch = next(iter(self.val_loader)).to(state.place.device)
+        batch = Batch(*(part[:NUM_SAMPLES] for part in next(iter(self.val_loader)))).to(state.place.device)
         forced, free = state.model.teacher_forced(*batch), state.model(batch.ids, 1.0, batch.speaker)
-        for i in range(min(NUM_SAMPLES, len(batch.ids))):
+        for i in range(len(batch.ids)):
             frames, symbols = int(batch.mel_lens[i]), int(forced.text_lens[i])
             mels = {"real": batch.mel[i, :, :frames], "teacher_forced": forced.mel[i, :, :frames]}
             mels["free"] = free.mel[i, :, : max(1, int(free.mel_lens[i]))]  # untrained, it may say nothing

@@ -16,8 +16,10 @@ from common.config import ArgumentParser, add_flags, flag, from_flags, not_negat
 from common.errors import InputError
 from common.run_config import SignalFlags
 from common.text.config import TextConfig
+from common.text.symbols import PAD
 from fastpitch.checkpoint import load_fastpitch
 from fastpitch.config import FastPitchConfig
+from fastpitch.text import check_symbols
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,26 +157,27 @@ def parse_train_config(argv: Sequence[str] | None = None) -> TrainConfig:
         architecture = stored
     text = from_flags(TextConfig, given, **dataclasses.asdict(reading))
     audio = AudioConfig.from_dict({**signal, **given}, framing="tacotron")
-    n_symbols = len(text.symbols())
-    model = FastPitchConfig(**{"n_symbols": n_symbols, "n_mel_channels": audio.num_mels, **architecture})
-    for name, found, wanted in (
-        ("n_symbols", model.n_symbols, n_symbols),
-        ("n_mel_channels", model.n_mel_channels, audio.num_mels),
-    ):
-        if found != wanted:
-            raise InputError(f"FastPitch configuration: {name} is {found}, but symbols or mel bands are {wanted}")
+    symbols = text.symbols()
+    derived = {"n_symbols": len(symbols), "padding_idx": symbols.index(PAD), "n_mel_channels": audio.num_mels}
+    model = FastPitchConfig(**{**derived, **architecture})
+    check_symbols(text, model)
+    if model.n_mel_channels != audio.num_mels:
+        raise InputError(f"--num-mels: {audio.num_mels}, but the model has n_mel_channels {model.n_mel_channels}")
     return TrainConfig(run, from_flags(OptimConfig, given), data, audio, text, model)
 
 
 def _read_json(path: str) -> dict[str, Any]:
     if not path:
         return {}
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"--fastpitch-config: {path}: no such file")
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"--fastpitch-config: {path} is no JSON file ({error})") from error
     known = {field.name for field in dataclasses.fields(FastPitchConfig)}
-    if not isinstance(values, dict) or values.keys() - known:
-        unknown = sorted(values.keys() - known) if isinstance(values, dict) else [type(values).__name__]
+    if not isinstance(values, dict):
+        raise InputError(f"--fastpitch-config: {path}: not a JSON object of keys and values")
+    if unknown := sorted(values.keys() - known):
         raise InputError(f"--fastpitch-config: {path}: unknown keys {', '.join(unknown)}")
     return values

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 LARGEST_LAG = 10  # frames that are looked for to either side
 SHORTEST = 2 * LARGEST_LAG  # frames; of shorter clips neither delay nor likeness can be told
 LIKENESS = 0.35  # right pairs correlate with 0.6 and more, clips of other words with 0.07 in the median
+LAG = 0.75  # frames; beyond one frame's rounding the median is a delay
 LAG_OF_PHASE = 0.3  # frames; half a frame is the difference between the two framings
 PHASE_CLIPS = 10  # of fewer clips parts of a frame cannot be told
 LAG_OF_CLIP = 1.5  # frames by which a single clip may be off; acoustic models are not exact within a phoneme
@@ -100,9 +101,9 @@ def judge(fits: Sequence[Fit], mels: Sequence[Path], framing: str, any_phase: bo
             f"{example(likenesses, likeness)}: these mels do not resemble their audio (correlation {likeness:.2f}, "
             f"median of {len(fits)} clips); they belong to other clips, or their model is not trained"
         )
-    # A median beyond one frame's rounding is a delay; half a frame is the other framing.
     half = abs(lag) > LAG_OF_PHASE and len(fits) >= PHASE_CLIPS
-    if abs(lag) > 0.75 or (half and not any_phase):
+    largest = LAG if len(fits) >= PHASE_CLIPS else LAG_OF_CLIP
+    if abs(lag) > largest or (half and not any_phase):
         raise InputError(
             f"{example(lags, lag)}: these mels are {abs(lag):.1f} frames {'late' if lag > 0 else 'early'} "
             f"(median of {len(fits)} clips); {_cause_of_lag(lag, framing)}"
@@ -133,6 +134,6 @@ def judge(fits: Sequence[Fit], mels: Sequence[Path], framing: str, any_phase: bo
 def _cause_of_lag(lag: float, framing: str) -> str:
     # Frame k of a "tacotron" mel is centred half a frame before that of a "vocoder" mel.
     other = "tacotron" if framing == "vocoder" else "vocoder"
-    if abs(lag) <= 0.75 and (lag > 0) == (framing == "vocoder"):
+    if abs(lag) <= LAG and (lag > 0) == (framing == "vocoder"):
         return f"they are not {framing}-framed: give --input-mels-framing {other}"
     return "their audio was trimmed, padded or replaced, or their hop or framing is another; make them again"

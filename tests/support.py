@@ -246,7 +246,7 @@ def write_speech_set(folder: Path, seconds: list[float], n_speakers: int = 1) ->
 def fastpitch_arguments(data_set: Path, output: Path, **changes: object) -> list[str]:
     """A command line of fastpitch.train for a data set of `write_speech_set`: a tiny model of letters, one process."""
     tiny = TINY_FASTPITCH.to_dict()
-    for name in ("n_symbols", "n_mel_channels", "n_speakers"):
+    for name in ("n_symbols", "padding_idx", "n_mel_channels", "n_speakers"):
         del tiny[name]
     (data_set / "tiny_fastpitch.json").write_text(json.dumps(tiny))
     options: dict[str, object] = {

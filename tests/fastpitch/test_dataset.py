@@ -93,7 +93,7 @@ def test_cached_examples_are_the_same(recordings):
 
 def test_batches_are_filled_up_with_padding_silence_and_unvoiced_frames(recordings):
     examples = [open_all(recordings)[ClipKey(clip, 0)] for clip in (2, 1, 4)]
-    batch = collate(examples)
+    batch = collate(examples, padding_id=7)
     frames, symbols = batch.mel.size(2), batch.ids.size(1)
     assert frames == max(example.mel.size(1) for example in examples)
     assert symbols == max(len(example.ids) for example in examples)
@@ -105,7 +105,7 @@ def test_batches_are_filled_up_with_padding_silence_and_unvoiced_frames(recordin
         assert torch.equal(batch.mel[i, :, :length], example.mel)
         assert (batch.mel[i, :, length:] == SILENCE).all()
         assert torch.equal(batch.ids[i, :text], example.ids)
-        assert not batch.ids[i, text:].any()
+        assert (batch.ids[i, text:] == 7).all()
         assert torch.equal(batch.pitch[i, 0, :length], example.pitch)
         assert not batch.pitch[i, 0, length:].any()
         expected = torch.from_numpy(interpolated_prior(length, text)).float()

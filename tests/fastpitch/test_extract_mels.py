@@ -169,7 +169,20 @@ def test_what_is_there_is_kept_and_what_is_missing_made(checkpoint, recordings, 
     finally:
         os.utime(wav, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert (tmp_path / "b/001.npy").stat().st_mtime_ns > now["b/001.npy"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "audio_config.json", "b"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "audio_config.json", "b", "symbols.json"]
+
+
+def test_mels_of_corrected_texts_are_made_again(checkpoint, recordings, extracted, tmp_path):
+    lists = [recordings / "all.txt", tmp_path / "corrected.txt"]
+    lists[1].write_text(lists[0].read_text().replace("Three.", "Thirteen."))
+    output = tmp_path / "mels"
+    for filelist in lists:
+        assert extract(checkpoint, recordings, output, filelists=filelist, batch_size=1) == 0
+    ours, theirs = contents(output), contents(extracted)
+    assert {name for name in FILES if not np.array_equal(ours[name], theirs[name])} == {"a/001.npy"}
+    model, _ = load_fastpitch(checkpoint)
+    expected = forced(model, recordings, "a/001", "Thirteen.", 0, 214.72203, 65.72038)
+    np.testing.assert_allclose(ours["a/001.npy"], expected, rtol=0, atol=1e-5)
 
 
 def refused(capsys, *args, **changes):
@@ -223,7 +236,7 @@ def config_of(**changes):
         (lambda folder: save(folder / "f.pt", small_model(aligner=False)), r"this FastPitch has no aligner"),
         (
             lambda folder: save(folder / "f.pt", small_model(config_of(n_symbols=150))),
-            "the model has 150 symbols, but the symbol set english_basic 148",
+            "the model has 150 symbols .n_symbols., but the symbol set english_basic 148",
         ),
         (
             lambda folder: save(folder / "f.pt", small_model(config_of(padding_idx=3))),
@@ -268,7 +281,7 @@ def test_recordings_that_cannot_be_used(row, message, checkpoint, recordings, tm
     [
         ({"fastpitch": ""}, "--fastpitch: give a FastPitch checkpoint"),
         ({"batch_size": 0}, "--batch-size: 0 is not above 0"),
-        ({"p_arpabet": 2}, "p_arpabet: 2.0 is not a number between 0 and 1"),
+        ({"p_arpabet": 2}, "--p-arpabet: 2.0 does not lie between 0 and 1"),
         ({"p_arpabet": 1, "cmudict_path": "none"}, "none: no such pronouncing dictionary"),
         ({"pitch_mean": 200}, "give both or neither"),
         ({"filelists": "none.txt"}, "none.txt: no such file list"),

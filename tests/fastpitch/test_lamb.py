@@ -73,3 +73,15 @@ def test_state_is_restored(steps):
             weight.grad = gradient.clone()
             optimiser.step()
     assert torch.equal(*weights)
+
+
+def test_restored_state_lies_where_the_weights_are():
+    """A checkpoint is read to the CPU; tensors of the device "meta" have no values, but are elsewhere."""
+    here = torch.nn.Parameter(torch.ones(2))
+    here.grad = torch.ones(2)
+    optimiser = Lamb([here], LR)
+    optimiser.step()
+    there = torch.nn.Parameter(torch.ones(2, device="meta"))
+    restored = Lamb([there], LR)
+    restored.load_state_dict(optimiser.state_dict())
+    assert {tensor.device.type for tensor in restored.state[there].values()} == {"meta"}

@@ -149,6 +149,19 @@ def test_cached_recordings_train_alike(data_set, tmp_path):
     assert train_metrics(tmp_path / "none", "loss") == train_metrics(tmp_path / "ram", "loss")
 
 
+def test_padding_of_another_symbol_set(data_set, tmp_path):
+    """In `english_expanded` the padding symbol is not the first one: batches must say nothing of it."""
+    found = []
+    for size in (1, 2):
+        output = tmp_path / str(size)
+        argv = fastpitch_arguments(data_set, output, batch_size=size, symbol_set="english_expanded")
+        assert train.main(argv) == 0
+        found.append([data for _, data in read_json_lines(output / "nvlog.json") if "val_mel_loss" in data][0])
+    assert newest(tmp_path / "1", 1)["config"]["padding_idx"] > 0
+    for name, value in found[0].items():
+        assert found[1][name] == pytest.approx(value, rel=1e-5), name
+
+
 def test_base_model_gives_weights_and_settings(data_set, tmp_path):
     assert train.main(fastpitch_arguments(data_set, tmp_path / "base")) == 0
     base = tmp_path / "base" / "FastPitch_checkpoint_1.pt"
@@ -182,6 +195,10 @@ def short_pitch(folder):
     torch.save(torch.ones(1, 7), folder / "pitch" / "clip000.pt")
 
 
+def outside(folder):
+    (folder / "speech_val.txt").write_text("wavs/../wavs/clip000.wav|pitch/clip000.pt|Some words.\n")
+
+
 def architecture(values):
     return lambda folder: (folder / "a.json").write_text(json.dumps(values))
 
@@ -203,8 +220,12 @@ FAULTS = {
     "symbols": (
         lambda f: (f / "a.json").write_text('{"n_symbols": 9}'),
         {"fastpitch_config": "a.json"},
-        "n_symbols is 9",
+        "the model has 9 symbols",
     ),
+    "padding": (architecture({"padding_idx": 5}), {"fastpitch_config": "a.json"}, "padding_idx is 5, but the padding"),
+    "no object": (architecture([1]), {"fastpitch_config": "a.json"}, "a.json: not a JSON object"),
+    "no architecture": (lambda f: None, {"fastpitch_config": "b.json"}, "--fastpitch-config: "),
+    "outside": (outside, {}, "file lists name paths inside the data set"),
     "probability": (lambda f: None, {"p_arpabet": 2}, "p_arpabet: 2.0 is not a number between 0 and 1"),
     "optimizer": (lambda f: None, {"optimizer": "sgd"}, "invalid choice: 'sgd'"),
     "rate of learning": (lambda f: None, {"learning_rate": 0}, "--learning-rate: 0.0 is not above 0"),
@@ -242,6 +263,15 @@ def test_another_run_and_another_architecture_are_refused(data_set, tmp_path, ca
     status, message = run_main([*argv, *base, "--hop-length", "512"], capsys)
     assert status == 1
     assert "--hop-length: 512 contradicts" in message
+
+
+def test_steps_that_are_left_out_count_no_frames(data_set, tmp_path, capsys):
+    argv = fastpitch_arguments(data_set, tmp_path, learning_rate=1e30, warmup_steps=1, nonfinite_limit=3, epochs=5)
+    status, message = run_main(argv, capsys)
+    assert status == 1
+    assert "the losses or gradients of 3 steps in a row were not finite numbers" in message
+    assert train_metrics(tmp_path, "frames/s")[-1] == 0
+    assert (tmp_path / f"FastPitch_checkpoint_{len(train_metrics(tmp_path, 'loss')) // 5 + 1}.pt").is_file()
 
 
 def test_voices_are_learned_apart(tmp_path):

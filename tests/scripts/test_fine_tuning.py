@@ -193,7 +193,7 @@ def overfitted_fastpitch(data_set, path):
     audio = AudioConfig(framing="tacotron")
     recordings = read_recordings([data_set / "all.txt"], data_set, 1)
     dataset = SpeechDataset(recordings, audio, TextProcessor(p_arpabet=0), 214.72203, 65.72038)
-    batch = collate([dataset[ClipKey(clip, 0)] for clip in range(len(dataset))])
+    batch = collate([dataset[ClipKey(clip, 0)] for clip in range(len(dataset))], dataset.padding_id)
     torch.manual_seed(0)
     model = FastPitch(dataclasses.replace(SMALL_FASTPITCH, n_speakers=1))
     optimiser = torch.optim.AdamW(model.parameters(), 3e-3)
