@@ -156,7 +156,7 @@ def test_padding_of_another_symbol_set(data_set, tmp_path):
         output = tmp_path / str(size)
         argv = fastpitch_arguments(data_set, output, batch_size=size, symbol_set="english_expanded")
         assert train.main(argv) == 0
-        found.append([data for _, data in read_json_lines(output / "nvlog.json") if "val_mel_loss" in data][0])
+        found.append(next(data for _, data in read_json_lines(output / "nvlog.json") if "val_mel_loss" in data))
     assert newest(tmp_path / "1", 1)["config"]["padding_idx"] > 0
     for name, value in found[0].items():
         assert found[1][name] == pytest.approx(value, rel=1e-5), name
