@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from common import distributed
 from common.checkpoint_store import CheckpointStore
 from common.config import run as run_program
-from common.loading import MicroBatchSampler, lost_loaders_named, stop_loader_processes
+from common.loading import MicroBatchSampler, lost_loaders_named
 from common.run_log import RunLog
 from common.stop import StopSignals
 from common.training_loop import TrainingLoop
@@ -44,14 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not resumed:
         state.load_base()
     loaders = training_loader(train_set, sampler, cfg, place), validation_loader(val_set, cfg, place)
-    loop = VocoderLoop(state, store, sampler, val_set, *loaders)
-    try:
-        with RunLog(cfg.run.output, cfg.run.log_file, enabled=place.is_main) as log:
-            log.parameters({**cfg.architecture(), **cfg.train_setup(), "clips_per_step": sampler.clips_per_step})
-            return loop.run(log, resumed)
-    finally:
-        stop_loader_processes()
-        distributed.shutdown()
+    return VocoderLoop(state, store, sampler, val_set, *loaders).run_logged(resumed)
 
 
 class VocoderLoop(TrainingLoop):

@@ -11,7 +11,7 @@ from typing import Any
 from common import distributed
 from common.checkpoint_store import CheckpointStore
 from common.errors import InputError
-from common.loading import MicroBatchSampler
+from common.loading import MicroBatchSampler, stop_loader_processes
 from common.run_log import RunLog
 from common.stop import StopSignals
 from common.training import TrainState
@@ -52,6 +52,18 @@ class TrainingLoop(abc.ABC):
     @abc.abstractmethod
     def log_samples(self, log: RunLog) -> None:
         """What the model makes of some validation clips, for TensorBoard."""
+
+    def run_logged(self, resumed: bool) -> int:
+        """`run` with its log, and an end without processes that are left over."""
+        cfg, place = self.state.cfg, self.state.place
+        try:
+            with RunLog(cfg.run.output, cfg.run.log_file, enabled=place.is_main) as log:
+                settings = {**cfg.architecture(), **cfg.train_setup()}
+                log.parameters({**settings, "clips_per_step": self.sampler.clips_per_step})
+                return self.run(log, resumed)
+        finally:
+            stop_loader_processes()
+            distributed.shutdown()
 
     def run(self, log: RunLog, resumed: bool) -> int:
         """Trains, validates and saves from where the state stands; returns the exit status."""

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from common import distributed
 from common.checkpoint_store import CheckpointStore
 from common.config import run as run_program
-from common.loading import MicroBatchSampler, lost_loaders_named, stop_loader_processes
+from common.loading import MicroBatchSampler, lost_loaders_named
 from common.run_log import RunLog
 from common.training_loop import TrainingLoop
 from fastpitch.dataset import Batch, Example
@@ -53,14 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not resumed:
         state.load_base()
     loaders = training_loader(train_set, sampler, cfg, place), validation_loader(val_set, cfg, place)
-    loop = FastPitchLoop(state, store, sampler, *loaders)
-    try:
-        with RunLog(cfg.run.output, cfg.run.log_file, enabled=place.is_main) as log:
-            log.parameters({**cfg.architecture(), **cfg.train_setup(), "clips_per_step": sampler.clips_per_step})
-            return loop.run(log, resumed)
-    finally:
-        stop_loader_processes()
-        distributed.shutdown()
+    return FastPitchLoop(state, store, sampler, *loaders).run_logged(resumed)
 
 
 class FastPitchLoop(TrainingLoop):
