@@ -2,8 +2,8 @@
 
 python -m benchmarks.export_matrix --hifigan CKPT --wavs DIR [--exports DIR]
 
-Speed is that of a clip at a time, relative to eager fp32 in the same round: in each round every backend makes all
-clips, one backend after the other, and the table has the median over the rounds.
+Speed is that of one clip at a time, relative to eager fp32: every backend makes a clip, one after the other, before the
+next clip's turn, and the table has the median of the ratios over all clips and rounds.
 """
 
 from __future__ import annotations
@@ -117,15 +117,15 @@ def exports(generator: Generator, info: GeneratorInfo, folder: Path, strength: f
 
 
 def measure(backends: Sequence[Backend], mels: Sequence[Tensor], rounds: int) -> np.ndarray:
-    """Seconds of each backend for all clips in each round, [rounds, backends]."""
-    seconds = np.zeros((WARM_UP_ROUNDS + rounds, len(backends)))
-    for took in seconds:
-        for i, backend in enumerate(backends):
-            began = now_sec(backend.device)
-            for mel in mels:
+    """Seconds of each backend for each clip in each round, [rounds * clips, backends]."""
+    seconds = np.zeros((WARM_UP_ROUNDS + rounds, len(mels), len(backends)))
+    for round in range(len(seconds)):
+        for clip, mel in enumerate(mels):
+            for i, backend in enumerate(backends):
+                began = now_sec(backend.device)
                 backend(mel)
-            took[i] = now_sec(backend.device) - began
-    return seconds[WARM_UP_ROUNDS:]
+                seconds[round, clip, i] = now_sec(backend.device) - began
+    return seconds[WARM_UP_ROUNDS:].reshape(-1, len(backends))
 
 
 def table(variants: Sequence[Variant], differences: Sequence[Difference], seconds: np.ndarray) -> list[str]:
