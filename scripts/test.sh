@@ -2,6 +2,7 @@
 # Sets up the environment and passes lint, types and tests. Further arguments go to pytest.
 #
 #   PYTHON, VENV       as in scripts/lib/env.sh
+#   TEST_PROCESSES     tests that run at a time (default: one per core, four at most; each of one thread)
 #   HIFIGAN_TEST_DATA  folder with real LJSpeech clips for the tests that want them (they are skipped without it)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -12,4 +13,5 @@ bin=$(dirname "$PYTHON")
 "$bin/ruff" format --check .
 "$bin/ruff" check .
 "$bin/mypy"
-"$PYTHON" -m pytest "$@"
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+"$PYTHON" -m pytest --numprocesses "${TEST_PROCESSES:-auto}" --maxprocesses 4 "$@"
