@@ -14,6 +14,7 @@ import soundfile
 import torch
 
 import inference
+from common import distributed
 from common.audio import AudioConfig
 from common.distributed import Distributed
 from common.speech_files import Part, PcmWriter, SpeechWriter
@@ -81,9 +82,9 @@ def test_streamed_files_are_those_of_whole_mels(folder: Path, tmp_path: Path) ->
         for name in ("16", "5"):
             streamed = wavs(tmp_path / kind / name)
             assert streamed.keys() == whole.keys()
-            for output, wav in whole.items():
-                assert streamed[output].shape == wav.shape
-                assert np.abs(streamed[output] - wav).max() <= ONE_STEP
+            for utterance, wav in whole.items():
+                assert streamed[utterance].shape == wav.shape
+                assert np.abs(streamed[utterance] - wav).max() <= ONE_STEP
 
 
 def test_amp_and_look_ahead_have_an_effect(folder: Path, tmp_path: Path) -> None:
@@ -113,13 +114,17 @@ def test_samples_in_a_pipe_are_those_of_the_files(folder: Path, tmp_path: Path, 
     assert not (REPOSITORY / "-").exists(), "-o - was taken for a folder"
 
 
-def test_a_copy_goes_into_a_pipe_from_the_folder_of_the_original(folder: Path, tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "x.wav", speechlike(0.3), 22050)
-    argv = [sys.executable, str(REPOSITORY / "inference.py"), "--hifigan", str(folder / "generator.pt"), "--stream"]
-    done = subprocess.run([*argv, "-i", ".", "-o", "-"], capture_output=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout) == 2 * int(0.3 * 22050)
-    assert [path.name for path in tmp_path.iterdir()] == ["x.wav"]
+def test_a_copy_goes_into_a_pipe_from_the_folder_of_the_original(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in" / "x.wav", speechlike(0.3), 22050)
+    monkeypatch.chdir(tmp_path / "in")
+    with FileIO(tmp_path / "pcm", "w") as out:
+        monkeypatch.setattr(inference, "stdout_for_samples", lambda *_: out)
+        assert inference.main(["--hifigan", str(folder / "generator.pt"), "--stream", "-i", ".", "-o", "-"]) == 0
+    assert (tmp_path / "pcm").stat().st_size == 2 * int(0.3 * 22050)
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["x.wav"]
 
 
 def test_a_player_that_ends_is_no_error(folder: Path, tmp_path: Path) -> None:
@@ -231,6 +236,6 @@ def test_where_samples_cannot_go(
     with FileIO(tmp_path / "pcm", "w") as out:
         monkeypatch.setattr(inference, "stdout_for_samples", lambda *_: out)
         two = Distributed(rank=0, local_rank=0, world_size=2, device=torch.device("cpu"))
-        monkeypatch.setattr(inference.distributed, "init", lambda cuda: two)
+        monkeypatch.setattr(distributed, "init", lambda cuda: two)
         assert "-o -: 2 processes cannot share one pipe" in one_line_of_error(inference.main, argv, capsys)
     assert (tmp_path / "pcm").read_bytes() == b""
