@@ -161,6 +161,7 @@ def infer(
             raise InputError(f"-o -: {place.world_size} processes cannot share one pipe; start one, without torchrun")
         generator, info = load_vocoder(cfg, place.device, speaks=speech is not None)
         job = speaking(cfg, speech, info, place.device) if speech else vocoding(cfg, info.audio)
+        vocoder = choose_vocoder(generator, info, cfg, stream)
         writer: SpeechWriter | PcmWriter
         if samples:
             writer, names = PcmWriter(samples, info.audio, cfg.fade_out), list(job.sources)
@@ -168,12 +169,10 @@ def infer(
             save_mels = speech is not None and speech.save_mels
             writer = SpeechWriter(Path(cfg.output), info.audio, cfg.fade_out, save_mels)
             names = outstanding(job, describe_job(cfg, speech, stream), cfg, place)
-        if stream:
-            assert isinstance(generator, Generator)
-            measured = synthesise_stream(job, names, StreamVocoder(generator, stream, cfg.amp), writer, cfg)
+        if isinstance(vocoder, StreamVocoder):
+            measured = synthesise_stream(job, names, vocoder, writer, cfg)
         else:
             assert isinstance(writer, SpeechWriter)
-            vocoder = Vocoder(generator, cfg.denoising_strength, cfg.torchscript, cfg.amp, info.audio.filter_length)
             measured = synthesise(job, names, vocoder, writer, cfg)
         figures = summary(distributed.gather(measured), job.speaks, info.audio.sampling_rate * cfg.repeats)
         if place.is_main:
@@ -236,6 +235,16 @@ def load_vocoder(cfg: InferenceConfig, device: torch.device, speaks: bool) -> tu
         )
     backend, contract = load_export(cfg.hifigan, device, cfg.backend)
     return backend, GeneratorInfo(Path(cfg.hifigan), contract.config, contract.audio, train_setup={}, epoch=None)
+
+
+def choose_vocoder(
+    generator: Generator | Backend, info: GeneratorInfo, cfg: InferenceConfig, stream: StreamConfig | None
+) -> Vocoder | StreamVocoder:
+    """What turns whole mels, or with --stream chunks of them, into audio."""
+    if stream:
+        assert isinstance(generator, Generator)  # by check_stream
+        return StreamVocoder(generator, stream, cfg.amp)
+    return Vocoder(generator, cfg.denoising_strength, cfg.torchscript, cfg.amp, info.audio.filter_length)
 
 
 def outstanding(job: Job, description: Mapping[str, Any], cfg: InferenceConfig, place: Distributed) -> list[str]:

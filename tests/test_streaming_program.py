@@ -222,8 +222,7 @@ def test_what_cannot_be_streamed(
     monkeypatch.chdir(tmp_path)
     more, message = REFUSED[kind]
     assert message in one_line_of_error(inference.main, from_texts(folder, tmp_path / "out", *more), capsys)
-    assert not list(tmp_path.rglob("*.wav"))
-    assert not (tmp_path / "-").exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_where_samples_cannot_go(
