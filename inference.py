@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from io import FileIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,7 +28,7 @@ from common.mel_contract import LOG_BASES, in_words
 from common.mels import differences
 from common.phrases import read_phrases
 from common.run_log import json_lines, watched
-from common.speech_files import Part, SpeechWriter, describe_saved_mels
+from common.speech_files import Part, PcmWriter, SpeechWriter, describe_saved_mels
 from common.timing import latency_summary, now_sec
 from common.utterances import (
     Utterance,
@@ -43,9 +46,12 @@ from fastpitch.text import text_processor
 from hifigan.backends import FORMATS, Backend, is_export, load_export
 from hifigan.checkpoint import GeneratorInfo, load_generator
 from hifigan.generator import Generator
+from hifigan.stream_vocoding import StreamConfig, StreamVocoder
 from hifigan.vocoding import Vocoder
 
 SORTED_BATCHES = 16  # so many batches are put in order of length at a time
+STDOUT = "-"  # as -o
+CLOSED_PIPE = 141  # status of a program whose reader went away, as shells report it (128 + SIGPIPE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +61,9 @@ class InferenceConfig:
     input: str = flag(
         "", "phrase file, or an audio file or folder of them to copy-synthesise (required)", short=("-i",)
     )
-    output: str = flag("", "directory for the wav files (required)", short=("-o",))
+    output: str = flag(
+        "", "directory for the wav files; with --stream, - is raw 16-bit samples to stdout (required)", short=("-o",)
+    )
     hifigan: str = flag("", "generator checkpoint of any public format, or a model of export.py (required)")
     backend: str = flag(
         "eager",
@@ -124,26 +132,93 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="Several processes, started with torchrun, share the work. Flags may be written with - or _.",
     )
     add_flags(parser, InferenceConfig, "inference")
+    add_flags(parser, StreamConfig, "streaming")
     add_flags(parser, SpeechConfig, "text to speech")
     given = vars(parser.parse_args(argv))
-    cfg, speech = from_flags(InferenceConfig, given), speech_config(given)
+    cfg, speech, stream = from_flags(InferenceConfig, given), speech_config(given), stream_config(given)
     if (cfg.mel_framing, cfg.mel_log) != ("auto", "auto") and (speech or is_audio(Path(cfg.input))):
         raise InputError("--mel-framing and --mel-log: have no effect without mels in files (-i)")
+    if stream:
+        check_stream(cfg)
+    if cfg.output != STDOUT:
+        infer(cfg, speech, stream)
+        return 0
+    samples = stdout_for_samples(cfg, speech, stream)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # nothing may come between the samples
+            infer(cfg, speech, stream, samples)
+    except BrokenPipeError:  # the player ended
+        return CLOSED_PIPE
+    return 0
+
+
+def infer(
+    cfg: InferenceConfig, speech: SpeechConfig | None, stream: StreamConfig | None, samples: FileIO | None = None
+) -> None:
+    """Makes the speech, as files or raw samples, and reports the figures."""
     place = distributed.init(cfg.cuda)
     try:
+        if samples and place.world_size > 1:
+            raise InputError(f"-o -: {place.world_size} processes cannot share one pipe; start one, without torchrun")
         generator, info = load_vocoder(cfg, place.device, speaks=speech is not None)
         job = speaking(cfg, speech, info, place.device) if speech else vocoding(cfg, info.audio)
-        vocoder = Vocoder(generator, cfg.denoising_strength, cfg.torchscript, cfg.amp, info.audio.filter_length)
-        writer = SpeechWriter(Path(cfg.output), info.audio, cfg.fade_out, speech is not None and speech.save_mels)
-        figures = synthesise(job, outstanding(job, cfg, speech, place), vocoder, writer, cfg)
+        vocoder = choose_vocoder(generator, info, cfg, stream)
+        writer: SpeechWriter | PcmWriter
+        if samples:
+            writer, names = PcmWriter(samples, info.audio, cfg.fade_out), list(job.sources)
+        else:
+            save_mels = speech is not None and speech.save_mels
+            writer = SpeechWriter(Path(cfg.output), info.audio, cfg.fade_out, save_mels)
+            names = outstanding(job, describe_job(cfg, speech, stream), cfg, place)
+        if isinstance(vocoder, StreamVocoder):
+            measured = synthesise_stream(job, names, vocoder, writer, cfg)
+        else:
+            assert isinstance(writer, SpeechWriter)
+            measured = synthesise(job, names, vocoder, writer, cfg)
+        figures = summary(distributed.gather(measured), job.speaks, info.audio.sampling_rate * cfg.repeats)
         if place.is_main:
-            lines = json_lines(Path(cfg.log_file) if cfg.log_file else Path(cfg.output) / "nvlog_infer.json")
-            lines.log([], figures)
-            lines.flush()
+            if cfg.log_file or not samples:
+                lines = json_lines(Path(cfg.log_file) if cfg.log_file else Path(cfg.output) / "nvlog_infer.json")
+                lines.log([], figures)
+                lines.flush()
             report(figures, len(job.sources), cfg)
     finally:
         distributed.shutdown()
-    return 0
+
+
+def stream_config(given: Mapping[str, Any]) -> StreamConfig | None:
+    """The flags of streaming, None without --stream."""
+    if "stream" in given:
+        return from_flags(StreamConfig, given)
+    if idle := [field.name for field in dataclasses.fields(StreamConfig) if field.name in given]:
+        raise InputError(f"--{idle[0].replace('_', '-')}: has no effect without --stream")
+    return None
+
+
+def check_stream(cfg: InferenceConfig) -> None:
+    """Raises `InputError` for what cannot be had chunk by chunk."""
+    if cfg.denoising_strength > 0:
+        raise InputError("--stream: the denoiser needs whole utterances; leave out --denoising-strength")
+    if cfg.torchscript:
+        raise InputError("--stream: runs the layers one by one, not as TorchScript; leave out --torchscript")
+    if cfg.backend in FORMATS or is_export(Path(cfg.hifigan)):
+        raise InputError(
+            f"--stream: {cfg.hifigan} is to run as an exported model, which takes whole mels; "
+            "give the checkpoint that it was made from"
+        )
+
+
+def stdout_for_samples(cfg: InferenceConfig, speech: SpeechConfig | None, stream: StreamConfig | None) -> FileIO:
+    """Standard output for -o -, unbuffered: what a player left unread is not tried again at the end."""
+    if not stream:
+        raise InputError("-o -: samples go to stdout as they are made, so give --stream, too; else give a directory")
+    if speech and speech.save_mels:
+        raise InputError("--save-mels: with -o - there are no files; give a directory")
+    if cfg.overwrite:
+        raise InputError("--overwrite: has no effect with -o -, which makes all anew")
+    if sys.stdout is None or sys.stdout.isatty():
+        raise InputError("-o -: stdout is a terminal or closed; add a player, such as | aplay -f S16_LE -r 22050")
+    return FileIO(sys.stdout.fileno(), "w", closefd=False)
 
 
 def load_vocoder(cfg: InferenceConfig, device: torch.device, speaks: bool) -> tuple[Generator | Backend, GeneratorInfo]:
@@ -163,19 +238,27 @@ def load_vocoder(cfg: InferenceConfig, device: torch.device, speaks: bool) -> tu
     return backend, GeneratorInfo(Path(cfg.hifigan), contract.config, contract.audio, train_setup={}, epoch=None)
 
 
-def outstanding(job: Job, cfg: InferenceConfig, speech: SpeechConfig | None, place: Distributed) -> list[str]:
+def choose_vocoder(
+    generator: Generator | Backend, info: GeneratorInfo, cfg: InferenceConfig, stream: StreamConfig | None
+) -> Vocoder | StreamVocoder:
+    """What turns whole mels, or with --stream chunks of them, into audio."""
+    if stream:
+        assert isinstance(generator, Generator)  # by check_stream
+        return StreamVocoder(generator, stream, cfg.amp)
+    return Vocoder(generator, cfg.denoising_strength, cfg.torchscript, cfg.amp, info.audio.filter_length)
+
+
+def outstanding(job: Job, description: Mapping[str, Any], cfg: InferenceConfig, place: Distributed) -> list[str]:
     """This process's share of the outputs that are not there yet from the same models, input and settings."""
     output = Path(cfg.output)
     measures = cfg.repeats > 1 or cfg.warmup_steps > 0  # then all is wanted
-    distributed.first_on_main(
-        lambda: start_job(output, describe_job(cfg, speech), anew=cfg.overwrite or measures), place
-    )
+    distributed.first_on_main(lambda: start_job(output, description, anew=cfg.overwrite or measures), place)
     names = [name for name, source in job.sources.items() if not is_finished(output / name, source)]
     names = distributed.gather(names)[0]  # the others may already write
     return names[place.rank :: place.world_size]
 
 
-def describe_job(cfg: InferenceConfig, speech: SpeechConfig | None) -> dict[str, Any]:
+def describe_job(cfg: InferenceConfig, speech: SpeechConfig | None, stream: StreamConfig | None) -> dict[str, Any]:
     """What decides how the outputs sound, as plain values."""
     settings = dataclasses.asdict(cfg)
     for name in ("output", "log_file", "overwrite", "batch_size", "repeats", "warmup_steps", "cuda"):
@@ -186,6 +269,8 @@ def describe_job(cfg: InferenceConfig, speech: SpeechConfig | None) -> dict[str,
     if speech:
         settings |= {**dataclasses.asdict(speech), "text_cleaners": list(speech.text_cleaners)}
         settings["fastpitch_sha256"] = file_digest(speech.fastpitch)
+    if stream and stream.look_ahead is not None:  # with all of it, the files are those of whole mels
+        settings |= {"look_ahead": stream.look_ahead, "chunk_frames": stream.chunk_frames}
     return settings
 
 
@@ -227,7 +312,8 @@ def vocoding(cfg: InferenceConfig, audio: AudioConfig) -> Job:
     """Audio files to be copied, or prepared mels to be vocoded."""
     source = Path(cfg.input)
     if is_audio(source):
-        files, read = find_audio(source, Path(cfg.output)), partial(copied_utterances, audio=audio)
+        output = None if cfg.output == STDOUT else Path(cfg.output)
+        files, read = find_audio(source, output), partial(copied_utterances, audio=audio)
     else:
         dataset = Path(cfg.dataset_path)
         files = mel_files(read_phrases(source), source, dataset)
@@ -247,16 +333,27 @@ class Measured:
     speaking_sec: list[float] = dataclasses.field(default_factory=list)
     vocoding_sec: list[float] = dataclasses.field(default_factory=list)
     latencies_sec: list[float] = dataclasses.field(default_factory=list)
+    first_audio_sec: list[float] = dataclasses.field(default_factory=list)  # of streams, from text or mel
+    chunks_sec: list[float] = dataclasses.field(default_factory=list)  # likewise, in the generator
     rtfs: list[float] = dataclasses.field(default_factory=list)
     frames: int = 0
     samples: int = 0
     outputs: int = 0
 
+    def add(self, speaking_sec: float, vocoding_sec: float, frames: int, samples: int, sampling_rate: int) -> None:
+        """One run of one batch."""
+        self.speaking_sec.append(speaking_sec)
+        self.vocoding_sec.append(vocoding_sec)
+        self.latencies_sec.append(speaking_sec + vocoding_sec)
+        self.frames += frames
+        self.samples += samples
+        self.rtfs.append(samples / sampling_rate / self.latencies_sec[-1])
+
 
 def synthesise(
     job: Job, names: Sequence[str], vocoder: Vocoder, writer: SpeechWriter, cfg: InferenceConfig
-) -> dict[str, float]:
-    """Writes these outputs and measures both models; returns the figures of all processes."""
+) -> Measured:
+    """Writes these outputs and measures both models."""
     device, rate = vocoder.device, writer.audio.sampling_rate
     measured = Measured()
     parts = job.parts(frozenset(names))
@@ -270,18 +367,45 @@ def synthesise(
                 spoken = now_sec(device)
                 wavs = vocoder(mels)
                 ended = now_sec(device)
-                measured.speaking_sec.append(spoken - began)
-                measured.vocoding_sec.append(ended - spoken)
-                measured.latencies_sec.append(ended - began if job.speaks else ended - spoken)
-                made = sum(len(wav) for wav in wavs)
-                measured.frames += sum(mel.size(1) for mel in mels)
-                measured.samples += made
-                measured.rtfs.append(made / rate / measured.latencies_sec[-1])
+                frames, samples = sum(mel.size(1) for mel in mels), sum(len(wav) for wav in wavs)
+                measured.add(spoken - began if job.speaks else 0.0, ended - spoken, frames, samples, rate)
             for part, wav, mel in zip(batch, wavs, mels, strict=True):
                 if writer.add(part, wav, mel):
                     measured.outputs += 1
                     bar.update()
-    return summary(distributed.gather(measured), job.speaks, rate * cfg.repeats)
+    return measured
+
+
+def synthesise_stream(
+    job: Job, names: Sequence[str], vocoder: StreamVocoder, writer: SpeechWriter | PcmWriter, cfg: InferenceConfig
+) -> Measured:
+    """Writes these outputs in order, chunk by chunk, and measures both models without the writing."""
+    rate = writer.audio.sampling_rate
+    measured = Measured()
+    with tqdm(total=len(names), desc="synthesising", unit="utt", disable=not watched()) as bar:
+        for number, part in enumerate(job.parts(frozenset(names))):
+            for _ in range(cfg.warmup_steps if number == 0 else 0):
+                list(vocoder(job.mels([part])[0]))
+            for turn in range(cfg.repeats):
+                began = now_sec(vocoder.device)
+                mel = job.mels([part])[0]
+                speaking_sec = now_sec(vocoder.device) - began if job.speaks else 0.0
+                first_sec, chunks_sec, samples = 0.0, [], 0
+                for chunk in vocoder(mel):
+                    chunks_sec.append(chunk.took_sec)
+                    if samples == 0 and len(chunk.wav) > 0:
+                        first_sec = speaking_sec + sum(chunks_sec)
+                    samples += len(chunk.wav)
+                    if turn == 0:
+                        writer.add_chunk(part, chunk.wav)
+                measured.add(speaking_sec, sum(chunks_sec), mel.size(1), samples, rate)
+                measured.chunks_sec += chunks_sec
+                if part.index == 0:  # the later pieces of a long text are heard behind it
+                    measured.first_audio_sec.append(first_sec)
+                if turn == 0 and writer.finish(part, mel):
+                    measured.outputs += 1
+                    bar.update()
+    return measured
 
 
 def summary(processes: Sequence[Measured], speaks: bool, samples_per_sec: float) -> dict[str, float]:
@@ -294,6 +418,9 @@ def summary(processes: Sequence[Measured], speaks: bool, samples_per_sec: float)
         figures["mel_gen_frames/s"] = sum(measured.frames / sum(measured.speaking_sec) for measured in worked)
     figures["hifigan_frames/s"] = sum(measured.frames / sum(measured.vocoding_sec) for measured in worked)
     figures["hifigan_samples/s"] = sum(measured.samples / sum(measured.vocoding_sec) for measured in worked)
+    if first_audio_sec := [sec for measured in worked for sec in measured.first_audio_sec]:
+        figures |= latency_summary(first_audio_sec, "first_audio_sec")
+        figures |= latency_summary([sec for measured in worked for sec in measured.chunks_sec], "chunk_latency")
     return {
         **figures,
         **latency_summary([latency for measured in worked for latency in measured.latencies_sec]),
@@ -322,13 +449,18 @@ def report(figures: dict[str, float], total: int, cfg: InferenceConfig) -> None:
         print(f"nothing to do: all {total} utterances are in {cfg.output} already (--overwrite makes them anew)")
         return
     speeds = [name for name in ("mel_gen_frames/s", "hifigan_frames/s", "hifigan_samples/s") if name in figures]
+    target = "stdout" if cfg.output == STDOUT else cfg.output
     print(
-        f"{made} utterances, {figures['audio_sec']:.1f} s of audio -> {cfg.output}{kept}\n"
+        f"{made} utterances, {figures['audio_sec']:.1f} s of audio -> {target}{kept}\n"
         + "".join(f"{name} {figures[name]:.0f} | " for name in speeds)
-        + f"RTF {figures['RTF']:.2f}\n"
-        f"latency of a batch: mean {figures['latency_avg']:.4f} s"
-        + "".join(f" | {p}% {figures[f'latency_{p}%']:.4f} s" for p in (50, 90, 95, 99))
+        + f"RTF {figures['RTF']:.2f}"
     )
+    latencies = {"first_audio_sec": "time to the first sample", "chunk_latency": "latency of a chunk"}
+    if "first_audio_sec_avg" not in figures:
+        latencies = {"latency": "latency of a batch"}
+    for name, words in latencies.items():
+        shares = "".join(f" | {p}% {figures[f'{name}_{p}%']:.4f} s" for p in (50, 90, 95, 99))
+        print(f"{words}: mean {figures[f'{name}_avg']:.4f} s{shares}")
 
 
 if __name__ == "__main__":

@@ -250,6 +250,11 @@ def fade_out(wav: np.ndarray, num_samples: int) -> np.ndarray:
     return faded
 
 
+def fade_in(wav: np.ndarray, num_samples: int) -> np.ndarray:
+    """Lets the first `num_samples` of [T] rise linearly from zero (all of a shorter clip)."""
+    return fade_out(wav[::-1], num_samples)[::-1]
+
+
 def join(wavs: Sequence[np.ndarray], pause_samples: int, fade_samples: int) -> np.ndarray:
     """Joins pieces [T_i] of one speech, with silence between them; the ends that meet it fade, so that nothing clicks.
 
@@ -260,10 +265,21 @@ def join(wavs: Sequence[np.ndarray], pause_samples: int, fade_samples: int) -> n
     joined: list[np.ndarray] = []
     for i, wav in enumerate(wavs):
         if i > 0:
-            wav = fade_out(wav[::-1], fade_samples)[::-1]
+            wav = fade_in(wav, fade_samples)
             joined.append(pause)
         joined.append(fade_out(wav, fade_samples) if i < len(wavs) - 1 else wav)
     return np.concatenate(joined)
+
+
+def to_int16(wav: np.ndarray, name: str | os.PathLike[str]) -> np.ndarray:
+    """[T] in [-1, 1] -> 16-bit samples [T]; louder ones are clipped.
+
+    Raises:
+        InputError: samples that are not finite; it says that `name` is not written.
+    """
+    if not np.isfinite(wav).all():
+        raise InputError(f"{name}: not written, the audio has samples that are not finite numbers")
+    return np.clip(np.round(wav * MAX_WAV_VALUE), -MAX_WAV_VALUE, MAX_WAV_VALUE - 1).astype(np.int16)
 
 
 def save_wav(path: str | os.PathLike[str], wav: np.ndarray, sampling_rate: int) -> None:
@@ -275,9 +291,7 @@ def save_wav(path: str | os.PathLike[str], wav: np.ndarray, sampling_rate: int) 
         InputError: samples that are not finite.
     """
     path = Path(path)
-    if not np.isfinite(wav).all():
-        raise InputError(f"{path}: not written, the audio has samples that are not finite numbers")
-    samples = np.clip(np.round(wav * MAX_WAV_VALUE), -MAX_WAV_VALUE, MAX_WAV_VALUE - 1).astype(np.int16)
+    samples = to_int16(wav, path)
     encoded = io.BytesIO()  # written by Python: libsndfile's errors are no OSError and do not say what is wrong
     soundfile.write(encoded, samples, sampling_rate, subtype="PCM_16", format="WAV")
     write_whole(path, encoded.getvalue())

@@ -1,15 +1,17 @@
-"""Speech on its way to files: what a batch is made of, and the files that its items become."""
+"""Speech on its way out: what a batch is made of, and the files, or the samples in a pipe, that its items become."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Sequence
+from io import RawIOBase
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from common.audio import MEL_CONFIG_FILE, SILENCE, AudioConfig, fade_out, join, save_wav
+from common.audio import MEL_CONFIG_FILE, SILENCE, AudioConfig, fade_in, fade_out, join, save_wav, to_int16
 from common.errors import InputError
 from common.files import save_array
 from common.mel_contract import MelContract
@@ -56,9 +58,10 @@ class SpeechWriter:
         self.audio = audio
         self._folder = folder
         self._fade_samples = fade_frames * audio.hop_length
-        self._pause_frames = round(PAUSE_SEC * audio.sampling_rate / audio.hop_length)
+        self._pause_frames = _pause_frames(audio)
         self._save_mels = save_mels
         self._waiting: dict[str, dict[int, tuple[np.ndarray, np.ndarray | None]]] = {}
+        self._chunks: list[Tensor] = []
 
     def add(self, part: Part, wav: Tensor, mel: Tensor) -> bool:
         """Takes the audio [T] of a piece and the mel [M, L] that it was made from; True if that completed a file."""
@@ -73,12 +76,107 @@ class SpeechWriter:
         self._write(self._folder / part.name, wavs, mels)
         return True
 
+    def add_chunk(self, part: Part, wav: Tensor) -> None:
+        """Takes the next samples [T] of a piece; pieces do not mix."""
+        self._chunks.append(wav)
+
+    def finish(self, part: Part, mel: Tensor) -> bool:
+        """Ends the piece that came in chunks; True if that completed a file."""
+        wav, self._chunks = torch.cat(self._chunks), []
+        return self.add(part, wav, mel)
+
     def _write(self, path: Path, wavs: Sequence[np.ndarray], mels: Sequence[np.ndarray]) -> None:
         hop = self.audio.hop_length
-        wav = join(wavs, self._pause_frames * hop, round(FADE_SEC * self.audio.sampling_rate))
+        wav = join(wavs, self._pause_frames * hop, _fade_samples(self.audio))
         if self._save_mels:
             save_array(path.with_suffix(".npy"), _joined_mels(mels, self._pause_frames))
         save_wav(path, fade_out(wav, self._fade_samples), self.audio.sampling_rate)  # last: it says that all is there
+
+
+class PcmWriter:
+    """Writes speech chunk by chunk as raw samples: 16 bits, signed, little endian, mono; one output after the other.
+
+    They are the samples of `SpeechWriter`'s files. Only what may have to fade waits: 10 ms of a piece that a pause
+    follows, and the frames over which the outputs' ends fade.
+
+    Args:
+        out: where to; unbuffered, so that each chunk can be played at once.
+        audio: of the speech.
+        fade_frames: over which the end of each output fades.
+    """
+
+    def __init__(self, out: RawIOBase, audio: AudioConfig, fade_frames: int = 0) -> None:
+        self.audio = audio
+        self._out = out
+        self._output = _Fading(0, fade_frames * audio.hop_length)
+        self._piece: _Fading | None = None
+        self._position = 0  # in the piece, in samples
+
+    def add_chunk(self, part: Part, wav: Tensor) -> None:
+        """Takes the next samples [T] of a piece; pieces come in order and do not mix."""
+        if self._piece is None:
+            fade = _fade_samples(self.audio)
+            self._piece = _Fading(fade if part.index > 0 else 0, fade if part.index < part.count - 1 else 0)
+        start = max(0, part.skip_samples - self._position)
+        stop = len(wav)
+        if part.num_samples is not None:
+            stop = max(start, part.skip_samples + part.num_samples - self._position)
+        self._position += len(wav)
+        self._write(part, self._output.push(self._piece.push(wav.numpy()[start:stop])))
+
+    def finish(self, part: Part, mel: Tensor) -> bool:
+        """Ends the piece, with a pause if more follow; True if that was the output's last."""
+        assert self._piece is not None
+        rest, self._piece, self._position = self._piece.end(), None, 0
+        is_last = part.index == part.count - 1
+        if not is_last:
+            rest = np.pad(rest, (0, _pause_frames(self.audio) * self.audio.hop_length))
+        self._write(part, self._output.push(rest))
+        if is_last:
+            self._write(part, self._output.end())
+        return is_last
+
+    def _write(self, part: Part, wav: np.ndarray) -> None:
+        content = memoryview(to_int16(wav, part.name).astype("<i2").tobytes())
+        while content:  # a pipe takes no more than it has room for
+            content = content[self._out.write(content) or 0 :]
+
+
+class _Fading:
+    """Samples that come in chunks and fade at both ends; sends each as soon as it is known how loud it is.
+
+    Args:
+        in_samples, out_samples: of the fades, each as in `fade_in` and `fade_out`.
+    """
+
+    def __init__(self, in_samples: int, out_samples: int) -> None:
+        self._in_samples = in_samples
+        self._out_samples = out_samples
+        self._kept = np.zeros(0, np.float32)
+
+    def push(self, wav: np.ndarray) -> np.ndarray:
+        """The next samples [T] -> those that are settled."""
+        self._kept = np.concatenate([self._kept, wav])
+        if len(self._kept) < self._in_samples:  # how steep the fade is depends on the length, if it ends here
+            return self._kept[:0]
+        kept, self._in_samples = fade_in(self._kept, self._in_samples), 0
+        settled = max(0, len(kept) - self._out_samples)
+        self._kept = kept[settled:]
+        return kept[:settled]
+
+    def end(self) -> np.ndarray:
+        """The rest; the next samples may begin something else that only fades out."""
+        rest = fade_out(fade_in(self._kept, self._in_samples), self._out_samples)
+        self._kept = self._kept[:0]
+        return rest
+
+
+def _pause_frames(audio: AudioConfig) -> int:
+    return round(PAUSE_SEC * audio.sampling_rate / audio.hop_length)
+
+
+def _fade_samples(audio: AudioConfig) -> int:
+    return round(FADE_SEC * audio.sampling_rate)
 
 
 def _joined_mels(mels: Sequence[np.ndarray], pause_frames: int) -> np.ndarray:

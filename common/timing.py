@@ -16,9 +16,9 @@ def now_sec(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def latency_summary(latencies_sec: Sequence[float]) -> dict[str, float]:
+def latency_summary(latencies_sec: Sequence[float], name: str = "latency") -> dict[str, float]:
     """Mean and real percentiles (no distribution is assumed) of measured latencies, in seconds."""
     values = np.asarray(latencies_sec)
-    summary = {"latency_avg": float(values.mean())}
-    summary.update({f"latency_{p}%": float(np.percentile(values, p)) for p in (50, 90, 95, 99)})
+    summary = {f"{name}_avg": float(values.mean())}
+    summary.update({f"{name}_{p}%": float(np.percentile(values, p)) for p in (50, 90, 95, 99)})
     return summary

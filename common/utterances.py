@@ -40,11 +40,15 @@ def is_audio(source: Path) -> bool:
     return source.is_dir() or source.suffix.lower() in AUDIO_SUFFIXES
 
 
-def find_audio(source: Path, output: Path) -> dict[str, Path]:
-    """Output name -> audio file below `source` (or `source` itself), checked before anything is written."""
+def find_audio(source: Path, output: Path | None) -> dict[str, Path]:
+    """Output name -> audio file below `source` (or `source` itself), checked before anything is written.
+
+    Args:
+        output: the output directory, in which nothing may be overwritten; None for audio that goes to no files.
+    """
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder (-i)")
-    if source.is_dir() and output.resolve().is_relative_to(source.resolve()):
+    if output and source.is_dir() and output.resolve().is_relative_to(source.resolve()):
         raise InputError(f"-o: {output} lies in the folder of the originals (-i); give another folder")
     found = (path for path in source.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
     files = [source] if source.is_file() else sorted(found)
@@ -56,7 +60,7 @@ def find_audio(source: Path, output: Path) -> dict[str, Path]:
         name = safe_name(str(path.relative_to(root).with_suffix(".wav")))
         if name in named:
             raise InputError(f"{path} and {named[name]}: both would be written to {name}")
-        if (output / name).resolve() == path.resolve():
+        if output and (output / name).resolve() == path.resolve():
             raise InputError(f"-o: {output} is where {path.name} lies, which would be overwritten; give another folder")
         named[name] = path
     check_wavs(files, None, progress=watched())
