@@ -8,28 +8,27 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from io import FileIO
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from common import distributed
 from common.audio import AudioConfig
-from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, run
+from common.config import ArgumentParser, add_flags, from_flags, run
 from common.distributed import Distributed
 from common.errors import InputError
 from common.filelists import file_digest
 from common.jobs import is_finished, start_job
-from common.mel_contract import LOG_BASES, in_words
+from common.measured import Measured, report, summary
+from common.mel_contract import in_words
 from common.mels import differences
 from common.phrases import read_phrases
 from common.run_log import json_lines, watched
-from common.speech_files import Part, PcmWriter, SpeechWriter, describe_saved_mels
-from common.timing import latency_summary, now_sec
+from common.speech_files import Part, PcmWriter, SpeechWriter, batches, describe_saved_mels
+from common.timing import now_sec
 from common.utterances import (
     Utterance,
     chosen_contracts,
@@ -46,66 +45,11 @@ from fastpitch.text import text_processor
 from hifigan.backends import FORMATS, Backend, is_export, load_export
 from hifigan.checkpoint import GeneratorInfo, load_generator
 from hifigan.generator import Generator
+from hifigan.inference_config import STDOUT, InferenceConfig
 from hifigan.stream_vocoding import StreamConfig, StreamVocoder
 from hifigan.vocoding import Vocoder
 
-SORTED_BATCHES = 16  # so many batches are put in order of length at a time
-STDOUT = "-"  # as -o
 CLOSED_PIPE = 141  # status of a program whose reader went away, as shells report it (128 + SIGPIPE)
-
-
-@dataclasses.dataclass(frozen=True)
-class InferenceConfig:
-    """What to synthesise, with which model, and how it is measured."""
-
-    input: str = flag(
-        "", "phrase file, or an audio file or folder of them to copy-synthesise (required)", short=("-i",)
-    )
-    output: str = flag(
-        "", "directory for the wav files; with --stream, - is raw 16-bit samples to stdout (required)", short=("-o",)
-    )
-    hifigan: str = flag("", "generator checkpoint of any public format, or a model of export.py (required)")
-    backend: str = flag(
-        "eager",
-        "what runs --hifigan: eager for a checkpoint, the format of a model of export.py, or auto to see by the file; "
-        "an exported model is a program, so run only those that you trust",
-        choices=("eager", "auto", *FORMATS),
-    )
-    hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
-    ema: bool = flag(False, "take the generator's moving average of the weights (from training with --ema)")
-    dataset_path: str = flag(
-        "data/LJSpeech-1.1", "directory that the mel and pitch columns are relative to", short=("-d",)
-    )
-    mel_framing: str = flag(
-        "auto",
-        "framing of the mels of files: auto is as their audio_config.json says, else vocoder; the audio of tacotron "
-        "framing is moved by half a hop, to where the original was",
-        choices=("auto", "vocoder", "tacotron"),
-    )
-    mel_log: str = flag(
-        "auto",
-        "logarithm of the mels of files: auto is as their audio_config.json says, else ln; log10 is converted",
-        choices=("auto", *LOG_BASES),
-    )
-    cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
-    amp: bool = flag(
-        False, "mixed precision: fp16 on the GPU, bf16 on the CPU; FastPitch stays in fp32 with --torchscript"
-    )
-    torchscript: bool = flag(False, "run the models as TorchScript")
-    batch_size: int = flag(8, "utterances, or pieces of long texts, in one batch", short=("-bs",))
-    denoising_strength: float = flag(0.0, "share of the generator's hum that is subtracted; 0.005 to 0.1 is usual")
-    fade_out: int = flag(0, "frames over which the end of each utterance fades")
-    repeats: int = flag(1, "measured runs of each batch")
-    warmup_steps: int = flag(0, "runs of the first batch before anything is measured")
-    overwrite: bool = flag(False, "make all anew, also what is there from this same job, broken off or not")
-    log_file: str = flag("", "DLLogger file; without it, nvlog_infer.json in the output directory")
-
-    def __post_init__(self) -> None:
-        for name, short in (("input", "-i"), ("output", "-o"), ("hifigan", "--hifigan")):
-            if not getattr(self, name):
-                raise InputError(f"{short}: is required (see inference.py --help)")
-        positive(batch_size=self.batch_size, repeats=self.repeats)
-        not_negative(denoising_strength=self.denoising_strength, fade_out=self.fade_out, warmup_steps=self.warmup_steps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,7 +125,7 @@ def infer(
                 lines = json_lines(Path(cfg.log_file) if cfg.log_file else Path(cfg.output) / "nvlog_infer.json")
                 lines.log([], figures)
                 lines.flush()
-            report(figures, len(job.sources), cfg)
+            report(figures, len(job.sources), "stdout" if samples else cfg.output)
     finally:
         distributed.shutdown()
 
@@ -326,30 +270,6 @@ def vocoding(cfg: InferenceConfig, audio: AudioConfig) -> Job:
     return Job(files, utterances, lambda batch: [utterance.mel for utterance in batch], speaks=False)
 
 
-@dataclasses.dataclass
-class Measured:
-    """What the runs of one process took; frames and samples without padding."""
-
-    speaking_sec: list[float] = dataclasses.field(default_factory=list)
-    vocoding_sec: list[float] = dataclasses.field(default_factory=list)
-    latencies_sec: list[float] = dataclasses.field(default_factory=list)
-    first_audio_sec: list[float] = dataclasses.field(default_factory=list)  # of streams, from text or mel
-    chunks_sec: list[float] = dataclasses.field(default_factory=list)  # likewise, in the generator
-    rtfs: list[float] = dataclasses.field(default_factory=list)
-    frames: int = 0
-    samples: int = 0
-    outputs: int = 0
-
-    def add(self, speaking_sec: float, vocoding_sec: float, frames: int, samples: int, sampling_rate: int) -> None:
-        """One run of one batch."""
-        self.speaking_sec.append(speaking_sec)
-        self.vocoding_sec.append(vocoding_sec)
-        self.latencies_sec.append(speaking_sec + vocoding_sec)
-        self.frames += frames
-        self.samples += samples
-        self.rtfs.append(samples / sampling_rate / self.latencies_sec[-1])
-
-
 def synthesise(
     job: Job, names: Sequence[str], vocoder: Vocoder, writer: SpeechWriter, cfg: InferenceConfig
 ) -> Measured:
@@ -406,61 +326,6 @@ def synthesise_stream(
                     measured.outputs += 1
                     bar.update()
     return measured
-
-
-def summary(processes: Sequence[Measured], speaks: bool, samples_per_sec: float) -> dict[str, float]:
-    """The figures of all processes together: rates are summed up, latencies those of all batches."""
-    worked = [measured for measured in processes if measured.latencies_sec]
-    figures: dict[str, float] = {"utterances": sum(measured.outputs for measured in worked)}
-    if not worked:
-        return figures
-    if speaks:
-        figures["mel_gen_frames/s"] = sum(measured.frames / sum(measured.speaking_sec) for measured in worked)
-    figures["hifigan_frames/s"] = sum(measured.frames / sum(measured.vocoding_sec) for measured in worked)
-    figures["hifigan_samples/s"] = sum(measured.samples / sum(measured.vocoding_sec) for measured in worked)
-    if first_audio_sec := [sec for measured in worked for sec in measured.first_audio_sec]:
-        figures |= latency_summary(first_audio_sec, "first_audio_sec")
-        figures |= latency_summary([sec for measured in worked for sec in measured.chunks_sec], "chunk_latency")
-    return {
-        **figures,
-        **latency_summary([latency for measured in worked for latency in measured.latencies_sec]),
-        "RTF": float(np.mean([rtf for measured in worked for rtf in measured.rtfs])),
-        "audio_sec": sum(measured.samples for measured in worked) / samples_per_sec,
-    }
-
-
-def batches(parts: Iterable[Part], size: int) -> Iterator[list[Part]]:
-    """Groups of `size` and of like lengths, so that little is padded, made as they are needed.
-
-    Only so many parts are in memory as are sorted by length at a time.
-    """
-    waiting = iter(parts)
-    while window := list(islice(waiting, size * SORTED_BATCHES)):
-        window.sort(key=lambda part: part.length, reverse=True)
-        for start in range(0, len(window), size):
-            yield window[start : start + size]
-
-
-def report(figures: dict[str, float], total: int, cfg: InferenceConfig) -> None:
-    """Prints the latency summary."""
-    made = round(figures["utterances"])
-    kept = f", {total - made} there already (--overwrite makes them anew)" if made < total else ""
-    if not made:
-        print(f"nothing to do: all {total} utterances are in {cfg.output} already (--overwrite makes them anew)")
-        return
-    speeds = [name for name in ("mel_gen_frames/s", "hifigan_frames/s", "hifigan_samples/s") if name in figures]
-    target = "stdout" if cfg.output == STDOUT else cfg.output
-    print(
-        f"{made} utterances, {figures['audio_sec']:.1f} s of audio -> {target}{kept}\n"
-        + "".join(f"{name} {figures[name]:.0f} | " for name in speeds)
-        + f"RTF {figures['RTF']:.2f}"
-    )
-    latencies = {"first_audio_sec": "time to the first sample", "chunk_latency": "latency of a chunk"}
-    if "first_audio_sec_avg" not in figures:
-        latencies = {"latency": "latency of a batch"}
-    for name, words in latencies.items():
-        shares = "".join(f" | {p}% {figures[f'{name}_{p}%']:.4f} s" for p in (50, 90, 95, 99))
-        print(f"{words}: mean {figures[f'{name}_avg']:.4f} s{shares}")
 
 
 if __name__ == "__main__":

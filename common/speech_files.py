@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from io import RawIOBase
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from common.mels import describe
 
 PAUSE_SEC = 0.15  # between the pieces of a long text
 FADE_SEC = 0.01  # of the ends of pieces that meet the pause
+SORTED_BATCHES = 16  # so many batches are put in order of length at a time
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,18 @@ class Part:
     def length(self) -> int:
         """What the time to make it grows with; only compared."""
         raise NotImplementedError
+
+
+def batches(parts: Iterable[Part], size: int) -> Iterator[list[Part]]:
+    """Groups of `size` and of like lengths, so that little is padded, made as they are needed.
+
+    Only so many parts are in memory as are sorted by length at a time.
+    """
+    waiting = iter(parts)
+    while window := list(islice(waiting, size * SORTED_BATCHES)):
+        window.sort(key=lambda part: part.length, reverse=True)
+        for start in range(0, len(window), size):
+            yield window[start : start + size]
 
 
 class SpeechWriter:

@@ -20,6 +20,7 @@ import torch
 
 import inference
 from common.audio import SILENCE, AudioConfig, MelSpectrogram, fade_out
+from common.speech_files import SORTED_BATCHES, batches
 from common.utterances import Utterance
 from hifigan import load_generator
 from hifigan.denoiser import Denoiser
@@ -583,7 +584,7 @@ def test_a_measurement_leaves_nothing_out(checkpoint, dataset, tmp_path, capsys)
 def test_batches_are_of_like_lengths(dataset):
     lengths = list(range(200, 0, -1)) * 2
     parts = [Utterance(name=str(i), mel=torch.zeros(1, length)) for i, length in enumerate(lengths)]
-    made = list(inference.batches(iter(parts), 4))
+    made = list(batches(iter(parts), 4))
     assert sorted(part.name for batch in made for part in batch) == sorted(part.name for part in parts)
     assert max(batch[0].length - batch[-1].length for batch in made) <= 4
     seen = 0
@@ -594,8 +595,8 @@ def test_batches_are_of_like_lengths(dataset):
             seen += 1
             yield part
 
-    next(inference.batches(counted(), 4))
-    assert seen == 4 * inference.SORTED_BATCHES  # no more is in memory
+    next(batches(counted(), 4))
+    assert seen == 4 * SORTED_BATCHES  # no more is in memory
 
 
 def test_processes_share_the_work(checkpoint, dataset, tmp_path):

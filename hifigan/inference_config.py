@@ -1,0 +1,66 @@
+"""What `inference.py` can be told about the vocoder's side of its work."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from common.config import flag, not_negative, positive
+from common.errors import InputError
+from common.mel_contract import LOG_BASES
+from hifigan.backends import FORMATS
+
+STDOUT = "-"  # as -o
+
+
+@dataclasses.dataclass(frozen=True)
+class InferenceConfig:
+    """What to synthesise, with which model, and how it is measured."""
+
+    input: str = flag(
+        "", "phrase file, or an audio file or folder of them to copy-synthesise (required)", short=("-i",)
+    )
+    output: str = flag(
+        "", "directory for the wav files; with --stream, - is raw 16-bit samples to stdout (required)", short=("-o",)
+    )
+    hifigan: str = flag("", "generator checkpoint of any public format, or a model of export.py (required)")
+    backend: str = flag(
+        "eager",
+        "what runs --hifigan: eager for a checkpoint, the format of a model of export.py, or auto to see by the file; "
+        "an exported model is a program, so run only those that you trust",
+        choices=("eager", "auto", *FORMATS),
+    )
+    hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
+    ema: bool = flag(False, "take the generator's moving average of the weights (from training with --ema)")
+    dataset_path: str = flag(
+        "data/LJSpeech-1.1", "directory that the mel and pitch columns are relative to", short=("-d",)
+    )
+    mel_framing: str = flag(
+        "auto",
+        "framing of the mels of files: auto is as their audio_config.json says, else vocoder; the audio of tacotron "
+        "framing is moved by half a hop, to where the original was",
+        choices=("auto", "vocoder", "tacotron"),
+    )
+    mel_log: str = flag(
+        "auto",
+        "logarithm of the mels of files: auto is as their audio_config.json says, else ln; log10 is converted",
+        choices=("auto", *LOG_BASES),
+    )
+    cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
+    amp: bool = flag(
+        False, "mixed precision: fp16 on the GPU, bf16 on the CPU; FastPitch stays in fp32 with --torchscript"
+    )
+    torchscript: bool = flag(False, "run the models as TorchScript")
+    batch_size: int = flag(8, "utterances, or pieces of long texts, in one batch", short=("-bs",))
+    denoising_strength: float = flag(0.0, "share of the generator's hum that is subtracted; 0.005 to 0.1 is usual")
+    fade_out: int = flag(0, "frames over which the end of each utterance fades")
+    repeats: int = flag(1, "measured runs of each batch")
+    warmup_steps: int = flag(0, "runs of the first batch before anything is measured")
+    overwrite: bool = flag(False, "make all anew, also what is there from this same job, broken off or not")
+    log_file: str = flag("", "DLLogger file; without it, nvlog_infer.json in the output directory")
+
+    def __post_init__(self) -> None:
+        for name, short in (("input", "-i"), ("output", "-o"), ("hifigan", "--hifigan")):
+            if not getattr(self, name):
+                raise InputError(f"{short}: is required (see inference.py --help)")
+        positive(batch_size=self.batch_size, repeats=self.repeats)
+        not_negative(denoising_strength=self.denoising_strength, fade_out=self.fade_out, warmup_steps=self.warmup_steps)
