@@ -168,7 +168,7 @@ def test_a_batch_beyond_the_memory_is_named():
     def run_out(mels):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(InputError, match="^--batch-size: 2 utterances do not fit into the GPU's memory$"):
+    with pytest.raises(InputError, match=r"^--batch-size: 2 utterances do not fit into the GPU's memory$"):
         measure([Variant("fp32", 0.0, list, run_out)], [Case([torch.zeros(80, 3)] * 2, True)], 0, 1, CPU)
 
 
