@@ -89,6 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = from_flags(BenchmarkConfig, given)
     device = distributed.device_of(cfg.cuda)
     Path(cfg.output).mkdir(parents=True, exist_ok=True)  # now: what cannot be written is better known before hours
+    made_on = machine.describe(device)  # now: files may change while it runs
     generator, info = load_vocoder(cfg, device)
     speak: Speak
     if cfg.fastpitch:
@@ -99,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     variants = all_variants(cfg, generator, info, speak)
     measured = measure(variants, cases, cfg.warmup, cfg.rounds, device)
     header = {
-        **machine.describe(device),
+        **made_on,
         "command": f"python -m benchmarks.{PROGRAM} {shlex.join(words)}",
         "HiFi-GAN": f"{architecture(info.config)}, {parameters(generator)}, {info.path}",
         **inputs,
