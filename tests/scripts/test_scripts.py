@@ -256,6 +256,34 @@ def test_inference_example(recorder):
     assert words[-2:] == ["--pace", "1.2"]
 
 
+def test_inference_benchmark(recorder):
+    words, _ = recorder("inference_benchmark.sh", CUDA="true", AMP="true", BATCH_SIZE="1", REPEATS="100")
+    assert words == [
+        *["-m", "benchmarks.inference_benchmark"],
+        *["--hifigan", "pretrained_models/hifigan-lj-v1/generator_LJSpeech.pth.tar"],
+        *["--repeats", "100", "--batch-size", "1", "--cuda", "--amp"],
+    ]
+    variables = {
+        "HIFIGAN": "--hifigan", "FASTPITCH": "--fastpitch", "PHRASES": "--phrases", "DENOISING": "--denoising",
+        "REPEATS": "--repeats", "WARMUP": "--warmup", "OUTPUT_DIR": "--output",
+    }  # fmt: skip
+    lists = {"BATCH_SIZE": "2 4", "SECONDS_LIST": "1 3.5", "BACKENDS": "a.ts b.onnx"}
+    words, _ = recorder(
+        "inference_benchmark.sh", "--seconds", "3", CUDA="false", TORCHSCRIPT="false",
+        **{name: f"value of {name}" for name in variables}, **lists,
+    )  # fmt: skip
+    for name, flag in variables.items():
+        assert value_of(words, flag) == f"value of {name}"
+    text = " ".join(words)
+    assert "--batch-size 2 4 --seconds-list 1 3.5 --backends a.ts b.onnx --no-torchscript" in text
+    assert words[-2:] == ["--seconds", "3"]
+    assert not {"--cuda", "--amp"} & set(words)
+    for name in ("AMP", "TORCHSCRIPT", "CUDA"):
+        with pytest.raises(subprocess.CalledProcessError) as error:
+            recorder("inference_benchmark.sh", **{name: "1"})
+        assert error.value.stderr == f"error: {name}: '1' is not true or false\n"
+
+
 def test_quickstart_report(tmp_path):
     spec = importlib.util.spec_from_file_location("quickstart_report", REPOSITORY / "scripts" / "quickstart_report.py")
     module = importlib.util.module_from_spec(spec)
