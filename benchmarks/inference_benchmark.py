@@ -29,8 +29,9 @@ from common.mel_contract import in_words
 from common.mels import differences
 from common.phrases import Phrase, read_phrases
 from fastpitch import load_fastpitch
-from fastpitch.speech import Piece, SpeechConfig, read_pieces, text_processor
+from fastpitch.speech import Piece, SpeechConfig, read_pieces
 from fastpitch.synthesis import Synthesiser
+from fastpitch.text import text_processor
 from hifigan.backends import is_export, load_export
 from hifigan.checkpoint import GeneratorInfo, load_generator
 from hifigan.config import PRESETS, GeneratorConfig
