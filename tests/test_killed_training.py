@@ -33,6 +33,8 @@ from hifigan.train_config import parse_train_config
 from hifigan.training import TrainState
 from tests.support import REPOSITORY, thin_layers, train_arguments, write_data_set
 
+pytestmark = pytest.mark.alone
+
 PHASES = ("start-up", "step", "save")
 
 

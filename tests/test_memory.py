@@ -20,6 +20,8 @@ import train
 from hifigan import discriminators
 from tests.support import REPOSITORY, thin_layers, train_arguments, write_data_set
 
+pytestmark = pytest.mark.alone
+
 STATUS = Path("/proc/self/status")
 STEPS_PER_EPOCH = 50
 WARM_UP = 50  # steps until the allocators have what a step, a validation and a save need

@@ -20,7 +20,7 @@ import torch
 
 from tests.support import REPOSITORY, TINY, write_data_set
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 # A host is dead after five seconds without a heartbeat; in elastic jobs the others wait two seconds for late ones.
 RENDEZVOUS = "keep_alive_interval=1,keep_alive_max_attempt=5,last_call_timeout=2,join_timeout=60"
 EPOCHS, STEPS = 2, 2

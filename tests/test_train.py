@@ -41,6 +41,8 @@ from tests.support import (
     write_data_set,
 )
 
+pytestmark = pytest.mark.alone
+
 LISTS = DataConfig(training_files=("train.txt",), validation_files=("val.txt",))
 LINE = re.compile(
     r"DLL \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6} - epoch +\d+ \| iter +\d+/\d+ "

@@ -151,7 +151,7 @@ def test_the_whole_set_is_sampled(clips, given, tmp_path, monkeypatch):
 def test_few_clips_may_be_off_by_a_frame(clips, given, tmp_path):
     """As a single one of many may: an acoustic model is not exact within a phoneme."""
     check(clips[:2], [late(mel, 1) for mel in given[:2]], tmp_path)
-    with pytest.raises(InputError, match=r"2\.\d frames late"):
+    with pytest.raises(InputError, match=r"(1\.[6-9]|2\.\d) frames late"):
         check(clips[:2], [late(mel, 2) for mel in given[:2]], tmp_path)
 
 

@@ -215,6 +215,7 @@ def run_script(script, *args, **variables):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_extraction_and_fine_tuning_end_to_end(tmp_path):
     data_set = write_data_set(tmp_path / "set", [0.6 + 0.1 * i for i in range(6)])
     names = [f"clip{i:03d}" for i in range(6)]
@@ -263,7 +264,7 @@ def test_extraction_and_fine_tuning_end_to_end(tmp_path):
     assert tuned["train_state"]["epoch"] == 8
     assert [path.name for path in base.parent.iterdir()] == [base.name]
 
-    # Mels that lie one frame later than their audio are refused before anything is trained.
+    # Mels that lie two frames later than their audio are refused before anything is trained.
     for file in (tmp_path / "mels").glob("*.npy"):
         np.save(file, np.roll(np.load(file), 1, axis=1))
     options = {"checkpoint_path_gen": base, "input_mels_dir": tmp_path / "mels", "epochs": 9}
