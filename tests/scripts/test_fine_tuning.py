@@ -266,7 +266,7 @@ def test_extraction_and_fine_tuning_end_to_end(tmp_path):
 
     # Mels that lie two frames later than their audio are refused before anything is trained.
     for file in (tmp_path / "mels").glob("*.npy"):
-        np.save(file, np.roll(np.load(file), 1, axis=1))
+        np.save(file, np.roll(np.load(file), 2, axis=1))
     options = {"checkpoint_path_gen": base, "input_mels_dir": tmp_path / "mels", "epochs": 9}
     with pytest.raises(InputError, match=r"frames late \(median of 4 clips\)"):
         train.main(train_arguments(data_set, tmp_path / "late", **options))
