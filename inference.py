@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -49,6 +50,7 @@ from hifigan.inference_config import STDOUT, InferenceConfig
 from hifigan.stream_vocoding import StreamConfig, StreamVocoder
 from hifigan.vocoding import Vocoder
 
+PATIENCE = datetime.timedelta(days=30)  # a process may have hours of work more than another
 CLOSED_PIPE = 141  # status of a program whose reader went away, as shells report it (128 + SIGPIPE)
 
 
@@ -69,6 +71,7 @@ class Job:
     speaks: bool
 
 
+@distributed.lost_peers_named()
 def main(argv: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(
         prog="inference.py",
@@ -100,7 +103,7 @@ def infer(
     cfg: InferenceConfig, speech: SpeechConfig | None, stream: StreamConfig | None, samples: FileIO | None = None
 ) -> None:
     """Makes the speech, as files or raw samples, and reports the figures."""
-    place = distributed.init(cfg.cuda)
+    place = distributed.init(cfg.cuda, PATIENCE)
     try:
         if samples and place.world_size > 1:
             raise InputError(f"-o -: {place.world_size} processes cannot share one pipe; start one, without torchrun")
@@ -113,7 +116,7 @@ def infer(
         else:
             save_mels = speech is not None and speech.save_mels
             writer = SpeechWriter(Path(cfg.output), info.audio, cfg.fade_out, save_mels)
-            names = outstanding(job, describe_job(cfg, speech, stream), cfg, place)
+            names = outstanding(job, describe_job(cfg, speech, stream, info), cfg, place)
         if isinstance(vocoder, StreamVocoder):
             measured = synthesise_stream(job, names, vocoder, writer, cfg)
         else:
@@ -202,17 +205,24 @@ def outstanding(job: Job, description: Mapping[str, Any], cfg: InferenceConfig, 
     return names[place.rank :: place.world_size]
 
 
-def describe_job(cfg: InferenceConfig, speech: SpeechConfig | None, stream: StreamConfig | None) -> dict[str, Any]:
-    """What decides how the outputs sound, as plain values."""
+def describe_job(
+    cfg: InferenceConfig, speech: SpeechConfig | None, stream: StreamConfig | None, info: GeneratorInfo
+) -> dict[str, Any]:
+    """What decides how the outputs sound, as plain values: contents of models and phrase files, not their names."""
     settings = dataclasses.asdict(cfg)
     for name in ("output", "log_file", "overwrite", "batch_size", "repeats", "warmup_steps", "cuda"):
         del settings[name]
+    for name in ("hifigan", "hifigan_config", "backend"):
+        del settings[name]
     settings["hifigan_sha256"] = file_digest(cfg.hifigan)
+    settings |= {"generator": info.config.to_dict(), "audio": dataclasses.asdict(info.audio)}
+    for name in ("input", "dataset_path"):
+        settings[name] = str(Path(settings[name]).resolve())
     if Path(cfg.input).is_file():
         settings["input_sha256"] = file_digest(cfg.input)
     if speech:
         settings |= {**dataclasses.asdict(speech), "text_cleaners": list(speech.text_cleaners)}
-        settings["fastpitch_sha256"] = file_digest(speech.fastpitch)
+        settings["fastpitch"] = file_digest(speech.fastpitch)
     if stream and stream.look_ahead is not None:  # with all of it, the files are those of whole mels
         settings |= {"look_ahead": stream.look_ahead, "chunk_frames": stream.chunk_frames}
     return settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -49,14 +50,20 @@ def device_of(cuda: bool, local_rank: int = 0) -> torch.device:
     return torch.device("cuda", local_rank)
 
 
-def init(cuda: bool) -> Distributed:
-    """Reads torchrun's environment and joins the process group (NCCL for tensors on GPUs, gloo for others)."""
+def init(cuda: bool, patience: datetime.timedelta | None = None) -> Distributed:
+    """Reads torchrun's environment and joins the process group (NCCL for tensors on GPUs, gloo for others).
+
+    Args:
+        cuda: run on GPUs.
+        patience: how long processes wait for each other; without it PyTorch's default, half an hour at most.
+    """
     rank, world_size, local_rank = (
         int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
     )
     device = device_of(cuda, local_rank)
     if world_size > 1:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", device_id=device if cuda else None)
+        backends = "cpu:gloo,cuda:nccl" if cuda else "gloo"
+        dist.init_process_group(backends, timeout=patience, device_id=device if cuda else None)
     return Distributed(rank, local_rank, world_size, device)
 
 

@@ -21,6 +21,7 @@ from common.mels import describe
 PAUSE_SEC = 0.15  # between the pieces of a long text
 FADE_SEC = 0.01  # of the ends of pieces that meet the pause
 SORTED_BATCHES = 16  # so many batches are put in order of length at a time
+MOST_PADDING = 1.3  # frames of a batch with its padding, as a multiple of those without
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,15 +48,22 @@ class Part:
 
 
 def batches(parts: Iterable[Part], size: int) -> Iterator[list[Part]]:
-    """Groups of `size` and of like lengths, so that little is padded, made as they are needed.
+    """Groups of up to `size` and of like lengths, so that little is padded, made as they are needed.
 
     Only so many parts are in memory as are sorted by length at a time.
     """
     waiting = iter(parts)
     while window := list(islice(waiting, size * SORTED_BATCHES)):
-        window.sort(key=lambda part: part.length, reverse=True)
-        for start in range(0, len(window), size):
-            yield window[start : start + size]
+        batch: list[Part] = []
+        total = 0
+        for part in sorted(window, key=lambda part: part.length, reverse=True):
+            total += part.length
+            # The longest comes first. One long clip among short ones would multiply time and memory.
+            if batch and (len(batch) == size or batch[0].length * (len(batch) + 1) > MOST_PADDING * total):
+                yield batch
+                batch, total = [], part.length
+            batch.append(part)
+        yield batch
 
 
 class SpeechWriter:

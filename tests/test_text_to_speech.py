@@ -234,14 +234,20 @@ def test_measurement(
 
         monkeypatch.setattr(stage, "__call__", counted)
     made = speak(models, lines(), tmp_path, "-bs", 3, "--repeats", 2, "--warmup-steps", 1)
-    assert calls == [("S", 3), ("V", 3)] * 3 + [("S", 1), ("V", 1)] * 2
+    sizes = [size for stage, size in calls if stage == "S"]
+    assert calls == [(stage, size) for size in sizes for stage in "SV"]
+    assert sizes[0] == sizes[1] == sizes[2]  # one run of the first batch to warm up, then two of each
+    batch_sizes = sizes[1::2]
+    assert sizes[1:] == [size for size in batch_sizes for _ in range(2)]
+    assert sum(batch_sizes) == len(made)
     figures = summary(tmp_path / "out0")
     frames = sum(len(wav) for wav in made.values()) / 256
-    assert figures["mel_gen_frames/s"] == pytest.approx(2 * frames / 4)
-    assert figures["hifigan_frames/s"] == pytest.approx(2 * frames / 4)
-    assert figures["hifigan_samples/s"] == pytest.approx(256 * 2 * frames / 4)
+    seconds = 2 * len(batch_sizes)
+    assert figures["mel_gen_frames/s"] == pytest.approx(2 * frames / seconds)
+    assert figures["hifigan_frames/s"] == pytest.approx(2 * frames / seconds)
+    assert figures["hifigan_samples/s"] == pytest.approx(256 * 2 * frames / seconds)
     assert figures["latency_avg"] == figures["latency_99%"] == 2  # from the start of FastPitch to the end of HiFi-GAN
-    assert f"mel_gen_frames/s {frames / 2:.0f} | hifigan_frames/s" in capsys.readouterr().out
+    assert f"mel_gen_frames/s {2 * frames / seconds:.0f} | hifigan_frames/s" in capsys.readouterr().out
 
 
 def test_random_pronunciations_repeat_whatever_the_batch(tmp_path: Path) -> None:

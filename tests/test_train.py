@@ -41,8 +41,6 @@ from tests.support import (
     write_data_set,
 )
 
-pytestmark = pytest.mark.alone
-
 LISTS = DataConfig(training_files=("train.txt",), validation_files=("val.txt",))
 LINE = re.compile(
     r"DLL \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6} - epoch +\d+ \| iter +\d+/\d+ "
@@ -136,6 +134,7 @@ def undisturbed(data_set, tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_logs_and_checkpoints(undisturbed):
     output, stdout = undisturbed
     lines = [line for line in stdout.splitlines() if " | iter " in line]
@@ -161,6 +160,7 @@ def test_logs_and_checkpoints(undisturbed):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_stopped_in_mid_epoch_and_resumed_is_bit_for_bit_the_same(undisturbed, data_set, tmp_path):
     argv = train_arguments(data_set, tmp_path, batch_size=2, epochs=2, num_workers=2)
     process = train_process("train.py", *argv, start_new_session=True)
@@ -188,6 +188,7 @@ def test_stopped_in_mid_epoch_and_resumed_is_bit_for_bit_the_same(undisturbed, d
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_training_is_the_same_for_all_shares_of_the_work(tmp_path):
     """1 x 8, 2 x 4 and 4 x 2 processes x accumulation; how the audio is read does not matter either."""
     folder = write_data_set(tmp_path / "set", [0.12] * 10)
@@ -213,6 +214,7 @@ def test_training_is_the_same_for_all_shares_of_the_work(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_processes_under_torchrun_are_stopped_together(data_set, tmp_path):
     argv = train_arguments(data_set, tmp_path, epochs=2)
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -234,6 +236,7 @@ def test_processes_under_torchrun_are_stopped_together(data_set, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_signal_during_validation_saves_and_the_validation_is_made_up_for(
     undisturbed, data_set, tmp_path, monkeypatch, capsys
 ):
@@ -439,6 +442,7 @@ def test_every_usable_kind_of_audio_trains(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_another_run_is_not_continued_by_accident(data_set, own_copy, undisturbed, tmp_path, capsys):
     output = Path(shutil.copytree(undisturbed[0], tmp_path / "run"))
     before = {path.name: path.stat().st_mtime_ns for path in output.iterdir()}
@@ -471,6 +475,7 @@ def test_an_epoch_without_a_further_step_is_finished(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_lost_audio_ends_training_in_one_line(own_copy, tmp_path):
     """With loader processes, which must not keep the program from ending."""
     argv = train_arguments(own_copy, tmp_path / "out", epochs=50, num_workers=2, checkpoint_interval=50)
@@ -662,6 +667,7 @@ def test_a_step_that_is_left_out_says_so_and_changes_nothing(clip):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_starting_from_given_weights(data_set, undisturbed, tmp_path):
     base = [undisturbed[0] / f"hifigan_{kind}_checkpoint_2.pt" for kind in ("gen", "discrim")]
     argv = train_arguments(data_set, tmp_path, checkpoint_path_gen=base[0], checkpoint_path_discrim=base[1])
@@ -680,6 +686,7 @@ def test_starting_from_given_weights(data_set, undisturbed, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_fine_tuning_goes_on_from_the_base_model(data_set, undisturbed, tmp_path, capsys):
     base = undisturbed[0] / "hifigan_gen_checkpoint_2.pt"
     mels = tmp_path / "mels"
