@@ -1,4 +1,4 @@
-"""Entry points for torch.hub; `torch.hub.help` shows how each is used.
+"""Entry points for torch.hub, each described by its docstring.
 
     generator = torch.hub.load("path/to/this/folder", "hifigan", source="local")
 

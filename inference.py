@@ -210,9 +210,8 @@ def describe_job(
 ) -> dict[str, Any]:
     """What decides how the outputs sound, as plain values: contents of models and phrase files, not their names."""
     settings = dataclasses.asdict(cfg)
-    for name in ("output", "log_file", "overwrite", "batch_size", "repeats", "warmup_steps", "cuda"):
-        del settings[name]
-    for name in ("hifigan", "hifigan_config", "backend"):
+    of_this_run = ("output", "log_file", "overwrite", "batch_size", "repeats", "warmup_steps", "cuda")
+    for name in (*of_this_run, "hifigan", "hifigan_config", "backend"):
         del settings[name]
     settings["hifigan_sha256"] = file_digest(cfg.hifigan)
     settings |= {"generator": info.config.to_dict(), "audio": dataclasses.asdict(info.audio)}

@@ -170,7 +170,9 @@ def read_contract(path: str | Path) -> MelContract:
     try:
         if path.suffix.lower() == ".json":
             return _of_json(path)
-        exported = _export_metadata(path)
+        exported = export_metadata(path)
+        if exported is None and path.suffix.lower() == ".onnx":
+            raise InputError("this ONNX file says nothing about mels; export.py writes files that do")
         return _of_checkpoint(path) if exported is None else MelContract.from_dict(json.loads(exported), str(path))
     except (ValueError, zipfile.BadZipFile) as error:
         raise (
@@ -215,18 +217,23 @@ def _read_json(path: Path) -> Any:
         raise InputError(f"{path}: not a JSON file ({error})") from error
 
 
-def _export_metadata(path: Path) -> str | None:
-    """What an exported model says about itself, as JSON; None for other files. Nothing of the model is loaded."""
+def export_metadata(path: Path) -> str | None:
+    """What an exported model says about itself, as JSON; None for other files. Its weights are not loaded.
+
+    Raises:
+        InputError: an ONNX file that is none, or no onnxruntime to read it with.
+        BadZipFile: a damaged archive.
+    """
     if path.suffix.lower() == ".onnx":
         return _onnx_metadata(path)
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name.endswith(f"/extra/{EXPORT_METADATA}.json")]
-        return archive.read(names[0]).decode() if names else None
+        return archive.read(names[0]).decode(errors="replace") if names else None
 
 
-def _onnx_metadata(path: Path) -> str:
+def _onnx_metadata(path: Path) -> str | None:
     try:
         import onnxruntime
     except ImportError as error:
@@ -239,9 +246,7 @@ def _onnx_metadata(path: Path) -> str:
         found = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # of many kinds, all of which mean this
         raise InputError(f"not an ONNX file, or damaged ({type(error).__name__})") from error
-    if EXPORT_METADATA not in found:
-        raise InputError("this ONNX file says nothing about mels; export.py writes files that do")
-    return found[EXPORT_METADATA]
+    return found.get(EXPORT_METADATA)
 
 
 def _of_checkpoint(path: Path) -> MelContract:

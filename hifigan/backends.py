@@ -22,7 +22,7 @@ from torch import Tensor
 from common import torchscript
 from common.audio import AudioConfig
 from common.errors import InputError
-from common.mel_contract import EXPORT_METADATA
+from common.mel_contract import EXPORT_METADATA, export_metadata
 from hifigan.config import GeneratorConfig
 from hifigan.generator import Generator
 
@@ -197,7 +197,7 @@ def load_export(path: str | Path, device: str | torch.device = "cpu", format: st
 
 def is_export(path: Path) -> bool:
     """Whether the file is an export, by its suffix (ONNX) or the contract inside; nothing is loaded."""
-    return path.is_file() and (path.suffix == FORMATS["onnx"].suffix or _zip_entry(path) is not None)
+    return path.is_file() and (path.suffix == FORMATS["onnx"].suffix or _metadata(path) is not None)
 
 
 def read_contract(path: Path) -> Contract | None:
@@ -209,28 +209,22 @@ def read_contract(path: Path) -> Contract | None:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint or exported model (--hifigan)")
-    text = _onnx_property(path) if path.suffix == FORMATS["onnx"].suffix else _zip_entry(path)
+    if path.suffix == FORMATS["onnx"].suffix:
+        FORMATS["onnx"].check_installed("onnx", FORMATS["onnx"].reads_with)
+    text = _metadata(path)
     try:
         return Contract.from_json(text) if text is not None else None
     except InputError as error:
         raise InputError(f"{path}: what the file says about itself is {error}; export it again") from error
 
 
-def _zip_entry(path: Path) -> str | None:
+def _metadata(path: Path) -> str | None:
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.endswith(f"/extra/{CONTRACT_FILE}")]
-            return archive.read(names[0]).decode(errors="replace") if names else None
+        return export_metadata(path)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     except zipfile.BadZipFile:  # whoever loads the file will say what is wrong with it
         return None
-
-
-def _onnx_property(path: Path) -> str | None:
-    FORMATS["onnx"].check_installed("onnx", FORMATS["onnx"].reads_with)
-    try:
-        return _onnx_session(path, torch.device("cpu")).get_modelmeta().custom_metadata_map.get(EXPORT_METADATA)
-    except Exception as error:  # of many kinds, all of which mean this
-        raise InputError(f"{path}: not an ONNX file, or damaged") from error
 
 
 def _onnx_session(path: Path, device: torch.device) -> Any:
