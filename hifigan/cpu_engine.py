@@ -21,9 +21,10 @@ from __future__ import annotations
 
 import math
 import platform
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from hifigan.generator import Generator, ResBlock1
@@ -54,16 +55,19 @@ class CpuEngine:
 
     def __init__(self, generator: Generator, dtype: torch.dtype = torch.float32) -> None:
         self._num_mels = generator.num_mels
-        self._pre = _Conv(generator.conv_pre.weight.detach(), _repeated(generator.conv_pre.bias, 1), torch.float32)
-        narrow = generator.ups[0].out_channels < WIDE
+        pre: Any = generator.conv_pre
+        self._pre = _Conv(pre.weight.detach(), _repeated(pre.bias, 1), torch.float32)
+        ups: Any = generator.ups
+        fusions: Any = generator.resblocks
+        narrow = ups[0].out_channels < WIDE
         exact = dtype == torch.float32 or narrow
         self._stages: list[_Stage] = []
         scale, samples = 1.0, 1
-        for number, (up, blocks) in enumerate(zip(generator.ups, generator.resblocks, strict=True)):
+        for number, (up, blocks) in enumerate(zip(ups, fusions, strict=True)):
             inner = torch.float32 if number == 0 and exact else dtype
             outer = torch.float32 if number <= int(narrow) else dtype
             samples *= up.stride[0]
-            slope = SLOPE if number < len(generator.ups) - 1 else LAST_SLOPE
+            slope = SLOPE if number < len(ups) - 1 else LAST_SLOPE
             self._stages.append(_Stage(up, blocks, inner, outer, scale, samples, slope))
             scale = 1 / len(blocks)  # the mean over the blocks, taken by the layer behind: activations let it through
         self._output = _Output(generator.conv_post, scale, samples)
@@ -94,9 +98,8 @@ class _Conv:
         image = weight.to(dtype, copy=True)[:, :, None].contiguous()
         self._bias = bias.to(dtype)
         if FUSED:
-            self._weight = torch._C._nn.mkldnn_reorder_conv2d_weight(
-                image.to_mkldnn(), self._padding, [1, 1], self._dilation, 1, None
-            )
+            reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight
+            self._weight = reorder(image.to_mkldnn(), self._padding, [1, 1], self._dilation, 1, None)
         else:
             self._weight = image.contiguous(memory_format=torch.channels_last)
 
@@ -132,8 +135,8 @@ class _Stage:
 
     def __init__(
         self,
-        up: nn.ConvTranspose1d,
-        blocks: nn.ModuleList,
+        up: Any,
+        blocks: Any,
         dtype: torch.dtype,
         up_dtype: torch.dtype,
         scale: float,
@@ -147,7 +150,10 @@ class _Stage:
         self._taps = weight.size(2)
         self._up = _Conv(weight, _repeated(up.bias, self._rate), up_dtype, padding=0)
         self._blocks = [self._block(block) for block in blocks]
-        reach = max(sum(conv.padding[0] for conv in block.modules() if isinstance(conv, nn.Conv1d)) for block in blocks)
+        reach: int = max(
+            sum(int(conv.padding[0]) for conv in block.modules() if isinstance(conv, torch.nn.Conv1d))
+            for block in blocks
+        )
         self._reach = -(-reach // self._fold) * self._fold
         tile = max(MIN_TILE, TILE_BYTES // (self._channels * dtype.itemsize))
         self._tile = -(-tile // self._fold) * self._fold
@@ -193,12 +199,12 @@ class _Stage:
         assert total is not None
         return total
 
-    def _block(self, block: nn.Module) -> list[tuple[_Conv, _Conv | None]]:
+    def _block(self, block: Any) -> list[tuple[_Conv, _Conv | None]]:
         if isinstance(block, ResBlock1):
             return [(self._conv(a), self._conv(b)) for a, b in zip(block.convs1, block.convs2, strict=True)]
-        return [(self._conv(conv), None) for conv in block.convs]  # type: ignore[union-attr]
+        return [(self._conv(conv), None) for conv in block.convs]
 
-    def _conv(self, conv: nn.Conv1d) -> _Conv:
+    def _conv(self, conv: Any) -> _Conv:
         weight = conv.weight.detach()
         if self._dtype != torch.float32:
             weight = _rounded(weight, self._dtype)
@@ -209,7 +215,7 @@ class _Stage:
 class _Output:
     """The last layer, in fp32, on tiles."""
 
-    def __init__(self, conv: nn.Conv1d, scale: float, samples: int) -> None:
+    def __init__(self, conv: Any, scale: float, samples: int) -> None:
         self._fold = math.gcd(OUTPUT_FOLD, samples)
         weight, dilation = _folded(conv.weight.detach() * scale, conv.dilation[0], self._fold)
         self._reach = -(-conv.padding[0] // self._fold) * self._fold
