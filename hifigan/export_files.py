@@ -41,7 +41,7 @@ def check_undamaged(path: Path) -> None:
         except Exception:  # what bytes can do to the reader of an archive has many names
             intact = False
     if not intact:
-        raise InputError(f"{path}: damaged: it differs from its checksum; copy it again, or export it again")
+        raise InputError(f"{path}: damaged or changed since it was exported: its checksum differs; export it again")
 
 
 def is_onnx(path: Path) -> bool:
@@ -83,7 +83,7 @@ def _property(key: str, value: str) -> bytes:
 def _seal_fits(content: Bytes) -> bool:
     size = len(_property(SEAL, "0" * 64))
     end = len(content) - size
-    if end < 0 or SEAL.encode() not in content[end:]:  # made elsewhere or before, or rewritten by another program
+    if end < 0 or SEAL.encode() not in content[end:]:  # exported before there were checksums
         return True
     return content[end:] == _property(SEAL, hashlib.sha256(memoryview(content)[:end]).hexdigest())
 

@@ -160,7 +160,7 @@ def test_copies_of_a_file(format, tmp_path):
     content[middle_of_the_weights(path)] ^= 64
     copy.write_bytes(content)
     assert read_contract(copy) == contract, "it is still an archive or message, which says what it is"
-    with pytest.raises(InputError, match=rf"^{copy}: damaged: it differs from its checksum; [^\n]*export it again$"):
+    with pytest.raises(InputError, match=rf"^{copy}: damaged or changed [^\n]*; export it again$"):
         load_export(copy)
 
 
