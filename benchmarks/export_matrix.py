@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "rounds": f"{args.rounds} after {WARM_UP_ROUNDS} of warm-up; in each, every row made every clip once, in turn",
     }
     if left_out:
-        header["left out"] = "; ".join(left_out)
+        header["left out"] = "; ".join(dict.fromkeys(left_out))
     print("\n".join(["# Exports beside eager PyTorch", "", *machine.markdown(header), "", NOTE, ""]))
     print("\n".join(table(variants, differences, seconds)))
     return 0
@@ -126,7 +126,7 @@ def exports(
                 if not path.is_file():
                     export(generator, info, path, name, precision, inside)
             except InputError as error:
-                left_out.append(f"{path.stem} ({error})")
+                left_out.append(f"{name} ({error})")
                 continue
             backend, contract = load_export(path, generator.device, name)
             reference = eager_reference(generator, contract)

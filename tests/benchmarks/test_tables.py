@@ -39,7 +39,8 @@ def test_exports(recording, checkpoint, capsys, monkeypatch):
     header, head, rows = parts(capsys.readouterr().out)
     assert list(header) == [*HEADER, "rounds", "left out"]
     assert header["command"] == f"`python -m benchmarks.export_matrix {' '.join(argv)}`"
-    assert header["left out"].count("tensorrt-") == 3
+    assert header["left out"].startswith("tensorrt (--format tensorrt: needs packages")
+    assert ";" not in header["left out"], "the same for each precision"
     assert [row[:3] for row in rows] == [
         ["eager", "fp32", "no"],
         ["eager --amp", "bf16", "no"],
