@@ -10,9 +10,9 @@ from pathlib import Path
 from common import distributed
 from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, run
 from common.errors import InputError
-from hifigan.backends import FORMATS
 from hifigan.checkpoint import load_generator
-from hifigan.export import DTYPES, check_exportable, export, verify
+from hifigan.export import check_exportable, export, verify
+from hifigan.export_formats import DTYPES, FORMATS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ExportConfig:
         if self.opset is not None and self.opset < 18:
             raise InputError(f"--opset: {self.opset} is below 18")
         suffix = FORMATS[self.format].suffix
-        if Path(self.output).suffix != suffix:
+        if Path(self.output).suffix.lower() != suffix:
             raise InputError(f"-o: {self.output} does not end in {suffix}, as {self.format} files do")
         if os.path.lexists(self.output):
             raise InputError(f"-o: {self.output} exists already; remove it or name another file")
@@ -61,8 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     generator, info = load_generator(cfg.hifigan, cfg.hifigan_config or None, device, cfg.ema)
     output = Path(cfg.output)
     output.parent.mkdir(parents=True, exist_ok=True)
-    # Under another name, of the same suffix, until it has been compared.
-    unproven = output.with_name(f".{output.stem}.{os.getpid()}{output.suffix}")
+    # Under another name, of the format's suffix, until it has been compared.
+    unproven = output.with_name(f".{output.stem}.{os.getpid()}{FORMATS[cfg.format].suffix}")
     try:
         unproven.touch()  # an output that cannot be written is found before minutes of compilation
         contract = export(generator, info, unproven, cfg.format, cfg.precision, cfg.denoising_strength, cfg.opset)

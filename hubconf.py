@@ -75,7 +75,8 @@ def hifigan(
     Example:
         >>> generator = torch.hub.load(folder, "hifigan", source="local")
         >>> mel = torch.hub.load(folder, "mel_spectrogram", generator, source="local")
-        >>> speech = generator(mel(wav))
+        >>> with torch.inference_mode():
+        ...     speech = generator(mel(wav))
     """
     path = checkpoint or _download(variant, "--hifigan", models_dir)
     return _with_info(*_load_generator(path, config, device, ema))
@@ -104,7 +105,8 @@ def fastpitch(
     Example:
         >>> model = torch.hub.load(folder, "fastpitch", "my_fastpitch.pt", source="local")
         >>> text = torch.hub.load(folder, "text_processor", model, source="local")
-        >>> mel = model(torch.tensor([text.encode("Hello there.")])).mel
+        >>> with torch.inference_mode():
+        ...     mel = model(torch.tensor([text.encode("Hello there.")])).mel
     """
     path = checkpoint or _download(variant, "--fastpitch", models_dir)
     return _with_info(*_load_fastpitch(path, device))

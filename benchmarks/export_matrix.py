@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import platform
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,17 +19,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks import machine
 from common import distributed
 from common.audio import AudioConfig, MelSpectrogram, load_wav_at
-from common.config import ArgumentParser, run
+from common.config import ArgumentParser, positive, run
 from common.errors import InputError
 from common.timing import now_sec
 from hifigan import Generator, load_generator
-from hifigan.backends import FORMATS, Backend, eager_backend, load_export
+from hifigan.backends import Backend, eager_backend, load_export
 from hifigan.checkpoint import GeneratorInfo
 from hifigan.export import Difference, check_exportable, compare, eager_reference, export
+from hifigan.export_formats import FORMATS
 
 WARM_UP_ROUNDS = 2  # TorchScript optimises itself in the second
+PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnx", "onnxscript", "torch-tensorrt")
+NOTE = (
+    "Error and SNR are against eager fp32 (rows with a denoiser: against `Denoiser` outside), full amplitude being 1. "
+    "Speed-up: time of eager fp32 without a denoiser divided by that of the row, for one clip in one round; the "
+    "median over clips and rounds; above 1 is faster."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,21 +64,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--denoising-strength", type=float, default=0.01, help="of the rows with it (default: 0.01)")
     parser.add_argument("--exports", default="", help="folder that keeps the exported files for the next time")
     parser.add_argument("--cuda", action="store_true", help="on the GPU")
-    args = parser.parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = parser.parse_args(words)
+    positive(clips=args.clips, seconds=args.seconds, rounds=args.rounds, denoising_strength=args.denoising_strength)
     generator, info = load_generator(args.hifigan, device=distributed.device_of(args.cuda))
+    made_on = machine.describe(generator.device, "benchmarks.export_matrix", words, PACKAGES)
     mels = read_mels(Path(args.wavs), args.clips, args.seconds, info.audio, generator.device)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(args.exports or scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        variants = [*eager_variants(generator), *exports(generator, info, folder, args.denoising_strength)]
+        exported, left_out = exports(generator, info, folder, args.denoising_strength)
+        variants = [*eager_variants(generator), *exported]
         differences = [compare(variant.run, variant.reference, mels) for variant in variants]
         seconds = measure([variant.run for variant in variants], mels, args.rounds)
-    print(
-        f"torch {torch.__version__}, Python {platform.python_version()}, {torch.get_num_threads()} threads, "
-        f"{generator.device.type}; {len(mels)} clips of {args.seconds:g} s, {args.rounds} rounds\n"
-    )
-    for line in table(variants, differences, seconds):
-        print(line)
+    header = {
+        **made_on,
+        "HiFi-GAN": str(info.path),
+        "input": f"{len(mels)} clips of {args.seconds:g} s at most, one at a time",
+        "rounds": f"{args.rounds} after {WARM_UP_ROUNDS} of warm-up; in each, every row made every clip once, in turn",
+    }
+    if left_out:
+        header["left out"] = "; ".join(dict.fromkeys(left_out))
+    print("\n".join(["# Exports beside eager PyTorch", "", *machine.markdown(header), "", NOTE, ""]))
+    print("\n".join(table(variants, differences, seconds)))
     return 0
 
 
@@ -97,9 +113,11 @@ def eager_variants(generator: Generator) -> list[Variant]:
     ]
 
 
-def exports(generator: Generator, info: GeneratorInfo, folder: Path, strength: float) -> list[Variant]:
-    """All that can be exported here: each format in each precision, and in fp32 with the denoiser."""
-    variants = []
+def exports(
+    generator: Generator, info: GeneratorInfo, folder: Path, strength: float
+) -> tuple[list[Variant], list[str]]:
+    """All that can be exported here, each format in each precision and in fp32 with the denoiser; why others cannot."""
+    variants, left_out = [], []
     for name, kind in FORMATS.items():
         for precision, inside in [*((precision, 0.0) for precision in kind.precisions), ("fp32", strength)]:
             path = folder / f"{name}-{precision}{f'-denoiser-{inside:g}' if inside else ''}{kind.suffix}"
@@ -108,12 +126,12 @@ def exports(generator: Generator, info: GeneratorInfo, folder: Path, strength: f
                 if not path.is_file():
                     export(generator, info, path, name, precision, inside)
             except InputError as error:
-                print(f"left out: {path.stem}: {error}")
+                left_out.append(f"{name} ({error})")
                 continue
             backend, contract = load_export(path, generator.device, name)
             reference = eager_reference(generator, contract)
             variants.append(Variant(name, precision, inside, path.stat().st_size / 1e6, backend, reference))
-    return variants
+    return variants, left_out
 
 
 def measure(backends: Sequence[Backend], mels: Sequence[Tensor], rounds: int) -> np.ndarray:
@@ -132,7 +150,7 @@ def table(variants: Sequence[Variant], differences: Sequence[Difference], second
     """The lines of the Markdown table."""
     speeds = np.median(seconds[:, :1] / seconds, axis=0)
     rows = [
-        "| backend | precision | denoiser inside | maximum error | SNR (dB) | speed / eager fp32 | file (MB) |",
+        "| backend | precision | denoiser inside | maximum error | SNR (dB) | speed-up | file (MB) |",
         "|---|---|---|---|---|---|---|",
     ]
     for variant, difference, speed in zip(variants, differences, speeds, strict=True):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -90,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = from_flags(BenchmarkConfig, given)
     device = distributed.device_of(cfg.cuda)
     Path(cfg.output).mkdir(parents=True, exist_ok=True)  # now: what cannot be written is better known before hours
-    made_on = machine.describe(device)  # now: files may change while it runs
+    made_on = machine.describe(device, f"benchmarks.{PROGRAM}", words)  # now: files may change while it runs
     generator, info = load_vocoder(cfg, device)
     speak: Speak
     if cfg.fastpitch:
@@ -102,14 +101,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     measured = measure(variants, cases, cfg.warmup, cfg.rounds, device)
     header = {
         **made_on,
-        "command": f"python -m benchmarks.{PROGRAM} {shlex.join(words)}",
         "HiFi-GAN": f"{architecture(info.config)}, {parameters(generator)}, {info.path}",
         **inputs,
         "precision": precision_in_words(cfg, device),
         "rounds": f"{cfg.rounds} after {cfg.warmup} of warm-up; in each, every row of all tables was measured once",
     }
     rows = report.summarised(variants, cases, measured, info.audio, speaks=bool(cfg.fastpitch))
-    print(report.write(Path(cfg.output), header, rows, cfg.torchscript), end="")
+    print(report.write(Path(cfg.output), header, rows, cfg.torchscript))
+    print(report.json_block(header, rows), end="")
     return 0
 
 

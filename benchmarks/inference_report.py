@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import machine
 from benchmarks.inference_rounds import Case, Measured, Variant
 from common.audio import AudioConfig
 from common.files import write_whole
@@ -27,13 +28,14 @@ COLUMNS = (
     "Latency 95% (s)",
     "Latency 99% (s)",
     "Throughput (samples/s)",
-    "Speed-up with mixed precision",
+    "Speed-up",
     "Avg RTF",
 )
 NOTES = (
     "Percentiles are those of the measured latencies. Throughput: audio samples, without padding, per second. RTF: "
-    "seconds of speech made in a second, per utterance of the batch. Speed-up: median latency of PyTorch in {base} "
-    "divided by that of the row, of the same rounds, batch and denoising."
+    "seconds of speech made in a second, per utterance of the batch. Speed-up (of mixed precision and of exported "
+    "files): median latency of the checkpoint in {base} ({kind}) divided by that of the row, of the same rounds and "
+    "batch, both with denoising or both without."
 )
 Row = dict[str, Any]
 
@@ -107,10 +109,11 @@ def write(folder: Path, header: Mapping[str, str], rows: Sequence[Row], torchscr
 def markdown(header: Mapping[str, str], rows: Sequence[Row], torchscript: bool) -> str:
     """The header as a list, one table with denoising, one without, and the plot."""
     lines = ["# Inference benchmark", ""]
-    lines += [f"- {name}: {f'`{value}`' if name == 'command' else value}" for name, value in header.items()]
+    lines += machine.markdown(header)
     if peak := max(row.get("peak_memory_mib", 0) for row in rows):
         lines.append(f"- GPU memory: at most {peak:.0f} MiB allocated")
-    lines += ["", NOTES.format(base=rows[0]["precision"])]
+    kind = "TorchScript" if torchscript else "eager"
+    lines += ["", NOTES.format(base=rows[0]["precision"], kind=kind)]
     precisions = list(dict.fromkeys(row["precision"] for row in rows))
     for denoised in (True, False):
         chosen = [row for row in rows if row["in_tables"] and (row["denoising"] > 0) == denoised]
@@ -118,9 +121,14 @@ def markdown(header: Mapping[str, str], rows: Sequence[Row], torchscript: bool) 
             continue
         strengths = sorted({row["denoising"] for row in chosen})
         title = f"denoising ({', '.join(f'{strength:g}' for strength in strengths)})" if denoised else "no denoising"
-        kind = "TorchScript" if torchscript else "Eager"
         seconds = f"{chosen[0]['audio_sec']:.2f} s"
-        lines += ["", f"## {kind}, {title}, utterances of {seconds}", "", _line(COLUMNS), "|" + "---|" * len(COLUMNS)]
+        lines += [
+            "",
+            f"## {kind[0].upper()}{kind[1:]}, {title}, utterances of {seconds}",
+            "",
+            _line(COLUMNS),
+            "|" + "---|" * len(COLUMNS),
+        ]
         lines += [_line(cells(row)) for precision in precisions for row in chosen if row["precision"] == precision]
     lines += ["", f"![Latency against batch size and length]({PICTURE})", ""]
     return "\n".join(lines)
@@ -136,6 +144,13 @@ def cells(row: Row) -> list[str]:
         "-" if row["speed-up"] is None else f"{row['speed-up']:.2f}",
         f"{row['RTF']:.2f}",
     ]
+
+
+def json_block(header: Mapping[str, str], rows: Sequence[Row]) -> str:
+    """What the JSON file has, but for the single latencies, a row a line, as a block of Markdown."""
+    short = [json.dumps({name: value for name, value in row.items() if name != "latency"}) for row in rows]
+    lines = ["```json", '{"header": ' + json.dumps(dict(header)) + ",", '"rows": [', ",\n".join(short), "]}", "```", ""]
+    return "\n".join(lines)
 
 
 def _line(values: Sequence[str]) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import importlib.metadata
 import os
 import platform
+import shlex
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -13,20 +16,38 @@ import torch
 REPOSITORY = Path(__file__).parents[1]
 
 
-def describe(device: torch.device) -> dict[str, str]:
-    """Machine, versions, commit and time, each as one line."""
+def describe(device: torch.device, program: str, words: Sequence[str], packages: Sequence[str] = ()) -> dict[str, str]:
+    """Machine, versions, commit, time and command, each as one line.
+
+    Args:
+        device: what is measured on.
+        program: its module.
+        words: its command line.
+        packages: whose versions matter beside PyTorch's, where they are installed.
+    """
     machine = f"{_processor()}, cores: {_cores()}, threads used: {torch.get_num_threads()}"
     versions = f"Python {platform.python_version()}, torch {torch.__version__}"
     if device.type == "cuda":
         machine = f"{torch.cuda.get_device_name(device)}; {machine}"
         versions += f", CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
+    for package in packages:
+        try:
+            versions += f", {package} {importlib.metadata.version(package)}"
+        except importlib.metadata.PackageNotFoundError:
+            continue
     now = datetime.datetime.now(datetime.timezone.utc)
     return {
         "machine": machine,
         "versions": versions,
         "commit": commit(REPOSITORY),
         "date": now.isoformat(sep=" ", timespec="minutes"),
+        "command": f"python -m {program} {shlex.join(words)}",
     }
+
+
+def markdown(header: Mapping[str, str]) -> list[str]:
+    """One line of a list for each entry."""
+    return [f"- {name}: {f'`{value}`' if name == 'command' else value}" for name, value in header.items()]
 
 
 def commit(folder: Path) -> str:

@@ -7,7 +7,9 @@ python -m benchmarks.streaming_quality CHECKPOINT CLIP.wav --speed
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -15,7 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks import machine
 from common.audio import SILENCE, AudioConfig, MelSpectrogram, load_wav_at, normalise_peak
+from common.config import ArgumentParser, positive, run
+from common.errors import InputError
 from hifigan import Generator, StreamingGenerator, load_generator
 from hifigan.losses import mel_loss
 
@@ -58,28 +63,65 @@ STAND_INS: dict[str, type[StreamingGenerator]] = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint")
-    parser.add_argument("wavs", nargs="+")
-    parser.add_argument("--look-ahead", type=int, nargs="+", default=[0, 1, 2, 4, 6, 8, 10, 13], help="frames")
-    parser.add_argument("--chunks", type=int, nargs="+", default=[4, 8, 16], help="frames per call")
-    parser.add_argument("--stand-ins", nargs="+", choices=list(STAND_INS), default=["repeat"])
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = ArgumentParser(
+        prog="streaming_quality", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkpoint", help="generator checkpoint")
+    parser.add_argument("wavs", nargs="+", help="recordings at its sampling rate")
+    parser.add_argument(
+        "--look-ahead",
+        type=int,
+        nargs="+",
+        help="frames (default: 0, 1, the even ones up to 10, and all that the generator sees)",
+    )
+    parser.add_argument("--chunks", type=int, nargs="+", default=[4, 8, 16], help="frames per call (default: 4 8 16)")
+    parser.add_argument(
+        "--stand-ins", nargs="+", choices=list(STAND_INS), default=["repeat"], help="for the future (default: repeat)"
+    )
     parser.add_argument("--speed", action="store_true", help="measure the times on the first clip instead")
-    args = parser.parse_args()
+    parser.add_argument("--rounds", type=int, default=5, help="with --speed, measured runs of each row (default: 5)")
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = parser.parse_args(words)
+    positive(rounds=args.rounds, chunks=min(args.chunks))
     torch.set_num_threads(1)
+    made_on = machine.describe(torch.device("cpu"), "benchmarks.streaming_quality", words)
     generator, info = load_generator(args.checkpoint)
-    clips = [_whole_frames(load_wav_at(path, info.audio.sampling_rate), info.audio) for path in args.wavs]
-    print(f"torch {torch.__version__}, one thread, {sum(c.size(1) for c in clips) / info.audio.sampling_rate:.1f} s\n")
-    mel_of = MelSpectrogram(info.audio)
+    whole = generator.config.receptive_field_frames
+    look_aheads = args.look_ahead or [*(frames for frames in (0, 1, 2, 4, 6, 8, 10) if frames < whole), whole]
+    for look_ahead in look_aheads:
+        StreamingGenerator(generator, look_ahead)  # a wrong one is better known before minutes
+    clips = [clip(path, info.audio) for path in (args.wavs[:1] if args.speed else args.wavs)]
+    seconds = sum(real.size(1) for real, _ in clips) / info.audio.sampling_rate
+    header = {**made_on, "HiFi-GAN": str(info.path), "input": f"{seconds:.1f} s of speech in {len(clips)} clips"}
     if args.speed:
-        speed(generator, mel_of(clips[0]), args.chunks, args.look_ahead, info.audio)
+        header["rounds"] = (
+            f"{args.rounds}, of which the medians are shown; each runs every row once, with a pass over the whole "
+            "utterance beside it"
+        )
+    print("\n".join(["# Streaming", "", *machine.markdown(header), ""]))
+    if args.speed:
+        speed(generator, clips[0][1], args.chunks, look_aheads, info.audio, args.rounds)
     else:
-        quality(generator, [(clip, mel_of(clip)) for clip in clips], args)
+        quality(generator, clips, args.chunks, args.stand_ins, look_aheads, info.audio)
+    return 0
+
+
+def clip(path: str, audio: AudioConfig) -> tuple[Tensor, Tensor]:
+    """A recording [1, T] as the validation of the recipe takes it, and its mel [1, M, L].
+
+    Raises:
+        FileNotFoundError, InputError: it cannot be read or is too short.
+    """
+    wav = _whole_frames(load_wav_at(path, audio.sampling_rate), audio)
+    try:
+        return wav, MelSpectrogram(audio)(wav)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def _whole_frames(wav: np.ndarray, audio: AudioConfig) -> Tensor:
-    """[T] -> [1, T'] as the validation of the recipe takes it."""
+    """[T] -> [1, T'], peak 0.95."""
     whole = normalise_peak(wav)[: len(wav) // audio.hop_length * audio.hop_length]
     return torch.from_numpy(whole.astype(np.float32))[None]
 
@@ -90,18 +132,25 @@ def joined(streaming: StreamingGenerator, mel: Tensor, chunk: int) -> Tensor:
     return torch.cat([*pieces, streaming.finish()], dim=2)[:, 0]
 
 
-def quality(generator: Generator, clips: Sequence[tuple[Tensor, Tensor]], args: argparse.Namespace) -> None:
+def quality(
+    generator: Generator,
+    clips: Sequence[tuple[Tensor, Tensor]],
+    chunks: Sequence[int],
+    stand_ins: Sequence[str],
+    look_aheads: Sequence[int],
+    audio: AudioConfig,
+) -> None:
     """One row per chunk size, stand-in and look-ahead: means over the clips."""
-    spectrum = MelSpectrogram(AudioConfig(mel_fmax=None))
+    spectrum = MelSpectrogram(dataclasses.replace(audio, mel_fmax=None))
     with torch.no_grad():
         wholes = [generator(mel)[:, 0] for _, mel in clips]
     own = np.mean([mel_loss(spectrum(w), spectrum(r)) for w, (r, _) in zip(wholes, clips, strict=True)])
     print(f"Whole utterances against the recordings: mel L1 {own:.4f}\n")
     print("| chunk | stand-in | look-ahead | mel L1 to the whole | mel L1 to the recording | SNR to the whole, dB |")
     print("|---|---|---|---|---|---|")
-    for chunk in args.chunks:
-        for name in args.stand_ins:
-            for look_ahead in args.look_ahead:
+    for chunk in chunks:
+        for name in stand_ins:
+            for look_ahead in look_aheads:
                 streaming = STAND_INS[name](generator, look_ahead)
                 rows = []
                 for (real, mel), whole in zip(clips, wholes, strict=True):
@@ -119,31 +168,49 @@ def quality(generator: Generator, clips: Sequence[tuple[Tensor, Tensor]], args: 
 
 
 def speed(
-    generator: Generator, mel: Tensor, chunks: Sequence[int], look_aheads: Sequence[int], audio: AudioConfig
+    generator: Generator,
+    mel: Tensor,
+    chunks: Sequence[int],
+    look_aheads: Sequence[int],
+    audio: AudioConfig,
+    rounds: int,
 ) -> None:
     """Compute time per chunk, the real-time factor against the whole-utterance pass beside it, the first audio."""
     seconds = mel.size(2) * audio.hop_length / audio.sampling_rate
+    keys = [(chunk, look_ahead) for chunk in chunks for look_ahead in look_aheads]
+    rows = {key: Times() for key in keys}
+    for number in range(-1, rounds):  # one round warms up; in each, what else the machine does hits all rows alike
+        for chunk, look_ahead in keys:
+            with torch.no_grad():
+                whole = _seconds(lambda: generator(mel))
+            times, first = _run(StreamingGenerator(generator, look_ahead), mel, chunk)
+            if number >= 0:
+                rows[chunk, look_ahead].add(times, first, whole)
     print("| chunk | look-ahead | ms per chunk | ms of audio | RTF | time / whole pass | ms of work to first audio |")
     print("|---|---|---|---|---|---|---|")
-    for chunk in chunks:
-        for look_ahead in look_aheads:
-            streaming = StreamingGenerator(generator, look_ahead)
-            ratios, totals, calls, firsts = [], [], [], []
-            for _ in range(5):  # the whole pass beside each run: what else the machine does hits both
-                with torch.no_grad():
-                    whole = _seconds(lambda: generator(mel))
-                times, first = _run(streaming, mel, chunk)
-                ratios.append(sum(times) / whole)
-                totals.append(sum(times))
-                calls += times[:-1]
-                firsts.append(first)
-            print(
-                f"| {chunk} | {look_ahead} | {1000 * statistics.median(calls):.1f} "
-                f"| {1000 * chunk * audio.hop_length / audio.sampling_rate:.0f} "
-                f"| {seconds / statistics.median(totals):.1f} | {statistics.median(ratios):.2f} "
-                f"| {1000 * statistics.median(firsts):.0f} |",
-                flush=True,
-            )
+    for (chunk, look_ahead), row in rows.items():
+        print(
+            f"| {chunk} | {look_ahead} | {1000 * statistics.median(row.calls):.1f} "
+            f"| {1000 * chunk * audio.hop_length / audio.sampling_rate:.0f} "
+            f"| {seconds / statistics.median(row.totals):.1f} | {statistics.median(row.ratios):.2f} "
+            f"| {1000 * statistics.median(row.firsts):.0f} |"
+        )
+
+
+class Times:
+    """Seconds of calls, of whole utterances and to the first audio, and ratios to passes over the whole."""
+
+    def __init__(self) -> None:
+        self.calls: list[float] = []
+        self.totals: list[float] = []
+        self.firsts: list[float] = []
+        self.ratios: list[float] = []
+
+    def add(self, times: list[float], first: float, whole: float) -> None:
+        self.calls += times[:-1] or times  # the last is `finish`
+        self.totals.append(sum(times))
+        self.firsts.append(first)
+        self.ratios.append(sum(times) / whole)
 
 
 def _run(streaming: StreamingGenerator, mel: Tensor, chunk: int) -> tuple[list[float], float]:
@@ -167,4 +234,4 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run(main, "streaming_quality")

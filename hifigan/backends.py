@@ -9,10 +9,9 @@ Shapes: B batch, M mel bands, L frames, T = L * hop samples.
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,12 @@ from common.audio import AudioConfig
 from common.errors import InputError
 from common.mel_contract import EXPORT_METADATA, export_metadata
 from hifigan.config import GeneratorConfig
+from hifigan.export_files import check_undamaged, is_onnx, onnx_metadata
+from hifigan.export_formats import FORMATS, Run
 from hifigan.generator import Generator
 
 VERSION = 1  # of the contract
 CONTRACT_FILE = f"{EXPORT_METADATA}.json"
-Run = Callable[[Tensor], Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Contract:
         config: architecture of the generator inside.
         audio: signal contract of the mels that it takes and the audio that it makes.
         denoising_strength: of the denoiser inside, 0 without one.
-        precision: "fp32", "fp16" or "bf16", of all layers but the last one and the denoiser.
+        precision: a key of `DTYPES`, of all layers but the last one and the denoiser.
         device: "cpu" or "cuda", where it was exported; some formats run there alone.
         checkpoint_sha256: of the file that the weights are from.
         torch_version: of the PyTorch that exported it.
@@ -186,6 +186,7 @@ def load_export(path: str | Path, device: str | torch.device = "cpu", format: st
     kind.check_installed(contract.format, kind.reads_with)
     if kind.bound_to_device and device.type != contract.device:
         raise InputError(f"{path}: this {contract.format} file was made for {contract.device}, and runs there alone")
+    check_undamaged(path)  # flipped bits in weights would load, and be noise
     try:
         run = kind.load(path, device)
     except Exception as error:  # each library has errors of its own for files that it does not understand
@@ -197,7 +198,7 @@ def load_export(path: str | Path, device: str | torch.device = "cpu", format: st
 
 def is_export(path: Path) -> bool:
     """Whether the file is an export, by its suffix (ONNX) or the contract inside; nothing is loaded."""
-    return path.is_file() and (path.suffix == FORMATS["onnx"].suffix or _metadata(path) is not None)
+    return path.is_file() and (is_onnx(path) or _metadata(path) is not None)
 
 
 def read_contract(path: Path) -> Contract | None:
@@ -209,8 +210,6 @@ def read_contract(path: Path) -> Contract | None:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint or exported model (--hifigan)")
-    if path.suffix == FORMATS["onnx"].suffix:
-        FORMATS["onnx"].check_installed("onnx", FORMATS["onnx"].reads_with)
     text = _metadata(path)
     try:
         return Contract.from_json(text) if text is not None else None
@@ -219,88 +218,9 @@ def read_contract(path: Path) -> Contract | None:
 
 
 def _metadata(path: Path) -> str | None:
+    if is_onnx(path):
+        return onnx_metadata(path).get(EXPORT_METADATA)
     try:
         return export_metadata(path)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
     except zipfile.BadZipFile:  # whoever loads the file will say what is wrong with it
         return None
-
-
-def _onnx_session(path: Path, device: torch.device) -> Any:
-    import onnxruntime
-
-    wanted = "CUDAExecutionProvider" if device.type == "cuda" else "CPUExecutionProvider"
-    if wanted not in onnxruntime.get_available_providers():
-        raise InputError(f"this onnxruntime has no {wanted}; install onnxruntime-gpu")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()  # it does not look at OMP_NUM_THREADS
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=[wanted])
-
-
-def _load_onnx(path: Path, device: torch.device) -> Run:
-    session = _onnx_session(path, device)
-
-    def run(mel: Tensor) -> Tensor:
-        (wav,) = session.run(None, {"mel": mel.cpu().numpy()})
-        return torch.from_numpy(wav).to(device)
-
-    return run
-
-
-def _load_torchscript(path: Path, device: torch.device) -> Run:
-    return torchscript.load(path, device)
-
-
-def _load_program(path: Path, device: torch.device) -> Run:
-    from torch.export.passes import move_to_device_pass
-
-    return move_to_device_pass(torch.export.load(path), device).module()
-
-
-def _load_package(path: Path, device: torch.device) -> Run:
-    return torch._inductor.aoti_load_package(str(path))
-
-
-def _load_tensorrt(path: Path, device: torch.device) -> Run:
-    importlib.import_module("torch_tensorrt")  # registers the engines' operator
-    return torch.export.load(path).module()
-
-
-@dataclasses.dataclass(frozen=True)
-class Format:
-    """A kind of exported file.
-
-    Attributes:
-        suffix: of its files.
-        precisions: that it can hold and run.
-        load: path and device -> what runs it.
-        reads_with: packages beyond PyTorch for running it.
-        writes_with: further packages for making it.
-        bound_to_device: the kind of device is compiled in.
-    """
-
-    suffix: str
-    precisions: tuple[str, ...]
-    load: Callable[[Path, torch.device], Run]
-    reads_with: tuple[str, ...] = ()
-    writes_with: tuple[str, ...] = ()
-    bound_to_device: bool = False
-
-    @staticmethod
-    def check_installed(name: str, packages: Sequence[str]) -> None:
-        """Raises `InputError` that says what to install."""
-        missing = [package for package in packages if importlib.util.find_spec(package) is None]
-        if missing:
-            names = " ".join(package.replace("_", "-") for package in missing)
-            raise InputError(f"{name}: needs packages that are not installed: pip install {names}")
-
-
-FORMATS = {
-    "torchscript": Format(".ts", ("fp32", "fp16", "bf16"), _load_torchscript),
-    "onnx": Format(".onnx", ("fp32", "fp16"), _load_onnx, ("onnxruntime",), ("onnx", "onnxscript")),
-    "torch-export": Format(".pt2", ("fp32", "fp16", "bf16"), _load_program),
-    "aoti": Format(".pt2", ("fp32", "fp16", "bf16"), _load_package, bound_to_device=True),
-    "tensorrt": Format(".pt2", ("fp32", "fp16"), _load_tensorrt, ("torch_tensorrt",), bound_to_device=True),
-}

@@ -20,6 +20,7 @@ from common.audio import AudioConfig
 from common.checkpoint import check_tensors, dictionary, read_file
 from common.errors import InputError
 from common.mel_contract import config_beside, num_mels
+from hifigan.backends import is_export
 from hifigan.config import PRESETS, GeneratorConfig, read_config_file
 from hifigan.generator import Generator
 from hifigan.layers import weight_norms
@@ -66,8 +67,8 @@ def load_generator(
 
     Raises:
         FileNotFoundError: no such file.
-        InputError: damaged, of another kind, contradicting `config`, or with missing, extra or misshapen tensors;
-            `ema` asked of a file without one.
+        InputError: damaged, of another kind, an export, contradicting `config`, or with missing, extra or misshapen
+            tensors; `ema` asked of a file without one.
     """
     generator, info = load_trainable_generator(path, config, ema)
     generator.remove_weight_norm()
@@ -79,6 +80,11 @@ def load_trainable_generator(
 ) -> tuple[Generator, GeneratorInfo]:
     """As `load_generator`, on the CPU, with weight norm kept (or restored) for training."""
     path = Path(path)
+    if is_export(path):
+        raise InputError(
+            f"{path}: an exported model, not a checkpoint; inference.py --backend auto runs it, and in Python "
+            "hifigan.backends.load_export"
+        )
     content = read_file(path)
     state = _generator_state(path, content, ema)
     try:

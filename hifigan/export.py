@@ -9,11 +9,13 @@ import contextlib
 import copy
 import dataclasses
 import hashlib
+import importlib
 import io
 import logging
 import math
 import os
 import shutil
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -26,12 +28,13 @@ from common.audio import LOG_FLOOR, SILENCE
 from common.errors import InputError
 from common.mel_contract import EXPORT_METADATA
 from common.torchscript import script
-from hifigan.backends import CONTRACT_FILE, FORMATS, Backend, Contract, load_export
+from hifigan.backends import CONTRACT_FILE, Backend, Contract, load_export
 from hifigan.checkpoint import GeneratorInfo
 from hifigan.denoiser import ConvolutionalDenoiser, Denoiser
+from hifigan.export_files import sealed
+from hifigan.export_formats import DTYPES, FORMATS
 from hifigan.generator import Generator
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 # What an export may differ from the eager fp32 model by on the mels of `comparison_mels`, as SNR in dB. Rounding errors
 # of fp32 leave about 100; each layer of bf16 rounds to 8 bits, of fp16 to 11.
 MIN_SNR_DB = {"fp32": 80.0, "fp16": 35.0, "bf16": 15.0}
@@ -45,7 +48,7 @@ class VocoderModule(nn.Module):
 
     Args:
         generator: in evaluation mode, weight norm removed; it is copied.
-        precision: "fp32", "fp16" or "bf16" for all layers but the last: samples of 8 or 11 bits are heard as noise.
+        precision: key of `DTYPES`, for all layers but the last: samples of 8 or 11 bits are heard as noise.
         denoising_strength: above 0, the denoiser follows, in fp32.
         filter_length: FFT size of the denoiser, in samples.
     """
@@ -89,6 +92,15 @@ def check_exportable(format: str, precision: str, device: torch.device) -> None:
         raise InputError("--format tensorrt: runs on GPUs alone; add --cuda")
     if format == "aoti" and not any(shutil.which(name) for name in (os.environ.get("CXX"), "g++", "clang++") if name):
         raise InputError("--format aoti: compiles C++, and no g++ or clang++ was found; install one or set CXX")
+    if format == "tensorrt":
+        try:
+            importlib.import_module("torch_tensorrt")
+        except Exception as error:  # of another PyTorch, or without TensorRT's libraries
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(
+                f"--format tensorrt: torch_tensorrt does not load ({reason}); install the release for PyTorch "
+                f"{torch.__version__}"
+            ) from error
 
 
 def export(
@@ -218,16 +230,20 @@ def _write_onnx(module: VocoderModule, contract: Contract, path: Path, opset: in
     if opset is not None and program.model.opset_imports[""] != opset:
         raise InputError(f"--opset: this exporter does not know {opset}")
     program.model.metadata_props[EXPORT_METADATA] = contract.to_json()
-    program.save(path)
+    path.write_bytes(sealed(program.model_proto.SerializeToString()))
 
 
 def _write_package(module: VocoderModule, contract: Contract, path: Path, opset: int | None) -> None:
     # The number of threads is that of the machine where it runs, not of this one.
     configs = {"cpp.dynamic_threads": True}
-    torch._inductor.aoti_compile_and_package(
-        _program(module, contract), package_path=str(path), inductor_configs=configs
-    )
-    _add_contract(path, contract)
+    with tempfile.TemporaryDirectory() as folder:
+        # The archive's root is called like the file: always the same, so that exports of one model are alike.
+        package = Path(folder) / "archive.pt2"
+        torch._inductor.aoti_compile_and_package(
+            _program(module, contract), package_path=str(package), inductor_configs=configs
+        )
+        _add_contract(package, contract)
+        shutil.copyfile(package, path)
 
 
 def _write_tensorrt(module: VocoderModule, contract: Contract, path: Path, opset: int | None) -> None:
@@ -269,7 +285,8 @@ def _add_contract(path: Path, contract: Contract) -> None:
     """Puts the contract where PyTorch's own archives have it."""
     with zipfile.ZipFile(path, "a") as archive:
         root = archive.namelist()[0].split("/")[0]
-        archive.writestr(f"{root}/extra/{CONTRACT_FILE}", contract.to_json())
+        # A ZipInfo of its own has no time of day.
+        archive.writestr(zipfile.ZipInfo(f"{root}/extra/{CONTRACT_FILE}"), contract.to_json())
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Latency, throughput and real-time factor of HiFi-GAN or, with FASTPITCH, of FastPitch and HiFi-GAN: Markdown tables,
-# printed and written to OUTPUT_DIR/inference_benchmark.md, all figures in inference_benchmark.json, a plot in
-# latency.png. No data set is needed. Further arguments go to benchmarks/inference_benchmark.py (--help).
+# Latency, throughput and real-time factor of HiFi-GAN or, with FASTPITCH, of FastPitch and HiFi-GAN: Markdown tables
+# and JSON, printed and written to OUTPUT_DIR as inference_benchmark.md and .json (there with each single latency), a plot
+# in latency.png. No data set is needed. Further arguments go to benchmarks/inference_benchmark.py (--help).
 #
 #   HIFIGAN       generator checkpoint (default: the published V1 weights; bash scripts/download_models.sh hifigan-lj-v1)
 #   FASTPITCH     FastPitch checkpoint: texts are spoken (default: HiFi-GAN alone, on synthetic mels)

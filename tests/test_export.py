@@ -148,6 +148,7 @@ FLAGS = {
     "no format": (["--format", ""], "--format", 2),
     "precision": (["--precision", "int8"], "--precision", 2),
     "onnx": (["--format", "onnx", "-o", "x.onnx", "--precision", "bf16"], "onnx takes fp32, fp16, not bf16", 1),
+    "bf16": (["--format", "tensorrt", "-o", "x.pt2", "--precision", "bf16"], "tensorrt takes fp32, fp16, not bf16", 1),
     "absent": (["--hifigan", "absent.pt"], "absent.pt: no such checkpoint", 1),
     "unknown": (["--backend", "onnx"], "--backend", 2),
 }
@@ -184,6 +185,15 @@ def test_an_export_that_differs_is_removed(
     assert not list((tmp_path / "new").iterdir())
 
 
+def test_tensorrt_without_its_package(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    error = refused(words(checkpoint, tmp_path / "model.pt2", "tensorrt"), capsys)
+    assert error.endswith("--format tensorrt: needs packages that are not installed: pip install torch-tensorrt\n")
+    assert not list(tmp_path.iterdir())
+
+
 def test_operator_sets_of_onnx(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     onnx = pytest.importorskip("onnx")
     model = exported(checkpoint, tmp_path, "onnx", "--opset", 20)
@@ -194,7 +204,7 @@ def test_operator_sets_of_onnx(checkpoint: Path, tmp_path: Path, capsys: pytest.
 
 
 def test_the_program(checkpoint: Path, tmp_path: Path) -> None:
-    argv = words(checkpoint, tmp_path / "model.ts", "torchscript", "--precision", "bf16")
+    argv = words(checkpoint, tmp_path / "model.TS", "torchscript", "--precision", "bf16")
     done = subprocess.run(
         [sys.executable, REPOSITORY / "export.py", *argv], capture_output=True, text=True, cwd=REPOSITORY
     )

@@ -3,8 +3,11 @@
 import re
 
 import pytest
+import torch
 
-from tests.support import REPOSITORY
+from hifigan import load_generator
+from hifigan.export import export
+from tests.support import REPOSITORY, make_checkpoint, make_fastpitch, speechlike
 
 DOCUMENTS = [
     REPOSITORY / "README.md",
@@ -30,3 +33,28 @@ def test_scripts_and_modules_that_the_readme_runs_exist():
     assert scripts
     assert ours
     assert [name for name in scripts | ours if not (REPOSITORY / name).is_file()] == []
+
+
+def test_python_examples(tmp_path):
+    """As a user would copy them, one after the other, with small models in place of the downloads."""
+    checkpoint, fastpitch = make_checkpoint(tmp_path / "g.pt"), make_fastpitch(tmp_path / "f.pt", n_speakers=1)
+    export(*load_generator(checkpoint), tmp_path / "hifigan.ts", "torchscript")
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    load, run = re.search(r"^Exported models: `(.+)`, then `(.+)` -> wav", text, re.MULTILINE).groups()
+    examples = [*re.findall(r"```python\n(.*?)```", text, re.DOTALL), f"{load}\nexported = {run}"]
+    assert len(examples) == 5
+    names = {"wav": torch.from_numpy(speechlike(0.3)).float()[None], "played": []}
+    names["play"] = names["played"].append
+    for example in examples:
+        for written, here in (
+            ('"pretrained_models/hifigan-lj-v1/generator_LJSpeech.pth.tar"', repr(str(checkpoint))),
+            ('"path/to/this/repository"', repr(str(REPOSITORY))),
+            ('"hifigan", source', f'"hifigan", {str(checkpoint)!r}, source'),
+            ('"CHECKPOINT"', repr(str(fastpitch))),
+            ('"hifigan.onnx"', repr(str(tmp_path / "hifigan.ts"))),
+        ):
+            example = example.replace(written, here)
+        exec(compile(example, "README.md", "exec"), names)
+    waveforms = [names["speech"], names["copy"], names["exported"], *names["played"]]
+    assert all(wav.numpy() is not None for wav in waveforms)  # one that wants gradients would raise
+    assert sum(piece.shape[2] for piece in names["played"]) == names["exported"].shape[1] == names["mel"].shape[2] * 256

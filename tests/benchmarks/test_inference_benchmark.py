@@ -50,8 +50,14 @@ def bench(generator, tmp_path, capsys):
             == 0
         )
         printed = capsys.readouterr().out
-        assert printed == (tmp_path / "out" / "inference_benchmark.md").read_text()
         content = json.loads((tmp_path / "out" / "inference_benchmark.json").read_text())
+        printed, _, block = printed.partition("\n```json\n")
+        assert printed == (tmp_path / "out" / "inference_benchmark.md").read_text()
+        in_json = json.loads(block.removesuffix("```\n"))
+        assert in_json["header"] == content["header"]
+        assert [
+            {**row, "latency": all["latency"]} for row, all in zip(in_json["rows"], content["rows"], strict=True)
+        ] == (content["rows"])
         return printed, content["rows"], content["header"]
 
     return call

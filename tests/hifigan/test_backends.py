@@ -10,7 +10,16 @@ import torch
 from common.audio import AudioConfig
 from common.errors import InputError
 from hifigan import Generator
-from hifigan.backends import CONTRACT_FILE, FORMATS, Backend, Contract, eager_backend, is_export, load_export
+from hifigan.backends import (
+    CONTRACT_FILE,
+    FORMATS,
+    Backend,
+    Contract,
+    eager_backend,
+    is_export,
+    load_export,
+    read_contract,
+)
 from hifigan.vocoding import Vocoder
 from tests.support import TINY, make_checkpoint
 
@@ -79,20 +88,48 @@ def test_files_that_are_refused(tmp_path):
         load_export(cut)
 
 
-def test_onnx_files_that_are_refused(tmp_path):
-    pytest.importorskip("onnxruntime")
-    (tmp_path / "a.onnx").write_text("no")
+@pytest.mark.parametrize(
+    "content",
+    [b"no", b"\x3a\x85\x05graph", b"\x72\x80", b"\x72\x04\x0a\x02\xff\xff"],
+    ids=["text", "cut", "cut length", "no text in metadata"],
+)
+def test_onnx_files_that_are_refused(content, tmp_path):
+    (tmp_path / "a.onnx").write_bytes(content)
     with pytest.raises(InputError, match=r"a\.onnx: not an ONNX file, or damaged"):
         load_export(tmp_path / "a.onnx")
 
 
+def onnx_file(path, contract):
+    """An ONNX file without a graph, by the rules of protobuf: numbers and lengths in groups of seven bits."""
+
+    def field(number, content):
+        size = len(content)
+        return bytes([number << 3 | 2, size & 127 | 128, size >> 7]) + content
+
+    told = field(14, field(1, b"hifigan") + field(2, contract.to_json().encode()))
+    other = field(14, field(1, b"author"))
+    path.write_bytes(b"\x08\x08" + field(7, b"graph") + b"\x29" + bytes(8) + other + told)
+    return path
+
+
+def test_metadata_of_an_onnx_file_are_read_without_onnxruntime(tmp_path):
+    told = dataclasses.replace(CONTRACT, format="onnx")
+    assert read_contract(onnx_file(tmp_path / "a.ONNX", told)) == told
+    assert is_export(tmp_path / "a.ONNX")
+    (tmp_path / "empty.onnx").touch()
+    with pytest.raises(InputError, match=r"empty\.onnx: not an exported model"):
+        load_export(tmp_path / "empty.onnx")
+
+
 def test_a_package_that_is_not_installed(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    (tmp_path / "a.onnx").touch()
-    with pytest.raises(InputError, match="onnx: needs packages that are not installed: pip install onnxruntime"):
-        load_export(tmp_path / "a.onnx")
+    told = dataclasses.replace(CONTRACT, format="onnx")
+    with pytest.raises(InputError, match=r"^onnx: needs packages that are not installed: pip install onnxruntime$"):
+        load_export(onnx_file(tmp_path / "a.onnx", told))
     told = dataclasses.replace(CONTRACT, format="tensorrt")
-    with pytest.raises(InputError, match="pip install torch-tensorrt"):
+    with pytest.raises(
+        InputError, match=r"^tensorrt: needs packages that are not installed: pip install torch-tensorrt$"
+    ):
         load_export(archive(tmp_path / "a.pt2", told.to_json()))
 
 

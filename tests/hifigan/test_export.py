@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from typing import Any
 
 import pytest
@@ -130,6 +131,81 @@ def test_on_the_gpu(format, precision, tmp_path):
     assert verify(path, generator, contract).max_error < (1e-2 if precision == "fp32" else 0.2)  # TF32 in convolutions
 
 
+def middle_of_the_weights(path):
+    """Where in the file: of the largest member of an archive, or of an ONNX file, which is nearly all weights."""
+    if path.suffix == ".onnx":
+        return path.stat().st_size // 2
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda member: member.file_size)
+        assert largest.compress_type == zipfile.ZIP_STORED
+        content, whole = archive.read(largest), path.read_bytes()
+    return whole.index(content) + len(content) // 2
+
+
+@pytest.mark.parametrize(
+    "format", ["torchscript", "onnx", "torch-export", pytest.param("aoti", marks=pytest.mark.slow)]
+)
+def test_copies_of_a_file(format, tmp_path):
+    backend, _, contract = exported(tmp_path, format)
+    path, copy = (tmp_path / f"{name}{FORMATS[format].suffix}" for name in ("model", "flipped"))
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            assert {member.split("/")[0] for member in archive.namelist()} == {"archive"}, "a name of this export alone"
+    other = shutil.copy(path, path.with_name(f"COPY{path.suffix.upper()}"))
+    suffix_in_upper_case, told = load_export(other)
+    assert told == contract
+    mel = torch.randn(1, 80, 9) * 2 - 5
+    assert torch.equal(suffix_in_upper_case(mel), backend(mel))
+    content = bytearray(path.read_bytes())
+    content[middle_of_the_weights(path)] ^= 64
+    copy.write_bytes(content)
+    assert read_contract(copy) == contract, "it is still an archive or message, which says what it is"
+    with pytest.raises(InputError, match=rf"^{copy}: damaged or changed [^\n]*; export it again$"):
+        load_export(copy)
+
+
+def test_onnx_files_without_a_checksum(tmp_path):
+    backend, _, contract = exported(tmp_path, "onnx")
+    import onnx
+
+    model = onnx.load(tmp_path / "model.onnx")
+    assert [entry.key for entry in model.metadata_props] == ["hifigan", "hifigan.sha256"]
+    del model.metadata_props[1]  # as exports were before
+    onnx.save(model, tmp_path / "older.ONNX")
+    older, told = load_export(tmp_path / "older.ONNX")
+    assert told == contract
+    mel = torch.randn(1, 80, 9) * 2 - 5
+    assert torch.equal(older(mel), backend(mel))
+
+
+def test_a_session_takes_long_and_is_made_once(tmp_path, monkeypatch):
+    exported(tmp_path, "onnx")
+    import onnxruntime
+
+    made, real = [], onnxruntime.InferenceSession
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *args, **kw: made.append(args) or real(*args, **kw))
+    load_export(tmp_path / "model.onnx")
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize("format", ["torchscript", "onnx", "torch-export"])
+def test_exports_of_one_model_are_alike(format, tmp_path):
+    needs(format)
+    generator, info = model(tmp_path)
+    paths = [tmp_path / f"{name}{FORMATS[format].suffix}" for name in ("first", "other")]
+    for path in paths:
+        export(generator, info, path, format)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_a_checkpoint_is_wanted_and_an_export_given(tmp_path):
+    exported(tmp_path, "torchscript")
+    with pytest.raises(
+        InputError, match=r"model\.ts: an exported model, not a checkpoint; inference\.py --backend auto"
+    ):
+        load_generator(tmp_path / "model.ts")
+
+
 def test_contract_of_a_file(tmp_path):
     checkpoint = make_checkpoint(tmp_path / "g.pt", sampling_rate=16000, mel_fmax=7000.0)
     generator, info = load_generator(checkpoint)
@@ -213,3 +289,10 @@ def test_what_cannot_be_exported(monkeypatch):
         check_exportable("tensorrt", "fp32", CPU)
     with pytest.raises(InputError, match="not installed: pip install onnxruntime onnx onnxscript"):
         check_exportable("onnx", "fp32", CPU)
+
+
+def test_a_package_that_does_not_load(tmp_path, monkeypatch):
+    (tmp_path / "torch_tensorrt.py").write_text("raise OSError('libnv.so: none\\nmore')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match=r"^--format tensorrt: torch_tensorrt does not load \(libnv\.so: none\); inst"):
+        check_exportable("tensorrt", "fp32", torch.device("cuda"))

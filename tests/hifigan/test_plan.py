@@ -16,7 +16,8 @@ from common.config import run
 from common.errors import InputError
 from hifigan import Generator, plan
 from hifigan.config import PRESETS, GeneratorConfig, read_config_file
-from hifigan.plan import Request, factorisations, kernel_size, make_plan, upsample_rates
+from hifigan.plan import Request, make_plan
+from hifigan.plan_rules import factorisations, kernel_size, upsample_rates
 
 
 def smooth(number: int) -> bool:

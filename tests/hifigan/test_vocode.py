@@ -15,7 +15,8 @@ import soundfile
 import inference
 from common.config import run
 from common.pretrained import MODELS
-from hifigan import vocode
+from hifigan import load_generator, vocode
+from hifigan.export import export
 from tests.support import REPOSITORY, make_checkpoint, speechlike
 
 
@@ -74,6 +75,7 @@ def test_refusals(checkpoint: Path, source: Path, tmp_path: Path, capsys: pytest
     soft.symlink_to(wav)
     (tmp_path / "text.wav").write_text("text")
     (tmp_path / "folder.wav").mkdir()
+    export(*load_generator(checkpoint), tmp_path / "export.ts", "torchscript")
     before = wav.read_bytes()
     for first, second, more, message in (
         (wav, wav, [], "is the original, which would be overwritten"),
@@ -85,6 +87,7 @@ def test_refusals(checkpoint: Path, source: Path, tmp_path: Path, capsys: pytest
         (tmp_path / "absent.wav", tmp_path / "b.wav", [], "absent.wav: no such file"),
         (tmp_path / "text.wav", tmp_path / "b.wav", [], "text.wav: not a readable audio file"),
         (wav, tmp_path / "b.wav", ["--hifigan", str(tmp_path / "absent.pt")], "absent.pt: no such checkpoint"),
+        (wav, tmp_path / "b.wav", ["--hifigan", str(tmp_path / "export.ts")], "inference.py --backend auto runs it"),
         (wav, tmp_path / "b.wav", ["--denoising-strength", "-1"], "--denoising-strength: -1.0 is below 0"),
         (wav, wav / "b.wav", [], "a.wav"),
     ):
