@@ -340,6 +340,21 @@ MELS: dict[str, tuple[object, str]] = {
     "transposed": (torch.zeros(5, 80), "got [5, 80]"),
     "batch": (torch.zeros(1, 80, 5), "got [1, 80, 5]"),
     "no frames": (torch.zeros(80, 0), "got [80, 0]"),
+    "float64": (
+        torch.zeros(80, 5).double(),
+        "the mel spectrogram is float64; if its values are right, save it as float32 (.float())",
+    ),
+    "float64 array": (
+        np.zeros((80, 5)),
+        "the mel spectrogram is float64; if its values are right, save it as float32 (.astype(np.float32))",
+    ),
+    "whole numbers": (np.zeros((80, 5), np.int16), "the mel spectrogram is int16; if"),
+    "truth values": (torch.zeros(80, 5) > 1, "the mel spectrogram is bool; if"),
+    "complex": (torch.zeros(80, 5, dtype=torch.complex64), "the mel spectrogram is complex64; if"),
+    "array of NaN": (np.full((80, 5), np.nan, np.float32), "values that are not finite"),
+    "array of other bands": (np.zeros((64, 5), np.float32), "[80, frames], got [64, 5]"),
+    "transposed array": (np.zeros((5, 80), np.float32), "got [5, 80]"),
+    "empty array": (np.zeros((80, 0), np.float32), "got [80, 0]"),
     "dictionary": ({"mel": torch.zeros(80, 5)}, "got dict"),
     "text": (b"text", "not a readable mel spectrogram"),
     "none": (None, "no such mel (1 of 1 are missing); make them with"),
@@ -349,12 +364,14 @@ MELS: dict[str, tuple[object, str]] = {
 @pytest.mark.parametrize("kind", MELS)
 def test_bad_mels(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     content, message = MELS[kind]
-    path = tmp_path / "mel.pt"
+    path = tmp_path / ("mel.npy" if isinstance(content, np.ndarray) else "mel.pt")
     if isinstance(content, bytes):
         path.write_bytes(content)
+    elif isinstance(content, np.ndarray):
+        np.save(path, content)
     elif content is not None:
         torch.save(content, path)
-    (tmp_path / "p.tsv").write_text("mel\toutput\nmel.pt\ta\n")
+    (tmp_path / "p.tsv").write_text(f"mel\toutput\n{path.name}\ta\n")
     error = refused(command(checkpoint, tmp_path / "p.tsv", tmp_path / "out", "-d", tmp_path), capsys)
     assert message in error
     assert str(path) in error
@@ -491,6 +508,7 @@ FLAGS: dict[str, tuple[list[str], str, int]] = {
     "repeats": (["--repeats", "0"], "--repeats: 0", 1),
     "strength": (["--denoising-strength", "-1"], "--denoising-strength: -1.0", 1),
     "no number": (["--denoising-strength", "nan"], "--denoising-strength: nan", 1),
+    "endless": (["--denoising-strength", "inf"], "--denoising-strength: is infinite; 0.005 to 0.1 is usual", 1),
     "fade": (["--fade-out", "-1"], "--fade-out: -1", 1),
     "warm-up": (["--warmup-steps", "-1"], "--warmup-steps: -1", 1),
     "unknown": (["--fastpitchy", "x"], "--fastpitchy", 2),
