@@ -162,8 +162,8 @@ class StreamingGenerator:
         After N frames of an utterance, max(0, N - look_ahead) * hop_length samples have been sent.
 
         Raises:
-            InputError: wrong shape or type, no item or another number of them than before, or values that are not finite. The stream is left
-                as it was.
+            InputError: wrong shape or type, an empty batch or one of another size than before, or values that are not
+                finite. The stream is left as it was.
         """
         self._check(mel)
         memory, expected = self._memory.copy(), self._expected

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import time
@@ -436,6 +437,26 @@ def test_mels_in_log10_are_converted(checkpoint: Path, tmp_path: Path, capsys: p
     assert np.array_equal(told, expected)
     assert np.array_equal(described, expected)
     assert not np.allclose(as_it_is, expected, atol=0.01)
+
+
+def test_a_generator_that_learned_the_shift_moves_nothing(
+    checkpoint: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fine-tuned with --input-mels-framing vocoder on tacotron-framed mels: its checkpoint says tacotron."""
+    shifted = make_checkpoint(tmp_path / "shifted.pt", framing="tacotron", log_base="ln")
+    plain = from_mels(checkpoint, dataset, tmp_path / "plain")
+    described = tmp_path / "described"
+    shutil.copytree(dataset, described)
+    for flags in ([], ["--mel-framing", "tacotron"], ["--mel-framing", "vocoder"]):
+        (described / "mels" / "audio_config.json").write_text(json.dumps({**SETUP, "framing": "tacotron"}))
+        made = from_mels(shifted, described, tmp_path / "".join(["made", *flags]), *flags)
+        assert all(np.array_equal(made[name], wav) for name, wav in plain.items())
+    assert np.array_equal(from_mels(shifted, dataset, tmp_path / "undescribed")["d"], plain["d"])
+    (described / "mels" / "audio_config.json").write_text(json.dumps({**SETUP, "framing": "vocoder"}))
+    error = refused(command(shifted, described / "phrases.tsv", tmp_path / "refused", "-d", described), capsys)
+    assert "6 of 6 mels cannot be used" in error
+    assert "this generator was fine-tuned to take tacotron framing; make the mels again" in error
+    assert len(from_mels(shifted, described, tmp_path / "early", "--mel-framing", "vocoder")) == len(plain)
 
 
 def test_audio_of_tacotron_framing_is_moved(checkpoint: Path, dataset: Path, tmp_path: Path) -> None:
