@@ -49,7 +49,8 @@ def test_mel_loss(name):
 def test_a_clip_of_a_batch_is_the_clip_alone(name):
     """On a CPU to the bit; padded in one call, or in shorter windows, to the rounding of other convolution kernels.
 
-    That rounding is measured by what the clip alone is off from the same network in float64.
+    With real weights that can be above 1e-5: up to 4e-5 was measured, as large as what the clip alone is off from the
+    same network in float64. An edge that is not mended is off by 0.01 and more.
     """
     if real_speech() is None:
         pytest.skip("HIFIGAN_TEST_DATA is not set")
@@ -59,22 +60,20 @@ def test_a_clip_of_a_batch_is_the_clip_alone(name):
         pytest.skip(f"{path.name} is not there (scripts/download_models.sh)")
     generator, info = load_generator(path)
     transform, mels = MelSpectrogram(info.audio), []
-    for clip, frames in ((2, 160), (8, 100), (1, 200)):
+    for clip, frames in ((2, 60), (8, 40), (1, 100)):
         wav, _ = load_wav(real_speech() / "data" / "ljspeech-mini" / "wavs" / f"LJ001-{clip:04d}.wav")
         mels.append(transform(torch.from_numpy(wav).float()[None])[0, :, :frames])
     alone = [Vocoder(generator)([mel])[0] for mel in mels]
     assert all(map(torch.equal, Vocoder(generator)(mels), alone))
     in_one_call = Vocoder(generator, batch_frames=1000)(mels)
-    in_windows = Vocoder(generator, window_frames=80)(mels)
+    in_windows = Vocoder(generator, window_frames=52)(mels)
     precise = copy.deepcopy(generator).double()
     with torch.inference_mode():
         exact = [precise.output(precise.hidden(mel[None].double()))[0, 0] for mel in mels]
-    rounding = max((wav - truth).abs().max().item() for wav, truth in zip(alone, exact, strict=True))
-    for others in (in_one_call, in_windows):
-        for wav, truth in zip(others, exact, strict=True):
-            assert (wav - truth).abs().max() <= max(1e-5, 2 * rounding)
-        for wav, expected in zip(others, alone, strict=True):
-            assert (wav - expected).abs().max() <= max(1e-5, 2 * rounding)
+    for wavs in (alone, in_one_call, in_windows):
+        for wav, expected, truth in zip(wavs, alone, exact, strict=True):
+            assert (wav - truth).abs().max() <= 5e-5
+            assert (wav - expected).abs().max() <= 5e-5
 
 
 @pytest.mark.slow
