@@ -19,7 +19,14 @@ from common.training_loop import TrainingLoop
 from hifigan import losses
 from hifigan.dataset import Segment, SegmentDataset
 from hifigan.discriminators import judge_both
-from hifigan.loading import check_datasets, fingerprint_of, open_datasets, training_loader, validation_loader
+from hifigan.loading import (
+    check_datasets,
+    fingerprint_of,
+    learned_framing,
+    open_datasets,
+    training_loader,
+    validation_loader,
+)
 from hifigan.train_config import parse_train_config
 from hifigan.training import CHECKPOINT_FILES, TrainState
 
@@ -35,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = dataclasses.replace(cfg, optim=cfg.optim.shared_by(place.world_size))
     train_set, val_set = open_datasets(cfg)
     check_datasets((train_set, val_set), place)
+    cfg = dataclasses.replace(cfg, learned_framing=learned_framing(train_set, cfg))
     sampler = MicroBatchSampler(
         len(train_set), cfg.optim.batch_size, cfg.optim.grad_accumulation, place.rank, place.world_size, cfg.run.seed
     )

@@ -143,7 +143,7 @@ def _remedy(name: str) -> str:
     return {
         "sampling_rate": "resample the audio (prepare_dataset.py --convert-to DST --sampling-rate N) and make its mels "
         "again, or take a model of the other rate",
-        "framing": "half a hop of shift: inference.py converts (--mel-framing), training pairs (--input-mels-framing)",
+        "framing": "half a hop of shift: inference.py converts to vocoder, training pairs (--input-mels-framing)",
         "log_base": "inference.py converts (--mel-log); for training, make the mels again",
         "peak_normalised": "another loudness, nothing else: scale the audio and make its mels again",
     }.get(
@@ -155,8 +155,8 @@ def _remedy(name: str) -> str:
 def read_contract(path: str | Path) -> MelContract:
     """The contract of a generator or FastPitch checkpoint, an export, a data set, a folder of mels, or a JSON file.
 
-    A generator takes mels in "vocoder" framing and FastPitch makes "tacotron" framing, which is what their training
-    means; their files do not say it.
+    FastPitch makes mels in "tacotron" framing, which its files do not say. A generator takes "vocoder" framing, unless
+    it was fine-tuned with others half a hop apart; its file then says so.
 
     Raises:
         FileNotFoundError: no such file or folder.
@@ -252,11 +252,12 @@ def _onnx_metadata(path: Path) -> str | None:
 def _of_checkpoint(path: Path) -> MelContract:
     content = read_file(path)
     setup: Any = dictionary(path, content, "train_setup")
+    framing = setup.get("framing", "vocoder")
     generator = content.get("generator", content)
     if isinstance(generator, Mapping) and any("conv_pre" in str(key) for key in generator):
         if not content.get("config") and (beside := config_beside(path)):
             setup = _read_json(beside)
-        return MelContract.from_dict({"num_mels": num_mels(generator), **setup}, str(path), framing="vocoder")
+        return MelContract.from_dict({"num_mels": num_mels(generator), **setup}, str(path), framing=framing)
     acoustic = content.get("state_dict")
     if isinstance(acoustic, Mapping) and any(str(key).endswith("encoder.word_emb.weight") for key in acoustic):
         bands = dictionary(path, content, "config").get("n_mel_channels", 80)

@@ -18,6 +18,7 @@ from common.files import write_whole
 from common.mel_contract import Difference, MelContract, compare, in_words, read_description
 
 SUFFIXES = (".npy", ".pt")
+FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def feature_name(path: Path) -> Path:
@@ -107,9 +108,16 @@ def read_mel(path: Path, num_mels: int, log_base: str = "ln") -> Tensor:
     """A natural-log mel [M, L] from a `.pt` or `.npy` file whose logarithm is `log_base`.
 
     Raises:
-        InputError: unreadable, of another shape, or with values that are not finite.
+        InputError: unreadable, of another shape or type, or with values that are not finite.
     """
-    mel = read_features(path, num_mels, "mel spectrogram")
+    mel = _read_table(path, num_mels, "mel spectrogram")
+    if mel.dtype not in FLOATS:
+        # No program here and no model writes others; what did may mean something else by its values.
+        raise InputError(
+            f"{path}: the mel spectrogram is {str(mel.dtype).removeprefix('torch.')}; if its values are right, save it "
+            f"as float32 ({'.float()' if path.suffix == '.pt' else '.astype(np.float32)'})"
+        )
+    mel = mel.float()
     return mel if log_base == "ln" else natural_log(mel)
 
 
@@ -127,19 +135,23 @@ def looks_like_log10(mel: Tensor) -> bool:
     return -5.01 <= float(mel.min()) <= -3 and float(mel.max()) < 1.2
 
 
-def read_features(path: Path, rows: int, kind: str = "pitch") -> Tensor:
-    """A table [rows, L] of values per frame, fp32, from a `.pt` or `.npy` file; `kind` names it in the errors.
+def read_features(path: Path, rows: int) -> Tensor:
+    """A table [rows, L] of pitch values per frame, fp32, from a `.pt` or `.npy` file.
 
     Raises:
         InputError: unreadable, of another shape, or with values that are not finite.
     """
+    return _read_table(path, rows, "pitch").float()
+
+
+def _read_table(path: Path, rows: int, kind: str) -> Tensor:
     values = _load(path, kind)
     if not isinstance(values, Tensor) or values.dim() != 2 or values.size(0) != rows or values.size(1) == 0:
         shape = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
         raise InputError(f"{path}: expected a {kind} of shape [{rows}, frames], got {shape}")
     if not torch.isfinite(values).all():
         raise InputError(f"{path}: the {kind} has values that are not finite numbers")
-    return values.float()
+    return values
 
 
 def read_symbol_pitch(path: Path) -> Tensor:

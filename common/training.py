@@ -30,6 +30,8 @@ _MAY_CHANGE = {
     "learning_rate_decay",
     "ema",
 }
+# Checkpoints did not always say these; the fingerprint of the data tells mels of one framing from those of another.
+_NEWER = {"framing", "log_base"}
 
 
 class TrainConfig(Protocol):
@@ -231,6 +233,8 @@ class TrainState(abc.ABC):
         stored = {**first.get("config", {}), **first.get("train_setup", {}), **last["identity"]}
         wanted = {**self.cfg.architecture(), **self.cfg.train_setup(), **self.identity}
         del wanted["epochs_all"]  # a run may be made longer
+        for key in _NEWER - stored.keys():
+            wanted.pop(key, None)
         differing = [f"{key} was {stored.get(key)}, now {v}" for key, v in wanted.items() if stored.get(key) != v]
         if differing:
             raise InputError(

@@ -103,10 +103,11 @@ def mel_files(phrases: Sequence[Phrase], source: Path, dataset: Path) -> dict[st
 def chosen_contracts(
     paths: Iterable[Path], root: Path, audio: AudioConfig, framing: str = "auto", log_base: str = "auto"
 ) -> dict[Path, MelContract]:
-    """How each mel file below `root` is to be read.
+    """How each mel file below `root` is to be read: "vocoder" framing fits the generator, "tacotron" is moved.
 
     Args:
-        audio: what the generator was trained on; mels that nothing describes are like it, in natural logarithms.
+        audio: what the generator was trained on; mels that nothing describes are like it, in natural logarithms. For
+            one that takes "tacotron" framing, nothing is moved.
         framing, log_base: of all mels, whatever their descriptions say; "auto" is what these say.
 
     Raises:
@@ -115,13 +116,22 @@ def chosen_contracts(
     """
     chosen, problems = {}, []
     described = mel_contracts(paths, root, audio)
+    learned = audio.framing == "tacotron"  # by fine-tuning half a hop apart
     for path, found in tqdm(described.items(), "checking mels", disable=not watched(), leave=False):
         contract = found or MelContract(audio)
+        told = contract.audio.framing if framing == "auto" else framing
         chosen[path] = dataclasses.replace(
             contract,
-            audio=contract.audio if framing == "auto" else dataclasses.replace(contract.audio, framing=framing),
+            audio=dataclasses.replace(contract.audio, framing="vocoder" if learned else told),
             log_base=contract.log_base if log_base == "auto" else log_base,
         )
+        if learned and framing == "auto" and told == "vocoder":
+            problems.append(
+                f"{path}: vocoder-framed ({contract.origin}), and this generator was fine-tuned to take tacotron "
+                "framing; make the mels again (prepare_dataset.py --extract-mels --framing tacotron), or give "
+                "--mel-framing vocoder and have the audio half a hop early"
+            )
+            continue
         try:
             mel = read_mel(path, audio.num_mels, chosen[path].log_base)
         except InputError as error:

@@ -35,7 +35,8 @@ class GeneratorInfo:
     Attributes:
         path: the file.
         config: architecture, from the caller, the file, the JSON file beside it, or the tensor shapes.
-        audio: signal contract ("vocoder" framing); LJSpeech defaults where the file says nothing.
+        audio: signal contract; LJSpeech defaults where the file says nothing. The framing is "vocoder", unless the
+            generator was fine-tuned half a hop apart (`--input-mels-framing`) and its file says so.
         train_setup: the file's `train_setup`, empty where it has none.
         epoch: finished training epochs, None where unknown.
     """
@@ -165,6 +166,7 @@ def _find_config(
 ) -> tuple[GeneratorConfig, AudioConfig]:
     """The architecture and signal contract, in this order: the caller's, the file's, beside it, by the shapes."""
     setup = dictionary(path, content, "train_setup")
+    framing = setup.get("framing", "vocoder")
     stored = dictionary(path, content, "config")
     in_file = GeneratorConfig.from_dict(stored, setup.get("num_mels", num_mels(state))) if stored else None
     config = in_file
@@ -182,7 +184,7 @@ def _find_config(
         config, setup = read_config_file(beside)
     if config is None:
         config = _config_by_shapes(path, state)
-    audio = AudioConfig.from_dict({**setup, "num_mels": config.num_mels}, framing="vocoder")
+    audio = AudioConfig.from_dict({**setup, "num_mels": config.num_mels}, framing=framing)
     if audio.hop_length != config.hop_length:
         raise InputError(
             f"{path}: the upsampling rates multiply to {config.hop_length}, but hop_length is {audio.hop_length}"

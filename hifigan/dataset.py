@@ -93,6 +93,14 @@ class PairDataset(SegmentDataset):
         self.mels = list(mels)
         self.any_phase = any_phase
 
+    def learned_framing(self, made_as: str) -> str:
+        """The framing of the mels that a generator learns to take from pairs whose mels are framed as `made_as`.
+
+        Pairs in phase are those of the generator's own "vocoder" framing. From "tacotron"-framed mels that are paired
+        as if they were that, it learns the shift by half a hop.
+        """
+        return "tacotron" if (made_as, self.audio.framing) == ("tacotron", "vocoder") else "vocoder"
+
     def load(self, clip: int) -> Segment:
         """Audio [L * hop] and mel [M, L] of a whole clip.
 

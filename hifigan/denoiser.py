@@ -11,8 +11,10 @@ from torch.nn import functional as F
 
 from hifigan.backends import Backend
 from hifigan.generator import Generator
+from hifigan.windows import windows
 
 BIAS_FRAMES = 88  # length of the all-zero mel; the first frame of its spectrum is used, as published
+BLOCK_HOPS = 4096  # of a longer waveform at a time, which bounds the memory: 0.1 GB for 1024 samples of filter
 
 
 class Denoiser(nn.Module):
@@ -39,6 +41,23 @@ class Denoiser(nn.Module):
 
     def forward(self, wav: Tensor, strength: float = 0.1) -> Tensor:
         """wav [B, T] -> [B, T'], T' = T in whole hops; `strength` 0 is the identity on these."""
+        hop, hops = self.hop_length, wav.size(1) // self.hop_length
+        # A sample depends on the transforms that reach it, and through them on a filter length to either side.
+        context = -(-self.filter_length // hop)
+        blocks = windows(hops, max(BLOCK_HOPS, 4 * context), context)
+        if len(blocks) == 1:
+            return self._denoised(wav, strength)
+        denoised = wav.new_empty(wav.size(0), hops * hop, dtype=torch.float32)
+        for block in blocks:
+            # The last one takes the samples beyond whole hops along, which the transform reflects at the end.
+            samples = wav[:, block.first * hop : block.last * hop if block.last < hops else None]
+            kept = self._denoised(samples, strength)[
+                :, (block.start - block.first) * hop : (block.end - block.first) * hop
+            ]
+            denoised[:, block.start * hop : block.end * hop] = kept
+        return denoised
+
+    def _denoised(self, wav: Tensor, strength: float) -> Tensor:
         spec = self._stft(wav.float())  # autocast leaves Fourier transforms in fp32
         magnitude = spec.abs()
         # Scaling the complex value keeps its phase; where the magnitude is 0, the result is 0 as well.

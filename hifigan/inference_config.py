@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from common.config import flag, not_negative, positive
 from common.errors import InputError
@@ -63,4 +64,6 @@ class InferenceConfig:
             if not getattr(self, name):
                 raise InputError(f"{short}: is required (see inference.py --help)")
         positive(batch_size=self.batch_size, repeats=self.repeats)
+        if self.denoising_strength == math.inf:
+            raise InputError("--denoising-strength: is infinite; 0.005 to 0.1 is usual")
         not_negative(denoising_strength=self.denoising_strength, fade_out=self.fade_out, warmup_steps=self.warmup_steps)

@@ -53,6 +53,15 @@ def _open(cfg: TrainConfig, filelists: Sequence[str], seed: int) -> SegmentDatas
     return PairDataset(paths, mels, audio, data.segment_size, seed, any_phase=chosen)
 
 
+def learned_framing(dataset: SegmentDataset, cfg: TrainConfig) -> str:
+    """The framing of the mels that a generator trained on this data takes, as far as the mels' descriptions tell."""
+    if not isinstance(dataset, PairDataset):
+        return cfg.audio.framing
+    described = check_mel_config(dataset.mels, Path(cfg.data.input_mels_dir), cfg.audio)
+    learned = {dataset.learned_framing(made_as) for made_as in described or {"tacotron"}}  # as FastPitch makes them
+    return learned.pop() if len(learned) == 1 else cfg.audio.framing
+
+
 def fingerprint_of(dataset: SegmentDataset, cfg: TrainConfig) -> str:
     """Tells the data of a run from other data."""
     clips = fingerprint(dataset.paths, cfg.data.dataset_path)

@@ -162,8 +162,8 @@ class StreamingGenerator:
         After N frames of an utterance, max(0, N - look_ahead) * hop_length samples have been sent.
 
         Raises:
-            InputError: wrong shape, another batch size than before, or values that are not finite. The stream is left
-                as it was.
+            InputError: wrong shape or type, an empty batch or one of another size than before, or values that are not
+                finite. The stream is left as it was.
         """
         self._check(mel)
         memory, expected = self._memory.copy(), self._expected
@@ -215,6 +215,12 @@ class StreamingGenerator:
         bands = self.generator.num_mels
         if mel.dim() != 3 or mel.size(1) != bands:
             raise InputError(f"streaming: expected a mel chunk of shape [B, {bands}, L], got {list(mel.shape)}")
+        if mel.size(0) == 0:
+            raise InputError(f"streaming: the mel chunk is an empty batch, {list(mel.shape)}")
+        if mel.dtype != torch.float32:
+            raise InputError(
+                f"streaming: the mel chunk is {str(mel.dtype).removeprefix('torch.')}; convert it to float32"
+            )
         if self._recent is not None and mel.size(0) != self._recent.size(0):
             raise InputError(
                 f"streaming: the batch size changed from {self._recent.size(0)} to {mel.size(0)} within an utterance"

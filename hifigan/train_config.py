@@ -110,7 +110,7 @@ class SignalFlags(run_config.SignalFlags):
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """The whole configuration of a training run."""
+    """The whole configuration of a training run; `learned_framing` is that of the mels that the generator will take."""
 
     run: RunConfig
     optim: OptimConfig
@@ -118,6 +118,7 @@ class TrainConfig:
     audio: AudioConfig
     generator: GeneratorConfig
     mel_fmax_loss: float | None = None
+    learned_framing: str = "vocoder"
 
     def __post_init__(self) -> None:
         hop, segment = self.audio.hop_length, self.data.segment_size
@@ -152,10 +153,10 @@ class TrainConfig:
 
     def train_setup(self) -> dict[str, Any]:
         """The `train_setup` of a checkpoint: plain values under their public names."""
-        audio = dataclasses.asdict(self.audio)
-        del audio["framing"]
         return {
-            **audio,
+            **dataclasses.asdict(self.audio),
+            "framing": self.learned_framing,
+            "log_base": "ln",
             "mel_fmax_loss": self.mel_fmax_loss,
             "segment_size": self.data.segment_size,
             "max_wav_value": MAX_WAV_VALUE,

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import time
@@ -340,6 +341,21 @@ MELS: dict[str, tuple[object, str]] = {
     "transposed": (torch.zeros(5, 80), "got [5, 80]"),
     "batch": (torch.zeros(1, 80, 5), "got [1, 80, 5]"),
     "no frames": (torch.zeros(80, 0), "got [80, 0]"),
+    "float64": (
+        torch.zeros(80, 5).double(),
+        "the mel spectrogram is float64; if its values are right, save it as float32 (.float())",
+    ),
+    "float64 array": (
+        np.zeros((80, 5)),
+        "the mel spectrogram is float64; if its values are right, save it as float32 (.astype(np.float32))",
+    ),
+    "whole numbers": (np.zeros((80, 5), np.int16), "the mel spectrogram is int16; if"),
+    "truth values": (torch.zeros(80, 5) > 1, "the mel spectrogram is bool; if"),
+    "complex": (torch.zeros(80, 5, dtype=torch.complex64), "the mel spectrogram is complex64; if"),
+    "array of NaN": (np.full((80, 5), np.nan, np.float32), "values that are not finite"),
+    "array of other bands": (np.zeros((64, 5), np.float32), "[80, frames], got [64, 5]"),
+    "transposed array": (np.zeros((5, 80), np.float32), "got [5, 80]"),
+    "empty array": (np.zeros((80, 0), np.float32), "got [80, 0]"),
     "dictionary": ({"mel": torch.zeros(80, 5)}, "got dict"),
     "text": (b"text", "not a readable mel spectrogram"),
     "none": (None, "no such mel (1 of 1 are missing); make them with"),
@@ -349,12 +365,14 @@ MELS: dict[str, tuple[object, str]] = {
 @pytest.mark.parametrize("kind", MELS)
 def test_bad_mels(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     content, message = MELS[kind]
-    path = tmp_path / "mel.pt"
+    path = tmp_path / ("mel.npy" if isinstance(content, np.ndarray) else "mel.pt")
     if isinstance(content, bytes):
         path.write_bytes(content)
+    elif isinstance(content, np.ndarray):
+        np.save(path, content)
     elif content is not None:
         torch.save(content, path)
-    (tmp_path / "p.tsv").write_text("mel\toutput\nmel.pt\ta\n")
+    (tmp_path / "p.tsv").write_text(f"mel\toutput\n{path.name}\ta\n")
     error = refused(command(checkpoint, tmp_path / "p.tsv", tmp_path / "out", "-d", tmp_path), capsys)
     assert message in error
     assert str(path) in error
@@ -419,6 +437,26 @@ def test_mels_in_log10_are_converted(checkpoint: Path, tmp_path: Path, capsys: p
     assert np.array_equal(told, expected)
     assert np.array_equal(described, expected)
     assert not np.allclose(as_it_is, expected, atol=0.01)
+
+
+def test_a_generator_that_learned_the_shift_moves_nothing(
+    checkpoint: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fine-tuned with --input-mels-framing vocoder on tacotron-framed mels: its checkpoint says tacotron."""
+    shifted = make_checkpoint(tmp_path / "shifted.pt", framing="tacotron", log_base="ln")
+    plain = from_mels(checkpoint, dataset, tmp_path / "plain")
+    described = tmp_path / "described"
+    shutil.copytree(dataset, described)
+    for flags in ([], ["--mel-framing", "tacotron"], ["--mel-framing", "vocoder"]):
+        (described / "mels" / "audio_config.json").write_text(json.dumps({**SETUP, "framing": "tacotron"}))
+        made = from_mels(shifted, described, tmp_path / "".join(["made", *flags]), *flags)
+        assert all(np.array_equal(made[name], wav) for name, wav in plain.items())
+    assert np.array_equal(from_mels(shifted, dataset, tmp_path / "undescribed")["d"], plain["d"])
+    (described / "mels" / "audio_config.json").write_text(json.dumps({**SETUP, "framing": "vocoder"}))
+    error = refused(command(shifted, described / "phrases.tsv", tmp_path / "refused", "-d", described), capsys)
+    assert "6 of 6 mels cannot be used" in error
+    assert "this generator was fine-tuned to take tacotron framing; make the mels again" in error
+    assert len(from_mels(shifted, described, tmp_path / "early", "--mel-framing", "vocoder")) == len(plain)
 
 
 def test_audio_of_tacotron_framing_is_moved(checkpoint: Path, dataset: Path, tmp_path: Path) -> None:
@@ -491,6 +529,7 @@ FLAGS: dict[str, tuple[list[str], str, int]] = {
     "repeats": (["--repeats", "0"], "--repeats: 0", 1),
     "strength": (["--denoising-strength", "-1"], "--denoising-strength: -1.0", 1),
     "no number": (["--denoising-strength", "nan"], "--denoising-strength: nan", 1),
+    "endless": (["--denoising-strength", "inf"], "--denoising-strength: is infinite; 0.005 to 0.1 is usual", 1),
     "fade": (["--fade-out", "-1"], "--fade-out: -1", 1),
     "warm-up": (["--warmup-steps", "-1"], "--warmup-steps: -1", 1),
     "unknown": (["--fastpitchy", "x"], "--fastpitchy", 2),

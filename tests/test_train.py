@@ -24,6 +24,7 @@ from common.checkpoint_store import CheckpointStore
 from common.config import run as run_program
 from common.errors import InputError
 from common.loading import MicroBatchSampler
+from common.mel_contract import MelContract, read_contract
 from common.run_log import RunLog
 from hifigan import Generator, discriminators, load_generator
 from hifigan.config import GeneratorConfig
@@ -713,6 +714,17 @@ def test_fine_tuning_goes_on_from_the_base_model(data_set, undisturbed, tmp_path
     assert [record["step"] for record in steps] == [[3, step, 3] for step in (1, 2, 3)]
     assert steps[0]["data"]["train_lrate_gen"] == pytest.approx(3 * 3e-4 * 0.9998**2)
     assert [record["step"] for record in records if "val_mel_loss" in record["data"]] == [[2], [3]]
+    assert read_contract(output / "hifigan_gen_checkpoint_3.pt") == MelContract(
+        AudioConfig(), origin=str(output / "hifigan_gen_checkpoint_3.pt")
+    )
+    shifted = {**options, "input_mels_framing": "vocoder"}
+    assert train.main(train_arguments(data_set, tmp_path / "shifted", **shifted)) == 0
+    learned = read_contract(tmp_path / "shifted" / "hifigan_gen_checkpoint_3.pt").audio
+    assert (
+        learned
+        == AudioConfig(framing="tacotron")
+        == load_generator(tmp_path / "shifted" / "hifigan_gen_checkpoint_3.pt")[1].audio
+    )
     (mels / "clip003.npy").unlink()
     status, message = run_main(train_arguments(data_set, tmp_path / "other", **options), capsys)
     assert status == 1

@@ -60,6 +60,7 @@ def generators(folder: Path) -> dict[str, Path]:
         "authors": make_checkpoint(folder / "authors" / "g_00000010", bare),
         "named like the file": make_checkpoint(folder / "named" / "g.pt", bare),
         "its own before the JSON": make_checkpoint(folder / "both" / "g.pt", **OTHER),
+        "with the newer keys": make_checkpoint(folder / "newer.pt", framing="vocoder", log_base="ln"),
         "fine-tuned, with a level": make_checkpoint(folder / "level.pt", peak_normalised=False),
     }
 
@@ -70,6 +71,10 @@ def test_generators_as_the_loader_reads_them(tmp_path: Path) -> None:
         contract = read_contract(path)
         assert contract.audio == load_generator(path)[1].audio, name
         assert (contract.log_base, contract.audio.framing, contract.origin) == ("ln", "vocoder", str(path))
+    shifted = make_checkpoint(tmp_path / "shifted.pt", framing="tacotron", log_base="ln")
+    assert read_contract(shifted).audio == load_generator(shifted)[1].audio == AudioConfig(framing="tacotron")
+    (difference,) = compare(read_contract(files["with the newer keys"]), read_contract(shifted))
+    assert (difference.name, difference.first, difference.second) == ("framing", "vocoder", "tacotron")
     assert read_contract(files["own"]).audio == AudioConfig.from_dict({**SETUP, **OTHER})
     assert read_contract(files["own"]).assumed == ()
     assert read_contract(files["authors"]).audio == AudioConfig(16000, 1024, 256, 800, 80, 50, 7600)

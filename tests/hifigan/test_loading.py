@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 
 import pytest
 import torch
@@ -10,10 +11,11 @@ from common.audio import AudioConfig
 from common.distributed import Distributed
 from common.errors import InputError
 from common.loading import MicroBatchSampler
+from common.mel_contract import read_contract
 from hifigan.dataset import SegmentDataset
-from hifigan.loading import training_loader, validation_loader
-from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig
-from tests.support import TINY
+from hifigan.loading import learned_framing, open_datasets, training_loader, validation_loader
+from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig, parse_train_config
+from tests.support import SETUP, TINY, make_checkpoint, train_arguments, write_data_set
 
 SEGMENT = 1024
 CFG = TrainConfig(
@@ -27,6 +29,33 @@ CFG = TrainConfig(
 
 def place(rank=0, world_size=1):
     return Distributed(rank, rank, world_size, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("flag", "described", "learned"),
+    [
+        ("auto", None, "vocoder"),
+        ("auto", "tacotron", "vocoder"),
+        ("auto", "vocoder", "vocoder"),
+        ("vocoder", None, "tacotron"),  # undescribed mels are as FastPitch makes them
+        ("vocoder", "tacotron", "tacotron"),
+        ("vocoder", "vocoder", "vocoder"),
+    ],
+)
+def test_checkpoints_say_which_framing_the_generator_learned(tmp_path, flag, described, learned):
+    data_set = write_data_set(tmp_path, [0.3] * 3)
+    base, mels = make_checkpoint(tmp_path / "base.pt"), tmp_path / "mels"
+    mels.mkdir()
+    for i in range(3):
+        torch.save(torch.zeros(80, 5), mels / f"clip{i:03d}.pt")
+    if described:
+        (mels / "audio_config.json").write_text(json.dumps({**SETUP, "framing": described}))
+    options = {"input_mels_dir": mels, "input_mels_framing": flag, "checkpoint_path_gen": base}
+    cfg = parse_train_config(train_arguments(data_set, tmp_path / "out", **options))
+    assert cfg.train_setup()["framing"] == "vocoder"
+    cfg = dataclasses.replace(cfg, learned_framing=learned_framing(open_datasets(cfg)[0], cfg))
+    contract = read_contract(make_checkpoint(tmp_path / "tuned.pt", **cfg.train_setup()))
+    assert (contract.audio.framing, contract.log_base) == (learned, "ln")
 
 
 def keys_of_steps(batch_size, accumulation, world_size, epoch=3, seed=7, num_clips=50):

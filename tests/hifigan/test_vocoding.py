@@ -1,34 +1,163 @@
-"""Batches of very different lengths: each clip's samples are those of the clip alone."""
+"""Batches of very different lengths and very long mels: each clip's samples are those of the whole clip alone."""
+
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from common.errors import InputError
-from hifigan import Generator
+from hifigan import Denoiser, Generator
+from hifigan.backends import Backend
 from hifigan.checkpoint import load_public_state
 from hifigan.config import PRESETS
-from hifigan.vocoding import Vocoder
-from tests.support import rule_weights
+from hifigan.denoiser import ConvolutionalDenoiser
+from hifigan.vocoding import CPU_WINDOW_FRAMES, Vocoder
+from hifigan.windows import windows
+from tests.support import REPOSITORY, TINY, rule_weights
 
 LENGTHS = (1, 2, 61, 12, 13, 14, 27, 7)  # one frame; shorter, as long and longer than what the generator sees
+WINDOW = 60
 
 
 def random_mel(frames: int) -> torch.Tensor:
     return torch.randn(80, frames, generator=torch.Generator().manual_seed(frames)) * 2 - 5
 
 
-@pytest.mark.parametrize("variant", ["v1", "v2", "v3"])
-def test_a_batch_gives_what_each_clip_gives_alone(variant):
-    generator = Generator(PRESETS[variant])
+def by_rule(config):
+    generator = Generator(config)
     load_public_state(generator, rule_weights(generator.state_dict()))
     generator.remove_weight_norm()
-    mels = [random_mel(frames) for frames in LENGTHS]
-    together = Vocoder(generator.eval())(mels)
+    return generator.eval()
+
+
+def assert_as_whole(generator, mels, wavs, atol=1e-5):
     with torch.no_grad():
-        for mel, wav in zip(mels, together, strict=True):
-            alone = generator(mel[None])[0, 0]
-            assert alone.abs().max() > 0.01
-            torch.testing.assert_close(wav, alone, rtol=0, atol=1e-5)
+        for mel, wav in zip(mels, wavs, strict=True):
+            whole = generator(mel[None])[0, 0]
+            assert whole.abs().max() > 0.01
+            torch.testing.assert_close(wav, whole, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize(
+    ("variant", "batch_frames"), [("v1", 1000), ("v2", 0), ("v2", 150), ("v2", 1000), ("v3", 1000)]
+)
+def test_a_batch_gives_what_each_clip_gives_alone(variant, batch_frames):
+    """All in one call, a few in each, or each in its own."""
+    generator = by_rule(PRESETS[variant])
+    mels = [random_mel(frames) for frames in LENGTHS]
+    assert_as_whole(generator, mels, Vocoder(generator, batch_frames=batch_frames)(mels))
+
+
+@pytest.mark.parametrize(
+    ("variant", "batch_frames", "lengths"),
+    [
+        ("v1", 200, (WINDOW, WINDOW + 1, 100)),
+        ("v2", 0, (WINDOW - 1, WINDOW, WINDOW + 1, 94, 95, 96, 200, 3)),
+        ("v2", 200, (WINDOW - 1, WINDOW, WINDOW + 1, 94, 95, 96, 200, 3)),
+        ("v3", 200, (WINDOW - 1, WINDOW, WINDOW + 1, 98, 99, 100, 200, 3)),
+    ],
+)
+def test_windows_join_to_the_whole(variant, batch_frames, lengths):
+    """Below and above one window, and (at 94 and 98 frames) two."""
+    generator = by_rule(PRESETS[variant])
+    mels = [random_mel(frames) for frames in lengths]
+    assert_as_whole(generator, mels, Vocoder(generator, window_frames=WINDOW, batch_frames=batch_frames)(mels))
+
+
+@pytest.mark.parametrize("amp", [False, True], ids=["fp32", "AMP"])
+@pytest.mark.parametrize("torchscript", [False, True], ids=["eager", "TorchScript"])
+def test_windows_of_every_kind_of_generator(torchscript, amp):
+    generator = by_rule(TINY)
+    reach = generator.config.receptive_field_frames
+    mel = random_mel(2 * CPU_WINDOW_FRAMES - 2 * reach + 1)  # three windows of the usual size
+    (wav,) = Vocoder(generator, torchscript=torchscript, amp=amp)([mel])
+    (whole,) = Vocoder(generator, torchscript=torchscript, amp=amp, window_frames=mel.size(1))([mel])
+    assert whole.abs().max() > 0.01
+    torch.testing.assert_close(wav, whole, rtol=0, atol=2e-2 if amp else 1e-5)
+
+
+@pytest.mark.parametrize("filter_length", [1024, 1000])
+def test_windows_with_a_denoiser(filter_length):
+    """Behind the generator, or inside an exported one."""
+    generator, strength = by_rule(TINY), 0.05
+    reach = generator.config.receptive_field_frames
+    denoiser = Denoiser(generator, filter_length)
+    inner = ConvolutionalDenoiser(denoiser, strength)
+    exported = Backend(
+        lambda mel: inner(generator(mel).squeeze(1)),
+        generator.config,
+        generator.device,
+        strength,
+        filter_length // 512 + 1,
+    )
+    mels = [random_mel(frames) for frames in (1, 200, 4 * reach + 1, 3)]
+    behind = Vocoder(generator, strength, filter_length=filter_length, window_frames=WINDOW)(mels)
+    inside = Vocoder(exported, window_frames=1)(mels)
+    with torch.no_grad():
+        for mel, one, other in zip(mels[1:3], behind[1:3], inside[1:3], strict=True):
+            plain = generator(mel[None])[0]
+            whole = denoiser(plain, strength)[0]
+            assert (whole - plain[0]).abs().max() > 1e-3
+            torch.testing.assert_close(one, whole, rtol=0, atol=1e-5)
+            torch.testing.assert_close(other, whole, rtol=0, atol=1e-5)
+    assert [len(wav) for wav in inside] == [len(wav) for wav in behind] == [mel.size(1) * 256 for mel in mels]
+
+
+@pytest.mark.parametrize(("filter_length", "hop_length"), [(1024, 256), (1000, 300), (600, 256)])
+def test_long_audio_is_denoised_in_blocks(monkeypatch, filter_length, hop_length):
+    monkeypatch.setattr("hifigan.denoiser.BLOCK_HOPS", 30)
+    denoiser = Denoiser(by_rule(TINY), filter_length)
+    denoiser.hop_length = hop_length
+    whole_blocks = 30 - 2 * -(-denoiser.filter_length // hop_length)
+    for samples in (30 * hop_length, 31 * hop_length - 1, 31 * hop_length, 100 * hop_length + 7, whole_blocks * 300):
+        wav = torch.randn(2, samples, generator=torch.Generator().manual_seed(samples)) * 0.1
+        made, whole = denoiser(wav, 0.02), denoiser._denoised(wav, 0.02)
+        assert (whole - wav[:, : whole.size(1)]).abs().max() > 1e-3
+        torch.testing.assert_close(made, whole, rtol=0, atol=1e-6)
+
+
+def test_windows_cover_all_once():
+    for context in (0, 1, 13):
+        for size in range(2 * context + 1, 2 * context + 12):
+            for length in range(1, 120):
+                found = windows(length, size, context)
+                assert [window.start for window in found] == [0, *(window.end for window in found[:-1])]
+                assert found[-1].end == length
+                assert len({window.last - window.first for window in found}) == 1
+                for first, last, start, end in found:
+                    assert 0 <= first <= start < end <= last <= length
+                    assert last - first <= size
+                    assert start - first >= context or first == start == 0
+                    assert last - end >= context or last == end == length
+                assert sum(last - first for first, last, _, _ in found) <= length + len(found) * (2 * context + 1)
+
+
+MEASURE = """
+import resource, sys, torch
+from hifigan import Generator
+from hifigan.config import GeneratorConfig
+from hifigan.vocoding import Vocoder
+
+torch.set_num_threads(1)
+generator = Generator(GeneratorConfig(upsample_initial_channel=32)).eval()
+generator.remove_weight_norm()
+vocoder = Vocoder(generator, denoising_strength=0.01)
+peaks = []
+for frames in (600, int(sys.argv[1])):
+    vocoder([torch.full((80, frames), -5.0)])
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(peaks[1] - peaks[0])
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts memory as Linux does")
+def test_memory_does_not_grow_with_the_length():
+    """In a process of its own. All at once, 15,000 frames (3 minutes) take 770 MB more than 600."""
+    command = [sys.executable, "-c", MEASURE, "15000"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=True)
+    mel_mb, wav_mb = 15000 * 80 * 4 / 2**20, 15000 * 256 * 4 / 2**20
+    assert float(done.stdout) < mel_mb + 4 * wav_mb + 150, done.stdout
 
 
 @pytest.mark.parametrize(
