@@ -41,7 +41,8 @@ from hifigan.stream_vocoding import StreamConfig, StreamVocoder
 from hifigan.vocoding import Vocoder
 
 PATIENCE = datetime.timedelta(days=30)  # a process may have hours of work more than another
-# oneDNN keeps what it compiled for a length: by default for so many that 1,000 clips of different lengths add 500 MB.
+# oneDNN keeps the kernels of each new length, 1024 of them by default, which 1,000 clips of different lengths grow to
+# 500 MB. Streams and repeated runs meet the same lengths again and want them kept.
 CACHED_KERNELS = "128"
 CLOSED_PIPE = 141  # status of a program whose reader went away, as shells report it (128 + SIGPIPE)
 
@@ -82,7 +83,8 @@ def infer(
     Raises:
         InputError: bad input; if it is that of some outputs, the others are made before.
     """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", CACHED_KERNELS)  # read at the first convolution
+    if not stream and cfg.repeats == 1:
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", CACHED_KERNELS)  # read at the first convolution
     place = distributed.init(cfg.cuda, PATIENCE)
     try:
         if samples and place.world_size > 1:

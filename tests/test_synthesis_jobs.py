@@ -285,8 +285,9 @@ def test_killed_in_the_middle_it_goes_on_in_bounded_memory(tmp_path):
     assert 90 <= figures.kept < 300
     assert figures.changed == figures.missing == figures.wrong_lengths == figures.left == 0
     assert figures.made == 360 - figures.kept
-    # With oneDNN's own limit of 1024 kernels it was 300 MB.
-    assert figures.resident_mb[-1] - figures.resident_mb[len(figures.resident_mb) // 4] < 80, figures
+    quarter = len(figures.resident_mb) // 4
+    # 30 MB; with oneDNN's own limit of 1024 kernels 165.
+    assert max(figures.resident_mb[-quarter:]) - max(figures.resident_mb[:quarter]) < 90, figures
 
 
 @dataclasses.dataclass(frozen=True)
