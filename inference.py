@@ -5,42 +5,32 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from common import distributed
 from common.audio import AudioConfig
 from common.config import ArgumentParser, add_flags, from_flags, run
-from common.distributed import Distributed
 from common.errors import InputError
 from common.filelists import file_digest
-from common.jobs import is_finished, start_job
+from common.jobs import Job, left_out, share
 from common.measured import Measured, report, summary
 from common.mel_contract import in_words
 from common.mels import differences
 from common.phrases import read_phrases
-from common.run_log import json_lines, watched
+from common.run_log import json_lines, progress_bar
 from common.speech_files import Part, PcmWriter, SpeechWriter, batches, describe_saved_mels
 from common.timing import now_sec
-from common.utterances import (
-    Utterance,
-    chosen_contracts,
-    copied_utterances,
-    find_audio,
-    is_audio,
-    mel_files,
-    prepared_utterances,
-)
+from common.utterances import copying, from_prepared_mels, is_audio
 from fastpitch import load_fastpitch
-from fastpitch.speech import SpeechConfig, read_pieces
+from fastpitch.speech import SpeechConfig, digests, read_pieces
 from fastpitch.synthesis import Synthesiser
 from fastpitch.text import text_processor
 from hifigan.backends import FORMATS, Backend, is_export, load_export
@@ -51,24 +41,10 @@ from hifigan.stream_vocoding import StreamConfig, StreamVocoder
 from hifigan.vocoding import Vocoder
 
 PATIENCE = datetime.timedelta(days=30)  # a process may have hours of work more than another
+# oneDNN keeps the kernels of each new length, 1024 of them by default, which 1,000 clips of different lengths grow to
+# 500 MB. Streams and repeated runs meet the same lengths again and want them kept.
+CACHED_KERNELS = "128"
 CLOSED_PIPE = 141  # status of a program whose reader went away, as shells report it (128 + SIGPIPE)
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """What is to be synthesised.
-
-    Attributes:
-        sources: output name -> the file that it is made of, None for texts; in order.
-        parts: the parts of these outputs, made as they are needed.
-        mels: a batch of parts -> their mels [M, L].
-        speaks: whether `mels` is FastPitch at work, and measured.
-    """
-
-    sources: Mapping[str, Path | None]
-    parts: Callable[[Collection[str]], Iterable[Part]]
-    mels: Callable[[Sequence[Any]], list[Tensor]]
-    speaks: bool
 
 
 @distributed.lost_peers_named()
@@ -86,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (cfg.mel_framing, cfg.mel_log) != ("auto", "auto") and (speech or is_audio(Path(cfg.input))):
         raise InputError("--mel-framing and --mel-log: have no effect without mels in files (-i)")
     if stream:
-        check_stream(cfg)
+        check_stream(cfg, given)
     if cfg.output != STDOUT:
         infer(cfg, speech, stream)
         return 0
@@ -102,7 +78,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def infer(
     cfg: InferenceConfig, speech: SpeechConfig | None, stream: StreamConfig | None, samples: FileIO | None = None
 ) -> None:
-    """Makes the speech, as files or raw samples, and reports the figures."""
+    """Makes the speech, as files or raw samples, and reports the figures.
+
+    Raises:
+        InputError: bad input; if it is that of some outputs, the others are made before.
+    """
+    if not stream and cfg.repeats == 1:
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", CACHED_KERNELS)  # read at the first convolution
     place = distributed.init(cfg.cuda, PATIENCE)
     try:
         if samples and place.world_size > 1:
@@ -112,25 +94,31 @@ def infer(
         vocoder = choose_vocoder(generator, info, cfg, stream)
         writer: SpeechWriter | PcmWriter
         if samples:
-            writer, names = PcmWriter(samples, info.audio, cfg.fade_out), list(job.sources)
+            writer, names = PcmWriter(samples, info.audio, cfg.fade_out), list(job.made_of)
         else:
             save_mels = speech is not None and speech.save_mels
             writer = SpeechWriter(Path(cfg.output), info.audio, cfg.fade_out, save_mels)
-            names = outstanding(job, describe_job(cfg, speech, stream, info), cfg, place)
-        if isinstance(vocoder, StreamVocoder):
-            measured = synthesise_stream(job, names, vocoder, writer, cfg)
-        else:
-            assert isinstance(writer, SpeechWriter)
-            measured = synthesise(job, names, vocoder, writer, cfg)
+            settings = describe_job(cfg, speech, stream, info)
+            anew = cfg.overwrite or cfg.repeats > 1 or cfg.warmup_steps > 0  # a measurement wants all
+            names = share(Path(cfg.output), settings, job, anew, (".npy",) if save_mels else (), place)
+        with progress_bar("synthesising", "utt", len(names), place) as bar:
+            if isinstance(vocoder, StreamVocoder):
+                measured = synthesise_stream(job, names, vocoder, writer, cfg, bar)
+            else:
+                assert isinstance(writer, SpeechWriter)
+                measured = synthesise(job, names, vocoder, writer, cfg, bar)
         figures = summary(distributed.gather(measured), job.speaks, info.audio.sampling_rate * cfg.repeats)
+        problems = [problem for found in distributed.gather(job.problems) for problem in found]
         if place.is_main:
             if cfg.log_file or not samples:
                 lines = json_lines(Path(cfg.log_file) if cfg.log_file else Path(cfg.output) / "nvlog_infer.json")
                 lines.log([], figures)
                 lines.flush()
-            report(figures, len(job.sources), "stdout" if samples else cfg.output)
+            report(figures, len(job.made_of), "stdout" if samples else cfg.output, len(problems))
     finally:
         distributed.shutdown()
+    if problems and place.is_main:  # one tells it for all
+        raise InputError(left_out(problems, len(job.made_of)))
 
 
 def stream_config(given: Mapping[str, Any]) -> StreamConfig | None:
@@ -142,8 +130,10 @@ def stream_config(given: Mapping[str, Any]) -> StreamConfig | None:
     return None
 
 
-def check_stream(cfg: InferenceConfig) -> None:
+def check_stream(cfg: InferenceConfig, given: Mapping[str, Any]) -> None:
     """Raises `InputError` for what cannot be had chunk by chunk."""
+    if "batch_size" in given:
+        raise InputError("--batch-size: has no effect with --stream, which makes one utterance after the other")
     if cfg.denoising_strength > 0:
         raise InputError("--stream: the denoiser needs whole utterances; leave out --denoising-strength")
     if cfg.torchscript:
@@ -195,33 +185,16 @@ def choose_vocoder(
     return Vocoder(generator, cfg.denoising_strength, cfg.torchscript, cfg.amp, info.audio.filter_length)
 
 
-def outstanding(job: Job, description: Mapping[str, Any], cfg: InferenceConfig, place: Distributed) -> list[str]:
-    """This process's share of the outputs that are not there yet from the same models, input and settings."""
-    output = Path(cfg.output)
-    measures = cfg.repeats > 1 or cfg.warmup_steps > 0  # then all is wanted
-    distributed.first_on_main(lambda: start_job(output, description, anew=cfg.overwrite or measures), place)
-    names = [name for name, source in job.sources.items() if not is_finished(output / name, source)]
-    names = distributed.gather(names)[0]  # the others may already write
-    return names[place.rank :: place.world_size]
-
-
 def describe_job(
     cfg: InferenceConfig, speech: SpeechConfig | None, stream: StreamConfig | None, info: GeneratorInfo
 ) -> dict[str, Any]:
-    """What decides how the outputs sound, as plain values: contents of models and phrase files, not their names."""
-    settings = dataclasses.asdict(cfg)
-    of_this_run = ("output", "log_file", "overwrite", "batch_size", "repeats", "warmup_steps", "cuda")
-    for name in (*of_this_run, "hifigan", "hifigan_config", "backend"):
-        del settings[name]
-    settings["hifigan_sha256"] = file_digest(cfg.hifigan)
-    settings |= {"generator": info.config.to_dict(), "audio": dataclasses.asdict(info.audio)}
-    for name in ("input", "dataset_path"):
-        settings[name] = str(Path(settings[name]).resolve())
-    if Path(cfg.input).is_file():
-        settings["input_sha256"] = file_digest(cfg.input)
+    """What decides how all outputs sound, as plain values: contents of models, not their names."""
+    names = ("ema", "amp", "torchscript", "denoising_strength", "fade_out")
+    settings = {name: getattr(cfg, name) for name in names}
+    settings |= {"hifigan": file_digest(cfg.hifigan), "generator": info.config.to_dict()}
+    settings["audio"] = dataclasses.asdict(info.audio)
     if speech:
-        settings |= {**dataclasses.asdict(speech), "text_cleaners": list(speech.text_cleaners)}
-        settings["fastpitch"] = file_digest(speech.fastpitch)
+        settings |= {"fastpitch": file_digest(speech.fastpitch), **speech.manner()}
     if stream and stream.look_ahead is not None:  # with all of it, the files are those of whole mels
         settings |= {"look_ahead": stream.look_ahead, "chunk_frames": stream.chunk_frames}
     return settings
@@ -257,83 +230,79 @@ def speaking(cfg: InferenceConfig, speech: SpeechConfig, vocoder: GeneratorInfo,
         pitch_files = [dataset / phrase.pitch for phrase in phrases if phrase.pitch]
         describe_saved_mels([phrase.output for phrase in phrases], Path(cfg.output), info.audio, pitch_files)
     synthesiser = Synthesiser(model, speech.pace, speech.pitch_transform(), cfg.torchscript, cfg.amp)
-    sources = {phrase.output: None for phrase in phrases}
-    return Job(sources, lambda names: (piece for piece in pieces if piece.name in names), synthesiser, speaks=True)
+
+    def parts(names: Collection[str]) -> Iterator[Part]:
+        return (piece for piece in pieces if piece.name in names)
+
+    return Job(digests(pieces), parts, synthesiser, speaks=True)
 
 
 def vocoding(cfg: InferenceConfig, audio: AudioConfig) -> Job:
     """Audio files to be copied, or prepared mels to be vocoded."""
     source = Path(cfg.input)
     if is_audio(source):
-        output = None if cfg.output == STDOUT else Path(cfg.output)
-        files, read = find_audio(source, output), partial(copied_utterances, audio=audio)
-    else:
-        dataset = Path(cfg.dataset_path)
-        files = mel_files(read_phrases(source), source, dataset)
-        contracts = chosen_contracts(files.values(), dataset, audio, cfg.mel_framing, cfg.mel_log)
-        read = partial(prepared_utterances, contracts=contracts)
-
-    def utterances(names: Collection[str]) -> Iterator[Utterance]:
-        return read({name: path for name, path in files.items() if name in names})
-
-    return Job(files, utterances, lambda batch: [utterance.mel for utterance in batch], speaks=False)
+        return copying(source, None if cfg.output == STDOUT else Path(cfg.output), audio)
+    return from_prepared_mels(source, Path(cfg.dataset_path), audio, cfg.mel_framing, cfg.mel_log)
 
 
 def synthesise(
-    job: Job, names: Sequence[str], vocoder: Vocoder, writer: SpeechWriter, cfg: InferenceConfig
+    job: Job, names: Sequence[str], vocoder: Vocoder, writer: SpeechWriter, cfg: InferenceConfig, bar: tqdm
 ) -> Measured:
     """Writes these outputs and measures both models."""
     device, rate = vocoder.device, writer.audio.sampling_rate
     measured = Measured()
     parts = job.parts(frozenset(names))
-    with tqdm(total=len(names), desc="synthesising", unit="utt", disable=not watched()) as bar:
-        for number, batch in enumerate(batches(parts, cfg.batch_size)):
-            for _ in range(cfg.warmup_steps if number == 0 else 0):
-                vocoder(job.mels(batch))
-            for _ in range(cfg.repeats):
-                began = now_sec(device)
-                mels = job.mels(batch)
-                spoken = now_sec(device)
-                wavs = vocoder(mels)
-                ended = now_sec(device)
-                frames, samples = sum(mel.size(1) for mel in mels), sum(len(wav) for wav in wavs)
-                measured.add(spoken - began if job.speaks else 0.0, ended - spoken, frames, samples, rate)
-            for part, wav, mel in zip(batch, wavs, mels, strict=True):
-                if writer.add(part, wav, mel):
-                    measured.outputs += 1
-                    bar.update()
+    for number, batch in enumerate(batches(parts, cfg.batch_size)):
+        for _ in range(cfg.warmup_steps if number == 0 else 0):
+            vocoder(job.mels(batch))
+        for _ in range(cfg.repeats):
+            began = now_sec(device)
+            mels = job.mels(batch)
+            spoken = now_sec(device)
+            wavs = vocoder(mels)
+            ended = now_sec(device)
+            frames, samples = sum(mel.size(1) for mel in mels), sum(len(wav) for wav in wavs)
+            measured.add(spoken - began if job.speaks else 0.0, ended - spoken, frames, samples, rate)
+        for part, wav, mel in zip(batch, wavs, mels, strict=True):
+            if writer.add(part, wav, mel):
+                measured.outputs += 1
+                bar.update()
     return measured
 
 
 def synthesise_stream(
-    job: Job, names: Sequence[str], vocoder: StreamVocoder, writer: SpeechWriter | PcmWriter, cfg: InferenceConfig
+    job: Job,
+    names: Sequence[str],
+    vocoder: StreamVocoder,
+    writer: SpeechWriter | PcmWriter,
+    cfg: InferenceConfig,
+    bar: tqdm,
 ) -> Measured:
     """Writes these outputs in order, chunk by chunk, and measures both models without the writing."""
     rate = writer.audio.sampling_rate
     measured = Measured()
-    with tqdm(total=len(names), desc="synthesising", unit="utt", disable=not watched()) as bar:
-        for number, part in enumerate(job.parts(frozenset(names))):
-            for _ in range(cfg.warmup_steps if number == 0 else 0):
-                list(vocoder(job.mels([part])[0]))
-            for turn in range(cfg.repeats):
-                began = now_sec(vocoder.device)
-                mel = job.mels([part])[0]
-                speaking_sec = now_sec(vocoder.device) - began if job.speaks else 0.0
-                first_sec, chunks_sec, samples = 0.0, [], 0
-                for chunk in vocoder(mel):
-                    chunks_sec.append(chunk.took_sec)
-                    if samples == 0 and len(chunk.wav) > 0:
-                        first_sec = speaking_sec + sum(chunks_sec)
-                    samples += len(chunk.wav)
-                    if turn == 0:
-                        writer.add_chunk(part, chunk.wav)
-                measured.add(speaking_sec, sum(chunks_sec), mel.size(1), samples, rate)
-                measured.chunks_sec += chunks_sec
-                if part.index == 0:  # the later pieces of a long text are heard behind it
-                    measured.first_audio_sec.append(first_sec)
-                if turn == 0 and writer.finish(part, mel):
-                    measured.outputs += 1
-                    bar.update()
+    for number, part in enumerate(job.parts(frozenset(names))):
+        for _ in range(cfg.warmup_steps if number == 0 else 0):
+            list(vocoder(job.mels([part])[0]))
+        for turn in range(cfg.repeats):
+            began = now_sec(vocoder.device)
+            mel = job.mels([part])[0]
+            speaking_sec = now_sec(vocoder.device) - began if job.speaks else 0.0
+            first_sec, chunks_sec, samples = 0.0, [], 0
+            for chunk in vocoder(mel):
+                chunks_sec.append(chunk.took_sec)
+                if samples == 0 and len(chunk.wav) > 0:
+                    first_sec = speaking_sec + sum(chunks_sec)
+                samples += len(chunk.wav)
+                if turn == 0:
+                    writer.add_chunk(part, chunk.wav)
+            measured.add(speaking_sec, sum(chunks_sec), mel.size(1), samples, rate)
+            measured.chunks_sec += chunks_sec
+            if part.index == 0:  # the later pieces of a long text are heard behind it
+                measured.first_audio_sec.append(first_sec)
+            if turn == 0 and writer.finish(part, mel):
+                measured.outputs += 1
+                bar.update()
     return measured
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,18 @@ def write_whole(path: Path, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(paths: Iterable[Path]) -> None:
+    """Removes what processes that were killed while they wrote these files left behind; nobody may write them now."""
+    names: dict[Path, set[str]] = {}
+    for path in paths:
+        names.setdefault(path.parent, set()).add(path.name)
+    for folder, known in names.items():
+        for path in folder.glob(".*.tmp"):
+            match = re.fullmatch(r"\.(.+)\.\d+\.tmp", path.name)
+            if match and match[1] in known:
+                path.unlink(missing_ok=True)
 
 
 def save_tensor(path: Path, tensor: Tensor) -> None:

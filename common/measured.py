@@ -55,13 +55,19 @@ def summary(processes: Sequence[Measured], speaks: bool, samples_per_sec: float)
     }
 
 
-def report(figures: dict[str, float], total: int, target: str) -> None:
-    """Prints how much of `total` outputs was made, where, how fast, and the latencies."""
+def report(figures: dict[str, float], total: int, target: str, left_out: int = 0) -> None:
+    """Prints how much of `total` outputs was made, where, how fast, and the latencies.
+
+    Args:
+        left_out: how many have an input that cannot be used; that is for an error to tell.
+    """
     made = round(figures["utterances"])
-    kept = f", {total - made} there already (--overwrite makes them anew)" if made < total else ""
+    there = total - left_out - made
     if not made:
-        print(f"nothing to do: all {total} utterances are in {target} already (--overwrite makes them anew)")
+        if not left_out:
+            print(f"nothing to do: all {total} utterances are in {target} already (--overwrite makes them anew)")
         return
+    kept = f", {there} there already (--overwrite makes them anew)" if there else ""
     speeds = [name for name in ("mel_gen_frames/s", "hifigan_frames/s", "hifigan_samples/s") if name in figures]
     print(
         f"{made} utterances, {figures['audio_sec']:.1f} s of audio -> {target}{kept}\n"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,12 @@ class SpeechConfig(TextFlags):
             if not math.isfinite(getattr(self, name)):
                 raise InputError(f"--{name.replace('_', '-')}: {getattr(self, name)} is not a finite number")
         self.pitch_transform()
+
+    def manner(self) -> dict[str, Any]:
+        """What decides, beside the model, how given pieces sound, as plain values."""
+        names = ("fastpitch_ema", "pace", "save_mels")
+        settings = dataclasses.asdict(self)
+        return {name: settings[name] for name in settings if name in names or name.startswith("pitch_transform")}
 
     def pitch_transform(self) -> PitchTransform | None:
         """The transform that the flags ask for, None for none.
@@ -126,6 +133,19 @@ def read_pieces(
         whole = Piece(name=phrase.output, count=len(encoded), ids=[], speaker=speaker, pitch_hz=pitch_hz)
         pieces += [dataclasses.replace(whole, index=i, ids=ids) for i, ids in enumerate(encoded)]
     return pieces
+
+
+def digests(pieces: Iterable[Piece]) -> dict[str, str]:
+    """Output name -> what is spoken in it: symbols, voices and given pitch, in twelve digits.
+
+    A change of a text, a dictionary, a pitch file or a flag shows here in those outputs that it changes.
+    """
+    found: dict[str, Any] = {}
+    for piece in pieces:
+        pitch_hz = None if piece.pitch_hz is None else piece.pitch_hz.tolist()
+        content = f"{piece.ids} {piece.speaker} {pitch_hz}\n"
+        found.setdefault(piece.name, hashlib.sha256()).update(content.encode())
+    return {name: digest.hexdigest()[:12] for name, digest in found.items()}
 
 
 def _encode(text: str, size: int, processor: TextProcessor, seed: int) -> list[list[int]]:

@@ -155,15 +155,13 @@ class _Stage:
             for block in blocks
         )
         self._reach = -(-reach // self._fold) * self._fold
-        tile = max(MIN_TILE, TILE_BYTES // (self._channels * dtype.itemsize))
-        self._tile = -(-tile // self._fold) * self._fold
+        self._tile = max(MIN_TILE, TILE_BYTES // (self._channels * dtype.itemsize))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Activated samples [N, C_in] -> activated samples [N * rate, C]."""
         length = x.size(0) * self._rate
         out = torch.empty(length, self._channels, dtype=self._dtype)
-        # All tiles have one size, of which the last one overlaps the one before: each new size costs oneDNN memory.
-        size = min(length, self._tile + 2 * self._reach)
+        size = _tile_size(length, self._tile, self._reach, self._fold)
         kept = 0
         while kept < length:
             start = min(max(0, kept - self._reach), length - size)
@@ -210,6 +208,23 @@ class _Stage:
             weight = _rounded(weight, self._dtype)
         weight, dilation = _folded(weight, conv.dilation[0], self._fold)
         return _Conv(weight, _repeated(conv.bias, self._fold), self._dtype, dilation)
+
+
+def _tile_size(length: int, tile: int, reach: int, fold: int) -> int:
+    """Samples of the tiles that cover `length`, all of one size: the last one overlaps the one before as it must.
+
+    For each new size oneDNN compiles its convolutions again, which takes as long as half a second of V2's speech. So
+    sizes have eight steps in each octave, and short signals, too, are covered by two tiles of such a size.
+
+    Args:
+        tile: wanted at most, without the overlap.
+        reach: samples of overlap on either side.
+        fold: what sizes are multiples of.
+    """
+    count = max(1 if length < MIN_TILE // 4 else 2, -(-length // tile))
+    size = -(-(length + 2 * reach * (count - 1)) // count)
+    step = max(1, 2 ** (size.bit_length() - 4) // fold) * fold
+    return min(length, -(-size // step) * step)
 
 
 class _Output:

@@ -54,8 +54,8 @@ class InferenceConfig:
     batch_size: int = flag(8, "utterances, or pieces of long texts, in one batch", short=("-bs",))
     denoising_strength: float = flag(0.0, "share of the generator's hum that is subtracted; 0.005 to 0.1 is usual")
     fade_out: int = flag(0, "frames over which the end of each utterance fades")
-    repeats: int = flag(1, "measured runs of each batch")
-    warmup_steps: int = flag(0, "runs of the first batch before anything is measured")
+    repeats: int = flag(1, "measured runs of each batch; with more than one, all is made anew")
+    warmup_steps: int = flag(0, "runs of the first batch before anything is measured; with any, all is made anew")
     overwrite: bool = flag(False, "make all anew, also what is there from this same job, broken off or not")
     log_file: str = flag("", "DLLogger file; without it, nvlog_infer.json in the output directory")
 

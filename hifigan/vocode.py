@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common import distributed
-from common.audio import save_wav, wav_info
+from common.audio import MelSpectrogram, save_wav, wav_info
 from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, run
 from common.errors import InputError
 from common.pretrained import fetch_models, models_dir
-from common.utterances import copied_utterances
+from common.utterances import copied_utterance
 from hifigan.checkpoint import load_generator
 from hifigan.vocoding import Vocoder
 
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     checkpoint = cfg.hifigan or fetch_models([DEFAULT_MODEL], models_dir())[DEFAULT_MODEL]
     generator, info = load_generator(checkpoint, cfg.hifigan_config or None, device)
     vocoder = Vocoder(generator, cfg.denoising_strength, amp=cfg.amp, filter_length=info.audio.filter_length)
-    (utterance,) = copied_utterances({target.name: source}, info.audio)
+    utterance = copied_utterance(target.name, source, MelSpectrogram(info.audio))
     (wav,) = vocoder([utterance.mel])
     save_wav(target, wav[: utterance.num_samples].numpy(), info.audio.sampling_rate)
     log.info("%s -> %s, with %s", source, target, info.path)

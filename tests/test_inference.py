@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import pickle
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -235,10 +233,6 @@ def test_outputs_never_touch_the_originals(
         (lambda root: (root / "bad.wav").write_bytes(b""), "bad.wav: not a readable audio file"),
         (lambda root: soundfile.write(root / "bad.wav", np.zeros(0), 22050), "bad.wav: the audio file has no samples"),
         (
-            lambda root: (root / "a.flac").write_bytes((root / "two/x.flac").read_bytes()),
-            "both would be written to a.wav",
-        ),
-        (
             lambda root: soundfile.write(root / "0.wav", np.full(999, np.nan), 22050, "FLOAT"),
             "0.wav: the audio has samples that are not finite",
         ),
@@ -253,9 +247,22 @@ def test_bad_audio(
     message: str,
 ) -> None:
     spoil(originals)
-    # One by one: all files are checked before the first is written.
-    assert message in refused(command(checkpoint, originals, tmp_path / "out", "-bs", 1), capsys)
-    assert not wavs(tmp_path / "out")
+    error = refused(command(checkpoint, originals, tmp_path / "out", "-bs", 1), capsys)
+    assert f"1 of 7 input files cannot be used; all others are made: {originals}" in error
+    assert message in error
+    assert set(wavs(tmp_path / "out")) == {"a", "one/x", "two/x", "two/deep/y", "tiny", "stereo"}
+    # Nothing else is left to do; the file is tried again, and may be whole now.
+    error = refused(command(checkpoint, originals, tmp_path / "out"), capsys)
+    assert message in error
+
+
+def test_two_originals_of_one_name(
+    checkpoint: Path, originals: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (originals / "a.flac").write_bytes((originals / "two/x.flac").read_bytes())
+    error = refused(command(checkpoint, originals, tmp_path / "out"), capsys)
+    assert "both would be written to a.wav" in error
+    assert not (tmp_path / "out").exists()
 
 
 def _edit(key: str, value: object) -> Callable[[dict], None]:
@@ -479,18 +486,32 @@ def test_audio_of_tacotron_framing_is_moved(checkpoint: Path, dataset: Path, tmp
     assert np.array_equal(ignored["one"], described["two"])
 
 
-def test_all_mels_are_checked_before_the_first_is_vocoded(
-    checkpoint: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_bad_mels_among_good_ones_are_left_out(
+    checkpoint: Path,
+    dataset: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     torch.save(torch.zeros(64, 5), tmp_path / "bands.pt")
     torch.save(torch.full((80, 5), math.nan), tmp_path / "nan.pt")
-    rows = [str(dataset / "mels" / "a.pt"), *(str(tmp_path / name) for name in ("bands.pt", "nan.pt"))]
-    (tmp_path / "p.tsv").write_text("mel\toutput\n" + "".join(f"{row}\t{i}\n" for i, row in enumerate(rows)))
-    error = refused(command(checkpoint, tmp_path / "p.tsv", tmp_path / "out", "-bs", 1), capsys)
-    assert "2 of 3 mels cannot be used: " in error
+    np.save(tmp_path / "log10.npy", np.linspace(-5, 0.5, 80 * 9, dtype=np.float32).reshape(80, 9))
+    rows = [tmp_path / "bands.pt", tmp_path / "nan.pt", dataset / "mels" / "a.pt", tmp_path / "log10.npy"]
+    for order in (rows[:3], rows[2:], rows):
+        (tmp_path / "p.tsv").write_text("mel\toutput\n" + "".join(f"{row}\t{row.stem}\n" for row in order))
+        caplog.clear()
+        for more in ([], ["--stream"]):
+            error = refused(command(checkpoint, tmp_path / "p.tsv", tmp_path / "out", "--overwrite", *more), capsys)
+            assert f"{len(order) - 1} of {len(order)} input files cannot be used; all others are made: " in error
+            assert set(wavs(tmp_path / "out")) == {"a"}
+            (tmp_path / "out" / "a.wav").unlink()
+        lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        assert len(lines) == 2 * (len(order) - 1)
+        for path in order:
+            assert any(str(path) in line for line in lines) == (path.stem != "a")
     assert "bands.pt: expected a mel spectrogram of shape [80, frames], got [64, 5]; " in error
     assert "nan.pt: the mel spectrogram has values that are not finite" in error
-    assert not wavs(tmp_path / "out")
+    assert "log10.npy: no audio_config.json describes this mel" in error
 
 
 def test_flags_of_mels_need_mels(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -591,60 +612,6 @@ def test_the_program(checkpoint: Path, dataset: Path, tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def written(folder: Path) -> dict[str, int]:
-    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*.wav")}
-
-
-def test_a_job_goes_on_where_it_was(checkpoint, dataset, tmp_path, capsys):
-    argv = command(checkpoint, dataset / "phrases.tsv", tmp_path, "-d", dataset)
-    assert inference.main(argv) == 0
-    first = written(tmp_path)
-    assert len(first) == len(LENGTHS)
-    assert inference.main([*argv, "--batch-size", "2"]) == 0
-    assert written(tmp_path) == first
-    assert f"nothing to do: all {len(LENGTHS)} utterances are in" in capsys.readouterr().out
-    (tmp_path / "d.wav").unlink()
-    assert inference.main(argv) == 0
-    assert {name for name, time in written(tmp_path).items() if first[name] != time} == {"d.wav"}
-    assert f"{len(LENGTHS) - 1} there already" in capsys.readouterr().out
-    for change in (["--overwrite"], ["--denoising-strength", "0.1"]):
-        before = written(tmp_path)
-        assert inference.main([*argv, *change]) == 0
-        assert not before.items() & written(tmp_path).items()
-
-
-@pytest.mark.parametrize("changed", ["checkpoint", "phrases", "configuration"])
-def test_another_content_under_the_same_name_is_another_job(changed, dataset, tmp_path):
-    model = make_checkpoint(tmp_path / "generator.pt")
-    phrases = tmp_path / "phrases.tsv"
-    phrases.write_text((dataset / "phrases.tsv").read_text())
-    argv = command(model, phrases, tmp_path / "out", "-d", dataset)
-    assert inference.main(argv) == 0
-    before = written(tmp_path / "out")
-    content = torch.load(model, weights_only=True)
-    if changed == "checkpoint":
-        content["generator"] = {name: weight * 1.01 for name, weight in content["generator"].items()}
-        torch.save(content, model)
-    elif changed == "phrases":
-        phrases.write_text(phrases.read_text() + "\n")
-    else:
-        argv += ["--mel-framing", "vocoder"]
-    assert inference.main(argv) == 0
-    assert not before.items() & written(tmp_path / "out").items()
-    # Another spelling of the same input is the same job.
-    before = written(tmp_path / "out")
-    again = [word.replace(str(phrases), f"{phrases.parent}/./{phrases.name}") for word in argv]
-    assert inference.main(again) == 0
-    assert written(tmp_path / "out") == before
-
-
-def test_a_measurement_leaves_nothing_out(checkpoint, dataset, tmp_path, capsys):
-    argv = command(checkpoint, dataset / "phrases.tsv", tmp_path, "-d", dataset)
-    for _ in range(2):
-        assert inference.main([*argv, "--repeats", "2"]) == 0
-        assert f"{len(LENGTHS)} utterances" in capsys.readouterr().out
-
-
 def test_batches_are_of_like_lengths(dataset):
     lengths = list(range(200, 0, -1)) * 2
     parts = [Utterance(name=str(i), mel=torch.zeros(1, length)) for i, length in enumerate(lengths)]
@@ -663,40 +630,3 @@ def test_batches_are_of_like_lengths(dataset):
 
     next(batches(counted(), 4))
     assert seen == 4 * SORTED_BATCHES  # no more is in memory
-
-
-def test_processes_share_the_work(checkpoint, dataset, tmp_path):
-    argv = command(checkpoint, dataset / "phrases.tsv", tmp_path / "one", "-d", dataset)
-    assert inference.main(argv) == 0
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "inference.py"]
-    argv = command(checkpoint, dataset / "phrases.tsv", tmp_path / "two", "-d", dataset)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*launch, *argv], cwd=REPOSITORY, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert f"{len(LENGTHS)} utterances" in done.stdout
-    one, two = wavs(tmp_path / "one"), wavs(tmp_path / "two")
-    assert one.keys() == two.keys()
-    for name, wav in one.items():
-        np.testing.assert_allclose(two[name], wav, atol=1.1 / 32768)
-
-
-def test_killed_in_the_middle_it_leaves_whole_files_and_goes_on(checkpoint, tmp_path):
-    folder = tmp_path / "mels"
-    folder.mkdir()
-    for i in range(300):
-        np.save(folder / f"{i:03d}.npy", random_mel(40, seed=i).numpy())
-    rows = "".join(f"{i:03d}.npy\t{i:03d}\n" for i in range(300))
-    (folder / "phrases.tsv").write_text("mel\toutput\n" + rows)
-    argv = command(checkpoint, folder / "phrases.tsv", tmp_path / "out", "-d", folder, "--batch-size", "4")
-    process = subprocess.Popen([sys.executable, "inference.py", *argv], cwd=REPOSITORY)
-    while process.poll() is None and len(list((tmp_path / "out").glob("*.wav"))) < 40:
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    first = written(tmp_path / "out")
-    assert 40 <= len(first) < 300, "killed too late"
-    assert {len(wav) for wav in wavs(tmp_path / "out").values()} == {40 * 256}
-    assert inference.main(argv) == 0
-    second = written(tmp_path / "out")
-    assert len(second) == 300
-    assert first.items() <= second.items()

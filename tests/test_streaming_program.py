@@ -127,6 +127,17 @@ def test_a_copy_goes_into_a_pipe_from_the_folder_of_the_original(
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["x.wav"]
 
 
+def test_a_bad_file_leaves_no_gap_in_a_pipe(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.npy").write_bytes(b"no mel")
+    (tmp_path / "mels.tsv").write_text(f"mel\n{folder / 'b.npy'}\nbad.npy\n{folder / 'c.npy'}\n")
+    argv = ["--hifigan", str(folder / "generator.pt"), "-i", str(tmp_path / "mels.tsv"), "-d", str(tmp_path)]
+    done = program([*argv, "--stream", "-o", "-"])
+    assert done.returncode == 1
+    assert len(done.stdout) == 2 * 256 * (LENGTHS["b"] + LENGTHS["c"])
+    assert b"error: 1 of 3 input files cannot be used; all others are made: " in done.stderr
+    assert b"bad.npy: not a readable mel" in done.stderr
+
+
 def test_a_player_that_ends_is_no_error(folder: Path, tmp_path: Path) -> None:
     for i in range(20):
         np.save(tmp_path / f"{i}.npy", np.tile(np.load(folder / "c.npy"), 5))
@@ -203,6 +214,7 @@ def test_pcm_is_the_file_whatever_the_chunks(tmp_path: Path, size: int, fade_fra
 REFUSED = {
     "chunks": (["--chunk-frames", "8"], "--chunk-frames: has no effect without --stream"),
     "ahead": (["--look-ahead", "8"], "--look-ahead: has no effect without --stream"),
+    "batch": (["--stream", "-bs", "8"], "--batch-size: has no effect with --stream"),
     "no frames": (["--stream", "--chunk-frames", "0"], "--chunk-frames: 0 is not above 0"),
     "negative": (["--stream", "--look-ahead", "-1"], "--look-ahead: -1 is below 0"),
     "far": (["--stream", "--look-ahead", "99"], "--look-ahead: 99 is above"),
