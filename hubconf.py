@@ -40,6 +40,7 @@ from fastpitch.text import check_symbols as _check_symbols
 from hifigan import Denoiser as _Denoiser
 from hifigan import Generator as _Generator
 from hifigan import load_generator as _load_generator
+from hifigan.engine import engine_backend as _engine_backend
 from hifigan.vocoding import Vocoder as _Vocoder
 
 dependencies = ["librosa", "numpy", "soundfile", "torch", "tqdm"]
@@ -167,15 +168,16 @@ def denoiser(generator: _Generator) -> _Denoiser:
     return _Denoiser(generator, _info_of(generator).audio.filter_length)
 
 
-def vocoder(generator: _Generator, denoising_strength: float = 0.0, amp: bool = False) -> _Vocoder:
+def vocoder(generator: _Generator, denoising_strength: float = 0.0, precision: str = "fp32") -> _Vocoder:
     """Generator and denoiser for mels of different lengths: `vocoder(mels)`, list of [80, L_i] -> list of [L_i * 256].
 
     Args:
         generator: of the entry point `hifigan`.
         denoising_strength: share of the generator's hum that is subtracted; 0.005 to 0.1 is usual.
-        amp: mixed precision (fp16 on GPUs, bf16 on CPUs).
+        precision: fp32; tf32 or fp16 (GPUs); bf16; or auto, the fastest of them that is good enough.
     """
-    return _Vocoder(generator, denoising_strength, amp=amp, filter_length=_info_of(generator).audio.filter_length)
+    engine = _engine_backend(generator, precision)
+    return _Vocoder(engine, denoising_strength, _info_of(generator).audio.filter_length)
 
 
 def _download(variant: str, flag: str, folder: str | _Path | None) -> _Path:

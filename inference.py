@@ -33,10 +33,11 @@ from fastpitch import load_fastpitch
 from fastpitch.speech import SpeechConfig, digests, read_pieces
 from fastpitch.synthesis import Synthesiser
 from fastpitch.text import text_processor
-from hifigan.backends import FORMATS, Backend, is_export, load_export
+from hifigan.backends import FORMATS, Backend, eager_backend, is_export, load_export
 from hifigan.checkpoint import GeneratorInfo, load_generator
+from hifigan.engine import engine_backend
 from hifigan.generator import Generator
-from hifigan.inference_config import STDOUT, InferenceConfig
+from hifigan.inference_config import OWN_BACKENDS, STDOUT, InferenceConfig
 from hifigan.stream_vocoding import StreamConfig, StreamVocoder
 from hifigan.vocoding import Vocoder
 
@@ -136,6 +137,8 @@ def check_stream(cfg: InferenceConfig, given: Mapping[str, Any]) -> None:
         raise InputError("--batch-size: has no effect with --stream, which makes one utterance after the other")
     if cfg.denoising_strength > 0:
         raise InputError("--stream: the denoiser needs whole utterances; leave out --denoising-strength")
+    if cfg.precision != "fp32":
+        raise InputError("--stream: is fp32, or with --amp mixed precision; leave out --precision")
     if cfg.torchscript:
         raise InputError("--stream: runs the layers one by one, not as TorchScript; leave out --torchscript")
     if cfg.backend in FORMATS or is_export(Path(cfg.hifigan)):
@@ -161,13 +164,17 @@ def stdout_for_samples(cfg: InferenceConfig, speech: SpeechConfig | None, stream
 def load_vocoder(cfg: InferenceConfig, device: torch.device, speaks: bool) -> tuple[Generator | Backend, GeneratorInfo]:
     """The checkpoint or exported model of --hifigan, as --backend says."""
     exported = is_export(Path(cfg.hifigan))
-    if cfg.backend == "eager" and exported:
+    own = cfg.backend in OWN_BACKENDS
+    if own and exported:
         raise InputError(f"--hifigan: {cfg.hifigan} is an exported model, not a checkpoint; add --backend auto")
-    if cfg.backend == "eager" or (cfg.backend == "auto" and not exported):
+    if own or (cfg.backend == "auto" and not exported):
         return load_generator(cfg.hifigan, cfg.hifigan_config or None, device, cfg.ema)
     # With --fastpitch, --amp and --torchscript still mean that model.
     fixed = ["hifigan_config", "ema", *([] if speaks else ["amp", "torchscript"])]
-    if idle := [name for name in fixed if getattr(cfg, name)]:
+    idle = [name for name in fixed if getattr(cfg, name)]
+    if cfg.precision != "fp32":
+        idle.append("precision")
+    if idle:
         raise InputError(
             f"--{idle[0].replace('_', '-')}: has no effect on {cfg.hifigan}, which is as export.py made it"
         )
@@ -182,14 +189,20 @@ def choose_vocoder(
     if stream:
         assert isinstance(generator, Generator)  # by check_stream
         return StreamVocoder(generator, stream, cfg.amp)
-    return Vocoder(generator, cfg.denoising_strength, cfg.torchscript, cfg.amp, info.audio.filter_length)
+    if isinstance(generator, Generator):
+        if cfg.runs_eagerly:
+            generator = eager_backend(generator, cfg.torchscript, cfg.amp)
+        else:
+            half = "fp16" if generator.device.type == "cuda" else "bf16"
+            generator = engine_backend(generator, half if cfg.amp else cfg.precision)
+    return Vocoder(generator, cfg.denoising_strength, info.audio.filter_length)
 
 
 def describe_job(
     cfg: InferenceConfig, speech: SpeechConfig | None, stream: StreamConfig | None, info: GeneratorInfo
 ) -> dict[str, Any]:
     """What decides how all outputs sound, as plain values: contents of models, not their names."""
-    names = ("ema", "amp", "torchscript", "denoising_strength", "fade_out")
+    names = ("ema", "amp", "precision", "torchscript", "denoising_strength", "fade_out")
     settings = {name: getattr(cfg, name) for name in names}
     settings |= {"hifigan": file_digest(cfg.hifigan), "generator": info.config.to_dict()}
     settings["audio"] = dataclasses.asdict(info.audio)

@@ -31,7 +31,7 @@ from fastpitch import load_fastpitch
 from fastpitch.speech import Piece, SpeechConfig, read_pieces
 from fastpitch.synthesis import Synthesiser
 from fastpitch.text import text_processor
-from hifigan.backends import is_export, load_export
+from hifigan.backends import eager_backend, is_export, load_export
 from hifigan.checkpoint import GeneratorInfo, load_generator
 from hifigan.config import PRESETS, GeneratorConfig
 from hifigan.generator import Generator
@@ -131,7 +131,7 @@ def all_variants(cfg: BenchmarkConfig, generator: Generator, info: GeneratorInfo
     for amp in (False, True) if cfg.amp else (False,):
         mels, name = speak(amp), precision_name(generator.device, amp)
         variants += [
-            Variant(name, strength, mels, Vocoder(generator, strength, cfg.torchscript, amp, window))
+            Variant(name, strength, mels, Vocoder(eager_backend(generator, cfg.torchscript, amp), strength, window))
             for strength in strengths
         ]
     for path in cfg.backends:

@@ -96,6 +96,8 @@ class Backend:
         device: where mels are expected and waveforms returned.
         denoising_strength: above 0, `run` denoises: clips must then come whole and without padding.
         min_frames: of the shortest mel that `run` takes.
+        frame_step: `run` is fastest for multiples of so many frames.
+        window_frames: of the longest mel that is best given to `run` at once; None is as for other backends.
     """
 
     def __init__(
@@ -105,12 +107,16 @@ class Backend:
         device: torch.device,
         denoising_strength: float = 0.0,
         min_frames: int = 1,
+        frame_step: int = 1,
+        window_frames: int | None = None,
     ) -> None:
         self.run = run
         self.config = config
         self.device = device
         self.denoising_strength = denoising_strength
         self.min_frames = min_frames
+        self.frame_step = frame_step
+        self.window_frames = window_frames
 
     @torch.inference_mode()
     def __call__(self, mel: Tensor) -> Tensor:
@@ -153,8 +159,9 @@ def eager_backend(generator: Generator, scripted: bool = False, amp: bool = Fals
     model: Any = torchscript.script(generator) if scripted else generator
 
     def run(mel: Tensor) -> Tensor:
+        x = model.upsampled(mel)
         with torch.autocast(device.type, dtype, enabled=amp):
-            hidden = model.hidden(mel)
+            hidden = model.refined(x)
         return model.output(hidden.float()).squeeze(1)  # scripted code cannot leave autocast itself
 
     return Backend(run, generator.config, device)

@@ -6,7 +6,6 @@ Shapes: B batch, M mel bands, L frames, T = L * hop samples.
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
 import hashlib
 import importlib
@@ -22,7 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from common.audio import LOG_FLOOR, SILENCE
 from common.errors import InputError
@@ -30,10 +29,11 @@ from common.mel_contract import EXPORT_METADATA
 from common.torchscript import script
 from hifigan.backends import CONTRACT_FILE, Backend, Contract, load_export
 from hifigan.checkpoint import GeneratorInfo
-from hifigan.denoiser import ConvolutionalDenoiser, Denoiser
+from hifigan.denoiser import Denoiser
 from hifigan.export_files import sealed
-from hifigan.export_formats import DTYPES, FORMATS
+from hifigan.export_formats import FORMATS
 from hifigan.generator import Generator
+from hifigan.vocoder_module import VocoderModule
 
 # What an export may differ from the eager fp32 model by on the mels of `comparison_mels`, as SNR in dB. Rounding errors
 # of fp32 leave about 100; each layer of bf16 rounds to 8 bits, of fp16 to 11.
@@ -41,32 +41,6 @@ MIN_SNR_DB = {"fp32": 80.0, "fp16": 35.0, "bf16": 15.0}
 # TensorRT plans for a range of sizes: smallest, best and largest batch and number of frames.
 TENSORRT_BATCHES = (1, 1, 16)
 TENSORRT_FRAMES = (400, 4096)
-
-
-class VocoderModule(nn.Module):
-    """The module that is exported: mel [B, M, L] -> wav [B, T], both float32, whatever the precision inside.
-
-    Args:
-        generator: in evaluation mode, weight norm removed; it is copied.
-        precision: key of `DTYPES`, for all layers but the last: samples of 8 or 11 bits are heard as noise.
-        denoising_strength: above 0, the denoiser follows, in fp32.
-        filter_length: FFT size of the denoiser, in samples.
-    """
-
-    def __init__(
-        self, generator: Generator, precision: str = "fp32", denoising_strength: float = 0.0, filter_length: int = 1024
-    ) -> None:
-        super().__init__()
-        self.denoiser: nn.Module = nn.Identity()
-        if denoising_strength > 0:
-            self.denoiser = ConvolutionalDenoiser(Denoiser(generator, filter_length), denoising_strength)
-        self.dtype = DTYPES[precision]
-        self.generator = copy.deepcopy(generator).requires_grad_(False).to(self.dtype)
-        self.generator.conv_post.float()
-
-    def forward(self, mel: Tensor) -> Tensor:
-        hidden = self.generator.hidden(mel.to(self.dtype))
-        return self.denoiser(self.generator.output(hidden.float()).squeeze(1))
 
 
 @dataclasses.dataclass(frozen=True)

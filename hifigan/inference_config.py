@@ -9,8 +9,10 @@ from common.config import flag, not_negative, positive
 from common.errors import InputError
 from common.mel_contract import LOG_BASES
 from hifigan.backends import FORMATS
+from hifigan.engine import ALL_PRECISIONS, PRECISION_HELP
 
 STDOUT = "-"  # as -o
+OWN_BACKENDS = ("engine", "eager")  # for checkpoints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,11 +27,12 @@ class InferenceConfig:
     )
     hifigan: str = flag("", "generator checkpoint of any public format, or a model of export.py (required)")
     backend: str = flag(
-        "eager",
-        "what runs --hifigan: eager for a checkpoint, the format of a model of export.py, or auto to see by the file; "
-        "an exported model is a program, so run only those that you trust",
-        choices=("eager", "auto", *FORMATS),
+        "engine",
+        "what runs --hifigan: engine for a checkpoint, or eager for PyTorch's plain layers; the format of a model of "
+        "export.py; or auto to see by the file. An exported model is a program, so run only those that you trust",
+        choices=(*OWN_BACKENDS, "auto", *FORMATS),
     )
+    precision: str = flag("fp32", PRECISION_HELP, choices=ALL_PRECISIONS)
     hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
     ema: bool = flag(False, "take the generator's moving average of the weights (from training with --ema)")
     dataset_path: str = flag(
@@ -50,7 +53,7 @@ class InferenceConfig:
     amp: bool = flag(
         False, "mixed precision: fp16 on the GPU, bf16 on the CPU; FastPitch stays in fp32 with --torchscript"
     )
-    torchscript: bool = flag(False, "run the models as TorchScript")
+    torchscript: bool = flag(False, "run the models as TorchScript, the vocoder without the engine")
     batch_size: int = flag(8, "utterances, or pieces of long texts, in one batch", short=("-bs",))
     denoising_strength: float = flag(0.0, "share of the generator's hum that is subtracted; 0.005 to 0.1 is usual")
     fade_out: int = flag(0, "frames over which the end of each utterance fades")
@@ -67,3 +70,12 @@ class InferenceConfig:
         if self.denoising_strength == math.inf:
             raise InputError("--denoising-strength: is infinite; 0.005 to 0.1 is usual")
         not_negative(denoising_strength=self.denoising_strength, fade_out=self.fade_out, warmup_steps=self.warmup_steps)
+        if self.precision != "fp32" and self.amp:
+            raise InputError("--precision: with --amp it is fp16 on GPUs and bf16 on CPUs; leave out one of them")
+        if self.precision != "fp32" and self.runs_eagerly:
+            raise InputError("--precision: is for the engine; with --torchscript or --backend eager, there is --amp")
+
+    @property
+    def runs_eagerly(self) -> bool:
+        """Whether a checkpoint is run without the engine."""
+        return self.torchscript or self.backend == "eager"

@@ -40,10 +40,14 @@ class _Pass:
 
     def __call__(self, mel: Tensor) -> Tensor:
         """mel [B, M, L], L from 0 on -> the samples [B, 1, T] that became final."""
-        x = self._conv(self.generator.conv_pre, mel)
-        for up, blocks in zip(self.generator.ups, self.generator.resblocks, strict=True):
-            x = self._fusion(blocks, self._upsample(up, activate(x)))
-        with torch.autocast(x.device.type, enabled=False):  # as in the generator
+        device = mel.device.type
+        with torch.autocast(device, enabled=False):  # the layers whose rounding is heard, see `Generator.upsampled`
+            x = self._upsample(self.generator.ups[0], activate(self._conv(self.generator.conv_pre, mel.float())))
+        for number, (up, blocks) in enumerate(zip(self.generator.ups, self.generator.resblocks, strict=True)):
+            if number > 0:
+                x = self._upsample(up, activate(x))
+            x = self._fusion(blocks, x)
+        with torch.autocast(device, enabled=False):  # as in the generator
             return torch.tanh(self._conv(self.generator.conv_post, F.leaky_relu(x.float())))
 
     def _fusion(self, blocks: Any, x: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from common.errors import InputError
 from common.pretrained import fetch_models, models_dir
 from common.utterances import copied_utterance
 from hifigan.checkpoint import load_generator
+from hifigan.engine import ALL_PRECISIONS, PRECISION_HELP, engine_backend
 from hifigan.vocoding import Vocoder
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class VocodeConfig:
     hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
     denoising_strength: float = flag(0.0, "share of the generator's hum that is subtracted; 0.005 to 0.1 is usual")
     cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
-    amp: bool = flag(False, "mixed precision: fp16 on the GPU, bf16 on the CPU")
+    precision: str = flag("fp32", PRECISION_HELP, choices=ALL_PRECISIONS)
 
     def __post_init__(self) -> None:
         not_negative(denoising_strength=self.denoising_strength)
@@ -54,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = distributed.device_of(cfg.cuda)
     checkpoint = cfg.hifigan or fetch_models([DEFAULT_MODEL], models_dir())[DEFAULT_MODEL]
     generator, info = load_generator(checkpoint, cfg.hifigan_config or None, device)
-    vocoder = Vocoder(generator, cfg.denoising_strength, amp=cfg.amp, filter_length=info.audio.filter_length)
+    engine = engine_backend(generator, cfg.precision)
+    vocoder = Vocoder(engine, cfg.denoising_strength, info.audio.filter_length)
     utterance = copied_utterance(target.name, source, MelSpectrogram(info.audio))
     (wav,) = vocoder([utterance.mel])
     save_wav(target, wav[: utterance.num_samples].numpy(), info.audio.sampling_rate)

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from common.audio import SILENCE
 from common.errors import InputError
-from hifigan.backends import Backend, check_mels, eager_backend
+from hifigan.backends import Backend, check_mels
 from hifigan.denoiser import Denoiser
+from hifigan.engine import engine_backend
 from hifigan.generator import Generator
 from hifigan.windows import Window, windows
 
@@ -33,10 +34,8 @@ class Vocoder:
     cut into windows that overlap as far as the generator sees, so that their joined audio is that of the whole.
 
     Args:
-        generator: in evaluation mode, weight norm removed; or an exported one.
+        generator: in evaluation mode, weight norm removed, to be run by the engine in fp32; or what runs it.
         denoising_strength: of the `Denoiser`; 0 leaves it out.
-        torchscript: run the generator as TorchScript; exported ones are what they are.
-        amp: run it in mixed precision (fp16 on GPUs, bf16 on CPUs); likewise.
         filter_length: FFT size of the denoiser, in samples.
         window_frames: longest mel in one call; at least four times what the generator sees to one side. Without it,
             as is best for the device.
@@ -50,8 +49,6 @@ class Vocoder:
         self,
         generator: Generator | Backend,
         denoising_strength: float = 0.0,
-        torchscript: bool = False,
-        amp: bool = False,
         filter_length: int = 1024,
         window_frames: int | None = None,
         batch_frames: int | None = None,
@@ -59,7 +56,7 @@ class Vocoder:
         self.config = generator.config
         self.device = generator.device
         self.strength = denoising_strength
-        self._backend = generator if isinstance(generator, Backend) else eager_backend(generator, torchscript, amp)
+        self._backend = generator if isinstance(generator, Backend) else engine_backend(generator)
         if denoising_strength > 0 and self._backend.denoising_strength > 0:
             raise InputError(
                 f"--denoising-strength: the exported model has a denoiser inside ({self._backend.denoising_strength})"
@@ -72,7 +69,7 @@ class Vocoder:
             # Its transform goes there and back, half a filter length each; the shortest mel is longer than that.
             self._context += 2 * self._backend.min_frames
             self._batch_frames = 0  # ends cannot be mended after the transform, so nothing may be padded
-        size = window_frames or (GPU_WINDOW_FRAMES if on_gpu else CPU_WINDOW_FRAMES)
+        size = window_frames or self._backend.window_frames or (GPU_WINDOW_FRAMES if on_gpu else CPU_WINDOW_FRAMES)
         self._window_frames = max(size, 4 * self._context)
 
     @torch.inference_mode()
@@ -124,10 +121,11 @@ class Vocoder:
         A single mel that is too short for the transform of a denoiser inside gets silence behind it, and is cut.
         """
         lengths = [mel.size(1) for mel in mels]
-        padded = max(*lengths, self._backend.min_frames)
+        step = self._backend.frame_step
+        padded = max(-(-max(lengths) // step) * step, self._backend.min_frames)
         wavs = self._backend.run(_pad_with_silence(mels, padded).to(self.device))
         trimmed = [wav[: length * self.config.hop_length] for wav, length in zip(wavs, lengths, strict=True)]
-        if len(mels) > 1:
+        if self._backend.denoising_strength == 0:
             self._mend_ends(mels, trimmed, padded)
         return trimmed
 

@@ -15,7 +15,7 @@ import export
 import inference
 from common.config import run
 from hifigan.backends import FORMATS
-from hifigan.export import DTYPES
+from hifigan.export_formats import DTYPES
 from tests.support import REPOSITORY, SETUP, make_checkpoint, one_line_of_error, wavs
 
 LENGTHS = {"a": 1, "b": 70, "c": 3, "d": 23, "e": 45, "f": 2}

@@ -40,7 +40,7 @@ def refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return error
 
 
-@pytest.mark.parametrize("flags", [[], ["--denoising-strength", "0.05"], ["--amp"]])
+@pytest.mark.parametrize("flags", [[], ["--denoising-strength", "0.05"], ["--precision", "bf16"]])
 def test_as_inference_does(checkpoint: Path, source: Path, tmp_path: Path, flags: list[str]) -> None:
     flags = ["--hifigan", str(checkpoint), *flags]
     assert vocode.main([str(source), str(tmp_path / "new" / "copy.wav"), *flags]) == 0

@@ -8,7 +8,7 @@ import torch
 
 from common.errors import InputError
 from hifigan import Denoiser, Generator
-from hifigan.backends import Backend
+from hifigan.backends import Backend, eager_backend
 from hifigan.checkpoint import load_public_state
 from hifigan.config import PRESETS
 from hifigan.denoiser import ConvolutionalDenoiser
@@ -46,7 +46,24 @@ def test_a_batch_gives_what_each_clip_gives_alone(variant, batch_frames):
     """All in one call, a few in each, or each in its own."""
     generator = by_rule(PRESETS[variant])
     mels = [random_mel(frames) for frames in LENGTHS]
+    assert_as_whole(generator, mels, Vocoder(eager_backend(generator), batch_frames=batch_frames)(mels))
     assert_as_whole(generator, mels, Vocoder(generator, batch_frames=batch_frames)(mels))
+
+
+@pytest.mark.parametrize("batch_frames", [0, 150])
+def test_lengths_rounded_up_for_the_backend(batch_frames):
+    """What is given to it in silence behind the clip is not heard."""
+    generator = by_rule(PRESETS["v2"])
+    seen = []
+
+    def run(mel):
+        seen.append(mel.size(2))
+        return generator(mel).squeeze(1)
+
+    backend = Backend(run, generator.config, generator.device, frame_step=8)
+    mels = [random_mel(frames) for frames in (*LENGTHS, 8, 64)]
+    assert_as_whole(generator, mels, Vocoder(backend, batch_frames=batch_frames)(mels))
+    assert {8, 64} <= set(seen)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +79,10 @@ def test_windows_join_to_the_whole(variant, batch_frames, lengths):
     """Below and above one window, and (at 94 and 98 frames) two."""
     generator = by_rule(PRESETS[variant])
     mels = [random_mel(frames) for frames in lengths]
-    assert_as_whole(generator, mels, Vocoder(generator, window_frames=WINDOW, batch_frames=batch_frames)(mels))
+    assert_as_whole(
+        generator, mels, Vocoder(eager_backend(generator), window_frames=WINDOW, batch_frames=batch_frames)(mels)
+    )
+    assert_as_whole(generator, mels, Vocoder(generator, window_frames=WINDOW)(mels))
 
 
 @pytest.mark.parametrize("amp", [False, True], ids=["fp32", "AMP"])
@@ -71,8 +91,9 @@ def test_windows_of_every_kind_of_generator(torchscript, amp):
     generator = by_rule(TINY)
     reach = generator.config.receptive_field_frames
     mel = random_mel(2 * CPU_WINDOW_FRAMES - 2 * reach + 1)  # three windows of the usual size
-    (wav,) = Vocoder(generator, torchscript=torchscript, amp=amp)([mel])
-    (whole,) = Vocoder(generator, torchscript=torchscript, amp=amp, window_frames=mel.size(1))([mel])
+    runs = eager_backend(generator, torchscript, amp)
+    (wav,) = Vocoder(runs)([mel])
+    (whole,) = Vocoder(runs, window_frames=mel.size(1))([mel])
     assert whole.abs().max() > 0.01
     torch.testing.assert_close(wav, whole, rtol=0, atol=2e-2 if amp else 1e-5)
 
