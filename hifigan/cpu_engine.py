@@ -32,8 +32,9 @@ from hifigan.generator import Generator, ResBlock1
 
 SLOPE = 0.1  # of all activations but the last
 LAST_SLOPE = 0.01
-TILE_BYTES = 2**19  # of one signal within a stage; about four of them are in use at a time
-MIN_TILE = 2048  # samples; below, the overlap of tiles costs more than the cache gains
+TILE_BYTES = 2**20  # of one signal within a stage; about four of them are in use at a time, shared by the cores
+MIN_TILE = 4096  # samples; below, the overlap of tiles costs more than the cache gains
+SHORT = 512  # samples; what is not longer is one tile
 FOLD_TO = {torch.float32: 16, torch.bfloat16: 32}  # channels that fill a vector register, or a row of a matrix tile
 OUTPUT_FOLD = 16  # samples that the last layer makes at a time
 WIDE = 128  # channels of the first stage; below, it needs fp32 beside bf16
@@ -238,7 +239,7 @@ def _tile_size(length: int, tile: int, reach: int, fold: int) -> int:
         reach: samples of overlap on either side.
         fold: what sizes are multiples of.
     """
-    count = max(1 if length < MIN_TILE // 4 else 2, -(-length // tile))
+    count = max(1 if length <= SHORT else 2, -(-length // tile))
     size = -(-(length + 2 * reach * (count - 1)) // count)
     step = max(1, 2 ** (size.bit_length() - 4) // fold) * fold
     return min(length, -(-size // step) * step)
