@@ -99,8 +99,28 @@ class AudioConfig:
         return cls(**{**{k: v for k, v in values.items() if k in names}, **changes})
 
 
+def mel_filters(config: AudioConfig) -> np.ndarray:
+    """Triangles [M, filter_length // 2 + 1], float32, of area 1 over Hz, evenly spaced on Slaney's mel scale.
+
+    That scale (Auditory Toolbox, 1998) has 3 mels in 200 Hz up to 1 kHz, and above 27 mels to each factor of 6.4.
+    librosa's `filters.mel` gives the same; importing it takes longer than importing all else but PyTorch.
+    """
+    knee_hz, mels_per_hz, mels_per_log = 1000.0, 3 / 200, 27 / math.log(6.4)
+    knee = knee_hz * mels_per_hz
+
+    def to_mel(hz: float) -> float:
+        return hz * mels_per_hz if hz < knee_hz else knee + math.log(hz / knee_hz) * mels_per_log
+
+    mels = np.linspace(to_mel(config.mel_fmin), to_mel(config.fmax_hz), config.num_mels + 2)
+    edges = np.where(mels < knee, mels / mels_per_hz, knee_hz * np.exp((mels - knee) / mels_per_log))
+    lower, centre, upper = (edges[i : i + config.num_mels, None] for i in range(3))
+    hz = np.fft.rfftfreq(config.filter_length, 1 / config.sampling_rate)
+    triangles = np.minimum((hz - lower) / (centre - lower), (upper - hz) / (upper - centre))
+    return (np.maximum(triangles, 0) * 2 / (upper - lower)).astype(np.float32)
+
+
 class MelSpectrogram(nn.Module):
-    """Natural-log mel spectrogram with Slaney bands and Slaney area normalisation (librosa `filters.mel`).
+    """Natural-log mel spectrogram with the bands of `mel_filters`.
 
     The magnitude is sqrt(re^2 + im^2 + 1e-9) in "vocoder" framing and sqrt(re^2 + im^2) in "tacotron" framing,
     as the checkpoints of either kind were trained with. Differentiable; computed in fp32 under autocast too (in fp64
@@ -112,17 +132,8 @@ class MelSpectrogram(nn.Module):
 
     def __init__(self, config: AudioConfig) -> None:
         super().__init__()
-        from librosa.filters import mel  # here: this import alone takes most of a second
-
         self.config = config
-        basis = mel(
-            sr=config.sampling_rate,
-            n_fft=config.filter_length,
-            n_mels=config.num_mels,
-            fmin=config.mel_fmin,
-            fmax=config.fmax_hz,
-        )
-        self.register_buffer("mel_basis", torch.from_numpy(basis), persistent=False)
+        self.register_buffer("mel_basis", torch.from_numpy(mel_filters(config)), persistent=False)
         self.register_buffer("window", torch.hann_window(config.win_length), persistent=False)
 
     def forward(self, wav: Tensor) -> Tensor:

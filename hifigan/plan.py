@@ -10,12 +10,11 @@ import dataclasses
 import json
 import logging
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.audio import AudioConfig, MelSpectrogram
+from common.audio import AudioConfig, mel_filters
 from common.config import ArgumentParser, add_flags, flag, from_flags, run
 from common.errors import InputError
 from common.files import write_whole
@@ -141,9 +140,7 @@ def check_bands(audio: AudioConfig) -> None:
 
 
 def _empty_bands(audio: AudioConfig) -> int:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # librosa's, which says less than our message
-        return int((~MelSpectrogram(audio).mel_basis.any(dim=1)).sum())
+    return int((~mel_filters(audio).any(axis=1)).sum())
 
 
 def _reasons(generator: GeneratorConfig, audio: AudioConfig, segment: int) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from common.audio import (
     fade_out,
     load_wav,
     load_wav_at,
+    mel_filters,
     normalise_peak,
     resample,
     save_wav,
@@ -151,6 +153,28 @@ def test_autocast_has_no_effect() -> None:
     assert inside.dtype == torch.float32
     assert torch.equal(inside, mel(wav))
     assert mel(wav.bfloat16()).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"mel_fmax": None},
+        {"mel_fmin": 125.0, "mel_fmax": 7600.0, "sampling_rate": 16000},
+        {"num_mels": 128, "sampling_rate": 44100, "filter_length": 2048, "win_length": 2048, "mel_fmin": 1100.0},
+        {"mel_fmax": 900.0, "num_mels": 20, "filter_length": 1025},
+    ],
+)
+def test_filters_are_those_of_librosa(changes: dict) -> None:
+    config = dataclasses.replace(AudioConfig(), **changes)
+    expected = librosa.filters.mel(
+        sr=config.sampling_rate,
+        n_fft=config.filter_length,
+        n_mels=config.num_mels,
+        fmin=config.mel_fmin,
+        fmax=config.mel_fmax,
+    )
+    np.testing.assert_allclose(mel_filters(config), expected, rtol=1e-6, atol=1e-10)
 
 
 def test_two_configurations_do_not_share_filters() -> None:
