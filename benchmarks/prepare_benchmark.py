@@ -164,8 +164,8 @@ def _children_cpu_sec() -> float:
 
 def program_table(variants: Sequence[Variant], clips: int, copies: int) -> list[str]:
     lines = [
-        f"`prepare_dataset.py` on {copies} copies of {clips} clips ({variants[0].audio_sec / 3600:.2f} h), start-up "
-        "included; 24 hours are the wall-clock time in proportion:",
+        f"`prepare_dataset.py` on {copies} x {clips} clips ({variants[0].audio_sec / 3600:.2f} h), start-up included; "
+        "24 hours are the wall-clock time in proportion:",
         "",
         "| | wall-clock s (slowest round) | times real time | CPU s per hour of audio | 24 hours of audio |",
         "|---|---|---|---|---|",
@@ -183,7 +183,7 @@ def program_table(variants: Sequence[Variant], clips: int, copies: int) -> list[
 def pitch_table(variants: Sequence[Variant], clips: int) -> list[str]:
     baselines = variants[: len(variants) // 2]
     lines = [
-        f"Pitch of {clips} clips ({variants[0].audio_sec:.0f} s), without start-up; ratios are medians over the rounds:",
+        f"Pitch of {clips} clips ({variants[0].audio_sec:.0f} s), without start-up; ratios are medians over rounds:",
         "",
         f"| | wall-clock s | CPU s per hour of audio | {' | '.join(f'faster than {v.name}' for v in baselines)} |",
         "|---" * (3 + len(baselines)) + "|",
