@@ -63,7 +63,7 @@ class Pyin:
 
     @property
     def shortest(self) -> int:
-        return math.floor(self.sampling_rate / self.fmax_hz)
+        return max(1, math.floor(self.sampling_rate / self.fmax_hz))
 
     @property
     def longest(self) -> int:
@@ -80,7 +80,10 @@ class Pyin:
         return semitones * BINS_PER_SEMITONE // 2
 
     def __call__(self, wav: np.ndarray) -> Track:
-        """wav [T] -> track of T // hop_length + 1 frames; beyond its ends there is silence."""
+        """wav [T] -> track of T // hop_length + 1 frames; beyond its ends there is silence.
+
+        Memory: 24 bytes for each frame and pitch bin, 1.2 MB for a second of speech at 22,050 Hz.
+        """
         padded = np.pad(wav.astype(np.float64), self.frame_length // 2)
         frames = np.lib.stride_tricks.sliding_window_view(padded, self.frame_length)[:: self.hop_length]
         voiced = np.full((len(frames), self.num_bins), IMPOSSIBLE)
