@@ -63,7 +63,7 @@ class PrepareConfig:
     extract_pitch: bool = flag(False, "write pitch/<clip>.pt, [1, frames] each, in Hz, and the voice's statistics")
     convert_to: str = flag("", "write a copy of the data set here: mono, 16 bit, at --sampling-rate")
     hifigan_config: str = flag("", "JSON file of the generator that the signal settings are taken from")
-    n_workers: int = flag(os.cpu_count() or 1, "processes")
+    n_workers: int = flag(os.cpu_count() or 1, "processes that share the files (as many as there are cores)")
 
     def __post_init__(self) -> None:
         positive(n_workers=self.n_workers)

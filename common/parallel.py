@@ -29,9 +29,10 @@ class Report(NamedTuple):
 def run_over_files(work: Callable, items: Sequence, num_workers: int, what: str) -> None:
     """Runs `work` over all items in processes; finishes all, then raises if some could not be used."""
     reports: list[Report] = []
+    at_a_time = min(8, max(1, len(items) // (4 * num_workers)))  # few enough that all processes are busy to the end
     try:
         with ProcessPoolExecutor(min(num_workers, len(items)), initializer=_one_thread) as pool:
-            results = pool.map(work, items, chunksize=8)
+            results = pool.map(work, items, chunksize=at_a_time)
             reports.extend(tqdm(results, what, total=len(items), disable=not watched()))
     except BrokenProcessPool as error:
         raise InputError("--n-workers: a process was killed, probably for lack of memory; give fewer") from error

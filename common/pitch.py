@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import InputError
+from common.pyin import Pyin
 
 PITCH_STATISTICS_FILE = "pitch_statistics.json"  # beside the pitch files of a voice
 FMIN_HZ, FMAX_HZ = 65.40639132514966, 2093.004522404789  # C2 and C7
@@ -44,7 +45,7 @@ class PitchConfig:
 
 
 def extract_pitch(wav: np.ndarray, config: PitchConfig) -> np.ndarray:
-    """Fundamental frequency by probabilistic YIN (Mauch and Dixon 2014).
+    """Fundamental frequency by probabilistic YIN (common/pyin.py).
 
     Args:
         wav: [T], in [-1, 1].
@@ -53,17 +54,8 @@ def extract_pitch(wav: np.ndarray, config: PitchConfig) -> np.ndarray:
     Returns:
         float32 [T // hop_length + 1], in Hz; 0 where unvoiced.
     """
-    import librosa  # here: it takes most of a second
-
-    f0, _, _ = librosa.pyin(
-        wav,
-        fmin=FMIN_HZ,
-        fmax=FMAX_HZ,
-        sr=config.sampling_rate,
-        frame_length=config.frame_length,
-        hop_length=config.hop_length,
-    )
-    return np.nan_to_num(f0).astype(np.float32)
+    track = Pyin(config.sampling_rate, config.hop_length, config.frame_length, FMIN_HZ, FMAX_HZ)
+    return track(wav).f0_hz.astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,210 @@
+"""How long `prepare_dataset.py` takes, and its pitch against librosa's. Prints Markdown.
+
+python -m benchmarks.prepare_benchmark --dataset-path DATA
+
+The program makes mels and pitch of several copies of the data set, as a user would start it. Pitch is compared with
+one call of `librosa.pyin` per file in one process and in several; here the processes inherit all modules and compiled
+code, so that neither side's start-up counts. All variants take turns, round after round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import librosa
+import numpy as np
+import soundfile
+import torch
+
+from benchmarks import machine
+from common.audio import load_wav
+from common.config import ArgumentParser, positive, run
+from common.errors import InputError
+from common.files import save_array
+from common.parallel import Report, run_over_files
+from common.pitch import FMAX_HZ, FMIN_HZ, PitchConfig, extract_pitch
+
+DAY_SEC = 24 * 3600
+
+
+@dataclasses.dataclass
+class Variant:
+    """One way of working, on `audio_sec` seconds of audio, and its measured rounds in seconds."""
+
+    name: str
+    audio_sec: float
+    work: Callable[[], None]
+    wall_sec: list[float] = dataclasses.field(default_factory=list)
+    cpu_sec: list[float] = dataclasses.field(default_factory=list)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = ArgumentParser(
+        prog="prepare_benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dataset-path", required=True, help="the data set: wavs/")
+    parser.add_argument("--copies", type=int, default=8, help="of the data set for the program (default: 8)")
+    parser.add_argument("--clips", type=int, default=12, help="of which librosa measures the pitch (default: 12)")
+    parser.add_argument("--n-workers", type=int, default=2, help="processes, beside one (default: 2)")
+    parser.add_argument("--rounds", type=int, default=3, help="measured rounds (default: 3)")
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = parser.parse_args(words)
+    positive(copies=args.copies, clips=args.clips, n_workers=args.n_workers, rounds=args.rounds)
+    torch.set_num_threads(1)
+    header = machine.describe(torch.device("cpu"), "benchmarks.prepare_benchmark", words, ("librosa", "numba", "numpy"))
+    wavs = sorted((Path(args.dataset_path) / "wavs").rglob("*.wav"))
+    if not wavs:
+        raise InputError(f"--dataset-path: {args.dataset_path}/wavs: no wav files")
+    chosen = [wavs[i] for i in np.linspace(0, len(wavs) - 1, min(args.clips, len(wavs))).round().astype(int)]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        programs = whole_programs(wavs, args.copies, args.n_workers, folder)
+        pitches = pitch_variants(chosen, args.n_workers, folder)
+        librosa_pitch(folder, chosen[0])  # it compiles parts of itself
+        for _ in range(args.rounds):
+            for variant in (*programs, *pitches):
+                measure(variant)
+        differing, frames = compare(chosen, folder)
+    print(*machine.markdown(header), "", sep="\n")
+    print(*program_table(programs, len(wavs), args.copies), "", *pitch_table(pitches, len(chosen)), "", sep="\n")
+    print(f"F0 differs by more than 1e-3 Hz, or in voicing, in {differing} of {frames} frames.")
+    return 0
+
+
+def whole_programs(wavs: Sequence[Path], copies: int, n_workers: int, folder: Path) -> list[Variant]:
+    """`prepare_dataset.py` on copies (links) of the data set."""
+    for copy in range(copies):
+        for number, wav in enumerate(wavs):
+            link = folder / "data" / "wavs" / str(copy) / f"{number}.wav"
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(wav.resolve())
+    audio_sec = copies * duration_sec(wavs)
+    return [
+        Variant(f"{what}, {_processes(workers)}", audio_sec, partial(program, what, workers, folder / "data"))
+        for what in ("mels", "pitch")
+        for workers in sorted({1, n_workers})
+    ]
+
+
+def program(what: str, n_workers: int, data: Path) -> None:
+    shutil.rmtree(data / what, ignore_errors=True)
+    command = [
+        sys.executable,
+        "prepare_dataset.py",
+        "-d",
+        str(data),
+        f"--extract-{what}",
+        "--n-workers",
+        str(n_workers),
+    ]
+    subprocess.run(command, cwd=machine.REPOSITORY, check=True, capture_output=True)
+
+
+def pitch_variants(wavs: Sequence[Path], n_workers: int, folder: Path) -> list[Variant]:
+    """One call per file: librosa's, and ours."""
+    return [
+        Variant(
+            f"{name}, {_processes(workers)}",
+            duration_sec(wavs),
+            partial(run_over_files, partial(work, folder), wavs, workers, name),
+        )
+        for name, work in (("librosa.pyin", librosa_pitch), ("ours", our_pitch))
+        for workers in sorted({1, n_workers})
+    ]
+
+
+def librosa_pitch(folder: Path, path: Path) -> Report:
+    config = PitchConfig()
+    f0, _, _ = librosa.pyin(
+        load_wav(path)[0],
+        fmin=FMIN_HZ,
+        fmax=FMAX_HZ,
+        sr=config.sampling_rate,
+        frame_length=config.frame_length,
+        hop_length=config.hop_length,
+    )
+    save_array(folder / "librosa" / f"{path.stem}.npy", np.nan_to_num(f0).astype(np.float32))
+    return Report(path)
+
+
+def our_pitch(folder: Path, path: Path) -> Report:
+    save_array(folder / "ours" / f"{path.stem}.npy", extract_pitch(load_wav(path)[0], PitchConfig()))
+    return Report(path)
+
+
+def compare(wavs: Sequence[Path], folder: Path) -> tuple[int, int]:
+    """Frames in which librosa's pitch and ours differ, and all frames."""
+    pairs = [[np.load(folder / name / f"{wav.stem}.npy") for name in ("librosa", "ours")] for wav in wavs]
+    return sum(int((np.abs(a - b) > 1e-3).sum()) for a, b in pairs), sum(len(a) for a, _ in pairs)
+
+
+def measure(variant: Variant) -> None:
+    """One round; the work is that of child processes."""
+    wall, cpu = time.perf_counter(), _children_cpu_sec()
+    variant.work()
+    variant.wall_sec.append(time.perf_counter() - wall)
+    variant.cpu_sec.append(_children_cpu_sec() - cpu)
+
+
+def _children_cpu_sec() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def program_table(variants: Sequence[Variant], clips: int, copies: int) -> list[str]:
+    lines = [
+        f"`prepare_dataset.py` on {copies} x {clips} clips ({variants[0].audio_sec / 3600:.2f} h), start-up included; "
+        "24 hours are the wall-clock time in proportion:",
+        "",
+        "| | wall-clock s (slowest round) | times real time | CPU s per hour of audio | 24 hours of audio |",
+        "|---|---|---|---|---|",
+    ]
+    for variant in variants:
+        wall = statistics.median(variant.wall_sec)
+        cpu = statistics.median(variant.cpu_sec) / variant.audio_sec * 3600
+        lines.append(
+            f"| {variant.name} | {wall:.1f} ({max(variant.wall_sec):.1f}) | {variant.audio_sec / wall:.0f} | {cpu:.1f} "
+            f"| {wall / variant.audio_sec * DAY_SEC / 60:.1f} min |"
+        )
+    return lines
+
+
+def pitch_table(variants: Sequence[Variant], clips: int) -> list[str]:
+    baselines = variants[: len(variants) // 2]
+    lines = [
+        f"Pitch of {clips} clips ({variants[0].audio_sec:.0f} s), without start-up; ratios are medians over rounds:",
+        "",
+        f"| | wall-clock s | CPU s per hour of audio | {' | '.join(f'faster than {v.name}' for v in baselines)} |",
+        "|---" * (3 + len(baselines)) + "|",
+    ]
+    for variant in variants:
+        wall = statistics.median(variant.wall_sec)
+        cpu = statistics.median(variant.cpu_sec) / variant.audio_sec * 3600
+        ratios = [
+            statistics.median(a / b for a, b in zip(base.wall_sec, variant.wall_sec, strict=True)) for base in baselines
+        ]
+        lines.append(f"| {variant.name} | {wall:.2f} | {cpu:.0f} | {' | '.join(f'{r:.1f}' for r in ratios)} |")
+    return lines
+
+
+def duration_sec(wavs: Sequence[Path]) -> float:
+    return sum(soundfile.info(str(wav)).duration for wav in wavs)
+
+
+def _processes(workers: int) -> str:
+    return f"{workers} process{'es' if workers > 1 else ''}"
+
+
+if __name__ == "__main__":
+    run(main, "prepare_benchmark")
