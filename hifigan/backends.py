@@ -21,9 +21,9 @@ from torch import Tensor
 from common import torchscript
 from common.audio import AudioConfig
 from common.errors import InputError
+from common.export_files import check_undamaged, is_onnx
 from common.mel_contract import EXPORT_METADATA, export_metadata
 from hifigan.config import GeneratorConfig
-from common.export_files import check_undamaged, is_onnx
 from hifigan.export_formats import FORMATS, Run
 from hifigan.generator import Generator
 

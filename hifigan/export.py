@@ -25,12 +25,12 @@ from torch import Tensor
 
 from common.audio import LOG_FLOOR, SILENCE
 from common.errors import InputError
+from common.export_files import sealed
 from common.mel_contract import EXPORT_METADATA
 from common.torchscript import script
 from hifigan.backends import CONTRACT_FILE, Backend, Contract, load_export
 from hifigan.checkpoint import GeneratorInfo
 from hifigan.denoiser import Denoiser
-from common.export_files import sealed
 from hifigan.export_formats import FORMATS
 from hifigan.generator import Generator
 from hifigan.vocoder_module import VocoderModule
