@@ -28,7 +28,9 @@ class ExportConfig:
         choices=tuple(FORMATS),
     )
     precision: str = flag(
-        "fp32", "of all layers but the last one and the denoiser; onnx and tensorrt take no bf16", choices=tuple(DTYPES)
+        "fp32",
+        "of all layers but the first two, the last one and the denoiser; onnx and tensorrt take no bf16",
+        choices=tuple(DTYPES),
     )
     denoising_strength: float = flag(0.0, "put a denoiser of this strength behind the generator; 0.005 to 0.1 is usual")
     cuda: bool = flag(False, "export on the GPU (aoti and tensorrt files run on the kind of device they were made on)")

@@ -28,6 +28,7 @@ from common.timing import now_sec
 from hifigan import Generator, load_generator
 from hifigan.backends import Backend, eager_backend, load_export
 from hifigan.checkpoint import GeneratorInfo
+from hifigan.engine import PRECISIONS, engine_backend
 from hifigan.export import Difference, check_exportable, compare, eager_reference, export
 from hifigan.export_formats import FORMATS
 
@@ -74,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder = Path(args.exports or scratch)
         folder.mkdir(parents=True, exist_ok=True)
         exported, left_out = exports(generator, info, folder, args.denoising_strength)
-        variants = [*eager_variants(generator), *exported]
+        variants = [*eager_variants(generator), *engine_variants(generator), *exported]
         differences = [compare(variant.run, variant.reference, mels) for variant in variants]
         seconds = measure([variant.run for variant in variants], mels, args.rounds)
     header = {
@@ -110,6 +111,18 @@ def eager_variants(generator: Generator) -> list[Variant]:
     return [
         Variant("eager", "fp32", 0.0, None, eager_backend(generator), plain),
         Variant("eager --amp", half, 0.0, None, eager_backend(generator, amp=True), plain),
+    ]
+
+
+def engine_variants(generator: Generator) -> list[Variant]:
+    """What `inference.py` runs for checkpoints, in each precision of the device."""
+
+    def plain(mel: Tensor) -> Tensor:
+        return generator(mel).squeeze(1)
+
+    return [
+        Variant("engine", precision, 0.0, None, engine_backend(generator, precision), plain)
+        for precision in PRECISIONS[generator.device.type]
     ]
 
 

@@ -34,6 +34,7 @@ from fastpitch.text import text_processor
 from hifigan.backends import eager_backend, is_export, load_export
 from hifigan.checkpoint import GeneratorInfo, load_generator
 from hifigan.config import PRESETS, GeneratorConfig
+from hifigan.engine import engine_backend
 from hifigan.generator import Generator
 from hifigan.vocoding import Vocoder
 
@@ -120,7 +121,7 @@ def load_vocoder(cfg: BenchmarkConfig, device: torch.device) -> tuple[Generator,
 
 
 def all_variants(cfg: BenchmarkConfig, generator: Generator, info: GeneratorInfo, speak: Speak) -> list[Variant]:
-    """PyTorch's, the one in full precision first, then the exported files; each with and without denoising.
+    """PyTorch's, the one in full precision first, the engine's, then the exported files; with and without denoising.
 
     Args:
         speak: whether in mixed precision -> what makes a case's mels.
@@ -132,6 +133,13 @@ def all_variants(cfg: BenchmarkConfig, generator: Generator, info: GeneratorInfo
         mels, name = speak(amp), precision_name(generator.device, amp)
         variants += [
             Variant(name, strength, mels, Vocoder(eager_backend(generator, cfg.torchscript, amp), strength, window))
+            for strength in strengths
+        ]
+    half = "fp16" if generator.device.type == "cuda" else "bf16"
+    for precision in ("fp32", half) if cfg.amp else ("fp32",):  # FastPitch stays in fp32
+        engine = engine_backend(generator, precision)
+        variants += [
+            Variant(f"{precision} (engine)", strength, speak(False), Vocoder(engine, strength, window))
             for strength in strengths
         ]
     for path in cfg.backends:
@@ -155,7 +163,7 @@ def precision_in_words(cfg: BenchmarkConfig, device: torch.device) -> str:
     if text == "TF32":
         text += " in convolutions" + (" and matrix products" * torch.backends.cuda.matmul.allow_tf32)
     if cfg.amp:
-        text += f"; {precision_name(device, amp=True)}, with the last layer and the denoiser in fp32"
+        text += f"; {precision_name(device, amp=True)}, with the first two layers, the last and the denoiser in fp32"
         if cfg.fastpitch and cfg.torchscript:
             text += ", and FastPitch, whose TorchScript cannot leave autocast"
     return text

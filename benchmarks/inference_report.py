@@ -33,9 +33,9 @@ COLUMNS = (
 )
 NOTES = (
     "Percentiles are those of the measured latencies. Throughput: audio samples, without padding, per second. RTF: "
-    "seconds of speech made in a second, per utterance of the batch. Speed-up (of mixed precision and of exported "
-    "files): median latency of the checkpoint in {base} ({kind}) divided by that of the row, of the same rounds and "
-    "batch, both with denoising or both without."
+    "seconds of speech made in a second, per utterance of the batch. Speed-up (of mixed precision, the engine and "
+    "exported files): median latency of the checkpoint in {base} ({kind}) divided by that of the row, of the same "
+    "rounds and batch, both with denoising or both without."
 )
 Row = dict[str, Any]
 

@@ -20,6 +20,7 @@ from common.audio import MEL_CONFIG_FILE, AudioConfig
 from common.checkpoint import dictionary, read_file
 from common.config import ArgumentParser
 from common.errors import InputError
+from common.export_files import is_onnx, onnx_metadata
 
 LOG_BASES = ("ln", "log10")
 EXPORT_METADATA = "hifigan"  # property of exported ONNX files, and name (.json) of an extra file in other exports
@@ -171,7 +172,7 @@ def read_contract(path: str | Path) -> MelContract:
         if path.suffix.lower() == ".json":
             return _of_json(path)
         exported = export_metadata(path)
-        if exported is None and path.suffix.lower() == ".onnx":
+        if exported is None and is_onnx(path):
             raise InputError("this ONNX file says nothing about mels; export.py writes files that do")
         return _of_checkpoint(path) if exported is None else MelContract.from_dict(json.loads(exported), str(path))
     except (ValueError, zipfile.BadZipFile) as error:
@@ -221,32 +222,16 @@ def export_metadata(path: Path) -> str | None:
     """What an exported model says about itself, as JSON; None for other files. Its weights are not loaded.
 
     Raises:
-        InputError: an ONNX file that is none, or no onnxruntime to read it with.
+        InputError: an ONNX file that is none, or a damaged one.
         BadZipFile: a damaged archive.
     """
-    if path.suffix.lower() == ".onnx":
-        return _onnx_metadata(path)
+    if is_onnx(path):
+        return onnx_metadata(path).get(EXPORT_METADATA)
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name.endswith(f"/extra/{EXPORT_METADATA}.json")]
         return archive.read(names[0]).decode(errors="replace") if names else None
-
-
-def _onnx_metadata(path: Path) -> str | None:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise InputError("reading ONNX files takes onnxruntime: pip install onnxruntime") from error
-    try:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        found = session.get_modelmeta().custom_metadata_map
-    except Exception as error:  # of many kinds, all of which mean this
-        raise InputError(f"not an ONNX file, or damaged ({type(error).__name__})") from error
-    return found.get(EXPORT_METADATA)
 
 
 def _of_checkpoint(path: Path) -> MelContract:

@@ -21,9 +21,9 @@ from torch import Tensor
 from common import torchscript
 from common.audio import AudioConfig
 from common.errors import InputError
+from common.export_files import check_undamaged, is_onnx
 from common.mel_contract import EXPORT_METADATA, export_metadata
 from hifigan.config import GeneratorConfig
-from hifigan.export_files import check_undamaged, is_onnx, onnx_metadata
 from hifigan.export_formats import FORMATS, Run
 from hifigan.generator import Generator
 
@@ -40,7 +40,7 @@ class Contract:
         config: architecture of the generator inside.
         audio: signal contract of the mels that it takes and the audio that it makes.
         denoising_strength: of the denoiser inside, 0 without one.
-        precision: a key of `DTYPES`, of all layers but the last one and the denoiser.
+        precision: a key of `DTYPES`, of all layers but the first two, the last one and the denoiser.
         device: "cpu" or "cuda", where it was exported; some formats run there alone.
         checkpoint_sha256: of the file that the weights are from.
         torch_version: of the PyTorch that exported it.
@@ -58,7 +58,8 @@ class Contract:
     @property
     def min_frames(self) -> int:
         """The shortest mel: a denoiser inside reflects half its filter length at the ends, which must be there."""
-        return self.audio.filter_length // 2 // self.audio.hop_length + 1 if self.denoising_strength > 0 else 1
+        half = -(-self.audio.filter_length // 2)  # `Denoiser` makes odd lengths even
+        return half // self.audio.hop_length + 1 if self.denoising_strength > 0 else 1
 
     def to_json(self) -> str:
         plain = {**dataclasses.asdict(self), "config": self.config.to_dict()}
@@ -225,8 +226,6 @@ def read_contract(path: Path) -> Contract | None:
 
 
 def _metadata(path: Path) -> str | None:
-    if is_onnx(path):
-        return onnx_metadata(path).get(EXPORT_METADATA)
     try:
         return export_metadata(path)
     except zipfile.BadZipFile:  # whoever loads the file will say what is wrong with it

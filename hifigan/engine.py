@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import torch
@@ -13,6 +14,8 @@ from hifigan.cpu_engine import CpuEngine, speed_up_of_bf16
 from hifigan.cuda_engine import FRAME_STEP, CudaEngine
 from hifigan.generator import Generator
 from hifigan.layers import WeightNormConv1d
+
+log = logging.getLogger(__name__)
 
 PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "fp16", "bf16")}
 ALL_PRECISIONS = (*PRECISIONS["cuda"], "auto")
@@ -54,7 +57,10 @@ def chosen_precision(precision: str, device: torch.device) -> str:
     if precision == "auto":
         if device.type == "cuda":
             return "fp16"
-        return "bf16" if speed_up_of_bf16() >= WORTH else "fp32"
+        speed_up = speed_up_of_bf16()
+        chosen = "bf16" if speed_up >= WORTH else "fp32"
+        log.info("--precision auto: %s (bf16 was %.1f times as fast as fp32)", chosen, speed_up)
+        return chosen
     if precision not in own:
         name = "CPU" if device.type == "cpu" else "GPU"
         raise InputError(f"--precision: {precision} is not for the {name}, which takes {', '.join(own)} or auto")

@@ -25,12 +25,12 @@ from torch import Tensor
 
 from common.audio import LOG_FLOOR, SILENCE
 from common.errors import InputError
+from common.export_files import sealed
 from common.mel_contract import EXPORT_METADATA
 from common.torchscript import script
 from hifigan.backends import CONTRACT_FILE, Backend, Contract, load_export
 from hifigan.checkpoint import GeneratorInfo
 from hifigan.denoiser import Denoiser
-from hifigan.export_files import sealed
 from hifigan.export_formats import FORMATS
 from hifigan.generator import Generator
 from hifigan.vocoder_module import VocoderModule
@@ -93,7 +93,7 @@ def export(
         info: likewise; its file's checksum goes into the contract.
         path: to be written, with the suffix of the format.
         format: key of `FORMATS`.
-        precision: of all layers but the last and the denoiser.
+        precision: of all layers but the first two, the last one and the denoiser.
         denoising_strength: above 0, a denoiser is put inside.
         opset: ONNX version; None is the exporter's own choice.
 

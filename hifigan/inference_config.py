@@ -41,7 +41,7 @@ class InferenceConfig:
     mel_framing: str = flag(
         "auto",
         "framing of the mels of files: auto is as their audio_config.json says, else vocoder; the audio of tacotron "
-        "framing is moved by half a hop, to where the original was",
+        "framing is moved by half a hop, to where the original was, unless the generator has learned it by fine-tuning",
         choices=("auto", "vocoder", "tacotron"),
     )
     mel_log: str = flag(

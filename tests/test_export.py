@@ -14,6 +14,7 @@ import torch
 import export
 import inference
 from common.config import run
+from common.mel_contract import read_contract
 from hifigan.backends import FORMATS
 from hifigan.export_formats import DTYPES
 from tests.support import REPOSITORY, SETUP, make_checkpoint, one_line_of_error, wavs
@@ -93,6 +94,22 @@ def test_denoiser_inside_and_outside(checkpoint: Path, dataset: Path, tmp_path: 
         assert inside[name].shape == expected[name].shape
         if frames >= 3:
             assert np.abs(inside[name] - expected[name]).max() <= 2 / 32768
+
+
+def test_exports_carry_the_framing_that_the_generator_learned(checkpoint: Path, dataset: Path, tmp_path: Path) -> None:
+    """Of a generator that was fine-tuned half a hop apart: nothing is moved, as with its checkpoint."""
+    shifted = make_checkpoint(tmp_path / "shifted.pt", framing="tacotron", log_base="ln")
+    model = exported(shifted, tmp_path, "torchscript")
+    assert read_contract(model).audio.framing == read_contract(shifted).audio.framing == "tacotron"
+    flags = ["--backend", "auto", "--mel-framing", "tacotron"]
+    plain = spoken(checkpoint, dataset, tmp_path / "plain")
+    made = spoken(model, dataset, tmp_path / "made", *flags)
+    moved = spoken(exported(checkpoint, tmp_path / "other", "torchscript"), dataset, tmp_path / "moved", *flags)
+    for name, wav in plain.items():
+        assert wav.shape == made[name].shape
+        assert np.abs(made[name] - wav).max() <= 2 / 32768
+        if LENGTHS[name] > 1:
+            assert len(moved[name]) == len(wav) - 256
 
 
 def test_what_inference_refuses(

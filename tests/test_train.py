@@ -577,6 +577,30 @@ def test_a_damaged_newest_pair_falls_back_to_the_one_before(own_copy, tmp_path, 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("thin_discriminators")
+def test_checkpoints_that_do_not_say_framing_and_logarithm_are_continued(own_copy, tmp_path, capsys):
+    (own_copy / "train.txt").write_text("wavs/clip000.wav\n")
+    output = tmp_path / "out"
+    argv = train_arguments(own_copy, output)
+    assert train.main(argv) == 0
+
+    def rewrite(**changes):
+        for path in output.glob("hifigan_*_checkpoint_1.pt"):
+            content = torch.load(path, weights_only=True)
+            setup = {key: value for key, value in content["train_setup"].items() if key not in ("framing", "log_base")}
+            torch.save({**content, "train_setup": {**setup, **changes}}, path)
+
+    assert weights(output, 1)[1]["train_setup"]["log_base"] == "ln"
+    rewrite(framing="tacotron")
+    status, message = run_main([*argv, "--epochs", "2"], capsys)
+    assert status == 1
+    assert "framing was tacotron, now vocoder" in message
+    rewrite()
+    assert train.main([*argv, "--epochs", "2"]) == 0
+    assert weights(output, 2)[1]["train_setup"]["framing"] == "vocoder"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("thin_discriminators")
 def test_moving_average_is_kept_restored_validated_and_usable(own_copy, tmp_path):
     (own_copy / "train.txt").write_text("wavs/clip000.wav\nwavs/clip003.wav\n")
     output = tmp_path / "out"

@@ -44,6 +44,8 @@ def test_exports(recording, checkpoint, capsys, monkeypatch):
     assert [row[:3] for row in rows] == [
         ["eager", "fp32", "no"],
         ["eager --amp", "bf16", "no"],
+        ["engine", "fp32", "no"],
+        ["engine", "bf16", "no"],
         ["torchscript", "fp32", "no"],
         ["torchscript", "fp16", "no"],
         ["torchscript", "bf16", "no"],

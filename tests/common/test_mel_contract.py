@@ -122,7 +122,6 @@ def test_exports(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"other\.ts: "):
         read_contract(tmp_path / "other.ts")
     onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
     value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
     out = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
     graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", [value], [out])
@@ -211,6 +210,7 @@ def test_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     (tmp_path / "none.json").write_text('{"a": 1}')
     (tmp_path / "list.json").write_text("[]")
     (tmp_path / "half.json").write_text("{")
+    (tmp_path / "text.onnx").write_text("text")
     (tmp_path / "empty").mkdir()
     for name, message in {
         "absent.pt": "no such file or folder",
@@ -218,6 +218,7 @@ def test_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         "list.pt": "holds a list",
         "rate.pt": "sampling_rate: '22050'",
         "text.pt": "not a checkpoint of tensors",
+        "text.onnx": "not an ONNX file, or damaged",
         "none.json": "says nothing about mels",
         "list.json": "expected a JSON object, found list",
         "half.json": "not a JSON file",

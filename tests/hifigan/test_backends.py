@@ -9,7 +9,7 @@ import torch
 
 from common.audio import AudioConfig
 from common.errors import InputError
-from hifigan import Generator
+from hifigan import Denoiser, Generator
 from hifigan.backends import (
     CONTRACT_FILE,
     FORMATS,
@@ -20,6 +20,7 @@ from hifigan.backends import (
     load_export,
     read_contract,
 )
+from hifigan.denoiser import ConvolutionalDenoiser
 from hifigan.vocoding import Vocoder
 from tests.support import TINY, make_checkpoint
 
@@ -44,6 +45,18 @@ def test_shortest_mel():
     # The denoiser reflects 512 samples at the ends, which takes 513: three frames of 256.
     assert CONTRACT.min_frames == 3
     assert dataclasses.replace(CONTRACT, denoising_strength=0.0).min_frames == 1
+
+
+def test_shortest_mel_of_an_odd_filter_length():
+    # The denoiser's transform has 1000 then, and reflects 500 samples: four frames of 125 are one sample too few.
+    audio = AudioConfig(hop_length=125, filter_length=999, win_length=999)
+    contract = dataclasses.replace(CONTRACT, audio=audio)
+    assert contract.min_frames == 5
+    config = dataclasses.replace(TINY, upsample_rates=(5, 5, 5), upsample_kernel_sizes=(11, 11, 11))
+    denoiser = ConvolutionalDenoiser(Denoiser(Generator(config), 999), 0.1)
+    assert denoiser(torch.zeros(1, 5 * 125)).shape == (1, 5 * 125)
+    with pytest.raises(RuntimeError, match="Padding size"):
+        denoiser(torch.zeros(1, 4 * 125))
 
 
 @pytest.mark.parametrize(
@@ -149,6 +162,7 @@ BAD_MELS = {
 def test_bad_mels(kind):
     mel, message = BAD_MELS[kind]
     generator = Generator(TINY).eval()
+    generator.remove_weight_norm()
     with pytest.raises(InputError, match=message):
         eager_backend(generator)(mel[None])
     with pytest.raises(InputError, match=message):

@@ -247,9 +247,12 @@ def test_autocast(tiny, look_ahead):
     with torch.autocast("cpu", torch.bfloat16):
         streaming = StreamingGenerator(tiny, look_ahead)
         pieces = [streaming.stream(part) for part in mel.split(2, dim=2)]
-        outer = (tiny.conv_pre, tiny.ups[0], tiny.conv_post)  # in fp32
-        inner = {x.dtype for key, x in streaming._memory.items() if key not in outer}
-        assert torch.bfloat16 in inner
+        kept = {key: x.dtype for key, x in streaming._memory.items()}
+        exact = (tiny.conv_pre, tiny.ups[0], tiny.conv_post)
+        assert {kept[layer] for layer in exact} == {torch.float32}
+        assert {kept[layer] for layer in tiny.ups[1:]} == {torch.bfloat16}
+        convs = [layer for layer in tiny.resblocks.modules() if isinstance(layer, torch.nn.Conv1d)]
+        assert torch.bfloat16 in {kept[conv] for conv in convs}
         wav = torch.cat([*pieces, streaming.finish()], dim=2)
     expected = eager_backend(tiny, amp=True)(mel)[:, None]
     assert wav.dtype == torch.float32
