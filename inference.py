@@ -35,7 +35,7 @@ from fastpitch.synthesis import Synthesiser
 from fastpitch.text import text_processor
 from hifigan.backends import FORMATS, Backend, eager_backend, is_export, load_export
 from hifigan.checkpoint import GeneratorInfo, load_generator
-from hifigan.engine import engine_backend
+from hifigan.engine import chosen_precision, engine_backend
 from hifigan.generator import Generator
 from hifigan.inference_config import OWN_BACKENDS, STDOUT, InferenceConfig
 from hifigan.stream_vocoding import StreamConfig, StreamVocoder
@@ -91,6 +91,9 @@ def infer(
         if samples and place.world_size > 1:
             raise InputError(f"-o -: {place.world_size} processes cannot share one pipe; start one, without torchrun")
         generator, info = load_vocoder(cfg, place.device, speaks=speech is not None)
+        if cfg.precision == "auto":  # one measures, so that all files are made alike
+            chosen = chosen_precision("auto", place.device) if place.is_main else ""
+            cfg = dataclasses.replace(cfg, precision=distributed.gather(chosen)[0])
         job = speaking(cfg, speech, info, place.device) if speech else vocoding(cfg, info.audio)
         vocoder = choose_vocoder(generator, info, cfg, stream)
         writer: SpeechWriter | PcmWriter
@@ -208,6 +211,8 @@ def describe_job(
     settings["audio"] = dataclasses.asdict(info.audio)
     if speech:
         settings |= {"fastpitch": file_digest(speech.fastpitch), **speech.manner()}
+    if stream and cfg.amp:  # rounds otherwise than the engine
+        settings["streamed"] = True
     if stream and stream.look_ahead is not None:  # with all of it, the files are those of whole mels
         settings |= {"look_ahead": stream.look_ahead, "chunk_frames": stream.chunk_frames}
     return settings

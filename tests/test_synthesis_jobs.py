@@ -108,6 +108,23 @@ def test_another_content_under_the_same_name_is_another_job(changed, folder, tmp
     assert made([word.replace(str(folder), f"{folder.parent}/./{folder.name}") for word in argv]) == set()
 
 
+def test_auto_is_the_precision_that_it_chose(checkpoint, folder, tmp_path, monkeypatch):
+    arguments = command(checkpoint, folder, tmp_path / "out")
+    monkeypatch.setattr("hifigan.engine.speed_up_of_bf16", lambda: 5.0)
+    assert made([*arguments, "--precision", "auto"]) == set(LENGTHS)
+    assert made([*arguments, "--precision", "bf16"]) == set()
+    monkeypatch.setattr("hifigan.engine.speed_up_of_bf16", lambda: 1.0)
+    assert made([*arguments, "--precision", "auto"]) == set(LENGTHS)
+    assert made(arguments) == set()
+
+
+def test_streams_of_mixed_precision_are_another_job(checkpoint, folder, tmp_path):
+    arguments = command(checkpoint, folder, tmp_path / "out")
+    assert made([*arguments, "--amp"]) == set(LENGTHS)
+    assert made([*arguments, "--amp", "--stream"]) == set(LENGTHS)
+    assert made([*arguments, "--amp", "--stream"]) == set()
+
+
 def test_phrases_may_be_added_and_changed(checkpoint, folder, tmp_path):
     argv = command(checkpoint, folder, tmp_path / "out")
     phrases = folder / "phrases.tsv"
