@@ -1,0 +1,116 @@
+"""Spectral distances between a recording and its copy, and detectors of what vocoders add: hum and buzz.
+
+All functions take float64 waveforms [T] of one length, full scale 1.0; L frames, M mel bands, F frequency bins.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import scipy.fft
+import scipy.ndimage
+import torch
+
+from common.audio import AudioConfig, MelSpectrogram
+from hifigan.losses import mel_loss
+
+FLOOR_DB = -120.0  # below anything that 16 bits can hold
+# FFT size, hop and window in samples (Yamamoto, Song and Kim 2020, arXiv:1910.11480, table 1).
+RESOLUTIONS = ((512, 50, 240), (1024, 120, 600), (2048, 240, 1200))
+CEPSTRUM_ORDER = 24
+LINE_WINDOW_SEC = 0.19  # of the hum detector: lines are 10 Hz wide
+LINE_FMIN_HZ = 40.0
+PAUSE_WINDOW_SEC = 0.02
+PAUSE_DB = 40.0  # pauses are this far below the loud frames of the recording
+LOUD_PERCENTILE = 95
+LEAST_PAUSE_FRAMES = 5
+
+
+def mel_l1(real: np.ndarray, fake: np.ndarray, mel: MelSpectrogram) -> float:
+    """Mean absolute difference of natural-log mels (the recipe's mel loss without its weight of 45)."""
+    waves = torch.from_numpy(np.stack([real, fake])).float()
+    with torch.inference_mode():
+        one, other = mel(waves)
+    return mel_loss(one, other).item()
+
+
+def mel_cepstral_distortion(real: np.ndarray, fake: np.ndarray, audio: AudioConfig) -> float:
+    """Mel-cepstral distortion in dB (Kubichek 1993), frame by frame: copies need no dynamic time warping.
+
+    The cepstrum is the cosine transform of the log mel (80 bands up to Nyquist at 22.05 kHz), coefficients 1 to 24:
+    level does not count. Published figures rest on various cepstra, so compare within one table only.
+    """
+    mel = MelSpectrogram(audio)
+    waves = torch.from_numpy(np.stack([real, fake])).float()
+    with torch.inference_mode():
+        difference = np.subtract(*mel(waves).double().numpy())  # [M, L]
+    # ln |H| = c_0 + sum of c_k cos(k w): the scale of c_k is 1 / M of SciPy's, whose sum has a factor of 2.
+    cepstra = scipy.fft.dct(difference, axis=0)[1 : CEPSTRUM_ORDER + 1] / audio.num_mels
+    return float(10 / math.log(10) * np.sqrt(2 * np.square(cepstra).sum(axis=0)).mean())
+
+
+def stft_distance(real: np.ndarray, fake: np.ndarray) -> float:
+    """Spectral convergence plus L1 of log magnitudes, mean over three resolutions (arXiv:1910.11480, equations 3-6)."""
+    distances = []
+    for size, hop, window_length in RESOLUTIONS:
+        one, other = (_magnitudes(wav, size, hop, window_length) for wav in (real, fake))
+        convergence = np.linalg.norm(one - other) / np.linalg.norm(one)
+        distances.append(convergence + np.abs(np.log(one) - np.log(other)).mean())
+    return float(np.mean(distances))
+
+
+def level_difference(real: np.ndarray, fake: np.ndarray) -> float:
+    """How much louder the copy is, in dB of the root mean square."""
+    return level_db(fake) - level_db(real)
+
+
+def level_db(wav: np.ndarray) -> float:
+    """Root mean square in dB of full scale; not below -120."""
+    return 20 * math.log10(max(math.sqrt(float(np.square(wav).mean())), 10 ** (FLOOR_DB / 20)))
+
+
+def hum(wav: np.ndarray, sampling_rate: int) -> tuple[float, float]:
+    """The strongest spectral line that is there all the time: vocoders' hum, or that of the mains.
+
+    Speech moves and pauses, so that the tenth percentile over time of each frequency keeps only what lasts. A line
+    stands out from the median of its neighbourhood.
+
+    Returns:
+        level in dB, 0 being a sine of amplitude 1, and frequency in Hz. Without a line: the level of chance, about
+        -90 for clean recordings.
+    """
+    size = 2 ** round(math.log2(LINE_WINDOW_SEC * sampling_rate))
+    wav = np.pad(wav, (0, max(0, size - len(wav))))
+    window = np.hanning(size)
+    frames = np.lib.stride_tricks.sliding_window_view(wav, size)[:: size // 4] * window
+    power = np.square(np.abs(scipy.fft.rfft(frames, axis=1)) * 2 / window.sum())  # [L, F], sines at their amplitude
+    lasting = np.quantile(power, 0.1, axis=0)
+    line = lasting - scipy.ndimage.median_filter(lasting, 33, mode="nearest")
+    line[: math.ceil(LINE_FMIN_HZ * size / sampling_rate)] = 0.0
+    strongest = int(line.argmax())
+    level = 10 * math.log10(max(line[strongest], 10 ** (FLOOR_DB / 10)))
+    return level, strongest * sampling_rate / size
+
+
+def silence_buzz(real: np.ndarray, fake: np.ndarray, sampling_rate: int) -> float:
+    """How much louder the copy is in the recording's pauses, in dB; NaN where there are none.
+
+    Pauses are frames of 20 ms, 40 dB below the loud ones of the recording.
+    """
+    size = round(PAUSE_WINDOW_SEC * sampling_rate)
+    one, other = (np.square(wav[: len(wav) // size * size]).reshape(-1, size).mean(axis=1) for wav in (real, fake))
+    if not one.size:
+        return math.nan
+    pauses = one < np.percentile(one, LOUD_PERCENTILE) * 10 ** (-PAUSE_DB / 10)
+    if pauses.sum() < LEAST_PAUSE_FRAMES:
+        return math.nan
+    floor = 10 ** (FLOOR_DB / 10)
+    return float(10 * np.log10((other[pauses].mean() + floor) / (one[pauses].mean() + floor)))
+
+
+def _magnitudes(wav: np.ndarray, size: int, hop: int, window_length: int) -> np.ndarray:
+    """[T] -> [F, L]."""
+    window = torch.hann_window(window_length, dtype=torch.float64)
+    spectrum = torch.stft(torch.from_numpy(wav), size, hop, window_length, window, return_complex=True)
+    return np.sqrt(np.square(spectrum.abs().numpy()) + 1e-7)
