@@ -20,6 +20,7 @@ from evaluation import results as tables
 from evaluation.clips import common_rate, copies_in, find_clips
 from evaluation.config import EvaluationConfig
 from evaluation.metrics import choose
+from evaluation.report import write_report
 from evaluation.results import Results
 from evaluation.systems import System, audio_of, parse_systems
 from evaluation.work import Plan, make_copies, measure
@@ -53,14 +54,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, reason in left_out.items():
         log.warning("%s is left out: %s", name, reason)
     made = make_copies(plan, cfg.num_jobs)
-    figures, problems = tables.gather(made + measure(plan, made, cfg.num_jobs))
+    figures, problems, pitches = tables.gather(made + measure(plan, made, cfg.num_jobs))
     header = machine.describe(plan.device, "evaluate", words, PACKAGES)
     header["command"] = f"python evaluate.py {shlex.join(words)}"
-    results = Results(header, plan, plan.names, left_out, figures, problems, cfg.baseline or plan.systems[1].name, cfg.seed)
+    baseline = cfg.baseline or plan.systems[1].name
+    results = Results(header, plan, plan.names, left_out, figures, problems, pitches, baseline, cfg.seed)
     if not figures:
         raise InputError(f"nothing could be evaluated: {first_three([problem.reason for problem in problems])}")
     tables.write(results, Path(cfg.output))
     print("\n".join([*machine.markdown(header), "", *tables.markdown(results)]))
+    if cfg.report:
+        write_report(results, cfg)
     log.info("tables, figures of each clip and wav files: %s", cfg.output)
     if problems:
         reasons = [f"{problem.system}, {problem.clip}: {problem.reason}" for problem in problems]

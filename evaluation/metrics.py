@@ -51,7 +51,7 @@ METRICS = {
     "voicing_f1": Metric("V/UV F1", "higher", "F1 of voiced and unvoiced frames (pYIN)", digits=4),
     "periodicity": Metric("periodicity RMSE", "lower", "error of the probability of being voiced (pYIN)", digits=4),
     "hum": Metric(
-        "hum, dB", "lower", "level of the strongest lasting spectral line; the recording may have one itself", digits=1
+        "hum, dB", "lower", "level of the strongest lasting spectral line that the recording lacks; -90: none", digits=1
     ),
     "buzz": Metric("pauses, dB", "zero", "how much louder the copy is in the recording's pauses", digits=2),
     "level": Metric("level, dB", "zero", "how much louder the copy is", digits=2),
@@ -99,21 +99,20 @@ class Meter:
         self.names = names
         self._contour: voicing.Contour | None = None
 
-    def measure(self, fake: np.ndarray) -> tuple[dict[str, float], list[str]]:
-        """The figures of a copy [T] (NaN where there is none), and remarks on those that could not be measured."""
+    def measure(self, fake: np.ndarray) -> tuple[dict[str, float], list[str], np.ndarray | None]:
+        """The figures of a copy [T] (NaN where there is none), remarks on those that could not be measured, and the
+        pitch of each frame in Hz, 0 where unvoiced, if it is needed for them."""
         values, remarks = {}, []
-        contour = None
+        contour = self.contour_of(fake) if set(VOICING) & set(self.names) else None
         for name in self.names:
             if name == SEGMENT_METRIC:
                 continue
-            if name in VOICING and contour is None:
-                contour = self.contour_of(fake)
             try:
                 values[name] = self._figure(name, fake, contour)
             except ValueError as error:
                 values[name] = math.nan
                 remarks.append(f"{name}: {error}")
-        return values, remarks
+        return values, remarks, None if contour is None else contour.pitch_hz.astype(np.float32)
 
     def contour_of(self, wav: np.ndarray) -> voicing.Contour:
         """Pitch and voicing; that of the recording is found once."""
@@ -138,7 +137,7 @@ class Meter:
             "pesq": lambda: perception.pesq_wideband(real, fake, rate),
             "stoi": lambda: perception.short_time_intelligibility(real, fake, rate),
             "mos": lambda: perception.opinion_score(fake, rate),
-            "hum": lambda: spectra.hum(fake, rate)[0],
+            "hum": lambda: spectra.hum(real, fake, rate)[0],
             "buzz": lambda: spectra.silence_buzz(real, fake, rate),
             "level": lambda: spectra.level_difference(real, fake),
         }

@@ -11,12 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from common.files import write_whole
 from evaluation.clips import Problem
 from evaluation.metrics import METRICS
 from evaluation.statistics import Interval, difference, interval
 from evaluation.systems import System
 from evaluation.work import Outcome, Plan
+
+Key = tuple[str, str]  # system and clip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Results:
         left_out: column -> why it was not measured.
         figures: (system, clip) -> column -> figure; NaN where there is none.
         problems: what could not be evaluated.
+        pitches: (system, clip) -> pitch of each frame in Hz, 0 where unvoiced; empty if no column needs it.
         baseline: the system that others are compared with.
         seed: of the intervals.
     """
@@ -38,8 +43,9 @@ class Results:
     plan: Plan
     names: Sequence[str]
     left_out: Mapping[str, str]
-    figures: Mapping[tuple[str, str], Mapping[str, float]]
+    figures: Mapping[Key, Mapping[str, float]]
     problems: Sequence[Problem]
+    pitches: Mapping[Key, np.ndarray]
     baseline: str
     seed: int
 
@@ -63,15 +69,20 @@ class Results:
         return sum((system, clip.name) in self.figures for clip in self.plan.clips)
 
 
-def gather(outcomes: Iterable[Outcome]) -> tuple[dict[tuple[str, str], dict[str, float]], list[Problem]]:
-    """Figures by system and clip, of those that could be evaluated, and all problems."""
-    figures: dict[tuple[str, str], dict[str, float]] = {}
+def gather(
+    outcomes: Iterable[Outcome],
+) -> tuple[dict[Key, dict[str, float]], list[Problem], dict[Key, np.ndarray]]:
+    """Figures by system and clip, of those that could be evaluated; all problems; pitches by system and clip."""
+    figures: dict[Key, dict[str, float]] = {}
     problems: list[Problem] = []
+    pitches = {}
     for outcome in outcomes:
         problems += outcome.problems
         if not any(not problem.figure for problem in outcome.problems):
             figures.setdefault((outcome.system, outcome.clip), {}).update(outcome.figures)
-    return figures, problems
+        if outcome.pitch_hz is not None:
+            pitches[outcome.system, outcome.clip] = outcome.pitch_hz
+    return figures, problems, pitches
 
 
 def to_plain(results: Results) -> dict[str, Any]:

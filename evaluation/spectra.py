@@ -21,6 +21,7 @@ RESOLUTIONS = ((512, 50, 240), (1024, 120, 600), (2048, 240, 1200))
 CEPSTRUM_ORDER = 24
 LINE_WINDOW_SEC = 0.19  # of the hum detector: lines are 10 Hz wide
 LINE_FMIN_HZ = 40.0
+NO_LINE_DB = -90.0  # softer lines are not heard
 PAUSE_WINDOW_SEC = 0.02
 PAUSE_DB = 40.0  # pauses are this far below the loud frames of the recording
 LOUD_PERCENTILE = 95
@@ -70,27 +71,31 @@ def level_db(wav: np.ndarray) -> float:
     return 20 * math.log10(max(math.sqrt(float(np.square(wav).mean())), 10 ** (FLOOR_DB / 20)))
 
 
-def hum(wav: np.ndarray, sampling_rate: int) -> tuple[float, float]:
-    """The strongest spectral line that is there all the time: vocoders' hum, or that of the mains.
+def hum(real: np.ndarray, fake: np.ndarray, sampling_rate: int) -> tuple[float, float]:
+    """The strongest spectral line that is there all the time in the copy, and not in the recording.
 
     Speech moves and pauses, so that the tenth percentile over time of each frequency keeps only what lasts. A line
-    stands out from the median of its neighbourhood.
+    stands out from the median of its neighbourhood, and by 6 dB from what lasts in the recording.
 
     Returns:
-        level in dB, 0 being a sine of amplitude 1, and frequency in Hz. Without a line: the level of chance, about
-        -90 for clean recordings.
+        level in dB, 0 being a sine of amplitude 1, not below -90; and frequency in Hz.
     """
     size = 2 ** round(math.log2(LINE_WINDOW_SEC * sampling_rate))
+    there, found = _lasting(real, size), _lasting(fake, size)
+    nearby = scipy.ndimage.median_filter(found, 33, mode="nearest")
+    line = found - np.maximum(nearby, 4 * scipy.ndimage.maximum_filter(there, 5, mode="nearest"))
+    line[: math.ceil(LINE_FMIN_HZ * size / sampling_rate)] = 0.0
+    strongest = int(line.argmax())
+    level = 10 * math.log10(max(line[strongest], 10 ** (NO_LINE_DB / 10)))
+    return level, strongest * sampling_rate / size
+
+
+def _lasting(wav: np.ndarray, size: int) -> np.ndarray:
+    """[T] -> power at each frequency [F] that is exceeded nine tenths of the time; a sine has its amplitude squared."""
     wav = np.pad(wav, (0, max(0, size - len(wav))))
     window = np.hanning(size)
     frames = np.lib.stride_tricks.sliding_window_view(wav, size)[:: size // 4] * window
-    power = np.square(np.abs(scipy.fft.rfft(frames, axis=1)) * 2 / window.sum())  # [L, F], sines at their amplitude
-    lasting = np.quantile(power, 0.1, axis=0)
-    line = lasting - scipy.ndimage.median_filter(lasting, 33, mode="nearest")
-    line[: math.ceil(LINE_FMIN_HZ * size / sampling_rate)] = 0.0
-    strongest = int(line.argmax())
-    level = 10 * math.log10(max(line[strongest], 10 ** (FLOOR_DB / 10)))
-    return level, strongest * sampling_rate / size
+    return np.quantile(np.square(np.abs(scipy.fft.rfft(frames, axis=1)) * 2 / window.sum()), 0.1, axis=0)
 
 
 def silence_buzz(real: np.ndarray, fake: np.ndarray, sampling_rate: int) -> float:

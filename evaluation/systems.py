@@ -57,7 +57,7 @@ class System:
         if self.name == GROUND_TRUTH:
             return "the recordings"
         if self.name == GRIFFIN_LIM:
-            return f"{GRIFFIN_LIM_ITERATIONS} iterations of the fast Griffin-Lim algorithm on the mel spectrogram"
+            return f"{GRIFFIN_LIM_ITERATIONS} iterations of the Griffin-Lim algorithm on the mel spectrogram"
         if self.is_folder:
             return f"audio files of {self.source}"
         flags = [word for word in ("ema", "amp", "export") if getattr(self, word)]
@@ -148,7 +148,7 @@ def _vocoded(wav: np.ndarray, vocoder: Vocoder, audio: AudioConfig) -> np.ndarra
 
 
 def _griffin_lim(wav: np.ndarray, audio: AudioConfig, seed: int) -> np.ndarray:
-    """The mel's linear spectrogram by least squares, then phases (Perraudin, Balazs and Sondergaard 2013)."""
+    """The mel's linear spectrogram by least squares, then phases (Griffin and Lim 1984)."""
     import librosa
 
     magnitude = librosa.feature.inverse.mel_to_stft(
@@ -166,6 +166,7 @@ def _griffin_lim(wav: np.ndarray, audio: AudioConfig, seed: int) -> np.ndarray:
         win_length=audio.win_length,
         n_fft=audio.filter_length,
         center=False,
+        momentum=0.0,  # the original algorithm, without later acceleration
         random_state=seed,
     )
     return copy[audio.padding :][: len(wav)].astype(np.float64)

@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
+import numpy as np
 import torch
-from tqdm import tqdm
 
-from common.audio import AudioConfig, load_wav, save_wav
+from common.audio import AudioConfig, MelSpectrogram, load_wav, save_wav
 from common.errors import InputError
 from common.loading import ClipKey
-from common.run_log import watched
 from evaluation.clips import Clip, Problem, check_heard, load_copy, load_recording
 from evaluation.metrics import SEGMENT_METRIC, Meter
+from evaluation.processes import mapped
 from evaluation.spectra import mel_l1
 from evaluation.systems import GROUND_TRUTH, System, copier
 from hifigan.dataset import SegmentDataset
 from hifigan.loading import VALIDATION_SEGMENTS
 from hifigan.losses import MEL_WEIGHT
-
-log = logging.getLogger(__name__)
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 VALIDATION_SEED = 1234  # of training, by default
 VALIDATION_SEGMENT_SIZE = 8192
@@ -67,12 +59,13 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """Of one clip and system: figures by column, and what went wrong."""
+    """Of one clip and system: figures by column, what went wrong, and the pitch in Hz of each frame if it was found."""
 
     clip: str
     system: str
     figures: dict[str, float]
     problems: list[Problem]
+    pitch_hz: np.ndarray | None = None
 
 
 def make_copies(plan: Plan, jobs: int) -> list[Outcome]:
@@ -81,12 +74,12 @@ def make_copies(plan: Plan, jobs: int) -> list[Outcome]:
     A recording that cannot be used is no item for the other systems.
     """
     recordings = [(clip, plan.systems[0]) for clip in plan.clips]
-    outcomes = list(_mapped(functools.partial(_make_copy, plan=plan), recordings, jobs, "reading recordings"))
+    outcomes = list(mapped(functools.partial(_make_copy, plan=plan), recordings, jobs, "reading recordings"))
     usable = {outcome.clip for outcome in outcomes if not outcome.problems}
     items = [(clip, system) for system in plan.systems[1:] for clip in plan.clips if clip.name in usable]
     # One process on a GPU: models take turns there anyway.
     jobs = 1 if plan.device.type == "cuda" else jobs
-    return outcomes + list(_mapped(functools.partial(_make_copy, plan=plan), items, jobs, "making copies"))
+    return outcomes + list(mapped(functools.partial(_make_copy, plan=plan), items, jobs, "making copies"))
 
 
 def measure(plan: Plan, made: Sequence[Outcome], jobs: int) -> list[Outcome]:
@@ -96,7 +89,7 @@ def measure(plan: Plan, made: Sequence[Outcome], jobs: int) -> list[Outcome]:
         if not outcome.problems:
             there.setdefault(outcome.clip, []).append(outcome.system)
     work = functools.partial(_measure_clip, plan=plan)
-    return [outcome for outcomes in _mapped(work, list(there.items()), jobs, "measuring") for outcome in outcomes]
+    return [outcome for outcomes in mapped(work, list(there.items()), jobs, "measuring") for outcome in outcomes]
 
 
 def _make_copy(item: tuple[Clip, System], plan: Plan) -> Outcome:
@@ -125,8 +118,6 @@ def _make_copy(item: tuple[Clip, System], plan: Plan) -> Outcome:
 
 def _segment_loss(clip: Clip, system: System, plan: Plan) -> float:
     """The validation loss of training for one clip: five segments, each vocoded from its own mel."""
-    from common.audio import MelSpectrogram
-
     paths = [other.path for other in plan.clips[: clip.index]] + [clip.path]
     segments = SegmentDataset(paths, plan.audio, VALIDATION_SEGMENT_SIZE, VALIDATION_SEED)
     whole = segments.load(clip.index)
@@ -146,26 +137,7 @@ def _measure_clip(item: tuple[str, list[str]], plan: Plan) -> list[Outcome]:
     outcomes = []
     for system in systems:
         fake = real if system == GROUND_TRUTH else load_wav(plan.wav(system, clip))[0]
-        figures, remarks = meter.measure(fake)
+        figures, remarks, pitch_hz = meter.measure(fake)
         problems = [Problem(clip, system, text, text.partition(":")[0]) for text in remarks]
-        outcomes.append(Outcome(clip, system, figures, problems))
+        outcomes.append(Outcome(clip, system, figures, problems, pitch_hz))
     return outcomes
-
-
-def _mapped(work: Callable[[Item], Result], items: Sequence[Item], jobs: int, what: str) -> Iterator[Result]:
-    """Results in order, from processes if there is more than one job."""
-    bar: Any = functools.partial(tqdm, desc=what, total=len(items), disable=not watched())
-    if not watched():
-        log.info("%s: %d, in %d processes", what, len(items), max(1, min(jobs, len(items))))
-    if jobs <= 1 or len(items) <= 1:
-        yield from bar(map(work, items))
-        return
-    try:
-        with ProcessPoolExecutor(min(jobs, len(items)), initializer=_one_thread) as pool:
-            yield from bar(pool.map(work, items))
-    except BrokenProcessPool as error:
-        raise InputError("--jobs: a process was killed, probably for lack of memory; give fewer") from error
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)  # the processes share the cores already
