@@ -95,7 +95,8 @@ class Meter:
     def __init__(self, real: np.ndarray, audio: AudioConfig, names: Collection[str]) -> None:
         self.real = real
         self.audio = audio
-        self.loss_audio = dataclasses.replace(audio, mel_fmax=None)
+        self.mel = MelSpectrogram(audio)
+        self.loss_mel = MelSpectrogram(dataclasses.replace(audio, mel_fmax=None))
         self.names = names
         self._contour: voicing.Contour | None = None
 
@@ -130,10 +131,10 @@ class Meter:
             )
             return compare[name](self.contour_of(real), contour)
         figures = {
-            "mel_l1": lambda: spectra.mel_l1(real, fake, MelSpectrogram(self.loss_audio)),
-            "mel_l1_input": lambda: spectra.mel_l1(real, fake, MelSpectrogram(self.audio)),
+            "mel_l1": lambda: spectra.mel_l1(real, fake, self.loss_mel),
+            "mel_l1_input": lambda: spectra.mel_l1(real, fake, self.mel),
             "stft": lambda: spectra.stft_distance(real, fake),
-            "mcd": lambda: spectra.mel_cepstral_distortion(real, fake, self.loss_audio),
+            "mcd": lambda: spectra.mel_cepstral_distortion(real, fake, self.loss_mel),
             "pesq": lambda: perception.pesq_wideband(real, fake, rate),
             "stoi": lambda: perception.short_time_intelligibility(real, fake, rate),
             "mos": lambda: perception.opinion_score(fake, rate),

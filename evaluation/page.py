@@ -144,8 +144,9 @@ def _table(
             cells += _cell(found, METRICS[name].digits, signed, bold=clear or (system, name) in (best or ()))
         body += f'<tr><th scope="row">{escape(system)}{clips}</th>{cells}</tr>'
     return (
+        f'<p class="note">{escape(caption)}</p>'
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
-        f'<caption>{escape(caption)}</caption><thead><tr><th scope="col">system</th>{head}</tr></thead>'
+        f'<thead><tr><th scope="col">system</th>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 

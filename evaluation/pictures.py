@@ -13,8 +13,8 @@ from common.files import write_whole
 from common.plot_log import Curves, draw
 
 INK = "#7f8792"  # legible on white and on black
-REAL_COLOUR, FAKE_COLOUR = "#9aa2ad", "#e8590c"
-RANGE_DB = (-90.0, 0.0)
+REAL_COLOUR, FAKE_COLOUR = "#4c9be8", "#f76707"
+RANGE_DB = (-95.0, -15.0)
 SMOOTHED_STEPS = 20
 
 
@@ -59,7 +59,7 @@ def draw_clip(
         )
         panels[0].set_ylabel("kHz")
         if pitch_hz is not None:
-            for contour, colour, width in ((real_pitch_hz, REAL_COLOUR, 3.0), (pitch_hz, FAKE_COLOUR, 1.2)):
+            for contour, colour, width in ((real_pitch_hz, REAL_COLOUR, 3.5), (pitch_hz, FAKE_COLOUR, 1.1)):
                 if contour is not None:
                     times = np.arange(len(contour)) * hop_length / sampling_rate
                     panels[1].plot(times, np.where(contour > 0, contour, np.nan), color=colour, linewidth=width)

@@ -20,11 +20,10 @@ from evaluation.processes import mapped
 from evaluation.spectra import mel_l1
 from evaluation.systems import GROUND_TRUTH, System, copier
 from hifigan.dataset import SegmentDataset
-from hifigan.loading import VALIDATION_SEGMENTS
+from hifigan.loading import VALIDATION_SEED, VALIDATION_SEGMENTS
 from hifigan.losses import MEL_WEIGHT
 
-VALIDATION_SEED = 1234  # of training, by default
-VALIDATION_SEGMENT_SIZE = 8192
+VALIDATION_SEGMENT_SIZE = 8192  # of training, by default
 
 
 @dataclasses.dataclass(frozen=True)

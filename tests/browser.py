@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -30,17 +31,18 @@ class Browser:
     def __init__(self, profile: Path) -> None:
         commands, self._commands = os.pipe()
         self._events, events = os.pipe()
-        # The browser reads its file descriptor 3 and writes 4; the shell puts them there.
+        # The browser reads its file descriptor 3 and writes 4; the shell puts them there, from numbers out of the way.
+        ends = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (commands, events)]
         flags = "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --mute-audio --remote-debugging-pipe"
         self._process = subprocess.Popen(
-            ["sh", "-c", f'exec "$@" 3<&{commands} 4>&{events}', "sh", str(PROGRAM), *flags.split()]
+            ["bash", "-c", f'exec "$@" 3<&{ends[0]} 4>&{ends[1]}', "bash", str(PROGRAM), *flags.split()]
             + [f"--user-data-dir={profile}", "about:blank"],
-            pass_fds=(commands, events),
+            pass_fds=ends,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        os.close(commands)
-        os.close(events)
+        for fd in (commands, events, *ends):
+            os.close(fd)
         self._buffer = b""
         self._number = 0
         self._session = ""
@@ -98,8 +100,8 @@ class Browser:
 
     def click(self, element: str) -> None:
         """A click of the mouse into the middle of the element that an expression names."""
-        box = f"(e => {{ e.scrollIntoView({{block: 'center', behavior: 'instant'}}); return e.getBoundingClientRect() }})({element})"
-        place = self.run(f"(r => [r.x + r.width / 2, r.y + r.height / 2])({box})")
+        self.run(f"({element}).scrollIntoView({{block: 'center', behavior: 'instant'}})")
+        place = self.run(f"(r => [r.x + r.width / 2, r.y + r.height / 2])(({element}).getBoundingClientRect())")
         self.click_at(*place)
 
     def click_at(self, x: float, y: float) -> None:

@@ -91,7 +91,9 @@ document.addEventListener("play", (event) => {
     plays[side] += 1;
     for (const audio of document.querySelectorAll("audio")) audio.pause();
     player.src = waiting[0].audio[side];
-    player.play();
+    player.play().catch((error) => {
+      if (error.name !== "AbortError") status.textContent = `This cannot be played: ${error.message}`; // else: interrupted
+    });
     mark(side);
     enable();
   }
