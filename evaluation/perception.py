@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
+import sys
+import types
+import unittest.mock
 import warnings
 from typing import Any
 
@@ -56,15 +60,32 @@ def opinion_score(fake: np.ndarray, sampling_rate: int) -> float:
 
 @functools.cache
 def _opinion_model() -> Any:
-    import distillmos
+    with contextlib.redirect_stdout(None):  # it says where its weights are
+        return _distillmos().ConvTransformerSQAModel().eval()
 
-    return distillmos.ConvTransformerSQAModel().eval()
+
+@functools.cache
+def _distillmos() -> Any:
+    """The package; where torchaudio cannot be loaded, as beside PyTorch's CPU builds, without it.
+
+    Only its reading of files and its training need torchaudio, not the model.
+    """
+    try:
+        importlib.import_module("torchaudio")
+    except (ImportError, OSError):
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchaudio"]:
+            del sys.modules[name]  # half loaded
+        stand_in, transforms = types.ModuleType("torchaudio"), types.ModuleType("torchaudio.transforms")
+        stand_in.transforms, transforms.MFCC = transforms, None  # type: ignore[attr-defined]
+        with unittest.mock.patch.dict(sys.modules, {"torchaudio": stand_in, "torchaudio.transforms": transforms}):
+            return importlib.import_module("distillmos")
+    return importlib.import_module("distillmos")
 
 
 def why_not(package: str) -> str | None:
     """Why a package cannot be used, in one line; None if it can."""
     try:
-        importlib.import_module(package)
+        _distillmos() if package == "distillmos" else importlib.import_module(package)
     except ModuleNotFoundError as error:
         missing = "" if error.name == package else f" (it needs {error.name})"
         return f"{package} is not installed{missing}: pip install -r requirements-evaluation.txt"
