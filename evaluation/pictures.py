@@ -22,8 +22,10 @@ SMOOTHED_STEPS = 20
 def _style() -> Iterator[None]:
     import matplotlib
 
-    words = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK)
-    with matplotlib.rc_context({**words, "savefig.transparent": True, "font.size": 9, "legend.framealpha": 0.0}):
+    with matplotlib.rc_context():
+        for name in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"):
+            matplotlib.rcParams[name] = INK
+        matplotlib.rcParams.update({"savefig.transparent": True, "font.size": 9, "legend.framealpha": 0.0})
         yield
 
 

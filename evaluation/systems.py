@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -95,9 +96,13 @@ def _parse(word: str) -> System:
     for option in options:
         key, _, value = option.partition("=")
         try:
-            if key in ("ema", "amp", "export") and not value:
-                system = dataclasses.replace(system, **{key: True})
-            elif key == "denoise":
+            if option == "ema":
+                system = dataclasses.replace(system, ema=True)
+            elif option == "amp":
+                system = dataclasses.replace(system, amp=True)
+            elif option == "export":
+                system = dataclasses.replace(system, export=True)
+            elif key == "denoise" and 0 <= float(value) < math.inf:
                 system = dataclasses.replace(system, denoise=float(value))
             elif key == "config" and value:
                 system = dataclasses.replace(system, config=value)
