@@ -17,7 +17,7 @@ from evaluation.spectra import level_db
 
 LEAST_SAMPLES = 4096  # what the longest windows of the metrics need
 SILENT_DB = -80.0  # full scale; what is below has nothing to be heard
-TOLERANCE_SAMPLES = 1024  # a copy may be so much longer or shorter: whole frames, or half a window at the ends
+TOLERANCE_SAMPLES = 1024  # a copy may be so much longer or shorter: whole frames, at one end or both
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +145,7 @@ def load_copy(path: Path, length: int, gain: float, sampling_rate: int) -> np.nd
         InputError, OSError: it cannot be read or compared.
     """
     wav = load_wav_at(path, sampling_rate)
-    if not -TOLERANCE_SAMPLES <= len(wav) - length <= 2 * TOLERANCE_SAMPLES:
+    if abs(len(wav) - length) > TOLERANCE_SAMPLES:
         raise InputError(f"{path}: {len(wav)} samples, but the recording has {length}: not the same speech")
     return np.pad(wav, (0, max(0, length - len(wav))))[:length] * gain
 

@@ -16,7 +16,8 @@ from common.run_log import read_json_lines
 from evaluation.clips import copies_in, find_clips
 from evaluation.statistics import interval
 from evaluation.systems import parse_systems
-from hifigan import discriminators
+from hifigan import discriminators, load_generator
+from hifigan.export import export
 from tests.support import make_checkpoint, speechlike, thin_layers, train_arguments, write_data_set
 
 FAST = ["--metrics", "mel_l1", "level", "--jobs", "1"]
@@ -145,6 +146,34 @@ def test_nothing_in_common(tmp_path, capsys):
     soundfile.write(tmp_path / "silent" / "x.wav", np.zeros(11025), 22050)
     argv = ["-i", tmp_path / "silent", "-o", tmp_path / "out", *FAST, "--system", f"other={tmp_path / 'other'}"]
     assert "nothing could be evaluated" in error_of(argv, capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "--system: give at least one system"),
+        (["--system", "griffin-lim", "--baseline", "mine"], "--baseline: mine is none of the systems"),
+        (["--system", "griffin-lim", "--metrics", "quality"], "--metrics: quality is none of mel_l1"),
+        (["--system", "griffin-lim", "--clips", "-1"], "--clips: -1 is below 0"),
+        (["--system", "griffin-lim", "-i", "nowhere"], "nowhere: no such folder or file list"),
+    ],
+)
+def test_flags_that_are_refused(words, message, tmp_path, capsys):
+    data = write_data_set(tmp_path / "data", [0.5, 0.5])
+    assert message in error_of(["-i", data / "wavs", "-o", tmp_path / "out", *words], capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_exported_models_run_if_they_are_trusted(tmp_path, capsys):
+    data = write_data_set(tmp_path / "data", [0.5, 0.6])
+    checkpoint, exported = make_checkpoint(tmp_path / "g.pt"), tmp_path / "g.ts"
+    export(*load_generator(checkpoint), exported, "torchscript")
+    argv = ["-i", data / "wavs", "-o", tmp_path / "out", *FAST, "--clips", "1", "--system", f"eager={checkpoint}"]
+    assert f"if you trust it, give export={exported}:export" in error_of([*argv, f"export={exported}"], capsys)
+    assert evaluate.main([str(word) for word in [*argv, f"export={exported}:export"]]) == 0
+    means = result_of(tmp_path / "out")["means"]
+    assert means["export"]["mel_l1"]["mean"] == pytest.approx(means["eager"]["mel_l1"]["mean"], rel=1e-3)
+    assert means["export"]["mel_l1"]["count"] == 1
 
 
 def test_copies_are_found_by_path_then_by_name(tmp_path):
