@@ -194,7 +194,8 @@ def _number(value: float, name: str) -> str:
 
 
 def _listen(listening: Sequence[Listening]) -> str:
-    return "".join(
+    note = '<p class="note">Pitch: the copy in orange, over the recording in blue. Pictures open in full size.</p>'
+    return note + "".join(
         f"<article><h3>{escape(item.clip)}</h3>{f'<p>{escape(item.text)}</p>' if item.text else ''}"
         f'<div class="players">{"".join(_player(item.clip, player) for player in item.players)}</div></article>'
         for item in listening

@@ -19,13 +19,13 @@ SMOOTHED_STEPS = 20
 
 
 @contextlib.contextmanager
-def _style() -> Iterator[None]:
+def _style(font_size: float) -> Iterator[None]:
     import matplotlib
 
     with matplotlib.rc_context():
         for name in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"):
             matplotlib.rcParams[name] = INK
-        matplotlib.rcParams.update({"savefig.transparent": True, "font.size": 9, "legend.framealpha": 0.0})
+        matplotlib.rcParams.update({"savefig.transparent": True, "font.size": font_size, "legend.framealpha": 0.0})
         yield
 
 
@@ -45,7 +45,7 @@ def draw_clip(
     decibels = 20 * np.log10(np.maximum(spectrum / 1024 * 4, 10 ** (RANGE_DB[0] / 20)))  # sines at their amplitude
     seconds = len(wav) / sampling_rate
     with_pitch = pitch_hz is not None
-    with _style():
+    with _style(12):
         figure = Figure(figsize=(6.4, 3.9 if with_pitch else 2.6), layout="constrained")
         panels = figure.subplots(
             2 if with_pitch else 1, 1, sharex=True, squeeze=False, height_ratios=[2, 1] if with_pitch else [1]
@@ -61,7 +61,7 @@ def draw_clip(
         )
         panels[0].set_ylabel("kHz")
         if pitch_hz is not None:
-            for contour, colour, width in ((real_pitch_hz, REAL_COLOUR, 3.5), (pitch_hz, FAKE_COLOUR, 1.1)):
+            for contour, colour, width in ((real_pitch_hz, REAL_COLOUR, 6.0), (pitch_hz, FAKE_COLOUR, 2.0)):
                 if contour is not None:
                     times = np.arange(len(contour)) * hop_length / sampling_rate
                     panels[1].plot(times, np.where(contour > 0, contour, np.nan), color=colour, linewidth=width)
@@ -76,5 +76,5 @@ def draw_clip(
 
 def draw_curves(runs: Sequence[tuple[str, Curves]], path: Path) -> None:
     """Writes a PNG with the curves of training runs."""
-    with _style():
+    with _style(10):
         draw(runs, path, SMOOTHED_STEPS)
