@@ -20,7 +20,7 @@ from evaluation import results as tables
 from evaluation.clips import common_rate, copies_in, find_clips
 from evaluation.config import EvaluationConfig
 from evaluation.metrics import choose
-from evaluation.report import write_report
+from evaluation.report import read_logs, write_report
 from evaluation.results import Results
 from evaluation.systems import System, audio_of, parse_systems
 from evaluation.work import Plan, make_copies, measure
@@ -53,10 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     plan, left_out = make_plan(cfg, parse_systems(given["system"]))
     for name, reason in left_out.items():
         log.warning("%s is left out: %s", name, reason)
-    made = make_copies(plan, cfg.num_jobs)
-    figures, problems, pitches = tables.gather(made + measure(plan, made, cfg.num_jobs))
     header = machine.describe(plan.device, "evaluate", words, PACKAGES)
     header["command"] = f"python evaluate.py {shlex.join(words)}"
+    made = make_copies(plan, cfg.num_jobs)
+    figures, problems, pitches = tables.gather(made + measure(plan, made, cfg.num_jobs))
     baseline = cfg.baseline or plan.systems[1].name
     results = Results(header, plan, plan.names, left_out, figures, problems, pitches, baseline, cfg.seed)
     if not figures:
@@ -88,8 +88,10 @@ def make_plan(cfg: EvaluationConfig, systems: Sequence[System]) -> tuple[Plan, d
     clips = find_clips(reference, Path(cfg.dataset_path), cfg.clips)
     folders = [Path(system.source) for system in systems if system.is_folder]
     for folder in [*folders, *([reference] if reference.is_dir() else [])]:
-        if output.resolve().is_relative_to(folder.resolve()):
-            raise InputError(f"-o: {output} lies in {folder}, which is read; give another directory")
+        for flag, written in (("-o", output), ("--report", Path(cfg.report or cfg.output))):
+            if written.resolve().is_relative_to(folder.resolve()):
+                raise InputError(f"{flag}: {written} lies in {folder}, which is read; give another directory")
+    read_logs(cfg.logs)
     return Plan(
         clips=tuple(clips),
         systems=tuple(systems),

@@ -35,6 +35,8 @@ class EvaluationConfig:
             raise InputError("-i: is required (see evaluate.py --help)")
         if not self.output:
             raise InputError("-o: names no directory")
+        if self.logs and not self.report:
+            raise InputError("--logs: has no effect without --report")
         not_negative(clips=self.clips, jobs=self.jobs, seed=self.seed, report_clips=self.report_clips)
         if unknown := [name for name in self.metrics if name not in METRICS]:
             raise InputError(f"--metrics: {unknown[0]} is none of {' '.join(METRICS)}")

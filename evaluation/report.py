@@ -14,7 +14,7 @@ import numpy as np
 
 from common.audio import load_wav
 from common.files import write_whole
-from common.plot_log import read_curves
+from common.plot_log import Curves, read_curves
 from evaluation.clips import Clip, transcripts_of
 from evaluation.config import EvaluationConfig
 from evaluation.page import Listening, Player, page
@@ -50,7 +50,9 @@ def write_report(results: Results, cfg: EvaluationConfig) -> None:
     draw_picture = functools.partial(_draw, results=results)
     for _ in mapped(draw_picture, pictures, cfg.num_jobs, "drawing"):
         pass
-    curves = write_curves([Path(log_file) for log_file in cfg.logs], folder)
+    curves = CURVES if cfg.logs else ""
+    if curves:
+        draw_curves(read_logs(cfg.logs), folder / CURVES)
     name = hashlib.sha256(json.dumps([dict(results.header), [clip.name for clip in clips]]).encode()).hexdigest()[:12]
     write_whole(folder / "index.html", page(results, listening, curves, name).encode())
     log.info("listening report: %s (open it in a browser)", folder / "index.html")
@@ -64,17 +66,14 @@ def chosen_clips(results: Results, limit: int) -> list[Clip]:
     return [usable[round(place)] for place in np.linspace(0, len(usable) - 1, limit)]
 
 
-def write_curves(logs: Sequence[Path], folder: Path) -> str:
-    """The picture of the training runs' curves, relative to `folder`; empty without logs.
+def read_logs(logs: Sequence[str]) -> list[tuple[str, Curves]]:
+    """The curves of nvlog.json files, or of run directories, with the directories' names.
 
     Raises:
         FileNotFoundError, InputError: a log that is not there, or holds nothing.
     """
-    if not logs:
-        return ""
-    files = [path / "nvlog.json" if path.is_dir() else path for path in logs]
-    draw_curves([(file.resolve().parent.name, read_curves(file)) for file in files], folder / CURVES)
-    return CURVES
+    files = [Path(name) / "nvlog.json" if Path(name).is_dir() else Path(name) for name in logs]
+    return [(file.resolve().parent.name, read_curves(file)) for file in files]
 
 
 def _draw(item: tuple[str, str, Path, Path], results: Results) -> None:

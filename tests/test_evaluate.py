@@ -146,6 +146,7 @@ def test_nothing_in_common(tmp_path, capsys):
     soundfile.write(tmp_path / "silent" / "x.wav", np.zeros(11025), 22050)
     argv = ["-i", tmp_path / "silent", "-o", tmp_path / "out", *FAST, "--system", f"other={tmp_path / 'other'}"]
     assert "nothing could be evaluated" in error_of(argv, capsys)
+    assert "--report: " in error_of([*argv, "--report", tmp_path / "silent" / "page"], capsys)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +155,8 @@ def test_nothing_in_common(tmp_path, capsys):
         ([], "--system: give at least one system"),
         (["--system", "griffin-lim", "--baseline", "mine"], "--baseline: mine is none of the systems"),
         (["--system", "griffin-lim", "--metrics", "quality"], "--metrics: quality is none of mel_l1"),
+        (["--system", "griffin-lim", "--logs", "run"], "--logs: has no effect without --report"),
+        (["--system", "griffin-lim", "--report", "page", "--logs", "run"], "run: no such log"),
         (["--system", "griffin-lim", "--clips", "-1"], "--clips: -1 is below 0"),
         (["--system", "griffin-lim", "-i", "nowhere"], "nowhere: no such folder or file list"),
     ],
