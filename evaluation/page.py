@@ -15,7 +15,7 @@ from evaluation.statistics import Interval
 from evaluation.systems import GROUND_TRUTH
 
 ASSETS = Path(__file__).with_name("assets")
-SHOWN_BESIDE_PLAYERS = ("mel_l1", "pesq", "mos", "f0_cents")
+SHOWN_BESIDE_PLAYERS = ("mel_l1", "pesq", "mos")  # one line in the narrowest column
 
 
 @dataclasses.dataclass(frozen=True)
