@@ -37,11 +37,13 @@ def report(out: Path) -> str:
         "",
         "A full training run takes days on GPUs and ends below 10; this one shows that everything works",
         "(in the short form, the losses need not even fall).",
+        f"Open {out}/report/index.html in a browser to hear and compare the validation clips.",
         "Listen to:",
         f"  {out}/original            the clips",
         f"  {out}/copy-synthesis      the same through mel spectrograms and the published generator",
         f"  {out}/scratch/wavs        the validation clips through the generator that has just begun to learn",
         f"  {out}/fine-tuned/wavs     the validation clips through the fine-tuned generator",
+        f"  {out}/evaluation          the figures, for each clip",
         f"Curves and spectrograms: tensorboard --logdir {out}",
     ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The layers of the repository: programs -> {hifigan, fastpitch} -> common."""
+"""The layers of the repository: programs -> evaluation -> hifigan -> common, and programs -> fastpitch -> common."""
 
 import ast
 from pathlib import Path
@@ -7,9 +7,14 @@ import pytest
 
 from tests.support import REPOSITORY
 
-PACKAGES = ("common", "hifigan", "fastpitch")
+PACKAGES = ("common", "hifigan", "fastpitch", "evaluation")
 PROGRAMS = tuple(path.stem for path in REPOSITORY.glob("*.py"))
-ALLOWED = {"common": {"common"}, "hifigan": {"hifigan", "common"}, "fastpitch": {"fastpitch", "common"}}
+ALLOWED = {
+    "common": {"common"},
+    "hifigan": {"hifigan", "common"},
+    "fastpitch": {"fastpitch", "common"},
+    "evaluation": {"evaluation", "hifigan", "common"},
+}
 SOURCES = [path for package in PACKAGES for path in (REPOSITORY / package).glob("**/*.py")]
 
 

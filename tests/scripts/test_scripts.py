@@ -300,3 +300,4 @@ def test_quickstart_report(tmp_path):
     assert "2.50 seconds of speech per second" in text
     assert text.split("V3 from scratch")[1].split()[:2] == ["88.00", "61.25"]
     assert text.split("fine-tuned ")[1].split()[:2] == ["14.00", "12.50"]
+    assert f"Open {tmp_path}/report/index.html in a browser" in text

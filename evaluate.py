@@ -1,0 +1,126 @@
+"""Measures how well systems copy speech, in figures and on a page to listen to. See --help."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import machine
+from common import distributed
+from common.audio import AudioConfig
+from common.config import ArgumentParser, add_flags, from_flags, run
+from common.errors import InputError, first_three
+from common.mel_contract import in_words
+from common.mels import differences
+from evaluation import results as tables
+from evaluation.clips import common_rate, copies_in, find_clips
+from evaluation.config import EvaluationConfig
+from evaluation.metrics import choose
+from evaluation.report import read_logs, write_report
+from evaluation.results import Results
+from evaluation.systems import System, audio_of, parse_systems
+from evaluation.work import Plan, make_copies, measure
+
+log = logging.getLogger(__name__)
+PACKAGES = ("numpy", "librosa", "pesq", "pystoi", "distillmos")  # whose versions decide the figures
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    words = sys.argv[1:] if argv is None else list(argv)
+    parser = ArgumentParser(
+        prog="evaluate.py",
+        description="Compares copies of recordings with the recordings: copy synthesis with checkpoints, or folders "
+        "of audio files. Writes results.json, results.csv, summary.md and all wav files.",
+        epilog="What cannot be evaluated is named, and the rest is; the exit status is then 1.",
+    )
+    parser.add_argument(
+        "--system",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=SOURCE",
+        help="NAME=CHECKPOINT[:OPTION...], NAME=DIR with copies of the recordings, or griffin-lim. Options: ema, amp, "
+        "denoise=STRENGTH, config=v1|v2|v3|FILE, export (a model of export.py, which is a program: only if you trust "
+        "it). The recordings themselves, ground-truth, are always compared",
+    )
+    add_flags(parser, EvaluationConfig, "evaluation")
+    given = vars(parser.parse_args(words))
+    cfg = from_flags(EvaluationConfig, given)
+    plan, left_out = make_plan(cfg, parse_systems(given["system"]))
+    for name, reason in left_out.items():
+        log.warning("%s is left out: %s", name, reason)
+    header = machine.describe(plan.device, "evaluate", words, PACKAGES)
+    header["command"] = f"python evaluate.py {shlex.join(words)}"
+    made = make_copies(plan, cfg.num_jobs)
+    figures, problems, pitches = tables.gather(made + measure(plan, made, cfg.num_jobs))
+    baseline = cfg.baseline or plan.systems[1].name
+    results = Results(header, plan, plan.names, left_out, figures, problems, pitches, baseline, cfg.seed)
+    if not figures:
+        raise InputError(f"nothing could be evaluated: {first_three([problem.reason for problem in problems])}")
+    tables.write(results, Path(cfg.output))
+    print("\n".join([*machine.markdown(header), "", *tables.markdown(results)]))
+    if cfg.report:
+        write_report(results, cfg)
+    log.info("tables, figures of each clip and wav files: %s", cfg.output)
+    if problems:
+        reasons = [f"{problem.system}, {problem.clip}: {problem.reason}" for problem in problems]
+        raise InputError(
+            f"{len(problems)} problems; the rest was evaluated (all are in {Path(cfg.output) / 'results.csv'}): "
+            f"{first_three(reasons)}"
+        )
+    return 0
+
+
+def make_plan(cfg: EvaluationConfig, systems: Sequence[System]) -> tuple[Plan, dict[str, str]]:
+    """What is to be done, and the columns that are left out; all that can be found wrong before is."""
+    if len(systems) == 1:
+        raise InputError("--system: give at least one system to compare with the recordings (see evaluate.py --help)")
+    baseline = cfg.baseline or systems[1].name
+    if baseline not in [system.name for system in systems]:
+        raise InputError(f"--baseline: {baseline} is none of the systems: {', '.join(s.name for s in systems)}")
+    chosen, left_out = choose(cfg.metrics)
+    device = distributed.device_of(cfg.cuda)
+    reference, output = Path(cfg.reference), Path(cfg.output)
+    clips = find_clips(reference, Path(cfg.dataset_path), cfg.clips)
+    folders = [Path(system.source) for system in systems if system.is_folder]
+    for folder in [*folders, *([reference] if reference.is_dir() else [])]:
+        for flag, written in (("-o", output), ("--report", Path(cfg.report or cfg.output))):
+            if written.resolve().is_relative_to(folder.resolve()):
+                raise InputError(f"{flag}: {written} lies in {folder}, which is read; give another directory")
+    read_logs(cfg.logs)
+    return Plan(
+        clips=tuple(clips),
+        systems=tuple(systems),
+        copies={system.name: copies_in(Path(system.source), clips) for system in systems if system.is_folder},
+        audio=shared_audio([(system, audio_of(system, device)) for system in systems if system.is_model], clips),
+        wavs=output / "wavs",
+        names=tuple(chosen),
+        normalise=cfg.normalise,
+        device=device,
+        seed=cfg.seed,
+    ), left_out
+
+
+def shared_audio(models: Sequence[tuple[System, AudioConfig]], clips: Sequence) -> AudioConfig:
+    """The signal contract of all models, or without one LJSpeech's at the recordings' sampling rate.
+
+    Raises:
+        InputError: models whose mels differ.
+    """
+    if not models:
+        return dataclasses.replace(AudioConfig(), sampling_rate=common_rate(clips))
+    (first, audio), *others = models
+    for system, other in others:
+        if differing := differences(audio, other):
+            raise InputError(
+                f"--system: {first.name} and {system.name} have other mels: {in_words(differing)}; evaluate each alone"
+            )
+    return audio
+
+
+if __name__ == "__main__":
+    run(main, "evaluate.py")

@@ -1,0 +1,1 @@
+"""Objective quality of vocoded speech, and a page to listen to it."""

@@ -1,0 +1,169 @@
+"""The recordings of an evaluation, and the copies of them in a folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from common.audio import AUDIO_SUFFIXES, PEAK, AudioConfig, load_wav_at, wav_info
+from common.errors import InputError
+from common.filelists import read_metadata, read_paths
+from common.phrases import safe_name
+from evaluation.spectra import level_db
+
+LEAST_SAMPLES = 4096  # what the longest windows of the metrics need
+SILENT_DB = -80.0  # full scale; what is below has nothing to be heard
+TOLERANCE_SAMPLES = 1024  # a copy may be so much longer or shorter: whole frames, at one end or both
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """A recording.
+
+    Attributes:
+        name: path below the data set, without suffix.
+        path: the file.
+        index: place in the list, which decides its validation segments.
+    """
+
+    name: str
+    path: Path
+    index: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """What could not be evaluated: a recording for all systems, or one system's copy of it; `figure` is one column."""
+
+    clip: str
+    system: str
+    reason: str
+    figure: str = ""
+
+
+def find_clips(reference: Path, dataset: Path, limit: int = 0) -> list[Clip]:
+    """The recordings of a folder, or of a file list with paths relative to `dataset`.
+
+    Raises:
+        FileNotFoundError: no such folder or list.
+        InputError: there are none, or two of one name.
+    """
+    if not reference.exists():
+        raise FileNotFoundError(f"{reference}: no such folder or file list (-i)")
+    if reference.is_dir():
+        root, paths = reference, audio_files(reference)
+        if not paths:
+            raise InputError(f"{reference}: no audio files ({', '.join(AUDIO_SUFFIXES)}) in this folder (-i)")
+    elif reference.suffix.lower() in AUDIO_SUFFIXES:
+        raise InputError(f"-i: {reference} is an audio file; give a folder of them, or a file list")
+    else:
+        root, paths = dataset, read_paths([reference], dataset)
+    clips = [Clip(name_of(path, root), path, i) for i, path in enumerate(paths)]
+    name, count = Counter(clip.name for clip in clips).most_common(1)[0]
+    if count > 1:
+        raise InputError(f"{reference}: {name} is there {count} times")
+    return clips[: limit or None]
+
+
+def audio_files(folder: Path) -> list[Path]:
+    """All audio files below a folder, in order."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
+
+
+def name_of(path: Path, root: Path) -> str:
+    """The path below `root` without suffix; never one that leads out of a folder."""
+    return safe_name(path.relative_to(root).with_suffix(".wav").as_posix()).removesuffix(".wav")
+
+
+def copies_in(folder: Path, clips: Sequence[Clip]) -> dict[str, Path]:
+    """Clip name -> its copy in a folder: of the same path, else of the same file name where that is unique.
+
+    Raises:
+        InputError: not a single copy is there.
+    """
+    files = audio_files(folder)
+    by_path = {name_of(path, folder): path for path in files}
+    file_names = Counter(path.stem for path in files)
+    clip_names = Counter(Path(clip.name).name for clip in clips)
+    by_file_name = {path.stem: path for path in files if file_names[path.stem] == 1}
+    found = {}
+    for clip in clips:
+        last = Path(clip.name).name
+        if clip.name in by_path:
+            found[clip.name] = by_path[clip.name]
+        elif clip_names[last] == 1 and last in by_file_name:
+            found[clip.name] = by_file_name[last]
+    if not found:
+        raise InputError(
+            f"{folder}: none of its {len(files)} audio files is called like a recording, such as {clips[0].name}"
+        )
+    return found
+
+
+def common_rate(clips: Sequence[Clip]) -> int:
+    """The sampling rate of most recordings, in Hz.
+
+    Raises:
+        InputError: not one of them can be read.
+    """
+    rates: Counter[int] = Counter()
+    problem: Exception | None = None
+    for clip in clips:
+        try:
+            rates[wav_info(clip.path).sampling_rate] += 1
+        except (InputError, OSError) as error:
+            problem = problem or error
+    if not rates:
+        raise InputError(f"none of the {len(clips)} recordings can be read: {problem}")
+    return rates.most_common(1)[0][0]
+
+
+def load_recording(clip: Clip, audio: AudioConfig, normalise: bool) -> tuple[np.ndarray, float]:
+    """A recording [T] of whole hops, and the factor by which it was scaled.
+
+    Raises:
+        InputError, OSError: it cannot be read or compared.
+    """
+    wav = load_wav_at(clip.path, audio.sampling_rate)
+    whole = wav[: len(wav) // audio.hop_length * audio.hop_length]
+    if len(whole) < LEAST_SAMPLES:
+        raise InputError(f"{clip.path}: {len(wav)} samples are too few to compare, need {LEAST_SAMPLES}")
+    if level_db(whole) < SILENT_DB:
+        raise InputError(f"{clip.path}: the recording is silent")
+    gain = PEAK / np.abs(wav).max() if normalise else 1.0
+    return whole * gain, gain
+
+
+def load_copy(path: Path, length: int, gain: float, sampling_rate: int) -> np.ndarray:
+    """A copy [T] of `length` samples, scaled as its recording was.
+
+    Raises:
+        InputError, OSError: it cannot be read or compared.
+    """
+    wav = load_wav_at(path, sampling_rate)
+    if abs(len(wav) - length) > TOLERANCE_SAMPLES:
+        raise InputError(f"{path}: {len(wav)} samples, but the recording has {length}: not the same speech")
+    return np.pad(wav, (0, max(0, length - len(wav))))[:length] * gain
+
+
+def check_heard(wav: np.ndarray, what: str) -> np.ndarray:
+    """Raises `InputError` for a copy that is not finite or silent: its figures would say nothing."""
+    if not np.isfinite(wav).all():
+        raise InputError(f"{what}: the copy has samples that are not finite numbers")
+    if level_db(wav) < SILENT_DB:
+        raise InputError(f"{what}: the copy is silent")
+    return wav
+
+
+def transcripts_of(reference: Path, dataset: Path) -> dict[str, str]:
+    """File name without suffix -> text, where a data set in LJSpeech layout has a metadata.csv; else nothing."""
+    for folder in (reference, reference.parent) if reference.is_dir() else (dataset,):
+        try:
+            return read_metadata(folder / "metadata.csv")
+        except (InputError, OSError):
+            continue
+    return {}

@@ -1,0 +1,83 @@
+"""The listening report: a folder whose index.html opens from the disk, without a server or the network."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from common.audio import load_wav
+from common.files import write_whole
+from common.plot_log import Curves, read_curves
+from evaluation.clips import Clip, transcripts_of
+from evaluation.config import EvaluationConfig
+from evaluation.page import Listening, Player, page
+from evaluation.pictures import draw_clip, draw_curves
+from evaluation.processes import mapped
+from evaluation.results import Results
+from evaluation.systems import GROUND_TRUTH
+
+log = logging.getLogger(__name__)
+CURVES = "curves.png"
+
+
+def write_report(results: Results, cfg: EvaluationConfig) -> None:
+    """Writes index.html, audio/, pictures/ and the curves of `--logs` into the folder of `--report`."""
+    folder = Path(cfg.report)
+    clips = chosen_clips(results, cfg.report_clips)
+    texts = transcripts_of(Path(cfg.reference), Path(cfg.dataset_path))
+    listening, pictures = [], []
+    for number, clip in enumerate(clips, 1):
+        players = []
+        for column, system in enumerate(results.systems):
+            if (system.name, clip.name) not in results.figures:
+                continue
+            # Numbers, because names may hold what an address must not.
+            name = f"{number:02d}-{column}"
+            audio, picture = f"audio/{name}.wav", f"pictures/{name}.png"
+            wav = results.plan.wav(system.name, clip.name)
+            (folder / "audio").mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(wav, folder / audio)
+            pictures.append((system.name, clip.name, wav, folder / picture))
+            players.append(Player(system.name, audio, picture, results.figures[system.name, clip.name]))
+        listening.append(Listening(clip.name, texts.get(Path(clip.name).name, ""), players))
+    draw_picture = functools.partial(_draw, results=results)
+    for _ in mapped(draw_picture, pictures, cfg.num_jobs, "drawing"):
+        pass
+    curves = CURVES if cfg.logs else ""
+    if curves:
+        draw_curves(read_logs(cfg.logs), folder / CURVES)
+    name = hashlib.sha256(json.dumps([dict(results.header), [clip.name for clip in clips]]).encode()).hexdigest()[:12]
+    write_whole(folder / "index.html", page(results, listening, curves, name).encode())
+    log.info("listening report: %s (open it in a browser)", folder / "index.html")
+
+
+def chosen_clips(results: Results, limit: int) -> list[Clip]:
+    """Up to `limit` recordings (0: all) that could be read, evenly over the list."""
+    usable = [clip for clip in results.plan.clips if (GROUND_TRUTH, clip.name) in results.figures]
+    if not limit or len(usable) <= limit:
+        return usable
+    return [usable[round(place)] for place in np.linspace(0, len(usable) - 1, limit)]
+
+
+def read_logs(logs: Sequence[str]) -> list[tuple[str, Curves]]:
+    """The curves of nvlog.json files, or of run directories, with the directories' names.
+
+    Raises:
+        FileNotFoundError, InputError: a log that is not there, or holds nothing.
+    """
+    files = [Path(name) / "nvlog.json" if Path(name).is_dir() else Path(name) for name in logs]
+    return [(file.resolve().parent.name, read_curves(file)) for file in files]
+
+
+def _draw(item: tuple[str, str, Path, Path], results: Results) -> None:
+    system, clip, wav, target = item
+    samples, rate = load_wav(wav)
+    pitch, real = (results.pitches.get((name, clip)) for name in (system, GROUND_TRUTH))
+    draw_clip(target, samples, rate, pitch, real, results.plan.audio.hop_length)

@@ -1,0 +1,184 @@
+"""The systems that are compared: checkpoints, exported models, folders of wav files, Griffin-Lim, the recordings."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from common.audio import AudioConfig, MelSpectrogram
+from common.errors import InputError
+from hifigan.backends import is_export, load_export
+from hifigan.checkpoint import load_generator
+from hifigan.vocoding import Vocoder
+
+GROUND_TRUTH, GRIFFIN_LIM = "ground-truth", "griffin-lim"
+GRIFFIN_LIM_ITERATIONS = 60
+Copy = Callable[[np.ndarray], np.ndarray]  # [T] -> [T], full scale 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class System:
+    """One column of players.
+
+    Attributes:
+        name: in tables and folders.
+        source: checkpoint, exported model or folder; empty for the recordings and Griffin-Lim.
+        ema: take the moving average of the weights.
+        amp: run in mixed precision.
+        denoise: strength of the denoiser; 0 leaves it out.
+        config: v1, v2, v3 or a JSON file, for checkpoints without a generator configuration.
+        export: the source is a model of export.py, which is a program, and may run.
+    """
+
+    name: str
+    source: str = ""
+    ema: bool = False
+    amp: bool = False
+    denoise: float = 0.0
+    config: str = ""
+    export: bool = False
+
+    @property
+    def is_folder(self) -> bool:
+        return bool(self.source) and Path(self.source).is_dir()
+
+    @property
+    def is_model(self) -> bool:
+        return bool(self.source) and not self.is_folder
+
+    def in_words(self) -> str:
+        """What the system is, in one line."""
+        if self.name == GROUND_TRUTH:
+            return "the recordings"
+        if self.name == GRIFFIN_LIM:
+            return f"{GRIFFIN_LIM_ITERATIONS} iterations of the Griffin-Lim algorithm on the mel spectrogram"
+        if self.is_folder:
+            return f"audio files of {self.source}"
+        flags = [word for word in ("ema", "amp", "export") if getattr(self, word)]
+        flags += [f"denoiser {self.denoise:g}"] if self.denoise else []
+        return f"{self.source}{' (' + ', '.join(flags) + ')' if flags else ''}"
+
+
+def parse_systems(words: Sequence[str]) -> list[System]:
+    """`NAME=SOURCE[:OPTION...]` and `griffin-lim` -> systems, the recordings first.
+
+    Raises:
+        InputError: another form, an unknown option, a name twice, or a source that is not there.
+    """
+    systems = [System(GROUND_TRUTH)]
+    for word in words:
+        system = System(word) if word in (GROUND_TRUTH, GRIFFIN_LIM) else _parse(word)
+        if system.name == GROUND_TRUTH:
+            continue  # always there
+        if system.name in [other.name for other in systems]:
+            raise InputError(f"--system: {system.name} is given twice")
+        systems.append(system)
+    return systems
+
+
+def _parse(word: str) -> System:
+    name, equals, rest = word.partition("=")
+    if not equals or not rest:
+        raise InputError(f"--system: {word} is neither NAME=CHECKPOINT nor NAME=DIR, nor {GRIFFIN_LIM}")
+    if not re.fullmatch(r"\w[\w .+-]*", name) or name in (GROUND_TRUTH, GRIFFIN_LIM):
+        raise InputError(f"--system: {name!r} cannot be a name; take letters, digits, spaces and . + - _")
+    source, *options = [rest] if Path(rest).exists() else rest.split(":")
+    if not Path(source).exists():
+        raise FileNotFoundError(f"--system {name}: {source}: no such checkpoint or folder")
+    system = System(name, source)
+    for option in options:
+        key, _, value = option.partition("=")
+        try:
+            if option == "ema":
+                system = dataclasses.replace(system, ema=True)
+            elif option == "amp":
+                system = dataclasses.replace(system, amp=True)
+            elif option == "export":
+                system = dataclasses.replace(system, export=True)
+            elif key == "denoise" and 0 <= float(value) < math.inf:
+                system = dataclasses.replace(system, denoise=float(value))
+            elif key == "config" and value:
+                system = dataclasses.replace(system, config=value)
+            else:
+                raise ValueError
+        except ValueError:
+            raise InputError(
+                f"--system {name}: {option} is none of ema, amp, export, denoise=STRENGTH, config=FILE"
+            ) from None
+    if options and system.is_folder:
+        raise InputError(f"--system {name}: {source} is a folder, on which :{options[0]} has no effect")
+    return system
+
+
+def audio_of(system: System, device: torch.device) -> AudioConfig:
+    """The signal contract of a model."""
+    return _load(system, device)[1]
+
+
+def copier(system: System, audio: AudioConfig, device: torch.device, seed: int) -> Copy:
+    """Copy synthesis with a model, or with Griffin-Lim on the mels of `audio`."""
+    if system.is_model:
+        vocoder, audio = _load(system, device)
+        return functools.partial(_vocoded, vocoder=vocoder, audio=audio)
+    return functools.partial(_griffin_lim, audio=audio, seed=seed)
+
+
+@functools.cache
+def _load(system: System, device: torch.device) -> tuple[Vocoder, AudioConfig]:
+    path = Path(system.source)
+    if is_export(path):
+        if not system.export:
+            raise InputError(
+                f"--system {system.name}: {path} is an exported model, which is a program; if you trust it, give "
+                f"{system.name}={path}:export"
+            )
+        if system.ema or system.amp or system.config:
+            raise InputError(f"--system {system.name}: ema, amp and config have no effect on an exported model")
+        backend, contract = load_export(path, device, "auto")
+        return Vocoder(backend, system.denoise, filter_length=contract.audio.filter_length), contract.audio
+    generator, info = load_generator(path, system.config or None, device, system.ema)
+    return Vocoder(generator, system.denoise, amp=system.amp, filter_length=info.audio.filter_length), info.audio
+
+
+def _vocoded(wav: np.ndarray, vocoder: Vocoder, audio: AudioConfig) -> np.ndarray:
+    (copy,) = vocoder([_mel(wav, audio)])
+    return copy.double().numpy()[: len(wav)]
+
+
+def _griffin_lim(wav: np.ndarray, audio: AudioConfig, seed: int) -> np.ndarray:
+    """The mel's linear spectrogram by least squares, then phases (Griffin and Lim 1984)."""
+    import librosa
+
+    magnitude = librosa.feature.inverse.mel_to_stft(
+        _mel(wav, audio).exp().numpy(),
+        sr=audio.sampling_rate,
+        n_fft=audio.filter_length,
+        power=1.0,
+        fmin=audio.mel_fmin,
+        fmax=audio.fmax_hz,
+    )
+    copy = librosa.griffinlim(
+        magnitude,
+        n_iter=GRIFFIN_LIM_ITERATIONS,
+        hop_length=audio.hop_length,
+        win_length=audio.win_length,
+        n_fft=audio.filter_length,
+        center=False,
+        momentum=0.0,  # the original algorithm, without later acceleration
+        random_state=seed,
+    )
+    return copy[audio.padding :][: len(wav)].astype(np.float64)
+
+
+def _mel(wav: np.ndarray, audio: AudioConfig) -> torch.Tensor:
+    """[T] -> [M, L] of whole frames, silence behind the end."""
+    samples = torch.from_numpy(np.pad(wav, (0, -len(wav) % audio.hop_length))).float()
+    with torch.inference_mode():
+        return MelSpectrogram(audio)(samples[None])[0]

@@ -1,0 +1,39 @@
+"""Intervals against the normal distribution's, and pairing."""
+
+import math
+
+import numpy as np
+import pytest
+
+from evaluation.statistics import difference, interval
+
+
+def test_interval_of_many_normal_numbers():
+    values = np.random.default_rng(0).normal(5.0, 2.0, 1000)
+    found = interval(values, 0)
+    half = 1.96 * values.std() / math.sqrt(1000)
+    assert (found.mean, found.count) == (pytest.approx(values.mean()), 1000)
+    assert found.low == pytest.approx(values.mean() - half, abs=0.1 * half)
+    assert found.high == pytest.approx(values.mean() + half, abs=0.1 * half)
+
+
+def test_seed_decides():
+    values = np.random.default_rng(0).normal(size=20)
+    assert interval(values, 1) == interval(values, 1) != interval(values, 2)
+
+
+def test_what_is_no_number_does_not_count():
+    assert interval([2.0, math.nan, 2.0, math.inf], 0) == interval([2.0, 2.0], 0)
+    assert interval([2.0, math.nan], 0).count == 1
+    nothing = interval([math.nan], 0)
+    assert nothing.count == 0
+    assert math.isnan(nothing.mean)
+
+
+def test_pairs_show_what_means_hide():
+    easy = np.random.default_rng(0).normal(0, 10, 50)
+    better = easy + np.random.default_rng(1).normal(0.5, 0.1, 50)
+    assert interval(easy, 0).low < interval(better, 0).mean < interval(easy, 0).high
+    found = difference(better, easy, 0)
+    assert 0.4 < found.low < found.mean < found.high < 0.6
+    assert difference([1.0, math.nan, 3.0], [0.0, 1.0, math.nan], 0).count == 1

@@ -1,0 +1,140 @@
+"""The listening report in a real browser: it plays, asks blindly, stores, exports, and logs no error."""
+
+import json
+
+import pytest
+import soundfile
+
+import evaluate
+from evaluation.page import _data
+from tests.browser import PROGRAM, Browser
+from tests.support import speechlike
+
+CLIPS = ("plain", "a<b>&'\"c", "</script><script>x()")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """A page of three recordings with awkward names and texts, and two systems."""
+    folder = tmp_path_factory.mktemp("report")
+    for number, clip in enumerate(CLIPS):
+        for place, gain in (("real", 1.0), ("one", 0.5), ("other", 0.8)):
+            path = folder / place / f"{clip.replace('/', '_')}.wav"
+            path.parent.mkdir(exist_ok=True)
+            soundfile.write(path, gain * speechlike(0.8, seed=number), 22050)
+    (folder / "real" / "metadata.csv").write_text("plain|<i>Some</i> words & more.\n")
+    log = folder / "run" / "nvlog.json"
+    log.parent.mkdir()
+    lines = [{"step": [epoch], "data": {"val_mel_loss": 30.0 / epoch}} for epoch in (1, 2, 3)]
+    log.write_text("".join(f"DLLL {json.dumps({'type': 'LOG', **line})}\n" for line in lines))
+    argv = ["-i", folder / "real", "-o", folder / "out", "--report", folder / "page", "--jobs", 1]
+    systems = [f"one={folder / 'one'}", f"other={folder / 'other'}"]
+    metrics = ["mel_l1", "level", "f0_cents"]
+    words = [*argv, "--metrics", *metrics, "--logs", log.parent, "--system", *systems]
+    assert evaluate.main([str(word) for word in words]) == 0
+    return folder / "page"
+
+
+@pytest.fixture
+def browser(tmp_path):
+    if PROGRAM is None:
+        pytest.skip("no Chromium on this machine")
+    with Browser(tmp_path) as browser:
+        yield browser
+
+
+def test_files_of_the_page(report):
+    text = (report / "index.html").read_text()
+    assert "http" not in text  # nothing comes from a network
+    assert "<i>Some</i>" not in text
+    assert "&lt;i&gt;Some&lt;/i&gt; words &amp; more." in text
+    assert "<b>&'" not in text
+    assert len(list((report / "audio").iterdir())) == len(list((report / "pictures").iterdir())) == 9
+    assert (report / "curves.png").stat().st_size > 5000
+
+
+def test_names_cannot_end_the_script():
+    from evaluation.page import Listening, Player
+
+    item = Listening("</script>", "", [Player("a", "audio/1.wav", "pictures/1.png", {})])
+    assert "<" not in _data([item], "x")
+    assert json.loads(_data([item], "x"))["clips"][0]["clip"] == "</script>"
+
+
+@pytest.mark.slow
+def test_players_play(report, browser):
+    browser.look(1200, 900, "light")
+    browser.open((report / "index.html").as_uri())
+    assert browser.run("document.querySelectorAll('audio').length") == 9
+    first, second = (f"document.querySelectorAll('audio')[{i}]" for i in (0, 1))
+    # The play button is at the left end of the player's controls.
+    for player in (first, second):
+        browser.run(f"{player}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
+        x, y, height = browser.run(f"(r => [r.x, r.y, r.height])({player}.getBoundingClientRect())")
+        browser.click_at(x + height / 2, y + height / 2)
+        browser.wait_for(f"{player}.currentTime > 0")
+    assert browser.run(f"{first}.paused")  # one at a time
+    browser.run("document.querySelectorAll('img').forEach(image => { image.loading = 'eager' })")
+    browser.wait_for("[...document.images].every(image => image.complete && image.naturalWidth)")
+    assert browser.errors == []
+    assert [address for address in browser.requests if not address.startswith(("file:", "data:"))] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1400])
+def test_fits_and_is_legible(report, browser, width, scheme):
+    browser.look(width, 800, scheme)
+    browser.open((report / "index.html").as_uri())
+    assert browser.run("document.documentElement.scrollWidth <= window.innerWidth")
+    brightness = "(text => text.match(/[0-9]+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) / 3)"
+    ink, back = (
+        browser.run(f"{brightness}(getComputedStyle(document.body).{name})") for name in ("color", "backgroundColor")
+    )
+    assert abs(ink - back) > 180
+    assert (back < 60) == (scheme == "dark")
+
+
+@pytest.mark.slow
+def test_blind_test_by_keyboard(report, browser):
+    browser.look(1200, 900, "light")
+    page = (report / "index.html").as_uri()
+    browser.open(page)
+    browser.run("window.saved = []; URL.createObjectURL = blob => { saved.push(blob); return 'data:,' }")
+    browser.run(
+        "document.getElementById('blind-one').value = 'one'; document.getElementById('blind-other').value = 'other'"
+    )
+    browser.click("document.querySelector('#blind-form button')")
+    status = "document.getElementById('blind-status').textContent"
+    assert browser.run(status) == "Recording 1 of 3"
+    browser.press("f", "f", 70)  # nothing was heard yet: no answer
+    assert browser.run(status) == "Recording 1 of 3"
+    for number, key in enumerate("fns"):
+        assert browser.run("document.activeElement.id") == "blind-play-first"
+        browser.press("1", "1", 49)
+        browser.press("2", "2", 50)
+        browser.press(key, key, ord(key.upper()))
+        browser.wait_for(f"!({status}).startsWith('Recording {number + 1}')")
+    assert browser.run(status).startswith("Done. one better: ")
+    browser.click("document.getElementById('blind-export')")
+    exported = json.loads(browser.run("saved[0].text()"))
+    (session,) = exported["sessions"]
+    assert sorted(answer["clip"] for answer in session["answers"]) == sorted(clip.replace("/", "_") for clip in CLIPS)
+    assert [answer["answer"] for answer in session["answers"]] == ["first", "same", "second"]
+    assert all({answer["first"], answer["second"]} == {"one", "other"} for answer in session["answers"])
+    assert all(answer["plays"] == [1, 1] for answer in session["answers"])
+    browser.open(page)
+    assert browser.run(status) == "3 answers of earlier visits are kept here."
+    assert browser.errors == []
+
+
+@pytest.mark.slow
+def test_everything_can_be_reached_by_keyboard(report, browser):
+    browser.look(1200, 900, "light")
+    browser.open((report / "index.html").as_uri())
+    reached = set()
+    for _ in range(120):
+        browser.press("Tab", code=9)
+        place = "document.activeElement"
+        reached.add(browser.run(f"{place}.tagName + ({place}.id && '#' + {place}.id) + ({place}.className && '.skip')"))
+    assert {"A.skip", "A", "SUMMARY", "AUDIO", "SELECT#blind-one", "BUTTON#blind-export"} <= reached
