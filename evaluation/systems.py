@@ -16,6 +16,7 @@ from common.audio import AudioConfig, MelSpectrogram
 from common.errors import InputError
 from hifigan.backends import is_export, load_export
 from hifigan.checkpoint import load_generator
+from hifigan.engine import ALL_PRECISIONS, engine_backend
 from hifigan.vocoding import Vocoder
 
 GROUND_TRUTH, GRIFFIN_LIM = "ground-truth", "griffin-lim"
@@ -31,7 +32,7 @@ class System:
         name: in tables and folders.
         source: checkpoint, exported model or folder; empty for the recordings and Griffin-Lim.
         ema: take the moving average of the weights.
-        amp: run in mixed precision.
+        precision: of the engine, see `hifigan.engine`.
         denoise: strength of the denoiser; 0 leaves it out.
         config: v1, v2, v3 or a JSON file, for checkpoints without a generator configuration.
         export: the source is a model of export.py, which is a program, and may run.
@@ -40,7 +41,7 @@ class System:
     name: str
     source: str = ""
     ema: bool = False
-    amp: bool = False
+    precision: str = "fp32"
     denoise: float = 0.0
     config: str = ""
     export: bool = False
@@ -61,7 +62,8 @@ class System:
             return f"{GRIFFIN_LIM_ITERATIONS} iterations of the Griffin-Lim algorithm on the mel spectrogram"
         if self.is_folder:
             return f"audio files of {self.source}"
-        flags = [word for word in ("ema", "amp", "export") if getattr(self, word)]
+        flags = [word for word in ("ema", "export") if getattr(self, word)]
+        flags += [self.precision] if self.precision != "fp32" else []
         flags += [f"denoiser {self.denoise:g}"] if self.denoise else []
         return f"{self.source}{' (' + ', '.join(flags) + ')' if flags else ''}"
 
@@ -98,19 +100,19 @@ def _parse(word: str) -> System:
         try:
             if option == "ema":
                 system = dataclasses.replace(system, ema=True)
-            elif option == "amp":
-                system = dataclasses.replace(system, amp=True)
             elif option == "export":
                 system = dataclasses.replace(system, export=True)
             elif key == "denoise" and 0 <= float(value) < math.inf:
                 system = dataclasses.replace(system, denoise=float(value))
+            elif key == "precision" and value in ALL_PRECISIONS:
+                system = dataclasses.replace(system, precision=value)
             elif key == "config" and value:
                 system = dataclasses.replace(system, config=value)
             else:
                 raise ValueError
         except ValueError:
             raise InputError(
-                f"--system {name}: {option} is none of ema, amp, export, denoise=STRENGTH, config=FILE"
+                f"--system {name}: {option} is none of ema, export, denoise=STRENGTH, config=FILE, precision=PRECISION"
             ) from None
     if options and system.is_folder:
         raise InputError(f"--system {name}: {source} is a folder, on which :{options[0]} has no effect")
@@ -139,12 +141,13 @@ def _load(system: System, device: torch.device) -> tuple[Vocoder, AudioConfig]:
                 f"--system {system.name}: {path} is an exported model, which is a program; if you trust it, give "
                 f"{system.name}={path}:export"
             )
-        if system.ema or system.amp or system.config:
-            raise InputError(f"--system {system.name}: ema, amp and config have no effect on an exported model")
+        if system.ema or system.precision != "fp32" or system.config:
+            raise InputError(f"--system {system.name}: ema, precision and config have no effect on an exported model")
         backend, contract = load_export(path, device, "auto")
         return Vocoder(backend, system.denoise, filter_length=contract.audio.filter_length), contract.audio
     generator, info = load_generator(path, system.config or None, device, system.ema)
-    return Vocoder(generator, system.denoise, amp=system.amp, filter_length=info.audio.filter_length), info.audio
+    engine = engine_backend(generator, system.precision)
+    return Vocoder(engine, system.denoise, info.audio.filter_length), info.audio
 
 
 def _vocoded(wav: np.ndarray, vocoder: Vocoder, audio: AudioConfig) -> np.ndarray:

@@ -201,7 +201,7 @@ def test_copies_are_found_by_path_then_by_name(tmp_path):
         (["ground-truth=."], "cannot be a name"),
         (["a=.", "a=."], "a is given twice"),
         (["a=.:ema"], "is a folder"),
-        (["a=FILE:fast"], "fast is none of ema, amp, export"),
+        (["a=FILE:fast"], "fast is none of ema, export"),
         (["a=FILE:denoise=much"], "denoise=much is none of"),
     ],
 )
@@ -215,6 +215,11 @@ def test_systems_that_are_refused(words, message, tmp_path):
 
 def test_options_of_a_system(tmp_path):
     (tmp_path / "g.pt").touch()
-    _, system = parse_systems([f"my model={tmp_path / 'g.pt'}:ema:amp:denoise=0.05:config=v2"])
-    assert (system.name, system.source, system.ema, system.amp) == ("my model", str(tmp_path / "g.pt"), True, True)
+    _, system = parse_systems([f"my model={tmp_path / 'g.pt'}:ema:precision=bf16:denoise=0.05:config=v2"])
+    assert (system.name, system.source, system.ema, system.precision) == (
+        "my model",
+        str(tmp_path / "g.pt"),
+        True,
+        "bf16",
+    )
     assert (system.denoise, system.config, system.export) == (0.05, "v2", False)
