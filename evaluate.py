@@ -44,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=[],
         metavar="NAME=SOURCE",
         help="NAME=CHECKPOINT[:OPTION...], NAME=DIR with copies of the recordings, or griffin-lim. Options: ema, "
-        "precision=fp32|bf16|..., denoise=STRENGTH, config=v1|v2|v3|FILE, export (a model of export.py, which is a program: only if you trust "
-        "it). The recordings themselves, ground-truth, are always compared",
+        "precision=fp32|bf16|..., denoise=STRENGTH, config=v1|v2|v3|FILE, export (a model of export.py, which is a "
+        "program: only if you trust it). The recordings themselves, ground-truth, are always compared",
     )
     add_flags(parser, EvaluationConfig, "evaluation")
     given = vars(parser.parse_args(words))
