@@ -53,7 +53,8 @@ def measure_starts(checkpoint: Path, config: str, mel: Tensor, ways: Sequence[st
         folder = Path(scratch)
         np.save(folder / "mel.npy", mel.cpu().numpy())
         (folder / "phrases.tsv").write_text("mel\toutput\nmel.npy\tspeech\n")
-        given = ["--hifigan", str(checkpoint.resolve()), "-i", str(folder / "phrases.tsv"), "-d", scratch]
+        given = ["--hifigan", str(checkpoint.resolve())]
+        given += ["-i", str(folder / "phrases.tsv"), "-d", scratch, "--mel-log", "ln"]
         given += ["--hifigan-config", config] if config else []
         for turn in range(times):
             for number, way in enumerate(ways):
