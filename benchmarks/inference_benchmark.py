@@ -1,81 +1,109 @@
-"""Latency of HiFi-GAN, or of FastPitch and HiFi-GAN, against batch size, precision and length: tables, JSON, a plot.
+"""Speed and quality of all ways to run HiFi-GAN, or FastPitch and HiFi-GAN: tables, JSON, a plot.
 
-All that is compared is measured in one process: each round runs every configuration once, one after the other, so that
-what else happens on the machine hits all alike. scripts/inference_benchmark.sh runs it with defaults.
+All that is compared is measured in one process: each round runs every model, size and way once, one after the other, so
+that what else happens on the machine hits all alike. scripts/inference_benchmark.sh runs it with defaults.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from benchmarks import inference_report as report
 from benchmarks import machine
-from benchmarks.inference_rounds import Case, Variant, measure
+from benchmarks.inference_cases import Sizes, Speech, frames_of, given_mels, mel_cases, synthetic_mel
+from benchmarks.inference_figures import Results, summarised
+from benchmarks.inference_limits import ArithmeticLimit, flop_per_frame
+from benchmarks.inference_quality import Quality, judge, read_clips
+from benchmarks.inference_rounds import Case, Task, measure
+from benchmarks.inference_start import Start, measure_starts
+from benchmarks.inference_ways import PACKAGES, Way, all_ways
 from common import distributed
-from common.audio import AudioConfig, MelSpectrogram
 from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, run
 from common.errors import InputError
-from common.mel_contract import in_words
-from common.mels import differences
-from common.phrases import Phrase, read_phrases
-from fastpitch import load_fastpitch
-from fastpitch.speech import Piece, SpeechConfig, read_pieces
-from fastpitch.synthesis import Synthesiser
-from fastpitch.text import text_processor
-from hifigan.backends import eager_backend, is_export, load_export
+from hifigan.backends import is_export
 from hifigan.checkpoint import GeneratorInfo, load_generator
 from hifigan.config import PRESETS, GeneratorConfig
-from hifigan.engine import engine_backend
 from hifigan.generator import Generator
-from hifigan.vocoding import Vocoder
 
 PROGRAM = "inference_benchmark"
-Speak = Callable[[bool], Callable[[Sequence[Any]], list[Tensor]]]
 
 
 @dataclasses.dataclass(frozen=True)
 class BenchmarkConfig:
     """What is measured, and how often."""
 
-    hifigan: str = flag("", "generator checkpoint of any public format (required)")
+    hifigan: tuple[str, ...] = flag(
+        tuple(PRESETS), "generator checkpoints of any public format; v1, v2 and v3 are these with random weights"
+    )
     hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
     fastpitch: str = flag("", "FastPitch checkpoint: texts are spoken; without it, HiFi-GAN alone is measured")
     phrases: str = flag("phrases/benchmark_8_128.tsv", "texts for --fastpitch: a batch of N is the first N of them")
     cmudict_path: str = flag("", "pronouncing dictionary for --fastpitch, as in inference.py")
-    backends: tuple[str, ...] = flag((), "further files of export.py that are measured beside the checkpoint")
-    batch_size: tuple[int, ...] = flag((1, 2, 4, 8), "batch sizes of the tables", short=("-bs",))
-    seconds: float = flag(8.05, "length of an utterance of the tables; with --fastpitch, that of the texts")
-    seconds_list: tuple[float, ...] = flag((1.0, 2.0, 4.0), "further lengths in the plot, at the smallest batch size")
-    denoising: float = flag(0.01, "strength of the denoiser in the half of the tables that has it; 0 for no such half")
-    amp: bool = flag(False, "measure mixed precision as well: fp16 on the GPU, bf16 on the CPU")
-    torchscript: bool = flag(True, "run the models as TorchScript; FastPitch then stays in fp32")
+    backends: tuple[str, ...] = flag((), "further files of export.py; there must be one --hifigan, their own")
+    batch_size: tuple[int, ...] = flag(
+        (), "batch sizes; without it, 1 2 4 8 on the GPU and 1 on the CPU", short=("-bs",)
+    )
+    seconds: float = flag(8.05, "main length of an utterance; with --fastpitch, that of the texts")
+    seconds_list: tuple[float, ...] = flag((), "further lengths; without it, 1 30 on the GPU and 1 on the CPU")
+    full: bool = flag(
+        False, "every length at every batch size, with and without denoising, not only one after the other"
+    )
+    denoising: float = flag(0.01, "strength of the denoiser in the cases that have it; 0 for no such cases")
+    amp: bool = flag(True, "measure 16-bit precisions as well")
+    torchscript: bool = flag(True, "measure TorchScript as well; FastPitch before it then stays in fp32")
+    wavs: str = flag("", "folder of recordings at the models' sampling rate for the quality gate; without it, no gate")
+    clips: int = flag(8, "recordings of --wavs, the first ones in order")
+    clip_seconds: float = flag(3.0, "of each of them, from its beginning")
+    starts: int = flag(2, "fresh processes of inference.py in each way, for the start-up; 0 for none")
     cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
-    repeats: int | None = flag(None, "measured rounds; without it, 100 on the GPU and 10 on the CPU")
-    warmup: int = flag(3, "rounds before these, with the very same inputs")
+    repeats: int | None = flag(None, "measured rounds at most; without it, 100 on the GPU and 10 on the CPU")
+    warmup: int | None = flag(None, "rounds before these, with the very same inputs; without it, 3 on the GPU, else 2")
+    minutes: float = flag(6.0, "no further round begins after these, if there were three")
     output: str = flag(f"output/{PROGRAM}", "directory of the tables, the JSON file and the plot", short=("-o",))
 
     def __post_init__(self) -> None:
-        if not self.hifigan:
-            raise InputError(f"--hifigan: is required (see {PROGRAM} --help)")
         for size in self.batch_size:
             positive(batch_size=size)
         for seconds in self.seconds_list:
             positive(seconds_list=seconds)
-        positive(seconds=self.seconds, repeats=self.rounds)
-        not_negative(denoising=self.denoising, warmup=self.warmup)
+        positive(seconds=self.seconds, repeats=self.rounds, minutes=self.minutes)
+        positive(clips=self.clips, clip_seconds=self.clip_seconds)
+        not_negative(denoising=self.denoising, warmup=self.warmup_rounds, starts=self.starts)
+        if self.backends and len(self.hifigan) != 1:
+            raise InputError("--backends: are exports of one model; name it alone with --hifigan")
 
     @property
     def rounds(self) -> int:
         return (100 if self.cuda else 10) if self.repeats is None else self.repeats
+
+    @property
+    def warmup_rounds(self) -> int:
+        return (3 if self.cuda else 2) if self.warmup is None else self.warmup
+
+    @property
+    def sizes(self) -> Sizes:
+        batches = self.batch_size or ((1, 2, 4, 8) if self.cuda else (1,))
+        others = self.seconds_list or ((1.0, 30.0) if self.cuda else (1.0,))
+        return Sizes(batches, (self.seconds, *sorted(set(others))), self.denoising > 0, self.full)
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A generator, all its ways, and where its weights are from."""
+
+    name: str
+    generator: Generator
+    info: GeneratorInfo
+    is_random: bool
+    ways: list[Way]
+    left_out: list[str]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,83 +118,119 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = from_flags(BenchmarkConfig, given)
     device = distributed.device_of(cfg.cuda)
     Path(cfg.output).mkdir(parents=True, exist_ok=True)  # now: what cannot be written is better known before hours
-    made_on = machine.describe(device, f"benchmarks.{PROGRAM}", words)  # now: files may change while it runs
-    generator, info = load_vocoder(cfg, device)
-    speak: Speak
-    if cfg.fastpitch:
-        speech = Speech(cfg, info, device)
-        cases, speak, inputs = speech.cases(), speech.synthesiser, speech.described
-    else:
-        cases, speak, inputs = mel_cases(cfg, info.audio, device), given_mels, described_mels(cfg, info.audio)
-    variants = all_variants(cfg, generator, info, speak)
-    measured = measure(variants, cases, cfg.warmup, cfg.rounds, device)
-    header = {
-        **made_on,
-        "HiFi-GAN": f"{architecture(info.config)}, {parameters(generator)}, {info.path}",
-        **inputs,
-        "precision": precision_in_words(cfg, device),
-        "rounds": f"{cfg.rounds} after {cfg.warmup} of warm-up; in each, every row of all tables was measured once",
-    }
-    rows = report.summarised(variants, cases, measured, info.audio, speaks=bool(cfg.fastpitch))
-    print(report.write(Path(cfg.output), header, rows, cfg.torchscript))
-    print(report.json_block(header, rows), end="")
+    made_on = machine.describe(device, f"benchmarks.{PROGRAM}", words, PACKAGES)  # now: files may change meanwhile
+    with tempfile.TemporaryDirectory() as scratch:
+        results = benchmark(cfg, device, Path(scratch))
+    results.header = {**made_on, **results.header}
+    print(report.write(Path(cfg.output), results))
+    print(report.json_block(results), end="")
     return 0
 
 
-def load_vocoder(cfg: BenchmarkConfig, device: torch.device) -> tuple[Generator, GeneratorInfo]:
-    """The checkpoint; exported files are refused here."""
-    if is_export(Path(cfg.hifigan)):
-        raise InputError(f"--hifigan: {cfg.hifigan} is an exported model; give its checkpoint, and it as --backends")
-    return load_generator(cfg.hifigan, cfg.hifigan_config or None, device)
-
-
-def all_variants(cfg: BenchmarkConfig, generator: Generator, info: GeneratorInfo, speak: Speak) -> list[Variant]:
-    """PyTorch's, the one in full precision first, the engine's, then the exported files; with and without denoising.
+def benchmark(cfg: BenchmarkConfig, device: torch.device, scratch: Path) -> Results:
+    """All measurements.
 
     Args:
-        speak: whether in mixed precision -> what makes a case's mels.
+        scratch: folder for exports and random weights.
+
+    Raises:
+        InputError, FileNotFoundError: a file that cannot be used, or a batch beyond the GPU's memory.
     """
-    strengths = [cfg.denoising, 0.0] if cfg.denoising else [0.0]
-    window = info.audio.filter_length
-    variants = []
-    for amp in (False, True) if cfg.amp else (False,):
-        mels, name = speak(amp), precision_name(generator.device, amp)
-        variants += [
-            Variant(name, strength, mels, Vocoder(eager_backend(generator, cfg.torchscript, amp), strength, window))
-            for strength in strengths
-        ]
-    half = "fp16" if generator.device.type == "cuda" else "bf16"
-    for precision in ("fp32", half) if cfg.amp else ("fp32",):  # FastPitch stays in fp32
-        engine = engine_backend(generator, precision)
-        variants += [
-            Variant(f"{precision} (engine)", strength, speak(False), Vocoder(engine, strength, window))
-            for strength in strengths
-        ]
-    for path in cfg.backends:
-        backend, contract = load_export(path, generator.device)
-        if (contract.config, contract.audio) != (info.config, info.audio):
-            raise InputError(f"--backends: {path} is an export of a model with other settings than {info.path}")
-        name, mels, inside = f"{contract.precision} ({contract.format})", speak(False), contract.denoising_strength
-        for strength in [0.0] if inside else strengths:
-            variants.append(Variant(name, inside or strength, mels, Vocoder(backend, strength, filter_length=window)))
-    return variants
+    speech = Speech(cfg.fastpitch, cfg.phrases, cfg.cmudict_path, device) if cfg.fastpitch else None
+    models = load_models(cfg, device, scratch, speech)
+    clips = {}
+    for model in models if cfg.wavs else ():  # now: a wrong folder is better known before hours
+        rate = model.info.audio.sampling_rate
+        clips[model.name] = read_clips(Path(cfg.wavs), cfg.clips, cfg.clip_seconds, rate)
+    limit = ArithmeticLimit(device, [way.precision for model in models for way in model.ways])
+    tasks = [task for model in models for task in tasks_of(cfg, model, speech, device)]
+    measured = measure(tasks, cfg.warmup_rounds, cfg.rounds, device, cfg.minutes, limit)
+    works = {model.name: flop_per_frame(model.info.config) for model in models}
+    audios = {model.name: model.info.audio for model in models}
+    rows = summarised(tasks, measured, audios, works, limit.flop_per_sec, speaks=speech is not None)
+    quality = {
+        model.name: quality_of(model, clips[model.name], device) for model in models if clips and not model.is_random
+    }
+    starts = {model.name: starts_of(cfg, model) for model in models if cfg.starts}
+    described = speech.described if speech else described_mels(cfg, models[0].info)
+    rounds = len(measured[0].vocoding_sec)
+    header = {
+        **{f"HiFi-GAN {model.name}": describe(model) for model in models},
+        **described,
+        "rounds": f"{rounds} after {cfg.warmup_rounds} of warm-up; in each, every row of all tables was measured once",
+        "arithmetic limit": ", ".join(f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in limit.flop_per_sec.items())
+        + f": matrix products of {limit.size}^3, medians of the same rounds",
+    }
+    if cfg.wavs:
+        header["quality"] = f"{cfg.clips} recordings of {cfg.wavs}, {cfg.clip_seconds:g} s at most of each"
+    if left_out := dict.fromkeys(reason for model in models for reason in model.left_out):
+        header["left out"] = "; ".join(left_out)
+    return Results(header, rows, quality, starts, limit.flop_per_sec)
 
 
-def precision_name(device: torch.device, amp: bool) -> str:
-    if not amp:
-        return machine.full_precision(device)
-    return f"{'fp16' if device.type == 'cuda' else 'bf16'} autocast"
+def load_models(cfg: BenchmarkConfig, device: torch.device, scratch: Path, speech: Speech | None) -> list[Model]:
+    """The generators and their ways; exported files are refused here."""
+    models: list[Model] = []
+    for number, given in enumerate(cfg.hifigan):
+        preset = PRESETS.get(given.lower())
+        path = random_weights(preset, scratch / f"{given.lower()}.pt") if preset else Path(given)
+        if is_export(path):
+            raise InputError(f"--hifigan: {given} is an exported model; give its checkpoint, and it as --backends")
+        generator, info = load_generator(path, (None if preset else cfg.hifigan_config) or None, device)
+        if speech:
+            speech.check_fits(info)
+        name = architecture(info.config)
+        if any(model.name == name for model in models):
+            name = f"{name} {number + 1}"
+        folder = scratch / str(number)
+        folder.mkdir()
+        ways, left_out = all_ways(generator, info, folder, cfg.amp, cfg.torchscript, cfg.backends)
+        models.append(Model(name, generator, info, preset is not None, ways, left_out))
+    return models
 
 
-def precision_in_words(cfg: BenchmarkConfig, device: torch.device) -> str:
-    text = precision_name(device, amp=False)
-    if text == "TF32":
-        text += " in convolutions" + (" and matrix products" * torch.backends.cuda.matmul.allow_tf32)
-    if cfg.amp:
-        text += f"; {precision_name(device, amp=True)}, with the first two layers, the last and the denoiser in fp32"
-        if cfg.fastpitch and cfg.torchscript:
-            text += ", and FastPitch, whose TorchScript cannot leave autocast"
-    return text
+def random_weights(config: GeneratorConfig, path: Path) -> Path:
+    """Writes a checkpoint of an untrained generator, always the same."""
+    torch.manual_seed(0)
+    torch.save({"generator": Generator(config).state_dict(), "config": config.to_dict(), "train_setup": {}}, path)
+    return path
+
+
+def tasks_of(cfg: BenchmarkConfig, model: Model, speech: Speech | None, device: torch.device) -> list[Task]:
+    """Every case in every way; one with a denoiser inside is measured in the cases with a denoiser alone."""
+    audio = model.info.audio
+    cases: list[Case] = speech.cases(cfg.sizes) if speech else mel_cases(cfg.sizes, audio, device)
+    tasks = []
+    vocoders = {}
+    for case in cases:
+        for way in model.ways:
+            inside = way.backend.denoising_strength
+            if inside and not case.denoised:
+                continue
+            outside = cfg.denoising if case.denoised and not inside else 0.0
+            if (way.name, outside) not in vocoders:
+                vocoders[way.name, outside] = way.vocoder(outside, audio.filter_length)
+            mels = speech.synthesiser(way.scripted, way.mixed) if speech else given_mels
+            vocoder = vocoders[way.name, outside]
+            tasks.append(Task(model.name, way.name, way.precision, case, inside or outside, mels, vocoder))
+    return tasks
+
+
+def quality_of(model: Model, clips: Sequence[np.ndarray], device: torch.device) -> dict[str, Quality]:
+    """Of every way without a denoiser inside, by its name."""
+    runs = {way.name: way.backend for way in model.ways if not way.backend.denoising_strength}
+    return dict(zip(runs, judge(runs, clips, model.info.audio, device), strict=True))
+
+
+def starts_of(cfg: BenchmarkConfig, model: Model) -> list[Start]:
+    """inference.py's, for one utterance of the main length."""
+    half = "fp16" if cfg.cuda else "bf16"
+    ways = ["", *([f"--precision {half}"] if cfg.amp else []), "--backend eager"]
+    ways += ["--torchscript"] if cfg.torchscript else []
+    words = [f"{way} --cuda".strip() if cfg.cuda else way for way in ways]
+    config = "" if model.is_random else cfg.hifigan_config
+    mel = synthetic_mel(cfg.seconds, model.info.audio)
+    return measure_starts(model.info.path, config, mel, words, cfg.starts)
 
 
 def architecture(config: GeneratorConfig) -> str:
@@ -174,103 +238,21 @@ def architecture(config: GeneratorConfig) -> str:
     return presets[0] if presets else "own architecture"
 
 
-def parameters(model: torch.nn.Module) -> str:
-    return f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.2f} M parameters"
+def describe(model: Model) -> str:
+    parameters = sum(parameter.numel() for parameter in model.generator.parameters()) / 1e6
+    audio = model.info.audio
+    work = flop_per_frame(model.info.config) * audio.sampling_rate / audio.hop_length / 1e9
+    weights = "random weights" if model.is_random else str(model.info.path)
+    return f"{parameters:.2f} M parameters, {work:.1f} GFLOP per second of audio, {weights}"
 
 
-def given_mels(amp: bool) -> Callable[[Sequence[Tensor]], list[Tensor]]:
-    """Without FastPitch, the inputs are the mels, in any precision."""
-    return list
-
-
-def mel_cases(cfg: BenchmarkConfig, audio: AudioConfig, device: torch.device) -> list[Case]:
-    """Batches of mels of the exact lengths, all made of one signal."""
-    wav = torch.from_numpy(voice_like(max(cfg.seconds, *cfg.seconds_list) + 1, audio.sampling_rate)).float()
-    mel = MelSpectrogram(audio)(wav[None])[0].to(device)
-    smallest = min(cfg.batch_size)
-    return [
-        *(Case([mel[:, : frames_of(cfg.seconds, audio)]] * size, True) for size in sorted(set(cfg.batch_size))),
-        *(Case([mel[:, : frames_of(sec, audio)]] * smallest, False) for sec in sorted(set(cfg.seconds_list))),
-    ]
-
-
-def frames_of(seconds: float, audio: AudioConfig) -> int:
-    return max(1, round(seconds * audio.sampling_rate / audio.hop_length))
-
-
-def voice_like(seconds: float, sampling_rate: int) -> np.ndarray:
-    """A gliding harmonic tone in noise that swells and fades, [T] in [-1, 1]."""
-    time = np.arange(int(seconds * sampling_rate)) / sampling_rate
-    phase = 2 * np.pi * np.cumsum(120 + 40 * np.sin(2 * np.pi * 0.7 * time)) / sampling_rate
-    tone = np.sum([np.sin(k * phase) / k for k in range(1, 20)], axis=0) * (0.6 + 0.4 * np.sin(6 * np.pi * time))
-    wav = tone + 0.05 * np.random.default_rng(0).standard_normal(len(time))
-    return 0.95 * wav / np.abs(wav).max()
-
-
-def described_mels(cfg: BenchmarkConfig, audio: AudioConfig) -> dict[str, str]:
-    frames = frames_of(cfg.seconds, audio)
-    seconds = frames * audio.hop_length / audio.sampling_rate
+def described_mels(cfg: BenchmarkConfig, info: GeneratorInfo) -> dict[str, str]:
+    frames = frames_of(cfg.seconds, info.audio)
+    seconds = frames * info.audio.hop_length / info.audio.sampling_rate
     return {
         "input": f"{seconds:.2f} s ({frames} frames) an utterance: mels of a synthetic gliding tone in noise",
         "latency": "from a batch of mels on the device to its waveforms on the CPU",
     }
-
-
-class Speech:
-    """FastPitch and what it is to say.
-
-    Raises:
-        FileNotFoundError, InputError: a checkpoint or phrase file that cannot be used, or does not fit the vocoder.
-    """
-
-    def __init__(self, cfg: BenchmarkConfig, vocoder: GeneratorInfo, device: torch.device) -> None:
-        self.model, self.info = load_fastpitch(cfg.fastpitch, device)
-        if differing := differences(self.info.audio, vocoder.audio):
-            raise InputError(
-                f"{self.info.path} and {vocoder.path} do not fit together: {in_words(differing)}; take two models "
-                "whose mels are made alike (python -m common.mel_contract A B compares them)"
-            )
-        self.cfg = cfg
-        # Texts are never cut, so that a batch has as many utterances as it says.
-        self.reading = SpeechConfig(
-            fastpitch=cfg.fastpitch, cmudict_path=cfg.cmudict_path, split_longer_than=sys.maxsize
-        )
-        self.text = text_processor(self.reading, self.info)
-        self.phrases = read_phrases(cfg.phrases)
-
-    def synthesiser(self, amp: bool) -> Synthesiser:
-        return Synthesiser(self.model, torchscript=self.cfg.torchscript, amp=amp)
-
-    def cases(self) -> list[Case]:
-        """The first phrases for the tables; for the plot, as many words of the first as last about so long."""
-        pieces = self._pieces(self.phrases)
-        batches = [list(itertools.islice(itertools.cycle(pieces), size)) for size in sorted(set(self.cfg.batch_size))]
-        audio = self.info.audio
-        (mel,) = Synthesiser(self.model)(pieces[:1])
-        whole_sec = mel.size(1) * audio.hop_length / audio.sampling_rate
-        first = self.phrases[0]
-        words = (first.text or "").split()
-        counts = {max(1, round(len(words) * seconds / whole_sec)) for seconds in self.cfg.seconds_list}
-        texts = [" ".join(itertools.islice(itertools.cycle(words), count)) for count in sorted(counts)]
-        others = self._pieces([dataclasses.replace(first, text=text) for text in texts])
-        return [
-            *(Case(batch, True) for batch in batches),
-            *(Case([piece] * min(self.cfg.batch_size), False) for piece in others),
-        ]
-
-    def _pieces(self, phrases: Sequence[Phrase]) -> list[Piece]:
-        predicted = [dataclasses.replace(phrase, pitch=None) for phrase in phrases]  # pitch files need a data set
-        return read_pieces(predicted, Path(self.cfg.phrases), Path(), self.reading, self.info, self.text)
-
-    @property
-    def described(self) -> dict[str, str]:
-        lengths = sorted({len(phrase.text or "") for phrase in self.phrases})
-        characters = f"{lengths[0]}" if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
-        return {
-            "FastPitch": f"{parameters(self.model)}, {self.info.path}",
-            "input": f"texts of {characters} characters, {self.cfg.phrases}",
-            "latency": "from the start of FastPitch on a batch of symbols to the end of HiFi-GAN, waveforms on the CPU",
-        }
 
 
 if __name__ == "__main__":

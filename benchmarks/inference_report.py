@@ -1,19 +1,21 @@
-"""What the inference benchmark measured: figures, Markdown tables, JSON, a plot."""
+"""The report of the inference benchmark: Markdown tables, JSON, a plot."""
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks import machine
-from benchmarks.inference_rounds import Case, Measured, Variant
-from common.audio import AudioConfig
+from benchmarks.inference_figures import Results, Row
+from benchmarks.inference_quality import MAX_MEL_CHANGE_PERCENT, MIN_SNR_DB, Quality
 from common.files import write_whole
-from common.timing import latency_summary
 
 log = logging.getLogger(__name__)
 
@@ -30,74 +32,32 @@ COLUMNS = (
     "Throughput (samples/s)",
     "Speed-up",
     "Avg RTF",
+    "Of limit (%)",
 )
+MEMORY = "Memory (MiB)"
+SUMMARY_COLUMNS = ("Way", "Median latency (s)", "Speed-up", "Over TorchScript half", "Of limit (%)")
+QUALITY_COLUMNS = ("Mean SNR (dB)", "Lowest SNR (dB)", "Mel loss", "Mel loss change (%)", "Gate")
+START_COLUMNS = ("Model", "inference.py", "First audio after (s)", "Peak memory of the process (MiB)")
 NOTES = (
     "Percentiles are those of the measured latencies. Throughput: audio samples, without padding, per second. RTF: "
-    "seconds of speech made in a second, per utterance of the batch. Speed-up (of mixed precision, the engine and "
-    "exported files): median latency of the checkpoint in {base} ({kind}) divided by that of the row, of the same "
-    "rounds and batch, both with denoising or both without."
+    "seconds of speech made in a second, per utterance of the batch. Speed-up: how many times as fast as eager fp32 "
+    "(second: as TorchScript in half precision) of the same batch, length and denoising, median of the ratios within "
+    "the rounds. Of limit: arithmetic of the generator over its median time, in percent of what matrix products of "
+    "that precision reached in the same rounds."
 )
-Row = dict[str, Any]
+GATE_NOTE = (
+    f"Gate, on real speech and against eager fp32: mean SNR of at least {MIN_SNR_DB:g} dB, and a mel loss (L1 of "
+    f"log-mels up to the Nyquist frequency, to the recording) within {MAX_MEL_CHANGE_PERCENT:g} %."
+)
+MEMORY_NOTE = " Memory: of the GPU, at most allocated beside what was there before, weights not counted."
 
 
-def summarised(
-    variants: Sequence[Variant],
-    cases: Sequence[Case],
-    measured: Sequence[Sequence[Measured]],
-    audio: AudioConfig,
-    speaks: bool,
-) -> list[Row]:
-    """The figures of each case and variant, in this order; the first variant is what speed-ups are relative to."""
-    rows: list[Row] = []
-    for case, of_case in zip(cases, measured, strict=True):
-        base: dict[bool, float] = {}  # with denoising or without -> median latency
-        for variant, figures in zip(variants, of_case, strict=True):
-            row = _figures(figures, len(case.inputs), audio, speaks)
-            median = row["latency_50%"]
-            is_base = variant.precision == variants[0].precision
-            if is_base:
-                base[variant.denoising > 0] = median
-            reference = base.get(variant.denoising > 0)
-            rows.append(
-                {
-                    "batch_size": len(case.inputs),
-                    "in_tables": case.in_tables,
-                    "precision": variant.precision,
-                    "denoising": variant.denoising,
-                    "speed-up": None if is_base or reference is None else reference / median,
-                    **row,
-                }
-            )
-    return rows
-
-
-def _figures(measured: Measured, batch_size: int, audio: AudioConfig, speaks: bool) -> Row:
-    latencies = [sum(parts) for parts in zip(measured.speaking_sec, measured.vocoding_sec, strict=True)]
-    if not speaks:
-        latencies = measured.vocoding_sec
-    samples = measured.frames * audio.hop_length
-    row: Row = {"audio_sec": samples / audio.sampling_rate / len(latencies) / batch_size}
-    if speaks:
-        row["mel_gen_frames/s"] = measured.frames / sum(measured.speaking_sec)
-    row |= {
-        "hifigan_frames/s": measured.frames / sum(measured.vocoding_sec),
-        "hifigan_samples/s": samples / sum(measured.vocoding_sec),
-        "throughput": samples / sum(latencies),
-        "RTF": samples / sum(latencies) / audio.sampling_rate / batch_size,
-        **latency_summary(latencies),
-        "latency": latencies,
-    }
-    if measured.peak_bytes:
-        row["peak_memory_mib"] = measured.peak_bytes / 2**20
-    return row
-
-
-def write(folder: Path, header: Mapping[str, str], rows: Sequence[Row], torchscript: bool) -> str:
+def write(folder: Path, results: Results) -> str:
     """Writes the tables, the JSON file and the plot; returns the tables."""
-    text = markdown(header, rows, torchscript)
+    text = markdown(results)
     files = {
-        f"{NAME}.json": json.dumps({"header": dict(header), "rows": list(rows)}, indent=1).encode(),
-        PICTURE: picture(rows),
+        f"{NAME}.json": json.dumps(_content(results), indent=1).encode(),
+        PICTURE: picture(results.rows),
         f"{NAME}.md": text.encode(),
     }
     for name, content in files.items():
@@ -106,51 +66,119 @@ def write(folder: Path, header: Mapping[str, str], rows: Sequence[Row], torchscr
     return text
 
 
-def markdown(header: Mapping[str, str], rows: Sequence[Row], torchscript: bool) -> str:
-    """The header as a list, one table with denoising, one without, and the plot."""
-    lines = ["# Inference benchmark", ""]
-    lines += machine.markdown(header)
-    if peak := max(row.get("peak_memory_mib", 0) for row in rows):
-        lines.append(f"- GPU memory: at most {peak:.0f} MiB allocated")
-    kind = "TorchScript" if torchscript else "eager"
-    lines += ["", NOTES.format(base=rows[0]["precision"], kind=kind)]
-    precisions = list(dict.fromkeys(row["precision"] for row in rows))
-    for denoised in (True, False):
-        chosen = [row for row in rows if row["in_tables"] and (row["denoising"] > 0) == denoised]
-        if not chosen:
-            continue
-        strengths = sorted({row["denoising"] for row in chosen})
-        title = f"denoising ({', '.join(f'{strength:g}' for strength in strengths)})" if denoised else "no denoising"
-        seconds = f"{chosen[0]['audio_sec']:.2f} s"
+def markdown(results: Results) -> str:
+    """The header as a list; of each model a summary and tables by length, with denoising and without; the plot."""
+    has_memory = any("peak_memory_mib" in row for row in results.rows)
+    lines = ["# Inference benchmark", "", *machine.markdown(results.header), ""]
+    lines += [NOTES + MEMORY_NOTE * has_memory, "", GATE_NOTE]
+    for model in dict.fromkeys(row["model"] for row in results.rows):
+        lines += _summary(model, results)
+        lines += _tables(model, results.rows, (*COLUMNS, MEMORY) if has_memory else COLUMNS)
+    if results.starts:
         lines += [
             "",
-            f"## {kind[0].upper()}{kind[1:]}, {title}, utterances of {seconds}",
+            "## Start-up",
             "",
-            _line(COLUMNS),
-            "|" + "---|" * len(COLUMNS),
+            "A fresh process that makes one utterance: from its start to its wav file.",
+            "",
         ]
-        lines += [_line(cells(row)) for precision in precisions for row in chosen if row["precision"] == precision]
-    lines += ["", f"![Latency against batch size and length]({PICTURE})", ""]
-    return "\n".join(lines)
+        lines += _head(START_COLUMNS)
+        lines += [
+            _line((model, start.way or "-", f"{np.median(start.seconds):.2f}", _mib(start.peak_mib)))
+            for model, starts in results.starts.items()
+            for start in starts
+        ]
+    return "\n".join([*lines, "", f"![Latency against batch size and length]({PICTURE})", ""])
+
+
+def _summary(model: str, results: Results) -> list[str]:
+    """The smallest batch of the main length, with what the quality gate says."""
+    rows = [row for row in results.rows if row["model"] == model and row["length"] == 0 and not row["denoising"]]
+    smallest = min(row["batch_size"] for row in rows)
+    rows = [row for row in rows if row["batch_size"] == smallest]
+    quality = results.quality.get(model, {})
+    lines = ["", f"## {model}: {rows[0]['audio_sec']:.2f} s, batch size {smallest}", ""]
+    lines += _head((*SUMMARY_COLUMNS, *(QUALITY_COLUMNS if quality else ())))
+    for row in rows:
+        cells = [row["way"], f"{row['latency_50%']:.4f}", _ratio(row["speed-up"])]
+        cells += [_ratio(row["over_torchscript_half"]), _percent(row["share_of_limit"])]
+        lines.append(_line([*cells, *(_judged(quality.get(row["way"])) if quality else [])]))
+    if not quality:
+        lines += ["", "The quality gate was not applied: it takes trained weights, and recordings (`--wavs`)."]
+    return lines
+
+
+def _tables(model: str, rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
+    lines = []
+    lengths = sorted({(row["length"], row["denoising"] > 0) for row in rows if row["model"] == model})
+    for length, denoised in lengths:
+        chosen = [
+            row for row in rows if (row["model"], row["length"], row["denoising"] > 0) == (model, length, denoised)
+        ]
+        strengths = sorted({row["denoising"] for row in chosen})
+        title = f"denoising ({', '.join(f'{strength:g}' for strength in strengths)})" if denoised else "no denoising"
+        lines += ["", f"### {model}, {title}, utterances of {chosen[0]['audio_sec']:.2f} s", "", *_head(columns)]
+        ways = dict.fromkeys(row["way"] for row in chosen)
+        lines += [_line(cells(row)) for way in ways for row in chosen if row["way"] == way]
+    return lines
 
 
 def cells(row: Row) -> list[str]:
-    """A row of the tables, in the order of `COLUMNS`."""
+    """A row of the tables, in the order of `COLUMNS`, and of `MEMORY` where it was measured."""
     return [
         str(row["batch_size"]),
-        row["precision"],
+        row["way"],
         *(f"{row[f'latency_{name}']:.4f}" for name in ("avg", "50%", "90%", "95%", "99%")),
         f"{row['throughput']:.0f}",
-        "-" if row["speed-up"] is None else f"{row['speed-up']:.2f}",
+        _ratio(row["speed-up"]),
         f"{row['RTF']:.2f}",
+        _percent(row["share_of_limit"]),
+        *([f"{row['peak_memory_mib']:.0f}"] if "peak_memory_mib" in row else []),
     ]
 
 
-def json_block(header: Mapping[str, str], rows: Sequence[Row]) -> str:
+def json_block(results: Results) -> str:
     """What the JSON file has, but for the single latencies, a row a line, as a block of Markdown."""
-    short = [json.dumps({name: value for name, value in row.items() if name != "latency"}) for row in rows]
-    lines = ["```json", '{"header": ' + json.dumps(dict(header)) + ",", '"rows": [', ",\n".join(short), "]}", "```", ""]
-    return "\n".join(lines)
+    content = _content(results)
+    short = [json.dumps({name: value for name, value in row.items() if name != "latency"}) for row in content["rows"]]
+    others = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in content.items() if name != "rows"]
+    return "\n".join(["```json", "{" + ",\n".join(others) + ",", '"rows": [', ",\n".join(short), "]}", "```", ""])
+
+
+def _content(results: Results) -> dict[str, Any]:
+    content = dataclasses.asdict(results)
+    for model, ways in results.quality.items():
+        for way, quality in ways.items():
+            content["quality"][model][way]["passes"] = quality.passes
+    return content
+
+
+def _judged(quality: Quality | None) -> list[str]:
+    if quality is None:
+        return ["-"] * len(QUALITY_COLUMNS)
+    return [
+        "-" if quality.snr_db is None else f"{quality.snr_db:.1f}",
+        "-" if quality.lowest_snr_db is None else f"{quality.lowest_snr_db:.1f}",
+        f"{quality.mel_loss:.4f}",
+        f"{quality.mel_change_percent:+.2f}",
+        "pass" if quality.passes else "FAIL",
+    ]
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _mib(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}"
+
+
+def _head(columns: Sequence[str]) -> list[str]:
+    return [_line(columns), "|" + "---|" * len(columns)]
 
 
 def _line(values: Sequence[str]) -> str:
@@ -158,39 +186,36 @@ def _line(values: Sequence[str]) -> str:
 
 
 def picture(rows: Sequence[Row]) -> bytes:
-    """A PNG: median latency against batch size and, at the smallest one, against length; up to the 90 % percentile."""
+    """A PNG, a line for each model: median latency, up to the 90 % percentile, without a denoiser, against batch size
+    and, at the smallest one, against length."""
     from matplotlib.figure import Figure
 
-    smallest = min(row["batch_size"] for row in rows)
-    length = next(row["audio_sec"] for row in rows if row["in_tables"])
-    panels = (
-        ("batch_size", f"utterances of {length:.2f} s", "batch size", lambda row: row["in_tables"]),
-        ("audio_sec", f"batch size {smallest}", "length (s)", lambda row: row["batch_size"] == smallest),
-    )
-    figure = Figure(figsize=(12, 4.8), layout="constrained")
-    precisions = list(dict.fromkeys(row["precision"] for row in rows))
-    for i, (key, title, label, belongs) in enumerate(panels, 1):
-        axes = figure.add_subplot(1, 2, i)
-        for denoised in (False, True):
-            for number, precision in enumerate(precisions):
-                points = [
-                    row
-                    for row in rows
-                    if belongs(row) and (row["precision"], row["denoising"] > 0) == (precision, denoised)
-                ]
-                points.sort(key=lambda row: row[key])
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    figure = Figure(figsize=(12, 4.8 * len(models)), layout="constrained")
+    ways = list(dict.fromkeys(row["way"] for row in rows))
+    for number, model in enumerate(models):
+        plain = [row for row in rows if row["model"] == model and not row["denoising"]]
+        smallest = min(row["batch_size"] for row in plain)
+        length = next(row["audio_sec"] for row in plain if row["length"] == 0)
+        panels = (
+            ("batch_size", f"{length:.2f} s", "batch size", [row for row in plain if row["length"] == 0]),
+            ("audio_sec", f"batch {smallest}", "length (s)", [row for row in plain if row["batch_size"] == smallest]),
+        )
+        for side, (key, title, label, belonging) in enumerate(panels, 1):
+            axes = figure.add_subplot(len(models), 2, 2 * number + side)
+            for way in dict.fromkeys(row["way"] for row in belonging):
+                points = sorted((row for row in belonging if row["way"] == way), key=lambda row: row[key])
                 x = [row[key] for row in points]
-                name = precision + ", denoised" * denoised
-                medians = [row["latency_50%"] for row in points]
-                slow = [row["latency_90%"] for row in points]
-                if points:
-                    axes.plot(x, medians, "o--" if denoised else "s-", label=name, color=f"C{number}", markersize=4)
-                    axes.fill_between(x, medians, slow, color=f"C{number}", alpha=0.1)
-        axes.set(title=f"{title}: median, shaded up to 90 %", xlabel=label, ylabel="latency (s)", xlim=0)
-        axes.set_ylim(0, 1.1 * max(row["latency_90%"] for row in rows if belongs(row)))
-        axes.grid(alpha=0.3)
-    figure.axes[0].legend()
-    figure.axes[0].set_xticks(sorted({row["batch_size"] for row in rows}))
+                medians, slow = ([row[f"latency_{name}"] for row in points] for name in ("50%", "90%"))
+                colour = f"C{ways.index(way)}" if ways.index(way) < 10 else None
+                (line,) = axes.plot(x, medians, "o-", label=way, color=colour, markersize=4)
+                axes.fill_between(x, medians, slow, color=line.get_color(), alpha=0.1)
+            axes.set(title=f"{model}, {title}: median, shaded up to 90 %", xlabel=label, ylabel="latency (s)", xlim=0)
+            axes.set_ylim(0, 1.1 * max(row["latency_90%"] for row in belonging))
+            axes.grid(alpha=0.3)
+            if side == 1:
+                axes.set_xticks(sorted({row["batch_size"] for row in belonging}))
+        figure.axes[2 * number].legend()
     encoded = io.BytesIO()
     figure.savefig(encoded, dpi=100, format="png")
     return encoded.getvalue()

@@ -7,8 +7,11 @@ import pytest
 import torch
 
 import inference
+from benchmarks.inference_quality import judge, read_clips
 from common.audio import AudioConfig, MelSpectrogram, load_wav, normalise_peak
 from hifigan import load_generator
+from hifigan.backends import eager_backend
+from hifigan.engine import engine_backend
 from hifigan.losses import mel_loss
 from hifigan.vocoding import Vocoder
 from tests.support import REPOSITORY, real_speech
@@ -42,6 +45,25 @@ def test_mel_loss(name):
         with torch.inference_mode():
             losses.append(mel_loss(loss_mel(real), loss_mel(generator(mel(real)).squeeze(1))).item())
     assert np.mean(losses) == pytest.approx(expected, abs=0.002)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["v1", "v2", "v3"])
+def test_the_engine_in_bf16_passes_the_quality_gate(name):
+    """Mean SNR of 35 dB against eager fp32, mel loss within 0.5 %."""
+    if real_speech() is None:
+        pytest.skip("HIFIGAN_TEST_DATA is not set")
+    place, _ = EXPECTED[name]
+    path = real_speech().joinpath(*place) if isinstance(place, tuple) else place
+    if not path.is_file():
+        pytest.skip(f"{path.name} is not there (scripts/download_models.sh)")
+    generator, info = load_generator(path)
+    clips = read_clips(real_speech() / "data" / "ljspeech-mini" / "wavs", 8, 3.0, info.audio.sampling_rate)
+    ways = {"eager": eager_backend(generator), "engine": engine_backend(generator, "bf16")}
+    _, engine = judge(ways, clips, info.audio, torch.device("cpu"))
+    assert engine.snr_db >= 35
+    assert abs(engine.mel_change_percent) <= 0.5
+    assert engine.passes
 
 
 @pytest.mark.slow

@@ -1,25 +1,29 @@
-"""The inference benchmark with small models: rows, figures, order of measurement, and what is refused."""
+"""The inference benchmark with small models: tables, ways, sizes, and what is refused."""
 
 import json
 import subprocess
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from matplotlib.image import imread
 
-from benchmarks import inference_benchmark, machine
-from benchmarks.inference_report import COLUMNS, summarised
-from benchmarks.inference_rounds import Case, Measured, Variant, measure
-from common.audio import AudioConfig
+from benchmarks import inference_benchmark, inference_limits, inference_ways, machine
+from benchmarks.inference_report import COLUMNS, SUMMARY_COLUMNS
+from benchmarks.inference_start import Start, measure_starts
 from common.errors import InputError
 from hifigan import load_generator
 from hifigan.export import export
-from tests.support import make_checkpoint, make_fastpitch, one_line_of_error
+from tests.support import make_checkpoint, make_fastpitch, one_line_of_error, speechlike
 
-CPU = torch.device("cpu")
-SHORT = ["--seconds-list", "0.1", "0.2", "--repeats", "2", "--warmup", "1"]
-FIGURES = ("latency_avg", "latency_50%", "latency_90%", "latency_95%", "latency_99%", "throughput", "speed-up", "RTF")
+SHORT = ["--seconds-list", "0.1", "0.2", "--repeats", "2", "--warmup", "1", "--starts", "0"]
+FIGURES = (
+    *("latency_avg", "latency_50%", "latency_90%", "latency_95%", "latency_99%"),
+    *("throughput", "speed-up", "RTF", "share_of_limit"),
+)
+PYTORCH = ["eager fp32", "eager bf16 autocast", "TorchScript fp32", "TorchScript bf16 autocast"]
+ENGINE = ["engine fp32", "engine bf16"]
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +31,24 @@ def generator(tmp_path_factory):
     return make_checkpoint(tmp_path_factory.mktemp("models") / "generator.pt")
 
 
+@pytest.fixture(autouse=True)
+def _no_runtimes(monkeypatch, request):
+    """ONNX exports take seconds, which one test has, and so do large products."""
+    monkeypatch.setitem(inference_limits.SIZES, "cpu", (64, 1))
+    if "with_runtimes" not in request.fixturenames:
+        monkeypatch.setattr(inference_ways, "_runtimes", lambda *args: ([], []))
+
+
+@pytest.fixture
+def with_runtimes():
+    pass
+
+
 def tables(text):
     """Title -> rows of cells."""
     found = {}
-    for part in text.split("\n## ")[1:]:
-        lines = [line for line in part.splitlines() if line.startswith("|")]
+    for part in text.split("\n### ")[1:]:
+        lines = [line for line in part.split("\n## ")[0].splitlines() if line.startswith("|")]
         rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
         assert tuple(rows[0]) == COLUMNS
         found[part.splitlines()[0]] = rows[2:]
@@ -40,63 +57,61 @@ def tables(text):
 
 @pytest.fixture
 def bench(generator, tmp_path, capsys):
-    """Runs the program; returns what it printed, and the rows and the header of its JSON file."""
+    """Runs the program; returns what it printed, and the content of its JSON file."""
 
     def call(*words):
-        assert (
-            inference_benchmark.main(
-                ["--hifigan", str(generator), "--output", str(tmp_path / "out"), *SHORT, *map(str, words)]
-            )
-            == 0
-        )
+        given = ["--output", str(tmp_path / "out"), *SHORT, *map(str, words)]
+        if "--hifigan" not in given:
+            given = ["--hifigan", str(generator), *given]
+        assert inference_benchmark.main(given) == 0
         printed = capsys.readouterr().out
         content = json.loads((tmp_path / "out" / "inference_benchmark.json").read_text())
         printed, _, block = printed.partition("\n```json\n")
         assert printed == (tmp_path / "out" / "inference_benchmark.md").read_text()
         in_json = json.loads(block.removesuffix("```\n"))
-        assert in_json["header"] == content["header"]
-        assert [
-            {**row, "latency": all["latency"]} for row, all in zip(in_json["rows"], content["rows"], strict=True)
-        ] == (content["rows"])
-        return printed, content["rows"], content["header"]
+        for row, whole in zip(in_json["rows"], content["rows"], strict=True):
+            row["latency"] = whole["latency"]
+        assert in_json == content
+        return printed, content
 
     return call
 
 
 def test_tables_are_those_of_the_json_file(bench, generator, tmp_path):
-    printed, rows, header = bench("--amp", "--batch-size", 2, 1, "--seconds", 0.3)
+    printed, content = bench("--batch-size", 2, 1, "--seconds", 0.3, "--seconds-list", 0.1, "--full")
+    rows, header = content["rows"], content["header"]
     found = tables(printed)
+    ways = [*PYTORCH, *ENGINE]
     assert list(found) == [
-        "TorchScript, denoising (0.01), utterances of 0.30 s",
-        "TorchScript, no denoising, utterances of 0.30 s",
+        f"own architecture, {kind}, utterances of {seconds} s"
+        for seconds in ("0.30", "0.10")
+        for kind in ("no denoising", "denoising (0.01)")
     ]
-    for title, strength in zip(found, (0.01, 0.0), strict=True):
-        keys = [(cells[0], cells[1]) for cells in found[title]]
-        names = ("fp32", "bf16 autocast", "fp32 (engine)", "bf16 (engine)")
-        assert keys == [(size, name) for name in names for size in "12"]
-        for cells in found[title]:
-            (row,) = (
-                row
-                for row in rows
-                if row["in_tables"]
-                and (str(row["batch_size"]), row["precision"], row["denoising"]) == (cells[0], cells[1], strength)
-            )
+    seen = 0
+    for (title, table), (length, strength) in zip(
+        found.items(), [(n, s) for n in range(2) for s in (0, 0.01)], strict=True
+    ):
+        assert [(cells[0], cells[1]) for cells in table] == [(size, way) for way in ways for size in "12"], title
+        alike = [row for row in rows if (row["length"], row["denoising"]) == (length, strength)]
+        for cells in table:
+            (row,) = (row for row in alike if (str(row["batch_size"]), row["way"]) == (cells[0], cells[1]))
             for cell, name in zip(cells[2:], FIGURES, strict=True):
-                last_digit = 10.0 ** -len(cell.partition(".")[2])
-                assert cell == "-" if row[name] is None else abs(float(cell) - row[name]) <= 0.501 * last_digit
-            (base,) = (
-                other
-                for other in rows
-                if other["in_tables"]
-                and other["precision"] == "fp32"
-                and (other["batch_size"], other["denoising"]) == (row["batch_size"], row["denoising"])
+                if row[name] is None:
+                    assert cell == "-"
+                else:
+                    last_digit = 10.0 ** -len(cell.partition(".")[2])
+                    value = row[name] * (100 if name == "share_of_limit" else 1)
+                    assert abs(float(cell) - value) <= 0.501 * last_digit
+            base, half = (
+                next(other for other in alike if (other["batch_size"], other["way"]) == (row["batch_size"], way))
+                for way in ("eager fp32", "TorchScript bf16 autocast")
             )
-            if row is base:
-                assert cells[8] == "-"
-            else:
-                assert row["speed-up"] == base["latency_50%"] / row["latency_50%"]
-    assert len(rows) == (2 + 2) * 4 * 2  # two batch sizes and two further lengths
-    assert [row["audio_sec"] for row in rows[-16:]] == pytest.approx([9 * 256 / 22050] * 8 + [17 * 256 / 22050] * 8)
+            for name, other in (("speed-up", base), ("over_torchscript_half", half)):
+                ratios = np.divide(other["latency"], row["latency"])
+                assert row[name] == (None if row is other else np.median(ratios))
+            seen += 1
+    assert seen == len(rows) == 2 * 2 * 2 * len(ways)
+    assert sorted({row["audio_sec"] for row in rows}) == pytest.approx([n * 256 / 22050 for n in (9, 26)])
     for row in rows:
         latencies = row["latency"]
         assert len(latencies) == 2
@@ -110,8 +125,81 @@ def test_tables_are_those_of_the_json_file(bench, generator, tmp_path):
     assert header["command"].startswith(f"python -m benchmarks.inference_benchmark --hifigan {generator} ")
     assert "26 frames" in header["input"]
     assert f"torch {torch.__version__}" in header["versions"]
-    assert header["HiFi-GAN"].startswith("own architecture, 0.0")
+    assert header["HiFi-GAN own architecture"].startswith("0.0")
+    assert set(content["flop_per_sec"]) == {"fp32", "bf16"}
+    assert "The quality gate was not applied" in printed
     assert imread(tmp_path / "out" / "latency.png").shape == (480, 1200, 4)
+
+
+def test_sizes_vary_one_at_a_time(bench):
+    _, content = bench("--batch-size", 2, 1, "--seconds", 0.3, "--no-amp", "--no-torchscript")
+    sizes = [(row["length"], row["batch_size"], row["denoising"]) for row in content["rows"] if "eager" in row["way"]]
+    assert sizes == [(0, 1, 0), (0, 1, 0.01), (0, 2, 0), (1, 1, 0), (2, 1, 0)]
+    assert {row["way"] for row in content["rows"]} == {"eager fp32", "engine fp32"}
+    assert {row["over_torchscript_half"] for row in content["rows"]} == {None}
+
+
+def test_presets_have_random_weights_and_no_gate(bench, tmp_path):
+    soundfile.write(tmp_path / "a.wav", speechlike(0.5), 22050)
+    words = ["--batch-size", 1, "--seconds", 0.1, "--denoising", 0, "--no-amp", "--no-torchscript", "--wavs", tmp_path]
+    printed, content = bench("--hifigan", "v3", "V3", *words)
+    assert content["header"]["HiFi-GAN V3"] == "1.46 M parameters, 3.9 GFLOP per second of audio, random weights"
+    assert list(dict.fromkeys(row["model"] for row in content["rows"])) == ["V3", "V3 2"]
+    assert content["quality"] == {}
+    assert printed.count("The quality gate was not applied") == 2
+
+
+def test_quality_and_start_up(bench, generator, tmp_path, monkeypatch):
+    (tmp_path / "wavs").mkdir()
+    for name in "ab":
+        soundfile.write(tmp_path / "wavs" / f"{name}.wav", speechlike(0.5, seed=ord(name)), 22050)
+    words = ["--batch-size", 1, "--seconds", 0.1, "--denoising", 0, "--wavs", tmp_path / "wavs"]
+    started = []
+
+    def start(checkpoint, config, mel, ways, times):
+        started.append((checkpoint, config, mel.shape, times))
+        return [Start(way, [2.0, 3.0, 7.0], 100.4) for way in ways]
+
+    monkeypatch.setattr(inference_benchmark, "measure_starts", start)
+    printed, content = bench(*words, "--no-torchscript", "--starts", 4)
+    (quality,) = content["quality"].values()
+    assert list(quality) == [*PYTORCH[:2], *ENGINE]
+    assert quality["eager fp32"]["snr_db"] is None
+    assert quality["engine fp32"]["snr_db"] > 80
+    assert all(
+        figures["passes"] == (figures["snr_db"] is None or figures["snr_db"] >= 35) for figures in quality.values()
+    )
+    summary = next(line for line in printed.splitlines() if line.startswith("| engine bf16 |"))
+    cells = [cell.strip() for cell in summary.strip("|").split("|")][len(SUMMARY_COLUMNS) :]
+    assert cells[0] == f"{quality['engine bf16']['snr_db']:.1f}"
+    assert cells[-1] == ("pass" if quality["engine bf16"]["passes"] else "FAIL")
+    assert started == [(generator, "", (80, 9), 4)]
+    (starts,) = content["starts"].values()
+    assert [start["way"] for start in starts] == ["", "--precision bf16", "--backend eager"]
+    assert "| own architecture | --precision bf16 | 3.00 | 100 |" in printed
+
+
+@pytest.mark.slow
+def test_start_up_of_a_fresh_process(generator):
+    (start,) = measure_starts(generator, "", torch.full((80, 9), -5.0), ["--backend eager"], 1)
+    assert start.way == "--backend eager"
+    assert len(start.seconds) == 1
+    assert start.seconds[0] > 0.2
+    assert start.peak_mib is None or 50 < start.peak_mib < 5000
+    with pytest.raises(InputError, match=r"start-up is measured with: .*--precision: is for the engine"):
+        measure_starts(generator, "", torch.zeros(80, 9), ["--backend eager --precision bf16"], 1)
+
+
+@pytest.mark.slow
+def test_onnxruntime_on_a_file_made_on_the_fly(bench, with_runtimes):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    _, content = bench("--batch-size", 1, "--seconds", 0.2, "--denoising", 0, "--no-torchscript")
+    expected = [*PYTORCH[:2], "onnxruntime fp32", "OpenVINO fp32", "OpenVINO bf16", *ENGINE]
+    if "openvino" not in content["header"]["versions"]:
+        assert "pip install openvino" in content["header"]["left out"]
+        expected = [way for way in expected if "OpenVINO" not in way]
+    assert list(dict.fromkeys(row["way"] for row in content["rows"])) == expected
 
 
 def test_fastpitch_and_hifigan(bench, tmp_path):
@@ -119,10 +207,11 @@ def test_fastpitch_and_hifigan(bench, tmp_path):
     phrases = tmp_path / "phrases.tsv"
     phrases.write_text("output\ttext\na\tHello there, how are you today?\nb\tNo.\n")
     words = ["--fastpitch", model, "--phrases", phrases, "--no-torchscript", "--denoising", 0, "--batch-size", 1, 2, 3]
-    printed, rows, header = bench(*words)
-    assert list(tables(printed)) == [f"Eager, no denoising, utterances of {rows[0]['audio_sec']:.2f} s"]
+    printed, content = bench(*words, "--no-amp")
+    rows, header = [row for row in content["rows"] if row["way"] == "eager fp32"], content["header"]
+    assert next(iter(tables(printed))) == f"own architecture, no denoising, utterances of {rows[0]['audio_sec']:.2f} s"
     assert "texts of 3 to 31 characters" in header["input"]
-    one, two, three = (row for row in rows if row["in_tables"] and row["precision"] == "fp32")
+    one, two, three = (row for row in rows if row["length"] == 0)
     # Of the short text only its own frames count, and after the last phrase comes the first.
     assert one["audio_sec"] / 2 < two["audio_sec"] < one["audio_sec"]
     assert 3 * three["audio_sec"] == pytest.approx(2 * two["audio_sec"] + one["audio_sec"])
@@ -139,60 +228,19 @@ def test_exported_models_are_measured_beside_the_checkpoint(bench, generator, tm
     files = [tmp_path / "plain.ts", tmp_path / "denoises.ts"]
     for path, strength in zip(files, (0.0, 0.02), strict=True):
         export(model, info, path, "torchscript", "fp32", strength)
-    _, rows, _ = bench("--backends", *files, "--batch-size", 1, "--no-torchscript", "--seconds", 0.3)
-    table = [row for row in rows if row["in_tables"]]
-    assert [(row["precision"], row["denoising"]) for row in table] == [
-        ("fp32", 0.01),
-        ("fp32", 0.0),
-        ("fp32 (engine)", 0.01),
-        ("fp32 (engine)", 0.0),
-        ("fp32 (torchscript)", 0.01),
-        ("fp32 (torchscript)", 0.0),
-        ("fp32 (torchscript)", 0.02),
+    words = ["--batch-size", 1, "--no-torchscript", "--no-amp", "--seconds", 0.3]
+    _, content = bench("--backends", *files, *words)
+    rows = [row for row in content["rows"] if row["length"] == 0]
+    assert [(row["way"], row["denoising"]) for row in rows] == [
+        ("eager fp32", 0.0),
+        ("engine fp32", 0.0),
+        ("plain.ts fp32", 0.0),
+        ("eager fp32", 0.01),
+        ("engine fp32", 0.01),
+        ("plain.ts fp32", 0.01),
+        ("denoises.ts fp32", 0.02),
     ]
-    for row, base in zip(table[2:], (0, 1, 0, 1, 0), strict=True):
-        assert row["speed-up"] == table[base]["latency_50%"] / row["latency_50%"]
-
-
-def test_variants_take_turns_and_warm_up_with_the_same_inputs():
-    calls = []
-    mels = [torch.zeros(80, 3), torch.zeros(80, 5)]
-
-    def variant(name):
-        def speak(inputs):
-            calls.append((name, id(inputs)))
-            return inputs
-
-        return Variant(name, 0.0, speak, lambda given: given)
-
-    cases = [Case(mels, True), Case(mels[:1], False)]
-    measured = measure([variant("a"), variant("b")], cases, 1, 2, CPU)
-    one_round = [(name, id(case.inputs)) for case in cases for name in "ab"]
-    assert calls == 3 * one_round
-    assert [[figures.frames for figures in row] for row in measured] == [[16, 16], [6, 6]]  # of two rounds, unpadded
-    assert all(len(figures.vocoding_sec) == 2 for row in measured for figures in row)
-
-
-def test_a_batch_beyond_the_memory_is_named():
-    def run_out(mels):
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    with pytest.raises(InputError, match=r"^--batch-size: 2 utterances do not fit into the GPU's memory$"):
-        measure([Variant("fp32", 0.0, list, run_out)], [Case([torch.zeros(80, 3)] * 2, True)], 0, 1, CPU)
-
-
-def test_figures():
-    variants = [Variant(name, 0.0, list, None) for name in ("TF32", "fp16 autocast")]
-    slow, fast = Measured([1.0, 3.0, 2.0], [3.0, 3.0, 3.0], 300), Measured([1.0] * 3, [1.0, 0.5, 1.5], 300)
-    rows = summarised(variants, [Case([None, None], True)], [[slow, fast]], AudioConfig(), speaks=True)
-    assert rows[0]["latency"] == [4.0, 6.0, 5.0]  # both models of the same round
-    assert rows[0]["mel_gen_frames/s"] == 50
-    assert rows[0]["hifigan_samples/s"] == pytest.approx(300 * 256 / 9)
-    assert rows[0]["throughput"] == 300 * 256 / 15
-    assert rows[0]["RTF"] == pytest.approx(300 * 256 / 22050 / 15 / 2)
-    assert [row["speed-up"] for row in rows] == [None, 2.5]
-    alone = summarised(variants, [Case([None, None], True)], [[slow, fast]], AudioConfig(), speaks=False)
-    assert alone[0]["latency"] == [3.0, 3.0, 3.0]
+    assert rows[-1]["speed-up"] == np.median(np.divide(rows[3]["latency"], rows[-1]["latency"]))
 
 
 @pytest.mark.parametrize(
@@ -207,6 +255,9 @@ def test_figures():
         (["--phrases", "a.tsv"], "--phrases: has no effect without --fastpitch"),
         (["--fastpitch", "f.pt", "--seconds", "2"], "--seconds: has no effect with --fastpitch"),
         (["--fastpitch", "f.pt"], "f.pt: no such checkpoint"),
+        (["--minutes", "0"], "--minutes: 0.0 is not above 0"),
+        (["--wavs", "absent"], "--wavs: absent has no wav files"),
+        (["--hifigan", "v1", "v2", "--backends", "x.onnx"], "--backends: are exports of one model"),
         (["--backends", "x.onnx"], "x.onnx: no such checkpoint or exported model"),
     ],
 )
@@ -218,7 +269,7 @@ def test_bad_input_is_named_in_one_line(words, message, generator, tmp_path, cap
 def test_other_models_are_refused(generator, tmp_path, capsys):
     model, info = load_generator(make_checkpoint(tmp_path / "other.pt", sampling_rate=16000, mel_fmax=7600.0))
     export(model, info, tmp_path / "other.ts", "torchscript", "fp32", 0.0)
-    flags = ["--hifigan", str(generator), "--output", str(tmp_path)]
+    flags = ["--hifigan", str(generator), "--output", str(tmp_path), "--no-torchscript"]
     error = one_line_of_error(inference_benchmark.main, [*flags, "--backends", str(tmp_path / "other.ts")], capsys)
     assert "an export of a model with other settings than" in error
     flags[1] = str(tmp_path / "other.ts")

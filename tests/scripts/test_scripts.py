@@ -256,29 +256,40 @@ def test_inference_example(recorder):
     assert words[-2:] == ["--pace", "1.2"]
 
 
-def test_inference_benchmark(recorder):
-    words, _ = recorder("inference_benchmark.sh", CUDA="true", AMP="true", BATCH_SIZE="1", REPEATS="100")
-    assert words == [
-        *["-m", "benchmarks.inference_benchmark"],
-        *["--hifigan", "pretrained_models/hifigan-lj-v1/generator_LJSpeech.pth.tar"],
-        *["--repeats", "100", "--batch-size", "1", "--cuda", "--amp"],
-    ]
-    variables = {
-        "HIFIGAN": "--hifigan", "FASTPITCH": "--fastpitch", "PHRASES": "--phrases", "DENOISING": "--denoising",
-        "REPEATS": "--repeats", "WARMUP": "--warmup", "OUTPUT_DIR": "--output",
-    }  # fmt: skip
-    lists = {"BATCH_SIZE": "2 4", "SECONDS_LIST": "1 3.5", "BACKENDS": "a.ts b.onnx"}
+def test_inference_benchmark(recorder, tmp_path):
     words, _ = recorder(
-        "inference_benchmark.sh", "--seconds", "3", CUDA="false", TORCHSCRIPT="false",
+        "inference_benchmark.sh", CUDA="true", AMP="true", BATCH_SIZE="1", REPEATS="100", MODELS_DIR=str(tmp_path),
+        WAVS="my wavs",
+    )  # fmt: skip
+    assert words == [
+        *["-m", "benchmarks.inference_benchmark", "--wavs", "my wavs", "--repeats", "100"],
+        *["--hifigan", "v1", "v2", "v3", "--batch-size", "1", "--cuda"],
+    ]
+    published = tmp_path / "hifigan-lj-v2" / "generator_v2"
+    recordings = tmp_path / "data" / "ljspeech-mini" / "wavs"
+    for path in (published, recordings / "a.wav"):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    test_data = {"MODELS_DIR": str(tmp_path), "HIFIGAN_TEST_DATA": str(tmp_path)}
+    words, _ = recorder("inference_benchmark.sh", CUDA="false", **test_data)
+    assert words[2:] == ["--wavs", str(recordings), "--hifigan", "v1", str(published), "v3"]
+    variables = {
+        "FASTPITCH": "--fastpitch", "PHRASES": "--phrases", "WAVS": "--wavs", "DENOISING": "--denoising",
+        "REPEATS": "--repeats", "WARMUP": "--warmup", "MINUTES": "--minutes", "STARTS": "--starts",
+        "OUTPUT_DIR": "--output",
+    }  # fmt: skip
+    lists = {"HIFIGAN": "a.pt v2", "BATCH_SIZE": "2 4", "SECONDS_LIST": "1 3.5", "BACKENDS": "a.ts b.onnx"}
+    words, _ = recorder(
+        "inference_benchmark.sh", "--seconds", "3", CUDA="false", TORCHSCRIPT="false", AMP="false", FULL="true",
         **{name: f"value of {name}" for name in variables}, **lists,
     )  # fmt: skip
     for name, flag in variables.items():
         assert value_of(words, flag) == f"value of {name}"
     text = " ".join(words)
-    assert "--batch-size 2 4 --seconds-list 1 3.5 --backends a.ts b.onnx --no-torchscript" in text
-    assert words[-2:] == ["--seconds", "3"]
-    assert not {"--cuda", "--amp"} & set(words)
-    for name in ("AMP", "TORCHSCRIPT", "CUDA"):
+    assert "--hifigan a.pt v2 --batch-size 2 4 --seconds-list 1 3.5 --backends a.ts b.onnx" in text
+    assert words[-5:] == ["--full", "--no-amp", "--no-torchscript", "--seconds", "3"]
+    assert "--cuda" not in words
+    for name in ("FULL", "AMP", "TORCHSCRIPT", "CUDA"):
         with pytest.raises(subprocess.CalledProcessError) as error:
             recorder("inference_benchmark.sh", **{name: "1"})
         assert error.value.stderr == f"error: {name}: '1' is not true or false\n"

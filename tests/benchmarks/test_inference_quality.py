@@ -1,0 +1,99 @@
+"""The quality gate and the arithmetic limit against what is known otherwise."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.inference_limits import ArithmeticLimit, flop_per_frame
+from benchmarks.inference_quality import Quality, judge, read_clips, snr_db
+from common.audio import AudioConfig, MelSpectrogram
+from common.errors import InputError
+from hifigan.config import PRESETS
+from hifigan.generator import Generator
+from tests.support import TINY, speechlike
+
+CPU = torch.device("cpu")
+AUDIO = AudioConfig()
+
+
+@pytest.mark.parametrize(
+    ("snr", "change", "passes"),
+    [(35.0, 0.5, True), (34.9, 0.0, False), (60.0, 0.51, False), (60.0, -0.51, False), (None, 0.0, True)],
+)
+def test_gate(snr, change, passes):
+    assert Quality(snr, snr, 0.2, change).passes == passes
+
+
+def test_noise_of_a_known_level():
+    clips = [speechlike(0.5, seed=seed).astype(np.float32) for seed in range(2)]
+    made = {}
+
+    def plain(mel):
+        return made.setdefault(mel.sum().item(), torch.randn(1, mel.size(2) * 256 + 3) / 10)
+
+    def noisy(mel):  # 40 dB below, then 20 dB
+        wav = plain(mel)
+        return wav * (1.01 if len(made) == 1 else 1.1)
+
+    reference, same, other = judge({"eager fp32": plain, "same": plain, "other": noisy}, clips, AUDIO, CPU)
+    assert reference == same
+    assert reference.snr_db is None
+    assert reference.mel_change_percent == 0
+    assert other.snr_db == pytest.approx(30, abs=1e-3)
+    assert other.lowest_snr_db == pytest.approx(20, abs=1e-3)
+    assert not other.passes
+    transform = MelSpectrogram(AudioConfig(mel_fmax=None))
+    losses = []
+    for clip, wav in zip(clips, made.values(), strict=True):
+        whole = torch.from_numpy(clip[: len(clip) // 256 * 256])[None]
+        losses.append((transform(wav[:, : whole.size(1)]) - transform(whole)).abs().mean().item())
+    assert reference.mel_loss == pytest.approx(np.mean(losses))
+    assert other.mel_change_percent == pytest.approx(100 * (other.mel_loss / reference.mel_loss - 1))
+
+
+def test_snr():
+    wav = torch.tensor([1.0, -2.0])
+    assert snr_db(wav, wav) == np.inf
+    assert snr_db(wav, wav * 1.1) == pytest.approx(20, abs=1e-4)
+
+
+def test_clips(tmp_path):
+    import soundfile
+
+    for number in range(3):
+        soundfile.write(tmp_path / f"{number}.wav", speechlike(0.4, seed=number) / (number + 1), 22050)
+    clips = read_clips(tmp_path, 2, 0.1, 22050)
+    assert [len(clip) for clip in clips] == [2205, 2205]
+    assert [np.abs(clip).max() for clip in clips] == pytest.approx([0.95, 0.95])
+    with pytest.raises(InputError, match="none has no wav files"):
+        read_clips(tmp_path / "none", 2, 0.1, 22050)
+
+
+@pytest.mark.parametrize("config", [TINY, *PRESETS.values()], ids=["tiny", *PRESETS])
+def test_work(config):
+    """As PyTorch counts it, and as is known per second of audio."""
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        generator = Generator(config)
+        generator.output(generator.hidden(torch.zeros(1, 80, 10)))
+    assert flop_per_frame(config) * 10 == counter.get_total_flops()
+
+
+def test_work_per_second():
+    known = {"v1": 52.9, "v2": 3.3, "v3": 3.9}
+    for name, expected in known.items():
+        assert flop_per_frame(PRESETS[name]) * 22050 / 256 / 1e9 == pytest.approx(expected, abs=0.05)
+
+
+def test_limit(monkeypatch):
+    from benchmarks import inference_limits
+
+    monkeypatch.setitem(inference_limits.SIZES, "cpu", (64, 2))
+    times = iter([0.0, 9.0, 0.0, 1.0, 0.0, 3.0, 0.0, 2.0])
+    monkeypatch.setattr(inference_limits, "now_sec", lambda device: next(times))
+    limit = ArithmeticLimit(CPU, ["fp32", "fp32"])
+    limit.measure()
+    limit.forget()
+    for _ in range(3):
+        limit.measure()
+    assert limit.flop_per_sec == {"fp32": 2 * 2 * 64**3 / 2.0}
