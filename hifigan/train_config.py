@@ -28,6 +28,11 @@ from hifigan.config import GeneratorConfig, read_config_file
 class RunConfig(run_config.RunConfig):
     """What every run can be told, and what only the vocoder has."""
 
+    fast: str = flag(
+        "on",
+        "the fast formulations of the same mathematics, which round in another order; off is the recipe written plainly",
+        choices=("on", "off"),
+    )
     no_amp_grouped_conv: bool = flag(False, "with --amp, keep the grouped convolutions of the discriminators in fp32")
     concat_fwd: bool = flag(False, "the discriminators' step judges real and fake in one call: faster, more memory")
     checkpoint_path_gen: str = flag("", "start from this generator, of any public format, when not resuming")
