@@ -32,17 +32,21 @@ def are_rows(x: Tensor) -> bool:
     return x.device.type == "cpu" and x.stride(1) == 1 and x.size(2) > 1 and x.movedim(1, -1).is_contiguous()
 
 
-def prepared_weight(weight: Tensor, stride: int, dilation: int, groups: int) -> Tensor:
-    """A weight [O, C / g, k(, 1)] as `convolve_rows` takes it, in autocast's precision: perhaps as [O, k * C]."""
+def prepared_weight(weight: Tensor, stride: int, padding: int, dilation: int, groups: int) -> Tensor:
+    """A weight [O, C / g, k(, 1)] as `convolve_rows` takes it, in autocast's precision and another shape or layout."""
     outputs, inputs = weight.shape[:2]
-    columns = groups == dilation == 1 and outputs > 1 and (inputs == 1 or inputs >= 512 or stride > 1)
     if torch.is_autocast_enabled("cpu"):
         weight = weight.to(torch.get_autocast_dtype("cpu"))
-    return weight.flatten(2).transpose(1, 2).reshape(outputs, -1) if columns else weight
+    if groups > 1:
+        folded = _folded_weight(weight, stride, padding) if _folds(weight, stride) else weight
+        return _image(folded).squeeze(2)
+    if dilation == 1 and outputs > 1 and (inputs == 1 or inputs >= 512 or stride > 1):
+        return weight.flatten(2).transpose(1, 2).reshape(outputs, -1)
+    return weight
 
 
 def convolve_rows(
-    x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int, dilation: int, groups: int
+    x: Tensor, weight: Tensor, bias: Tensor | None, taps: int, stride: int, padding: int, dilation: int, groups: int
 ) -> Tensor:
     """A convolution over time: rows [N, C, T] or [N, C, T, P] and a prepared weight -> rows of the same kind.
 
@@ -53,9 +57,9 @@ def convolve_rows(
         x, bias = x.to(dtype), None if bias is None else bias.to(dtype)
     with torch.autocast("cpu", enabled=False):
         if weight.dim() == 2:
-            return _ColumnConvolution.apply(x, weight, bias, weight.size(1) // x.size(1), stride, padding)
+            return _ColumnConvolution.apply(x, weight, bias, taps, stride, padding)
         if groups > 1:
-            return _GroupedConvolution.apply(x, weight, bias, stride, padding, groups)
+            return _GroupedConvolution.apply(x, weight, bias, taps, stride, padding, groups)
         if x.dim() == 4:
             return F.conv2d(x, weight, bias, (stride, 1), (padding, 0), (dilation, 1))
         return F.conv2d(_image(x), _image(weight), bias, (1, stride), (0, padding), (1, dilation)).squeeze(2)
@@ -110,10 +114,12 @@ def _columns(x: Tensor, taps: int, stride: int, padding: int) -> Tensor:
     """Rows [N, C, T(, P)] -> [N, T'(, P), k, C]: what each output place sees."""
     rows = x.movedim(1, -1)
     places = (rows.size(1) + 2 * padding - taps) // stride + 1
-    columns = rows.new_zeros(rows.size(0), places, *rows.shape[2:-1], taps, rows.size(-1))
+    columns = rows.new_empty(rows.size(0), places, *rows.shape[2:-1], taps, rows.size(-1))
     for tap in range(taps):
         inside, seen = _seen_by(tap, rows.size(1), places, stride, padding)
+        columns[:, : inside.start, ..., tap, :] = 0
         columns[:, inside, ..., tap, :] = rows[:, seen]
+        columns[:, inside.stop :, ..., tap, :] = 0
     return columns
 
 
@@ -131,26 +137,28 @@ def _seen_by(tap: int, length: int, places: int, stride: int, padding: int) -> t
     first = max(0, -(-(padding - tap) // stride))
     last = min(places - 1, (length - 1 + padding - tap) // stride)
     start = first * stride + tap - padding
-    return slice(first, last + 1), slice(start, start + (last - first) * stride + 1 if last >= first else start, stride)
+    if last < first:
+        return slice(0, 0), slice(0, 0)
+    return slice(first, last + 1), slice(start, start + (last - first) * stride + 1, stride)
 
 
 class _GroupedConvolution(torch.autograd.Function):
-    """A grouped convolution over time of rows [N, C, T], with a weight [O, C / g, k].
+    """A grouped convolution over time of rows [N, C, T], with a prepared weight [O, C / g, k].
 
     In fp32 a stride s becomes s times the channels and k / s taps, and the weight gradient a few matrix products.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int, groups: int
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, taps: int, stride: int, padding: int, groups: int
     ) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.geometry = (stride, padding, groups)
-        if x.dtype is torch.float32 and stride > 1:
-            folded = _folded(x, weight.size(2), stride, padding, groups)
-            by_phase = _folded_weight(weight, stride, padding)
-            return F.conv2d(_image(folded), _image(by_phase), bias, groups=groups).squeeze(2)
-        return F.conv2d(_image(x), _image(weight), bias, (1, stride), (0, padding), groups=groups).squeeze(2)
+        if not _folds(weight, stride):
+            return F.conv2d(_image(x), _image(weight), bias, (1, stride), (0, padding), groups=groups).squeeze(2)
+        places = (x.size(2) + 2 * padding - taps) // stride + 1
+        folded = _folded(x, places + weight.size(2) - 1, stride, padding, groups)
+        return F.conv2d(_image(folded), _image(weight), bias, groups=groups).squeeze(2)
 
     @staticmethod
     @once_differentiable
@@ -165,10 +173,15 @@ class _GroupedConvolution(torch.autograd.Function):
             if wanted[0]:
                 d_x = _input_gradient(grad, x, weight, stride, padding, groups)
             if wanted[1]:
-                d_weight = _weight_gradient(grad, x, weight.size(2), stride, padding, groups)
+                first = -(-padding // stride) * stride if _folds(weight, stride) else padding
+                d_weight = _weight_gradient(grad, x, weight.size(2), stride, first, groups)
         if ctx.needs_input_grad[2]:
             d_bias = grad.sum((0, 2))
-        return d_x, d_weight, d_bias, None, None, None
+        return d_x, d_weight, d_bias, None, None, None, None
+
+
+def _folds(weight: Tensor, stride: int) -> bool:
+    return weight.dtype is torch.float32 and stride > 1
 
 
 def _pytorch_gradients(
@@ -186,10 +199,9 @@ def _input_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: int, paddin
         d_x, _ = _pytorch_gradients(grad, x, weight, stride, padding, groups, [True, False])
         assert d_x is not None
         return d_x
-    by_phase = _folded_weight(weight, stride, padding)
     items, channels, length = x.shape
-    like = grad.new_empty(()).expand(items, channels * stride, grad.size(2) + by_phase.size(2) - 1)
-    folded, _ = _pytorch_gradients(grad, like, by_phase, 1, 0, groups, [True, False])
+    like = grad.new_empty(()).expand(items, channels * stride, grad.size(2) + weight.size(2) - 1)
+    folded, _ = _pytorch_gradients(grad, like, weight, 1, 0, groups, [True, False])
     assert folded is not None
     first, steps = -(-padding // stride), -(-length // stride)
     inside = folded.transpose(1, 2).unflatten(2, (groups, stride, -1))[:, first : first + steps].transpose(2, 3)
@@ -197,15 +209,13 @@ def _input_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: int, paddin
     return F.pad(rows, (0, 0, 0, length - rows.size(1))).transpose(1, 2)
 
 
-def _folded(x: Tensor, taps: int, stride: int, padding: int, groups: int) -> Tensor:
-    """Rows [N, C, T] -> rows [N, C * s, T / s], zeros at both ends; each group has its s * C / g channels.
+def _folded(x: Tensor, steps: int, stride: int, padding: int, groups: int) -> Tensor:
+    """Rows [N, C, T] -> rows [N, C * s, steps], zeros at both ends; each group has its s * C / g channels.
 
     The zeros at the beginning are whole steps, if need be more than `padding`, which `_folded_weight` knows.
     """
     items, channels, length = x.shape
     first = -(-padding // stride)
-    places = (length + 2 * padding - taps) // stride + 1
-    steps = places + -(-(first * stride - padding + taps) // stride) - 1
     rows = F.pad(x.transpose(1, 2), (0, 0, 0, -length % stride)).unflatten(1, (-1, stride))
     last = min(first + rows.size(1), steps)
     folded = x.new_empty(items, steps, groups, stride, channels // groups)
@@ -221,14 +231,13 @@ def _folded_weight(weight: Tensor, stride: int, padding: int) -> Tensor:
     return padded.unflatten(2, (-1, stride)).permute(0, 3, 1, 2).flatten(1, 2)
 
 
-def _weight_gradient(grad: Tensor, x: Tensor, taps: int, stride: int, padding: int, groups: int) -> Tensor:
-    """The gradient of a grouped weight [O, C / g, k].
+def _weight_gradient(grad: Tensor, x: Tensor, steps: int, stride: int, padding: int, groups: int) -> Tensor:
+    """The gradient of a prepared weight [O, s * C / g, steps].
 
     Both signals are cut into blocks of R steps. The products of a block of `grad` with the block of `x` that lies j
     further hold all products of steps that are j * R - R < q < j * R + R apart; their diagonals are taps.
     """
     outputs, places = grad.size(1) // groups, grad.size(2)
-    steps = -(-taps // stride)  # taps of the folded signal
     block = max(1, GRADIENT_ROWS // outputs)
     shifts = -(-(steps + block - 1) // block)
     blocks = -(-places // block) + shifts - 1  # of each item; zeros of `grad` keep the items apart
@@ -244,8 +253,7 @@ def _weight_gradient(grad: Tensor, x: Tensor, taps: int, stride: int, padding: i
     steps_apart = products.transpose(1, 2).flatten(0, 1)  # [j * R + R', g, s * C / g, R, O / g]
     for row in range(block):
         by_phase += steps_apart[row : row + steps, :, :, row]
-    taps_first = by_phase.unflatten(2, (stride, -1)).transpose(1, 2).flatten(0, 1)[:taps]  # [k, g, C/g, O/g]
-    return taps_first.permute(1, 3, 2, 0).flatten(0, 1).contiguous()
+    return by_phase.permute(1, 3, 2, 0).flatten(0, 1)  # from [steps, g, s * C / g, O / g]
 
 
 def _by_group(x: Tensor, groups: int, padding: int, blocks: int, size: int, extra: int) -> Tensor:

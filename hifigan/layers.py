@@ -72,10 +72,10 @@ def _convolve(conv: nn.Conv1d | nn.Conv2d, x: Tensor, weight: Tensor) -> Tensor:
     assert isinstance(padding, int)
     prepared = conv.kept_prepared if isinstance(conv, _WeightNorm) else None
     if prepared is None:
-        prepared = prepared_weight(weight, stride, dilation, conv.groups)
+        prepared = prepared_weight(weight, stride, padding, dilation, conv.groups)
         if isinstance(conv, _WeightNorm) and conv.kept is not None:
             conv.kept_prepared = prepared
-    return convolve_rows(x, prepared, conv.bias, stride, padding, dilation, conv.groups)
+    return convolve_rows(x, prepared, conv.bias, conv.kernel_size[0], stride, padding, dilation, conv.groups)
 
 
 class WeightNormConv1d(_WeightNorm, nn.Conv1d):
