@@ -36,7 +36,8 @@ CLIP_SEC = 6.6  # LJSpeech's mean
 CLIPS = 64  # synthetic ones, which the list repeats
 NOTES = (
     "Medians of the bursts. Speed-up: seconds of the plain recipe in the same precision, or in full precision, divided by "
-    "those of the row, the median of the ratios of bursts that followed each other. A true frame is a frame of the input "
+    "those of the row, the median of the ratios of bursts that followed each other; the same of processor time, which on a "
+    "CPU shared with other programs is the steadier. A true frame is a frame of the input "
     "mel. Share of the peak: operations of the plain step divided by seconds and by what a large matrix product reaches "
     "in the same precision and process. Agreement: the largest relative difference of the three losses from those of the "
     "plain recipe in the same precision, over the first steps. Parts are run on their own, forward and backward as both "
@@ -138,12 +139,14 @@ def measured_case(cfg: BenchmarkConfig, folder: Path, config: str, batch_size: i
         matmuls = [ask(worker, "matmul_flops") for worker in workers]
         values: list[list[list[float]]] = [[] for _ in workers]
         seconds: list[list[float]] = [[] for _ in workers]
+        processor: list[list[float]] = [[] for _ in workers]
         for number in range(cfg.warmup + cfg.repeats):
-            for worker, losses, took in zip(workers, values, seconds, strict=True):
+            for worker, losses, took, worked in zip(workers, values, seconds, processor, strict=True):
                 burst = ask(worker, "burst", cfg.burst)
                 losses += burst.losses
                 if number >= cfg.warmup:
                     took.append(burst.seconds / cfg.burst)
+                    worked.append(burst.processor_sec / cfg.burst)
         for worker, losses in zip(workers, values, strict=True):
             if cfg.compared > len(losses):
                 losses += ask(worker, "burst", cfg.compared - len(losses)).losses
@@ -161,6 +164,9 @@ def measured_case(cfg: BenchmarkConfig, folder: Path, config: str, batch_size: i
                 "precision": name,
                 "fast": fast,
                 "seconds": seconds[i],
+                "processor_sec": processor[i],
+                "speed-up of processor time": ratio(processor[plain], processor[i]),
+                "speed-up of processor time over full precision": ratio(processor[0], processor[i]),
                 "segments/s": batch_size / median,
                 "frames/s": frames / median,
                 "speed-up": ratio(seconds[plain], seconds[i]),
@@ -242,7 +248,7 @@ def markdown(header: dict[str, str], rows: Sequence[dict[str, Any]]) -> str:
             f"{chosen[0]['compared_steps']} steps."
         )
         columns = ("Precision", "--fast", "Seconds a step", "Segments/s", "True frames/s", "Speed-up", "Over full")
-        columns += ("Peak memory (MiB)", "Share of peak", "Agreement")
+        columns += ("Processor time: speed-up", "Over full", "Peak memory (MiB)", "Share of peak", "Agreement")
         cells = [
             (
                 row["precision"],
@@ -252,6 +258,8 @@ def markdown(header: dict[str, str], rows: Sequence[dict[str, Any]]) -> str:
                 f"{row['frames/s']:.1f}",
                 f"{row['speed-up']:.2f}",
                 f"{row['speed-up over full precision']:.2f}",
+                f"{row['speed-up of processor time']:.2f}",
+                f"{row['speed-up of processor time over full precision']:.2f}",
                 f"{row['peak_memory_mib']:.0f}",
                 f"{row['share_of_peak']:.1%} of {row['matmul_gflops']:.0f} GFLOP/s",
                 "-" if row["agreement"] is None else f"{row['agreement']:.1e}",

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import itertools
 import resource
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
@@ -35,9 +36,10 @@ MATMUL_SIZE = {"cuda": 8192, "cpu": 2048}
 
 @dataclasses.dataclass
 class Burst:
-    """Some optimiser steps: seconds of all together, and the three losses of each."""
+    """Some optimiser steps: seconds of all together, by the clock and of the processor, and the losses of each."""
 
     seconds: float
+    processor_sec: float
     losses: list[list[float]]
 
 
@@ -86,11 +88,13 @@ class Worker:
 
     def burst(self, steps: int) -> Burst:
         values = []
+        processor_sec = -time.process_time()
         began = now_sec(self.device)
         for _ in range(steps):
             self._step()
             values.append(list(self.state.meter.since_last_log().values()))  # as train.py with --step-logs-interval 1
-        return Burst(now_sec(self.device) - began, values)
+        seconds = now_sec(self.device) - began
+        return Burst(seconds, processor_sec + time.process_time(), values)
 
     def parts(self) -> dict[str, float]:
         """Seconds of each part of a step, run on its own: forward and backward as both optimiser steps need them."""

@@ -206,7 +206,7 @@ def _input_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: int, paddin
     first, steps = -(-padding // stride), -(-length // stride)
     inside = folded.transpose(1, 2).unflatten(2, (groups, stride, -1))[:, first : first + steps].transpose(2, 3)
     rows = inside.reshape(items, -1, channels)  # samples at the end that no output sees may be missing
-    return F.pad(rows, (0, 0, 0, length - rows.size(1))).transpose(1, 2)
+    return _longer(rows, length - rows.size(1)).transpose(1, 2)
 
 
 def _folded(x: Tensor, steps: int, stride: int, padding: int, groups: int) -> Tensor:
@@ -216,12 +216,17 @@ def _folded(x: Tensor, steps: int, stride: int, padding: int, groups: int) -> Te
     """
     items, channels, length = x.shape
     first = -(-padding // stride)
-    rows = F.pad(x.transpose(1, 2), (0, 0, 0, -length % stride)).unflatten(1, (-1, stride))
+    rows = _longer(x.transpose(1, 2), -length % stride).unflatten(1, (-1, stride))
     last = min(first + rows.size(1), steps)
     folded = x.new_empty(items, steps, groups, stride, channels // groups)
     folded[:, :first], folded[:, last:] = 0, 0
     folded[:, first:last] = rows[:, : last - first].unflatten(3, (groups, -1)).transpose(2, 3)
     return folded.flatten(2).transpose(1, 2)
+
+
+def _longer(rows: Tensor, steps: int) -> Tensor:
+    """[N, T, C] -> [N, T + steps, C] (or shorter); PyTorch would copy where there is nothing to add."""
+    return F.pad(rows, (0, 0, 0, steps)) if steps else rows
 
 
 def _folded_weight(weight: Tensor, stride: int, padding: int) -> Tensor:
