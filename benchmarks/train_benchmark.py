@@ -35,13 +35,13 @@ PARTS = ("G", "MPD", "MSD", "mel", "optimiser", "data", "logging")
 CLIP_SEC = 6.6  # LJSpeech's mean
 CLIPS = 64  # synthetic ones, which the list repeats
 NOTES = (
-    "Medians of the bursts. Speed-up: seconds of the plain recipe in the same precision, or in full precision, divided by "
-    "those of the row, the median of the ratios of bursts that followed each other; the same of processor time, which on a "
-    "CPU shared with other programs is the steadier. A true frame is a frame of the input "
-    "mel. Share of the peak: operations of the plain step divided by seconds and by what a large matrix product reaches "
-    "in the same precision and process. Agreement: the largest relative difference of the three losses from those of the "
-    "plain recipe in the same precision, over the first steps. Parts are run on their own, forward and backward as both "
-    "optimiser steps need them."
+    "Medians of the bursts. Speed-up: seconds of the plain recipe in the same precision, or in full precision, divided "
+    "by those of the row, the median of the ratios of bursts that followed each other; the same of processor time, "
+    "which on a CPU shared with other programs is the steadier. A true frame is one of the input mel. Share of the peak: "
+    "operations of the plain step divided by seconds and by what a large matrix product reaches in the same precision "
+    "and process. Agreement: the largest relative difference of the three losses from those of the plain recipe in the "
+    "same precision, over the first steps. Parts are run on their own, forward and backward as both optimiser steps "
+    "need them."
 )
 
 
@@ -49,8 +49,12 @@ NOTES = (
 class BenchmarkConfig:
     """What is measured, and how often."""
 
-    hifigan_config: tuple[str, ...] = flag((), "v1, v2, v3 or JSON files; without it, v1 on the GPU, v1 and v3 on the CPU")
-    batch_size: tuple[int, ...] = flag((), "batch sizes; without it, 16 and 128 on the GPU, 4 on the CPU", short=("-bs",))
+    hifigan_config: tuple[str, ...] = flag(
+        (), "v1, v2, v3 or JSON files; without it, v1 on the GPU, v1 and v3 on the CPU"
+    )
+    batch_size: tuple[int, ...] = flag(
+        (), "batch sizes; without it, 16 and 128 on the GPU, 4 on the CPU", short=("-bs",)
+    )
     segment_size: int = flag(8192, "samples in one training segment")
     amp: bool = flag(True, "measure mixed precision as well: fp16 on the GPU, bf16 on the CPU")
     amp_dtype: str = flag("auto", "precision of mixed precision, as in train.py", choices=("auto", "fp16", "bf16"))
@@ -183,9 +187,7 @@ def measured_case(cfg: BenchmarkConfig, folder: Path, config: str, batch_size: i
     return rows
 
 
-def arguments(
-    cfg: BenchmarkConfig, folder: Path, config: str, batch_size: int, fast: str, amp: bool
-) -> list[str]:
+def arguments(cfg: BenchmarkConfig, folder: Path, config: str, batch_size: int, fast: str, amp: bool) -> list[str]:
     """A command line of train.py."""
     words = ["--fast", fast, "--dataset-path", str(folder), "--hifigan-config", config]
     words += ["--training-files", str(folder / "train.txt"), "--validation-files", str(folder / "val.txt")]
@@ -247,8 +249,8 @@ def markdown(header: dict[str, str], rows: Sequence[dict[str, Any]]) -> str:
             f"{chosen[0]['gflop_per_segment']:.1f} GFLOP per segment. Losses compared over "
             f"{chosen[0]['compared_steps']} steps."
         )
-        columns = ("Precision", "--fast", "Seconds a step", "Segments/s", "True frames/s", "Speed-up", "Over full")
-        columns += ("Processor time: speed-up", "Over full", "Peak memory (MiB)", "Share of peak", "Agreement")
+        columns = ["Precision", "--fast", "Seconds a step", "Segments/s", "True frames/s", "Speed-up", "Over full"]
+        columns += ["Processor time: speed-up", "Over full", "Peak memory (MiB)", "Share of peak", "Agreement"]
         cells = [
             (
                 row["precision"],

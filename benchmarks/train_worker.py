@@ -1,6 +1,6 @@
 """One variant of training in a process of its own, which takes steps when it is told to.
 
-The program of the benchmark sends a request through a pipe and waits for the answer, so that one variant works at a time.
+The benchmark sends a request through a pipe and waits for the answer, so that one variant works at a time.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Worker:
             seconds[name] = now_sec(device) - began
             return result
 
-        real, mel = timed("data", lambda: [train.to_batch(segments, state) for segments in next(self.batches)][0])
+        real, mel = timed("data", lambda: train.to_batch(next(self.batches)[0], state))
         signal = torch.randn_like(real) / 100
 
         def generate() -> None:

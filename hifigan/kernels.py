@@ -1,8 +1,8 @@
 """Convolutions of training on a CPU, in formulations that its matrix units like better than PyTorch's own.
 
-Shapes: N items, C input and O output channels, T time steps, P columns (the period of an image, else 1), k taps, g groups.
-All signals are "rows": the channels of one place lie side by side in memory, [N, T, P, C], so that nothing is reordered
-between layers. The shapes seen outside stay the usual ones, [N, C, T] or [N, C, T, P]; only their strides tell.
+Shapes: N items, C input and O output channels, T time steps, P columns (a period, else 1), k taps, g groups.
+All signals are "rows": the channels of one place lie side by side in memory, [N, T, P, C], so that nothing is
+reordered between layers. The shapes seen outside stay the usual ones, [N, C, T] or [N, C, T, P]; only strides tell.
 
 Every function computes the same sums as PyTorch's convolution, in another order. `benchmarks/training-cpu.md` has what
 it gains.
