@@ -37,7 +37,7 @@ CLIPS = 64  # synthetic ones, which the list repeats
 NOTES = (
     "Medians of the bursts. Speed-up: seconds of the plain recipe in the same precision, or in full precision, divided "
     "by those of the row, the median of the ratios of bursts that followed each other; the same of processor time, "
-    "which on a CPU shared with other programs is the steadier. A true frame is one of the input mel. Share of the peak: "
+    "which on a CPU shared with other programs is steadier. True frames are those of the input mel. Share of the peak: "
     "operations of the plain step divided by seconds and by what a large matrix product reaches in the same precision "
     "and process. Agreement: the largest relative difference of the three losses from those of the plain recipe in the "
     "same precision, over the first steps. Parts are run on their own, forward and backward as both optimiser steps "
