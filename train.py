@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from common import distributed
+from common import distributed, memory
 from common.checkpoint_store import CheckpointStore
 from common.config import run as run_program
 from common.loading import MicroBatchSampler, lost_loaders_named
@@ -19,6 +19,7 @@ from common.training_loop import TrainingLoop
 from hifigan import losses
 from hifigan.dataset import Segment, SegmentDataset
 from hifigan.discriminators import judge_both
+from hifigan.layers import weights_kept
 from hifigan.loading import (
     check_datasets,
     fingerprint_of,
@@ -39,6 +40,8 @@ NUM_SAMPLES = 4  # validation clips that TensorBoard plays
 def main(argv: Sequence[str] | None = None) -> int:
     cfg = parse_train_config(argv)
     place = distributed.init(cfg.run.cuda)
+    if cfg.run.fast == "on":
+        memory.keep_freed()
     cfg = dataclasses.replace(cfg, optim=cfg.optim.shared_by(place.world_size))
     train_set, val_set = open_datasets(cfg)
     check_datasets((train_set, val_set), place)
@@ -114,7 +117,6 @@ def discriminator_step(state: TrainState, batches: Sequence[Batch]) -> tuple[Ten
     state.optim_d.zero_grad()
     total = torch.zeros((), device=state.place.device)
     fake = total
-    at_once = state.cfg.run.concat_fwd
     for i, (real, mel) in enumerate(batches):
         is_last = i == len(batches) - 1
         # The generator's gradients are averaged in its last backward pass, which is this fake's only if it is alone.
@@ -124,11 +126,15 @@ def discriminator_step(state: TrainState, batches: Sequence[Batch]) -> tuple[Ten
             torch.set_grad_enabled(is_last),
             state.autocast(),
         ):
-            fake = state.generator_sync(mel)
+            fake = state.as_rows(state.generator_sync(mel))
         with distributed.no_sync(state.mpd_sync, state.msd_sync, when=not is_last):
-            with state.autocast(), state.spectral_turn(state.place.rank):
+            with (
+                state.autocast(),
+                state.spectral_turn(state.place.rank),
+                weights_kept(state.mpd, state.msd, when=state.fast),
+            ):
                 loss = torch.zeros((), device=state.place.device)
-                for judge in (state.mpd_sync, state.msd_sync):
+                for judge, at_once in zip((state.mpd_sync, state.msd_sync), state.in_one_call, strict=True):
                     (real_scores, _), (fake_scores, _) = judge_both(judge, real, fake.detach(), at_once)
                     loss = loss + losses.discriminator_loss(real_scores, fake_scores)
             state.scaler_d.scale(loss / len(batches)).backward()
@@ -148,12 +154,12 @@ def generator_step(state: TrainState, batches: Sequence[Batch], kept_fake: Tenso
     total_mel = torch.zeros_like(total)
     # Serial training walks the micro-batches backwards here, so the last process's come first.
     turn = state.place.world_size - 1 - state.place.rank
-    with state.frozen_discriminators():
+    with state.frozen_discriminators(), weights_kept(state.mpd, state.msd, when=state.fast):
         for i in reversed(range(len(batches))):
             real, mel = batches[i]
             with distributed.no_sync(state.generator_sync, when=i > 0):
                 with state.autocast():
-                    fake = kept_fake if i == len(batches) - 1 else state.generator_sync(mel)
+                    fake = kept_fake if i == len(batches) - 1 else state.as_rows(state.generator_sync(mel))
                     mel_loss = weighted_mel_loss(state, real, fake)
                     loss = mel_loss
                     with state.spectral_turn(turn):
@@ -187,7 +193,7 @@ def validate(state: TrainState, loader: DataLoader[Segment], stop: StopSignals) 
     for segments in loader:
         real, mel = to_batch(segments, state)
         with state.autocast():
-            fake = state.generator(mel)
+            fake = state.as_rows(state.generator(mel))
             mel_loss = weighted_mel_loss(state, real, fake)
             d_loss = torch.zeros_like(mel_loss)
             g_loss = mel_loss
@@ -219,7 +225,7 @@ def weighted_mel_loss(state: TrainState, real: Tensor, fake: Tensor) -> Tensor:
 def to_batch(segments: Sequence[Tensor], state: TrainState) -> Batch:
     """Segments wav [B, T], and mel [B, M, F] where an acoustic model made it -> wav [B, 1, T] and mel on the device."""
     wav, *mels = (part.to(state.place.device, non_blocking=True) for part in segments)
-    return wav.unsqueeze(1), mels[0] if mels else state.mel(wav)
+    return state.as_rows(wav.unsqueeze(1)), state.as_rows(mels[0] if mels else state.mel(wav))
 
 
 if __name__ == "__main__":

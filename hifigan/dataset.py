@@ -167,7 +167,7 @@ class CachedSegments(Dataset[Segment]):
 
     def __init__(self, dataset: SegmentDataset, device: torch.device, progress: bool = False) -> None:
         self._dataset = dataset
-        needed = 4 * sum(wav_info(path).frames for path in dataset.paths)
+        needed = needed_bytes(dataset)
         free = _free_bytes(device)
         if free is not None and needed > free:
             raise InputError(
@@ -187,6 +187,11 @@ class CachedSegments(Dataset[Segment]):
 
     def __getitem__(self, key: ClipKey) -> Segment:
         return self._dataset.cut(self._clips[key.clip], key)
+
+
+def needed_bytes(dataset: SegmentDataset) -> int:
+    """What the clips take in memory."""
+    return 4 * sum(wav_info(path).frames for path in dataset.paths)
 
 
 def _in_one_block(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hifigan.kernels import are_rows, to_rows
 from hifigan.layers import SpectralNormConv1d, WeightNormConv1d, WeightNormConv2d
 
 SLOPE = 0.1
@@ -35,7 +36,7 @@ class PeriodDiscriminator(nn.Module):
 
     def forward(self, wav: Tensor) -> tuple[Tensor, list[Tensor]]:
         x = F.pad(wav, (0, -wav.size(2) % self.period), mode="reflect")
-        return _run_layers(x.unflatten(2, (-1, self.period)), self.convs, self.conv_post)
+        return _run_layers(_as(wav, x.unflatten(2, (-1, self.period))), self.convs, self.conv_post)
 
 
 class MultiPeriodDiscriminator(nn.Module):
@@ -89,7 +90,7 @@ class MultiScaleDiscriminator(nn.Module):
         """wav [signals * B, 1, T] -> (scores, fmaps)."""
         results = []
         for i, discriminator in enumerate(self.discriminators):
-            wav = self.pool(wav) if i else wav
+            wav = _as(wav, self.pool(wav)) if i else wav
             results.append(discriminator(wav, signals))
         return _split(results)
 
@@ -105,7 +106,7 @@ def judge_both(judge: nn.Module, real: Tensor, fake: Tensor, in_one_call: bool) 
     """Judgements of real and fake [B, 1, T] by two calls of a discriminator, or the same by one."""
     if not in_one_call:
         return judge(real), judge(fake)
-    scores, fmaps = judge(torch.cat([real, fake]), signals=2)
+    scores, fmaps = judge(_as(real, torch.cat([real, fake])), signals=2)
     b = len(real)
     return (
         ([score[:b] for score in scores], [[fmap[:b] for fmap in maps] for maps in fmaps]),
@@ -128,6 +129,11 @@ def _run_layers(
     x = _convolve(conv_post, x, signals)
     fmaps.append(x)
     return x.flatten(1), fmaps
+
+
+def _as(wav: Tensor, x: Tensor) -> Tensor:
+    """`x` in the memory layout of `wav`, which decides how all layers compute."""
+    return to_rows(x) if are_rows(wav) else x
 
 
 def _convolve(conv: nn.Module, x: Tensor, signals: int) -> Tensor:

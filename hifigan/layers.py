@@ -3,15 +3,21 @@
 The parameters are stored as `weight_g`/`weight_v` (weight norm) and `weight_orig`/`weight_u`/`weight_v` (spectral
 norm) themselves, so a state_dict needs no translation. All layers start from PyTorch's default initialisation: the
 N(0, 0.01) of published code was written to a tensor that weight norm overwrote, and never took effect.
+
+Each layer answers in the memory layout that it is asked in: "rows" (see `kernels`) stay rows through a whole network.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from hifigan.kernels import are_rows, convolve_rows, convolve_transposed_rows, prepared_weight
 
 INITIAL_ITERATIONS = 15  # as torch.nn.utils.parametrizations.spectral_norm
 
@@ -27,6 +33,8 @@ class _WeightNorm(nn.Module):
     weight: Any
     weight_g: nn.Parameter
     weight_v: nn.Parameter
+    kept: Tensor | None = None  # by `weights_kept`: the weight,
+    kept_prepared: Tensor | None = None  # and the same for rows
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -37,14 +45,44 @@ class _WeightNorm(nn.Module):
 
     def normed_weight(self) -> Tensor:
         """g * v / ||v||, the norm taken over all dimensions but the first."""
-        return torch._weight_norm(self.weight_v, self.weight_g, 0)
+        return torch._weight_norm(self.weight_v, self.weight_g, 0) if self.kept is None else self.kept
+
+
+@contextlib.contextmanager
+def weights_kept(*modules: nn.Module, when: bool = True) -> Iterator[None]:
+    """All calls of `modules` in here share one computation of each weight norm, and of its gradient.
+
+    The weights and the precision must not change in here; at most one backward pass goes through, unless the weights
+    are frozen.
+    """
+    layers = [layer for module in modules if when for layer in module.modules() if isinstance(layer, _WeightNorm)]
+    for layer in layers:
+        layer.kept = layer.normed_weight()
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.kept = layer.kept_prepared = None
+
+
+def _convolve(conv: nn.Conv1d | nn.Conv2d, x: Tensor, weight: Tensor) -> Tensor:
+    if not are_rows(x):
+        return conv._conv_forward(x, weight, conv.bias)
+    stride, padding, dilation = conv.stride[0], conv.padding[0], conv.dilation[0]
+    assert isinstance(padding, int)
+    prepared = conv.kept_prepared if isinstance(conv, _WeightNorm) else None
+    if prepared is None:
+        prepared = prepared_weight(weight, stride, padding, dilation, conv.groups)
+        if isinstance(conv, _WeightNorm) and conv.kept is not None:
+            conv.kept_prepared = prepared
+    return convolve_rows(x, prepared, conv.bias, conv.kernel_size[0], stride, padding, dilation, conv.groups)
 
 
 class WeightNormConv1d(_WeightNorm, nn.Conv1d):
     """`nn.Conv1d` with weight norm over the output channels."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._conv_forward(x, self.normed_weight(), self.bias)
+        return _convolve(self, x, self.normed_weight())
 
 
 class WeightNormConvTranspose1d(_WeightNorm, nn.ConvTranspose1d):
@@ -52,14 +90,16 @@ class WeightNormConvTranspose1d(_WeightNorm, nn.ConvTranspose1d):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         weight = self.normed_weight()
+        if are_rows(x):
+            return convolve_transposed_rows(x, weight, self.bias, self.stride[0], self.padding[0])  # type: ignore[arg-type]
         return F.conv_transpose1d(x, weight, self.bias, self.stride, self.padding, self.output_padding)  # type: ignore[arg-type]
 
 
 class WeightNormConv2d(_WeightNorm, nn.Conv2d):
-    """`nn.Conv2d` with weight norm over the output channels."""
+    """`nn.Conv2d` with weight norm over the output channels, and kernels of one column."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._conv_forward(x, self.normed_weight(), self.bias)
+        return _convolve(self, x, self.normed_weight())
 
 
 def _fused(conv: WeightNormConv1d | WeightNormConvTranspose1d) -> nn.Module:
@@ -122,7 +162,7 @@ class SpectralNormConv1d(nn.Conv1d):
     def forward(self, x: Tensor, signals: int = 1) -> Tensor:
         """x [signals * B, C, T], the signals one after the other: each has its iteration, as in calls of their own."""
         if signals == 1 or not self.training:
-            return self._conv_forward(x, self.weight_orig / self._next_sigma(), self.bias)
+            return _convolve(self, x, self.weight_orig / self._next_sigma())
         # The convolution is linear, so that each signal's output can be divided by its own sigma; before the bias.
         sigmas = torch.stack([self._next_sigma() for _ in range(signals)])
         y = self._conv_forward(x, self.weight_orig, None)

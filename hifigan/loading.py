@@ -16,10 +16,11 @@ from common.filelists import check_wavs, fingerprint, read_paths
 from common.loading import ClipKey, MicroBatchSampler, leave_signals_to_the_parent
 from common.mels import check_mel_config, find_mels
 from common.run_log import watched
-from hifigan.dataset import CachedSegments, PairDataset, Segment, SegmentDataset
+from hifigan.dataset import CachedSegments, PairDataset, Segment, SegmentDataset, needed_bytes
 from hifigan.train_config import TrainConfig
 
 VALIDATION_SEGMENTS = 5  # deterministic segments per validation clip, the published protocol
+AUTO_SHARE = 0.25  # of a GPU's memory, which the clips may take without being asked for
 VALIDATION_SEED = 0  # not the run's: validation losses of different runs are comparable
 
 
@@ -97,7 +98,7 @@ def training_loader(
         cached,
         batch_sampler=sampler,
         num_workers=num_workers,
-        pin_memory=cfg.run.cuda and cfg.data.dataset_cache != "device",
+        pin_memory=cfg.run.cuda and cache_for(dataset, cfg, place) != "device",
         persistent_workers=num_workers > 0,
         worker_init_fn=leave_signals_to_the_parent if num_workers else None,
     )
@@ -112,9 +113,20 @@ def validation_loader(dataset: SegmentDataset, cfg: TrainConfig, place: Distribu
     return DataLoader(_cached(dataset, cfg, place), batch_sampler=batches)
 
 
+def cache_for(dataset: SegmentDataset, cfg: TrainConfig, place: Distributed) -> str:
+    """Where the clips are kept: "none", "ram" or "device"."""
+    if cfg.data.dataset_cache != "auto":
+        return cfg.data.dataset_cache
+    if cfg.run.fast == "off" or place.device.type != "cuda":
+        return "none"
+    total = torch.cuda.get_device_properties(place.device).total_memory
+    return "device" if needed_bytes(dataset) <= AUTO_SHARE * total else "none"
+
+
 def _cached(dataset: SegmentDataset, cfg: TrainConfig, place: Distributed) -> Dataset[Segment]:
     """The data set itself, or its clips in memory, as --dataset-cache says."""
-    if cfg.data.dataset_cache == "none":
+    cache = cache_for(dataset, cfg, place)
+    if cache == "none":
         return dataset
-    device = place.device if cfg.data.dataset_cache == "device" else torch.device("cpu")
+    device = place.device if cache == "device" else torch.device("cpu")
     return CachedSegments(dataset, device, progress=watched() and place.is_main)

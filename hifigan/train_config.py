@@ -28,8 +28,15 @@ from hifigan.config import GeneratorConfig, read_config_file
 class RunConfig(run_config.RunConfig):
     """What every run can be told, and what only the vocoder has."""
 
+    fast: str = flag(
+        "on",
+        "on: fast formulations of the same mathematics, which add in another order; off: the recipe written plainly",
+        choices=("on", "off"),
+    )
     no_amp_grouped_conv: bool = flag(False, "with --amp, keep the grouped convolutions of the discriminators in fp32")
-    concat_fwd: bool = flag(False, "the discriminators' step judges real and fake in one call: faster, more memory")
+    concat_fwd: bool = flag(
+        False, "the discriminators' step judges real and fake in one call, as --fast does where it is faster"
+    )
     checkpoint_path_gen: str = flag("", "start from this generator, of any public format, when not resuming")
     checkpoint_path_discrim: str = flag("", "start from these discriminators when not resuming")
 
@@ -77,9 +84,10 @@ class DataConfig:
     segment_size: int = flag(8192, "samples in one training segment")
     num_workers: int = flag(min(4, os.cpu_count() or 1), "processes that load audio; 0 loads in the training process")
     dataset_cache: str = flag(
-        "none",
-        "where each process keeps all clips (4 bytes a sample) once they are read: RAM, or the training device",
-        choices=("none", "ram", "device"),
+        "auto",
+        "where each process keeps all clips (4 bytes a sample) once they are read: RAM, or the training device; auto "
+        "is, with --fast on, a GPU of which they take a quarter at most, else none",
+        choices=("auto", "none", "ram", "device"),
     )
     input_mels_dir: str = flag("", "fine-tune on the mels of this directory, as an acoustic model made them")
     input_mels_framing: str = flag(

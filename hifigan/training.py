@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from common.training import load_scaler
 from hifigan.checkpoint import load_public_state, load_trainable_generator
 from hifigan.discriminators import MultiPeriodDiscriminator, MultiScaleDiscriminator
 from hifigan.generator import Generator
+from hifigan.kernels import to_rows
 from hifigan.train_config import TrainConfig
 
 CHECKPOINT_FILES = ("hifigan_gen_checkpoint_{}.pt", "hifigan_discrim_checkpoint_{}.pt")
@@ -29,7 +30,9 @@ class TrainState(training.TrainState):
     """Generator, discriminators, their optimisers, and the transforms that belong to them.
 
     `generator`, `mpd`, `msd` are the modules; `*_sync` are the same, wrapped so that their gradients are averaged
-    over processes. `training_clips` tells the data from other data.
+    over processes. `training_clips` tells the data from other data. `fast` is --fast; `as_rows` puts a signal into the
+    memory layout that the device computes fastest, and `in_one_call` tells for MPD and MSD whether the discriminators'
+    step judges real and fake together.
     """
 
     ema_key = "gen_ema"
@@ -42,6 +45,13 @@ class TrainState(training.TrainState):
         if cfg.run.checkpoint_path_gen:
             identity["base_model"] = file_digest(cfg.run.checkpoint_path_gen)
         super().__init__(cfg, place, ("d_loss", "g_loss", "mel_loss"), **identity)
+        self.fast = cfg.run.fast == "on"
+        rows = self.fast and place.device.type == "cpu"
+        self.as_rows: Callable[[Tensor], Tensor] = to_rows if rows else _as_it_is
+        # On a CPU one call is faster where the weights are larger than the signals; for spectral norm two are, since
+        # one has to scale all signals of the first scale. On a GPU one call has fewer kernels to start.
+        concatenates = cfg.run.concat_fwd or (self.fast and not rows)
+        self.in_one_call = (concatenates or rows, concatenates)
         self.generator = Generator(cfg.generator)
         self.mpd = MultiPeriodDiscriminator()
         self.msd = MultiScaleDiscriminator(amp_grouped_conv=not cfg.run.no_amp_grouped_conv)
@@ -150,6 +160,10 @@ class TrainState(training.TrainState):
                 except InputError as error:
                     raise InputError(f"{path}: {error}") from error
         self.start_ema()
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
 
 
 def _adamw(cfg: TrainConfig, *modules: nn.Module) -> torch.optim.AdamW:

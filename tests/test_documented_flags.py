@@ -65,6 +65,7 @@ POSSIBLE = {
     "checkpoint_path_discrim": ["DIR/discrim.pt"],  # DIR: a folder with these files
     "checkpoint_path_gen": ["DIR/gen.pt"],
     "ema": ["0.5"],
+    "fast": ["off"],
     "filter_length": ["2048"],
     "hifigan_config": ["v3"],
     "hop_length": ["128"],

@@ -51,12 +51,14 @@ LINE = re.compile(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("fast", ["off", "on"])
 @pytest.mark.parametrize("accumulation", [1, 2])
-def test_training_steps_match_published_numbers(accumulation):
+def test_training_steps_match_published_numbers(accumulation, fast):
     expected = np.load(PARITY / "train_steps.npz")
     audio = torch.from_numpy(expected["audio"])
     optim = OptimConfig(batch_size=2, grad_accumulation=accumulation)
-    cfg = TrainConfig(RunConfig(), optim, LISTS, AudioConfig(), GeneratorConfig(upsample_initial_channel=32))
+    generator = GeneratorConfig(upsample_initial_channel=32)
+    cfg = TrainConfig(RunConfig(fast=fast), optim, LISTS, AudioConfig(), generator)
     state = TrainState(cfg, distributed.init(cuda=False))
     for module in state.modules():
         module.load_state_dict(rule_weights(module.state_dict()))
@@ -66,7 +68,7 @@ def test_training_steps_match_published_numbers(accumulation):
     losses = []
     for step in range(len(expected[f"accum{accumulation}/losses_disc_gen_mel"])):
         wavs = audio.split(2)[step * accumulation : (step + 1) * accumulation]
-        batches = [(wav.unsqueeze(1), exact_mel(wav).float()) for wav in wavs]
+        batches = [(state.as_rows(wav.unsqueeze(1)), state.as_rows(exact_mel(wav).float())) for wav in wavs]
         d_loss, fake = train.discriminator_step(state, batches)
         losses.append([d_loss.item(), *(loss.item() for loss in train.generator_step(state, batches, fake))])
     np.testing.assert_allclose(losses, expected[f"accum{accumulation}/losses_disc_gen_mel"], rtol=1e-5)
@@ -325,10 +327,54 @@ def one_discriminator_step(**changes):
 
 
 def test_concatenated_forward_is_the_same_training():
-    apart, together = one_discriminator_step(), one_discriminator_step(concat_fwd=True)
+    apart, together = one_discriminator_step(fast="off"), one_discriminator_step(fast="off", concat_fwd=True)
     assert together[0] == pytest.approx(apart[0], rel=1e-5)
     for key, value in together[1].items():
         assert (value - apart[1][key]).norm() <= 1e-4 * apart[1][key].norm() + 1e-12, key
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("cuda", "accumulation"), [(False, 1), (False, 2), pytest.param(True, 1, marks=pytest.mark.gpu)]
+)
+def test_fast_and_plain_are_the_same_training(cuda, accumulation):
+    """Losses over steps in fp32, with a generator that has every kind of layer."""
+    courses = {}
+    generator = GeneratorConfig(upsample_initial_channel=32)
+    wavs = torch.from_numpy(np.stack([speechlike(0.4, seed=i)[:4096] for i in range(6)])).float()
+    for fast in ("off", "on"):
+        optim = OptimConfig(batch_size=2, grad_accumulation=accumulation)
+        cfg = TrainConfig(RunConfig(fast=fast, cuda=cuda), optim, LISTS, AudioConfig(), generator)
+        state = TrainState(cfg, distributed.init(cuda))
+        assert state.fast == (fast == "on")
+        courses[fast] = []
+        for step in range(3):
+            batches = [train.to_batch([wavs[2 * (step + i) % 6 :][:2]], state) for i in range(accumulation)]
+            d_loss, fake = train.discriminator_step(state, batches)
+            losses = d_loss, *train.generator_step(state, batches, fake)
+            courses[fast].append([loss.item() for loss in losses])
+    np.testing.assert_allclose(courses["on"], courses["off"], rtol=1e-3)
+    assert courses["on"] != courses["off"], "the same formulations"
+
+
+def test_the_plain_recipe_is_plain():
+    """Separate calls, PyTorch's own convolutions and a weight norm for each; by default one for all calls of a step."""
+    computed = {}
+    for fast in ("off", "on"):
+        cfg = TrainConfig(RunConfig(fast=fast), OptimConfig(), LISTS, AudioConfig(), TINY)
+        state = TrainState(cfg, distributed.init(cuda=False))
+        wav = torch.from_numpy(speechlike(0.2)[:2048]).float()[None]
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+            batches = [train.to_batch([wav], state)]
+            _, fake = train.discriminator_step(state, batches)
+            train.generator_step(state, batches, fake)
+        counts = {event.key: event.count for event in profile.key_averages()}
+        computed[fast] = counts["aten::_weight_norm_interface"], counts.get("_ColumnConvolution", 0)
+    generator_layers = sum(name.endswith("weight_g") for name in state.generator.state_dict())
+    judge_layers = sum(name.endswith("weight_g") for judge in (state.mpd, state.msd) for name in judge.state_dict())
+    assert computed["off"] == (generator_layers + 4 * judge_layers, 0)
+    assert computed["on"][0] == generator_layers + 2 * judge_layers
+    assert computed["on"][1] > 0
 
 
 def run_main(argv, capsys):

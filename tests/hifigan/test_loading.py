@@ -3,8 +3,10 @@
 import dataclasses
 import itertools
 import json
+from types import SimpleNamespace
 
 import pytest
+import soundfile
 import torch
 
 from common.audio import AudioConfig
@@ -13,7 +15,7 @@ from common.errors import InputError
 from common.loading import MicroBatchSampler
 from common.mel_contract import read_contract
 from hifigan.dataset import SegmentDataset
-from hifigan.loading import learned_framing, open_datasets, training_loader, validation_loader
+from hifigan.loading import cache_for, learned_framing, open_datasets, training_loader, validation_loader
 from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig, parse_train_config
 from tests.support import SETUP, TINY, make_checkpoint, train_arguments, write_data_set
 
@@ -117,6 +119,23 @@ def test_batches_do_not_depend_on_workers_and_cache(paths, workers, cache):
     assert torch.equal(batches[0], batches[2])
     assert torch.equal(batches[1], batches[3])
     assert not torch.equal(batches[0], batches[1])
+
+
+def test_clips_are_kept_on_a_gpu_with_room_for_them(paths, monkeypatch):
+    dataset = SegmentDataset(paths, AudioConfig(), SEGMENT, 5)
+    needed = 4 * sum(len(soundfile.read(path)[0]) for path in paths)
+    gpu = dataclasses.replace(place(), device=torch.device("cuda", 0))
+    for total, fast, where, expected in (
+        (4 * needed, "on", gpu, "device"),
+        (4 * needed - 1, "on", gpu, "none"),
+        (4 * needed, "off", gpu, "none"),
+        (4 * needed, "on", place(), "none"),
+    ):
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _, t=total: SimpleNamespace(total_memory=t))
+        cfg = dataclasses.replace(CFG, run=dataclasses.replace(CFG.run, fast=fast))
+        assert cache_for(dataset, cfg, where) == expected
+        chosen = dataclasses.replace(cfg, data=dataclasses.replace(cfg.data, dataset_cache="ram"))
+        assert cache_for(dataset, chosen, where) == "ram"
 
 
 def test_validation_segments_are_five_per_clip_shared_without_repetition(paths):

@@ -295,6 +295,27 @@ def test_inference_benchmark(recorder, tmp_path):
         assert error.value.stderr == f"error: {name}: '1' is not true or false\n"
 
 
+def test_train_benchmark(recorder):
+    words, _ = recorder("train_benchmark.sh", CUDA="true")
+    assert words == ["-m", "benchmarks.train_benchmark", "--cuda"]
+    variables = {
+        "STEPS": "--steps", "REPEATS": "--repeats", "AGREEMENT": "--agreement-steps", "NUM_WORKERS": "--num-workers",
+        "OUTPUT_DIR": "--output",
+    }  # fmt: skip
+    words, _ = recorder(
+        "train_benchmark.sh", "--warmup", "2", CUDA="false", AMP="false", BATCH_SIZE="2 4", HIFIGAN_CONFIG="v1 v3",
+        **{name: f"value of {name}" for name in variables},
+    )  # fmt: skip
+    for name, flag in variables.items():
+        assert value_of(words, flag) == f"value of {name}"
+    assert "--hifigan-config v1 v3 --batch-size 2 4 --no-amp --warmup 2" in " ".join(words)
+    assert "--cuda" not in words
+    for name in ("AMP", "CUDA"):
+        with pytest.raises(subprocess.CalledProcessError) as error:
+            recorder("train_benchmark.sh", **{name: "1"})
+        assert error.value.stderr == f"error: {name}: '1' is not true or false\n"
+
+
 def test_quickstart_report(tmp_path):
     spec = importlib.util.spec_from_file_location("quickstart_report", REPOSITORY / "scripts" / "quickstart_report.py")
     module = importlib.util.module_from_spec(spec)
