@@ -19,7 +19,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import train
-from common import distributed, memory
+from common import distributed
 from common.loading import MicroBatchSampler, stop_loader_processes
 from common.timing import now_sec
 from common.training_loop import groups
@@ -48,8 +48,6 @@ class Worker:
 
     def __init__(self, argv: Sequence[str]) -> None:
         cfg = parse_train_config(argv)
-        if cfg.run.fast == "on":
-            memory.keep_freed()
         place = distributed.init(cfg.run.cuda)
         self.device = place.device
         train_set, _ = open_datasets(cfg)
