@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from common import distributed, memory
+from common import distributed
 from common.checkpoint_store import CheckpointStore
 from common.config import run as run_program
 from common.loading import MicroBatchSampler, lost_loaders_named
@@ -40,8 +40,6 @@ NUM_SAMPLES = 4  # validation clips that TensorBoard plays
 def main(argv: Sequence[str] | None = None) -> int:
     cfg = parse_train_config(argv)
     place = distributed.init(cfg.run.cuda)
-    if cfg.run.fast == "on":
-        memory.keep_freed()
     cfg = dataclasses.replace(cfg, optim=cfg.optim.shared_by(place.world_size))
     train_set, val_set = open_datasets(cfg)
     check_datasets((train_set, val_set), place)

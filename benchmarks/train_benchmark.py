@@ -38,7 +38,7 @@ NOTES = (
     "Medians of the bursts. Speed-up: seconds of the plain recipe in the same precision, or in full precision, divided "
     "by those of the row, the median of the ratios of bursts that followed each other; the same of processor time, "
     "which on a CPU shared with other programs is steadier. True frames are those of the input mel. Share of the peak: "
-    "operations of the plain step divided by seconds and by what a large matrix product reaches in the same precision "
+    "operations that a step needs divided by seconds and by what a large matrix product reaches in the same precision "
     "and process. Agreement: the largest relative difference of the three losses from those of the plain recipe in the "
     "same precision, over the first steps. Parts are run on their own, forward and backward as both optimiser steps "
     "need them."
@@ -156,7 +156,7 @@ def measured_case(cfg: BenchmarkConfig, folder: Path, config: str, batch_size: i
                 losses += ask(worker, "burst", cfg.compared - len(losses)).losses
         parts = [[ask(worker, "parts") for worker in workers] for _ in range(1 + min(3, cfg.repeats))][1:]
         memory = [ask(worker, "peak_bytes") for worker in workers]
-        flop = ask(workers[0], "flop")  # last: counting takes time and memory
+        flop = ask(workers[0], "flop")  # last: it copies the models
     rows = []
     for i, (name, fast) in enumerate(variants):
         plain = next(j for j, variant in enumerate(variants) if variant == (name, "off"))

@@ -6,6 +6,7 @@ The benchmark sends a request through a pipe and waits for the answer, so that o
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import itertools
 import resource
@@ -19,7 +20,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import train
-from common import distributed, memory
+from common import distributed
 from common.loading import MicroBatchSampler, stop_loader_processes
 from common.timing import now_sec
 from common.training_loop import groups
@@ -48,8 +49,6 @@ class Worker:
 
     def __init__(self, argv: Sequence[str]) -> None:
         cfg = parse_train_config(argv)
-        if cfg.run.fast == "on":
-            memory.keep_freed()
         place = distributed.init(cfg.run.cuda)
         self.device = place.device
         train_set, _ = open_datasets(cfg)
@@ -72,10 +71,18 @@ class Worker:
             return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
 
     def flop(self) -> int:
-        """Floating-point operations of one step as this variant makes it (multiply and add are two)."""
-        with FlopCounterMode(display=False) as counter:
-            self._step()
-        return counter.get_total_flops()
+        """Floating-point operations that a step needs (multiply and add are two), from those of forward passes.
+
+        The generator runs forward and backward, three passes' worth. The discriminators' step takes three for real and
+        three for fake, the generator's step one for real, and two for fake, whose weights get no gradients.
+        """
+        with torch.no_grad():
+            real, mel = train.to_batch(next(self.batches)[0], self.state)
+            generator, *judges = (_flop_of(module, mel if i == 0 else real) for i, module in enumerate(self._modules()))
+        return self.sampler.grad_accumulation * (3 * generator + 9 * sum(judges))
+
+    def _modules(self) -> tuple[torch.nn.Module, ...]:
+        return tuple(module.eval() for module in copy.deepcopy(self.state.modules()))
 
     def _step(self) -> None:
         self.state.set_learning_rate()
@@ -171,6 +178,13 @@ class Worker:
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _flop_of(module: torch.nn.Module, x: torch.Tensor) -> int:
+    # Of forward passes alone: of grouped convolutions' gradients the counter gives too many.
+    with FlopCounterMode(display=False) as counter:
+        module(x)
+    return counter.get_total_flops()
 
 
 def serve(requests: Connection, argv: Sequence[str], threads: int) -> None:
