@@ -191,7 +191,8 @@ def serve(requests: Connection, argv: Sequence[str], threads: int) -> None:
     """Answers (method, arguments) with (result, error) until the other side closes the pipe."""
     torch.set_num_threads(threads)
     worker: Worker | None = None
-    with contextlib.suppress(EOFError, KeyboardInterrupt):
+    # The other side is gone: it has what it wanted, or was killed.
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
         while True:
             method, arguments = requests.recv()
             try:
