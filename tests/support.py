@@ -132,15 +132,17 @@ def write_data_set(folder: Path, seconds: list[float], sampling_rate: int = 2205
     return folder
 
 
-def make_checkpoint(path: Path, change: Callable[[dict], Any] = lambda content: None, **setup: Any) -> Path:
-    """A generator file with TINY; `change` edits its content or gives another, `setup` is added to its train_setup."""
+def make_checkpoint(
+    path: Path, change: Callable[[dict], Any] = lambda content: None, config: GeneratorConfig = TINY, **setup: Any
+) -> Path:
+    """A generator file; `change` edits its content or gives another, `setup` is added to its train_setup."""
     torch.manual_seed(0)
-    generator = Generator(TINY)
+    generator = Generator(config)
     with torch.no_grad():
         for name, tensor in generator.state_dict().items():
             if name.endswith("weight_g"):
                 tensor *= 1.5  # an untrained generator is nearly silent
-    content = {"generator": generator.state_dict(), "config": TINY.to_dict(), "train_setup": {**SETUP, **setup}}
+    content = {"generator": generator.state_dict(), "config": config.to_dict(), "train_setup": {**SETUP, **setup}}
     changed = change(content)
     torch.save(content if changed is None else changed, path)
     return path

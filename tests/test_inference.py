@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import pickle
@@ -23,7 +24,7 @@ from common.speech_files import SORTED_BATCHES, batches
 from common.utterances import Utterance
 from hifigan import load_generator
 from hifigan.denoiser import Denoiser
-from tests.support import REPOSITORY, SETUP, make_checkpoint, one_line_of_error, speechlike, summary, wavs
+from tests.support import REPOSITORY, SETUP, TINY, make_checkpoint, one_line_of_error, speechlike, summary, wavs
 
 LENGTHS = {"a": 1, "sub/b": 70, "c": 3, "d": 23, "e": 45, "f": 2}
 
@@ -87,7 +88,9 @@ def test_batches_give_what_each_mel_gives_alone(checkpoint: Path, dataset: Path,
             assert np.abs(alone).max() > 0.01, "nearly silent: nothing was compared"
 
 
-def test_torchscript_is_the_same_and_amp_is_near(checkpoint: Path, dataset: Path, tmp_path: Path) -> None:
+def test_torchscript_is_the_same_and_amp_is_near(dataset: Path, tmp_path: Path) -> None:
+    # 128 channels in the first stage: in bf16 the narrow ones stay in fp32.
+    checkpoint = make_checkpoint(tmp_path / "wide.pt", config=dataclasses.replace(TINY, upsample_initial_channel=256))
     eager = from_mels(checkpoint, dataset, tmp_path / "eager")
     scripted = from_mels(checkpoint, dataset, tmp_path / "scripted", "--torchscript")
     mixed = from_mels(checkpoint, dataset, tmp_path / "mixed", "--amp")
