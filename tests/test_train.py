@@ -213,7 +213,11 @@ def test_training_is_the_same_for_all_shares_of_the_work(tmp_path):
     for processes in (2, 4):
         np.testing.assert_allclose(train_losses(outputs[processes]), expected_losses, rtol=1e-4)
         for key, value in weights(outputs[processes], 2)[0].items():
-            assert (value - expected[key]).norm() <= 1e-4 * expected[key].norm() + 1e-12, (processes, key)
+            # Where rounding moves a signal over the kink of a leaky ReLU, a gradient changes by 1e-4, and the vectors
+            # of spectral norm (unit vectors, not trained) by more than the weights; a missed iteration is 0.02.
+            is_vector = "msd.discriminators.0" in key and key.endswith(("weight_u", "weight_v"))
+            tolerance = 1e-3 if is_vector else 1e-4
+            assert (value - expected[key]).norm() <= tolerance * expected[key].norm() + 1e-12, (processes, key)
 
 
 @pytest.mark.slow
