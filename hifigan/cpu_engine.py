@@ -1,51 +1,33 @@
 """The generator as processors run it fastest: the same network, its work in another order.
 
-What costs time beside the arithmetic is memory, and convolutions of a few channels. So
-
-* signals lie in memory as [T, C], samples in rows (what oneDNN calls nhwc), where its kernels need no reordering;
-* a stage (upsampling and residual blocks) runs on tiles of time that stay in the cache, each with as many samples
-  around it as the stage can see, so that the samples kept are those of the whole signal;
-* activations and residual sums happen inside of convolutions;
-* a transposed convolution is an ordinary one that makes the `rate` samples of each input sample as channels;
-* so many samples in a row are treated as channels of one (`fold`) that vector registers and matrix tiles are full: in
-  memory that is the same signal, only the weights are spread out.
+What costs time beside the arithmetic is memory, and convolutions of a few channels. So each stage (upsampling and
+residual blocks) runs on tiles of time that stay in the cache, several at a time on as many threads, in one of two ways:
+on oneDNN's convolutions (`cpu_rows.py`), or in C (`cpu_channels.py`), which wins in fp32 where channels are few.
 
 In bf16, samples of 8 bits enter the arithmetic, whose sums are fp32. What happens at the rate of frames decides about
 the phase of everything after it and stays in fp32, at less than 1 % of the work; so do stages of few channels (all of
 V2's but one). The last layer makes samples that are heard and stays in fp32, too.
 
-Shapes: M mel bands, L frames, T samples of a stage, C channels.
+Shapes: M mel bands, L frames, T samples, C channels.
 """
 
 from __future__ import annotations
 
 import math
-import platform
 import time
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from hifigan.generator import Generator, ResBlock1
+from hifigan.cpu_channels import SLOPE, ChannelLayer, ChannelStage, Signal, suits
+from hifigan.cpu_rows import RowConvolution, RowLayer, RowOutput, RowStage, image
+from hifigan.generator import Generator
 
-SLOPE = 0.1  # of all activations but the last
-LAST_SLOPE = 0.01
-TILE_BYTES = 2**20  # of one signal within a stage; about four of them are in use at a time, shared by the cores
-MIN_TILE = 4096  # samples; below, the overlap of tiles costs more than the cache gains
-SHORT = 512  # samples; what is not longer is one tile
-FOLD_TO = {torch.float32: 16, torch.bfloat16: 32}  # channels that fill a vector register, or a row of a matrix tile
-OUTPUT_FOLD = 16  # samples that the last layer makes at a time
+LAST_SLOPE = 0.01  # of the leaky ReLU before the last layer
 # In bf16, V2 fails the quality gate (35 dB of SNR on speech, mel loss within 0.5 %) unless these stages stay in fp32:
 WIDE = 128  # the first one, if it has fewer channels; its errors go through all others
 BROAD = 32  # any with fewer channels: too few to average out the noise, which fills the quiet high bands
-# oneDNN's convolutions with something behind them; PyTorch's compiler uses the same.
-FUSED = (
-    torch.backends.mkldnn.is_available()
-    and platform.machine().lower() in ("x86_64", "amd64")
-    and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
-)
 
 
 class CpuEngine:
@@ -57,13 +39,10 @@ class CpuEngine:
     """
 
     def __init__(self, generator: Generator, dtype: torch.dtype = torch.float32) -> None:
-        self._num_mels = generator.num_mels
-        pre: Any = generator.conv_pre
-        self._pre = _Conv(pre.weight.detach(), _repeated(pre.bias, 1), torch.float32)
         ups: Any = generator.ups
         fusions: Any = generator.resblocks
         narrow = ups[0].out_channels < WIDE
-        self._stages: list[_Stage] = []
+        self._stages: list[RowStage | ChannelStage] = []
         scale, samples = 1.0, 1
         for number, (up, blocks) in enumerate(zip(ups, fusions, strict=True)):
             few = up.out_channels < BROAD
@@ -71,9 +50,24 @@ class CpuEngine:
             outer = torch.float32 if few or number <= int(narrow) else dtype
             samples *= up.stride[0]
             slope = SLOPE if number < len(ups) - 1 else LAST_SLOPE
-            self._stages.append(_Stage(up, blocks, inner, outer, scale, samples, slope))
+            if inner is torch.float32 and suits(up):
+                self._stages.append(ChannelStage(up, blocks, scale, slope))
+            else:
+                self._stages.append(RowStage(up, blocks, inner, outer, scale, samples, slope))
             scale = 1 / len(blocks)  # the mean over the blocks, taken by the layer behind: activations let it through
-        self._output = _Output(generator.conv_post, scale, samples)
+        # Each in the layout of its neighbour.
+        pre: Any = generator.conv_pre
+        post: Any = generator.conv_post
+        self._pre: RowLayer | ChannelLayer
+        self._post: RowOutput | ChannelLayer
+        if isinstance(self._stages[0], ChannelStage):
+            self._pre = ChannelLayer(pre.weight, pre.bias, SLOPE)
+        else:
+            self._pre = RowLayer(pre, SLOPE)
+        if isinstance(self._stages[-1], ChannelStage):
+            self._post = ChannelLayer(post.weight * scale, post.bias)
+        else:
+            self._post = RowOutput(post, scale, samples)
 
     @torch.inference_mode()
     def __call__(self, mel: Tensor) -> Tensor:
@@ -81,242 +75,31 @@ class CpuEngine:
         return torch.stack([self._alone(clip) for clip in mel])
 
     def _alone(self, mel: Tensor) -> Tensor:
-        x = _rows(self._pre(_image(mel.t().contiguous()), SLOPE))
-        for stage in self._stages:
-            x = stage(x)
-        return self._output(x)
+        x: Tensor | Signal = mel.t()
+        for layer in (self._pre, *self._stages, self._post):
+            x = layer(_rows_of(x)) if isinstance(layer, RowLayer | RowStage | RowOutput) else layer(_signal_of(x))
+        return (x.inner[0] if isinstance(x, Signal) else x).tanh()
+
+
+def _rows_of(x: Tensor | Signal) -> Tensor:
+    """The same as rows [T, C]."""
+    return (x.inner.t() if isinstance(x, Signal) else x).contiguous()
+
+
+def _signal_of(x: Tensor | Signal) -> Signal:
+    """The same with a row for each channel."""
+    return x if isinstance(x, Signal) else Signal.of(x.t())
 
 
 def speed_up_of_bf16() -> float:
     """Time in fp32 over time in bf16 of a convolution as in the middle of V1; takes some milliseconds."""
     shortest = {torch.float32: math.inf, torch.bfloat16: math.inf}
-    calls = {dtype: _Conv(torch.randn(64, 64, 7), torch.zeros(64), dtype) for dtype in shortest}
+    calls = {dtype: RowConvolution(torch.randn(64, 64, 7), torch.zeros(64), dtype) for dtype in shortest}
     for number in range(5):  # in turn, as the machine may be shared; the first call compiles
         for dtype, conv in calls.items():
-            x = _image(torch.zeros(2048, 64, dtype=dtype))
+            x = image(torch.zeros(2048, 64, dtype=dtype))
             began = time.perf_counter()
             conv(x)
             if number > 0:
                 shortest[dtype] = min(shortest[dtype], time.perf_counter() - began)
     return shortest[torch.float32] / shortest[torch.bfloat16]
-
-
-class _Conv:
-    """A convolution over the row of an image [1, C, 1, T] that lies in memory as [T, C].
-
-    Args:
-        weight: [O, I, K].
-        bias: [O].
-        padding: zeros on both sides; None keeps the length.
-    """
-
-    def __init__(
-        self, weight: Tensor, bias: Tensor, dtype: torch.dtype, dilation: int = 1, padding: int | None = None
-    ) -> None:
-        padding = dilation * (weight.size(2) - 1) // 2 if padding is None else padding
-        self._padding, self._dilation = [0, padding], [1, dilation]
-        image = weight.to(dtype, copy=True)[:, :, None].contiguous()
-        self._bias = bias.to(dtype)
-        if FUSED:
-            reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight
-            self._weight = reorder(image.to_mkldnn(), self._padding, [1, 1], self._dilation, 1, None)
-        else:
-            self._weight = image.contiguous(memory_format=torch.channels_last)
-
-    def __call__(self, x: Tensor, slope: float | None = None) -> Tensor:
-        """The convolution, with a leaky ReLU behind it if `slope` is given."""
-        if not FUSED:
-            y = F.conv2d(x, self._weight, self._bias, 1, self._padding, self._dilation)
-            return y if slope is None else F.leaky_relu_(y, slope)
-        behind: tuple[str, list[float]] = ("none", []) if slope is None else ("leaky_relu", [slope])
-        return torch.ops.mkldnn._convolution_pointwise(
-            x, self._weight, self._bias, self._padding, [1, 1], self._dilation, 1, *behind, ""
-        )
-
-    def plus(self, x: Tensor, y: Tensor) -> Tensor:
-        """The convolution of x, plus y."""
-        if not FUSED:
-            return F.conv2d(x, self._weight, self._bias, 1, self._padding, self._dilation).add_(y)
-        return torch.ops.mkldnn._convolution_pointwise.binary(
-            x, y, self._weight, self._bias, self._padding, [1, 1], self._dilation, 1, "add", 1.0, None, [], None
-        )
-
-
-class _Stage:
-    """Upsampling, the residual blocks on tiles, and the activation behind them.
-
-    Args:
-        dtype: of the residual blocks.
-        up_dtype: of the upsampling.
-        scale: what its input is to be multiplied by.
-        samples: of a frame after the upsampling.
-        slope: of the activation behind.
-    """
-
-    def __init__(
-        self,
-        up: Any,
-        blocks: Any,
-        dtype: torch.dtype,
-        up_dtype: torch.dtype,
-        scale: float,
-        samples: int,
-        slope: float,
-    ) -> None:
-        self._rate, self._cut, self._channels = up.stride[0], int(up.padding[0]), up.out_channels
-        self._fold = math.gcd(samples, max(1, FOLD_TO[dtype] // self._channels))
-        self._dtype, self._up_dtype, self._slope = dtype, up_dtype, slope
-        weight = _polyphase(up.weight.detach() * scale, self._rate)
-        self._taps = weight.size(2)
-        self._up = _Conv(weight, _repeated(up.bias, self._rate), up_dtype, padding=0)
-        self._blocks = [self._block(block) for block in blocks]
-        reach: int = max(
-            sum(int(conv.padding[0]) for conv in block.modules() if isinstance(conv, torch.nn.Conv1d))
-            for block in blocks
-        )
-        self._reach = -(-reach // self._fold) * self._fold
-        self._tile = max(MIN_TILE, TILE_BYTES // (self._channels * dtype.itemsize))
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Activated samples [N, C_in] -> activated samples [N * rate, C]."""
-        length = x.size(0) * self._rate
-        out = torch.empty(length, self._channels, dtype=self._dtype)
-        size = _tile_size(length, self._tile, self._reach, self._fold)
-        kept = 0
-        while kept < length:
-            start = min(max(0, kept - self._reach), length - size)
-            stop = start + size
-            y = _rows(self._fusion(self._upsampled(x, start, stop))).view(-1, self._channels)
-            end = length if stop == length else stop - self._reach
-            torch.ops.aten.leaky_relu.out(y[kept - start : end - start], self._slope, out=out[kept:end])
-            kept = end
-        return out
-
-    def _upsampled(self, x: Tensor, start: int, stop: int) -> Tensor:
-        """[N, C_in] -> the upsampled signal's samples from `start` to `stop`, as a folded image."""
-        # Output sample t is number t + cut of the transposed convolution, which sees the input samples up to
-        # (t + cut) // rate, `taps` in all. Made are the outputs of whole input samples.
-        first, last = (start + self._cut) // self._rate, -(-(stop + self._cut) // self._rate)
-        low, high = first - self._taps + 1, last
-        seen = F.pad(x[max(0, low) : high], (0, 0, max(0, -low), max(0, high - x.size(0))))
-        y = _rows(self._up(_image(seen.to(self._up_dtype)))).view(-1, self._channels)
-        skipped = start + self._cut - first * self._rate
-        return _image(y[skipped : skipped + stop - start].to(self._dtype), self._fold)
-
-    def _fusion(self, x: Tensor) -> Tensor:
-        """The sum of the residual blocks."""
-        activated = F.leaky_relu(x, SLOPE)
-        total: Tensor | None = None
-        for block in self._blocks:
-            y, inner = x, activated
-            for number, (first, second) in enumerate(block):
-                if number > 0:
-                    inner = F.leaky_relu(y, SLOPE)
-                y = first.plus(inner, y) if second is None else second.plus(first(inner, SLOPE), y)
-            total = y if total is None else total.add_(y)
-        assert total is not None
-        return total
-
-    def _block(self, block: Any) -> list[tuple[_Conv, _Conv | None]]:
-        if isinstance(block, ResBlock1):
-            return [(self._conv(a), self._conv(b)) for a, b in zip(block.convs1, block.convs2, strict=True)]
-        return [(self._conv(conv), None) for conv in block.convs]
-
-    def _conv(self, conv: Any) -> _Conv:
-        weight = conv.weight.detach()
-        if self._dtype != torch.float32:
-            weight = _rounded(weight, self._dtype)
-        weight, dilation = _folded(weight, conv.dilation[0], self._fold)
-        return _Conv(weight, _repeated(conv.bias, self._fold), self._dtype, dilation)
-
-
-def _tile_size(length: int, tile: int, reach: int, fold: int) -> int:
-    """Samples of the tiles that cover `length`, all of one size: the last one overlaps the one before as it must.
-
-    For each new size oneDNN compiles its convolutions again, which takes as long as half a second of V2's speech. So
-    sizes have eight steps in each octave, and short signals, too, are covered by two tiles of such a size.
-
-    Args:
-        tile: wanted at most, without the overlap.
-        reach: samples of overlap on either side.
-        fold: what sizes are multiples of.
-    """
-    count = max(1 if length <= SHORT else 2, -(-length // tile))
-    size = -(-(length + 2 * reach * (count - 1)) // count)
-    step = max(1, 2 ** (size.bit_length() - 4) // fold) * fold
-    return min(length, -(-size // step) * step)
-
-
-class _Output:
-    """The last layer, in fp32, on tiles."""
-
-    def __init__(self, conv: Any, scale: float, samples: int) -> None:
-        self._fold = math.gcd(OUTPUT_FOLD, samples)
-        weight, dilation = _folded(conv.weight.detach() * scale, conv.dilation[0], self._fold)
-        self._reach = -(-conv.padding[0] // self._fold) * self._fold
-        self._conv = _Conv(weight, _repeated(conv.bias, self._fold), torch.float32, dilation)
-        tile = max(MIN_TILE, TILE_BYTES // (4 * conv.in_channels))
-        self._tile = -(-tile // self._fold) * self._fold
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Activated samples [T, C] -> wav [T]."""
-        out = torch.empty(x.size(0))
-        for start in range(0, len(out), self._tile):
-            stop = min(len(out), start + self._tile)
-            low = max(0, start - self._reach)
-            y = self._conv(_image(x[low : stop + self._reach].float(), self._fold))
-            torch.tanh(_rows(y).view(-1)[start - low :][: stop - start], out=out[start:stop])
-        return out
-
-
-def _image(x: Tensor, fold: int = 1) -> Tensor:
-    """[T, C], contiguous -> [1, C * fold, 1, T / fold], the same memory."""
-    return x.view(1, 1, x.size(0) // fold, -1).permute(0, 3, 1, 2)
-
-
-def _rows(image: Tensor) -> Tensor:
-    """[1, C, 1, T] -> [T, C]."""
-    return image.permute(0, 2, 3, 1).reshape(image.size(3), -1)
-
-
-def _repeated(bias: Tensor | None, times: int) -> Tensor:
-    assert bias is not None
-    return bias.detach().repeat(times)
-
-
-def _polyphase(weight: Tensor, rate: int) -> Tensor:
-    """Transposed convolution [I, O, K] -> convolution [rate * O, I, taps] whose channels are samples that follow."""
-    inputs, outputs, size = weight.shape
-    taps = -(-size // rate)
-    spread = F.pad(weight, (0, taps * rate - size)).view(inputs, outputs, taps, rate)
-    return spread.flip(2).permute(3, 1, 0, 2).reshape(rate * outputs, inputs, taps)
-
-
-def _folded(weight: Tensor, dilation: int, fold: int) -> tuple[Tensor, int]:
-    """Convolution that keeps the length, of one sample -> of `fold` samples as channels, and its dilation."""
-    if fold == 1:
-        return weight, dilation
-    outputs, inputs, size = weight.shape
-    padding = dilation * (size - 1) // 2
-    reach = -(-padding // fold)
-    spread = weight.new_zeros(fold, outputs, fold, inputs, 2 * reach + 1)
-    for phase in range(fold):
-        for tap in range(size):
-            block, other = divmod(phase + tap * dilation - padding, fold)
-            spread[phase, :, other, :, block + reach] = weight[:, :, tap]
-    return spread.reshape(fold * outputs, fold * inputs, -1), 1
-
-
-def _rounded(weight: Tensor, dtype: torch.dtype) -> Tensor:
-    """Weights [O, I, K], rounded so that their errors cancel along the taps.
-
-    What is added up changes slowly from one sample to the next, as it was made by upsampling: sums of errors over the
-    taps matter more than errors. Passing each error on to the next tap gains 0.6 dB of SNR for V2.
-    """
-    rounded = torch.empty_like(weight)
-    error = torch.zeros_like(weight[:, :, 0])
-    for tap in range(weight.size(2)):
-        wanted = weight[:, :, tap] + error
-        rounded[:, :, tap] = wanted.to(dtype)
-        error = wanted - rounded[:, :, tap]
-    return rounded

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hifigan import Generator, GeneratorConfig, cpu_engine
+from hifigan import Generator, GeneratorConfig, cpu_channels, cpu_rows, native
 from hifigan.config import PRESETS
 from hifigan.cpu_engine import CpuEngine
 from tests.support import rule_weights
@@ -30,6 +30,28 @@ def generators():
     return {name: generator.eval() for name, generator in made.items()}
 
 
+@pytest.fixture(params=["in C", "oneDNN alone"])
+def layouts(request, monkeypatch):
+    """With a C compiler, and without."""
+    if request.param == "oneDNN alone":
+        monkeypatch.setattr(native, "library", lambda: None)
+    elif native.library() is None:
+        pytest.skip("no C compiler")
+
+
+@pytest.fixture
+def without_compiler(monkeypatch):
+    monkeypatch.setattr(native, "library", lambda: None)
+
+
+@pytest.fixture(params=[1, 2, 5])
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
 def random_mel(config, frames, seed=0):
     return torch.randn(config.num_mels, frames, generator=torch.Generator().manual_seed(seed)) * 2 - 5
 
@@ -50,34 +72,43 @@ def assert_equal_to_plain(generator, frames, **changes):
     ("name", "frames"),
     [(name, frames) for name in CONFIGS for frames in (1, 2, 7, 45, 64, 131) if name != "v1" or frames < 99],
 )
-def test_equals_the_generator(generators, name, frames):
+def test_equals_the_generator(generators, name, frames, layouts):
     assert_equal_to_plain(generators[name], frames)
 
 
 @pytest.mark.parametrize("frames", [1, 3, 10, 11, 12, 13, 40])
 @pytest.mark.parametrize("name", ["v2", "v3", "unusual"])
-def test_tiles_join_without_seams(generators, name, frames, monkeypatch):
-    monkeypatch.setattr(cpu_engine, "MIN_TILE", 80)
-    monkeypatch.setattr(cpu_engine, "TILE_BYTES", 1)
+def test_tiles_join_without_seams(generators, name, frames, layouts, monkeypatch):
+    for module in (cpu_rows, cpu_channels):
+        monkeypatch.setattr(module, "MIN_TILE", 80)
+        monkeypatch.setattr(module, "TILE_BYTES", 1)
+    monkeypatch.setattr(cpu_channels, "LAYER_PART", 80)
     assert_equal_to_plain(generators[name], frames)
 
 
 @pytest.mark.parametrize("fold_to", [1, 8, 64])
 @pytest.mark.parametrize("name", ["v2", "v3", "unusual"])
-def test_folding_samples_into_channels_changes_nothing(generators, name, fold_to, monkeypatch):
-    monkeypatch.setattr(cpu_engine, "FOLD_TO", {torch.float32: fold_to})
+def test_folding_samples_into_channels_changes_nothing(generators, name, fold_to, without_compiler, monkeypatch):
+    monkeypatch.setattr(cpu_rows, "FOLD_TO", {torch.float32: fold_to})
     assert_equal_to_plain(generators[name], 23)
 
 
 @pytest.mark.parametrize("name", ["v2", "v3", "unusual"])
-def test_without_fused_convolutions(generators, name, monkeypatch):
+def test_without_fused_convolutions(generators, name, without_compiler, monkeypatch):
     """Other processors than x86, and builds of PyTorch without oneDNN."""
-    monkeypatch.setattr(cpu_engine, "FUSED", False)
+    monkeypatch.setattr(cpu_rows, "FUSED", False)
     assert_equal_to_plain(generators[name], 45)
 
 
+@pytest.mark.parametrize("name", ["v2", "v3", "unusual"])
+def test_any_number_of_threads(generators, name, layouts, threads):
+    for frames in (3, 90):
+        assert_equal_to_plain(generators[name], frames)
+    assert torch.get_num_threads() == threads
+
+
 @pytest.mark.parametrize("name", ["v2", "v3"])
-def test_bf16_is_near(generators, name):
+def test_bf16_is_near(generators, name, layouts):
     generator = generators[name]
     mel = random_mel(generator.config, 60)
     wav, exact = CpuEngine(generator, torch.bfloat16)(mel[None])[0], plain(generator, mel)

@@ -1,0 +1,236 @@
+/* A stage of the generator for processors, in fp32: convolutions over time, on tiles that stay in the cache.
+ *
+ * A signal has a row for each channel; samples of a row lie side by side. A vector register holds samples of one channel,
+ * so that any number of channels and any dilation suits. Sums of OUTPUTS channels x VECTORS registers are kept in
+ * registers over all taps and input channels: each sample that is read serves OUTPUTS sums, each weight VECTORS.
+ */
+#include <string.h>
+
+#if defined(__AVX512F__)
+#define LANES 16
+#define OUTPUTS 8
+#elif defined(__AVX__)
+#define LANES 8
+#define OUTPUTS 4
+#else
+#define LANES 4
+#define OUTPUTS 8
+#endif
+#define VECTORS 3
+
+typedef float vector __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int mask __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+/* For the caller: weights are packed in blocks of so many output channels, */
+const int outputs_of_a_block = OUTPUTS;
+/* and fewer samples than these are read behind the last that is needed. */
+const int lanes = LANES;
+
+struct convolution {
+    const float *weight; /* [blocks][taps][inputs][OUTPUTS] */
+    const float *bias;   /* [blocks * OUTPUTS] */
+    int inputs, outputs, taps, dilation;
+    int rate; /* output channel c * rate + r makes the samples t * rate + r of row c; of a single output it is 1 */
+};
+
+struct destination {
+    const float *plus, *plus_too; /* added to the sums (if the rate is 1), or NULL */
+    float *raw, *activated;       /* where the sums go, and their leaky ReLU; either may be NULL */
+    long plus_row, row;           /* samples from one row to the next of what is read, and of what is written */
+    float slope;
+};
+
+/* A vector's first `samples` lanes; memory that is read has room for all of them. */
+static inline __attribute__((always_inline)) void finish(
+    vector sum, const struct destination *to, long plus_at, long at, int samples)
+{
+    if (to->plus)
+        sum += *(const vector *)(to->plus + plus_at);
+    if (to->plus_too)
+        sum += *(const vector *)(to->plus_too + plus_at);
+    vector small = sum * to->slope;
+    mask positive = sum > 0;
+    vector active = (vector)(((mask)sum & positive) | ((mask)small & ~positive));
+    if (samples >= LANES) {
+        if (to->raw)
+            *(vector *)(to->raw + at) = sum;
+        if (to->activated)
+            *(vector *)(to->activated + at) = active;
+    } else {
+        if (to->raw)
+            memcpy(to->raw + at, &sum, sizeof(float) * samples);
+        if (to->activated)
+            memcpy(to->activated + at, &active, sizeof(float) * samples);
+    }
+}
+
+/* Rows of `rate` output channels, [rate][length], as `samples` * rate samples of one channel. */
+static inline __attribute__((always_inline)) void interleave(
+    const float *rows, int length, int samples, const int rate, const struct destination *to, long at)
+{
+    float line[LANES * VECTORS * OUTPUTS];
+    for (int t = 0; t < length; t++)
+        for (int r = 0; r < rate; r++)
+            line[t * rate + r] = rows[r * length + t];
+    for (int t = 0; t < samples * rate; t += LANES)
+        finish(*(const vector *)(line + t), to, 0, at + t, samples * rate - t);
+}
+
+/* `outputs` channels from `channel` on, in `vectors` registers each, of which `samples` from t on are wanted. */
+static inline __attribute__((always_inline)) void make(
+    const struct convolution *conv, const float *x, long row, const struct destination *to, int channel, long t,
+    int samples, const int outputs, const int vectors)
+{
+    vector sums[OUTPUTS * VECTORS];
+    const float *weight = conv->weight + (long)channel * conv->taps * conv->inputs;
+#pragma GCC unroll 32
+    for (int s = 0; s < outputs * vectors; s++)
+        sums[s] = (vector){0} + conv->bias[channel + s / vectors];
+    for (int tap = 0; tap < conv->taps; tap++) {
+        const float *seen = x + t + (long)tap * conv->dilation;
+        for (int input = 0; input < conv->inputs; input++, seen += row, weight += OUTPUTS) {
+            vector in[OUTPUTS];
+#pragma GCC unroll 32
+            for (int v = 0; v < vectors; v++)
+                in[v] = *(const vector *)(seen + v * LANES);
+#pragma GCC unroll 32
+            for (int s = 0; s < outputs * vectors; s++)
+                sums[s] += in[s % vectors] * weight[s / vectors];
+        }
+    }
+    int channels = conv->outputs - channel < outputs ? conv->outputs - channel : outputs;
+    int rate = conv->rate, length = vectors * LANES;
+    if (outputs == 1 || rate == 1) {
+#pragma GCC unroll 32
+        for (int s = 0; s < outputs * vectors; s++) {
+            long at = t + s % vectors * LANES;
+            if (s / vectors < channels && s % vectors * LANES < samples)
+                finish(sums[s], to, (channel + s / vectors) * to->plus_row + at,
+                       (channel + s / vectors) * to->row + at, samples - s % vectors * LANES);
+        }
+        return;
+    }
+    float rows[OUTPUTS * VECTORS * LANES];
+#pragma GCC unroll 32
+    for (int s = 0; s < outputs * vectors; s++)
+        *(vector *)(rows + s * LANES) = sums[s];
+    if (OUTPUTS % rate) {
+        for (int o = 0; o < channels; o++)
+            for (int i = 0; i < samples; i++) {
+                long at = (channel + o) / rate * to->row + (t + i) * rate + (channel + o) % rate;
+                float sum = rows[o * length + i];
+                if (to->raw)
+                    to->raw[at] = sum;
+                if (to->activated)
+                    to->activated[at] = sum > 0 ? sum : sum * to->slope;
+            }
+        return;
+    }
+    for (int o = 0; o < channels; o += rate) {
+        long at = (channel + o) / rate * to->row + t * rate;
+        if (rate == 2)
+            interleave(rows + o * length, length, samples, 2, to, at);
+        else if (rate == 4)
+            interleave(rows + o * length, length, samples, 4, to, at);
+        else
+            interleave(rows + o * length, length, samples, OUTPUTS, to, at);
+    }
+}
+
+/* y[o][t] = bias[o] + sum of weight[o][i][tap] * x[i][t + tap * dilation], for 0 <= t < samples. */
+void convolve(const struct convolution *conv, const float *x, long row, long samples, const struct destination *to)
+{
+    for (int channel = 0; channel < conv->outputs; channel += OUTPUTS) {
+        long t = 0;
+        if (conv->outputs == 1) {
+            for (; t < samples; t += LANES * OUTPUTS)
+                make(conv, x, row, to, 0, t, samples - t, 1, OUTPUTS);
+            continue;
+        }
+        for (; t + LANES * VECTORS <= samples; t += LANES * VECTORS)
+            make(conv, x, row, to, channel, t, LANES * VECTORS, OUTPUTS, VECTORS);
+        for (; t < samples; t += LANES)
+            make(conv, x, row, to, channel, t, samples - t, OUTPUTS, 1);
+    }
+}
+
+struct block {
+    const struct convolution *convs;
+    int count;
+    int of_a_sum; /* convolutions before the block's input is added: 2 (ResBlock1) or 1 (ResBlock2) */
+    int reach;    /* samples that it sees to either side */
+};
+
+struct stage {
+    const struct convolution *up; /* transposed, as one that makes `rate` samples of each */
+    const struct block *blocks;
+    int count;
+    int cut;   /* samples left out at the beginning, the padding of the transposed convolution */
+    int reach; /* the largest of the blocks' */
+    float inner_slope, slope; /* of the leaky ReLUs within, and behind the sum of the blocks */
+};
+
+static long larger(long a, long b) { return a > b ? a : b; }
+static long smaller(long a, long b) { return a < b ? a : b; }
+
+/* Makes the samples from `first` to `end` of y, which has `samples` in all.
+ *
+ * x, y: point to the first sample of signals with zeros before it and behind the last one.
+ * memory: [6][channels][row], of which row >= end - first + 2 * (reach + rate) + LANES.
+ */
+void make_tile(const struct stage *stage, const float *x, long x_row, float *y, long y_row, long samples, long first,
+               long end, float *memory, long row)
+{
+    int rate = stage->up->rate, channels = stage->up->outputs / rate;
+    long size = channels * row;
+    float *input = memory, *activated = memory + size, *sum = memory + 2 * size, *raw = memory + 3 * size;
+    float *inner[2] = {memory + 4 * size, memory + 5 * size};
+    long low = larger(0, first - stage->reach), high = smaller(samples, end + stage->reach);
+    long start = first - stage->reach - rate; /* the sample where the rows of the memory begin */
+    if (low == 0 || high == samples) /* what is outside of the signal has to be zero */
+        memset(memory, 0, sizeof(float) * 6 * size);
+
+    /* Input sample n makes those from n * rate - cut on, together with the taps - 1 before it. */
+    long from = (low + stage->cut) / rate, to = (high + stage->cut + rate - 1) / rate;
+    long at = from * rate - stage->cut - start;
+    struct destination upsampled = {NULL, NULL, input + at, activated + at, 0, row, stage->inner_slope};
+    convolve(stage->up, x + from - stage->up->taps + 1, x_row, to - from, &upsampled);
+    for (int channel = 0; channel < channels; channel++)
+        for (long t = at; t < at + (to - from) * rate; t++)
+            if (t + start < 0 || t + start >= samples)
+                input[channel * row + t] = activated[channel * row + t] = 0;
+
+    for (int b = 0; b < stage->count; b++) {
+        const struct block *block = stage->blocks + b;
+        const float *seen = activated, *residual = input;
+        long reach = block->reach;
+        for (int c = 0; c < block->count; c++) {
+            const struct convolution *conv = block->convs + c;
+            long padding = (long)conv->dilation * (conv->taps - 1) / 2;
+            reach -= padding; /* what the convolutions behind this one see */
+            long from = larger(0, first - reach), to = smaller(samples, end + reach), at = from - start;
+            struct destination made = {NULL, NULL, NULL, NULL, row, row, stage->inner_slope};
+            if ((c + 1) % block->of_a_sum) {
+                made.activated = inner[c % 2] + at;
+            } else {
+                made.plus = residual + at;
+                if (c + 1 < block->count) {
+                    made.raw = raw + at;
+                    made.activated = inner[c % 2] + at;
+                } else {
+                    made.plus_too = b > 0 ? sum + at : NULL;
+                    if (b + 1 < stage->count) {
+                        made.raw = sum + at;
+                    } else {
+                        made.activated = y + from;
+                        made.row = y_row;
+                        made.slope = stage->slope;
+                    }
+                }
+                residual = raw;
+            }
+            convolve(conv, seen + at - padding, row, to - from, &made);
+            seen = inner[c % 2];
+        }
+    }
+}

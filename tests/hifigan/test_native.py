@@ -1,0 +1,95 @@
+"""Convolutions in C against PyTorch's, in all vector registers that this machine has, and without a compiler."""
+
+import stat
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from hifigan import native
+
+CAPABILITIES = ["DEFAULT", "AVX2", "AVX512"]
+
+
+@pytest.fixture(autouse=True)
+def fresh(tmp_path, monkeypatch):
+    """Nothing is compiled yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    native.library.cache_clear()
+    yield tmp_path / "cache" / "hifigan"
+    native.library.cache_clear()
+
+
+@pytest.fixture
+def compiler():
+    if native.library() is None:
+        pytest.skip("no C compiler")
+    native.library.cache_clear()
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_equals_pytorch(compiler, capability, monkeypatch):
+    own = torch.backends.cpu.get_cpu_capability()
+    if capability not in CAPABILITIES[: CAPABILITIES.index(own) + 1 if own in CAPABILITIES else 1]:
+        pytest.skip(f"this machine has no {capability}")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    random = torch.Generator().manual_seed(0)
+    for outputs, inputs, taps, dilation, samples in [
+        (8, 8, 3, 1, 100),
+        (8, 8, 11, 5, 48),
+        (1, 8, 7, 1, 777),
+        (12, 7, 5, 3, 131),
+        (64, 3, 1, 1, 1),
+    ]:
+        weight = torch.randn(outputs, inputs, taps, generator=random)
+        bias = torch.randn(outputs, generator=random)
+        conv = native.Convolution(weight, bias, dilation)
+        needed = samples + (taps - 1) * dilation
+        x = torch.randn(inputs, 2 + needed + native.lanes(), generator=random)
+        expected = F.conv1d(x[None, :, 2 : 2 + needed], weight, bias, dilation=dilation)[0]
+        for slope in (None, 0.1):
+            y = torch.full((outputs, samples + 8), 9.0)
+            conv(x, 2, samples, y, 5, slope)
+            activated = expected if slope is None else F.leaky_relu(expected, slope)
+            torch.testing.assert_close(y[:, 5 : 5 + samples], activated, rtol=1e-5, atol=2e-5)
+            assert (y[:, :5] == 9).all()
+            assert (y[:, 5 + samples :] == 9).all()
+
+
+def test_what_is_compiled_is_kept(compiler, fresh):
+    native.library()
+    (kept,) = fresh.iterdir()
+    before = kept.stat().st_mtime_ns
+    native.library.cache_clear()
+    assert native.library() is not None
+    assert [path.stat().st_mtime_ns for path in fresh.iterdir()] == [before]
+
+
+def test_no_compiler(monkeypatch, fresh, caplog):
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with caplog.at_level("INFO"):
+        assert native.library() is None
+    assert "no C compiler" in caplog.text
+
+
+def test_a_failing_compiler(monkeypatch, fresh, tmp_path, caplog):
+    failing = tmp_path / "failing-cc"
+    failing.write_text("#!/bin/sh\necho it does not know this machine >&2\nexit 1\n")
+    failing.chmod(stat.S_IRWXU)
+    monkeypatch.setenv("CC", str(failing))
+    assert native.library() is None
+    assert "stage.c cannot be compiled" in caplog.text
+    assert "it does not know this machine" in caplog.text
+    assert list(fresh.iterdir()) == []
+
+
+def test_a_damaged_cache(compiler, fresh, tmp_path, monkeypatch):
+    native.library()
+    (kept,) = fresh.iterdir()
+    damaged = tmp_path / "other" / "hifigan" / kept.name
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(kept.read_bytes()[:100])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    native.library.cache_clear()
+    assert native.library() is not None
+    assert damaged.read_bytes() == kept.read_bytes()
