@@ -88,7 +88,7 @@ def _rows_of(x: Tensor | Signal) -> Tensor:
 
 def _signal_of(x: Tensor | Signal) -> Signal:
     """The same with a row for each channel."""
-    return x if isinstance(x, Signal) else Signal.of(x.t())
+    return x if isinstance(x, Signal) else Signal.of(x.t().contiguous())  # converting rows as well would be slower
 
 
 def speed_up_of_bf16() -> float:
