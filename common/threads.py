@@ -44,6 +44,7 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     ready = threading.Barrier(threads + 1)
 
     def prepare() -> None:
+        torch.get_num_threads()  # a thread's first question sets it to what all have
         torch.set_num_threads(1)
         ready.wait()
 
