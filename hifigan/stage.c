@@ -143,8 +143,10 @@ void convolve(const struct convolution *conv, const float *x, long row, long sam
     for (int channel = 0; channel < conv->outputs; channel += OUTPUTS) {
         long t = 0;
         if (conv->outputs == 1) {
-            for (; t < samples; t += LANES * OUTPUTS)
-                make(conv, x, row, to, 0, t, samples - t, 1, OUTPUTS);
+            for (; t + LANES * OUTPUTS <= samples; t += LANES * OUTPUTS)
+                make(conv, x, row, to, 0, t, LANES * OUTPUTS, 1, OUTPUTS);
+            for (; t < samples; t += LANES)
+                make(conv, x, row, to, 0, t, samples - t, 1, 1);
             continue;
         }
         for (; t + LANES * VECTORS <= samples; t += LANES * VECTORS)

@@ -1,6 +1,10 @@
 """Convolutions in C against PyTorch's, in all vector registers that this machine has, and without a compiler."""
 
+import os
+import shutil
 import stat
+import subprocess
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +13,15 @@ from torch.nn import functional as F
 from hifigan import native
 
 CAPABILITIES = ["DEFAULT", "AVX2", "AVX512"]
+
+
+def skip_unless_here(capability):
+    own = torch.backends.cpu.get_cpu_capability()
+    if (
+        capability != "DEFAULT"
+        and capability not in CAPABILITIES[: (CAPABILITIES.index(own) if own in CAPABILITIES else 0) + 1]
+    ):
+        pytest.skip(f"this machine has no {capability}")
 
 
 @pytest.fixture(autouse=True)
@@ -29,9 +42,7 @@ def compiler():
 
 @pytest.mark.parametrize("capability", CAPABILITIES)
 def test_equals_pytorch(compiler, capability, monkeypatch):
-    own = torch.backends.cpu.get_cpu_capability()
-    if capability not in CAPABILITIES[: CAPABILITIES.index(own) + 1 if own in CAPABILITIES else 1]:
-        pytest.skip(f"this machine has no {capability}")
+    skip_unless_here(capability)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     random = torch.Generator().manual_seed(0)
     for outputs, inputs, taps, dilation, samples in [
@@ -93,3 +104,17 @@ def test_a_damaged_cache(compiler, fresh, tmp_path, monkeypatch):
     native.library.cache_clear()
     assert native.library() is not None
     assert damaged.read_bytes() == kept.read_bytes()
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_no_memory_but_its_own(capability, tmp_path):
+    skip_unless_here(capability)
+    program = tmp_path / "stage_memory"
+    command = ["cc", "-O1", "-fsanitize=address,undefined", *native.TARGETS.get(capability, [])]
+    source = Path(__file__).with_name("stage_memory.c")
+    command += [f'-DSTAGE="{native.SOURCE}"', str(source), "-o", str(program)]
+    if shutil.which("cc") is None or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("no C compiler with sanitizers")
+    environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
+    ended = subprocess.run([program], capture_output=True, text=True, check=False, env=environment)
+    assert (ended.returncode, ended.stdout) == (0, "all memory is its own\n"), ended.stderr
