@@ -31,6 +31,7 @@ say() { printf '\n== %s\n' "$*"; }
 
 say "1/8 environment"
 setup_env requirements.txt
+add_optional requirements-evaluation.txt pesq pystoi
 export PYTHON
 
 say "2/8 published weights"

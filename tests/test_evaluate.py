@@ -179,6 +179,21 @@ def test_exported_models_run_if_they_are_trusted(tmp_path, capsys):
     assert means["export"]["mel_l1"]["count"] == 1
 
 
+@pytest.mark.gpu
+def test_a_gpu_gives_the_figures_of_the_cpu(tmp_path):
+    """Models on the GPU, everything else in processes beside it."""
+    data = write_data_set(tmp_path / "data", [0.5, 0.6])
+    argv = ["-i", data / "wavs", "--metrics", "mel_l1", "val_mel_loss", "f0_cents", "--jobs", "2", "--system"]
+    argv += [f"model={make_checkpoint(tmp_path / 'g.pt')}", f"same={data / 'wavs'}", "griffin-lim"]
+    for device, flags in (("cpu", []), ("gpu", ["--cuda", "--report", tmp_path / "page"])):
+        assert evaluate.main([str(word) for word in [*argv, "-o", tmp_path / device, *flags]]) == 0
+    cpu, gpu = (result_of(tmp_path / device)["means"] for device in ("cpu", "gpu"))
+    for metric in ("mel_l1", "val_mel_loss"):
+        assert gpu["model"][metric]["mean"] == pytest.approx(cpu["model"][metric]["mean"], rel=0.01)  # TF32
+    assert (gpu["same"], gpu["griffin-lim"]) == (cpu["same"], cpu["griffin-lim"])
+    assert (tmp_path / "page" / "index.html").is_file()
+
+
 def test_copies_are_found_by_path_then_by_name(tmp_path):
     for name in ("ref/a/1.wav", "ref/b/1.wav", "ref/b/2.wav", "copies/a/1.flac", "copies/x/2.wav", "copies/x/1.wav"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
