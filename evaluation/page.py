@@ -97,7 +97,7 @@ def _figures(results: Results) -> str:
         results,
         f"Differences from {results.baseline}, paired over the recordings that both have; bold where the interval "
         "leaves out 0.",
-        [(name, None) for name in others],
+        [(name, results.evaluated(name, results.baseline)) for name in others],
         lambda system, metric: results.compared(system, results.baseline, metric),
         signed=True,
     )
@@ -128,21 +128,21 @@ def _best(results: Results) -> set[tuple[str, str]]:
 def _table(
     results: Results,
     caption: str,
-    rows: Sequence[tuple[str, int | None]],
+    rows: Sequence[tuple[str, int]],
     figure: Callable[[str, str], Interval],
     signed: bool = False,
     best: set[tuple[str, str]] | None = None,
 ) -> str:
     head = "".join(_column_head(name) for name in results.names)
     body = ""
-    for system, count in rows:
-        clips = "" if count is None else f"<small>{count} clips</small>"
+    for system, clips in rows:
         cells = ""
         for name in results.names:
             found = figure(system, name)
             clear = signed and found.count and (found.low > 0 or found.high < 0)
-            cells += _cell(found, METRICS[name].digits, signed, bold=clear or (system, name) in (best or ()))
-        body += f'<tr><th scope="row">{escape(system)}{clips}</th>{cells}</tr>'
+            some = f"{found.count} clips" if found.count < clips else ""
+            cells += _cell(found, METRICS[name].digits, signed, clear or (system, name) in (best or ()), some)
+        body += f'<tr><th scope="row">{escape(system)}<small>{clips} clips</small></th>{cells}</tr>'
     return (
         f'<p class="note">{escape(caption)}</p>'
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
@@ -161,14 +161,15 @@ def _column_head(name: str) -> str:
     )
 
 
-def _cell(found: Interval, digits: int, signed: bool, bold: bool) -> str:
+def _cell(found: Interval, digits: int, signed: bool, bold: bool, note: str) -> str:
     if not found.count:
         return "<td>–</td>"
     sign = "+" if signed else ""
     mean = f"{found.mean:{sign}.{digits}f}"
     return (
         f"<td>{f'<b>{mean}</b>' if bold else mean}"
-        f"<small>{found.low:{sign}.{digits}f} to {found.high:{sign}.{digits}f}</small></td>"
+        f"<small>{found.low:{sign}.{digits}f} to {found.high:{sign}.{digits}f}</small>"
+        f"{f'<small>{note}</small>' if note else ''}</td>"
     )
 
 

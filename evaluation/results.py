@@ -64,9 +64,9 @@ class Results:
         """By how much `system` is above `other`, over the clips that both have."""
         return difference(self.column(system, name), self.column(other, name), self.seed)
 
-    def evaluated(self, system: str) -> int:
-        """Clips of a system that have figures."""
-        return sum((system, clip.name) in self.figures for clip in self.plan.clips)
+    def evaluated(self, *systems: str) -> int:
+        """Clips of a system that have figures, or clips that do in all of several."""
+        return sum(all((system, clip.name) in self.figures for system in systems) for clip in self.plan.clips)
 
 
 def gather(
@@ -141,7 +141,7 @@ def markdown(results: Results) -> list[str]:
     lines = _table(
         results,
         "system",
-        [(f"{system.name} ({results.evaluated(system.name)})", system.name) for system in results.systems],
+        [(system.name, results.evaluated(system.name)) for system in results.systems],
         lambda system, name: results.mean(system, name),
     )
     others = [system.name for system in results.systems if system.name != results.baseline]
@@ -153,10 +153,12 @@ def markdown(results: Results) -> list[str]:
     lines += _table(
         results,
         "system",
-        [(name, name) for name in others],
+        [(name, results.evaluated(name, results.baseline)) for name in others],
         lambda system, name: results.compared(system, results.baseline, name),
         signed=True,
     )
+    if any(" [" in line for line in lines):
+        lines += ["", "In square brackets: how many clips have a figure, where not all of them have."]
     lines += ["", "Columns:", ""]
     lines += [f"- {METRICS[name].title}: {METRICS[name].says}" for name in results.names]
     lines += [f"- {METRICS[name].title}: left out, {reason}" for name, reason in results.left_out.items()]
@@ -166,9 +168,13 @@ def markdown(results: Results) -> list[str]:
 def _table(results: Results, corner: str, rows: Any, figure: Any, signed: bool = False) -> list[str]:
     titles = [METRICS[name].title for name in results.names]
     lines = [f"| {' | '.join([corner, *titles])} |", "|---" * (len(titles) + 1) + "|"]
-    for label, system in rows:
-        cells = [in_words(figure(system, name), METRICS[name].digits, signed) for name in results.names]
-        lines.append(f"| {' | '.join([label, *cells])} |")
+    for system, clips in rows:
+        cells = []
+        for name in results.names:
+            found = figure(system, name)
+            some = f" [{found.count}]" if 0 < found.count < clips else ""
+            cells.append(in_words(found, METRICS[name].digits, signed) + some)
+        lines.append(f"| {' | '.join([f'{system} ({clips})', *cells])} |")
     return lines
 
 
