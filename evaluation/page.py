@@ -106,8 +106,12 @@ def _figures(results: Results) -> str:
         f"<dt>{escape(METRICS[name].title)}</dt><dd>left out: {escape(reason)}</dd>"
         for name, reason in results.left_out.items()
     )
+    number = len(results.problems)
+    problems = f"{number} problem{'s' if number > 1 else ''}: what could not be evaluated"
+    link = f'<p><a href="#problems">{problems}</a></p>' if number else ""
     return (
-        f"{means}<details><summary>Differences from {escape(results.baseline)}</summary>{differences}</details>"
+        f"{link}{means}"
+        f"<details><summary>Differences from {escape(results.baseline)}</summary>{differences}</details>"
         f"<details><summary>Every recording</summary>{_every_clip(results)}</details>"
         f"<details><summary>What the columns say</summary><dl>{notes}</dl></details>"
     )
@@ -156,7 +160,7 @@ def _column_head(name: str) -> str:
         METRICS[name].better
     ]
     return (
-        f'<th scope="col" title="{escape(METRICS[name].says)}; {words} is better">{escape(METRICS[name].title)} '
+        f'<th scope="col" title="{escape(METRICS[name].says)}; {words} is better">{escape(METRICS[name].title)}&nbsp;'
         f'<span aria-label="{words} is better">{arrow}</span></th>'
     )
 
@@ -247,5 +251,5 @@ def _setup(results: Results) -> str:
     return (
         f"<h3>Systems</h3><dl>{systems}</dl><h3>Measurement</h3><dl>{header}<dt>recordings</dt><dd>{level}</dd></dl>"
         f"<h3>Mel spectrograms</h3><dl>{audio}</dl>"
-        + (f"<h3>What could not be evaluated</h3><ul>{problems}</ul>" if problems else "")
+        + (f'<h3 id="problems">What could not be evaluated</h3><ul>{problems}</ul>' if problems else "")
     )
