@@ -325,7 +325,7 @@ def test_quickstart_report(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("".join(f"DLLL {json.dumps({'step': [], 'data': d})}\n" for d in data))
 
-    write("copy-synthesis/nvlog_infer.json", {"RTF": 1.0}, {"RTF": 2.5})
+    write("copy-synthesis/nvlog_infer.json", {"RTF": 1.0}, {"RTF": 2.5}, {"utterances": 0})
     write("scratch/nvlog.json", {"val_mel_loss": 88.0}, {"train_mel_loss": 70.0}, {"val_mel_loss": 61.25})
     write("fine-tuned/nvlog.json", {"val_mel_loss": 14.0}, {"val_mel_loss": 12.5})
     text = module.report(tmp_path)
