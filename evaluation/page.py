@@ -12,7 +12,7 @@ from pathlib import Path
 from evaluation.metrics import METRICS
 from evaluation.results import Results
 from evaluation.statistics import Interval
-from evaluation.systems import GROUND_TRUTH
+from evaluation.systems import GROUND_TRUTH, generator_of
 
 ASSETS = Path(__file__).with_name("assets")
 SHOWN_BESIDE_PLAYERS = ("mel_l1", "pesq", "mos")  # one line in the narrowest column
@@ -37,19 +37,27 @@ class Listening:
     players: Sequence[Player]
 
 
-def page(results: Results, listening: Sequence[Listening], curves: str, name: str) -> str:
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """Address of the picture of training curves, and the settings of each run by its name."""
+
+    curves: str
+    settings: Sequence[tuple[str, Mapping[str, object]]]
+
+
+def page(results: Results, listening: Sequence[Listening], training: Training | None, name: str) -> str:
     """The whole page.
 
     Args:
         listening: the recordings to hear.
-        curves: address of the picture of training curves; "" without one.
+        training: what is to be shown of training runs.
         name: tells this report from others in the browser's storage.
     """
     sections = [
         ("figures", "Figures", _figures(results)),
         ("listen", "Listen", _listen(listening)),
         ("blind", "Blind test", _blind(listening)),
-        *([("training", "Training", _training(curves))] if curves else []),
+        *([("training", "Training", _training(training))] if training else []),
         ("setup", "Set-up", _setup(results)),
     ]
     counts = f"{len(results.plan.clips)} recordings, {len(results.systems)} systems"
@@ -230,26 +238,34 @@ def _blind(listening: Sequence[Listening]) -> str:
     return _asset("blind.html").replace("<!--OPTIONS-->", options)
 
 
-def _training(curves: str) -> str:
-    return f'<a href="{escape(curves)}"><img class="wide" src="{escape(curves)}" alt="Curves of the training runs"></a>'
+def _training(training: Training) -> str:
+    address = escape(training.curves)
+    settings = "".join(
+        f"<details><summary>Settings of {escape(name)}</summary>{_pairs(values)}</details>"
+        for name, values in training.settings
+    )
+    return f'<a href="{address}"><img class="wide" src="{address}" alt="Curves of the training runs"></a>{settings}'
+
+
+def _pairs(values: Mapping[str, object]) -> str:
+    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in values.items())
+    return f"<dl>{rows}</dl>"
 
 
 def _setup(results: Results) -> str:
-    systems = "".join(
-        f"<dt>{escape(system.name)}</dt><dd>{escape(system.in_words())}</dd>" for system in results.systems
-    )
-    header = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in results.header.items())
-    audio = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>"
-        for name, value in dataclasses.asdict(results.plan.audio).items()
-    )
+    systems = ""
+    for system in results.systems:
+        config = generator_of(system, results.plan.device)
+        details = "; ".join(f"{key} {value}" for key, value in config.items())
+        small = f"<small>{escape(details)}</small>" if details else ""
+        systems += f"<dt>{escape(system.name)}</dt><dd>{escape(system.in_words())}{small}</dd>"
     level = "brought to a peak of 0.95 and cut to whole hops" if results.plan.normalise else "cut to whole hops"
     problems = "".join(
         f"<li>{escape(problem.system)}, {escape(problem.clip)}: {escape(problem.reason)}</li>"
         for problem in results.problems
     )
     return (
-        f"<h3>Systems</h3><dl>{systems}</dl><h3>Measurement</h3><dl>{header}<dt>recordings</dt><dd>{level}</dd></dl>"
-        f"<h3>Mel spectrograms</h3><dl>{audio}</dl>"
+        f"<h3>Systems</h3><dl>{systems}</dl><h3>Measurement</h3>{_pairs({**results.header, 'recordings': level})}"
+        f"<h3>Mel spectrograms</h3>{_pairs(dataclasses.asdict(results.plan.audio))}"
         + (f'<h3 id="problems">What could not be evaluated</h3><ul>{problems}</ul>' if problems else "")
     )

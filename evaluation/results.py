@@ -17,7 +17,7 @@ from common.files import write_whole
 from evaluation.clips import Problem
 from evaluation.metrics import METRICS
 from evaluation.statistics import Interval, difference, interval
-from evaluation.systems import System
+from evaluation.systems import System, generator_of
 from evaluation.work import Outcome, Plan
 
 Key = tuple[str, str]  # system and clip
@@ -95,7 +95,14 @@ def to_plain(results: Results) -> dict[str, Any]:
         "peak_normalised": results.plan.normalise,
         "seed": results.seed,
         "baseline": results.baseline,
-        "systems": [{**dataclasses.asdict(system), "is": system.in_words()} for system in results.systems],
+        "systems": [
+            {
+                **dataclasses.asdict(system),
+                "is": system.in_words(),
+                "generator": generator_of(system, results.plan.device),
+            }
+            for system in results.systems
+        ],
         "metrics": {name: dataclasses.asdict(METRICS[name]) for name in names},
         "left_out": dict(results.left_out),
         "means": {

@@ -18,7 +18,7 @@ from evaluation.statistics import interval
 from evaluation.systems import parse_systems
 from hifigan import discriminators, load_generator
 from hifigan.export import export
-from tests.support import make_checkpoint, speechlike, thin_layers, train_arguments, write_data_set
+from tests.support import TINY, make_checkpoint, speechlike, thin_layers, train_arguments, write_data_set
 
 FAST = ["--metrics", "mel_l1", "level", "--jobs", "1"]
 
@@ -50,6 +50,8 @@ def test_copies_of_inference_and_of_the_checkpoint_itself_agree(tmp_path, capsys
     shown = capsys.readouterr().out
     found = result_of(tmp_path / "out")
     assert [system["name"] for system in found["systems"]] == ["ground-truth", "model", "folder", "same", "griffin-lim"]
+    assert found["systems"][1]["generator"] == TINY.to_dict()
+    assert found["systems"][2]["generator"] == {}
     means = found["means"]
     names = set(found["metrics"])
     assert {"mel_l1", "mel_l1_input", "val_mel_loss", "stft", "mcd", "f0_cents", "hum", "level"} <= names
