@@ -47,6 +47,7 @@ mkdir -p "$out/original" "$out/validation"
 # With their times: files of other times would be synthesised anew when this is run again.
 cat "$lists/train.txt" "$lists/val.txt" | while read -r wav; do cp -p "$data/$wav" "$out/original/"; done
 while read -r wav; do cp -p "$data/$wav" "$out/validation/"; done <"$lists/val.txt"
+cp -p "$data/metadata.csv" "$out/" # what is said, for the page
 
 say "4/8 copy synthesis with the published universal generator"
 "$PYTHON" inference.py --hifigan "$universal" --input "$out/original" --output "$out/copy-synthesis" --batch-size 1
