@@ -9,8 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import machine
-from common import distributed
+from common import distributed, machine
 from common.audio import AudioConfig
 from common.config import ArgumentParser, add_flags, from_flags, run
 from common.errors import InputError, first_three

@@ -19,8 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks import machine
-from common import distributed
+from common import distributed, machine
 from common.audio import AudioConfig, MelSpectrogram, load_wav_at
 from common.config import ArgumentParser, positive, run
 from common.errors import InputError

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from benchmarks import inference_report as report
-from benchmarks import machine
 from benchmarks.inference_cases import Sizes, Speech, frames_of, given_mels, mel_cases, synthetic_mel
 from benchmarks.inference_figures import Results, summarised
 from benchmarks.inference_limits import ArithmeticLimit, flop_per_frame
@@ -24,7 +23,7 @@ from benchmarks.inference_quality import Quality, judge, read_clips
 from benchmarks.inference_rounds import Case, Task, measure
 from benchmarks.inference_start import Start, measure_starts
 from benchmarks.inference_ways import PACKAGES, Way, all_ways
-from common import distributed
+from common import distributed, machine
 from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, run
 from common.errors import InputError
 from hifigan.backends import is_export

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import machine
 from benchmarks.inference_figures import Results, Row
 from benchmarks.inference_quality import MAX_MEL_CHANGE_PERCENT, MIN_SNR_DB, Quality
+from common import machine
 from common.files import write_whole
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from benchmarks.machine import REPOSITORY
 from common.errors import InputError
+from common.machine import REPOSITORY
 
 POLL_SEC = 0.005
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks import machine
+from common import machine
 from common.errors import InputError
 from hifigan.backends import Backend, eager_backend, load_export
 from hifigan.checkpoint import GeneratorInfo

@@ -27,7 +27,7 @@ import numpy as np
 import soundfile
 import torch
 
-from benchmarks import machine
+from common import machine
 from common.audio import load_wav
 from common.config import ArgumentParser, positive, run
 from common.errors import InputError

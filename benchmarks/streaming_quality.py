@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks import machine
+from common import machine
 from common.audio import SILENCE, AudioConfig, MelSpectrogram, load_wav_at, normalise_peak
 from common.config import ArgumentParser, positive, run
 from common.errors import InputError

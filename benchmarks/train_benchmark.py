@@ -20,9 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks import machine
 from benchmarks.train_worker import serve
-from common import distributed
+from common import distributed, machine
 from common.audio import save_wav
 from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, run
 from common.errors import InputError

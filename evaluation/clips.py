@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from common.filelists import read_metadata, read_paths
 from common.phrases import safe_name
 from evaluation.spectra import level_db
 
+log = logging.getLogger(__name__)
 LEAST_SAMPLES = 4096  # what the longest windows of the metrics need
 SILENT_DB = -80.0  # full scale; what is below has nothing to be heard
 TOLERANCE_SAMPLES = 1024  # a copy may be so much longer or shorter: whole frames, at one end or both
@@ -101,6 +103,8 @@ def copies_in(folder: Path, clips: Sequence[Clip]) -> dict[str, Path]:
         raise InputError(
             f"{folder}: none of its {len(files)} audio files is called like a recording, such as {clips[0].name}"
         )
+    if unused := len(files) - len(set(found.values())):
+        log.info("%s: %d of its %d audio files are copies of no recording here", folder, unused, len(files))
     return found
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from evaluation.metrics import METRICS
 from evaluation.results import Results
 from evaluation.statistics import Interval
-from evaluation.systems import GROUND_TRUTH
+from evaluation.systems import GROUND_TRUTH, generator_of
 
 ASSETS = Path(__file__).with_name("assets")
 SHOWN_BESIDE_PLAYERS = ("mel_l1", "pesq", "mos")  # one line in the narrowest column
@@ -37,19 +37,27 @@ class Listening:
     players: Sequence[Player]
 
 
-def page(results: Results, listening: Sequence[Listening], curves: str, name: str) -> str:
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """Address of the picture of training curves, and the settings of each run by its name."""
+
+    curves: str
+    settings: Sequence[tuple[str, Mapping[str, object]]]
+
+
+def page(results: Results, listening: Sequence[Listening], training: Training | None, name: str) -> str:
     """The whole page.
 
     Args:
         listening: the recordings to hear.
-        curves: address of the picture of training curves; "" without one.
+        training: what is to be shown of training runs.
         name: tells this report from others in the browser's storage.
     """
     sections = [
         ("figures", "Figures", _figures(results)),
         ("listen", "Listen", _listen(listening)),
         ("blind", "Blind test", _blind(listening)),
-        *([("training", "Training", _training(curves))] if curves else []),
+        *([("training", "Training", _training(training))] if training else []),
         ("setup", "Set-up", _setup(results)),
     ]
     counts = f"{len(results.plan.clips)} recordings, {len(results.systems)} systems"
@@ -97,7 +105,7 @@ def _figures(results: Results) -> str:
         results,
         f"Differences from {results.baseline}, paired over the recordings that both have; bold where the interval "
         "leaves out 0.",
-        [(name, None) for name in others],
+        [(name, results.evaluated(name, results.baseline)) for name in others],
         lambda system, metric: results.compared(system, results.baseline, metric),
         signed=True,
     )
@@ -106,8 +114,12 @@ def _figures(results: Results) -> str:
         f"<dt>{escape(METRICS[name].title)}</dt><dd>left out: {escape(reason)}</dd>"
         for name, reason in results.left_out.items()
     )
+    number = len(results.problems)
+    problems = f"{number} problem{'s' if number > 1 else ''}: what could not be evaluated"
+    link = f'<p><a href="#problems">{problems}</a></p>' if number else ""
     return (
-        f"{means}<details><summary>Differences from {escape(results.baseline)}</summary>{differences}</details>"
+        f"{link}{means}"
+        f"<details><summary>Differences from {escape(results.baseline)}</summary>{differences}</details>"
         f"<details><summary>Every recording</summary>{_every_clip(results)}</details>"
         f"<details><summary>What the columns say</summary><dl>{notes}</dl></details>"
     )
@@ -128,21 +140,21 @@ def _best(results: Results) -> set[tuple[str, str]]:
 def _table(
     results: Results,
     caption: str,
-    rows: Sequence[tuple[str, int | None]],
+    rows: Sequence[tuple[str, int]],
     figure: Callable[[str, str], Interval],
     signed: bool = False,
     best: set[tuple[str, str]] | None = None,
 ) -> str:
     head = "".join(_column_head(name) for name in results.names)
     body = ""
-    for system, count in rows:
-        clips = "" if count is None else f"<small>{count} clips</small>"
+    for system, clips in rows:
         cells = ""
         for name in results.names:
             found = figure(system, name)
             clear = signed and found.count and (found.low > 0 or found.high < 0)
-            cells += _cell(found, METRICS[name].digits, signed, bold=clear or (system, name) in (best or ()))
-        body += f'<tr><th scope="row">{escape(system)}{clips}</th>{cells}</tr>'
+            some = f"{found.count} clips" if found.count < clips else ""
+            cells += _cell(found, METRICS[name].digits, signed, clear or (system, name) in (best or ()), some)
+        body += f'<tr><th scope="row">{escape(system)}<small>{clips} clips</small></th>{cells}</tr>'
     return (
         f'<p class="note">{escape(caption)}</p>'
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
@@ -156,19 +168,20 @@ def _column_head(name: str) -> str:
         METRICS[name].better
     ]
     return (
-        f'<th scope="col" title="{escape(METRICS[name].says)}; {words} is better">{escape(METRICS[name].title)} '
+        f'<th scope="col" title="{escape(METRICS[name].says)}; {words} is better">{escape(METRICS[name].title)}&nbsp;'
         f'<span aria-label="{words} is better">{arrow}</span></th>'
     )
 
 
-def _cell(found: Interval, digits: int, signed: bool, bold: bool) -> str:
+def _cell(found: Interval, digits: int, signed: bool, bold: bool, note: str) -> str:
     if not found.count:
         return "<td>–</td>"
     sign = "+" if signed else ""
     mean = f"{found.mean:{sign}.{digits}f}"
     return (
         f"<td>{f'<b>{mean}</b>' if bold else mean}"
-        f"<small>{found.low:{sign}.{digits}f} to {found.high:{sign}.{digits}f}</small></td>"
+        f"<small>{found.low:{sign}.{digits}f} to {found.high:{sign}.{digits}f}</small>"
+        f"{f'<small>{note}</small>' if note else ''}</td>"
     )
 
 
@@ -225,26 +238,34 @@ def _blind(listening: Sequence[Listening]) -> str:
     return _asset("blind.html").replace("<!--OPTIONS-->", options)
 
 
-def _training(curves: str) -> str:
-    return f'<a href="{escape(curves)}"><img class="wide" src="{escape(curves)}" alt="Curves of the training runs"></a>'
+def _training(training: Training) -> str:
+    address = escape(training.curves)
+    settings = "".join(
+        f"<details><summary>Settings of {escape(name)}</summary>{_pairs(values)}</details>"
+        for name, values in training.settings
+    )
+    return f'<a href="{address}"><img class="wide" src="{address}" alt="Curves of the training runs"></a>{settings}'
+
+
+def _pairs(values: Mapping[str, object]) -> str:
+    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in values.items())
+    return f"<dl>{rows}</dl>"
 
 
 def _setup(results: Results) -> str:
-    systems = "".join(
-        f"<dt>{escape(system.name)}</dt><dd>{escape(system.in_words())}</dd>" for system in results.systems
-    )
-    header = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in results.header.items())
-    audio = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>"
-        for name, value in dataclasses.asdict(results.plan.audio).items()
-    )
+    systems = ""
+    for system in results.systems:
+        config = generator_of(system, results.plan.device)
+        details = "; ".join(f"{key} {value}" for key, value in config.items())
+        small = f"<small>{escape(details)}</small>" if details else ""
+        systems += f"<dt>{escape(system.name)}</dt><dd>{escape(system.in_words())}{small}</dd>"
     level = "brought to a peak of 0.95 and cut to whole hops" if results.plan.normalise else "cut to whole hops"
     problems = "".join(
         f"<li>{escape(problem.system)}, {escape(problem.clip)}: {escape(problem.reason)}</li>"
         for problem in results.problems
     )
     return (
-        f"<h3>Systems</h3><dl>{systems}</dl><h3>Measurement</h3><dl>{header}<dt>recordings</dt><dd>{level}</dd></dl>"
-        f"<h3>Mel spectrograms</h3><dl>{audio}</dl>"
-        + (f"<h3>What could not be evaluated</h3><ul>{problems}</ul>" if problems else "")
+        f"<h3>Systems</h3><dl>{systems}</dl><h3>Measurement</h3>{_pairs({**results.header, 'recordings': level})}"
+        f"<h3>Mel spectrograms</h3>{_pairs(dataclasses.asdict(results.plan.audio))}"
+        + (f'<h3 id="problems">What could not be evaluated</h3><ul>{problems}</ul>' if problems else "")
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -27,14 +28,18 @@ def mapped(work: Callable[[Item], Result], items: Sequence[Item], jobs: int, wha
         InputError: a process was killed.
     """
     bar: Any = functools.partial(tqdm, desc=what, total=len(items), disable=not watched())
-    jobs = max(1, min(jobs, len(items)))
+    jobs = min(jobs, len(items))
+    if not items:
+        return
     if not watched():
         log.info("%s: %d, in %s", what, len(items), "one process" if jobs == 1 else f"{jobs} processes")
     if jobs == 1:
         yield from bar(map(work, items))
         return
+    # A forked process cannot use the GPU that its parent uses already; a fresh one takes seconds longer to start.
+    context = multiprocessing.get_context("spawn") if torch.cuda.is_initialized() else None
     try:
-        with ProcessPoolExecutor(jobs, initializer=_one_thread) as pool:
+        with ProcessPoolExecutor(jobs, context, _one_thread) as pool:
             yield from bar(pool.map(work, items))
     except BrokenProcessPool as error:
         raise InputError("--jobs: a process was killed, probably for lack of memory; give fewer") from error

@@ -15,9 +15,10 @@ import numpy as np
 from common.audio import load_wav
 from common.files import write_whole
 from common.plot_log import Curves, read_curves
+from common.run_log import read_json_lines
 from evaluation.clips import Clip, transcripts_of
 from evaluation.config import EvaluationConfig
-from evaluation.page import Listening, Player, page
+from evaluation.page import Listening, Player, Training, page
 from evaluation.pictures import draw_clip, draw_curves
 from evaluation.processes import mapped
 from evaluation.results import Results
@@ -50,11 +51,12 @@ def write_report(results: Results, cfg: EvaluationConfig) -> None:
     draw_picture = functools.partial(_draw, results=results)
     for _ in mapped(draw_picture, pictures, cfg.num_jobs, "drawing"):
         pass
-    curves = CURVES if cfg.logs else ""
-    if curves:
+    training = None
+    if cfg.logs:
         draw_curves(read_logs(cfg.logs), folder / CURVES)
+        training = Training(CURVES, read_settings(cfg.logs))
     name = hashlib.sha256(json.dumps([dict(results.header), [clip.name for clip in clips]]).encode()).hexdigest()[:12]
-    write_whole(folder / "index.html", page(results, listening, curves, name).encode())
+    write_whole(folder / "index.html", page(results, listening, training, name).encode())
     log.info("listening report: %s (open it in a browser)", folder / "index.html")
 
 
@@ -72,8 +74,21 @@ def read_logs(logs: Sequence[str]) -> list[tuple[str, Curves]]:
     Raises:
         FileNotFoundError, InputError: a log that is not there, or holds nothing.
     """
+    return [(name, read_curves(file)) for name, file in _log_files(logs)]
+
+
+def read_settings(logs: Sequence[str]) -> list[tuple[str, dict[str, object]]]:
+    """What each run wrote down at its start, the last time; with the directories' names."""
+    settings = []
+    for name, file in _log_files(logs):
+        written = [data for step, data in read_json_lines(file) if step == "PARAMETER"]
+        settings += [(name, written[-1])] if written else []
+    return settings
+
+
+def _log_files(logs: Sequence[str]) -> list[tuple[str, Path]]:
     files = [Path(name) / "nvlog.json" if Path(name).is_dir() else Path(name) for name in logs]
-    return [(file.resolve().parent.name, read_curves(file)) for file in files]
+    return [(file.resolve().parent.name, file) for file in files]
 
 
 def _draw(item: tuple[str, str, Path, Path], results: Results) -> None:

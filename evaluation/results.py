@@ -17,7 +17,7 @@ from common.files import write_whole
 from evaluation.clips import Problem
 from evaluation.metrics import METRICS
 from evaluation.statistics import Interval, difference, interval
-from evaluation.systems import System
+from evaluation.systems import System, generator_of
 from evaluation.work import Outcome, Plan
 
 Key = tuple[str, str]  # system and clip
@@ -64,9 +64,9 @@ class Results:
         """By how much `system` is above `other`, over the clips that both have."""
         return difference(self.column(system, name), self.column(other, name), self.seed)
 
-    def evaluated(self, system: str) -> int:
-        """Clips of a system that have figures."""
-        return sum((system, clip.name) in self.figures for clip in self.plan.clips)
+    def evaluated(self, *systems: str) -> int:
+        """Clips of a system that have figures, or clips that do in all of several."""
+        return sum(all((system, clip.name) in self.figures for system in systems) for clip in self.plan.clips)
 
 
 def gather(
@@ -95,7 +95,14 @@ def to_plain(results: Results) -> dict[str, Any]:
         "peak_normalised": results.plan.normalise,
         "seed": results.seed,
         "baseline": results.baseline,
-        "systems": [{**dataclasses.asdict(system), "is": system.in_words()} for system in results.systems],
+        "systems": [
+            {
+                **dataclasses.asdict(system),
+                "is": system.in_words(),
+                "generator": generator_of(system, results.plan.device),
+            }
+            for system in results.systems
+        ],
         "metrics": {name: dataclasses.asdict(METRICS[name]) for name in names},
         "left_out": dict(results.left_out),
         "means": {
@@ -141,7 +148,7 @@ def markdown(results: Results) -> list[str]:
     lines = _table(
         results,
         "system",
-        [(f"{system.name} ({results.evaluated(system.name)})", system.name) for system in results.systems],
+        [(system.name, results.evaluated(system.name)) for system in results.systems],
         lambda system, name: results.mean(system, name),
     )
     others = [system.name for system in results.systems if system.name != results.baseline]
@@ -153,10 +160,12 @@ def markdown(results: Results) -> list[str]:
     lines += _table(
         results,
         "system",
-        [(name, name) for name in others],
+        [(name, results.evaluated(name, results.baseline)) for name in others],
         lambda system, name: results.compared(system, results.baseline, name),
         signed=True,
     )
+    if any(" [" in line for line in lines):
+        lines += ["", "In square brackets: how many clips have a figure, where not all of them have."]
     lines += ["", "Columns:", ""]
     lines += [f"- {METRICS[name].title}: {METRICS[name].says}" for name in results.names]
     lines += [f"- {METRICS[name].title}: left out, {reason}" for name, reason in results.left_out.items()]
@@ -166,9 +175,13 @@ def markdown(results: Results) -> list[str]:
 def _table(results: Results, corner: str, rows: Any, figure: Any, signed: bool = False) -> list[str]:
     titles = [METRICS[name].title for name in results.names]
     lines = [f"| {' | '.join([corner, *titles])} |", "|---" * (len(titles) + 1) + "|"]
-    for label, system in rows:
-        cells = [in_words(figure(system, name), METRICS[name].digits, signed) for name in results.names]
-        lines.append(f"| {' | '.join([label, *cells])} |")
+    for system, clips in rows:
+        cells = []
+        for name in results.names:
+            found = figure(system, name)
+            some = f" [{found.count}]" if 0 < found.count < clips else ""
+            cells.append(in_words(found, METRICS[name].digits, signed) + some)
+        lines.append(f"| {' | '.join([f'{system} ({clips})', *cells])} |")
     return lines
 
 

@@ -124,6 +124,11 @@ def audio_of(system: System, device: torch.device) -> AudioConfig:
     return _load(system, device)[1]
 
 
+def generator_of(system: System, device: torch.device) -> dict[str, object]:
+    """The generator's configuration, as in checkpoints; nothing for what is no model."""
+    return _load(system, device)[0].config.to_dict() if system.is_model else {}
+
+
 def copier(system: System, audio: AudioConfig, device: torch.device, seed: int) -> Copy:
     """Copy synthesis with a model, or with Griffin-Lim on the mels of `audio`."""
     if system.is_model:

@@ -72,13 +72,15 @@ def make_copies(plan: Plan, jobs: int) -> list[Outcome]:
 
     A recording that cannot be used is no item for the other systems.
     """
+    work = functools.partial(_make_copy, plan=plan)
     recordings = [(clip, plan.systems[0]) for clip in plan.clips]
-    outcomes = list(mapped(functools.partial(_make_copy, plan=plan), recordings, jobs, "reading recordings"))
+    outcomes = list(mapped(work, recordings, jobs, "reading recordings"))
     usable = {outcome.clip for outcome in outcomes if not outcome.problems}
     items = [(clip, system) for system in plan.systems[1:] for clip in plan.clips if clip.name in usable]
-    # One process on a GPU: models take turns there anyway.
-    jobs = 1 if plan.device.type == "cuda" else jobs
-    return outcomes + list(mapped(functools.partial(_make_copy, plan=plan), items, jobs, "making copies"))
+    if plan.device.type == "cuda":  # this process has the GPU's models; they would take turns there anyway
+        outcomes += mapped(work, [item for item in items if item[1].is_model], 1, "making copies on the GPU")
+        items = [item for item in items if not item[1].is_model]
+    return outcomes + list(mapped(work, items, jobs, "making copies"))
 
 
 def measure(plan: Plan, made: Sequence[Outcome], jobs: int) -> list[Outcome]:

@@ -31,6 +31,7 @@ say() { printf '\n== %s\n' "$*"; }
 
 say "1/8 environment"
 setup_env requirements.txt
+add_optional requirements-evaluation.txt pesq pystoi
 export PYTHON
 
 say "2/8 published weights"
@@ -43,8 +44,10 @@ head -n "$train_clips" "$lists/all_audio_train.txt" >"$lists/train.txt"
 cp "$lists/all_audio_val.txt" "$lists/val.txt"
 rm -rf "$out/original" "$out/validation"
 mkdir -p "$out/original" "$out/validation"
-cat "$lists/train.txt" "$lists/val.txt" | while read -r wav; do cp "$data/$wav" "$out/original/"; done
-while read -r wav; do cp "$data/$wav" "$out/validation/"; done <"$lists/val.txt"
+# With their times: files of other times would be synthesised anew when this is run again.
+cat "$lists/train.txt" "$lists/val.txt" | while read -r wav; do cp -p "$data/$wav" "$out/original/"; done
+while read -r wav; do cp -p "$data/$wav" "$out/validation/"; done <"$lists/val.txt"
+cp -p "$data/metadata.csv" "$out/" # what is said, for the page
 
 say "4/8 copy synthesis with the published universal generator"
 "$PYTHON" inference.py --hifigan "$universal" --input "$out/original" --output "$out/copy-synthesis" --batch-size 1

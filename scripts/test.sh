@@ -9,6 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/env.sh
 
 setup_env requirements.txt requirements-export.txt requirements-dev.txt
+add_optional requirements-evaluation.txt pesq pystoi # for their tests, which are skipped without them
 bin=$(dirname "$PYTHON")
 "$bin/ruff" format --check .
 "$bin/ruff" check .

@@ -18,7 +18,7 @@ from evaluation.statistics import interval
 from evaluation.systems import parse_systems
 from hifigan import discriminators, load_generator
 from hifigan.export import export
-from tests.support import make_checkpoint, speechlike, thin_layers, train_arguments, write_data_set
+from tests.support import TINY, make_checkpoint, speechlike, thin_layers, train_arguments, write_data_set
 
 FAST = ["--metrics", "mel_l1", "level", "--jobs", "1"]
 
@@ -50,6 +50,8 @@ def test_copies_of_inference_and_of_the_checkpoint_itself_agree(tmp_path, capsys
     shown = capsys.readouterr().out
     found = result_of(tmp_path / "out")
     assert [system["name"] for system in found["systems"]] == ["ground-truth", "model", "folder", "same", "griffin-lim"]
+    assert found["systems"][1]["generator"] == TINY.to_dict()
+    assert found["systems"][2]["generator"] == {}
     means = found["means"]
     names = set(found["metrics"])
     assert {"mel_l1", "mel_l1_input", "val_mel_loss", "stft", "mcd", "f0_cents", "hum", "level"} <= names
@@ -102,7 +104,8 @@ def test_gain_of_a_folder_is_measured(tmp_path):
     assert means["mel_l1"]["mean"] == pytest.approx(np.log(2), abs=0.01)
 
 
-def test_what_cannot_be_evaluated_is_named_and_the_rest_is(tmp_path, capsys):
+def test_what_cannot_be_evaluated_is_named_and_the_rest_is(tmp_path, capsys, caplog):
+    caplog.set_level("INFO")
     data = write_data_set(tmp_path / "data", [0.5] * 7)
     wavs, copies = data / "wavs", tmp_path / "copies"
     copies.mkdir()
@@ -114,9 +117,11 @@ def test_what_cannot_be_evaluated_is_named_and_the_rest_is(tmp_path, capsys):
     soundfile.write(copies / "clip003.wav", speechlike(0.5, 24000), 24000)
     soundfile.write(copies / "clip004.wav", speechlike(0.9), 22050)
     soundfile.write(copies / "clip005.wav", np.zeros(11025), 22050)
+    soundfile.write(copies / "other.wav", speechlike(0.5), 22050)
     argv = ["-i", wavs, "-o", tmp_path / "out", *FAST, "--system", f"copies={copies}"]
     error = error_of(argv, capsys)
     assert "6 problems; the rest was evaluated" in error
+    assert "1 of its 7 audio files are copies of no recording here" in caplog.text
     found = result_of(tmp_path / "out")
     reasons = {(p["clip"], p["system"]): p["reason"] for p in found["problems"]}
     expected = {
@@ -133,6 +138,21 @@ def test_what_cannot_be_evaluated_is_named_and_the_rest_is(tmp_path, capsys):
     assert found["means"]["ground-truth"]["mel_l1"]["count"] == 5
     rows = list(csv.DictReader((tmp_path / "out" / "results.csv").open()))
     assert [row["clip"] for row in rows if "same speech" in row["problem"]] == ["clip004"]
+
+
+def test_a_single_figure_that_cannot_be_had_is_named_and_counted(tmp_path, capsys):
+    pytest.importorskip("pesq")
+    data = write_data_set(tmp_path / "data", [0.2, 0.6, 0.7])  # PESQ wants a quarter of a second
+    words = ["-i", data / "wavs", "-o", tmp_path / "out", "--metrics", "mel_l1", "pesq", "--jobs", 1]
+    error = error_of([*words, "--report", tmp_path / "page", "--system", f"same={data / 'wavs'}"], capsys)
+    assert "2 problems; the rest was evaluated" in error
+    assert "same, clip000: pesq: " in error
+    means = result_of(tmp_path / "out")["means"]["same"]
+    assert (means["mel_l1"]["count"], means["pesq"]["count"]) == (3, 2)
+    assert "| same (3) | 0.0000 (0.0000 to 0.0000) | 4.64 (4.64 to 4.64) [2] |" in (
+        (tmp_path / "out" / "summary.md").read_text()
+    )
+    assert "<small>2 clips</small>" in (tmp_path / "page" / "index.html").read_text()
 
 
 def test_nothing_in_common(tmp_path, capsys):
@@ -177,6 +197,21 @@ def test_exported_models_run_if_they_are_trusted(tmp_path, capsys):
     means = result_of(tmp_path / "out")["means"]
     assert means["export"]["mel_l1"]["mean"] == pytest.approx(means["eager"]["mel_l1"]["mean"], rel=1e-3)
     assert means["export"]["mel_l1"]["count"] == 1
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_figures_of_the_cpu(tmp_path):
+    """Models on the GPU, everything else in processes beside it."""
+    data = write_data_set(tmp_path / "data", [0.5, 0.6])
+    argv = ["-i", data / "wavs", "--metrics", "mel_l1", "val_mel_loss", "f0_cents", "--jobs", "2", "--system"]
+    argv += [f"model={make_checkpoint(tmp_path / 'g.pt')}", f"same={data / 'wavs'}", "griffin-lim"]
+    for device, flags in (("cpu", []), ("gpu", ["--cuda", "--report", tmp_path / "page"])):
+        assert evaluate.main([str(word) for word in [*argv, "-o", tmp_path / device, *flags]]) == 0
+    cpu, gpu = (result_of(tmp_path / device)["means"] for device in ("cpu", "gpu"))
+    for metric in ("mel_l1", "val_mel_loss"):
+        assert gpu["model"][metric]["mean"] == pytest.approx(cpu["model"][metric]["mean"], rel=0.01)  # TF32
+    assert (gpu["same"], gpu["griffin-lim"]) == (cpu["same"], cpu["griffin-lim"])
+    assert (tmp_path / "page" / "index.html").is_file()
 
 
 def test_copies_are_found_by_path_then_by_name(tmp_path):

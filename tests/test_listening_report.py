@@ -26,6 +26,7 @@ def report(tmp_path_factory):
     log = folder / "run" / "nvlog.json"
     log.parent.mkdir()
     lines = [{"step": [epoch], "data": {"val_mel_loss": 30.0 / epoch}} for epoch in (1, 2, 3)]
+    lines.insert(0, {"step": "PARAMETER", "data": {"base_lr": 0.0007, "note": "<u>"}})
     log.write_text("".join(f"DLLL {json.dumps({'type': 'LOG', **line})}\n" for line in lines))
     argv = ["-i", folder / "real", "-o", folder / "out", "--report", folder / "page", "--jobs", 1]
     systems = [f"one={folder / 'one'}", f"other={folder / 'other'}"]
@@ -49,6 +50,7 @@ def test_files_of_the_page(report):
     assert "<i>Some</i>" not in text
     assert "&lt;i&gt;Some&lt;/i&gt; words &amp; more." in text
     assert "<b>&'" not in text
+    assert "<dt>base_lr</dt><dd>0.0007</dd><dt>note</dt><dd>&lt;u&gt;</dd>" in text
     assert len(list((report / "audio").iterdir())) == len(list((report / "pictures").iterdir())) == 9
     assert (report / "curves.png").stat().st_size > 5000
 

@@ -1,5 +1,6 @@
 # Sourced by the scripts, from the repository root. `setup_env FILE...` makes the environment .venv (or $VENV) with the
 # requirements of these files, if it is not there already, and sets PYTHON to its interpreter.
+# `add_optional FILE NAME...` then adds packages of a requirements file if they can be had; nothing fails without them.
 # shellcheck shell=bash
 #
 #   PYTHON           interpreter to make it with (default: the first Python 3.10 or newer among python3, python3.13 ...)
@@ -44,4 +45,14 @@ setup_env() {
         return 1
     fi
     for file in "$@"; do cp "$file" "$venv/installed-$(basename "$file")"; done
+}
+
+add_optional() {
+    local file=$1 name venv=${VENV:-.venv}
+    shift
+    for name in "$@"; do
+        "$PYTHON" -m pip install --quiet --disable-pip-version-check --retries 1 --constraint requirements.txt \
+            "$(grep "^$name==" "$file")" >>"$venv/install.log" 2>&1 ||
+            echo "note: the optional package $name could not be installed, and what needs it is left out; see $venv/install.log"
+    done
 }

@@ -9,9 +9,10 @@ import soundfile
 import torch
 from matplotlib.image import imread
 
-from benchmarks import inference_benchmark, inference_limits, inference_ways, machine
+from benchmarks import inference_benchmark, inference_limits, inference_ways
 from benchmarks.inference_report import COLUMNS, SUMMARY_COLUMNS
 from benchmarks.inference_start import Start, measure_starts
+from common import machine
 from common.errors import InputError
 from hifigan import load_generator
 from hifigan.export import export

@@ -316,6 +316,29 @@ def test_train_benchmark(recorder):
         assert error.value.stderr == f"error: {name}: '1' is not true or false\n"
 
 
+@pytest.mark.parametrize("status", [0, 1])
+def test_optional_packages_never_stop_a_script(tmp_path, status):
+    program = tmp_path / "python"
+    program.write_text(f'#!/usr/bin/env bash\nprintf "%s\\n" "$*" >>{tmp_path}/arguments\nexit {status}\n')
+    program.chmod(0o755)
+    line = "source scripts/lib/env.sh; add_optional requirements-evaluation.txt pesq pystoi; echo went on"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", line],
+        cwd=REPOSITORY,
+        env={"PATH": os.environ["PATH"], "PYTHON": str(program), "VENV": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    calls = (tmp_path / "arguments").read_text().splitlines()
+    pins = [row for row in (REPOSITORY / "requirements-evaluation.txt").read_text().splitlines() if "==" in row]
+    assert [call.split()[-1] for call in calls] == pins[:2]
+    assert all("--constraint requirements.txt" in call for call in calls)
+    notes = [f"note: the optional package {name} could not be installed" in done.stdout for name in ("pesq", "pystoi")]
+    assert notes == [bool(status)] * 2
+    assert done.stdout.endswith("went on\n")
+
+
 def test_quickstart_report(tmp_path):
     spec = importlib.util.spec_from_file_location("quickstart_report", REPOSITORY / "scripts" / "quickstart_report.py")
     module = importlib.util.module_from_spec(spec)
@@ -325,7 +348,7 @@ def test_quickstart_report(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("".join(f"DLLL {json.dumps({'step': [], 'data': d})}\n" for d in data))
 
-    write("copy-synthesis/nvlog_infer.json", {"RTF": 1.0}, {"RTF": 2.5})
+    write("copy-synthesis/nvlog_infer.json", {"RTF": 1.0}, {"RTF": 2.5}, {"utterances": 0})
     write("scratch/nvlog.json", {"val_mel_loss": 88.0}, {"train_mel_loss": 70.0}, {"val_mel_loss": 61.25})
     write("fine-tuned/nvlog.json", {"val_mel_loss": 14.0}, {"val_mel_loss": 12.5})
     text = module.report(tmp_path)

@@ -1,0 +1,59 @@
+"""Every column by its name, against what is known of equal files and of a gain."""
+
+import math
+
+import numpy as np
+import pytest
+
+from common.audio import AudioConfig
+from evaluation.metrics import METRICS, SEGMENT_METRIC, Meter, choose
+from tests.support import speechlike
+
+GAIN = 10 ** (-3 / 20)
+EQUAL = {
+    "mel_l1": 0.0,
+    "mel_l1_input": 0.0,
+    "stft": 0.0,
+    "mcd": 0.0,
+    "pesq": 4.644,
+    "stoi": 1.0,
+    "f0_cents": 0.0,
+    "voicing_f1": 1.0,
+    "periodicity": 0.0,
+    "hum": -90.0,
+    "buzz": 0.0,
+    "level": 0.0,
+}
+# Logarithms differ by the gain's; spectral convergence is 1 - gain; the rest does not depend on level.
+SOFTER = EQUAL | {
+    "mel_l1": -math.log(GAIN),
+    "mel_l1_input": -math.log(GAIN),
+    "stft": 1 - GAIN - math.log(GAIN),
+    "buzz": -3.0,
+    "level": -3.0,
+}
+
+
+@pytest.fixture(scope="module")
+def measure():
+    """Figures of a copy of speech with a pause, in all columns whose libraries are there but the neural one."""
+    wav = speechlike(3.0)
+    wav[len(wav) // 3 : len(wav) // 2] = 0.0
+    wav += 10 ** (-65 / 20) * np.random.default_rng(0).standard_normal(len(wav))
+    names, _ = choose([])
+    meter = Meter(wav, AudioConfig(), [name for name in names if name != "mos"])
+
+    def measure(gain):
+        figures, remarks, pitch_hz = meter.measure(wav * gain)
+        assert remarks == []
+        assert pitch_hz.shape == (len(wav) // 256 + 1,)
+        return figures
+
+    return measure
+
+
+@pytest.mark.parametrize(("gain", "expected"), [(1.0, EQUAL), (GAIN, SOFTER)])
+def test_every_column(measure, gain, expected):
+    figures = measure(gain)
+    assert {*figures, "pesq", "stoi"} == set(expected) == set(METRICS) - {"mos", SEGMENT_METRIC}
+    assert figures == {name: pytest.approx(expected[name], rel=2e-3, abs=2e-3) for name in figures}

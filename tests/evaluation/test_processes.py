@@ -1,0 +1,30 @@
+"""The processes of an evaluation."""
+
+import multiprocessing
+import os
+
+import pytest
+import torch
+
+from common.errors import InputError
+from evaluation.processes import mapped
+
+
+def kind_of_process(_):
+    return type(multiprocessing.current_process()).__name__
+
+
+def test_processes_are_fresh_where_this_one_uses_a_gpu(monkeypatch):
+    """CUDA cannot be used in a process that was forked from one that uses it."""
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    assert list(mapped(kind_of_process, [1, 2], 2, "asking")) == ["SpawnProcess"] * 2
+
+
+def test_one_process_and_none():
+    assert list(mapped(abs, [-2, 1], 1, "counting")) == [2, 1]
+    assert list(mapped(abs, [], 4, "counting")) == []
+
+
+def test_a_killed_process_is_named():
+    with pytest.raises(InputError, match="--jobs: a process was killed"):
+        list(mapped(os._exit, [1, 1], 2, "ending"))
