@@ -33,6 +33,9 @@ class RunConfig(run_config.RunConfig):
         "on: fast formulations of the same mathematics, which add in another order; off: the recipe written plainly",
         choices=("on", "off"),
     )
+    cuda_graphs: bool = flag(
+        True, "with --fast on and one process on a GPU, launch each optimiser step as one CUDA graph (not yet run)"
+    )
     no_amp_grouped_conv: bool = flag(False, "with --amp, keep the grouped convolutions of the discriminators in fp32")
     concat_fwd: bool = flag(
         False, "the discriminators' step judges real and fake in one call, as --fast does where it is faster"
