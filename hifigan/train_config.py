@@ -89,7 +89,8 @@ class DataConfig:
     dataset_cache: str = flag(
         "auto",
         "where each process keeps all clips (4 bytes a sample) once they are read: RAM, or the training device; auto "
-        "is, with --fast on, a GPU of which they take a quarter at most, else none",
+        "is none on a CPU and with --fast off, else a GPU of which they take a quarter at most, else RAM of which all "
+        "processes' clips take a quarter of what is free",
         choices=("auto", "none", "ram", "device"),
     )
     input_mels_dir: str = flag("", "fine-tune on the mels of this directory, as an acoustic model made them")
