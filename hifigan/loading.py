@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -140,5 +141,5 @@ def _cached(dataset: SegmentDataset, cache: str, place: Distributed) -> Dataset[
     return CachedSegments(dataset, device, progress=watched() and place.is_main)
 
 
-def _as_it_is(batch: Segment) -> Segment:
+def _as_it_is(batch: Any) -> Any:
     return batch
