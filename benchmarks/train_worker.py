@@ -23,6 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import train
 from common import distributed
 from common.loading import MicroBatchSampler, stop_loader_processes
+from common.step_graphs import GraphedStep
 from common.timing import now_sec
 from common.training_loop import groups
 from hifigan import losses
@@ -172,6 +173,10 @@ class Worker:
             a @ b
             best = min(best, now_sec(self.device) - began)
         return 2 * size**3 / best
+
+    def graphs(self) -> bool:
+        """Whether steps are CUDA graphs by now."""
+        return isinstance(self.both_steps, GraphedStep) and self.both_steps.recorded
 
     def peak_bytes(self) -> int:
         """Of the GPU's memory; without one, of the process."""
