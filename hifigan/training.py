@@ -54,8 +54,8 @@ class TrainState(training.TrainState):
         concatenates = cfg.run.concat_fwd or (self.fast and not rows)
         self.in_one_call = (concatenates or rows, concatenates)
         on_gpu = self.fast and place.device.type == "cuda"
-        # With several processes steps stay eager: the averaging of gradients overlaps with the backward pass, and
-        # recording it would need care of the communication library that nobody could try.
+        # Several processes stay eager, where the averaging of gradients overlaps with the backward pass: recorded, it
+        # would have to follow more rules of NCCL, and a process whose recording fails would leave the others waiting.
         self.graphed = on_gpu and cfg.run.cuda_graphs and place.world_size == 1
         if on_gpu:
             torch.backends.cudnn.benchmark = True  # all steps have the same shapes: cuDNN tries its kernels once
