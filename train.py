@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -72,13 +73,11 @@ class VocoderLoop(TrainingLoop):
         self.state: TrainState = state
         self.val_set = val_set
         self.val_loader = val_loader
+        self.both_steps = state.accelerated(functools.partial(both_steps, state))
 
     def step(self, group: list[Segment]) -> None:
-        state = self.state
-        batches = [to_batch(segments, state) for segments in group]
-        d_loss, fake = discriminator_step(state, batches)
-        g_loss, mel_loss = generator_step(state, batches, fake)
-        state.meter.add(d_loss, g_loss, mel_loss, made=state.made)
+        *step_losses, self.state.made = self.both_steps(group)
+        self.state.meter.add(*step_losses, made=self.state.made)
 
     def frames_per_step(self, means: Mapping[str, float]) -> float:
         return self.sampler.clips_per_step * self.state.cfg.segment_frames
@@ -103,6 +102,18 @@ class VocoderLoop(TrainingLoop):
                 name = f"{self.val_set.paths[clip].stem}/{kind}"
                 log.sample(name, state.steps, wav[0].cpu().numpy(), state.cfg.audio.sampling_rate, picture)
         state.generator.train()
+
+
+def both_steps(state: TrainState, group: Sequence[Segment]) -> tuple[Tensor, ...]:
+    """One optimiser step of the discriminators and one of the generator over the same micro-batches.
+
+    Returns:
+        the discriminators' loss, the generator's and its mel part, and 1 if both steps were made, else 0.
+    """
+    batches = [to_batch(segments, state) for segments in group]
+    d_loss, fake = discriminator_step(state, batches)
+    g_loss, mel_loss = generator_step(state, batches, fake)
+    return d_loss, g_loss, mel_loss, state.made
 
 
 def discriminator_step(state: TrainState, batches: Sequence[Batch]) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,8 @@
 """Speed of training: the recipe written plainly (train.py --fast off) against the default, in each precision.
 
 Every variant trains in a process of its own, and all of them in turn, some steps each, so that what else happens on the
-machine hits all alike. scripts/train_benchmark.sh runs it with defaults.
+machine hits all alike; on a GPU, whose memory has to hold them all, those of one precision at a time, and the default
+without its CUDA graphs too. scripts/train_benchmark.sh runs it with defaults.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import logging
+import math
 import multiprocessing
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks import layer_ways
+from benchmarks.train_report import Course, markdown, rows_of
 from benchmarks.train_worker import serve
 from common import distributed, machine
 from common.audio import save_wav
@@ -27,21 +31,10 @@ from common.config import ArgumentParser, add_flags, flag, from_flags, not_negat
 from common.errors import InputError
 from common.files import write_whole
 
-log = logging.getLogger(__name__)
-
 PROGRAM = "train_benchmark"
-PARTS = ("G", "MPD", "MSD", "mel", "optimiser", "data", "logging")
 CLIP_SEC = 6.6  # LJSpeech's mean
 CLIPS = 64  # synthetic ones, which the list repeats
-NOTES = (
-    "Medians of the bursts. Speed-up: seconds of the plain recipe in the same precision, or in full precision, divided "
-    "by those of the row, the median of the ratios of bursts that followed each other; the same of processor time, "
-    "which on a CPU shared with other programs is steadier. True frames are those of the input mel. Share of the peak: "
-    "operations that a step needs divided by seconds and by what a large matrix product reaches in the same precision "
-    "and process. Agreement: the largest relative difference of the three losses from those of the plain recipe in the "
-    "same precision, over the first steps. Parts are run on their own, forward and backward as both optimiser steps "
-    "need them."
-)
+NO_GRAPHS = "on, no graphs"  # train.py's --no-cuda-graphs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +57,8 @@ class BenchmarkConfig:
     agreement_steps: int | None = flag(
         None, "first steps whose losses are compared; without it, 50 on the GPU, those of the bursts on the CPU"
     )
+    minutes: float = flag(0.0, "what has not begun by then is left out, bursts too (0: no limit)")
+    layers: bool = flag(False, "compare ways to compute each layer of the discriminators as well")
     num_workers: int | None = flag(None, "processes that load audio for the plain recipe; without it, as in train.py")
     output: str = flag(f"output/{PROGRAM}", "directory of the tables and the JSON file", short=("-o",))
 
@@ -71,7 +66,7 @@ class BenchmarkConfig:
         for size in self.batch_size:
             positive(batch_size=size)
         positive(segment_size=self.segment_size, burst=self.burst, repeats=self.repeats)
-        not_negative(warmup=self.warmup, agreement_steps=self.compared)
+        not_negative(warmup=self.warmup, agreement_steps=self.compared, minutes=self.minutes)
 
     @property
     def burst(self) -> int:
@@ -100,95 +95,116 @@ def main(argv: Sequence[str] | None = None) -> int:
         "input": f"segments of {cfg.segment_size} samples of synthetic clips of {CLIP_SEC} s",
         "rounds": f"{cfg.repeats} bursts of {cfg.burst} steps after {cfg.warmup} of warm-up; all variants in turn",
     }
-    rows = []
+    deadline = time.monotonic() + 60 * cfg.minutes if cfg.minutes else math.inf
+    rows: list[dict[str, Any]] = []
+    ways: list[dict[str, Any]] = []
+    left_out: list[str] = []
+    status = 0
     with tempfile.TemporaryDirectory() as folder:
         make_clips(Path(folder), max(size for _, size in cfg.cases))
         for config, batch_size in cfg.cases:
-            rows += measured_case(cfg, Path(folder), config, batch_size)
-    text = markdown(header, rows)
-    block = json.dumps({"header": header, "rows": rows}, indent=1)
+            if rows and time.monotonic() > deadline:
+                left_out.append(f"{config}, batch {batch_size}: {cfg.minutes:g} minutes are over (--minutes)")
+                continue
+            try:
+                rows += measured_case(cfg, Path(folder), config, batch_size, deadline)
+            except InputError as error:
+                left_out.append(f"{config}, batch {batch_size}: {error}")
+                status = 1
+    if not rows:
+        raise InputError("; ".join(left_out))
+    if cfg.layers:
+        ways.append(measured_layers(cfg, device))
+    text = markdown(header, rows, ways, left_out)
+    block = json.dumps({"header": header, "rows": rows, "layer_ways": ways, "left_out": left_out}, indent=1)
     write_whole(Path(cfg.output) / f"{PROGRAM}.md", text.encode())
     write_whole(Path(cfg.output) / f"{PROGRAM}.json", block.encode())
     print(f"{text}\n```json\n{block}\n```")
-    return 0
+    return status
 
 
 def make_clips(folder: Path, batch_size: int) -> None:
     """Noise that swells and fades, and a list that names each clip so often that an epoch has some steps."""
     rng = np.random.default_rng(0)
-    time = np.arange(int(CLIP_SEC * 22050)) / 22050
+    at_sec = np.arange(int(CLIP_SEC * 22050)) / 22050
     names = []
     for clip in range(CLIPS):
-        tone = np.sin(2 * np.pi * (100 + 2 * clip) * time) * (1 + np.sin(2 * np.pi * 3 * time)) / 4
-        save_wav(folder / f"{clip}.wav", tone + 0.05 * rng.standard_normal(len(time)), 22050)
+        tone = np.sin(2 * np.pi * (100 + 2 * clip) * at_sec) * (1 + np.sin(2 * np.pi * 3 * at_sec)) / 4
+        save_wav(folder / f"{clip}.wav", tone + 0.05 * rng.standard_normal(len(at_sec)), 22050)
         names.append(f"{clip}.wav\n")
     (folder / "train.txt").write_text("".join(names) * max(1, 8 * batch_size // CLIPS))
     (folder / "val.txt").write_text(names[0])
 
 
-def measured_case(cfg: BenchmarkConfig, folder: Path, config: str, batch_size: int) -> list[dict[str, Any]]:
+def measured_case(
+    cfg: BenchmarkConfig, folder: Path, config: str, batch_size: int, deadline: float
+) -> list[dict[str, Any]]:
     """A row for each variant of one generator and batch size, the plain recipe in full precision first."""
-    device = torch.device("cuda" if cfg.cuda else "cpu")
-    full = machine.full_precision(device)
+    full = machine.full_precision(torch.device("cuda" if cfg.cuda else "cpu"))
+    mixed = f"{mixed_precision(cfg)} autocast"
+    ways = ("off", "on", NO_GRAPHS) if cfg.cuda else ("off", "on")
+    courses = [Course(name, fast) for name in ((full, mixed) if cfg.amp else (full,)) for fast in ways]
+    at_a_time = len(ways) if cfg.cuda else len(courses)  # a CPU has the memory for all, and more that disturbs
+    flop = 0
+    for first in range(0, len(courses), at_a_time):
+        chosen = courses[first : first + at_a_time]
+        with contextlib.ExitStack() as stack:
+            workers = [
+                stack.enter_context(
+                    started(arguments(cfg, folder, config, batch_size, course.fast, course.precision != full))
+                )
+                for course in chosen
+            ]
+            run_in_turn(cfg, workers, chosen, deadline)
+            flop = flop or ask(workers[0], "flop")  # last: it copies the models
+    return rows_of(courses, flop, cfg.compared, config, batch_size, cfg.segment_size)
+
+
+def run_in_turn(cfg: BenchmarkConfig, workers: Sequence[Any], courses: Sequence[Course], deadline: float) -> None:
+    """All measurements of some variants; past the deadline, what is enough for a row."""
+    for worker, course in zip(workers, courses, strict=True):
+        course.matmul_flops = ask(worker, "matmul_flops")
+    for number in range(cfg.warmup + cfg.repeats):
+        for worker, course in zip(workers, courses, strict=True):
+            burst = ask(worker, "burst", cfg.burst)
+            course.losses += burst.losses
+            if number >= cfg.warmup:
+                course.seconds.append(burst.seconds / cfg.burst)
+                course.processor_sec.append(burst.processor_sec / cfg.burst)
+        if courses[0].seconds and time.monotonic() > deadline:
+            break
+    for worker, course in zip(workers, courses, strict=True):
+        if cfg.compared > len(course.losses) and time.monotonic() < deadline:
+            course.losses += ask(worker, "burst", cfg.compared - len(course.losses)).losses
+    for number in range(1 + min(3, cfg.repeats)):
+        for worker, course in zip(workers, courses, strict=True):
+            parts = ask(worker, "parts")
+            course.parts += [parts] if number else []  # the first are warm-up
+    for worker, course in zip(workers, courses, strict=True):
+        course.peak_bytes, course.graphs = ask(worker, "peak_bytes"), ask(worker, "graphs")
+
+
+def measured_layers(cfg: BenchmarkConfig, device: torch.device) -> dict[str, Any]:
+    """Seconds of all ways to compute the discriminators' layers, at the first batch size, real and fake in one call."""
+    torch.backends.cudnn.benchmark = True
+    batch = 2 * cfg.cases[0][1]
+    dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}[mixed_precision(cfg)] if cfg.amp else torch.float32
+    seconds = {
+        layer.name: layer_ways.measured(layer, batch, dtype, device) for layer in layer_ways.layers(cfg.segment_size)
+    }
+    return {"batch_size": batch, "precision": str(dtype).removeprefix("torch."), "layers": seconds}
+
+
+def mixed_precision(cfg: BenchmarkConfig) -> str:
+    """What train.py --amp takes."""
     auto = "fp16" if cfg.cuda else "bf16"
-    mixed = f"{auto if cfg.amp_dtype == 'auto' else cfg.amp_dtype} autocast"
-    variants = [(name, fast) for name in ((full, mixed) if cfg.amp else (full,)) for fast in ("off", "on")]
-    frames = batch_size * cfg.segment_size // 256
-    with contextlib.ExitStack() as stack:
-        workers = [
-            stack.enter_context(started(arguments(cfg, folder, config, batch_size, fast, name != full)))
-            for name, fast in variants
-        ]
-        matmuls = [ask(worker, "matmul_flops") for worker in workers]
-        values: list[list[list[float]]] = [[] for _ in workers]
-        seconds: list[list[float]] = [[] for _ in workers]
-        processor: list[list[float]] = [[] for _ in workers]
-        for number in range(cfg.warmup + cfg.repeats):
-            for worker, losses, took, worked in zip(workers, values, seconds, processor, strict=True):
-                burst = ask(worker, "burst", cfg.burst)
-                losses += burst.losses
-                if number >= cfg.warmup:
-                    took.append(burst.seconds / cfg.burst)
-                    worked.append(burst.processor_sec / cfg.burst)
-        for worker, losses in zip(workers, values, strict=True):
-            if cfg.compared > len(losses):
-                losses += ask(worker, "burst", cfg.compared - len(losses)).losses
-        parts = [[ask(worker, "parts") for worker in workers] for _ in range(1 + min(3, cfg.repeats))][1:]
-        memory = [ask(worker, "peak_bytes") for worker in workers]
-        flop = ask(workers[0], "flop")  # last: it copies the models
-    rows = []
-    for i, (name, fast) in enumerate(variants):
-        plain = next(j for j, variant in enumerate(variants) if variant == (name, "off"))
-        median = float(np.median(seconds[i]))
-        rows.append(
-            {
-                "config": config,
-                "batch_size": batch_size,
-                "precision": name,
-                "fast": fast,
-                "seconds": seconds[i],
-                "processor_sec": processor[i],
-                "speed-up of processor time": ratio(processor[plain], processor[i]),
-                "speed-up of processor time over full precision": ratio(processor[0], processor[i]),
-                "segments/s": batch_size / median,
-                "frames/s": frames / median,
-                "speed-up": ratio(seconds[plain], seconds[i]),
-                "speed-up over full precision": ratio(seconds[0], seconds[i]),
-                "peak_memory_mib": memory[i] / 2**20,
-                "gflop_per_segment": flop / batch_size / 1e9,
-                "matmul_gflops": matmuls[i] / 1e9,
-                "share_of_peak": flop / median / matmuls[i],
-                "agreement": agreement(values[plain], values[i], cfg.compared) if i != plain else None,
-                "compared_steps": min(cfg.compared, len(values[i])),
-                "parts_sec": {part: float(np.median([row[i][part] for row in parts])) for part in PARTS},
-            }
-        )
-    return rows
+    return auto if cfg.amp_dtype == "auto" else cfg.amp_dtype
 
 
 def arguments(cfg: BenchmarkConfig, folder: Path, config: str, batch_size: int, fast: str, amp: bool) -> list[str]:
     """A command line of train.py."""
-    words = ["--fast", fast, "--dataset-path", str(folder), "--hifigan-config", config]
+    words = ["--fast", fast.split(",")[0], *(["--no-cuda-graphs"] if fast == NO_GRAPHS else [])]
+    words += ["--dataset-path", str(folder), "--hifigan-config", config]
     words += ["--training-files", str(folder / "train.txt"), "--validation-files", str(folder / "val.txt")]
     words += ["--batch-size", str(batch_size), "--segment-size", str(cfg.segment_size)]
     words += ["--amp", "--amp-dtype", cfg.amp_dtype] if amp else []
@@ -227,56 +243,6 @@ def ask(worker: Any, method: str, *words: Any) -> Any:
     if error:
         raise InputError(f"a variant failed: {error}")
     return result
-
-
-def ratio(plain: Sequence[float], seconds: Sequence[float]) -> float:
-    return float(np.median(np.divide(plain, seconds)))
-
-
-def agreement(plain: Sequence[Sequence[float]], losses: Sequence[Sequence[float]], steps: int) -> float:
-    """The largest relative difference of two courses of losses [steps, 3]."""
-    expected, actual = np.asarray(plain[:steps]), np.asarray(losses[:steps])
-    return float((np.abs(actual - expected) / np.abs(expected)).max())
-
-
-def markdown(header: dict[str, str], rows: Sequence[dict[str, Any]]) -> str:
-    lines = ["# Training benchmark", "", *machine.markdown(header), "", NOTES]
-    for config, size in dict.fromkeys((row["config"], row["batch_size"]) for row in rows):
-        chosen = [row for row in rows if (row["config"], row["batch_size"]) == (config, size)]
-        lines += ["", f"## {config}, batch {size}", ""]
-        lines.append(
-            f"{chosen[0]['gflop_per_segment']:.1f} GFLOP per segment. Losses compared over "
-            f"{chosen[0]['compared_steps']} steps."
-        )
-        columns = ["Precision", "--fast", "Seconds a step", "Segments/s", "True frames/s", "Speed-up", "Over full"]
-        columns += ["Processor time: speed-up", "Over full", "Peak memory (MiB)", "Share of peak", "Agreement"]
-        cells = [
-            (
-                row["precision"],
-                row["fast"],
-                f"{np.median(row['seconds']):.4f}",
-                f"{row['segments/s']:.2f}",
-                f"{row['frames/s']:.1f}",
-                f"{row['speed-up']:.2f}",
-                f"{row['speed-up over full precision']:.2f}",
-                f"{row['speed-up of processor time']:.2f}",
-                f"{row['speed-up of processor time over full precision']:.2f}",
-                f"{row['peak_memory_mib']:.0f}",
-                f"{row['share_of_peak']:.1%} of {row['matmul_gflops']:.0f} GFLOP/s",
-                "-" if row["agreement"] is None else f"{row['agreement']:.1e}",
-            )
-            for row in chosen
-        ]
-        lines += ["", *table(columns, cells), "", "Seconds of the parts of a step:", ""]
-        in_parts = [
-            (row["precision"], row["fast"], *(f"{row['parts_sec'][part]:.4f}" for part in PARTS)) for row in chosen
-        ]
-        lines += table(("Precision", "--fast", *PARTS), in_parts)
-    return "\n".join([*lines, ""])
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows)]
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import functools
 import itertools
 import resource
 import time
@@ -22,6 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import train
 from common import distributed
 from common.loading import MicroBatchSampler, stop_loader_processes
+from common.step_graphs import GraphedStep
 from common.timing import now_sec
 from common.training_loop import groups
 from hifigan import losses
@@ -56,6 +58,7 @@ class Worker:
         self.sampler = MicroBatchSampler(len(train_set), optim.batch_size, optim.grad_accumulation, 0, 1, cfg.run.seed)
         self.state = TrainState(cfg, place, fingerprint_of(train_set, cfg))
         self.state.load_base()
+        self.both_steps = self.state.accelerated(functools.partial(train.both_steps, self.state))
         self.loader = training_loader(train_set, self.sampler, cfg, place)
         self.batches = self._endless()
         self.group: list[Segment] = []
@@ -87,10 +90,8 @@ class Worker:
     def _step(self) -> None:
         self.state.set_learning_rate()
         self.group = next(self.batches)
-        batches = [train.to_batch(segments, self.state) for segments in self.group]
-        d_loss, fake = train.discriminator_step(self.state, batches)
-        g_loss, mel_loss = train.generator_step(self.state, batches, fake)
-        self.state.meter.add(d_loss, g_loss, mel_loss, made=self.state.made)
+        *step_losses, made = self.both_steps(self.group)
+        self.state.meter.add(*step_losses, made=made)
         self.state.steps += 1
 
     def burst(self, steps: int) -> Burst:
@@ -172,6 +173,10 @@ class Worker:
             a @ b
             best = min(best, now_sec(self.device) - began)
         return 2 * size**3 / best
+
+    def graphs(self) -> bool:
+        """Whether steps are CUDA graphs by now."""
+        return isinstance(self.both_steps, GraphedStep) and self.both_steps.recorded
 
     def peak_bytes(self) -> int:
         """Of the GPU's memory; without one, of the process."""

@@ -108,9 +108,10 @@ class TrainState(abc.ABC):
         """The present rate under the names that logs give it."""
         return {"lrate": self.optimisers()[0].param_groups[0]["lr"]}
 
-    def autocast(self) -> torch.autocast:
-        """Mixed precision where `--amp` asks for it."""
-        return torch.autocast(self.place.device.type, self._amp_dtype, enabled=self._amp_dtype is not None)
+    def autocast(self, cached: bool = True) -> torch.autocast:
+        """Mixed precision where `--amp` asks for it; `cached` as PyTorch's `cache_enabled`."""
+        enabled = self._amp_dtype is not None
+        return torch.autocast(self.place.device.type, self._amp_dtype, enabled=enabled, cache_enabled=cached)
 
     def make_scaler(self) -> torch.amp.GradScaler:
         """Loss scaling for fp16, and for every precision the guard that leaves out steps with non-finite gradients.

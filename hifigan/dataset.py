@@ -8,6 +8,7 @@ acoustic model, (wav [T], mel [M, F]).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,14 +55,23 @@ class SegmentDataset(Dataset[Segment]):
         wav = normalise_peak(load_wav_at(self.paths[clip], self.audio.sampling_rate))
         return (_at_least(torch.from_numpy(wav.astype(np.float32)), self.segment_size, 0.0),)
 
+    def places(self, lengths: Sequence[int], key: ClipKey) -> Sequence[slice]:
+        """Where the segment that the key names lies in the parts of a whole clip, which have these lengths."""
+        start = self._draw(key, lengths[0] - self.segment_size)
+        return (slice(start, start + self.segment_size),)
+
     def cut(self, whole: Segment, key: ClipKey) -> Segment:
         """The segment of a whole clip that the key names."""
-        (wav,) = whole
-        start = self._draw(key, len(wav) - self.segment_size)
-        return (wav[start : start + self.segment_size],)
+        places = self.places([part.size(-1) for part in whole], key)
+        return tuple(part[..., place] for part, place in zip(whole, places, strict=True))
 
     def __getitem__(self, key: ClipKey) -> Segment:
         return self.cut(self.load(key.clip), key)
+
+    @property
+    def bytes_per_sample(self) -> float:
+        """What a sample of a clip takes in memory."""
+        return 4
 
     def _draw(self, key: ClipKey, last: int) -> int:
         """A whole number from 0 to `last`."""
@@ -151,15 +161,18 @@ class PairDataset(SegmentDataset):
                 mels.append(self.mels[clip])
         judge(fits, mels, self.audio.framing, self.any_phase)
 
-    def cut(self, whole: Segment, key: ClipKey) -> Segment:
-        wav, mel = whole
+    def places(self, lengths: Sequence[int], key: ClipKey) -> Sequence[slice]:
         hop, frames = self.audio.hop_length, self.segment_size // self.audio.hop_length
-        start = self._draw(key, mel.size(1) - frames)
-        return wav[start * hop : (start + frames) * hop], mel[:, start : start + frames]
+        start = self._draw(key, lengths[1] - frames)
+        return slice(start * hop, (start + frames) * hop), slice(start, start + frames)
+
+    @property
+    def bytes_per_sample(self) -> float:
+        return 4 * (1 + self.audio.num_mels / self.audio.hop_length)
 
 
 class CachedSegments(Dataset[Segment]):
-    """The segments of another data set, whose clips are read once and kept on `device`.
+    """The segments of another data set, whose clips are read once and kept on `device`; whole batches of them too.
 
     Raises:
         InputError: they need more memory than there is.
@@ -168,39 +181,77 @@ class CachedSegments(Dataset[Segment]):
     def __init__(self, dataset: SegmentDataset, device: torch.device, progress: bool = False) -> None:
         self._dataset = dataset
         needed = needed_bytes(dataset)
-        free = _free_bytes(device)
+        free = free_bytes(device)
         if free is not None and needed > free:
             raise InputError(
                 f"--dataset-cache: the clips need {needed / 2**30:.1f} GB of the {free / 2**30:.1f} GB that are free "
                 f"on {device.type}; give none"
             )
         clips = range(len(dataset))
-        self._clips = [dataset.load(clip) for clip in tqdm(clips, "reading audio", disable=not progress, leave=False)]
-        if device.type != "cpu":
-            # One block for each kind of tensor: thousands of small ones would fill the device's memory with gaps.
-            self._clips = list(
-                zip(*(_in_one_block(kind, device) for kind in zip(*self._clips, strict=True)), strict=True)
-            )
+        read = [dataset.load(clip) for clip in tqdm(clips, "reading audio", disable=not progress, leave=False)]
+        self._parts = [_in_memory(kind, device) for kind in zip(*read, strict=True)]
 
     def __len__(self) -> int:
-        return len(self._clips)
+        return len(self._dataset)
 
     def __getitem__(self, key: ClipKey) -> Segment:
-        return self._dataset.cut(self._clips[key.clip], key)
+        return tuple(part[0] for part in self.__getitems__([key]))
+
+    def __getitems__(self, keys: Sequence[ClipKey]) -> Segment:
+        """A batch [B, ...] of segments; `torch.utils.data.DataLoader` asks for it."""
+        places = [self._dataset.places([part.lengths[key.clip] for part in self._parts], key) for key in keys]
+        clips = [key.clip for key in keys]
+        return tuple(part.gather(clips, of_part) for part, *of_part in zip(self._parts, *places, strict=True))
+
+
+class _Clips:
+    """One part of all clips, [..., L] with lengths L of their own, in the CPU's memory."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self.lengths = [tensor.size(-1) for tensor in tensors]
+        self._tensors = tensors
+
+    def gather(self, clips: Sequence[int], places: Sequence[slice]) -> Tensor:
+        """These places of these clips, all of one size, in a batch."""
+        return torch.stack([self._tensors[clip][..., place] for clip, place in zip(clips, places, strict=True)])
+
+
+class _Block:
+    """The same on a GPU, in one block: clips of their own would fill its memory with gaps, and a batch of them would
+    take a kernel for each."""
+
+    def __init__(self, tensors: Sequence[Tensor], device: torch.device) -> None:
+        self.lengths = [tensor.size(-1) for tensor in tensors]
+        self._shape = tensors[0].shape[:-1]
+        sizes = [tensor.numel() for tensor in tensors]
+        self._starts = [0, *itertools.accumulate(sizes)]
+        self._block = torch.empty(self._starts[-1], dtype=tensors[0].dtype, device=device)
+        for part, tensor in zip(self._block.split(sizes), tensors, strict=True):
+            part.copy_(tensor.flatten())
+
+    def gather(self, clips: Sequence[int], places: Sequence[slice]) -> Tensor:
+        starts = [self._starts[clip] + place.start for clip, place in zip(clips, places, strict=True)]
+        corners = torch.tensor([starts, [self.lengths[clip] for clip in clips]])
+        if self._block.device.type == "cuda":  # so that nothing waits for the copy
+            corners = corners.pin_memory()
+        first, length = corners.to(self._block.device, non_blocking=True)
+        rows = torch.arange(self._shape.numel(), device=self._block.device).view(-1, 1)
+        columns = torch.arange(places[0].stop - places[0].start, device=self._block.device)
+        index = first.view(-1, 1, 1) + rows * length.view(-1, 1, 1) + columns
+        return self._block[index].view(len(clips), *self._shape, -1)
+
+
+def _in_memory(tensors: Sequence[Tensor], device: torch.device) -> _Clips | _Block:
+    return _Clips(tensors) if device.type == "cpu" else _Block(tensors, device)
 
 
 def needed_bytes(dataset: SegmentDataset) -> int:
     """What the clips take in memory."""
-    return 4 * sum(wav_info(path).frames for path in dataset.paths)
+    return round(dataset.bytes_per_sample * sum(wav_info(path).frames for path in dataset.paths))
 
 
-def _in_one_block(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
-    block = torch.empty(sum(tensor.numel() for tensor in tensors), device=device)
-    parts = block.split([tensor.numel() for tensor in tensors])
-    return [part.copy_(tensor.flatten()).view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
-
-
-def _free_bytes(device: torch.device) -> int | None:
+def free_bytes(device: torch.device) -> int | None:
+    """Of a GPU's or the CPU's memory; None where the system does not tell."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:

@@ -149,15 +149,17 @@ class SpectralNormConv1d(nn.Conv1d):
         """One iteration of the stored singular vectors, in fp32."""
         matrix = self.weight_orig.detach().flatten(1)
         with torch.autocast(matrix.device.type, enabled=False):
-            # New tensors: a graph made with the old vectors may still be waiting for its backward pass.
-            self.weight_v = F.normalize(torch.mv(matrix.t(), self.weight_u), dim=0)
-            self.weight_u = F.normalize(torch.mv(matrix, self.weight_v), dim=0)
+            # In place: a CUDA graph reads and writes the vectors where it found them.
+            self.weight_v.copy_(F.normalize(torch.mv(matrix.t(), self.weight_u), dim=0))
+            self.weight_u.copy_(F.normalize(torch.mv(matrix, self.weight_v), dim=0))
 
     def _next_sigma(self) -> Tensor:
         if self.training:
             self.power_iteration()
         with torch.autocast(self.weight_orig.device.type, enabled=False):
-            return torch.dot(self.weight_u, torch.mv(self.weight_orig.flatten(1), self.weight_v))
+            # Copies: the next iteration may come before the backward pass of this one.
+            u, v = self.weight_u.clone(), self.weight_v.clone()
+            return torch.dot(u, torch.mv(self.weight_orig.flatten(1), v))
 
     def forward(self, x: Tensor, signals: int = 1) -> Tensor:
         """x [signals * B, C, T], the signals one after the other: each has its iteration, as in calls of their own."""

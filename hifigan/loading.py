@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -16,11 +18,11 @@ from common.filelists import check_wavs, fingerprint, read_paths
 from common.loading import ClipKey, MicroBatchSampler, leave_signals_to_the_parent
 from common.mels import check_mel_config, find_mels
 from common.run_log import watched
-from hifigan.dataset import CachedSegments, PairDataset, Segment, SegmentDataset, needed_bytes
+from hifigan.dataset import CachedSegments, PairDataset, Segment, SegmentDataset, free_bytes, needed_bytes
 from hifigan.train_config import TrainConfig
 
 VALIDATION_SEGMENTS = 5  # deterministic segments per validation clip, the published protocol
-AUTO_SHARE = 0.25  # of a GPU's memory, which the clips may take without being asked for
+AUTO_SHARE = 0.25  # of a GPU's memory, or of the free RAM, which the clips may take without being asked for
 VALIDATION_SEED = 0  # not the run's: validation losses of different runs are comparable
 
 
@@ -92,13 +94,14 @@ def training_loader(
     dataset: SegmentDataset, sampler: MicroBatchSampler, cfg: TrainConfig, place: Distributed
 ) -> DataLoader[Segment]:
     """Segments in micro-batches; set `sampler.epoch` and `sampler.first_step` before each pass."""
-    cached = _cached(dataset, cfg, place)
-    num_workers = cfg.data.num_workers if cached is dataset else 0  # nothing is left to do for them
+    cache = cache_for(dataset, cfg, place)
+    num_workers = cfg.data.num_workers if cache == "none" else 0  # nothing is left to do for them
     return DataLoader(
-        cached,
+        _cached(dataset, cache, place),
         batch_sampler=sampler,
+        collate_fn=None if cache == "none" else _as_it_is,
         num_workers=num_workers,
-        pin_memory=cfg.run.cuda and cache_for(dataset, cfg, place) != "device",
+        pin_memory=cfg.run.cuda and cache != "device",
         persistent_workers=num_workers > 0,
         worker_init_fn=leave_signals_to_the_parent if num_workers else None,
     )
@@ -110,7 +113,9 @@ def validation_loader(dataset: SegmentDataset, cfg: TrainConfig, place: Distribu
     mine = keys[place.rank :: place.world_size]
     size = cfg.optim.batch_size
     batches = [mine[i : i + size] for i in range(0, len(mine), size)]
-    return DataLoader(_cached(dataset, cfg, place), batch_sampler=batches)
+    cache = cache_for(dataset, cfg, place)
+    collate = None if cache == "none" else _as_it_is
+    return DataLoader(_cached(dataset, cache, place), batch_sampler=batches, collate_fn=collate)
 
 
 def cache_for(dataset: SegmentDataset, cfg: TrainConfig, place: Distributed) -> str:
@@ -119,14 +124,22 @@ def cache_for(dataset: SegmentDataset, cfg: TrainConfig, place: Distributed) -> 
         return cfg.data.dataset_cache
     if cfg.run.fast == "off" or place.device.type != "cuda":
         return "none"
-    total = torch.cuda.get_device_properties(place.device).total_memory
-    return "device" if needed_bytes(dataset) <= AUTO_SHARE * total else "none"
+    needed = needed_bytes(dataset)
+    free, total = torch.cuda.mem_get_info(place.device)
+    if needed <= min(AUTO_SHARE * total, free / 2):
+        return "device"
+    in_ram = free_bytes(torch.device("cpu"))
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # of this machine, by torchrun
+    return "ram" if in_ram is not None and processes * needed <= AUTO_SHARE * in_ram else "none"
 
 
-def _cached(dataset: SegmentDataset, cfg: TrainConfig, place: Distributed) -> Dataset[Segment]:
-    """The data set itself, or its clips in memory, as --dataset-cache says."""
-    cache = cache_for(dataset, cfg, place)
+def _cached(dataset: SegmentDataset, cache: str, place: Distributed) -> Dataset[Segment]:
+    """The data set itself, or its clips in memory."""
     if cache == "none":
         return dataset
     device = place.device if cache == "device" else torch.device("cpu")
     return CachedSegments(dataset, device, progress=watched() and place.is_main)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

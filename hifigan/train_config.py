@@ -33,6 +33,9 @@ class RunConfig(run_config.RunConfig):
         "on: fast formulations of the same mathematics, which add in another order; off: the recipe written plainly",
         choices=("on", "off"),
     )
+    cuda_graphs: bool = flag(
+        True, "with --fast on and one process on a GPU, launch each optimiser step as one CUDA graph (not yet run)"
+    )
     no_amp_grouped_conv: bool = flag(False, "with --amp, keep the grouped convolutions of the discriminators in fp32")
     concat_fwd: bool = flag(
         False, "the discriminators' step judges real and fake in one call, as --fast does where it is faster"
@@ -86,7 +89,8 @@ class DataConfig:
     dataset_cache: str = flag(
         "auto",
         "where each process keeps all clips (4 bytes a sample) once they are read: RAM, or the training device; auto "
-        "is, with --fast on, a GPU of which they take a quarter at most, else none",
+        "is none on a CPU and with --fast off, else a GPU of which they take a quarter at most, else RAM of which all "
+        "processes' clips take a quarter of what is free",
         choices=("auto", "none", "ram", "device"),
     )
     input_mels_dir: str = flag("", "fine-tune on the mels of this directory, as an acoustic model made them")

@@ -16,6 +16,7 @@ from common.checkpoint_store import Contents
 from common.distributed import Distributed
 from common.errors import InputError
 from common.filelists import file_digest
+from common.step_graphs import Changing, CudaRecorder, GraphedStep, Step
 from common.training import load_scaler
 from hifigan.checkpoint import load_public_state, load_trainable_generator
 from hifigan.discriminators import MultiPeriodDiscriminator, MultiScaleDiscriminator
@@ -31,8 +32,8 @@ class TrainState(training.TrainState):
 
     `generator`, `mpd`, `msd` are the modules; `*_sync` are the same, wrapped so that their gradients are averaged
     over processes. `training_clips` tells the data from other data. `fast` is --fast; `as_rows` puts a signal into the
-    memory layout that the device computes fastest, and `in_one_call` tells for MPD and MSD whether the discriminators'
-    step judges real and fake together.
+    memory layout that the device computes fastest, `in_one_call` tells for MPD and MSD whether the discriminators'
+    step judges real and fake together, and `graphed` whether steps become CUDA graphs.
     """
 
     ema_key = "gen_ema"
@@ -52,6 +53,12 @@ class TrainState(training.TrainState):
         # one has to scale all signals of the first scale. On a GPU one call has fewer kernels to start.
         concatenates = cfg.run.concat_fwd or (self.fast and not rows)
         self.in_one_call = (concatenates or rows, concatenates)
+        on_gpu = self.fast and place.device.type == "cuda"
+        # Several processes stay eager, where the averaging of gradients overlaps with the backward pass: recorded, it
+        # would have to follow more rules of NCCL, and a process whose recording fails would leave the others waiting.
+        self.graphed = on_gpu and cfg.run.cuda_graphs and place.world_size == 1
+        if on_gpu:
+            torch.backends.cudnn.benchmark = True  # all steps have the same shapes: cuDNN tries its kernels once
         self.generator = Generator(cfg.generator)
         self.mpd = MultiPeriodDiscriminator()
         self.msd = MultiScaleDiscriminator(amp_grouped_conv=not cfg.run.no_amp_grouped_conv)
@@ -70,6 +77,23 @@ class TrainState(training.TrainState):
     @property
     def averaged(self) -> nn.Module:
         return self.generator
+
+    def autocast(self, cached: bool = True) -> torch.autocast:
+        return super().autocast(cached and not self.graphed)
+
+    def changing(self) -> Changing:
+        """What an optimiser step changes."""
+        modules: dict[str, nn.Module] = {"generator": self.generator, "MPD": self.mpd, "MSD": self.msd}
+        if self.ema:
+            modules["moving average"] = self.ema.module
+        optimisers = {"generator's optimiser": self.optim_g, "discriminators' optimiser": self.optim_d}
+        return Changing(modules, optimisers, (self.scaler_g, self.scaler_d))
+
+    def accelerated(self, step: Step) -> Step:
+        """An optimiser step that becomes a CUDA graph where that is possible; call it when all weights are there."""
+        if not self.graphed:
+            return step
+        return GraphedStep(step, self.changing(), self.place.device, CudaRecorder(self.place.device))
 
     def optimisers(self) -> tuple[torch.optim.Optimizer, ...]:
         return self.optim_g, self.optim_d

@@ -171,7 +171,8 @@ def test_help_says_what_a_flag_does_and_its_default(name, help_of_flags):
     if name in REQUIRED:
         assert text.endswith("(required)")
         return
-    shown = DOCUMENTED.get(name, "none" if default in (None, "") else "off" if default is False else str(default))
+    switch = {False: "off", True: "on"}[default] if isinstance(default, bool) else str(default)
+    shown = DOCUMENTED.get(name, "none" if default in (None, "") else switch)
     assert text.endswith(f"(default: {shown})")
 
 

@@ -361,6 +361,27 @@ def test_fast_and_plain_are_the_same_training(cuda, accumulation):
     assert courses["on"] != courses["off"], "the same formulations"
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("thin_discriminators")
+def test_losses_of_fast_and_plain_agree_over_fifty_steps():
+    """In fp32, to 1e-3; with thin discriminators, whose formulations are the same."""
+    wavs = torch.from_numpy(np.stack([speechlike(0.2, seed=i)[:1024] for i in range(16)])).float()
+    courses = {}
+    for fast in ("off", "on"):
+        state = TrainState(
+            TrainConfig(RunConfig(fast=fast), OptimConfig(batch_size=1), LISTS, AudioConfig(), TINY),
+            distributed.init(cuda=False),
+        )
+        courses[fast] = []
+        for state.steps in range(50):
+            state.set_learning_rate()
+            *losses, _ = train.both_steps(state, [[wavs[state.steps % 16][None]]])
+            courses[fast].append([loss.item() for loss in losses])
+    np.testing.assert_allclose(courses["on"], courses["off"], rtol=1e-3)
+    assert courses["on"][-1][2] < 0.5 * courses["on"][0][2], "nothing is learned"
+    assert courses["on"] != courses["off"], "the same formulations"
+
+
 def test_the_plain_recipe_is_plain():
     """Separate calls, PyTorch's own convolutions and a weight norm for each; by default one for all calls of a step."""
     computed = {}

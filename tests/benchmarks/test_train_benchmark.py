@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import train_benchmark
+from benchmarks import train_benchmark, train_report, train_worker
 from common.errors import InputError
 from tests.support import TINY
 
@@ -14,7 +14,7 @@ from tests.support import TINY
 def test_the_plain_recipe_is_measured_against_the_default(tmp_path, capsys):
     (tmp_path / "tiny.json").write_text(json.dumps(TINY.to_dict()))
     argv = ["--hifigan-config", str(tmp_path / "tiny.json"), "--batch-size", "1", "--segment-size", "2048", "--no-amp"]
-    argv += ["--repeats", "1", "--warmup", "0", "--agreement-steps", "2", "--num-workers", "0"]
+    argv += ["--repeats", "1", "--warmup", "0", "--agreement-steps", "2", "--num-workers", "0", "--layers"]
     assert train_benchmark.main([*argv, "--output", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     text, _, block = printed.partition("\n```json\n")
@@ -26,7 +26,7 @@ def test_the_plain_recipe_is_measured_against_the_default(tmp_path, capsys):
     for row in (plain, fast):
         assert row["frames/s"] == pytest.approx(8 * row["segments/s"])  # of 256 samples, not mel bands
         assert row["speed-up"] == pytest.approx(plain["seconds"][0] / row["seconds"][0])
-        assert set(row["parts_sec"]) == set(train_benchmark.PARTS)
+        assert set(row["parts_sec"]) == set(train_report.PARTS)
         assert all(seconds > 0 for seconds in row["parts_sec"].values())
         assert 0 < row["share_of_peak"] < 1
     # Nine passes of the discriminators, 17.2 GFLOP for four times this segment, of which each strided layer
@@ -35,6 +35,11 @@ def test_the_plain_recipe_is_measured_against_the_default(tmp_path, capsys):
     assert plain["agreement"] is None
     assert 0 < fast["agreement"] < 1e-3
     assert fast["compared_steps"] == 2
+    assert (plain["cuda_graphs"], fast["cuda_graphs"]) == (False, False)
+    (ways,) = content["layer_ways"]
+    assert (ways["batch_size"], ways["precision"], len(ways["layers"])) == (2, "float32", 46)
+    assert text.count("| MPD, period") == 25
+    assert content["left_out"] == []
 
 
 @pytest.mark.parametrize("words", [["--batch-size", "0"], ["--repeats", "0"], ["--steps", "0"], ["--warmup", "-1"]])
@@ -49,4 +54,45 @@ def test_a_variant_that_fails_is_told(tmp_path):
 
 
 def test_agreement_is_the_largest_relative_difference():
-    assert train_benchmark.agreement([[1, 2, 4], [1, 1, 1]], [[1, 2, 5], [9, 9, 9]], 1) == 0.25
+    assert train_report.agreement([[1, 2, 4], [1, 1, 1]], [[1, 2, 5], [9, 9, 9]], 1) == 0.25
+
+
+def test_what_fails_or_comes_too_late_is_told_beside_the_rest(tmp_path, monkeypatch, capsys):
+    """The rows that there are get printed, and the exit status tells a failure."""
+    row = {"config": "v1", "batch_size": 1}
+    monkeypatch.setattr(train_benchmark, "markdown", lambda header, rows, ways, left_out: str((rows, left_out)))
+
+    def measured(cfg, folder, config, batch_size, deadline):
+        if batch_size == 2:
+            raise InputError("a variant failed: out of memory")
+        return [row]
+
+    monkeypatch.setattr(train_benchmark, "measured_case", measured)
+    argv = ["--hifigan-config", "v1", "-o", str(tmp_path)]
+    assert train_benchmark.main([*argv, "-bs", "1", "2"]) == 1
+    assert str(([row], ["v1, batch 2: a variant failed: out of memory"])) in capsys.readouterr().out
+    assert train_benchmark.main([*argv, "-bs", "1", "1", "--minutes", "1e-9"]) == 0
+    assert "v1, batch 1: 1e-09 minutes are over (--minutes)" in capsys.readouterr().out
+
+
+def test_a_time_limit_shortens_what_is_measured():
+    """One burst is enough for a row."""
+    asked = []
+
+    def ask(worker, method, *words):
+        asked.append(method)
+        return {"burst": train_worker.Burst(1.0, 1.0, [[1.0] * 3]), "parts": {}}.get(method, 1)
+
+    courses = [train_report.Course("fp32", fast) for fast in ("off", "on")]
+    cfg = train_benchmark.BenchmarkConfig(repeats=5, agreement_steps=50)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_benchmark, "ask", ask)
+        train_benchmark.run_in_turn(cfg, ["plain", "fast"], courses, 0.0)
+    assert asked.count("burst") == 4  # one of warm-up and one that counts, each
+    assert [course.seconds for course in courses] == [[1.0], [1.0]]
+
+
+def test_tables_of_layers_show_the_fastest_way():
+    seconds = {"as it is": 0.002, "other": 0.001, "failed": None}
+    cells = train_report.layer_cells("MSD", seconds, [*seconds, "not there"])
+    assert cells == ["MSD", "2.000", "**1.000**", "-", "-"]

@@ -8,7 +8,7 @@ import torch
 from common.audio import AudioConfig, MelSpectrogram
 from common.errors import InputError
 from common.loading import ClipKey
-from hifigan.dataset import CachedSegments, PairDataset, SegmentDataset, _in_one_block
+from hifigan.dataset import CachedSegments, PairDataset, SegmentDataset, _Block
 from tests.support import speechlike
 
 RATE, SEGMENT = 22050, 1024
@@ -66,16 +66,30 @@ def test_a_cache_changes_nothing_and_reads_once(paths, device):
         assert torch.equal(wav.cpu(), segment)
 
 
-def test_blocks_of_a_device_hold_the_same_clips():
-    """What a GPU gets, tried on the CPU: tensors of different sizes and shapes in one block each."""
-    clips = [torch.randn(3), torch.randn(2, 4), torch.randn(0), torch.randn(5)]
-    placed = _in_one_block(clips, torch.device("cpu"))
-    assert [t.untyped_storage().data_ptr() for t in placed] == [placed[0].untyped_storage().data_ptr()] * 4
-    assert all(torch.equal(one, other) for one, other in zip(clips, placed, strict=True))
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("framing", [None, "tacotron"])
+def test_batches_gathered_at_once_are_those_of_items(framing, device, paths, pairs, monkeypatch):
+    """What a GPU does, tried on the CPU as well: the same numbers and so the same mels, bit for bit on each device."""
+    dataset = SegmentDataset(paths, AUDIO, SEGMENT, 5)
+    if framing:
+        dataset = PairDataset(pairs[0], pairs[1][framing], AudioConfig(framing=framing), 8192, 5)
+    monkeypatch.setattr("hifigan.dataset._in_memory", _Block)
+    cached = CachedSegments(dataset, torch.device(device))
+    keys = [ClipKey(clip, draw) for draw in range(5) for clip in torch.randperm(len(dataset)).tolist()]
+    expected = [torch.stack(parts) for parts in zip(*(dataset[key] for key in keys), strict=True)]
+    batch = cached.__getitems__(keys)
+    assert [(part.shape, part.dtype, part.device.type) for part in batch] == [
+        (part.shape, torch.float32, device) for part in expected
+    ]
+    assert all(part.is_contiguous() for part in batch)
+    assert all(map(torch.equal, [part.cpu() for part in batch], expected))
+    assert all(map(torch.equal, [part.cpu() for part in cached[keys[3]]], dataset[keys[3]]))
+    transform = MelSpectrogram(AUDIO).to(device)
+    assert torch.equal(transform(batch[0]), transform(expected[0].to(device)))
 
 
 def test_a_cache_that_does_not_fit_is_refused(paths, monkeypatch):
-    monkeypatch.setattr("hifigan.dataset._free_bytes", lambda device: 100)
+    monkeypatch.setattr("hifigan.dataset.free_bytes", lambda device: 100)
     with pytest.raises(InputError, match=r"--dataset-cache: the clips need .* that are free on cpu"):
         CachedSegments(SegmentDataset(paths, AUDIO, SEGMENT, 5), torch.device("cpu"))
 

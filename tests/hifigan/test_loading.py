@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import json
-from types import SimpleNamespace
 
 import pytest
 import soundfile
@@ -14,7 +13,7 @@ from common.distributed import Distributed
 from common.errors import InputError
 from common.loading import MicroBatchSampler
 from common.mel_contract import read_contract
-from hifigan.dataset import SegmentDataset
+from hifigan.dataset import SegmentDataset, needed_bytes
 from hifigan.loading import cache_for, learned_framing, open_datasets, training_loader, validation_loader
 from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig, parse_train_config
 from tests.support import SETUP, TINY, make_checkpoint, train_arguments, write_data_set
@@ -121,21 +120,42 @@ def test_batches_do_not_depend_on_workers_and_cache(paths, workers, cache):
     assert not torch.equal(batches[0], batches[1])
 
 
-def test_clips_are_kept_on_a_gpu_with_room_for_them(paths, monkeypatch):
+@pytest.mark.parametrize(
+    ("fast", "kind", "total", "free", "in_ram", "processes", "expected"),
+    [
+        ("on", "cuda", 4, 2, 0, 1, "device"),
+        ("on", "cuda", 3.9, 3.9, 4, 1, "ram"),  # the GPU is too small
+        ("on", "cuda", 8, 1.9, 4, 1, "ram"),  # or in use
+        ("on", "cuda", 3.9, 3.9, 8, 2, "ram"),
+        ("on", "cuda", 3.9, 3.9, 7.9, 2, "none"),
+        ("on", "cuda", 3.9, 3.9, None, 1, "none"),  # the system does not tell
+        ("off", "cuda", 9, 9, 9, 1, "none"),
+        ("on", "cpu", 9, 9, 9, 1, "none"),
+    ],
+)
+def test_clips_are_kept_where_there_is_room(fast, kind, total, free, in_ram, processes, expected, paths, monkeypatch):
+    """Of which the sizes are given in those of all clips."""
     dataset = SegmentDataset(paths, AudioConfig(), SEGMENT, 5)
     needed = 4 * sum(len(soundfile.read(path)[0]) for path in paths)
-    gpu = dataclasses.replace(place(), device=torch.device("cuda", 0))
-    for total, fast, where, expected in (
-        (4 * needed, "on", gpu, "device"),
-        (4 * needed - 1, "on", gpu, "none"),
-        (4 * needed, "off", gpu, "none"),
-        (4 * needed, "on", place(), "none"),
-    ):
-        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _, t=total: SimpleNamespace(total_memory=t))
-        cfg = dataclasses.replace(CFG, run=dataclasses.replace(CFG.run, fast=fast))
-        assert cache_for(dataset, cfg, where) == expected
-        chosen = dataclasses.replace(cfg, data=dataclasses.replace(cfg.data, dataset_cache="ram"))
-        assert cache_for(dataset, chosen, where) == "ram"
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free * needed, total * needed))
+    monkeypatch.setattr("hifigan.loading.free_bytes", lambda _: None if in_ram is None else in_ram * needed)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    where = dataclasses.replace(place(), device=torch.device(kind, 0))
+    cfg = dataclasses.replace(CFG, run=dataclasses.replace(CFG.run, fast=fast))
+    assert cache_for(dataset, cfg, where) == expected
+    chosen = dataclasses.replace(cfg, data=dataclasses.replace(cfg.data, dataset_cache="none"))
+    assert cache_for(dataset, chosen, where) == "none"
+
+
+def test_mels_count_in_what_clips_take(tmp_path):
+    data_set = write_data_set(tmp_path, [0.3] * 3)
+    (tmp_path / "mels").mkdir()
+    for i in range(3):
+        torch.save(torch.zeros(80, 26), tmp_path / "mels" / f"clip{i:03d}.pt")
+    options = {"input_mels_dir": tmp_path / "mels", "checkpoint_path_gen": make_checkpoint(tmp_path / "base.pt")}
+    dataset, _ = open_datasets(parse_train_config(train_arguments(data_set, tmp_path / "out", **options)))
+    wav, mel = dataset.load(0)
+    assert needed_bytes(dataset) == pytest.approx(4 * (wav.numel() + mel.numel()), rel=0.05)
 
 
 def test_validation_segments_are_five_per_clip_shared_without_repetition(paths):

@@ -297,10 +297,10 @@ def test_inference_benchmark(recorder, tmp_path):
 
 def test_train_benchmark(recorder):
     words, _ = recorder("train_benchmark.sh", CUDA="true")
-    assert words == ["-m", "benchmarks.train_benchmark", "--cuda"]
+    assert words == ["-m", "benchmarks.train_benchmark", "--cuda", "--layers", "--minutes", "8"]
     variables = {
         "STEPS": "--steps", "REPEATS": "--repeats", "AGREEMENT": "--agreement-steps", "NUM_WORKERS": "--num-workers",
-        "OUTPUT_DIR": "--output",
+        "OUTPUT_DIR": "--output", "MINUTES": "--minutes",
     }  # fmt: skip
     words, _ = recorder(
         "train_benchmark.sh", "--warmup", "2", CUDA="false", AMP="false", BATCH_SIZE="2 4", HIFIGAN_CONFIG="v1 v3",

@@ -1,0 +1,172 @@
+"""Ways to compute the discriminators' convolutions, layer by layer: which of them training should use on this device.
+
+Training takes none of them unmeasured. Each way gets its signal in its own memory layout, as a whole network would keep
+it; weights are brought into its form each time, as they change in each step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from common.timing import now_sec
+from hifigan.discriminators import MultiPeriodDiscriminator, MultiScaleDiscriminator
+
+RUNS = 5
+DENSE_CHANNELS = 64  # of a group in the way "wider groups"
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """A convolution [O, C / g, k] over time, and the signal that it meets: [C, T], or [C, T, P] with a period."""
+
+    name: str
+    weight: tuple[int, int, int]
+    stride: int
+    groups: int
+    steps: int
+    period: int = 0
+
+    @property
+    def signal(self) -> tuple[int, ...]:
+        return (self.weight[1] * self.groups, self.steps, *([self.period] if self.period else []))
+
+    @property
+    def padding(self) -> int:
+        return self.weight[2] // 2
+
+
+class Way(NamedTuple):
+    """A signal [B, C, T(, P)] in the layout of the way, the convolution of it, and the result in the usual shape."""
+
+    laid_out: Callable[[Tensor, Layer], Tensor]
+    convolve: Callable[[Tensor, Tensor, Layer], Tensor]
+    usual: Callable[[Tensor, Layer], Tensor]
+
+
+def layers(segment: int) -> list[Layer]:
+    """All hidden layers of both discriminators for segments of so many samples."""
+    found = []
+    judge: Any
+    for judge in MultiPeriodDiscriminator().discriminators:
+        steps, period = -(-segment // judge.period), judge.period
+        for i, conv in enumerate(judge.convs):
+            shape = tuple(conv.weight_v.shape[:3])
+            found.append(Layer(f"MPD, period {period}, layer {i + 1}", shape, conv.stride[0], 1, steps, period))
+            steps = -(-steps // conv.stride[0])
+    scales: Any = MultiScaleDiscriminator().discriminators
+    for scale, judge in enumerate(scales):
+        steps = segment >> scale
+        for i, conv in enumerate(judge.convs):
+            shape = tuple((conv.weight_orig if scale == 0 else conv.weight_v).shape)
+            found.append(Layer(f"MSD, scale {scale + 1}, layer {i + 1}", shape, conv.stride[0], conv.groups, steps))
+            steps = (steps + 2 * (shape[2] // 2) - shape[2]) // conv.stride[0] + 1
+    return found
+
+
+def ways(layer: Layer) -> dict[str, Way]:
+    """The ways that are there for a layer; the first is PyTorch's own, as --fast on uses it on GPUs."""
+    if layer.period:
+        return {
+            "as it is": Way(_same, _image, _same),
+            "channels last": Way(_channels_last, _image_channels_last, _same),
+            "period in the batch": Way(_folded, _series, _unfolded),
+            "period in the batch, channels last": Way(
+                lambda x, layer: _channels_last(_folded(x, layer).unsqueeze(2), layer),
+                _row,
+                lambda y, layer: _unfolded(y.squeeze(2), layer),
+            ),
+        }
+    found = {
+        "as it is": Way(_same, _series, _same),
+        "channels last": Way(
+            lambda x, layer: _channels_last(x.unsqueeze(2), layer), _row, lambda y, layer: y.squeeze(2)
+        ),
+    }
+    if layer.groups > 1:
+        found["fp32"] = Way(_same, lambda x, w, layer: _series(x.float(), w.float(), layer).to(x.dtype), _same)
+        found["wider groups"] = Way(_same, _wider_groups, _same)
+        found["products"] = Way(_same, _products, _same)
+    return found
+
+
+def measured(layer: Layer, batch: int, dtype: torch.dtype, device: torch.device) -> dict[str, float | None]:
+    """Seconds of each way, forward and backward to signal and weight; None where it fails, as for lack of memory."""
+    x = torch.randn(batch, *layer.signal, device=device, dtype=dtype)
+    weight = (torch.randn(layer.weight, device=device) / 10).requires_grad_()
+    return {name: _seconds(way, x, weight, layer) for name, way in ways(layer).items()}
+
+
+def _seconds(way: Way, x: Tensor, weight: Tensor, layer: Layer) -> float | None:
+    taken = []
+    try:
+        signal = way.laid_out(x, layer).detach().requires_grad_()
+        for _ in range(2 + RUNS):
+            began = now_sec(x.device)
+            y = way.convolve(signal, weight.to(x.dtype), layer)
+            torch.autograd.grad(y, (signal, weight), torch.ones_like(y))
+            taken.append(now_sec(x.device) - began)
+    except RuntimeError:
+        return None
+    return float(np.median(taken[2:]))
+
+
+def _same(x: Tensor, layer: Layer) -> Tensor:
+    return x
+
+
+def _channels_last(x: Tensor, layer: Layer) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _folded(x: Tensor, layer: Layer) -> Tensor:
+    return x.movedim(3, 1).flatten(0, 1)
+
+
+def _unfolded(y: Tensor, layer: Layer) -> Tensor:
+    return y.unflatten(0, (-1, layer.period)).movedim(1, 3)
+
+
+def _image(x: Tensor, weight: Tensor, layer: Layer) -> Tensor:
+    return F.conv2d(x, weight.unsqueeze(3), None, (layer.stride, 1), (layer.padding, 0))
+
+
+def _image_channels_last(x: Tensor, weight: Tensor, layer: Layer) -> Tensor:
+    laid_out = weight.unsqueeze(3).contiguous(memory_format=torch.channels_last)
+    return F.conv2d(x, laid_out, None, (layer.stride, 1), (layer.padding, 0))
+
+
+def _series(x: Tensor, weight: Tensor, layer: Layer) -> Tensor:
+    return F.conv1d(x, weight, None, layer.stride, layer.padding, 1, layer.groups)
+
+
+def _row(x: Tensor, weight: Tensor, layer: Layer) -> Tensor:
+    laid_out = weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+    return F.conv2d(x, laid_out, None, (1, layer.stride), (0, layer.padding), 1, layer.groups)
+
+
+def _wider_groups(x: Tensor, weight: Tensor, layer: Layer) -> Tensor:
+    """Groups joined, with zeros for what lies between them: more operations, but larger products."""
+    outputs, inputs, taps = weight.shape
+    joined = min(layer.groups, max(1, DENSE_CHANNELS // inputs))
+    groups = layer.groups // joined
+    # [groups, joined, O / g, 1, C / g, k] times an identity [joined, 1, joined, 1, 1]
+    apart = weight.view(groups, joined, outputs // layer.groups, 1, inputs, taps)
+    identity = torch.eye(joined, dtype=weight.dtype, device=weight.device).view(joined, 1, joined, 1, 1)
+    wide = (apart * identity).view(outputs, joined * inputs, taps)
+    return F.conv1d(x, wide, None, layer.stride, layer.padding, 1, groups)
+
+
+def _products(x: Tensor, weight: Tensor, layer: Layer) -> Tensor:
+    """One matrix product for each group: its weight times what each output sees."""
+    outputs, inputs, taps = weight.shape
+    seen = F.pad(x, (layer.padding, layer.padding)).unfold(2, taps, layer.stride)  # [B, C, T', k]
+    columns = seen.unflatten(1, (layer.groups, inputs)).permute(1, 2, 4, 0, 3).reshape(layer.groups, inputs * taps, -1)
+    made = weight.view(layer.groups, outputs // layer.groups, -1) @ columns  # [g, O / g, B * T']
+    return made.view(outputs, len(x), -1).transpose(0, 1)

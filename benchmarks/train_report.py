@@ -1,0 +1,165 @@
+"""What the benchmark of training measured: figures of each variant, and tables."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from common import machine
+
+PARTS = ("G", "MPD", "MSD", "mel", "optimiser", "data", "logging")
+NOTES = (
+    "Medians of the bursts. Speed-up: seconds of the plain recipe in the same precision, or in full precision, divided "
+    "by those of the row, the median of the ratios of bursts that followed each other; the same of processor time, "
+    "which on a CPU shared with other programs is steadier. True frames are those of the input mel. Share of the peak: "
+    "operations that a step needs divided by seconds and by what a large matrix product reaches in the same precision "
+    "and process. Agreement: the largest relative difference of the three losses from those of the plain recipe in the "
+    "same precision, over the first steps. Parts are run on their own, forward and backward as both optimiser steps "
+    "need them."
+)
+
+
+@dataclasses.dataclass
+class Course:
+    """What one variant did: seconds of a step by the clock and of the processor in each burst, losses of each step."""
+
+    precision: str
+    fast: str
+    matmul_flops: float = 0.0
+    seconds: list[float] = dataclasses.field(default_factory=list)
+    processor_sec: list[float] = dataclasses.field(default_factory=list)
+    losses: list[list[float]] = dataclasses.field(default_factory=list)
+    parts: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    peak_bytes: int = 0
+    graphs: bool = False  # whether its steps became CUDA graphs
+
+
+def rows_of(
+    courses: Sequence[Course], flop: int, compared: int, config: str, batch_size: int, segment: int
+) -> list[dict[str, Any]]:
+    """A row of figures for each variant of one case, the plain recipe in full precision first.
+
+    Args:
+        flop: floating-point operations of a step.
+        compared: first steps whose losses are compared.
+    """
+    rows = []
+    for course in courses:
+        plain = next(other for other in courses if (other.precision, other.fast) == (course.precision, "off"))
+        median = float(np.median(course.seconds))
+        steps = min(compared, len(course.losses), len(plain.losses))
+        rows.append(
+            {
+                "config": config,
+                "batch_size": batch_size,
+                "precision": course.precision,
+                "fast": course.fast,
+                "seconds": course.seconds,
+                "processor_sec": course.processor_sec,
+                "speed-up of processor time": ratio(plain.processor_sec, course.processor_sec),
+                "speed-up of processor time over full precision": ratio(courses[0].processor_sec, course.processor_sec),
+                "segments/s": batch_size / median,
+                "frames/s": batch_size * segment // 256 / median,
+                "speed-up": ratio(plain.seconds, course.seconds),
+                "speed-up over full precision": ratio(courses[0].seconds, course.seconds),
+                "cuda_graphs": course.graphs,
+                "peak_memory_mib": course.peak_bytes / 2**20,
+                "gflop_per_segment": flop / batch_size / 1e9,
+                "matmul_gflops": course.matmul_flops / 1e9,
+                "share_of_peak": flop / median / course.matmul_flops,
+                "agreement": agreement(plain.losses, course.losses, steps) if course is not plain else None,
+                "compared_steps": steps,
+                "parts_sec": {part: float(np.median([parts[part] for parts in course.parts])) for part in PARTS},
+            }
+        )
+    return rows
+
+
+def ratio(plain: Sequence[float], seconds: Sequence[float]) -> float:
+    both = min(len(plain), len(seconds))
+    return float(np.median(np.divide(plain[:both], seconds[:both])))
+
+
+def agreement(plain: Sequence[Sequence[float]], losses: Sequence[Sequence[float]], steps: int) -> float:
+    """The largest relative difference of two courses of losses [steps, 3]."""
+    expected, actual = np.asarray(plain[:steps]), np.asarray(losses[:steps])
+    return float((np.abs(actual - expected) / np.abs(expected)).max())
+
+
+def markdown(
+    header: dict[str, str],
+    rows: Sequence[dict[str, Any]],
+    layer_ways: Sequence[dict[str, Any]] = (),
+    left_out: Sequence[str] = (),
+) -> str:
+    """The whole report.
+
+    Args:
+        layer_ways: for batch size and precision, the seconds of all ways to compute each layer.
+        left_out: what was not measured, and why.
+    """
+    lines = ["# Training benchmark", "", *machine.markdown(header), "", NOTES]
+    for config, size in dict.fromkeys((row["config"], row["batch_size"]) for row in rows):
+        chosen = [row for row in rows if (row["config"], row["batch_size"]) == (config, size)]
+        lines += ["", f"## {config}, batch {size}", ""]
+        lines.append(
+            f"{chosen[0]['gflop_per_segment']:.1f} GFLOP per segment. Losses compared over "
+            f"{chosen[0]['compared_steps']} steps."
+        )
+        columns = [
+            "Precision",
+            "--fast",
+            "CUDA graphs",
+            "Seconds a step",
+            "Segments/s",
+            "True frames/s",
+            "Speed-up",
+            "Over full",
+        ]
+        columns += ["Processor time: speed-up", "Over full", "Peak memory (MiB)", "Share of peak", "Agreement"]
+        cells = [
+            (
+                row["precision"],
+                row["fast"],
+                "yes" if row["cuda_graphs"] else "no",
+                f"{np.median(row['seconds']):.4f}",
+                f"{row['segments/s']:.2f}",
+                f"{row['frames/s']:.1f}",
+                f"{row['speed-up']:.2f}",
+                f"{row['speed-up over full precision']:.2f}",
+                f"{row['speed-up of processor time']:.2f}",
+                f"{row['speed-up of processor time over full precision']:.2f}",
+                f"{row['peak_memory_mib']:.0f}",
+                f"{row['share_of_peak']:.1%} of {row['matmul_gflops']:.0f} GFLOP/s",
+                "-" if row["agreement"] is None else f"{row['agreement']:.1e}",
+            )
+            for row in chosen
+        ]
+        lines += ["", *table(columns, cells), "", "Seconds of the parts of a step:", ""]
+        in_parts = [
+            (row["precision"], row["fast"], *(f"{row['parts_sec'][part]:.4f}" for part in PARTS)) for row in chosen
+        ]
+        lines += table(("Precision", "--fast", *PARTS), in_parts)
+    for block in layer_ways:
+        lines += ["", f"## Layers, batch {block['batch_size']} for real and fake together, {block['precision']}", ""]
+        lines.append("Milliseconds of ways to compute the discriminators' layers, forward and backward.")
+        names = list(dict.fromkeys(name for seconds in block["layers"].values() for name in seconds))
+        lines += ["", *table(["Layer", *names], [layer_cells(layer, s, names) for layer, s in block["layers"].items()])]
+    lines += ["", *(f"Not measured: {words}" for words in left_out)] if left_out else []
+    return "\n".join([*lines, ""])
+
+
+def layer_cells(layer: str, seconds: dict[str, float | None], names: Sequence[str]) -> list[str]:
+    """A row of the table of layers; the fastest way in bold, "-" where a way is not there or failed."""
+    best = min((sec for sec in seconds.values() if sec is not None), default=None)
+    cells = [layer]
+    for sec in map(seconds.get, names):
+        cells.append("-" if sec is None else f"**{1e3 * sec:.3f}**" if sec == best else f"{1e3 * sec:.3f}")
+    return cells
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows)]

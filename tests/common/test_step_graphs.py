@@ -1,0 +1,201 @@
+"""Recorded optimiser steps against eager ones: with recorders that work, that fail, and that are wrong.
+
+On a CPU a "recording" is the step itself, done again; what a CUDA graph does with memory, only a GPU can show.
+"""
+
+import copy
+import logging
+import re
+
+import pytest
+import torch
+
+from common.ema import EMA
+from common.step_graphs import WARM_UP, Changing, GraphedStep
+
+STEPS = WARM_UP + 5
+
+
+class Rerun:
+    """Does the step again in each replay, into the same results."""
+
+    def __init__(self):
+        self.replays = 0
+
+    def warm_up(self, work):
+        return work()
+
+    def record(self, work):
+        results = work()
+
+        def replay():
+            self.replays += 1
+            for kept, new in zip(results, work(), strict=True):
+                kept.copy_(new)
+
+        return replay, results
+
+
+class Failing(Rerun):
+    """As a GPU does when something cannot be recorded."""
+
+    def record(self, work):
+        work()
+        raise RuntimeError("operation not permitted when stream is capturing\nand more lines")
+
+
+class Idle(Rerun):
+    """A recording that computes the right losses and changes nothing."""
+
+    def record(self, work):
+        results = work()
+        return lambda: None, results
+
+
+class Training:
+    """A small model with all that a training step changes; `broken` is what its recording does not do."""
+
+    def __init__(self, broken=""):
+        torch.manual_seed(0)
+        self.model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.Linear(8, 1))
+        self.ema = EMA(self.model, 0.5)
+        self.optim = torch.optim.AdamW(self.model.parameters(), 0.01, fused=True)
+        self.scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=4)
+        self.changing = Changing(
+            {"model": self.model, "average": self.ema.module}, {"optim": self.optim}, [self.scaler]
+        )
+        self.broken = broken
+
+    def step(self, group):
+        broken = self.broken if self.optim.param_groups[0]["capturable"] else ""
+        self.optim.zero_grad()
+        total = torch.zeros(())
+        for x, y in group:
+            if broken == "inputs":
+                x, y = torch.ones_like(x), torch.ones_like(y)
+            loss = (self.model(x) - y).square().mean()
+            self.scaler.scale(loss).backward()
+            total += loss.detach()
+        if broken == "error":
+            self.scaler.unscale_(self.optim)
+            self.optim.found_inf = torch.ones(())
+            raise ValueError("in the midst of a step")
+        before = self.optim.state[self.model[0].weight]["step"].clone() if self.optim.state else torch.zeros(())
+        self.scaler.step(self.optim)
+        self.scaler.update(1.0 if broken == "scale" else None)
+        made = self.optim.state[self.model[0].weight]["step"] - before
+        if broken == "buffers":
+            self.model[1].running_mean.zero_()
+        if broken != "average":
+            self.ema.update(self.model, made)
+        return total + (0.5 if broken == "loss" else 0.0), made
+
+    def values(self):
+        snapshot = self.changing.snapshot()
+        return snapshot.tensors, snapshot.scalers
+
+
+def course(training, step, steps=STEPS, overflow_at=()):
+    """Losses of some steps with a rate of each, two micro-batches a step; and all that the steps changed."""
+    losses = []
+    generator = torch.Generator().manual_seed(1)
+    for number in range(steps):
+        training.optim.param_groups[0]["lr"] = 0.01 * 0.7**number
+        group = [(torch.randn(6, 4, generator=generator), torch.randn(6, 1, generator=generator)) for _ in range(2)]
+        if number in overflow_at:
+            group[0][1][0, 0] = torch.inf
+        losses.append([value.item() for value in step(group)])
+    return losses, *training.values()
+
+
+def assert_same(one, other, exact=True):
+    assert one[2] == other[2]
+    rtol = 0 if exact else 1e-6  # recorded, the rate is a number of 32 bits
+    torch.testing.assert_close(torch.tensor(one[0]), torch.tensor(other[0]), rtol=rtol, atol=0, equal_nan=True)
+    for name, group in one[1].items():
+        for a, b in zip(group, other[1][name], strict=True):
+            torch.testing.assert_close(a, b, rtol=rtol, atol=rtol / 10, msg=name)
+
+
+def graphed(training, recorder):
+    return GraphedStep(training.step, training.changing, torch.device("cpu"), recorder)
+
+
+def test_replays_are_the_same_training(caplog):
+    """With inputs, rates and loss scales that differ from step to step."""
+    plain, recorded, recorder = Training(), Training(), Rerun()
+    step = graphed(recorded, recorder)
+    assert_same(course(recorded, step), course(plain, plain.step), exact=False)
+    assert step.recorded
+    assert recorder.replays == STEPS - WARM_UP  # one of them tried the recording
+    assert not caplog.records
+
+
+def test_the_step_that_is_recorded_is_the_eager_one():
+    """The recording and its trial leave no trace."""
+    plain, recorded = Training(), Training()
+    step = graphed(recorded, Rerun())
+    assert_same(course(recorded, step, WARM_UP + 1), course(plain, plain.step, WARM_UP + 1))
+    assert step.recorded
+
+
+@pytest.mark.parametrize(
+    ("recorder", "broken", "words"),
+    [
+        (Failing, "", "operation not permitted when stream is capturing"),
+        (Rerun, "error", "in the midst of a step"),
+        (Rerun, "loss", "the recorded step has losses"),
+        (Rerun, "inputs", "the recorded step has losses"),
+        (Rerun, "average", "changes average.weights by something else"),
+        (Rerun, "buffers", "changes model.buffers by something else"),
+        (Rerun, "scale", "scales the loss otherwise"),
+        (Idle, "", "the recorded step has losses|changes model.weights by something else"),
+    ],
+)
+def test_what_goes_wrong_is_told_once_and_changes_nothing(recorder, broken, words, caplog):
+    plain, recorded = Training(), Training(broken)
+    step = graphed(recorded, recorder())
+    with caplog.at_level(logging.WARNING):
+        assert_same(course(recorded, step), course(plain, plain.step))
+    assert not step.recorded
+    assert len(caplog.records) == 1
+    message = caplog.records[0].getMessage()
+    assert message.startswith("training goes on without CUDA graphs")
+    assert "\n" not in message
+    assert re.search(words, message), message
+
+
+def test_a_step_that_is_left_out_is_not_recorded(caplog):
+    """There would be nothing to compare; neither does it count as warm-up."""
+    plain, recorded, recorder = Training(), Training(), Rerun()
+    step = graphed(recorded, recorder)
+    left_out = (0, WARM_UP + 1, WARM_UP + 3)
+    assert_same(course(recorded, step, STEPS, left_out), course(plain, plain.step, STEPS, left_out), exact=False)
+    assert recorder.replays == STEPS - WARM_UP - 2
+    assert not caplog.records
+
+
+def test_other_sizes_are_computed_eagerly():
+    plain, recorded, recorder = Training(), Training(), Rerun()
+    step = graphed(recorded, recorder)
+    for one, training in ((plain.step, plain), (step, recorded)):
+        course(training, one)
+        one([(torch.ones(3, 4), torch.zeros(3, 1))])
+    assert recorder.replays == STEPS - WARM_UP
+    assert_same(([], *recorded.values()), ([], *plain.values()), exact=False)
+
+
+def test_checkpoints_do_not_tell_whether_steps_are_recorded():
+    """A state of the optimiser that was saved by one is the other's, with its rate as a number."""
+    plain, recorded = Training(), Training()
+    course(recorded, graphed(recorded, Rerun()))
+    course(plain, plain.step)
+    ours, theirs = copy.deepcopy(recorded.optim.state_dict()), copy.deepcopy(plain.optim.state_dict())
+    assert ours["param_groups"] == theirs["param_groups"]
+    assert type(ours["param_groups"][0]["lr"]) is float
+    plain.optim.load_state_dict(ours)
+    recorded.optim.load_state_dict(theirs)
+    course(plain, plain.step)
+    step = graphed(recorded, Rerun())
+    course(recorded, step)
+    assert step.recorded

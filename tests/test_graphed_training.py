@@ -1,0 +1,179 @@
+"""train.py with recorded steps: the same training as eagerly, over checkpoints too, whoever wrote them."""
+
+import functools
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+import train
+from common import distributed, step_graphs
+from common.audio import AudioConfig
+from common.checkpoint_store import CheckpointStore
+from common.step_graphs import WARM_UP, GraphedStep
+from hifigan import discriminators
+from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig
+from hifigan.training import CHECKPOINT_FILES, TrainState
+from tests.support import TINY, speechlike, thin_layers
+
+LISTS = DataConfig(training_files=("train.txt",), validation_files=("val.txt",), segment_size=1024)
+
+
+class Rerun:
+    """On a CPU: a recording is the step itself, done again into the same results."""
+
+    def warm_up(self, work):
+        return work()
+
+    def record(self, work):
+        results = work()
+
+        def replay():
+            for kept, new in zip(results, work(), strict=True):
+                kept.copy_(new)
+
+        return replay, results
+
+
+class Failing(Rerun):
+    def record(self, work):
+        work()
+        raise RuntimeError("not supported while a stream is captured")
+
+
+@pytest.fixture(autouse=True)
+def _thin_discriminators(monkeypatch):
+    for name, layer in thin_layers().items():
+        monkeypatch.setattr(discriminators, name, layer)
+
+
+@pytest.fixture
+def short_warm_up(monkeypatch):
+    monkeypatch.setattr(step_graphs, "WARM_UP", 1)
+
+
+def new_state(optim=None, **run):
+    changes = {"batch_size": 1, "ema": 0.9, "grad_clip_thresh": 50.0, "warmup_steps": 20, **(optim or {})}
+    cfg = TrainConfig(RunConfig(**run), OptimConfig(**changes), LISTS, AudioConfig(), TINY)
+    state = TrainState(cfg, distributed.init(cfg.run.cuda))
+    state.start_ema()
+    return state
+
+
+def take_steps(state, both_steps, steps):
+    """Losses of so many steps; crops and the rate change with each."""
+    wav = torch.from_numpy(speechlike(2.0)).float()
+    courses = []
+    for _ in range(steps):
+        state.set_learning_rate()
+        shape = state.cfg.optim.grad_accumulation, state.cfg.optim.batch_size
+        starts = np.random.default_rng(state.steps).integers(len(wav) - 1024, size=shape)
+        group = [[torch.stack([wav[start : start + 1024] for start in part])] for part in starts]
+        *losses, made = both_steps(group)
+        state.meter.add(*losses, made=made)
+        state.steps += 1
+        courses.append([value.item() for value in (*losses, made)])
+    return courses
+
+
+def recorded(state, recorder):
+    step = functools.partial(train.both_steps, state)
+    return GraphedStep(step, state.changing(), state.place.device, recorder)
+
+
+def assert_same_weights(one, other, tolerance):
+    for name, group in one.changing().tensors().items():
+        for a, b in zip(group, other.changing().tensors()[name], strict=True):
+            assert (a - b).norm() <= tolerance * b.norm(), name
+
+
+@pytest.mark.usefixtures("short_warm_up")
+@pytest.mark.parametrize(("run", "accumulation"), [({}, 2), ({"amp": True, "amp_dtype": "bf16"}, 1)])
+def test_recorded_steps_are_the_same_training(run, accumulation, caplog):
+    optim = {"grad_accumulation": accumulation}
+    eager, graphed = new_state(optim, **run), new_state(optim, **run)
+    step = recorded(graphed, Rerun())
+    expected = take_steps(eager, functools.partial(train.both_steps, eager), 4)
+    np.testing.assert_allclose(take_steps(graphed, step, 4), expected, rtol=1e-3)
+    assert step.recorded, caplog.text
+    assert_same_weights(graphed, eager, 2e-3 if run else 1e-4)
+    assert graphed.meter.since_last_log() == pytest.approx(eager.meter.since_last_log(), rel=1e-3)
+
+
+@pytest.mark.usefixtures("short_warm_up")
+def test_training_goes_on_where_recording_fails(caplog):
+    eager, graphed = new_state(), new_state()
+    step = recorded(graphed, Failing())
+    with caplog.at_level(logging.WARNING):
+        actual = take_steps(graphed, step, 3)
+    assert actual == take_steps(eager, functools.partial(train.both_steps, eager), 3)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert_same_weights(graphed, eager, 0)
+
+
+@pytest.mark.usefixtures("short_warm_up")
+@pytest.mark.parametrize("first_recorded", [True, False])
+def test_checkpoints_go_from_recorded_to_eager_training_and_back(first_recorded, tmp_path):
+    """And what follows is what would have followed without the pause."""
+    store = CheckpointStore(tmp_path, CHECKPOINT_FILES)
+    whole = new_state()
+    take_steps(whole, functools.partial(train.both_steps, whole), 6)
+    for number, uses_recording in enumerate((first_recorded, not first_recorded)):
+        state = new_state()
+        assert state.resume(store) is bool(number)
+        step = recorded(state, Rerun()) if uses_recording else functools.partial(train.both_steps, state)
+        take_steps(state, step, 3)
+        assert not uses_recording or step.recorded
+        state.epoch_clips = 1
+        state.save(store)
+    last = torch.load(store.paths(1)[1], weights_only=True)
+    assert {type(group["lr"]) for name in ("optim_g", "optim_d") for group in last[name]["param_groups"]} == {float}
+    assert_same_weights(state, whole, 1e-4)
+
+
+def test_steps_are_recorded_on_one_gpu_by_default():
+    state = new_state()
+    assert not state.graphed  # on the CPU
+    step = functools.partial(train.both_steps, state)
+    assert state.accelerated(step) is step
+
+
+@pytest.mark.gpu
+@pytest.mark.slow
+@pytest.mark.parametrize(("accumulation", "ema"), [(1, 0.9), (2, 0.0)])
+@pytest.mark.parametrize("amp", ["fp32", "bf16", "fp16"])
+def test_cuda_graphs_are_the_same_training(amp, accumulation, ema, caplog):
+    """The steps are recorded, without a warning, and losses agree with eager steps over replays."""
+    courses = {}
+    for graphs in (False, True):
+        run = {"cuda": True, "cuda_graphs": graphs, **({} if amp == "fp32" else {"amp": True, "amp_dtype": amp})}
+        state = new_state({"grad_accumulation": accumulation, "ema": ema}, **run)
+        step = state.accelerated(functools.partial(train.both_steps, state))
+        courses[graphs] = take_steps(state, step, 25)
+        if graphs:
+            assert step.recorded, caplog.text
+    np.testing.assert_allclose(courses[True], courses[False], rtol=1e-3 if amp == "fp32" else 5e-2)
+
+
+@pytest.mark.gpu
+def test_a_recording_that_waits_for_the_gpu_fails_and_training_goes_on(caplog, monkeypatch):
+    state = new_state(cuda=True)
+
+    def waits(group):
+        results = train.both_steps(state, group)
+        assert results[0].item() > 0
+        return results
+
+    step = state.accelerated(waits)
+    losses = np.array(take_steps(state, step, WARM_UP + 4))
+    assert not step.recorded
+    assert np.isfinite(losses).all()
+    assert "goes on without CUDA graphs" in caplog.text
+
+
+@pytest.mark.gpu
+def test_cuda_graphs_can_be_left_out():
+    assert new_state(cuda=True).graphed
+    assert not new_state(cuda=True, cuda_graphs=False).graphed
+    assert not new_state(cuda=True, fast="off").graphed
