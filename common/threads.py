@@ -19,9 +19,9 @@ T = TypeVar("T")
 
 
 def for_each(work: Callable[[T], None], items: Iterable[T]) -> None:
-    """Does `work`, without gradients, on each item, on as many threads as PyTorch would use for one operation.
+    """Does `work` on each item, on as many threads as PyTorch would use for one operation, which are in inference mode.
 
-    A single item, or a single thread, is dealt with by the caller's thread and PyTorch's own.
+    A single item, or a single thread, is dealt with by the caller's thread, in the caller's mode, and PyTorch's own.
     """
     items = list(items)
     threads = torch.get_num_threads()

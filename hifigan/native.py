@@ -7,6 +7,7 @@ import functools
 import hashlib
 import logging
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
@@ -174,12 +175,15 @@ def _loaded() -> ctypes.CDLL:
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The compiled source, from the user's cache if it is there; None where it cannot be had."""
-    compiler = shutil.which(os.environ.get("CC") or "cc")
+    program, *arguments = os.environ.get("CC", "").split() or ["cc"]  # CC may be "ccache gcc"
+    compiler = shutil.which(program)
     if compiler is None:
-        log.info("no C compiler (cc): %s", WITHOUT)
+        log.info("no C compiler (%s): %s", program, WITHOUT)
         return None
     flags = ["-O3", "-shared", "-fPIC", *TARGETS.get(torch.backends.cpu.get_cpu_capability(), [])]
-    name = hashlib.sha256(" ".join([compiler, *flags]).encode() + SOURCE.read_bytes()).hexdigest()[:16]
+    command = [compiler, *arguments, *flags, str(SOURCE)]
+    key = " ".join([platform.machine(), *command[:-1]])  # homes are shared by machines of several kinds
+    name = hashlib.sha256(key.encode() + SOURCE.read_bytes()).hexdigest()[:16]
     try:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hifigan"
         path = cache / f"{SOURCE.stem}-{name}.so"
@@ -188,12 +192,12 @@ def library() -> ctypes.CDLL | None:
             cache.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=cache) as folder:
                 made = Path(folder) / path.name
-                command = [compiler, *flags, str(SOURCE), "-o", str(made)]
-                subprocess.run(command, check=True, capture_output=True, timeout=COMPILE_LIMIT_SEC)
+                subprocess.run([*command, "-o", str(made)], check=True, capture_output=True, timeout=COMPILE_LIMIT_SEC)
                 made.replace(path)
             loaded = ctypes.CDLL(str(path))
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:
         said = (getattr(error, "stderr", None) or b"").decode(errors="replace").splitlines()
+        said = [line for line in said if "error" in line] or said  # what comes first may be where, not what
         log.warning("%s cannot be compiled, %s: %s", SOURCE.name, WITHOUT, said[0] if said else error)
         return None
     pointer, number = ctypes.c_void_p, ctypes.c_long

@@ -12,11 +12,21 @@
 #elif defined(__AVX__)
 #define LANES 8
 #define OUTPUTS 4
+#elif defined(__SSE__)
+#define LANES 4
+#define OUTPUTS 4
 #else
 #define LANES 4
 #define OUTPUTS 8
 #endif
 #define VECTORS 3
+
+/* Before loops whose counts are constants after inlining: only if all are unrolled are arrays kept in registers. */
+#if defined(__clang__)
+#define UNROLLED _Pragma("unroll") /* entirely; with a count, clang does it too late */
+#else
+#define UNROLLED _Pragma("GCC unroll 32")
+#endif
 
 typedef float vector __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int mask __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
@@ -83,17 +93,17 @@ static inline __attribute__((always_inline)) void make(
 {
     vector sums[OUTPUTS * VECTORS];
     const float *weight = conv->weight + (long)channel * conv->taps * conv->inputs;
-#pragma GCC unroll 32
+UNROLLED
     for (int s = 0; s < outputs * vectors; s++)
-        sums[s] = (vector){0} + conv->bias[channel + s / vectors];
+        sums[s] = (vector){0}; /* the bias comes last: if sums were only copied, clang would keep them in memory */
     for (int tap = 0; tap < conv->taps; tap++) {
         const float *seen = x + t + (long)tap * conv->dilation;
         for (int input = 0; input < conv->inputs; input++, seen += row, weight += OUTPUTS) {
             vector in[OUTPUTS];
-#pragma GCC unroll 32
+UNROLLED
             for (int v = 0; v < vectors; v++)
                 in[v] = *(const vector *)(seen + v * LANES);
-#pragma GCC unroll 32
+UNROLLED
             for (int s = 0; s < outputs * vectors; s++)
                 sums[s] += in[s % vectors] * weight[s / vectors];
         }
@@ -101,19 +111,19 @@ static inline __attribute__((always_inline)) void make(
     int channels = conv->outputs - channel < outputs ? conv->outputs - channel : outputs;
     int rate = conv->rate, length = vectors * LANES;
     if (outputs == 1 || rate == 1) {
-#pragma GCC unroll 32
+UNROLLED
         for (int s = 0; s < outputs * vectors; s++) {
             long at = t + s % vectors * LANES;
             if (s / vectors < channels && s % vectors * LANES < samples)
-                finish(sums[s], to, (channel + s / vectors) * to->plus_row + at,
+                finish(sums[s] + conv->bias[channel + s / vectors], to, (channel + s / vectors) * to->plus_row + at,
                        (channel + s / vectors) * to->row + at, samples - s % vectors * LANES);
         }
         return;
     }
     float rows[OUTPUTS * VECTORS * LANES];
-#pragma GCC unroll 32
+UNROLLED
     for (int s = 0; s < outputs * vectors; s++)
-        *(vector *)(rows + s * LANES) = sums[s];
+        *(vector *)(rows + s * LANES) = sums[s] + conv->bias[channel + s / vectors];
     if (OUTPUTS % rate) {
         for (int o = 0; o < channels; o++)
             for (int i = 0; i < samples; i++) {

@@ -80,17 +80,26 @@ def test_no_compiler(monkeypatch, fresh, caplog):
     monkeypatch.setenv("CC", "no-such-compiler")
     with caplog.at_level("INFO"):
         assert native.library() is None
-    assert "no C compiler" in caplog.text
+    assert "no C compiler (no-such-compiler)" in caplog.text
+
+
+def test_a_compiler_with_arguments(compiler, monkeypatch, fresh):
+    assert native.library() is not None
+    monkeypatch.setenv("CC", f"{os.environ.get('CC') or 'cc'} -DUNUSED")
+    native.library.cache_clear()
+    assert native.library() is not None
+    assert len(list(fresh.iterdir())) == 2
 
 
 def test_a_failing_compiler(monkeypatch, fresh, tmp_path, caplog):
     failing = tmp_path / "failing-cc"
-    failing.write_text("#!/bin/sh\necho it does not know this machine >&2\nexit 1\n")
+    failing.write_text("#!/bin/sh\necho in a function: >&2\necho error: it does not know this machine >&2\nexit 1\n")
     failing.chmod(stat.S_IRWXU)
     monkeypatch.setenv("CC", str(failing))
     assert native.library() is None
     assert "stage.c cannot be compiled" in caplog.text
     assert "it does not know this machine" in caplog.text
+    assert "in a function" not in caplog.text
     assert list(fresh.iterdir()) == []
 
 
@@ -109,12 +118,13 @@ def test_a_damaged_cache(compiler, fresh, tmp_path, monkeypatch):
 @pytest.mark.parametrize("capability", CAPABILITIES)
 def test_no_memory_but_its_own(capability, tmp_path):
     skip_unless_here(capability)
-    program = tmp_path / "stage_memory"
-    command = ["cc", "-O1", "-fsanitize=address,undefined", *native.TARGETS.get(capability, [])]
-    source = Path(__file__).with_name("stage_memory.c")
-    command += [f'-DSTAGE="{native.SOURCE}"', str(source), "-o", str(program)]
-    if shutil.which("cc") is None or subprocess.run(command, capture_output=True, check=False).returncode:
+    program, empty = tmp_path / "stage_memory", tmp_path / "empty.c"
+    empty.write_text("int main(void) { return 0; }")
+    command = ["cc", "-O1", "-fsanitize=address,undefined", *native.TARGETS.get(capability, []), "-o", str(program)]
+    if shutil.which("cc") is None or subprocess.run([*command, empty], capture_output=True, check=False).returncode:
         pytest.skip("no C compiler with sanitizers")
+    source = Path(__file__).with_name("stage_memory.c")
+    subprocess.run([*command, f'-DSTAGE="{native.SOURCE}"', str(source)], check=True)
     environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
     ended = subprocess.run([program], capture_output=True, text=True, check=False, env=environment)
     assert (ended.returncode, ended.stdout) == (0, "all memory is its own\n"), ended.stderr
