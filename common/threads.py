@@ -18,7 +18,7 @@ import torch
 T = TypeVar("T")
 
 
-def for_each(work: Callable[[T], None], items: Iterable[T]) -> None:
+def for_each(work: Callable[[T], object], items: Iterable[T]) -> None:
     """Does `work` on each item, on as many threads as PyTorch would use for one operation, which are in inference mode.
 
     A single item, or a single thread, is dealt with by the caller's thread, in the caller's mode, and PyTorch's own.

@@ -186,15 +186,7 @@ def library() -> ctypes.CDLL | None:
     name = hashlib.sha256(key.encode() + SOURCE.read_bytes()).hexdigest()[:16]
     try:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hifigan"
-        path = cache / f"{SOURCE.stem}-{name}.so"
-        loaded = _load(path)
-        if loaded is None:
-            cache.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=cache) as folder:
-                made = Path(folder) / path.name
-                subprocess.run([*command, "-o", str(made)], check=True, capture_output=True, timeout=COMPILE_LIMIT_SEC)
-                made.replace(path)
-            loaded = ctypes.CDLL(str(path))
+        loaded = _load(cache / f"{SOURCE.stem}-{name}.so") or _compiled(command, cache / f"{SOURCE.stem}-{name}.so")
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:
         said = (getattr(error, "stderr", None) or b"").decode(errors="replace").splitlines()
         said = [line for line in said if "error" in line] or said  # what comes first may be where, not what
@@ -205,6 +197,21 @@ def library() -> ctypes.CDLL | None:
     loaded.make_tile.argtypes = [pointer, pointer, number, pointer, number, number, number, number, pointer, number]
     loaded.convolve.restype = loaded.make_tile.restype = None
     return loaded
+
+
+def _compiled(command: list[str], path: Path) -> ctypes.CDLL:
+    """Compiles into `path`; where that cannot be written, for this process alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / path.name
+        subprocess.run([*command, "-o", str(made)], check=True, capture_output=True, timeout=COMPILE_LIMIT_SEC)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=path.parent) as beside:  # so that nobody finds half of it
+                Path(shutil.copy(made, beside)).replace(path)
+            made = path
+        except OSError as error:
+            log.warning("%s is compiled anew by each process, as the result cannot be kept: %s", SOURCE.name, error)
+        return ctypes.CDLL(str(made))
 
 
 def _load(path: Path) -> ctypes.CDLL | None:

@@ -100,7 +100,7 @@ def test_a_failing_compiler(monkeypatch, fresh, tmp_path, caplog):
     assert "stage.c cannot be compiled" in caplog.text
     assert "it does not know this machine" in caplog.text
     assert "in a function" not in caplog.text
-    assert list(fresh.iterdir()) == []
+    assert not fresh.exists()
 
 
 def test_a_damaged_cache(compiler, fresh, tmp_path, monkeypatch):
@@ -128,3 +128,10 @@ def test_no_memory_but_its_own(capability, tmp_path):
     environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
     ended = subprocess.run([program], capture_output=True, text=True, check=False, env=environment)
     assert (ended.returncode, ended.stdout) == (0, "all memory is its own\n"), ended.stderr
+
+
+def test_a_cache_that_cannot_be_written(compiler, tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert native.library() is not None
+    assert "compiled anew" in caplog.text
