@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from hifigan import minimal_filtering
+
 GRADIENT_ROWS = 128  # of one block of a grouped convolution's weight gradient
 
 
@@ -37,6 +39,9 @@ def prepared_weight(weight: Tensor, stride: int, padding: int, dilation: int, gr
     outputs, inputs = weight.shape[:2]
     if torch.is_autocast_enabled("cpu"):
         weight = weight.to(torch.get_autocast_dtype("cpu"))
+    if minimal_filtering.pays(weight, stride, dilation, groups):
+        # Of five dimensions, by which `convolve_rows` knows it.
+        return minimal_filtering.transformed_weight(weight).unsqueeze(3).unsqueeze(4)
     if groups > 1:
         folded = _folded_weight(weight, stride, padding) if _folds(weight, stride) else weight
         return _image(folded).squeeze(2)
@@ -56,6 +61,8 @@ def convolve_rows(
         dtype = torch.get_autocast_dtype("cpu")
         x, bias = x.to(dtype), None if bias is None else bias.to(dtype)
     with torch.autocast("cpu", enabled=False):
+        if weight.dim() == 5:
+            return minimal_filtering.convolve(x, weight.flatten(2), bias, taps, padding, groups)
         if weight.dim() == 2:
             return _ColumnConvolution.apply(x, weight, bias, taps, stride, padding)
         if groups > 1:
