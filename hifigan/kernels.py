@@ -4,8 +4,8 @@ Shapes: N items, C input and O output channels, T time steps, P columns (a perio
 All signals are "rows": the channels of one place lie side by side in memory, [N, T, P, C], so that nothing is
 reordered between layers. The shapes seen outside stay the usual ones, [N, C, T] or [N, C, T, P]; only strides tell.
 
-Every function computes the same sums as PyTorch's convolution, in another order. `benchmarks/training-cpu.md` has what
-it gains.
+Every function computes the same as PyTorch's convolution; `minimal_filtering` also with fewer multiplications, which
+takes other roundings. `benchmarks/training-cpu.md` has what it gains.
 """
 
 from __future__ import annotations

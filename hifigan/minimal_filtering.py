@@ -23,11 +23,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 POINTS = (0.0, 1.0, -1.0, 0.5, -2.0, -0.5, 2.0)  # and infinity
-AT_ONCE = 2**23  # elements of the transformed signals of the items that are computed together
-TILE = 4  # outputs that are computed together at POINTS
+TILE = 4  # outputs that are computed together at these points
 MOST_TAPS = len(POINTS) + 2 - TILE
 TILE_OF_SMALL_WEIGHTS, TILE_OF_LARGE_WEIGHTS = 32, 16  # outputs at roots of unity
-LARGE = 2**15  # of a weight's single tap; transformed, it takes more memory the longer the tile
+LARGE = 2**15  # elements of one tap of a weight: the longer the tile, the more memory it takes transformed
+AT_ONCE = 2**23  # elements of the transformed signals of those items that are computed together
 
 
 class Transforms(NamedTuple):
@@ -40,8 +40,9 @@ class Transforms(NamedTuple):
 
 @functools.cache
 def _transforms(taps: int, tile: int) -> Transforms:
-    made = _at_numbers(taps) if tile == TILE else _at_roots_of_unity(taps, tile)
-    return Transforms(*(matrix.float() for matrix in made))
+    with torch.inference_mode(False):  # they are kept, also for training
+        made = _at_numbers(taps) if tile == TILE else _at_roots_of_unity(taps, tile)
+        return Transforms(*(matrix.float() for matrix in made))
 
 
 def _transforms_for(taps: int, outputs: int, inputs: int) -> Transforms:
@@ -79,7 +80,10 @@ def _at_roots_of_unity(taps: int, tile: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def pays(weight: Tensor, stride: int, dilation: int, groups: int) -> bool:
-    """Whether a convolution of a weight [O, C / g, k(, 1)] is faster so. In 16 bits the digits would not do."""
+    """Whether a convolution of a weight [O, C / g, k(, 1)] is faster so (in sum, the discriminators' were measured).
+
+    In 16 bits the digits would not do.
+    """
     if weight.dtype is not torch.float32 or dilation > 1:
         return False
     return groups > 1 or (stride == 1 and 2 < weight.size(2) <= MOST_TAPS and min(weight.shape[:2]) >= 512)
