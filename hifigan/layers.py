@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from hifigan.kernels import are_rows, convolve_rows, convolve_transposed_rows, prepared_weight
 
+LARGE = 2**20  # elements of a weight that is larger than what it makes of a training batch on a CPU
 INITIAL_ITERATIONS = 15  # as torch.nn.utils.parametrizations.spectral_norm
 
 
@@ -52,37 +53,48 @@ class _WeightNorm(nn.Module):
 def weights_kept(*modules: nn.Module, when: bool = True) -> Iterator[None]:
     """All calls of `modules` in here share one computation of each weight norm, and of its gradient.
 
+    On a CPU, large weights with spectral norm are also brought into the shape that their convolution takes but once.
+
     The weights and the precision must not change in here; at most one backward pass goes through, unless the weights
     are frozen.
     """
-    layers = [layer for module in modules if when for layer in module.modules() if isinstance(layer, _WeightNorm)]
-    for layer in layers:
+    inside = [layer for module in modules if when for layer in module.modules()]
+    normed = [layer for layer in inside if isinstance(layer, _WeightNorm)]
+    spectral = [layer for layer in inside if isinstance(layer, SpectralNormConv1d)]
+    for layer in normed:
         layer.kept = layer.normed_weight()
+    for conv in spectral:
+        conv.shared = conv.weight_orig.numel() >= LARGE
     try:
         yield
     finally:
-        for layer in layers:
+        for layer in normed:
             layer.kept = layer.kept_prepared = None
+        for conv in spectral:
+            conv.shared, conv.kept_prepared = False, None
 
 
-def _convolve(conv: nn.Conv1d | nn.Conv2d, x: Tensor, weight: Tensor) -> Tensor:
+def _convolve(
+    conv: WeightNormConv1d | WeightNormConv2d | SpectralNormConv1d, x: Tensor, weight: Tensor, bias: Tensor | None
+) -> Tensor:
     if not are_rows(x):
-        return conv._conv_forward(x, weight, conv.bias)
+        return conv._conv_forward(x, weight, bias)
     stride, padding, dilation = conv.stride[0], conv.padding[0], conv.dilation[0]
     assert isinstance(padding, int)
-    prepared = conv.kept_prepared if isinstance(conv, _WeightNorm) else None
+    keeps = (conv.kept is weight) if isinstance(conv, _WeightNorm) else conv.shared
+    prepared = conv.kept_prepared if keeps else None
     if prepared is None:
-        prepared = prepared_weight(weight, stride, padding, dilation, conv.groups)
-        if isinstance(conv, _WeightNorm) and conv.kept is not None:
+        prepared = prepared_weight(weight, stride, dilation, conv.groups)
+        if keeps:
             conv.kept_prepared = prepared
-    return convolve_rows(x, prepared, conv.bias, conv.kernel_size[0], stride, padding, dilation, conv.groups)
+    return convolve_rows(x, prepared, bias, conv.kernel_size[0], stride, padding, dilation, conv.groups)
 
 
 class WeightNormConv1d(_WeightNorm, nn.Conv1d):
     """`nn.Conv1d` with weight norm over the output channels."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return _convolve(self, x, self.normed_weight())
+        return _convolve(self, x, self.normed_weight(), self.bias)
 
 
 class WeightNormConvTranspose1d(_WeightNorm, nn.ConvTranspose1d):
@@ -99,7 +111,7 @@ class WeightNormConv2d(_WeightNorm, nn.Conv2d):
     """`nn.Conv2d` with weight norm over the output channels, and kernels of one column."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return _convolve(self, x, self.normed_weight())
+        return _convolve(self, x, self.normed_weight(), self.bias)
 
 
 def _fused(conv: WeightNormConv1d | WeightNormConvTranspose1d) -> nn.Module:
@@ -132,6 +144,8 @@ class SpectralNormConv1d(nn.Conv1d):
     weight_orig: nn.Parameter
     weight_u: Tensor
     weight_v: Tensor
+    shared = False  # by `weights_kept`: whether all calls share
+    kept_prepared: Tensor | None = None  # `weight_orig` for rows
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -163,10 +177,11 @@ class SpectralNormConv1d(nn.Conv1d):
 
     def forward(self, x: Tensor, signals: int = 1) -> Tensor:
         """x [signals * B, C, T], the signals one after the other: each has its iteration, as in calls of their own."""
-        if signals == 1 or not self.training:
-            return _convolve(self, x, self.weight_orig / self._next_sigma())
+        signals = signals if self.training else 1
+        if signals == 1 and not (self.shared and are_rows(x)):
+            return _convolve(self, x, self.weight_orig / self._next_sigma(), self.bias)
         # The convolution is linear, so that each signal's output can be divided by its own sigma; before the bias.
         sigmas = torch.stack([self._next_sigma() for _ in range(signals)])
-        y = self._conv_forward(x, self.weight_orig, None)
+        y = _convolve(self, x, self.weight_orig[:], None)  # a view: a module may not keep a parameter twice
         scaled = (y.unflatten(0, (signals, -1)) / sigmas.view(-1, 1, 1, 1)).flatten(0, 1)
         return (scaled + self.bias.view(-1, 1)).to(y.dtype)  # type: ignore[union-attr]

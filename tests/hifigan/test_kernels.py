@@ -1,11 +1,13 @@
 """Convolutions of rows against PyTorch's own in fp64: outputs and all gradients."""
 
+import copy
+
 import pytest
 import torch
 from torch.nn import functional as F
 
 from hifigan.kernels import are_rows, convolve_rows, convolve_transposed_rows, prepared_weight, to_rows
-from hifigan.layers import WeightNormConv1d, weights_kept
+from hifigan.layers import SpectralNormConv1d, WeightNormConv1d, weights_kept
 
 # Shape, output channels, taps, stride, padding, dilation, groups: columns, folded strides, blocks of several sizes,
 # ends that no output sees, padding that is no multiple of the stride, signals shorter than the kernel.
@@ -14,6 +16,9 @@ CASES = [
     ((3, 1, 97), 8, 15, 1, 7, 1, 1),
     ((2, 512, 20), 6, 5, 1, 2, 1, 1),
     ((2, 1, 3), 6, 5, 3, 2, 1, 1),
+    ((2, 512, 13), 516, 5, 1, 2, 1, 1),
+    ((2, 516, 9, 3), 512, 5, 1, 2, 1, 1),
+    ((1, 512, 3, 2), 512, 3, 1, 1, 1, 1),
     ((2, 6, 31, 3), 8, 5, 3, 2, 1, 1),
     ((2, 4, 4, 7), 8, 5, 3, 2, 1, 1),
     ((2, 4, 37), 6, 3, 1, 6, 6, 1),
@@ -42,7 +47,7 @@ def test_rows_are_convolved_as_pytorch_does(case, dtype):
         expected = F.conv2d(*exact, (stride, 1), (padding, 0), (dilation, 1), groups)
     else:
         expected = F.conv1d(*exact, stride, padding, dilation, groups)
-    prepared = prepared_weight(weight, stride, padding, dilation, groups)
+    prepared = prepared_weight(weight, stride, dilation, groups)
     rows = to_rows(x)
     assert are_rows(rows)
     y = convolve_rows(rows, prepared, ours[2], taps, stride, padding, dilation, groups)
@@ -92,3 +97,25 @@ def test_kept_weights_are_computed_once_with_the_same_gradients(layout, monkeypa
         torch.testing.assert_close(parameter.grad, expected[name], rtol=1e-5, atol=1e-5)
     layer(layout(x))
     assert len(computed) == 2, "not kept outside"
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_shared_weights_with_spectral_norm(signals):
+    torch.manual_seed(0)
+    layer = SpectralNormConv1d(256, 1024, 5, padding=2)
+    plain = copy.deepcopy(layer)
+    x = torch.randn(4, 256, 9)
+    errors = torch.randn(4, 1024, 9)
+    expected = torch.cat([plain(x[:2]), plain(x[2:])])
+    expected.backward(errors)
+    with weights_kept(layer):
+        rows = to_rows(x)
+        parts = [rows] if signals == 2 else [rows[:2], rows[2:]]
+        y = torch.cat([layer(part, signals) for part in parts])
+        assert layer.kept_prepared is not None
+    y.backward(errors)
+    assert layer.kept_prepared is None
+    torch.testing.assert_close(y, expected, rtol=1e-5, atol=1e-5)
+    for name, parameter in layer.named_parameters():
+        torch.testing.assert_close(parameter.grad, plain.get_parameter(name).grad, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(layer.state_dict(), plain.state_dict())
