@@ -72,8 +72,8 @@ def test_the_engine_in_bf16_passes_the_quality_gate(name):
 def test_a_clip_of_a_batch_is_the_clip_alone(name):
     """On a CPU to the bit; padded in one call, or in shorter windows, to the rounding of other convolution kernels.
 
-    With real weights that can be above 1e-5: up to 4e-5 was measured, as large as what the clip alone is off from the
-    same network in float64. An edge that is not mended is off by 0.01 and more.
+    With real weights that can be above 1e-5: the plain generator in fp32 is up to 5e-5 off from itself in float64, and
+    sums in another order are as far off. An edge that is not mended is off by 0.01 and more.
     """
     if real_speech() is None:
         pytest.skip("HIFIGAN_TEST_DATA is not set")
@@ -93,9 +93,12 @@ def test_a_clip_of_a_batch_is_the_clip_alone(name):
     precise = copy.deepcopy(generator).double()
     with torch.inference_mode():
         exact = [precise.output(precise.hidden(mel[None].double()))[0, 0] for mel in mels]
+        plain = [generator(mel[None])[0, 0] for mel in mels]
+    rounding = max((wav - truth).abs().max() for wav, truth in zip(plain, exact, strict=True))
+    assert rounding < 1e-4
     for wavs in (alone, in_one_call, in_windows):
         for wav, expected, truth in zip(wavs, alone, exact, strict=True):
-            assert (wav - truth).abs().max() <= 5e-5
+            assert (wav - truth).abs().max() <= 1.5 * rounding
             assert (wav - expected).abs().max() <= 5e-5
 
 
