@@ -92,6 +92,15 @@ def thin_discriminators(monkeypatch):
         monkeypatch.setattr(discriminators, name, layer)
 
 
+@pytest.fixture
+def one_thread():
+    """As in processes that a test starts: other numbers of threads round differently."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def train_process(*args, **kwargs):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.Popen(
@@ -245,7 +254,7 @@ def test_processes_under_torchrun_are_stopped_together(data_set, tmp_path):
 @pytest.mark.slow
 @pytest.mark.alone
 def test_a_signal_during_validation_saves_and_the_validation_is_made_up_for(
-    undisturbed, data_set, tmp_path, monkeypatch, capsys
+    undisturbed, one_thread, data_set, tmp_path, monkeypatch, capsys
 ):
     whole_batch, validated = train.to_batch, []
 
@@ -267,7 +276,7 @@ def test_a_signal_during_validation_saves_and_the_validation_is_made_up_for(
     ours, gen, _ = weights(tmp_path, 2)
     assert gen["train_state"] == {"epoch": 2, "epoch_clips": 0, "steps": 6}
     theirs = weights(undisturbed[0], 2)[0]
-    for key, value in ours.items():  # other numbers of threads round differently
+    for key, value in ours.items():
         assert (value - theirs[key]).norm() <= 1e-4 * theirs[key].norm() + 1e-12, key
     records = [json.loads(line[5:]) for line in (tmp_path / "nvlog.json").read_text().splitlines()]
     assert [record["step"] for record in records if "val_mel_loss" in record["data"]] == [[0], [2]]
