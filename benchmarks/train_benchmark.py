@@ -51,7 +51,7 @@ class BenchmarkConfig:
     amp: bool = flag(True, "measure mixed precision as well: fp16 on the GPU, bf16 on the CPU")
     amp_dtype: str = flag("auto", "precision of mixed precision, as in train.py", choices=("auto", "fp16", "bf16"))
     cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
-    steps: int | None = flag(None, "optimiser steps of a burst; without it, 10 on the GPU and 1 on the CPU")
+    steps: int | None = flag(None, "optimiser steps of a burst; without it, 10 on the GPU and 3 on the CPU")
     repeats: int = flag(5, "measured bursts of each variant")
     warmup: int = flag(1, "bursts before these")
     agreement_steps: int | None = flag(
@@ -70,7 +70,7 @@ class BenchmarkConfig:
 
     @property
     def burst(self) -> int:
-        return (10 if self.cuda else 1) if self.steps is None else self.steps
+        return (10 if self.cuda else 3) if self.steps is None else self.steps
 
     @property
     def compared(self) -> int:

@@ -16,6 +16,7 @@ from common.checkpoint_store import Contents
 from common.distributed import Distributed
 from common.errors import InputError
 from common.filelists import file_digest
+from common.memory import keep_freed_memory
 from common.step_graphs import Changing, CudaRecorder, GraphedStep, Step
 from common.training import load_scaler
 from hifigan.checkpoint import load_public_state, load_trainable_generator
@@ -59,6 +60,8 @@ class TrainState(training.TrainState):
         self.graphed = on_gpu and cfg.run.cuda_graphs and place.world_size == 1
         if on_gpu:
             torch.backends.cudnn.benchmark = True  # all steps have the same shapes: cuDNN tries its kernels once
+        if rows:
+            keep_freed_memory()
         self.generator = Generator(cfg.generator)
         self.mpd = MultiPeriodDiscriminator()
         self.msd = MultiScaleDiscriminator(amp_grouped_conv=not cfg.run.no_amp_grouped_conv)

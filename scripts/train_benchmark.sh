@@ -7,7 +7,7 @@
 #   HIFIGAN_CONFIG  generators: one or several of v1 v2 v3 and JSON files (default: v1; without a GPU "v1 v3")
 #   BATCH_SIZE      one batch size or several (default: "16 128"; without a GPU 4)
 #   AMP             true: full and mixed precision; false: full precision alone (default: true)
-#   STEPS           steps of a burst (default: 10 on a GPU, 1 without); REPEATS: measured bursts (default: 5)
+#   STEPS           steps of a burst (default: 10 on a GPU, 3 without); REPEATS: measured bursts (default: 5)
 #   AGREEMENT       first steps whose losses are compared (default: 50 on a GPU; without, those that are made anyway)
 #   NUM_WORKERS     processes that load audio for the plain recipe (default: that of train.py)
 #   MINUTES         see above (default: 8 on a GPU; without, no limit)
