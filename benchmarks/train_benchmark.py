@@ -55,7 +55,8 @@ class BenchmarkConfig:
     repeats: int = flag(5, "measured bursts of each variant")
     warmup: int = flag(1, "bursts before these")
     agreement_steps: int | None = flag(
-        None, "first steps whose losses are compared; without it, 50 on the GPU, those of the bursts on the CPU"
+        None,
+        "first steps whose losses are compared (0: none); without it, 50 on the GPU, on the CPU those of the bursts",
     )
     minutes: float = flag(0.0, "what has not begun by then is left out, bursts too (0: no limit)")
     layers: bool = flag(False, "compare ways to compute each layer of the discriminators as well")

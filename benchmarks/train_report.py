@@ -70,7 +70,7 @@ def rows_of(
                 "gflop_per_segment": flop / batch_size / 1e9,
                 "matmul_gflops": course.matmul_flops / 1e9,
                 "share_of_peak": flop / median / course.matmul_flops,
-                "agreement": agreement(plain.losses, course.losses, steps) if course is not plain else None,
+                "agreement": agreement(plain.losses, course.losses, steps) if steps and course is not plain else None,
                 "compared_steps": steps,
                 "parts_sec": {part: float(np.median([parts[part] for parts in course.parts])) for part in PARTS},
             }

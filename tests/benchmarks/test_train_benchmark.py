@@ -53,6 +53,14 @@ def test_a_variant_that_fails_is_told(tmp_path):
         train_benchmark.main(["--segment-size", "2000", "--hifigan-config", "v2", "-o", str(tmp_path)])
 
 
+def test_losses_need_not_be_compared():
+    parts = [dict.fromkeys(train_report.PARTS, 1.0)]
+    courses = [train_report.Course("fp32", fast, 1.0, [1.0], [1.0], [[1.0, 2.0, 3.0]], parts) for fast in ("off", "on")]
+    rows = train_report.rows_of(courses, 1, 0, "v1", 4, 8192)
+    assert [row["agreement"] for row in rows] == [None, None]
+    assert "0 steps" in train_report.markdown({}, rows)
+
+
 def test_agreement_is_the_largest_relative_difference():
     assert train_report.agreement([[1, 2, 4], [1, 1, 1]], [[1, 2, 5], [9, 9, 9]], 1) == 0.25
 
