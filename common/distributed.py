@@ -62,6 +62,10 @@ def init(cuda: bool, patience: datetime.timedelta | None = None) -> Distributed:
     )
     device = device_of(cuda, local_rank)
     if world_size > 1:
+        # Imported later (PyTorch's compiler does so), its functions would have the group of all processes as a default:
+        # `shutdown` could not end the group, and gloo's threads may abort a process that ends before them.
+        import torch.distributed.nn.functional  # noqa: F401
+
         backends = "cpu:gloo,cuda:nccl" if cuda else "gloo"
         dist.init_process_group(backends, timeout=patience, device_id=device if cuda else None)
     return Distributed(rank, local_rank, world_size, device)

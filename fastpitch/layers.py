@@ -15,6 +15,14 @@ from torch.nn import functional as F
 from fastpitch.config import PredictorConfig
 
 
+class Embedding(nn.Embedding):
+    """PyTorch's, but without memory it is not initialised: for that, PyTorch would import its compiler (a second)."""
+
+    def reset_parameters(self) -> None:
+        if not self.weight.is_meta:
+            super().reset_parameters()
+
+
 def length_mask(lens: Tensor, max_len: int) -> Tensor:
     """lens [B] -> mask [B, max_len]."""
     return torch.arange(max_len, device=lens.device).unsqueeze(0) < lens.unsqueeze(1)

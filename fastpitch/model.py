@@ -14,7 +14,7 @@ from common.audio import SILENCE
 from common.errors import InputError
 from fastpitch.alignment import ConvAttention, monotonic_durations
 from fastpitch.config import FastPitchConfig
-from fastpitch.layers import Predictor, length_mask, linear_in_fp32
+from fastpitch.layers import Embedding, Predictor, length_mask, linear_in_fp32
 from fastpitch.length_regulator import (
     durations_from_log,
     mean_per_symbol,
@@ -94,9 +94,9 @@ class FastPitch(nn.Module):
         # Zeros mean: not known. The names and their order are those of published files.
         self.register_buffer("pitch_mean", torch.zeros(1))
         self.register_buffer("pitch_std", torch.zeros(1))
-        word_emb = nn.Embedding(config.n_symbols, width, padding_idx=config.padding_idx)
+        word_emb = Embedding(config.n_symbols, width, padding_idx=config.padding_idx)
         self.encoder = FFTransformer(width, config.encoder, word_emb)
-        self.speaker_emb = nn.Embedding(config.n_speakers, width) if config.n_speakers > 1 else None
+        self.speaker_emb = Embedding(config.n_speakers, width) if config.n_speakers > 1 else None
         self.duration_predictor = Predictor(width, config.predictor("dur"))
         self.decoder = FFTransformer(width, config.decoder)
         self.pitch_predictor = Predictor(width, config.predictor("pitch"))

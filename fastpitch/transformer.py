@@ -18,7 +18,7 @@ class PositionalEmbedding(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.register_buffer("inv_freq", 1.0 / 10000.0 ** (torch.arange(0, width, 2).float() / width))
+        self.register_buffer("inv_freq", torch.tensor([10000.0 ** (-i / width) for i in range(0, width, 2)]))
 
     def forward(self, length: int) -> Tensor:
         """-> [length, C] in fp32: half precision does not tell positions past 2048 apart."""

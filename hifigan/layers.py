@@ -25,6 +25,8 @@ INITIAL_ITERATIONS = 15  # as torch.nn.utils.parametrizations.spectral_norm
 
 def weight_norms(weight: Tensor) -> Tensor:
     """||weight|| over all dimensions but the first, these kept as 1."""
+    if weight.is_meta:  # PyTorch would import its compiler to find the shape, which takes a second
+        return weight.new_empty(len(weight), *[1] * (weight.dim() - 1))
     return torch.linalg.vector_norm(weight, dim=tuple(range(1, weight.dim())), keepdim=True)
 
 

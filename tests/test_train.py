@@ -92,15 +92,6 @@ def thin_discriminators(monkeypatch):
         monkeypatch.setattr(discriminators, name, layer)
 
 
-@pytest.fixture
-def one_thread():
-    """As in processes that a test starts: other numbers of threads round differently."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def train_process(*args, **kwargs):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.Popen(

@@ -89,10 +89,10 @@ def test_a_time_limit_shortens_what_is_measured():
 
     def ask(worker, method, *words):
         asked.append(method)
-        return {"burst": train_worker.Burst(1.0, 1.0, [[1.0] * 3]), "parts": {}}.get(method, 1)
+        return {"burst": train_worker.Burst(3.0, 3.0, [[1.0] * 3]), "parts": {}}.get(method, 1)
 
     courses = [train_report.Course("fp32", fast) for fast in ("off", "on")]
-    cfg = train_benchmark.BenchmarkConfig(repeats=5, agreement_steps=50)
+    cfg = train_benchmark.BenchmarkConfig(steps=3, repeats=5, agreement_steps=50)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train_benchmark, "ask", ask)
         train_benchmark.run_in_turn(cfg, ["plain", "fast"], courses, 0.0)

@@ -88,7 +88,7 @@ def test_resumed_equals_uninterrupted(data_set, tmp_path, optimizer, monkeypatch
     assert train_metrics(tmp_path / "whole", "loss") == train_metrics(tmp_path / "parts", "loss")
 
 
-def test_two_processes_train_as_one_that_accumulates(data_set, tmp_path):
+def test_two_processes_train_as_one_that_accumulates(one_thread, data_set, tmp_path):
     options = {**OPTIONS, "epochs": 2}
     assert train.main(fastpitch_arguments(data_set, tmp_path / "one", **options)) == 0
     two = fastpitch_arguments(data_set, tmp_path / "two", **{**options, "grad_accumulation": 1})

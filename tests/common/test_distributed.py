@@ -1,0 +1,46 @@
+"""The process group, in processes of torchrun."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import REPOSITORY
+
+# The kernel may list a thread that has just ended for a moment more.
+ENDING = """
+import time
+from pathlib import Path
+from common import distributed
+
+def threads():
+    return [task for task in Path("/proc/self/task").iterdir() if "gloo" in (task / "comm").read_text()]
+
+distributed.init(cuda=False)
+import torch._dynamo
+distributed.barrier()
+alive = threads()
+assert alive
+distributed.shutdown()
+until = time.monotonic() + 3
+while any(task.exists() for task in alive):
+    assert time.monotonic() < until, alive
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="only Linux tells of threads")
+def test_no_thread_outlives_the_group(tmp_path):
+    """Whatever was imported while it lived."""
+    program = tmp_path / "ending.py"
+    program.write_text(ENDING)
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(program)],
+        cwd=REPOSITORY,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
