@@ -7,6 +7,7 @@ import dataclasses
 import datetime
 import os
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -18,6 +19,8 @@ from torch.nn.parallel import DistributedDataParallel
 from common.errors import InputError
 
 T = TypeVar("T")
+
+_averaging: weakref.WeakSet[DistributedDataParallel] = weakref.WeakSet()  # what `wrap` has made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +75,12 @@ def init(cuda: bool, patience: datetime.timedelta | None = None) -> Distributed:
 
 
 def shutdown() -> None:
-    """Leaves the process group, if there is one."""
+    """Leaves the process group, if there is one; modules that `wrap` has made can no longer be used."""
     if dist.is_initialized():
+        # The group has to end here, where PyTorch lets gloo's threads run meanwhile. Ended by a module that outlived it,
+        # it would wait for threads that wait for Python's lock, for ever.
+        for module in _averaging:
+            del module.process_group, module.reducer, module.logger
         dist.destroy_process_group()
 
 
@@ -108,7 +115,9 @@ def wrap(module: nn.Module, place: Distributed) -> nn.Module:
     devices = [place.device] if place.device.type == "cuda" else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of a new name for broadcast_buffers that PyTorch 2.11 lacks
-        return DistributedDataParallel(module, devices, broadcast_buffers=False, gradient_as_bucket_view=True)
+        made = DistributedDataParallel(module, devices, broadcast_buffers=False, gradient_as_bucket_view=True)
+    _averaging.add(made)
+    return made
 
 
 @contextlib.contextmanager

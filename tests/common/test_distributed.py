@@ -13,13 +13,16 @@ from tests.support import REPOSITORY
 ENDING = """
 import time
 from pathlib import Path
+import torch
 from common import distributed
 
 def threads():
     return [task for task in Path("/proc/self/task").iterdir() if "gloo" in (task / "comm").read_text()]
 
-distributed.init(cuda=False)
+place = distributed.init(cuda=False)
 import torch._dynamo
+module = distributed.wrap(torch.nn.Linear(2, 2), place)
+module(torch.ones(1, 2)).sum().backward()
 distributed.barrier()
 alive = threads()
 assert alive
@@ -33,7 +36,7 @@ while any(task.exists() for task in alive):
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="only Linux tells of threads")
 def test_no_thread_outlives_the_group(tmp_path):
-    """Whatever was imported while it lived."""
+    """Whatever was imported or made while it lived, and is still there."""
     program = tmp_path / "ending.py"
     program.write_text(ENDING)
     done = subprocess.run(
