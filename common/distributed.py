@@ -77,7 +77,7 @@ def init(cuda: bool, patience: datetime.timedelta | None = None) -> Distributed:
 def shutdown() -> None:
     """Leaves the process group, if there is one; modules that `wrap` has made can no longer be used."""
     if dist.is_initialized():
-        # The group has to end here, where PyTorch lets gloo's threads run meanwhile. Ended by a module that outlived it,
+        # The group has to end here, where PyTorch lets gloo's threads run meanwhile. Ended by one that outlives it,
         # it would wait for threads that wait for Python's lock, for ever.
         for module in _averaging:
             del module.process_group, module.reducer, module.logger
