@@ -1,12 +1,13 @@
 """The generator as processors run it fastest: the same network, its work in another order.
 
 What costs time beside the arithmetic is memory, and convolutions of a few channels. So each stage (upsampling and
-residual blocks) runs on tiles of time that stay in the cache, several at a time on as many threads, in one of two ways:
-on oneDNN's convolutions (`cpu_rows.py`), or in C (`cpu_channels.py`), which wins in fp32 where channels are few.
+residual blocks) runs on tiles of time that stay in the cache, several at a time on as many threads: on oneDNN's
+convolutions (`cpu_rows.py`), in C (`cpu_channels.py`), which wins in fp32 where channels are few, or in C on matrix units
+(`cpu_matrix.py`), which wins in bf16 where a processor has them.
 
 In bf16, samples of 8 bits enter the arithmetic, whose sums are fp32. What happens at the rate of frames decides about
 the phase of everything after it and stays in fp32, at less than 1 % of the work; so do stages of few channels (all of
-V2's but one). The last layer makes samples that are heard and stays in fp32, too.
+V2's but one), or they work with 16 bits on matrix units. The last layer makes samples that are heard and stays in fp32.
 
 Shapes: M mel bands, L frames, T samples, C channels.
 """
@@ -25,11 +26,12 @@ from torch import Tensor
 from common.threads import for_each
 from hifigan import native
 from hifigan.cpu_channels import LEAD, SLOPE, ChannelLayer, ChannelStage, Signal, suits
+from hifigan.cpu_matrix import MatrixStage, suits_matrix
 from hifigan.cpu_rows import RowConvolution, RowLayer, RowOutput, RowStage, image
 from hifigan.generator import Generator
 
 LAST_SLOPE = 0.01  # of the leaky ReLU before the last layer
-# In bf16, V2 fails the quality gate (35 dB of SNR on speech, mel loss within 0.5 %) unless these stages stay in fp32:
+# In bf16, V2 fails the quality gate (35 dB of SNR on speech, mel loss within 0.5 %) unless these stages are more exact:
 WIDE = 128  # the first one, if it has fewer channels; its errors go through all others
 BROAD = 32  # any with fewer channels: too few to average out the noise, which fills the quiet high bands
 
@@ -46,7 +48,7 @@ class CpuEngine:
         ups: Any = generator.ups
         fusions: Any = generator.resblocks
         narrow = ups[0].out_channels < WIDE
-        self._stages: list[RowStage | ChannelStage] = []
+        self._stages: list[RowStage | ChannelStage | MatrixStage] = []
         scale, samples = 1.0, 1
         for number, (up, blocks) in enumerate(zip(ups, fusions, strict=True)):
             few = up.out_channels < BROAD
@@ -54,7 +56,10 @@ class CpuEngine:
             outer = torch.float32 if few or number <= int(narrow) else dtype
             samples *= up.stride[0]
             slope = SLOPE if number < len(ups) - 1 else LAST_SLOPE
-            if inner is torch.float32 and suits(up):
+            exact = outer is torch.float32, inner is torch.float32
+            if dtype is torch.bfloat16 and suits_matrix(up, exact, samples):
+                self._stages.append(MatrixStage(up, blocks, exact, scale, samples, slope))
+            elif inner is torch.float32 and suits(up):
                 self._stages.append(ChannelStage(up, blocks, scale, slope))
             else:
                 self._stages.append(RowStage(up, blocks, inner, outer, scale, samples, slope))
@@ -81,7 +86,11 @@ class CpuEngine:
     def _alone(self, mel: Tensor) -> Tensor:
         x: Tensor | Signal = mel.t()
         for layer in (self._pre, *self._stages, self._post):
-            x = layer(_rows_of(x)) if isinstance(layer, RowLayer | RowStage | RowOutput) else layer(_signal_of(x))
+            x = (
+                layer(_rows_of(x))
+                if isinstance(layer, RowLayer | RowStage | MatrixStage | RowOutput)
+                else layer(_signal_of(x))
+            )
         return (x.inner[0] if isinstance(x, Signal) else x).tanh()
 
 

@@ -171,8 +171,8 @@ class RowStage:
     def _conv(self, conv: Any) -> RowConvolution:
         weight = conv.weight.detach()
         if self._dtype != torch.float32:
-            weight = _rounded(weight, self._dtype)
-        weight, dilation = _folded(weight, conv.dilation[0], self._fold)
+            weight = rounded_along_taps(weight, self._dtype)
+        weight, dilation = folded(weight, conv.dilation[0], self._fold)
         return RowConvolution(weight, _repeated(conv.bias, self._fold), self._dtype, dilation)
 
 
@@ -223,7 +223,7 @@ class RowOutput:
 
     def __init__(self, conv: Any, scale: float, samples: int) -> None:
         self._fold = math.gcd(OUTPUT_FOLD, samples)
-        weight, dilation = _folded(conv.weight.detach() * scale, conv.dilation[0], self._fold)
+        weight, dilation = folded(conv.weight.detach() * scale, conv.dilation[0], self._fold)
         self._reach = -(-conv.padding[0] // self._fold) * self._fold
         self._conv = RowConvolution(weight, _repeated(conv.bias, self._fold), torch.float32, dilation)
         tile = max(MIN_TILE, TILE_BYTES // (4 * conv.in_channels))
@@ -257,7 +257,7 @@ def _repeated(bias: Tensor | None, times: int) -> Tensor:
     return bias.detach().repeat(times)
 
 
-def _folded(weight: Tensor, dilation: int, fold: int) -> tuple[Tensor, int]:
+def folded(weight: Tensor, dilation: int, fold: int) -> tuple[Tensor, int]:
     """Convolution that keeps the length, of one sample -> of `fold` samples as channels, and its dilation."""
     if fold == 1:
         return weight, dilation
@@ -272,7 +272,7 @@ def _folded(weight: Tensor, dilation: int, fold: int) -> tuple[Tensor, int]:
     return spread.reshape(fold * outputs, fold * inputs, -1), 1
 
 
-def _rounded(weight: Tensor, dtype: torch.dtype) -> Tensor:
+def rounded_along_taps(weight: Tensor, dtype: torch.dtype) -> Tensor:
     """Weights [O, I, K], rounded so that their errors cancel along the taps.
 
     What is added up changes slowly from one sample to the next, as it was made by upsampling: sums of errors over the

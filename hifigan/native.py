@@ -4,13 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
-import logging
-import os
-import platform
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,11 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-log = logging.getLogger(__name__)
+from hifigan.compiling import compiled
 
 SOURCE = Path(__file__).with_name("stage.c")
 TARGETS = {"AVX512": ["-mavx512f", "-mavx512vl", "-mavx512dq", "-mfma"], "AVX2": ["-mavx2", "-mfma"]}
-COMPILE_LIMIT_SEC = 120
 WITHOUT = "without it the CPU engine runs in PyTorch alone, slower"
 
 
@@ -174,48 +166,12 @@ def _loaded() -> ctypes.CDLL:
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The compiled source, from the user's cache if it is there; None where it cannot be had."""
-    program, *arguments = os.environ.get("CC", "").split() or ["cc"]  # CC may be "ccache gcc"
-    compiler = shutil.which(program)
-    if compiler is None:
-        log.info("no C compiler (%s): %s", program, WITHOUT)
-        return None
-    flags = ["-O3", "-shared", "-fPIC", *TARGETS.get(torch.backends.cpu.get_cpu_capability(), [])]
-    command = [compiler, *arguments, *flags, str(SOURCE)]
-    key = " ".join([platform.machine(), *command[:-1]])  # homes are shared by machines of several kinds
-    name = hashlib.sha256(key.encode() + SOURCE.read_bytes()).hexdigest()[:16]
-    try:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hifigan"
-        loaded = _load(cache / f"{SOURCE.stem}-{name}.so") or _compiled(command, cache / f"{SOURCE.stem}-{name}.so")
-    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-        said = (getattr(error, "stderr", None) or b"").decode(errors="replace").splitlines()
-        said = [line for line in said if "error" in line] or said  # what comes first may be where, not what
-        log.warning("%s cannot be compiled, %s: %s", SOURCE.name, WITHOUT, said[0] if said else error)
+    """The compiled source; None where it cannot be had."""
+    loaded = compiled(SOURCE, TARGETS.get(torch.backends.cpu.get_cpu_capability(), []), WITHOUT)
+    if loaded is None:
         return None
     pointer, number = ctypes.c_void_p, ctypes.c_long
     loaded.convolve.argtypes = [pointer, pointer, number, number, pointer]
     loaded.make_tile.argtypes = [pointer, pointer, number, pointer, number, number, number, number, pointer, number]
     loaded.convolve.restype = loaded.make_tile.restype = None
     return loaded
-
-
-def _compiled(command: list[str], path: Path) -> ctypes.CDLL:
-    """Compiles into `path`; where that cannot be written, for this process alone."""
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / path.name
-        subprocess.run([*command, "-o", str(made)], check=True, capture_output=True, timeout=COMPILE_LIMIT_SEC)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=path.parent) as beside:  # so that nobody finds half of it
-                Path(shutil.copy(made, beside)).replace(path)
-            made = path
-        except OSError as error:
-            log.warning("%s is compiled anew by each process, as the result cannot be kept: %s", SOURCE.name, error)
-        return ctypes.CDLL(str(made))
-
-
-def _load(path: Path) -> ctypes.CDLL | None:
-    try:
-        return ctypes.CDLL(str(path))
-    except OSError:  # not there, or damaged
-        return None

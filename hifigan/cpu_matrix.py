@@ -1,0 +1,105 @@
+"""Stages of the generator in C, on the matrix units (AMX) that some x86 processors have.
+
+Residuals and sums are fp32; what the convolutions see are bf16 numbers, or for stages that must be more exact, pairs of
+them, which together have 16 bits: two to three times the work of one, at a quarter to a half of the time of fp32.
+
+Shapes: C channels, N samples of a stage's input, T samples of its output.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from common.threads import for_each
+from hifigan import native_matrix
+from hifigan.cpu_channels import SLOPE, parts, polyphase
+from hifigan.cpu_rows import folded, rounded_along_taps
+from hifigan.generator import ResBlock1
+
+TILE_BYTES = 2**18  # of one fp32 signal within a stage; three of them and three of what is seen are in use at a time
+MIN_TILE = 1024  # rows; below, the overlap of tiles costs more than the cache gains
+
+
+class MatrixStage:
+    """Upsampling, residual blocks, and the activation behind them.
+
+    Args:
+        up: transposed convolution, weight norm removed.
+        blocks: residual blocks whose sum is taken.
+        exact: whether the upsampling and the blocks work on two bf16 numbers for each sample.
+        scale: what its input is to be multiplied by.
+        samples: of a frame after the upsampling.
+        slope: of the activation behind.
+    """
+
+    def __init__(
+        self, up: Any, blocks: Any, exact: tuple[bool, bool], scale: float, samples: int, slope: float
+    ) -> None:
+        self._rate, self._channels = up.stride[0], up.out_channels
+        self._fold = _fold(up.out_channels, samples)
+        self._parts = 1 + exact[0], 1 + exact[1]
+        weight = polyphase(up.weight.detach() * scale, self._rate).flatten(0, 1)
+        self._stage = native_matrix.Stage(
+            native_matrix.Convolution(weight, up.bias.repeat(self._rate), 1, self._parts[0]),
+            [self._block(block) for block in blocks],
+            widths=(up.in_channels, self._channels * self._fold),
+            rate=self._rate,
+            fold=self._fold,
+            cut=up.padding[0],
+            parts=self._parts,
+            slopes=(SLOPE, slope),
+        )
+        self._memory = threading.local()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Activated samples [N, C_in] -> [N * rate, C], float32."""
+        x = x.float().contiguous()
+        y = torch.empty(len(x) * self._rate // self._fold, self._channels * self._fold)
+        tiles = parts(len(y), max(MIN_TILE, TILE_BYTES // (4 * y.size(1))))
+        largest = max(map(len, tiles))
+        for_each(lambda tile: self._stage(x, y, tile, self._memory_of(largest)), tiles)
+        return y.view(-1, self._channels)
+
+    def _block(self, block: Any) -> tuple[list[native_matrix.Convolution], int]:
+        if isinstance(block, ResBlock1):
+            layers: list[Any] = [conv for pair in zip(block.convs1, block.convs2, strict=True) for conv in pair]
+            of_a_sum = 2
+        else:
+            layers, of_a_sum = list(block.convs), 1
+        return [self._conv(layer) for layer in layers], of_a_sum
+
+    def _conv(self, conv: Any) -> native_matrix.Convolution:
+        weight = conv.weight.detach()
+        if self._parts[1] == 1:
+            weight = rounded_along_taps(weight, torch.bfloat16)
+        weight, dilation = folded(weight, conv.dilation[0], self._fold)
+        return native_matrix.Convolution(weight, conv.bias.repeat(self._fold), dilation, self._parts[1])
+
+    def _memory_of(self, rows: int) -> Tensor:
+        """This thread's memory for a tile of so many rows, or more."""
+        kept: tuple[int, Tensor] | None = getattr(self._memory, "kept", None)
+        if kept is None or kept[0] < rows:
+            self._memory.kept = kept = (rows, self._stage.memory(rows))
+        return kept[1]
+
+
+def suits_matrix(up: Any, exact: tuple[bool, bool], samples: int) -> bool:
+    """Whether this is the way for a stage that begins with this transposed convolution, and it can run here."""
+    width = up.out_channels * _fold(up.out_channels, samples)
+    return (
+        native_matrix.outputs_fit(up.out_channels * up.stride[0])
+        and native_matrix.outputs_fit(width)
+        and native_matrix.inputs_fit(up.in_channels, 1 + exact[0])
+        and native_matrix.inputs_fit(width, 1 + exact[1])
+        and native_matrix.library() is not None
+    )
+
+
+def _fold(channels: int, samples: int) -> int:
+    """Samples in a row of a stage with so many channels, if a frame has so many samples."""
+    return math.gcd(samples, max(1, native_matrix.HEIGHT // channels))

@@ -1,0 +1,320 @@
+/* A stage of the generator on the matrix units of x86 processors (AMX), on tiles of time that stay in the cache.
+ *
+ * Signals lie in rows, each with the channels of a sample. A product takes 16 rows of 32 bf16 numbers, and weights from
+ * these to 16 outputs, to 16 x 16 sums in fp32; residuals are fp32, too.
+ *
+ * A signal has one part, which is rounded to bf16 (8 bits), or two: a row's numbers, and behind them what the rounding has
+ * left of each, in 8 more bits. Of two parts and weights of as many, only the product of the remainders is left out; it is
+ * nothing to fp32's own rounding.
+ */
+#include <immintrin.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+struct convolution {
+    const char *weight; /* [groups of up to 32 outputs][taps][blocks][weights of a block][tiles of 16 outputs], 1 KB each */
+    const float *bias;
+    int outputs; /* 16, or a multiple of 32 */
+    int taps, dilation;
+    int blocks; /* of 32 numbers in a row that is seen */
+    int twice;  /* the first blocks, which also meet what rounding has left of the weights; those come first */
+};
+
+struct block {
+    const struct convolution *convs;
+    int count;
+    int of_a_sum; /* convolutions before the block's input is added: 2 (ResBlock1) or 1 (ResBlock2) */
+    int reach;    /* rows that it sees to either side */
+};
+
+/* Rows of the blocks have `fold` samples each, those of the input one. */
+struct stage {
+    const struct convolution *up; /* transposed, as one whose outputs are the `rate` samples of each input sample */
+    const struct block *blocks;
+    int count;
+    int inputs, channels; /* numbers in a row of the input, and in one of the blocks */
+    int rate, fold;
+    int cut;                  /* samples left out at the beginning, the padding of the transposed convolution */
+    int reach;                /* the largest of the blocks' */
+    int up_parts, parts;      /* of the signals that are seen by the upsampling and by the blocks */
+    float inner_slope, slope; /* of the leaky ReLUs within, and behind the sum of the blocks */
+};
+
+/* What becomes of the sums; all may be NULL. */
+struct destination {
+    const float *plus, *plus_too; /* added to them */
+    float *raw;
+    float *activated; /* their leaky ReLU */
+    char *seen;       /* the same, for other convolutions */
+    float slope;
+    int parts;
+};
+
+/* Asks the system to let this process use the units; whether it does. */
+int ask_for_matrix_units(void)
+{
+    return !syscall(SYS_arch_prctl, 0x1023, 18); /* ARCH_REQ_XCOMP_PERM: the tiles' data */
+}
+
+/* Tiles 0 to 3 have sums, 4 and 5 samples, 6 and 7 weights: each 16 rows of 64 bytes. */
+struct tiles {
+    unsigned char palette, first_row, reserved[14];
+    unsigned short row_bytes[16];
+    unsigned char rows[16];
+};
+
+/* GCC's own functions for this do not tell that more than 8 bytes are read and written. */
+static void set_tiles(const struct tiles *tiles) { __asm__ volatile("ldtilecfg %0" : : "m"(*tiles)); }
+static void get_tiles(struct tiles *tiles) { __asm__ volatile("sttilecfg %0" : "=m"(*tiles)); }
+
+/* Sums of 32 rows x 32 outputs. */
+static void multiply_32(const struct convolution *conv, const char *weight, const char *x, long row, float *sums)
+{
+    __asm__ volatile("" : : : "memory"); /* what is stored before, is in memory: nothing else says that it is read */
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int tap = 0; tap < conv->taps; tap++, x += conv->dilation * row) {
+        const char *seen = x;
+        for (int block = 0; block < conv->blocks; block++, seen += 64) {
+            _tile_loadd(4, seen, row);
+            _tile_loadd(5, seen + 16 * row, row);
+            for (int part = block < conv->twice; part >= 0; part--, weight += 2048) {
+                _tile_loadd(6, weight, 64);
+                _tile_dpbf16ps(0, 4, 6);
+                _tile_dpbf16ps(2, 5, 6);
+                _tile_loadd(7, weight + 1024, 64);
+                _tile_dpbf16ps(1, 4, 7);
+                _tile_dpbf16ps(3, 5, 7);
+            }
+        }
+    }
+    _tile_stored(0, sums, 128);
+    _tile_stored(1, sums + 16, 128);
+    _tile_stored(2, sums + 16 * 32, 128);
+    _tile_stored(3, sums + 16 * 32 + 16, 128);
+}
+
+/* Sums of 64 rows x 16 outputs. */
+static void multiply_16(const struct convolution *conv, const char *weight, const char *x, long row, float *sums)
+{
+    __asm__ volatile("" : : : "memory");
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int tap = 0; tap < conv->taps; tap++, x += conv->dilation * row) {
+        const char *seen = x;
+        for (int block = 0; block < conv->blocks; block++, seen += 64) {
+            int twice = block < conv->twice;
+            _tile_loadd(6, weight, 64);
+            if (twice)
+                _tile_loadd(7, weight + 1024, 64);
+            weight += 1024 << twice;
+            _tile_loadd(4, seen, row);
+            _tile_dpbf16ps(0, 4, 6);
+            if (twice)
+                _tile_dpbf16ps(0, 4, 7);
+            _tile_loadd(5, seen + 16 * row, row);
+            _tile_dpbf16ps(1, 5, 6);
+            if (twice)
+                _tile_dpbf16ps(1, 5, 7);
+            _tile_loadd(4, seen + 32 * row, row);
+            _tile_dpbf16ps(2, 4, 6);
+            if (twice)
+                _tile_dpbf16ps(2, 4, 7);
+            _tile_loadd(5, seen + 48 * row, row);
+            _tile_dpbf16ps(3, 5, 6);
+            if (twice)
+                _tile_dpbf16ps(3, 5, 7);
+        }
+    }
+    _tile_stored(0, sums, 64);
+    _tile_stored(1, sums + 16 * 16, 64);
+    _tile_stored(2, sums + 32 * 16, 64);
+    _tile_stored(3, sums + 48 * 16, 64);
+}
+
+static inline __m512 leaky(__m512 x, __m512 slope) { return _mm512_max_ps(x, _mm512_mul_ps(x, slope)); }
+
+static inline __m512 left(__m512 x, __m256i rounded)
+{
+    return _mm512_sub_ps(x, (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(rounded), 16));
+}
+
+/* 16 numbers of a row that is seen, whose remainders lie `width` numbers behind. */
+static inline void see_16(char *seen, __m512 x, int width, int parts)
+{
+    __m256i rounded = (__m256i)_mm512_cvtneps_pbh(x);
+    _mm256_storeu_si256((__m256i *)seen, rounded);
+    if (parts == 2)
+        _mm256_storeu_si256((__m256i *)(seen + 2 * width), (__m256i)_mm512_cvtneps_pbh(left(x, rounded)));
+}
+
+static inline void see_32(char *seen, __m512 x, __m512 more, int width, int parts)
+{
+    __m512i rounded = (__m512i)_mm512_cvtne2ps_pbh(more, x);
+    _mm512_storeu_si512(seen, rounded);
+    if (parts == 2) {
+        x = left(x, _mm512_castsi512_si256(rounded));
+        more = left(more, _mm512_extracti64x4_epi64(rounded, 1));
+        _mm512_storeu_si512(seen + 2 * width, (__m512i)_mm512_cvtne2ps_pbh(more, x));
+    }
+}
+
+/* Rows of fp32 numbers, activated, as convolutions see them. */
+static void see(char *seen, const float *x, long rows, int width, float slope, int parts)
+{
+    __m512 slopes = _mm512_set1_ps(slope);
+    for (long row = 0; row < rows; row++, x += width, seen += 2L * parts * width)
+        for (int i = 0; i < width; i += 16)
+            see_16(seen + 2 * i, leaky(_mm512_loadu_ps(x + i), slopes), width, parts);
+}
+
+/* Sums [rows][outputs] of the outputs from `first` on go where they belong; `outputs` is 16 or 32. */
+static inline __attribute__((always_inline)) void settle(
+    const struct convolution *conv, const float *sums, long row, int first, long rows, const struct destination *to,
+    const int outputs)
+{
+    __m512 sum[2], bias[2], slope = _mm512_set1_ps(to->slope);
+    for (int v = 0; v < outputs / 16; v++)
+        bias[v] = _mm512_loadu_ps(conv->bias + first + 16 * v);
+    for (long end = row + rows; row < end; row++, sums += outputs) {
+        long at = row * conv->outputs + first;
+        for (int v = 0; v < outputs / 16; v++) {
+            sum[v] = _mm512_add_ps(_mm512_loadu_ps(sums + 16 * v), bias[v]);
+            if (to->plus)
+                sum[v] = _mm512_add_ps(sum[v], _mm512_loadu_ps(to->plus + at + 16 * v));
+            if (to->plus_too)
+                sum[v] = _mm512_add_ps(sum[v], _mm512_loadu_ps(to->plus_too + at + 16 * v));
+            if (to->raw)
+                _mm512_storeu_ps(to->raw + at + 16 * v, sum[v]);
+            sum[v] = leaky(sum[v], slope);
+            if (to->activated)
+                _mm512_storeu_ps(to->activated + at + 16 * v, sum[v]);
+        }
+        if (!to->seen)
+            continue;
+        char *seen = to->seen + 2 * (to->parts * row * conv->outputs + first);
+        if (outputs == 16)
+            see_16(seen, sum[0], conv->outputs, to->parts);
+        else
+            see_32(seen, sum[0], sum[1], conv->outputs, to->parts);
+    }
+}
+
+/* y[t][o] = bias[o] + sum of weight[o][i][tap] * x[t + tap * dilation][i], for 0 <= t < rows. */
+static void convolve(const struct convolution *conv, const char *x, long rows, const struct destination *to)
+{
+    float sums[32 * 32] __attribute__((aligned(64)));
+    int outputs = conv->outputs < 32 ? 16 : 32, height = 1024 / outputs;
+    long row = 64L * conv->blocks, group = 64L * outputs * conv->taps * (conv->blocks + conv->twice);
+    for (int first = 0; first < conv->outputs; first += outputs) {
+        const char *weight = conv->weight + first / outputs * group;
+        for (long t = 0; t < rows; t += height) {
+            long wanted = rows - t < height ? rows - t : height;
+            if (outputs == 32) {
+                multiply_32(conv, weight, x + t * row, row, sums);
+                settle(conv, sums, t, first, wanted, to, 32);
+            } else {
+                multiply_16(conv, weight, x + t * row, row, sums);
+                settle(conv, sums, t, first, wanted, to, 16);
+            }
+        }
+    }
+}
+
+static long larger(long a, long b) { return a > b ? a : b; }
+static long smaller(long a, long b) { return a < b ? a : b; }
+
+/* Rows around those of a tile that the upsampling makes, and that products of 64 rows read. */
+static long around(const struct stage *stage) { return stage->reach + (stage->rate + stage->fold - 1) / stage->fold; }
+static long rows_in_memory(const struct stage *stage, long rows) { return rows + 2 * around(stage) + 64; }
+static long inputs_in_memory(const struct stage *stage, long rows)
+{
+    return rows_in_memory(stage, rows) * stage->fold / stage->rate + stage->up->taps + 64;
+}
+
+/* Bytes of memory for tiles of so many rows. */
+long tile_memory(const struct stage *stage, long rows)
+{
+    return rows_in_memory(stage, rows) * stage->channels * 3 * (sizeof(float) + 2 * stage->parts) +
+           inputs_in_memory(stage, rows) * stage->inputs * 2 * stage->up_parts;
+}
+
+/* The upsampling of x, of `inputs` rows, into `made`, whose first row is `start` of the stage's signal; from row `low` to
+ * `high` at least, with zeros outside of the signal. */
+static void upsample(
+    const struct stage *stage, const float *x, long inputs, float *made, long start, long low, long high, char *seen)
+{
+    /* Input sample n makes those from n * rate - cut on, together with the taps - 1 before it. */
+    long from = (low * stage->fold + stage->cut) / stage->rate;
+    long to = (high * stage->fold + stage->cut + stage->rate - 1) / stage->rate;
+    long width = 2L * stage->up_parts * stage->inputs, first = from - stage->up->taps + 1;
+    long begin = larger(0, first), end = smaller(inputs, to);
+    memset(seen, 0, (to - first) * width);
+    see(seen + (begin - first) * width, x + begin * stage->inputs, end - begin, stage->inputs, 1, stage->up_parts);
+    int samples = stage->channels / stage->fold; /* numbers of one */
+    struct destination raw = {.raw = made + (from * stage->rate - stage->cut - start * stage->fold) * samples};
+    convolve(stage->up, seen, to - from, &raw);
+}
+
+/* Makes the rows from `first` to `end` of y, [inputs * rate / fold][channels], of x, [inputs][inputs of the stage]. */
+void make_tile(
+    const struct stage *stage, const float *x, long inputs, float *y, long first, long end, char *memory)
+{
+    static const struct tiles ours = {
+        .palette = 1, .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
+    struct tiles before;
+    long rows = inputs * stage->rate / stage->fold, size = rows_in_memory(stage, end - first);
+    long row = 2L * stage->parts * stage->channels;
+    float *input = (float *)memory, *sum = input + size * stage->channels, *raw = sum + size * stage->channels;
+    char *activated = (char *)(raw + size * stage->channels);
+    char *inner[2] = {activated + size * row, activated + 2 * size * row};
+    long low = larger(0, first - stage->reach), high = smaller(rows, end + stage->reach);
+    long start = first - around(stage); /* the row where the memory begins */
+
+    get_tiles(&before);
+    set_tiles(&ours);
+    upsample(stage, x, inputs, input, start, low, high, activated + 3 * size * row);
+    if (low == 0 || high == rows) /* what is outside of the signal has to be zero */
+        memset(activated, 0, 3 * size * row);
+    see(activated + (low - start) * row, input + (low - start) * stage->channels, high - low, stage->channels,
+        stage->inner_slope, stage->parts);
+    for (int b = 0; b < stage->count; b++) {
+        const struct block *block = stage->blocks + b;
+        const char *seen = activated;
+        const float *residual = input;
+        long reach = block->reach;
+        for (int c = 0; c < block->count; c++) {
+            const struct convolution *conv = block->convs + c;
+            long padding = (long)conv->dilation * (conv->taps - 1) / 2;
+            reach -= padding; /* what the convolutions behind this one see */
+            long from = larger(0, first - reach), to = smaller(rows, end + reach), at = from - start;
+            struct destination made = {.slope = stage->inner_slope, .parts = stage->parts};
+            if ((c + 1) % block->of_a_sum) {
+                made.seen = inner[c % 2] + at * row;
+            } else {
+                made.plus = residual + at * stage->channels;
+                if (c + 1 < block->count) {
+                    made.raw = raw + at * stage->channels;
+                    made.seen = inner[c % 2] + at * row;
+                } else {
+                    made.plus_too = b > 0 ? sum + at * stage->channels : NULL;
+                    if (b + 1 < stage->count) {
+                        made.raw = sum + at * stage->channels;
+                    } else {
+                        made.activated = y + from * stage->channels;
+                        made.slope = stage->slope;
+                    }
+                }
+                residual = raw;
+            }
+            convolve(conv, seen + (at - padding) * row, to - from, &made);
+            seen = inner[c % 2];
+        }
+    }
+    set_tiles(&before);
+}
