@@ -174,7 +174,8 @@ def vocoder(generator: _Generator, denoising_strength: float = 0.0, precision: s
     Args:
         generator: of the entry point `hifigan`.
         denoising_strength: share of the generator's hum that is subtracted; 0.005 to 0.1 is usual.
-        precision: fp32; tf32 or fp16 (GPUs); bf16; or auto, the fastest of them that is good enough.
+        precision: fp32; tf32 (GPUs, and CPUs with AMX); fp16 (GPUs); bf16; or auto, the fastest that is good
+            enough.
     """
     engine = _engine_backend(generator, precision)
     return _Vocoder(engine, denoising_strength, _info_of(generator).audio.filter_length)

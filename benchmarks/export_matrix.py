@@ -27,7 +27,7 @@ from common.timing import now_sec
 from hifigan import Generator, load_generator
 from hifigan.backends import Backend, eager_backend, load_export
 from hifigan.checkpoint import GeneratorInfo
-from hifigan.engine import PRECISIONS, engine_backend
+from hifigan.engine import engine_backend, precisions_of
 from hifigan.export import Difference, check_exportable, compare, eager_reference, export
 from hifigan.export_formats import FORMATS
 
@@ -121,7 +121,7 @@ def engine_variants(generator: Generator) -> list[Variant]:
 
     return [
         Variant("engine", precision, 0.0, None, engine_backend(generator, precision), plain)
-        for precision in PRECISIONS[generator.device.type]
+        for precision in precisions_of(generator.device)
     ]
 
 

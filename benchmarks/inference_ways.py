@@ -16,7 +16,7 @@ from common import machine
 from common.errors import InputError
 from hifigan.backends import Backend, eager_backend, load_export
 from hifigan.checkpoint import GeneratorInfo
-from hifigan.engine import PRECISIONS, engine_backend
+from hifigan.engine import engine_backend, precisions_of
 from hifigan.export import export
 from hifigan.generator import Generator
 from hifigan.vocoding import Vocoder
@@ -82,7 +82,7 @@ def all_ways(
             ways.append(Way(f"TorchScript {half} autocast", half, backend, scripted=True))
     others, left_out = _runtimes(generator, info, folder, amp)
     ways += others
-    for precision in PRECISIONS[device.type]:
+    for precision in precisions_of(device):
         if amp or precision not in ("fp16", "bf16"):
             ways.append(Way(f"engine {precision}", precision, engine_backend(generator, precision), whole=False))
     for path in files:

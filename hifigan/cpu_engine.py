@@ -2,8 +2,8 @@
 
 What costs time beside the arithmetic is memory, and convolutions of a few channels. So each stage (upsampling and
 residual blocks) runs on tiles of time that stay in the cache, several at a time on as many threads: on oneDNN's
-convolutions (`cpu_rows.py`), in C (`cpu_channels.py`), which wins in fp32 where channels are few, or in C on matrix units
-(`cpu_matrix.py`), which wins in bf16 where a processor has them.
+convolutions (`cpu_rows.py`), in C (`cpu_channels.py`), which wins in fp32 where channels are few, or in C on the matrix
+units that some processors have (`cpu_matrix.py`), which wins in bf16.
 
 In bf16, samples of 8 bits enter the arithmetic, whose sums are fp32. What happens at the rate of frames decides about
 the phase of everything after it and stays in fp32, at less than 1 % of the work; so do stages of few channels (all of
@@ -41,10 +41,12 @@ class CpuEngine:
 
     Args:
         generator: on the CPU, in evaluation mode, weight norm removed.
-        dtype: float32 or bfloat16, of all that need not be exact.
+        precision: "fp32", "tf32" (fp32 whose products are of 16 bits, on matrix units), or "bf16" (where that is exact
+            enough).
     """
 
-    def __init__(self, generator: Generator, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, generator: Generator, precision: str = "fp32") -> None:
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         ups: Any = generator.ups
         fusions: Any = generator.resblocks
         narrow = ups[0].out_channels < WIDE
@@ -57,7 +59,7 @@ class CpuEngine:
             samples *= up.stride[0]
             slope = SLOPE if number < len(ups) - 1 else LAST_SLOPE
             exact = outer is torch.float32, inner is torch.float32
-            if dtype is torch.bfloat16 and suits_matrix(up, exact, samples):
+            if precision != "fp32" and suits_matrix(up, exact, samples):
                 self._stages.append(MatrixStage(up, blocks, exact, scale, samples, slope))
             elif inner is torch.float32 and suits(up):
                 self._stages.append(ChannelStage(up, blocks, scale, slope))

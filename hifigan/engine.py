@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from common.errors import InputError
+from hifigan import native_matrix
 from hifigan.backends import Backend
 from hifigan.cpu_engine import CpuEngine, speed_up_of_bf16
 from hifigan.cuda_engine import FRAME_STEP, CudaEngine
@@ -17,11 +18,10 @@ from hifigan.layers import WeightNormConv1d
 
 log = logging.getLogger(__name__)
 
-PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "fp16", "bf16")}
-ALL_PRECISIONS = (*PRECISIONS["cuda"], "auto")
+ALL_PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "auto")
 PRECISION_HELP = (
-    "of the vocoder: fp32; tf32 or fp16 (GPUs); bf16; or auto, which is fp16 on GPUs, and on CPUs bf16 where a short "
-    "measurement finds it faster, else fp32"
+    "of the vocoder: fp32; tf32 (GPUs, and CPUs with AMX); fp16 (GPUs); bf16; or auto, which is fp16 on GPUs, and on "
+    "CPUs bf16 where a short measurement finds it faster, else fp32"
 )
 WORTH = 1.3  # bf16 has to be so many times as fast as fp32 to be chosen on a CPU
 CPU_WINDOW_FRAMES = 2048  # V1 in fp32 takes 300 MB for them; it tiles them itself
@@ -43,8 +43,7 @@ def engine_backend(generator: Generator, precision: str = "fp32") -> Backend:
     if generator.device.type == "cuda":
         run: Callable[[Tensor], Tensor] = CudaEngine(generator, precision)
         return Backend(run, generator.config, generator.device, frame_step=FRAME_STEP)
-    engine = CpuEngine(generator, torch.bfloat16 if precision == "bf16" else torch.float32)
-    return Backend(engine, generator.config, generator.device, window_frames=CPU_WINDOW_FRAMES)
+    return Backend(CpuEngine(generator, precision), generator.config, generator.device, window_frames=CPU_WINDOW_FRAMES)
 
 
 def chosen_precision(precision: str, device: torch.device) -> str:
@@ -53,7 +52,6 @@ def chosen_precision(precision: str, device: torch.device) -> str:
     Raises:
         InputError: the device does not have the precision.
     """
-    own = PRECISIONS[device.type]
     if precision == "auto":
         if device.type == "cuda":
             return "fp16"
@@ -61,7 +59,15 @@ def chosen_precision(precision: str, device: torch.device) -> str:
         chosen = "bf16" if speed_up >= WORTH else "fp32"
         log.info("--precision auto: %s (bf16 was %.1f times as fast as fp32)", chosen, speed_up)
         return chosen
+    own = precisions_of(device)
     if precision not in own:
         name = "CPU" if device.type == "cpu" else "GPU"
-        raise InputError(f"--precision: {precision} is not for the {name}, which takes {', '.join(own)} or auto")
+        raise InputError(f"--precision: {precision} is not for this {name}, which takes {', '.join(own)} or auto")
     return precision
+
+
+def precisions_of(device: torch.device) -> tuple[str, ...]:
+    """Those in which the engine runs there."""
+    if device.type == "cuda":
+        return "fp32", "tf32", "fp16", "bf16"
+    return ("fp32", "tf32", "bf16") if native_matrix.library() else ("fp32", "bf16")

@@ -15,6 +15,7 @@ from benchmarks.inference_start import Start, measure_starts
 from common import machine
 from common.errors import InputError
 from hifigan import load_generator
+from hifigan.engine import precisions_of
 from hifigan.export import export
 from tests.support import make_checkpoint, make_fastpitch, one_line_of_error, speechlike
 
@@ -24,7 +25,8 @@ FIGURES = (
     *("throughput", "speed-up", "RTF", "share_of_limit"),
 )
 PYTORCH = ["eager fp32", "eager bf16 autocast", "TorchScript fp32", "TorchScript bf16 autocast"]
-ENGINE = ["engine fp32", "engine bf16"]
+ENGINE = [f"engine {precision}" for precision in precisions_of(torch.device("cpu"))]
+WITHOUT_AMP = [way for way in ENGINE if "16" not in way]
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +129,7 @@ def test_tables_are_those_of_the_json_file(bench, generator, tmp_path):
     assert "26 frames" in header["input"]
     assert f"torch {torch.__version__}" in header["versions"]
     assert header["HiFi-GAN own architecture"].startswith("0.0")
-    assert set(content["flop_per_sec"]) == {"fp32", "bf16"}
+    assert set(content["flop_per_sec"]) == set(precisions_of(torch.device("cpu")))
     assert "The quality gate was not applied" in printed
     assert imread(tmp_path / "out" / "latency.png").shape == (480, 1200, 4)
 
@@ -136,7 +138,7 @@ def test_sizes_vary_one_at_a_time(bench):
     _, content = bench("--batch-size", 2, 1, "--seconds", 0.3, "--no-amp", "--no-torchscript")
     sizes = [(row["length"], row["batch_size"], row["denoising"]) for row in content["rows"] if "eager" in row["way"]]
     assert sizes == [(0, 1, 0), (0, 1, 0.01), (0, 2, 0), (1, 1, 0), (2, 1, 0)]
-    assert {row["way"] for row in content["rows"]} == {"eager fp32", "engine fp32"}
+    assert {row["way"] for row in content["rows"]} == {"eager fp32", *WITHOUT_AMP}
     assert {row["over_torchscript_half"] for row in content["rows"]} == {None}
 
 
@@ -232,16 +234,13 @@ def test_exported_models_are_measured_beside_the_checkpoint(bench, generator, tm
     words = ["--batch-size", 1, "--no-torchscript", "--no-amp", "--seconds", 0.3]
     _, content = bench("--backends", *files, *words)
     rows = [row for row in content["rows"] if row["length"] == 0]
+    ways = ["eager fp32", *WITHOUT_AMP, "plain.ts fp32"]
     assert [(row["way"], row["denoising"]) for row in rows] == [
-        ("eager fp32", 0.0),
-        ("engine fp32", 0.0),
-        ("plain.ts fp32", 0.0),
-        ("eager fp32", 0.01),
-        ("engine fp32", 0.01),
-        ("plain.ts fp32", 0.01),
+        *((way, 0.0) for way in ways),
+        *((way, 0.01) for way in ways),
         ("denoises.ts fp32", 0.02),
     ]
-    assert rows[-1]["speed-up"] == np.median(np.divide(rows[3]["latency"], rows[-1]["latency"]))
+    assert rows[-1]["speed-up"] == np.median(np.divide(rows[len(ways)]["latency"], rows[-1]["latency"]))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,142 @@
+"""Stages on matrix units against fp64, and what happens where there are none."""
+
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from common.errors import InputError
+from hifigan import Generator, cpu_channels, cpu_matrix, native_matrix
+from hifigan.config import PRESETS, GeneratorConfig
+from hifigan.cpu_engine import CpuEngine
+from hifigan.cpu_matrix import MatrixStage, suits_matrix
+from hifigan.engine import engine_backend, precisions_of
+from tests.support import rule_weights
+
+needs_units = pytest.mark.skipif(native_matrix.library() is None, reason="no matrix units (AMX), or no C compiler")
+# Channels of the stages, from the first: 64, 32, 16, 8 (two samples in a row) with paddings of all kinds.
+NARROW = GeneratorConfig(
+    upsample_rates=(5, 3, 4, 2),
+    upsample_kernel_sizes=(9, 3, 8, 8),
+    upsample_initial_channel=128,
+    resblock_kernel_sizes=(3, 5),
+    resblock_dilation_sizes=((1, 2, 1), (2, 6, 3)),
+    num_mels=24,
+)
+
+
+def by_rule(config):
+    generator = Generator(config).eval()
+    generator.load_state_dict(rule_weights(generator.state_dict()))
+    generator.remove_weight_norm()
+    return generator
+
+
+def db(exact, made):
+    return 10 * torch.log10(exact.square().mean() / (made - exact).square().mean()).item()
+
+
+def stages(config):
+    """The stages of a generator in fp64, as (upsampling, blocks, samples of a frame)."""
+    generator = by_rule(config).double()
+    samples = 1
+    for up, blocks in zip(generator.ups, generator.resblocks, strict=True):
+        samples *= up.stride[0]
+        yield up, blocks, samples
+
+
+@needs_units
+@pytest.mark.parametrize(("exact", "least_db"), [((True, True), 95), ((True, False), 44), ((False, False), 44)])
+@pytest.mark.parametrize("config", [NARROW, PRESETS["v2"], PRESETS["v3"]], ids=["narrow", "v2", "v3"])
+@torch.no_grad()
+def test_a_stage_is_that_of_fp64(config, exact, least_db, monkeypatch):
+    """In one tile and in many, at the rounding of its parts: 16 bits or 8."""
+    random = torch.Generator().manual_seed(0)
+    some = 0
+    for up, blocks, samples in stages(config):
+        if not suits_matrix(up, exact, samples):
+            assert up.out_channels < 32
+            continue
+        some += 1
+        x = torch.randn(samples // up.stride[0] * 9, up.in_channels, generator=random)
+        upsampled = up(x.t()[None].double() * 0.5)
+        expected = F.leaky_relu(sum(block(upsampled) for block in blocks)[0].t(), 0.01)
+        stage = MatrixStage(up, blocks, exact, 0.5, samples, 0.01)
+        whole = stage(x)
+        assert whole.shape == expected.shape
+        assert db(expected, whole) > least_db
+        with monkeypatch.context() as patch:
+            for module in (cpu_matrix, cpu_channels):
+                patch.setattr(module, "MIN_TILE", 16)
+                patch.setattr(module, "TILE_BYTES", 1)
+            assert torch.equal(stage(x), whole)
+    assert some > 1
+
+
+@needs_units
+@pytest.mark.parametrize("frames", [1, 2, 7, 45])
+@pytest.mark.parametrize("name", ["v2", "v3"])
+@torch.no_grad()
+def test_sixteen_bits_are_nearly_those_of_fp32(name, frames):
+    generator = by_rule(PRESETS[name])
+    mel = torch.randn(1, 80, frames, generator=torch.Generator().manual_seed(frames)) * 2 - 5
+    made = CpuEngine(generator, "tf32")(mel)
+    assert db(generator(mel)[:, 0], made) > 90
+
+
+@needs_units
+@torch.no_grad()
+def test_the_units_are_left_as_they_were():
+    """PyTorch's own kernels use them, on the same threads."""
+    x, weight = torch.randn(1, 64, 500).bfloat16(), torch.randn(64, 64, 3).bfloat16()
+    before = F.conv1d(x, weight)
+    up, blocks, samples = next(stages(NARROW))
+    MatrixStage(up, blocks, (True, True), 1.0, samples, 0.1)(torch.randn(9, up.in_channels))
+    assert torch.equal(F.conv1d(x, weight), before)
+
+
+@pytest.fixture
+def no_units(monkeypatch):
+    monkeypatch.setattr(native_matrix, "features", lambda: {"sse2", "amx_tile"})
+    native_matrix.library.cache_clear()
+    yield
+    native_matrix.library.cache_clear()
+
+
+@torch.no_grad()
+def test_without_matrix_units(no_units):
+    generator = by_rule(PRESETS["v2"])
+    mel = torch.randn(1, 80, 20) * 2 - 5
+    assert db(generator(mel)[:, 0], CpuEngine(generator, "bf16")(mel)) > 35
+    assert precisions_of(torch.device("cpu")) == ("fp32", "bf16")
+    with pytest.raises(InputError, match="tf32 is not for this CPU, which takes fp32, bf16 or auto"):
+        engine_backend(generator, "tf32")
+
+
+@needs_units
+def test_a_compiler_that_does_not_know_the_units(monkeypatch, tmp_path, caplog):
+    failing = tmp_path / "old-cc"
+    failing.write_text("#!/bin/sh\necho error: unrecognized option -mamx-tile >&2\nexit 1\n")
+    failing.chmod(stat.S_IRWXU)
+    monkeypatch.setenv("CC", str(failing))
+    native_matrix.library.cache_clear()
+    assert native_matrix.library() is None
+    assert "matrix_stage.c cannot be compiled, without it stages in bf16 are slower: error: unrec" in caplog.text
+    native_matrix.library.cache_clear()
+
+
+@needs_units
+def test_no_memory_but_its_own(tmp_path):
+    program = tmp_path / "matrix_memory"
+    source = Path(__file__).with_name("matrix_memory.c")
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no compiler called cc")
+    command = [compiler, "-O1", *native_matrix.FLAGS, f'-DSTAGE="{native_matrix.SOURCE}"', "-o", str(program)]
+    subprocess.run([*command, str(source)], check=True)
+    ended = subprocess.run([program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "all memory is its own\n"), ended.stderr
