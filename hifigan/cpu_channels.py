@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -89,7 +90,7 @@ class ChannelStage:
         layer = native.Convolution(weight, up.bias.detach().repeat_interleave(self._rate), rate=self._rate)
         self._stage = native.Stage(layer, up.padding[0], [_convolutions(block) for block in blocks], (SLOPE, slope))
         self._tile = max(MIN_TILE, TILE_BYTES // (4 * self._stage.channels))
-        self._memory = threading.local()
+        self._memory = ThreadMemory(self._stage.memory)
 
     def __call__(self, x: Signal) -> Signal:
         """Activated signals [C_in, N] -> [C, N * rate]."""
@@ -98,16 +99,23 @@ class ChannelStage:
         largest = max(map(len, tiles))
 
         def make(tile: range) -> None:
-            self._stage(x.data, LEAD, y.data, LEAD, y.samples, tile, self._memory_of(largest))
+            self._stage(x.data, LEAD, y.data, LEAD, y.samples, tile, self._memory(largest))
 
         for_each(make, tiles)
         return y
 
-    def _memory_of(self, samples: int) -> Tensor:
-        """This thread's memory for a tile of so many samples, or more."""
-        kept: tuple[int, Tensor] | None = getattr(self._memory, "kept", None)
-        if kept is None or kept[0] < samples:
-            self._memory.kept = kept = (samples, self._stage.memory(samples))
+
+class ThreadMemory:
+    """What `make` gives for tiles of some size, kept for the thread that asks, until it asks for larger ones."""
+
+    def __init__(self, make: Callable[[int], Tensor]) -> None:
+        self._make = make
+        self._kept = threading.local()
+
+    def __call__(self, size: int) -> Tensor:
+        kept: tuple[int, Tensor] | None = getattr(self._kept, "memory", None)
+        if kept is None or kept[0] < size:
+            self._kept.memory = kept = (size, self._make(size))
         return kept[1]
 
 
@@ -118,13 +126,15 @@ def suits(up: Any) -> bool:
 
 
 def _convolutions(block: Any) -> tuple[list[native.Convolution], int]:
-    """Those of a residual block in their order, and after how many of them its input is added."""
-    if isinstance(block, ResBlock1):
-        layers: list[Any] = [conv for pair in zip(block.convs1, block.convs2, strict=True) for conv in pair]
-        of_a_sum = 2
-    else:
-        layers, of_a_sum = list(block.convs), 1
+    layers, of_a_sum = layers_of(block)
     return [native.Convolution(conv.weight, conv.bias, conv.dilation[0]) for conv in layers], of_a_sum
+
+
+def layers_of(block: Any) -> tuple[list[Any], int]:
+    """The convolutions of a residual block in their order, and after how many of them its input is added."""
+    if isinstance(block, ResBlock1):
+        return [conv for pair in zip(block.convs1, block.convs2, strict=True) for conv in pair], 2
+    return list(block.convs), 1
 
 
 def polyphase(weight: Tensor, rate: int) -> Tensor:

@@ -45,7 +45,7 @@ class _Destination(ctypes.Structure):
 
 class _Block(ctypes.Structure):
     _fields_ = [
-        ("convs", ctypes.POINTER(_Convolution)),
+        ("convs", ctypes.c_void_p),
         ("count", ctypes.c_int),
         ("of_a_sum", ctypes.c_int),
         ("reach", ctypes.c_int),
@@ -100,6 +100,26 @@ class Convolution:
         _loaded().convolve(ctypes.byref(self.struct), x.data_ptr() + 4 * x_at, x.stride(0), samples, ctypes.byref(to))
 
 
+class Blocks:
+    """Residual blocks for C.
+
+    Args:
+        blocks: for each the convolutions (`struct`, `reach`), and how many make one residual.
+    """
+
+    def __init__(self, blocks: Sequence[tuple[Sequence[Any], int]]) -> None:
+        reaches = [sum(conv.reach for conv in convs) for convs, _ in blocks]
+        arrays = [(type(convs[0].struct) * len(convs))(*(conv.struct for conv in convs)) for convs, _ in blocks]
+        self.structs = (_Block * len(blocks))(
+            *(
+                _Block(ctypes.addressof(array), len(array), of_a_sum, reach)
+                for array, (_, of_a_sum), reach in zip(arrays, blocks, reaches, strict=True)
+            )
+        )
+        self.reach = max(reaches)
+        self._alive = blocks, arrays  # C has their addresses
+
+
 class Stage:
     """An upsampling and the sum of residual blocks; for each the convolutions, and how many make one residual."""
 
@@ -110,19 +130,12 @@ class Stage:
         blocks: Sequence[tuple[Sequence[Convolution], int]],
         slopes: tuple[float, float],
     ) -> None:
-        reaches = [sum(conv.reach for conv in convs) for convs, _ in blocks]
-        arrays = [(_Convolution * len(convs))(*(conv.struct for conv in convs)) for convs, _ in blocks]
-        structs = (_Block * len(blocks))(
-            *(
-                _Block(array, len(array), of_a_sum, reach)
-                for array, (_, of_a_sum), reach in zip(arrays, blocks, reaches, strict=True)
-            )
-        )
-        self._alive: Any = (up, blocks, arrays, structs)  # as C has their addresses
-        self.reach = max(reaches)
+        packed = Blocks(blocks)
+        self._alive = up, packed  # C has their addresses
+        self.reach = packed.reach
         self._rate = up.struct.rate
         self.channels: int = up.struct.outputs // self._rate
-        self._struct = _Stage(ctypes.pointer(up.struct), structs, len(blocks), cut, self.reach, *slopes)
+        self._struct = _Stage(ctypes.pointer(up.struct), packed.structs, len(blocks), cut, self.reach, *slopes)
 
     def memory(self, samples: int) -> Tensor:
         """What `__call__` needs for tiles of so many samples."""

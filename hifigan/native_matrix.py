@@ -6,12 +6,12 @@ import ctypes
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from hifigan.compiling import compiled
+from hifigan.native import Blocks
 
 SOURCE = Path(__file__).with_name("matrix_stage.c")
 FEATURES = {"amx_tile", "amx_bf16", "avx512bw", "avx512_bf16"}  # of the processor, as Linux names them
@@ -33,19 +33,10 @@ class _Convolution(ctypes.Structure):
     ]
 
 
-class _Block(ctypes.Structure):
-    _fields_ = [
-        ("convs", ctypes.POINTER(_Convolution)),
-        ("count", ctypes.c_int),
-        ("of_a_sum", ctypes.c_int),
-        ("reach", ctypes.c_int),
-    ]
-
-
 class _Stage(ctypes.Structure):
     _fields_ = [
         ("up", ctypes.POINTER(_Convolution)),
-        ("blocks", ctypes.POINTER(_Block)),
+        ("blocks", ctypes.c_void_p),
         ("count", ctypes.c_int),
         ("inputs", ctypes.c_int),
         ("channels", ctypes.c_int),
@@ -116,18 +107,10 @@ class Stage:
         parts: tuple[int, int],
         slopes: tuple[float, float],
     ) -> None:
-        reaches = [sum(conv.reach for conv in convs) for convs, _ in blocks]
-        arrays = [(_Convolution * len(convs))(*(conv.struct for conv in convs)) for convs, _ in blocks]
-        structs = (_Block * len(blocks))(
-            *(
-                _Block(array, len(array), of_a_sum, reach)
-                for array, (_, of_a_sum), reach in zip(arrays, blocks, reaches, strict=True)
-            )
-        )
-        self._alive: Any = (up, blocks, arrays, structs)  # as C has their addresses
-        self._struct = _Stage(
-            ctypes.pointer(up.struct), structs, len(blocks), *widths, rate, fold, cut, max(reaches), *parts, *slopes
-        )
+        packed = Blocks(blocks)
+        self._alive = up, packed  # C has their addresses
+        pointers = ctypes.pointer(up.struct), ctypes.addressof(packed.structs)
+        self._struct = _Stage(*pointers, len(blocks), *widths, rate, fold, cut, packed.reach, *parts, *slopes)
 
     def memory(self, rows: int) -> Tensor:
         """What `__call__` needs for tiles of so many rows."""
