@@ -7,6 +7,7 @@ import torch
 
 from benchmarks import export_matrix, streaming_quality
 from hifigan.backends import FORMATS
+from hifigan.engine import precisions_of
 from tests.support import make_checkpoint, one_line_of_error, speechlike
 
 HEADER = ["machine", "versions", "commit", "date", "command", "HiFi-GAN", "input"]
@@ -44,8 +45,7 @@ def test_exports(recording, checkpoint, capsys, monkeypatch):
     assert [row[:3] for row in rows] == [
         ["eager", "fp32", "no"],
         ["eager --amp", "bf16", "no"],
-        ["engine", "fp32", "no"],
-        ["engine", "bf16", "no"],
+        *(["engine", precision, "no"] for precision in precisions_of(torch.device("cpu"))),
         ["torchscript", "fp32", "no"],
         ["torchscript", "fp16", "no"],
         ["torchscript", "bf16", "no"],
