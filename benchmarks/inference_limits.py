@@ -29,6 +29,11 @@ def flop_per_frame(config: GeneratorConfig) -> int:
     return 2 * (work + samples * channels * 7)
 
 
+def limited(device: torch.device, precisions: Sequence[str]) -> list[str]:
+    """Those of which there are products to measure: on CPUs, PyTorch computes none in the engine's tf32."""
+    return [name for name in precisions if device.type == "cuda" or name != "tf32"]
+
+
 class ArithmeticLimit:
     """The rate of square matrix products in several precisions, measured between the rounds of what it limits.
 

@@ -79,8 +79,10 @@ def shutdown() -> None:
     if dist.is_initialized():
         # The group has to end here, where PyTorch lets gloo's threads run meanwhile. Ended by one that outlives it,
         # it would wait for threads that wait for Python's lock, for ever.
-        for module in _averaging:
-            del module.process_group, module.reducer, module.logger
+        while _averaging:
+            module = _averaging.pop()
+            for name in ("process_group", "reducer", "logger"):
+                vars(module).pop(name, None)
         dist.destroy_process_group()
 
 

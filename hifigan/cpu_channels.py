@@ -70,7 +70,7 @@ class ChannelLayer:
             at = LEAD + part.start
             self._conv(x.data, at - self._conv.reach, len(part), y.data, at, self._slope)
 
-        for_each(make, parts(x.samples, LAYER_PART))
+        for_each(make, parts(x.samples, LAYER_PART, MIN_TILE))
         return y
 
 
@@ -95,7 +95,7 @@ class ChannelStage:
     def __call__(self, x: Signal) -> Signal:
         """Activated signals [C_in, N] -> [C, N * rate]."""
         y = Signal.empty(self._stage.channels, x.samples * self._rate)
-        tiles = parts(y.samples, self._tile)
+        tiles = parts(y.samples, self._tile, MIN_TILE)
         largest = max(map(len, tiles))
 
         def make(tile: range) -> None:
@@ -144,10 +144,10 @@ def polyphase(weight: Tensor, rate: int) -> Tensor:
     return spread.flip(2).permute(3, 1, 0, 2)
 
 
-def parts(length: int, size: int) -> list[range]:
-    """`length` samples in parts of about `size`, as many for each thread."""
+def parts(length: int, size: int, least: int) -> list[range]:
+    """`length` samples in parts of about `size`, as many for each thread, if then none is below `least`."""
     threads = torch.get_num_threads()
     count = -(-length // size)
-    count = max(1, min(-(-count // threads) * threads, length // min(size, MIN_TILE)))
+    count = max(1, min(-(-count // threads) * threads, length // min(size, least)))
     bounds = [length * number // count for number in range(count + 1)]
     return [range(*pair) for pair in itertools.pairwise(bounds)]

@@ -7,7 +7,8 @@ units that some processors have (`cpu_matrix.py`), which wins in bf16.
 
 In bf16, samples of 8 bits enter the arithmetic, whose sums are fp32. What happens at the rate of frames decides about
 the phase of everything after it and stays in fp32, at less than 1 % of the work; so do stages of few channels (all of
-V2's but one), or they work with 16 bits on matrix units. The last layer makes samples that are heard and stays in fp32.
+V2's but one). On matrix units, what would be fp32 within a stage has 16 bits instead. The last layer makes samples that
+are heard and stays in fp32. In tf32 all stages have 16 bits; any whose widths do not fit the units stays in fp32.
 
 Shapes: M mel bands, L frames, T samples, C channels.
 """

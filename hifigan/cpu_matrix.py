@@ -58,7 +58,7 @@ class MatrixStage:
         """Activated samples [N, C_in] -> [N * rate, C], float32."""
         x = x.float().contiguous()
         y = torch.empty(len(x) * self._rate // self._fold, self._channels * self._fold)
-        tiles = parts(len(y), max(MIN_TILE, TILE_BYTES // (4 * y.size(1))))
+        tiles = parts(len(y), max(MIN_TILE, TILE_BYTES // (4 * y.size(1))), MIN_TILE)
         largest = max(map(len, tiles))
         for_each(lambda tile: self._stage(x, y, tile, self._memory(largest)), tiles)
         return y.view(-1, self._channels)

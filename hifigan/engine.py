@@ -59,6 +59,8 @@ def chosen_precision(precision: str, device: torch.device) -> str:
         chosen = "bf16" if speed_up >= WORTH else "fp32"
         log.info("--precision auto: %s (bf16 was %.1f times as fast as fp32)", chosen, speed_up)
         return chosen
+    if precision == "fp32":  # everywhere, and without what would have to be compiled for others
+        return precision
     own = precisions_of(device)
     if precision not in own:
         name = "CPU" if device.type == "cpu" else "GPU"

@@ -4,8 +4,8 @@
  * these to 16 outputs, to 16 x 16 sums in fp32; residuals are fp32, too.
  *
  * A signal has one part, which is rounded to bf16 (8 bits), or two: a row's numbers, and behind them what the rounding has
- * left of each, in 8 more bits. Of two parts and weights of as many, only the product of the remainders is left out; it is
- * nothing to fp32's own rounding.
+ * left of each, in 8 more bits. So have the weights; the products of both remainders, which are below what 16 bits tell,
+ * are left out where they would cost time.
  */
 #include <immintrin.h>
 #include <string.h>
@@ -64,7 +64,8 @@ struct tiles {
     unsigned char rows[16];
 };
 
-/* GCC's own functions for this do not tell that more than 8 bytes are read and written. */
+/* GCC's own functions for this do not tell that more than 8 bytes are read and written. Nor do all of its versions put
+ * parentheses around the addresses of `_tile_stored`. */
 static void set_tiles(const struct tiles *tiles) { __asm__ volatile("ldtilecfg %0" : : "m"(*tiles)); }
 static void get_tiles(struct tiles *tiles) { __asm__ volatile("sttilecfg %0" : "=m"(*tiles)); }
 
@@ -92,9 +93,9 @@ static void multiply_32(const struct convolution *conv, const char *weight, cons
         }
     }
     _tile_stored(0, sums, 128);
-    _tile_stored(1, sums + 16, 128);
-    _tile_stored(2, sums + 16 * 32, 128);
-    _tile_stored(3, sums + 16 * 32 + 16, 128);
+    _tile_stored(1, (sums + 16), 128);
+    _tile_stored(2, (sums + 16 * 32), 128);
+    _tile_stored(3, (sums + 16 * 32 + 16), 128);
 }
 
 /* Sums of 64 rows x 16 outputs. */
@@ -132,9 +133,9 @@ static void multiply_16(const struct convolution *conv, const char *weight, cons
         }
     }
     _tile_stored(0, sums, 64);
-    _tile_stored(1, sums + 16 * 16, 64);
-    _tile_stored(2, sums + 32 * 16, 64);
-    _tile_stored(3, sums + 48 * 16, 64);
+    _tile_stored(1, (sums + 16 * 16), 64);
+    _tile_stored(2, (sums + 32 * 16), 64);
+    _tile_stored(3, (sums + 48 * 16), 64);
 }
 
 static inline __m512 leaky(__m512 x, __m512 slope) { return _mm512_max_ps(x, _mm512_mul_ps(x, slope)); }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from torch import Tensor
 from hifigan.compiling import compiled
 from hifigan.native import Blocks
 
+log = logging.getLogger(__name__)
+
 SOURCE = Path(__file__).with_name("matrix_stage.c")
 FEATURES = {"amx_tile", "amx_bf16", "avx512bw", "avx512_bf16"}  # of the processor, as Linux names them
 FLAGS = ["-mamx-tile", "-mamx-bf16", "-mavx512f", "-mavx512bw", "-mavx512bf16", "-mfma"]
-WITHOUT = "without it stages in bf16 are slower"
+WITHOUT = "bf16 is slower, and there is no tf32"
 WIDTH = 32  # numbers of a row that one product takes
 HEIGHT = 16  # outputs of one
 
@@ -149,7 +152,10 @@ def library() -> ctypes.CDLL | None:
     if not features() >= FEATURES or torch.backends.cpu.get_cpu_capability() != "AVX512":
         return None
     loaded = compiled(SOURCE, FLAGS, WITHOUT)
-    if loaded is None or not loaded.ask_for_matrix_units():
+    if loaded is None:
+        return None
+    if not loaded.ask_for_matrix_units():
+        log.info("the system does not let this process use the processor's matrix units: %s", WITHOUT)
         return None
     pointer, number = ctypes.c_void_p, ctypes.c_long
     loaded.tile_memory.argtypes = [pointer, number]

@@ -19,18 +19,20 @@ from common import distributed
 def threads():
     return [task for task in Path("/proc/self/task").iterdir() if "gloo" in (task / "comm").read_text()]
 
-place = distributed.init(cuda=False)
-import torch._dynamo
-module = distributed.wrap(torch.nn.Linear(2, 2), place)
-module(torch.ones(1, 2)).sum().backward()
-distributed.barrier()
-alive = threads()
-assert alive
-distributed.shutdown()
-until = time.monotonic() + 3
-while any(task.exists() for task in alive):
-    assert time.monotonic() < until, alive
-    time.sleep(0.01)
+modules = []
+for turn in range(2):
+    place = distributed.init(cuda=False)
+    import torch._dynamo
+    modules.append(distributed.wrap(torch.nn.Linear(2, 2), place))
+    modules[-1](torch.ones(1, 2)).sum().backward()
+    distributed.barrier()
+    alive = threads()
+    assert alive
+    distributed.shutdown()
+    until = time.monotonic() + 3
+    while any(task.exists() for task in alive):
+        assert time.monotonic() < until, alive
+        time.sleep(0.01)
 """
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hifigan import Generator, GeneratorConfig, cpu_channels, cpu_rows, native
+from hifigan import Generator, GeneratorConfig, cpu_channels, cpu_rows, native, native_matrix
 from hifigan.config import PRESETS
 from hifigan.cpu_engine import CpuEngine
 from tests.support import rule_weights
@@ -107,8 +107,11 @@ def test_any_number_of_threads(generators, name, layouts, threads):
     assert torch.get_num_threads() == threads
 
 
+@pytest.mark.parametrize("units", [True, False], ids=["matrix units", "no matrix units"])
 @pytest.mark.parametrize("name", ["v2", "v3"])
-def test_bf16_is_near(generators, name, layouts):
+def test_bf16_is_near(generators, name, layouts, units, monkeypatch):
+    if not units:
+        monkeypatch.setattr(native_matrix, "library", lambda: None)
     generator = generators[name]
     mel = random_mel(generator.config, 60)
     wav, exact = CpuEngine(generator, "bf16")(mel[None])[0], plain(generator, mel)

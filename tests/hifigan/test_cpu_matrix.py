@@ -1,6 +1,6 @@
 """Stages on matrix units against fp64, and what happens where there are none."""
 
-import shutil
+import os
 import stat
 import subprocess
 from pathlib import Path
@@ -15,7 +15,7 @@ from hifigan.config import PRESETS, GeneratorConfig
 from hifigan.cpu_engine import CpuEngine
 from hifigan.cpu_matrix import MatrixStage, suits_matrix
 from hifigan.engine import engine_backend, precisions_of
-from tests.support import rule_weights
+from tests.support import TINY, rule_weights
 
 needs_units = pytest.mark.skipif(native_matrix.library() is None, reason="no matrix units (AMX), or no C compiler")
 # Channels of the stages, from the first: 64, 32, 16, 8 (two samples in a row) with paddings of all kinds.
@@ -56,10 +56,10 @@ def stages(config):
 def test_a_stage_is_that_of_fp64(config, exact, least_db, monkeypatch):
     """In one tile and in many, at the rounding of its parts: 16 bits or 8."""
     random = torch.Generator().manual_seed(0)
-    some = 0
+    some, wide = 0, 0
     for up, blocks, samples in stages(config):
+        wide += up.out_channels >= 32
         if not suits_matrix(up, exact, samples):
-            assert up.out_channels < 32
             continue
         some += 1
         x = torch.randn(samples // up.stride[0] * 9, up.in_channels, generator=random)
@@ -74,7 +74,7 @@ def test_a_stage_is_that_of_fp64(config, exact, least_db, monkeypatch):
                 patch.setattr(module, "MIN_TILE", 16)
                 patch.setattr(module, "TILE_BYTES", 1)
             assert torch.equal(stage(x), whole)
-    assert some > 1
+    assert some == (len(config.upsample_rates) if exact[1] else wide)  # fewer than 32 channels need 16 bits
 
 
 @needs_units
@@ -89,26 +89,34 @@ def test_sixteen_bits_are_nearly_those_of_fp32(name, frames):
 
 
 @needs_units
-@torch.no_grad()
-def test_the_units_are_left_as_they_were():
-    """PyTorch's own kernels use them, on the same threads."""
-    x, weight = torch.randn(1, 64, 500).bfloat16(), torch.randn(64, 64, 3).bfloat16()
-    before = F.conv1d(x, weight)
-    up, blocks, samples = next(stages(NARROW))
-    MatrixStage(up, blocks, (True, True), 1.0, samples, 0.1)(torch.randn(9, up.in_channels))
-    assert torch.equal(F.conv1d(x, weight), before)
+@pytest.mark.parametrize(
+    ("name", "precision", "parts"),
+    [
+        ("v1", "tf32", [(2, 2)] * 4),
+        ("v2", "tf32", [(2, 2)] * 4),
+        ("v3", "tf32", [(2, 2)] * 3),
+        ("v1", "bf16", [(2, 1), (1, 1), (1, 1), (1, 1)]),
+        ("v2", "bf16", [(2, 2), (2, 1), (2, 2), (2, 2)]),
+        ("v3", "bf16", [(2, 1), (1, 1), (1, 1)]),
+    ],
+)
+def test_stages_run_on_the_units_with_as_many_bits_as_they_need(name, precision, parts):
+    stages = CpuEngine(by_rule(PRESETS[name]), precision)._stages
+    assert [type(stage) for stage in stages] == [MatrixStage] * len(parts)
+    assert [stage._parts for stage in stages if isinstance(stage, MatrixStage)] == parts
 
 
 @pytest.fixture
-def no_units(monkeypatch):
-    monkeypatch.setattr(native_matrix, "features", lambda: {"sse2", "amx_tile"})
+def asked_anew():
+    """Whether there are matrix units; what a test finds is not kept."""
     native_matrix.library.cache_clear()
     yield
     native_matrix.library.cache_clear()
 
 
 @torch.no_grad()
-def test_without_matrix_units(no_units):
+def test_without_matrix_units(asked_anew, monkeypatch):
+    monkeypatch.setattr(native_matrix, "features", lambda: {"sse2", "amx_tile"})
     generator = by_rule(PRESETS["v2"])
     mel = torch.randn(1, 80, 20) * 2 - 5
     assert db(generator(mel)[:, 0], CpuEngine(generator, "bf16")(mel)) > 35
@@ -118,25 +126,29 @@ def test_without_matrix_units(no_units):
 
 
 @needs_units
-def test_a_compiler_that_does_not_know_the_units(monkeypatch, tmp_path, caplog):
+def test_a_compiler_that_does_not_know_the_units(asked_anew, monkeypatch, tmp_path, caplog):
     failing = tmp_path / "old-cc"
     failing.write_text("#!/bin/sh\necho error: unrecognized option -mamx-tile >&2\nexit 1\n")
     failing.chmod(stat.S_IRWXU)
     monkeypatch.setenv("CC", str(failing))
-    native_matrix.library.cache_clear()
+    engine_backend(by_rule(TINY))
+    assert not caplog.text, "fp32 needs none"
     assert native_matrix.library() is None
-    assert "matrix_stage.c cannot be compiled, without it stages in bf16 are slower: error: unrec" in caplog.text
-    native_matrix.library.cache_clear()
+    assert "matrix_stage.c cannot be compiled, bf16 is slower, and there is no tf32: error: unrec" in caplog.text
 
 
 @needs_units
 def test_no_memory_but_its_own(tmp_path):
     program = tmp_path / "matrix_memory"
     source = Path(__file__).with_name("matrix_memory.c")
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no compiler called cc")
-    command = [compiler, "-O1", *native_matrix.FLAGS, f'-DSTAGE="{native_matrix.SOURCE}"', "-o", str(program)]
+    command = [
+        *(os.environ.get("CC") or "cc").split(),
+        "-O1",
+        *native_matrix.FLAGS,
+        f'-DSTAGE="{native_matrix.SOURCE}"',
+        "-o",
+        str(program),
+    ]
     subprocess.run([*command, str(source)], check=True)
     ended = subprocess.run([program], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (0, "all memory is its own\n"), ended.stderr
