@@ -18,7 +18,7 @@ import torch
 from benchmarks import inference_report as report
 from benchmarks.inference_cases import Sizes, Speech, frames_of, given_mels, mel_cases, synthetic_mel
 from benchmarks.inference_figures import Results, summarised
-from benchmarks.inference_limits import ArithmeticLimit, flop_per_frame, limited
+from benchmarks.inference_limits import ArithmeticLimit, flop_per_frame
 from benchmarks.inference_quality import Quality, judge, read_clips
 from benchmarks.inference_rounds import Case, Task, measure
 from benchmarks.inference_start import Start, measure_starts
@@ -141,7 +141,7 @@ def benchmark(cfg: BenchmarkConfig, device: torch.device, scratch: Path) -> Resu
     for model in models if cfg.wavs else ():  # now: a wrong folder is better known before hours
         rate = model.info.audio.sampling_rate
         clips[model.name] = read_clips(Path(cfg.wavs), cfg.clips, cfg.clip_seconds, rate)
-    limit = ArithmeticLimit(device, limited(device, [way.precision for model in models for way in model.ways]))
+    limit = ArithmeticLimit(device, [way.precision for model in models for way in model.ways])
     tasks = [task for model in models for task in tasks_of(cfg, model, speech, device)]
     measured = measure(tasks, cfg.warmup_rounds, cfg.rounds, device, cfg.minutes, limit)
     works = {model.name: flop_per_frame(model.info.config) for model in models}

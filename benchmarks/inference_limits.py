@@ -29,17 +29,12 @@ def flop_per_frame(config: GeneratorConfig) -> int:
     return 2 * (work + samples * channels * 7)
 
 
-def limited(device: torch.device, precisions: Sequence[str]) -> list[str]:
-    """Those of which there are products to measure: on CPUs, PyTorch computes none in the engine's tf32."""
-    return [name for name in precisions if device.type == "cuda" or name != "tf32"]
-
-
 class ArithmeticLimit:
     """The rate of square matrix products in several precisions, measured between the rounds of what it limits.
 
     Args:
         device: where.
-        precisions: keys of `DTYPES`.
+        precisions: keys of `DTYPES`; on CPUs tf32 is left out, as PyTorch has no products in it.
     """
 
     def __init__(self, device: torch.device, precisions: Sequence[str]) -> None:
@@ -48,6 +43,7 @@ class ArithmeticLimit:
         self._factors = {
             name: torch.randn(self.size, self.size, device=device).to(DTYPES[name])
             for name in dict.fromkeys(precisions)
+            if device.type == "cuda" or name != "tf32"
         }
         self._seconds: dict[str, list[float]] = {name: [] for name in self._factors}
 

@@ -69,14 +69,19 @@ struct tiles {
 static void set_tiles(const struct tiles *tiles) { __asm__ volatile("ldtilecfg %0" : : "m"(*tiles)); }
 static void get_tiles(struct tiles *tiles) { __asm__ volatile("sttilecfg %0" : "=m"(*tiles)); }
 
-/* Sums of 32 rows x 32 outputs. */
-static void multiply_32(const struct convolution *conv, const char *weight, const char *x, long row, float *sums)
+static inline void begin_sums(void)
 {
     __asm__ volatile("" : : : "memory"); /* what is stored before, is in memory: nothing else says that it is read */
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
+}
+
+/* Sums of 32 rows x 32 outputs. */
+static void multiply_32(const struct convolution *conv, const char *weight, const char *x, long row, float *sums)
+{
+    begin_sums();
     for (int tap = 0; tap < conv->taps; tap++, x += conv->dilation * row) {
         const char *seen = x;
         for (int block = 0; block < conv->blocks; block++, seen += 64) {
@@ -101,11 +106,7 @@ static void multiply_32(const struct convolution *conv, const char *weight, cons
 /* Sums of 64 rows x 16 outputs. */
 static void multiply_16(const struct convolution *conv, const char *weight, const char *x, long row, float *sums)
 {
-    __asm__ volatile("" : : : "memory");
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+    begin_sums();
     for (int tap = 0; tap < conv->taps; tap++, x += conv->dilation * row) {
         const char *seen = x;
         for (int block = 0; block < conv->blocks; block++, seen += 64) {
@@ -246,7 +247,7 @@ long tile_memory(const struct stage *stage, long rows)
 }
 
 /* The upsampling of x, of `inputs` rows, into `made`, whose first row is `start` of the stage's signal; from row `low` to
- * `high` at least, with zeros outside of the signal. */
+ * `high` at least. */
 static void upsample(
     const struct stage *stage, const float *x, long inputs, float *made, long start, long low, long high, char *seen)
 {

@@ -75,6 +75,18 @@ def rule_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: _by_rule(name, tensor) for name, tensor in state.items()}
 
 
+def by_rule(config: GeneratorConfig) -> Generator:
+    """A generator with `rule_weights`, in evaluation mode, weight norm removed."""
+    generator = Generator(config)
+    generator.load_state_dict(rule_weights(generator.state_dict()))
+    generator.remove_weight_norm()
+    return generator.eval()
+
+
+def snr_db(exact: Tensor, made: Tensor) -> float:
+    return 10 * torch.log10(exact.square().sum() / (made - exact).square().sum()).item()
+
+
 def fastpitch_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The rule for FastPitch: names get a prefix, some tensors stay, and durations become lifelike."""
     kept = ("inv_freq", "pitch_mean", "pitch_std")

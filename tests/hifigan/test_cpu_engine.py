@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from hifigan import Generator, GeneratorConfig, cpu_channels, cpu_rows, native, native_matrix
+from hifigan import GeneratorConfig, cpu_channels, cpu_rows, native, native_matrix
 from hifigan.config import PRESETS
 from hifigan.cpu_engine import CpuEngine
-from tests.support import rule_weights
+from tests.support import by_rule, snr_db
 
 # Kernels that are no multiple of the rate, overlaps of many strides, no common factors, an even number of blocks.
 UNUSUAL = GeneratorConfig(
@@ -22,12 +22,7 @@ CONFIGS = {**PRESETS, "unusual": UNUSUAL}
 
 @pytest.fixture(scope="module")
 def generators():
-    made = {}
-    for name, config in CONFIGS.items():
-        made[name] = Generator(config)
-        made[name].load_state_dict(rule_weights(made[name].state_dict()))
-        made[name].remove_weight_norm()
-    return {name: generator.eval() for name, generator in made.items()}
+    return {name: by_rule(config) for name, config in CONFIGS.items()}
 
 
 @pytest.fixture(params=["in C", "oneDNN alone"])
@@ -116,10 +111,6 @@ def test_bf16_is_near(generators, name, layouts, units, monkeypatch):
     mel = random_mel(generator.config, 60)
     wav, exact = CpuEngine(generator, "bf16")(mel[None])[0], plain(generator, mel)
     assert snr_db(exact, wav) > 35
-
-
-def snr_db(exact, wav):
-    return 10 * torch.log10(exact.square().sum() / (wav - exact).square().sum()).item()
 
 
 def test_its_weights_are_its_own(generators):

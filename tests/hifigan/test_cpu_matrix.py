@@ -10,12 +10,12 @@ import torch
 from torch.nn import functional as F
 
 from common.errors import InputError
-from hifigan import Generator, cpu_channels, cpu_matrix, native_matrix
+from hifigan import cpu_channels, cpu_matrix, native_matrix
 from hifigan.config import PRESETS, GeneratorConfig
 from hifigan.cpu_engine import CpuEngine
 from hifigan.cpu_matrix import MatrixStage, suits_matrix
 from hifigan.engine import engine_backend, precisions_of
-from tests.support import TINY, rule_weights
+from tests.support import TINY, by_rule, snr_db
 
 needs_units = pytest.mark.skipif(native_matrix.library() is None, reason="no matrix units (AMX), or no C compiler")
 # Channels of the stages, from the first: 64, 32, 16, 8 (two samples in a row) with paddings of all kinds.
@@ -27,17 +27,6 @@ NARROW = GeneratorConfig(
     resblock_dilation_sizes=((1, 2, 1), (2, 6, 3)),
     num_mels=24,
 )
-
-
-def by_rule(config):
-    generator = Generator(config).eval()
-    generator.load_state_dict(rule_weights(generator.state_dict()))
-    generator.remove_weight_norm()
-    return generator
-
-
-def db(exact, made):
-    return 10 * torch.log10(exact.square().mean() / (made - exact).square().mean()).item()
 
 
 def stages(config):
@@ -68,7 +57,7 @@ def test_a_stage_is_that_of_fp64(config, exact, least_db, monkeypatch):
         stage = MatrixStage(up, blocks, exact, 0.5, samples, 0.01)
         whole = stage(x)
         assert whole.shape == expected.shape
-        assert db(expected, whole) > least_db
+        assert snr_db(expected, whole) > least_db
         with monkeypatch.context() as patch:
             for module in (cpu_matrix, cpu_channels):
                 patch.setattr(module, "MIN_TILE", 16)
@@ -85,7 +74,7 @@ def test_sixteen_bits_are_nearly_those_of_fp32(name, frames):
     generator = by_rule(PRESETS[name])
     mel = torch.randn(1, 80, frames, generator=torch.Generator().manual_seed(frames)) * 2 - 5
     made = CpuEngine(generator, "tf32")(mel)
-    assert db(generator(mel)[:, 0], made) > 90
+    assert snr_db(generator(mel)[:, 0], made) > 90
 
 
 @needs_units
@@ -119,7 +108,7 @@ def test_without_matrix_units(asked_anew, monkeypatch):
     monkeypatch.setattr(native_matrix, "features", lambda: {"sse2", "amx_tile"})
     generator = by_rule(PRESETS["v2"])
     mel = torch.randn(1, 80, 20) * 2 - 5
-    assert db(generator(mel)[:, 0], CpuEngine(generator, "bf16")(mel)) > 35
+    assert snr_db(generator(mel)[:, 0], CpuEngine(generator, "bf16")(mel)) > 35
     assert precisions_of(torch.device("cpu")) == ("fp32", "bf16")
     with pytest.raises(InputError, match="tf32 is not for this CPU, which takes fp32, bf16 or auto"):
         engine_backend(generator, "tf32")

@@ -10,16 +10,9 @@ from hifigan.cpu_engine import CpuEngine, speed_up_of_bf16
 from hifigan.cuda_engine import FRAME_STEP, MOST_GRAPHS, CudaEngine
 from hifigan.engine import chosen_precision, engine_backend
 from hifigan.vocoding import Vocoder
-from tests.support import TINY, rule_weights
+from tests.support import TINY, by_rule
 
 CPU = torch.device("cpu")
-
-
-def by_rule(config):
-    generator = Generator(config)
-    generator.load_state_dict(rule_weights(generator.state_dict()))
-    generator.remove_weight_norm()
-    return generator.eval()
 
 
 def random_mel(frames, batch=1):

@@ -8,7 +8,7 @@ import torch
 from hifigan import Generator, GeneratorConfig, StreamingGenerator
 from hifigan.backends import eager_backend
 from hifigan.config import PRESETS
-from tests.support import TINY, rule_weights
+from tests.support import TINY, by_rule
 
 # Overlaps longer than a stride, strides without overlap, an even number of blocks, kernels of one.
 UNUSUAL = GeneratorConfig(
@@ -19,13 +19,6 @@ UNUSUAL = GeneratorConfig(
     resblock_dilation_sizes=((1, 2), (2, 6)),
 )
 CONFIGS = {**PRESETS, "unusual": UNUSUAL}
-
-
-def by_rule(config):
-    generator = Generator(config)
-    generator.load_state_dict(rule_weights(generator.state_dict()))
-    generator.remove_weight_norm()
-    return generator.eval()
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,11 @@ import torch
 from common.errors import InputError
 from hifigan import Denoiser, Generator
 from hifigan.backends import Backend, eager_backend
-from hifigan.checkpoint import load_public_state
 from hifigan.config import PRESETS
 from hifigan.denoiser import ConvolutionalDenoiser
 from hifigan.vocoding import CPU_WINDOW_FRAMES, Vocoder
 from hifigan.windows import windows
-from tests.support import REPOSITORY, TINY, rule_weights
+from tests.support import REPOSITORY, TINY, by_rule
 
 LENGTHS = (1, 2, 61, 12, 13, 14, 27, 7)  # one frame; shorter, as long and longer than what the generator sees
 WINDOW = 60
@@ -22,13 +21,6 @@ WINDOW = 60
 
 def random_mel(frames: int) -> torch.Tensor:
     return torch.randn(80, frames, generator=torch.Generator().manual_seed(frames)) * 2 - 5
-
-
-def by_rule(config):
-    generator = Generator(config)
-    load_public_state(generator, rule_weights(generator.state_dict()))
-    generator.remove_weight_norm()
-    return generator.eval()
 
 
 def assert_as_whole(generator, mels, wavs, atol=1e-5):
