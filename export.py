@@ -12,7 +12,8 @@ from common.config import ArgumentParser, add_flags, flag, from_flags, not_negat
 from common.errors import InputError
 from hifigan.checkpoint import load_generator
 from hifigan.export import check_exportable, export, verify
-from hifigan.export_formats import DTYPES, FORMATS
+from hifigan.export_formats import FORMATS
+from hifigan.vocoder_module import DTYPES
 
 
 @dataclasses.dataclass(frozen=True)

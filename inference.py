@@ -18,14 +18,16 @@ from tqdm import tqdm
 from common import distributed
 from common.audio import AudioConfig
 from common.config import ArgumentParser, add_flags, from_flags, run
+from common.dllogger_lines import json_lines
 from common.errors import InputError
-from common.filelists import file_digest
+from common.export_files import is_export
+from common.fingerprints import file_digest
 from common.jobs import Job, left_out, share
 from common.measured import Measured, report, summary
 from common.mel_contract import in_words
 from common.mels import differences
 from common.phrases import read_phrases
-from common.run_log import json_lines, progress_bar
+from common.progress import progress_bar
 from common.speech_files import Part, PcmWriter, SpeechWriter, batches, describe_saved_mels
 from common.timing import now_sec
 from common.utterances import copying, from_prepared_mels, is_audio
@@ -33,7 +35,8 @@ from fastpitch import load_fastpitch
 from fastpitch.speech import SpeechConfig, digests, read_pieces
 from fastpitch.synthesis import Synthesiser
 from fastpitch.text import text_processor
-from hifigan.backends import FORMATS, Backend, eager_backend, is_export, load_export
+from hifigan.backend import Backend, eager_backend
+from hifigan.backends import FORMATS, load_export
 from hifigan.checkpoint import GeneratorInfo, load_generator
 from hifigan.engine import chosen_precision, engine_backend
 from hifigan.generator import Generator

@@ -13,28 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from common.audio import (
-    AUDIO_SUFFIXES,
-    MEL_CONFIG_FILE,
-    AudioConfig,
-    MelSpectrogram,
-    load_wav,
-    load_wav_at,
-    resample,
-    save_wav,
-)
+from common.audio import MEL_CONFIG_FILE, AudioConfig, MelSpectrogram
+from common.audio_files import AUDIO_SUFFIXES, load_wav, load_wav_at, resample, save_wav
 from common.config import ArgumentParser, add_flags, flag, from_flags, positive, refuse_contradictions, run
 from common.errors import InputError
-from common.filelists import (
-    check_wavs,
-    read_filelist,
-    read_lines,
-    read_metadata,
-    split_ljspeech,
-    split_own,
-    write_lines,
-)
+from common.filelists import check_wavs, read_filelist, read_lines, split_own, write_lines
 from common.files import is_newer, save_tensor
+from common.ljspeech import read_metadata, split_ljspeech
 from common.mel_contract import MelContract
 from common.mels import describe, distinct_targets, feature_name
 from common.parallel import Report, run_over_files

@@ -20,12 +20,14 @@ import torch
 from torch import Tensor
 
 from common import distributed, machine
-from common.audio import AudioConfig, MelSpectrogram, load_wav_at
+from common.audio import AudioConfig, MelSpectrogram
+from common.audio_files import load_wav_at
 from common.config import ArgumentParser, positive, run
 from common.errors import InputError
 from common.timing import now_sec
 from hifigan import Generator, load_generator
-from hifigan.backends import Backend, eager_backend, load_export
+from hifigan.backend import Backend, eager_backend
+from hifigan.backends import load_export
 from hifigan.checkpoint import GeneratorInfo
 from hifigan.engine import engine_backend, precisions_of
 from hifigan.export import Difference, check_exportable, compare, eager_reference, export

@@ -26,7 +26,7 @@ from benchmarks.inference_ways import PACKAGES, Way, all_ways
 from common import distributed, machine
 from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, run
 from common.errors import InputError
-from hifigan.backends import is_export
+from common.export_files import is_export
 from hifigan.checkpoint import GeneratorInfo, load_generator
 from hifigan.config import PRESETS, GeneratorConfig
 from hifigan.generator import Generator

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.audio import AudioConfig, MelSpectrogram, load_wav_at, normalise_peak
+from common.audio import AudioConfig, MelSpectrogram
+from common.audio_files import load_wav_at, normalise_peak
 from common.errors import InputError
 
 MIN_SNR_DB = 35.0  # mean over clips, against eager fp32

@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from common.errors import InputError
-from common.run_log import watched
+from common.progress import watched
 from common.timing import now_sec
 
 LEAST_ROUNDS = 3  # however little time there is

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from common import machine
 from common.errors import InputError
-from hifigan.backends import Backend, eager_backend, load_export
+from hifigan.backend import Backend, eager_backend
+from hifigan.backends import load_export
 from hifigan.checkpoint import GeneratorInfo
 from hifigan.engine import engine_backend, precisions_of
 from hifigan.export import export

@@ -28,7 +28,7 @@ import soundfile
 import torch
 
 from common import machine
-from common.audio import load_wav
+from common.audio_files import load_wav
 from common.config import ArgumentParser, positive, run
 from common.errors import InputError
 from common.files import save_array

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from common import machine
-from common.audio import SILENCE, AudioConfig, MelSpectrogram, load_wav_at, normalise_peak
+from common.audio import SILENCE, AudioConfig, MelSpectrogram
+from common.audio_files import load_wav_at, normalise_peak
 from common.config import ArgumentParser, positive, run
 from common.errors import InputError
 from hifigan import Generator, StreamingGenerator, load_generator

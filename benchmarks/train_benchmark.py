@@ -26,7 +26,7 @@ from benchmarks import layer_ways
 from benchmarks.train_report import Course, markdown, rows_of
 from benchmarks.train_worker import serve
 from common import distributed, machine
-from common.audio import save_wav
+from common.audio_files import save_wav
 from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, run
 from common.errors import InputError
 from common.files import write_whole

@@ -22,7 +22,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import train
 from common import distributed
-from common.loading import MicroBatchSampler, stop_loader_processes
+from common.loader_processes import stop_loader_processes
+from common.loading import MicroBatchSampler
 from common.step_graphs import GraphedStep
 from common.timing import now_sec
 from common.training_loop import groups

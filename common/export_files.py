@@ -18,6 +18,7 @@ from pathlib import Path
 
 from common.errors import InputError
 
+EXPORT_METADATA = "hifigan"  # property of exported ONNX files, and name (.json) of an extra file in other exports
 SEAL = "hifigan.sha256"  # name of the metadata property
 METADATA_PROPS = 14  # number of ModelProto's repeated field of properties, each with a key (1) and a value (2)
 LENGTH_DELIMITED = 2  # kinds of values; the others have fixed lengths or, 0, end themselves
@@ -129,3 +130,32 @@ def _varint(content: Bytes, at: int) -> tuple[int, int]:
         at, shift = at + 1, shift + 7
         if byte < 128:
             return value, at
+
+
+def export_metadata(path: Path) -> str | None:
+    """What an exported model says about itself, as JSON; None for other files. Its weights are not loaded.
+
+    Raises:
+        InputError: an ONNX file that is none, or a damaged one.
+        BadZipFile: a damaged archive.
+    """
+    if is_onnx(path):
+        return onnx_metadata(path).get(EXPORT_METADATA)
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if name.endswith(f"/extra/{EXPORT_METADATA}.json")]
+        return archive.read(names[0]).decode(errors="replace") if names else None
+
+
+def is_export(path: Path) -> bool:
+    """Whether the file is an export, by its suffix (ONNX) or the contract inside; nothing is loaded."""
+    return path.is_file() and (is_onnx(path) or readable_metadata(path) is not None)
+
+
+def readable_metadata(path: Path) -> str | None:
+    """`export_metadata`, or None for a damaged archive: whoever loads the file will name the damage."""
+    try:
+        return export_metadata(path)
+    except zipfile.BadZipFile:
+        return None

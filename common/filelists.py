@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,13 +10,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from common.audio import load_wav, wav_info, wrong_rate
+from common.audio_files import load_wav, wav_info, wrong_rate
 from common.errors import InputError, first_three
 from common.files import write_whole
 
 log = logging.getLogger(__name__)
-
-SPLIT_FILE = Path(__file__).with_name("ljspeech_split.json")
 
 
 def read_lines(path: str | Path) -> list[str]:
@@ -60,65 +56,6 @@ def read_filelist(path: str | Path) -> list[list[str]]:
 def read_paths(filelists: Sequence[str | Path], root: str | Path) -> list[Path]:
     """The audio paths (first columns) of several lists, relative to `root`."""
     return [Path(root) / row[0] for filelist in filelists for row in read_filelist(filelist)]
-
-
-def fingerprint(paths: Sequence[Path], root: str | Path) -> str:
-    """Tells data apart, in a few characters: the number of files, and a digest of their names and sizes.
-
-    The first file's content is part of it: mels of other origin have the same sizes.
-    """
-    names = "\n".join(f"{path.relative_to(root)} {path.stat().st_size}" for path in paths)
-    digest = hashlib.sha256(f"{names}\n{file_digest(paths[0])}".encode())
-    return f"{len(paths)} clips, {digest.hexdigest()[:12]}"
-
-
-def file_digest(path: str | Path) -> str:
-    """The first twelve digits of a file's SHA-256."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
-
-
-def read_metadata(path: str | Path) -> dict[str, str]:
-    """LJSpeech `metadata.csv`: id -> normalised transcript (the last column), in file order."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; a data set in LJSpeech layout has metadata.csv and wavs/")
-    transcripts: dict[str, str] = {}
-    for number, line in enumerate(read_lines(path), 1):
-        if not line.strip():
-            continue
-        columns = line.split("|")
-        if len(columns) < 2 or not columns[0].strip():
-            raise InputError(f"{path}: line {number} is not 'id|transcript' or 'id|transcript|normalised transcript'")
-        clip = columns[0].strip()
-        if clip in transcripts:
-            raise InputError(f"{path}: line {number} names {clip} a second time")
-        transcripts[clip] = columns[-1].strip()
-    if not transcripts:
-        raise InputError(f"{path}: no transcripts")
-    return transcripts
-
-
-def split_ljspeech(transcripts: dict[str, str]) -> dict[str, list[str]]:
-    """The published split of LJSpeech: 12,496 training, 100 validation, 500 test clips; four are left out.
-
-    Returns:
-        {"train_v3": ids, "val": ids, "test": ids, "all": ids}, ids in the order of the metadata (`val` and `test`
-        in the order of the split). Two transcripts are corrected in `transcripts`.
-
-    Raises:
-        InputError: the metadata lacks clips of the split, so it is not LJSpeech-1.1.
-    """
-    split = json.loads(SPLIT_FILE.read_text(encoding="utf-8"))
-    held_out = set(split["val"]) | set(split["test"]) | set(split["discard"])
-    missing = (held_out | split["corrected_transcripts"].keys()) - transcripts.keys()
-    if missing:
-        raise InputError(
-            f"metadata.csv is not LJSpeech-1.1: it lacks {len(missing)} clips of the split, {min(missing)} first"
-        )
-    transcripts.update(split["corrected_transcripts"])
-    train = [clip for clip in transcripts if clip not in held_out]
-    everything = [clip for clip in transcripts if clip not in set(split["discard"])]
-    return {"train_v3": train, "val": split["val"], "test": split["test"], "all": everything}
 
 
 def split_own(ids: Iterable[str], num_val: int, seed: int = 1234) -> dict[str, list[str]]:

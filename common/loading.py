@@ -6,9 +6,6 @@ clips an optimiser step uses depends on the seed and the step alone, whatever sh
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import signal
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -74,33 +71,3 @@ class MicroBatchSampler(Sampler[list[ClipKey]]):
                 part = micro_batch * self.world_size + self.rank
                 start = step * self.clips_per_step + part * self.batch_size
                 yield [ClipKey(clip, self.epoch) for clip in order[start : start + self.batch_size]]
-
-
-def stop_loader_processes() -> None:
-    """Ends the processes of this module's loaders, which do not listen to SIGTERM; else the program waits for them."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler would raise an error for each of them
-    for process in multiprocessing.active_children():
-        process.kill()
-
-
-@contextlib.contextmanager
-def lost_loaders_named() -> Iterator[None]:
-    """Tells in one line that a process which loads audio was killed.
-
-    Raises:
-        OSError: instead of PyTorch's RuntimeError.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise OSError(
-            "a process that loads audio was killed, perhaps for lack of memory: give fewer --num-workers"
-        ) from error
-
-
-def leave_signals_to_the_parent(_: int) -> None:
-    # Ctrl-C and torchrun's SIGTERM reach these processes too; the trainer must be able to finish its step and save.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -81,3 +81,14 @@ def _processor() -> str:
 def _cores() -> int:
     # Of a container's or a batch system's share, not of the whole machine.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Of a GPU's or the CPU's memory; None where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return None
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))

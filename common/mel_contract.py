@@ -20,10 +20,9 @@ from common.audio import MEL_CONFIG_FILE, AudioConfig
 from common.checkpoint import dictionary, read_file
 from common.config import ArgumentParser
 from common.errors import InputError
-from common.export_files import is_onnx, onnx_metadata
+from common.export_files import export_metadata, is_onnx
 
 LOG_BASES = ("ln", "log10")
-EXPORT_METADATA = "hifigan"  # property of exported ONNX files, and name (.json) of an extra file in other exports
 # Signal keys in the paper authors' JSON files, and our names for them.
 SIGNAL_KEYS = {
     "segment_size": "segment_size",
@@ -216,22 +215,6 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path}: not a JSON file ({error})") from error
-
-
-def export_metadata(path: Path) -> str | None:
-    """What an exported model says about itself, as JSON; None for other files. Its weights are not loaded.
-
-    Raises:
-        InputError: an ONNX file that is none, or a damaged one.
-        BadZipFile: a damaged archive.
-    """
-    if is_onnx(path):
-        return onnx_metadata(path).get(EXPORT_METADATA)
-    if not zipfile.is_zipfile(path):
-        return None
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if name.endswith(f"/extra/{EXPORT_METADATA}.json")]
-        return archive.read(names[0]).decode(errors="replace") if names else None
 
 
 def _of_checkpoint(path: Path) -> MelContract:

@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from common.errors import InputError, first_three
-from common.run_log import watched
+from common.progress import watched
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.audio import MEL_CONFIG_FILE, SILENCE, AudioConfig, fade_in, fade_out, join, save_wav, to_int16
+from common.audio import MEL_CONFIG_FILE, SILENCE, AudioConfig
+from common.audio_files import fade_in, fade_out, join, save_wav, to_int16
 from common.errors import InputError
 from common.files import save_array
 from common.mel_contract import MelContract

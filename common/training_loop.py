@@ -11,7 +11,8 @@ from typing import Any
 from common import distributed
 from common.checkpoint_store import CheckpointStore
 from common.errors import InputError
-from common.loading import MicroBatchSampler, stop_loader_processes
+from common.loader_processes import stop_loader_processes
+from common.loading import MicroBatchSampler
 from common.run_log import RunLog
 from common.stop import StopSignals
 from common.training import TrainState

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.audio import AUDIO_SUFFIXES, MEL_CONFIG_FILE, AudioConfig, MelSpectrogram, load_wav, resample, wav_info
+from common.audio import MEL_CONFIG_FILE, AudioConfig, MelSpectrogram
+from common.audio_files import AUDIO_SUFFIXES, load_wav, resample, wav_info
 from common.errors import InputError, first_three
 from common.jobs import Job, stamp
 from common.mel_contract import MelContract

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from common.audio import AUDIO_SUFFIXES, PEAK, AudioConfig, load_wav_at, wav_info
+from common.audio import AudioConfig
+from common.audio_files import AUDIO_SUFFIXES, PEAK, load_wav_at, wav_info
 from common.errors import InputError
-from common.filelists import read_metadata, read_paths
+from common.filelists import read_paths
+from common.ljspeech import read_metadata
 from common.phrases import safe_name
 from evaluation.spectra import level_db
 

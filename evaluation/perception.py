@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from common.audio import resample
+from common.audio_files import resample
 
 PESQ_RATE_HZ = MOS_RATE_HZ = 16000
 

@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from common.errors import InputError
-from common.run_log import watched
+from common.progress import watched
 
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from common.audio import load_wav
+from common.audio_files import load_wav
+from common.dllogger_lines import read_json_lines
 from common.files import write_whole
 from common.plot_log import Curves, read_curves
-from common.run_log import read_json_lines
 from evaluation.clips import Clip, transcripts_of
 from evaluation.config import EvaluationConfig
 from evaluation.page import Listening, Player, Training, page

@@ -14,7 +14,8 @@ import torch
 
 from common.audio import AudioConfig, MelSpectrogram
 from common.errors import InputError
-from hifigan.backends import is_export, load_export
+from common.export_files import is_export
+from hifigan.backends import load_export
 from hifigan.checkpoint import load_generator
 from hifigan.engine import ALL_PRECISIONS, engine_backend
 from hifigan.vocoding import Vocoder

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from common.audio import AudioConfig, MelSpectrogram, load_wav, save_wav
+from common.audio import AudioConfig, MelSpectrogram
+from common.audio_files import load_wav, save_wav
 from common.errors import InputError
 from common.loading import ClipKey
 from evaluation.clips import Clip, Problem, check_heard, load_copy, load_recording

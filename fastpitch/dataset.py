@@ -17,7 +17,8 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from common.audio import SILENCE, AudioConfig, MelSpectrogram, load_wav_at, wav_info
+from common.audio import SILENCE, AudioConfig, MelSpectrogram
+from common.audio_files import load_wav_at, wav_info
 from common.errors import InputError, first_three
 from common.filelists import read_filelist
 from common.loading import ClipKey

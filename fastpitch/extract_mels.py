@@ -27,11 +27,13 @@ from common.config import ArgumentParser, add_flags, flag, from_flags, not_negat
 from common.config import run as run_program
 from common.distributed import Distributed
 from common.errors import InputError
-from common.filelists import check_wavs, file_digest
+from common.filelists import check_wavs
 from common.files import is_newer, save_array, write_whole
-from common.loading import ClipKey, leave_signals_to_the_parent, lost_loaders_named, stop_loader_processes
+from common.fingerprints import file_digest
+from common.loader_processes import leave_signals_to_the_parent, lost_loaders_named, stop_loader_processes
+from common.loading import ClipKey
 from common.mels import describe, distinct_targets, feature_name
-from common.run_log import watched
+from common.progress import watched
 from fastpitch.checkpoint import FastPitchInfo, load_fastpitch
 from fastpitch.dataset import Batch, SpeechDataset, collate, read_recordings
 from fastpitch.model import FastPitch

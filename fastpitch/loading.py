@@ -11,10 +11,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from common import distributed
 from common.distributed import Distributed
-from common.filelists import check_wavs, fingerprint
-from common.loading import ClipKey, MicroBatchSampler, leave_signals_to_the_parent
+from common.filelists import check_wavs
+from common.fingerprints import fingerprint
+from common.loader_processes import leave_signals_to_the_parent
+from common.loading import ClipKey, MicroBatchSampler
 from common.pitch import PITCH_STATISTICS_FILE, read_statistics
-from common.run_log import watched
+from common.progress import watched
 from fastpitch.dataset import CachedSpeech, Example, SpeechDataset, collate, read_recordings
 from fastpitch.train_config import TrainConfig
 

@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader
 from common import distributed
 from common.checkpoint_store import CheckpointStore
 from common.config import run as run_program
-from common.loading import MicroBatchSampler, lost_loaders_named
+from common.loader_processes import lost_loaders_named
+from common.loading import MicroBatchSampler
 from common.run_log import RunLog
 from common.training_loop import TrainingLoop
 from fastpitch.dataset import Batch, Example

@@ -12,7 +12,7 @@ from common import distributed, training
 from common.checkpoint import check_tensors
 from common.checkpoint_store import Contents
 from common.distributed import Distributed
-from common.filelists import file_digest
+from common.fingerprints import file_digest
 from common.loading import DROPOUT, philox
 from common.training import load_scaler
 from fastpitch.checkpoint import load_fastpitch

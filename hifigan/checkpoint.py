@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from common.audio import AudioConfig
 from common.checkpoint import check_tensors, dictionary, read_file
 from common.errors import InputError
+from common.export_files import is_export
 from common.mel_contract import config_beside, num_mels
-from hifigan.backends import is_export
 from hifigan.config import PRESETS, GeneratorConfig, read_config_file
 from hifigan.generator import Generator
 from hifigan.layers import weight_norms

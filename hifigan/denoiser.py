@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hifigan.backends import Backend
+from hifigan.backend import Backend
 from hifigan.generator import Generator
 from hifigan.windows import windows
 

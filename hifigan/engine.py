@@ -10,7 +10,7 @@ from torch import Tensor
 
 from common.errors import InputError
 from hifigan import native_matrix
-from hifigan.backends import Backend
+from hifigan.backend import Backend
 from hifigan.cpu_engine import CpuEngine, speed_up_of_bf16
 from hifigan.cuda_engine import FRAME_STEP, CudaEngine
 from hifigan.generator import Generator

@@ -25,10 +25,10 @@ from torch import Tensor
 
 from common.audio import LOG_FLOOR, SILENCE
 from common.errors import InputError
-from common.export_files import sealed
-from common.mel_contract import EXPORT_METADATA
+from common.export_files import EXPORT_METADATA, sealed
 from common.torchscript import script
-from hifigan.backends import CONTRACT_FILE, Backend, Contract, load_export
+from hifigan.backend import Backend
+from hifigan.backends import CONTRACT_FILE, Contract, load_export
 from hifigan.checkpoint import GeneratorInfo
 from hifigan.denoiser import Denoiser
 from hifigan.export_formats import FORMATS

@@ -14,9 +14,8 @@ from torch import Tensor
 
 from common import torchscript
 from common.errors import InputError
-
-Run = Callable[[Tensor], Tensor]
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+from hifigan.backend import Run
+from hifigan.vocoder_module import DTYPES
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,11 +14,15 @@ from torch.utils.data import DataLoader, Dataset
 from common import distributed
 from common.distributed import Distributed
 from common.errors import InputError
-from common.filelists import check_wavs, fingerprint, read_paths
-from common.loading import ClipKey, MicroBatchSampler, leave_signals_to_the_parent
+from common.filelists import check_wavs, read_paths
+from common.fingerprints import fingerprint
+from common.loader_processes import leave_signals_to_the_parent
+from common.loading import ClipKey, MicroBatchSampler
+from common.machine import free_bytes
 from common.mels import check_mel_config, find_mels
-from common.run_log import watched
-from hifigan.dataset import CachedSegments, PairDataset, Segment, SegmentDataset, free_bytes, needed_bytes
+from common.progress import watched
+from hifigan.dataset import PairDataset, Segment, SegmentDataset
+from hifigan.segment_cache import CachedSegments, needed_bytes
 from hifigan.train_config import TrainConfig
 
 VALIDATION_SEGMENTS = 5  # deterministic segments per validation clip, the published protocol

@@ -14,7 +14,7 @@ from torch import Tensor
 from common.config import flag, not_negative, positive
 from common.errors import InputError
 from common.timing import now_sec
-from hifigan.backends import check_mels
+from hifigan.backend import check_mels
 from hifigan.generator import Generator
 from hifigan.streaming import StreamingGenerator
 

@@ -15,7 +15,7 @@ from common.checkpoint import read_file
 from common.checkpoint_store import Contents
 from common.distributed import Distributed
 from common.errors import InputError
-from common.filelists import file_digest
+from common.fingerprints import file_digest
 from common.memory import keep_freed_memory
 from common.step_graphs import Changing, CudaRecorder, GraphedStep, Step
 from common.training import load_scaler

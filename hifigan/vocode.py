@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common import distributed
-from common.audio import MelSpectrogram, save_wav, wav_info
+from common.audio import MelSpectrogram
+from common.audio_files import save_wav, wav_info
 from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, run
 from common.errors import InputError
 from common.pretrained import fetch_models, models_dir

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 
+import torch
 from torch import Tensor, nn
 
 from hifigan.denoiser import ConvolutionalDenoiser, Denoiser
-from hifigan.export_formats import DTYPES
 from hifigan.generator import Generator
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class VocoderModule(nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from common.audio import SILENCE
 from common.errors import InputError
-from hifigan.backends import Backend, check_mels
+from hifigan.backend import Backend, check_mels
 from hifigan.denoiser import Denoiser
 from hifigan.engine import engine_backend
 from hifigan.generator import Generator

@@ -15,8 +15,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import train
 from common import distributed
+from common.dllogger_lines import read_json_lines
 from common.errors import InputError
-from common.run_log import read_json_lines
 from hifigan import Generator, discriminators
 from hifigan.train_config import DataConfig, OptimConfig, RunConfig, SignalFlags, parse_train_config
 from hifigan.training import TrainState

@@ -11,8 +11,8 @@ import evaluate
 import inference
 import train
 from common.config import run
+from common.dllogger_lines import read_json_lines
 from common.errors import InputError
-from common.run_log import read_json_lines
 from evaluation.clips import copies_in, find_clips
 from evaluation.statistics import interval
 from evaluation.systems import parse_systems

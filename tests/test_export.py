@@ -16,7 +16,7 @@ import inference
 from common.config import run
 from common.mel_contract import read_contract
 from hifigan.backends import FORMATS
-from hifigan.export_formats import DTYPES
+from hifigan.vocoder_module import DTYPES
 from tests.support import REPOSITORY, SETUP, make_checkpoint, one_line_of_error, wavs
 
 LENGTHS = {"a": 1, "b": 70, "c": 3, "d": 23, "e": 45, "f": 2}

@@ -19,7 +19,8 @@ import soundfile
 import torch
 
 import inference
-from common.audio import SILENCE, AudioConfig, MelSpectrogram, fade_out
+from common.audio import SILENCE, AudioConfig, MelSpectrogram
+from common.audio_files import fade_out
 from common.speech_files import SORTED_BATCHES, batches
 from common.utterances import Utterance
 from hifigan import load_generator

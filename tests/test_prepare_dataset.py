@@ -17,7 +17,8 @@ import torch
 
 import prepare_dataset
 from common import parallel
-from common.audio import AudioConfig, MelSpectrogram, load_wav, resample
+from common.audio import AudioConfig, MelSpectrogram
+from common.audio_files import load_wav, resample
 from common.config import run
 from common.filelists import read_filelist
 from prepare_dataset import PrepareConfig

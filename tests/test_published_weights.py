@@ -8,9 +8,10 @@ import torch
 
 import inference
 from benchmarks.inference_quality import judge, read_clips
-from common.audio import AudioConfig, MelSpectrogram, load_wav, normalise_peak
+from common.audio import AudioConfig, MelSpectrogram
+from common.audio_files import load_wav, normalise_peak
 from hifigan import load_generator
-from hifigan.backends import eager_backend
+from hifigan.backend import eager_backend
 from hifigan.engine import engine_backend
 from hifigan.losses import mel_loss
 from hifigan.vocoding import Vocoder

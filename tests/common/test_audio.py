@@ -13,18 +13,8 @@ import pytest
 import soundfile
 import torch
 
-from common.audio import (
-    AudioConfig,
-    MelSpectrogram,
-    fade_out,
-    load_wav,
-    load_wav_at,
-    mel_filters,
-    normalise_peak,
-    resample,
-    save_wav,
-    wav_info,
-)
+from common.audio import AudioConfig, MelSpectrogram, mel_filters
+from common.audio_files import fade_out, load_wav, load_wav_at, normalise_peak, resample, save_wav, wav_info
 from common.errors import InputError
 from tests import support
 

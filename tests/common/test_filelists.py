@@ -10,16 +10,8 @@ import pytest
 import soundfile
 
 from common.errors import InputError
-from common.filelists import (
-    SPLIT_FILE,
-    check_wavs,
-    read_filelist,
-    read_metadata,
-    read_paths,
-    split_ljspeech,
-    split_own,
-    write_lines,
-)
+from common.filelists import check_wavs, read_filelist, read_paths, split_own, write_lines
+from common.ljspeech import SPLIT_FILE, read_metadata, split_ljspeech
 from tests import support
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from common.audio import load_wav
+from common.audio_files import load_wav
 from common.pitch import PitchConfig, extract_pitch, statistics
 from tests.support import PARITY, real_speech
 

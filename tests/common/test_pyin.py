@@ -8,7 +8,7 @@ import librosa
 import numpy as np
 import pytest
 
-from common.audio import load_wav
+from common.audio_files import load_wav
 from common.pitch import FMAX_HZ, FMIN_HZ, PitchConfig
 from common.pyin import IMPOSSIBLE, SWITCH_PROB, Pyin, most_likely_path
 from tests.support import real_speech

@@ -5,7 +5,8 @@ import pytest
 import soundfile
 import torch
 
-from common.audio import SILENCE, AudioConfig, join
+from common.audio import SILENCE, AudioConfig
+from common.audio_files import join
 from common.speech_files import Part, SpeechWriter
 
 

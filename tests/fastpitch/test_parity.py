@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from common.audio import AudioConfig, MelSpectrogram, load_wav
+from common.audio import AudioConfig, MelSpectrogram
+from common.audio_files import load_wav
 from fastpitch import FastPitch, FastPitchConfig
 from fastpitch.alignment import exact_prior, interpolated_prior
 from fastpitch.length_regulator import durations_from_log

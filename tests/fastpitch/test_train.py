@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from common.config import run as run_program
+from common.dllogger_lines import read_json_lines
 from common.errors import InputError
-from common.run_log import read_json_lines
 from fastpitch import load_fastpitch, train
 from fastpitch.train_config import OptimConfig
 from tests.support import REPOSITORY, fastpitch_arguments, write_speech_set

@@ -9,17 +9,10 @@ import torch
 
 from common.audio import AudioConfig
 from common.errors import InputError
+from common.export_files import is_export
 from hifigan import Denoiser, Generator
-from hifigan.backends import (
-    CONTRACT_FILE,
-    FORMATS,
-    Backend,
-    Contract,
-    eager_backend,
-    is_export,
-    load_export,
-    read_contract,
-)
+from hifigan.backend import Backend, eager_backend
+from hifigan.backends import CONTRACT_FILE, FORMATS, Contract, load_export, read_contract
 from hifigan.denoiser import ConvolutionalDenoiser
 from hifigan.vocoding import Vocoder
 from tests.support import TINY, make_checkpoint

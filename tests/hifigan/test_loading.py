@@ -13,8 +13,9 @@ from common.distributed import Distributed
 from common.errors import InputError
 from common.loading import MicroBatchSampler
 from common.mel_contract import read_contract
-from hifigan.dataset import SegmentDataset, needed_bytes
+from hifigan.dataset import SegmentDataset
 from hifigan.loading import cache_for, learned_framing, open_datasets, training_loader, validation_loader
+from hifigan.segment_cache import needed_bytes
 from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig, parse_train_config
 from tests.support import SETUP, TINY, make_checkpoint, train_arguments, write_data_set
 

@@ -8,7 +8,8 @@ import soundfile
 import torch
 from scipy.ndimage import gaussian_filter
 
-from common.audio import AudioConfig, MelSpectrogram, load_wav, normalise_peak
+from common.audio import AudioConfig, MelSpectrogram
+from common.audio_files import load_wav, normalise_peak
 from common.errors import InputError
 from hifigan.dataset import PairDataset
 from hifigan.pairing import fit_of

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hifigan import Generator, GeneratorConfig, StreamingGenerator
-from hifigan.backends import eager_backend
+from hifigan.backend import eager_backend
 from hifigan.config import PRESETS
 from tests.support import TINY, by_rule
 

@@ -8,7 +8,7 @@ import torch
 
 from common.errors import InputError
 from hifigan import Denoiser, Generator
-from hifigan.backends import Backend, eager_backend
+from hifigan.backend import Backend, eager_backend
 from hifigan.config import PRESETS
 from hifigan.denoiser import ConvolutionalDenoiser
 from hifigan.vocoding import CPU_WINDOW_FRAMES, Vocoder

@@ -1,0 +1,55 @@
+"""LJSpeech: its metadata and its published split."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from common.errors import InputError
+from common.filelists import read_lines
+
+SPLIT_FILE = Path(__file__).with_name("ljspeech_split.json")
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """LJSpeech `metadata.csv`: id -> normalised transcript (the last column), in file order."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; a data set in LJSpeech layout has metadata.csv and wavs/")
+    transcripts: dict[str, str] = {}
+    for number, line in enumerate(read_lines(path), 1):
+        if not line.strip():
+            continue
+        columns = line.split("|")
+        if len(columns) < 2 or not columns[0].strip():
+            raise InputError(f"{path}: line {number} is not 'id|transcript' or 'id|transcript|normalised transcript'")
+        clip = columns[0].strip()
+        if clip in transcripts:
+            raise InputError(f"{path}: line {number} names {clip} a second time")
+        transcripts[clip] = columns[-1].strip()
+    if not transcripts:
+        raise InputError(f"{path}: no transcripts")
+    return transcripts
+
+
+def split_ljspeech(transcripts: dict[str, str]) -> dict[str, list[str]]:
+    """The published split of LJSpeech: 12,496 training, 100 validation, 500 test clips; four are left out.
+
+    Returns:
+        {"train_v3": ids, "val": ids, "test": ids, "all": ids}, ids in the order of the metadata (`val` and `test`
+        in the order of the split). Two transcripts are corrected in `transcripts`.
+
+    Raises:
+        InputError: the metadata lacks clips of the split, so it is not LJSpeech-1.1.
+    """
+    split = json.loads(SPLIT_FILE.read_text(encoding="utf-8"))
+    held_out = set(split["val"]) | set(split["test"]) | set(split["discard"])
+    missing = (held_out | split["corrected_transcripts"].keys()) - transcripts.keys()
+    if missing:
+        raise InputError(
+            f"metadata.csv is not LJSpeech-1.1: it lacks {len(missing)} clips of the split, {min(missing)} first"
+        )
+    transcripts.update(split["corrected_transcripts"])
+    train = [clip for clip in transcripts if clip not in held_out]
+    everything = [clip for clip in transcripts if clip not in set(split["discard"])]
+    return {"train_v3": train, "val": split["val"], "test": split["test"], "all": everything}

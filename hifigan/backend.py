@@ -1,0 +1,99 @@
+"""Mel spectrogram -> waveform behind one call, wherever it runs.
+
+Shapes: B batch, M mel bands, L frames, T = L * hop samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from common import torchscript
+from common.errors import InputError
+from hifigan.config import GeneratorConfig
+from hifigan.generator import Generator
+
+Run = Callable[[Tensor], Tensor]
+
+
+class Backend:
+    """Mel [B, M, L] -> wav [B, T], wherever it runs.
+
+    Args:
+        run: does it, for float32 mels of the right shape on `device`.
+        config: architecture of the generator.
+        device: where mels are expected and waveforms returned.
+        denoising_strength: above 0, `run` denoises: clips must then come whole and without padding.
+        min_frames: of the shortest mel that `run` takes.
+        frame_step: `run` is fastest for multiples of so many frames.
+        window_frames: of the longest mel that is best given to `run` at once; None is as for other backends.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        config: GeneratorConfig,
+        device: torch.device,
+        denoising_strength: float = 0.0,
+        min_frames: int = 1,
+        frame_step: int = 1,
+        window_frames: int | None = None,
+    ) -> None:
+        self.run = run
+        self.config = config
+        self.device = device
+        self.denoising_strength = denoising_strength
+        self.min_frames = min_frames
+        self.frame_step = frame_step
+        self.window_frames = window_frames
+
+    @torch.inference_mode()
+    def __call__(self, mel: Tensor) -> Tensor:
+        """mel [B, M, L], float32, L >= `min_frames` -> wav [B, T], float32, in [-1, 1].
+
+        Raises:
+            InputError: another shape or type, too short, or values that are not finite.
+        """
+        if mel.dim() != 3:
+            raise InputError(f"mel: expected shape [batch, {self.config.num_mels}, frames], got {list(mel.shape)}")
+        check_mels(list(mel), self.config.num_mels)
+        if mel.size(2) < self.min_frames:
+            raise InputError(f"mel: {mel.size(2)} frames are too few for the denoiser inside, give {self.min_frames}")
+        return self.run(mel.to(self.device))
+
+
+def check_mels(mels: Sequence[Tensor], num_mels: int) -> None:
+    """Raises `InputError`, with the remedy, unless all are float32 [M, L] of finite values."""
+    if not mels:
+        raise InputError("mel: there is none in the batch")
+    for mel in mels:
+        shape = list(mel.shape)
+        if mel.dim() != 2:
+            raise InputError(f"mel: expected shape [{num_mels}, frames], got {shape}")
+        if mel.size(0) != num_mels:
+            hint = "transpose it" if mel.size(1) == num_mels else f"this model takes {num_mels} bands"
+            raise InputError(f"mel: expected shape [{num_mels}, frames], got {shape}; {hint}")
+        if mel.size(1) == 0:
+            raise InputError(f"mel: it is empty, {shape}")
+        if mel.dtype != torch.float32:
+            raise InputError(f"mel: it is {str(mel.dtype).removeprefix('torch.')}; convert it to float32")
+    if not torch.stack([torch.isfinite(mel).all() for mel in mels]).all():
+        raise InputError("mel: it has values that are not finite numbers (NaN or infinite)")
+
+
+def eager_backend(generator: Generator, scripted: bool = False, amp: bool = False) -> Backend:
+    """The generator itself, as TorchScript or not, in mixed precision (fp16 on GPUs, bf16 on CPUs) or not."""
+    device = generator.device
+    dtype = torch.float16 if device.type == "cuda" else torch.bfloat16
+    model: Any = torchscript.script(generator) if scripted else generator
+
+    def run(mel: Tensor) -> Tensor:
+        x = model.upsampled(mel)
+        with torch.autocast(device.type, dtype, enabled=amp):
+            hidden = model.refined(x)
+        return model.output(hidden.float()).squeeze(1)  # scripted code cannot leave autocast itself
+
+    return Backend(run, generator.config, device)
