@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import REPOSITORY
+from tests.support.paths import REPOSITORY
 
 PACKAGES = ("common", "hifigan", "fastpitch", "evaluation")
 PROGRAMS = tuple(path.stem for path in REPOSITORY.glob("*.py"))

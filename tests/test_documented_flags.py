@@ -20,7 +20,10 @@ from common.errors import InputError
 from hifigan import Generator, discriminators
 from hifigan.train_config import DataConfig, OptimConfig, RunConfig, SignalFlags, parse_train_config
 from hifigan.training import TrainState
-from tests.support import REPOSITORY, TINY, thin_layers, train_arguments, write_data_set
+from tests.support.data_sets import write_data_set
+from tests.support.models import TINY, thin_layers
+from tests.support.paths import REPOSITORY
+from tests.support.programs import train_arguments
 
 # Named by the specification and the original document, with the default that --help shows.
 DOCUMENTED = {

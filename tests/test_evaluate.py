@@ -18,7 +18,9 @@ from evaluation.statistics import interval
 from evaluation.systems import parse_systems
 from hifigan import discriminators, load_generator
 from hifigan.export import export
-from tests.support import TINY, make_checkpoint, speechlike, thin_layers, train_arguments, write_data_set
+from tests.support.data_sets import speechlike, write_data_set
+from tests.support.models import TINY, make_checkpoint, thin_layers
+from tests.support.programs import train_arguments
 
 FAST = ["--metrics", "mel_l1", "level", "--jobs", "1"]
 

@@ -17,7 +17,9 @@ from common.config import run
 from common.mel_contract import read_contract
 from hifigan.backends import FORMATS
 from hifigan.vocoder_module import DTYPES
-from tests.support import REPOSITORY, SETUP, make_checkpoint, one_line_of_error, wavs
+from tests.support.models import SETUP, make_checkpoint
+from tests.support.paths import REPOSITORY
+from tests.support.programs import one_line_of_error, wavs
 
 LENGTHS = {"a": 1, "b": 70, "c": 3, "d": 23, "e": 45, "f": 2}
 

@@ -15,7 +15,8 @@ from common.step_graphs import WARM_UP, GraphedStep
 from hifigan import discriminators
 from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig
 from hifigan.training import CHECKPOINT_FILES, TrainState
-from tests.support import TINY, speechlike, thin_layers
+from tests.support.data_sets import speechlike
+from tests.support.models import TINY, thin_layers
 
 LISTS = DataConfig(training_files=("train.txt",), validation_files=("val.txt",), segment_size=1024)
 

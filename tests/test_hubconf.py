@@ -16,7 +16,9 @@ from common.audio import MelSpectrogram
 from common.pretrained import MODELS
 from common.text import TextProcessor
 from hifigan import Denoiser, load_generator
-from tests.support import REPOSITORY, make_checkpoint, make_fastpitch, speechlike
+from tests.support.data_sets import speechlike
+from tests.support.models import make_checkpoint, make_fastpitch
+from tests.support.paths import REPOSITORY
 
 ENTRY_POINTS = ["denoiser", "fastpitch", "hifigan", "mel_spectrogram", "text_processor", "vocoder"]
 # The user's own modules of our names lie in the directory, and are not what is imported.

@@ -25,7 +25,10 @@ from common.speech_files import SORTED_BATCHES, batches
 from common.utterances import Utterance
 from hifigan import load_generator
 from hifigan.denoiser import Denoiser
-from tests.support import REPOSITORY, SETUP, TINY, make_checkpoint, one_line_of_error, speechlike, summary, wavs
+from tests.support.data_sets import speechlike
+from tests.support.models import SETUP, TINY, make_checkpoint
+from tests.support.paths import REPOSITORY
+from tests.support.programs import one_line_of_error, summary, wavs
 
 LENGTHS = {"a": 1, "sub/b": 70, "c": 3, "d": 23, "e": 45, "f": 2}
 

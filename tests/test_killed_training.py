@@ -31,7 +31,10 @@ from common.plot_log import read_curves
 from hifigan import discriminators
 from hifigan.train_config import parse_train_config
 from hifigan.training import TrainState
-from tests.support import REPOSITORY, thin_layers, train_arguments, write_data_set
+from tests.support.data_sets import write_data_set
+from tests.support.models import thin_layers
+from tests.support.paths import REPOSITORY
+from tests.support.programs import train_arguments
 
 pytestmark = pytest.mark.alone
 

@@ -8,7 +8,7 @@ import soundfile
 import evaluate
 from evaluation.page import _data
 from tests.browser import PROGRAM, Browser
-from tests.support import speechlike
+from tests.support.data_sets import speechlike
 
 CLIPS = ("plain", "a<b>&'\"c", "</script><script>x()")
 

@@ -18,7 +18,10 @@ import pytest
 
 import train
 from hifigan import discriminators
-from tests.support import REPOSITORY, thin_layers, train_arguments, write_data_set
+from tests.support.data_sets import write_data_set
+from tests.support.models import thin_layers
+from tests.support.paths import REPOSITORY
+from tests.support.programs import train_arguments
 
 pytestmark = pytest.mark.alone
 

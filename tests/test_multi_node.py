@@ -18,7 +18,9 @@ import time
 import pytest
 import torch
 
-from tests.support import REPOSITORY, TINY, write_data_set
+from tests.support.data_sets import write_data_set
+from tests.support.models import TINY
+from tests.support.paths import REPOSITORY
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 # A host is dead after five seconds without a heartbeat; in elastic jobs the others wait two seconds for late ones.

@@ -22,7 +22,7 @@ from common.audio_files import load_wav, resample
 from common.config import run
 from common.filelists import read_filelist
 from prepare_dataset import PrepareConfig
-from tests.support import REPOSITORY
+from tests.support.paths import REPOSITORY
 
 
 def tone(samples: int, rate: int = 22050, peak: float = 0.3) -> np.ndarray:

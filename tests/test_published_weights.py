@@ -15,7 +15,7 @@ from hifigan.backend import eager_backend
 from hifigan.engine import engine_backend
 from hifigan.losses import mel_loss
 from hifigan.vocoding import Vocoder
-from tests.support import REPOSITORY, real_speech
+from tests.support.paths import REPOSITORY, real_speech
 
 MODELS = REPOSITORY / "pretrained_models"
 # Mean mel L1 with fmax = Nyquist over LJ001-0001 to -0032, measured with another implementation.

@@ -7,7 +7,9 @@ import torch
 
 from hifigan import load_generator
 from hifigan.export import export
-from tests.support import REPOSITORY, make_checkpoint, make_fastpitch, speechlike
+from tests.support.data_sets import speechlike
+from tests.support.models import make_checkpoint, make_fastpitch
+from tests.support.paths import REPOSITORY
 
 DOCUMENTS = [
     REPOSITORY / "README.md",

@@ -17,7 +17,9 @@ from common.errors import InputError
 from hifigan import Generator, discriminators, plan
 from hifigan.config import PRESETS, read_config_file
 from hifigan.train_config import parse_train_config
-from tests.support import command_line, thin_layers, write_data_set
+from tests.support.data_sets import write_data_set
+from tests.support.models import thin_layers
+from tests.support.programs import command_line
 
 PLANS = [
     (16000, None, "v1"),

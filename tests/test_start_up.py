@@ -8,7 +8,8 @@ import torch
 
 from hifigan import Generator
 from hifigan.config import PRESETS
-from tests.support import REPOSITORY, make_checkpoint, make_fastpitch
+from tests.support.models import make_checkpoint, make_fastpitch
+from tests.support.paths import REPOSITORY
 
 LOADING = """
 import sys

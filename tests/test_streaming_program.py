@@ -19,7 +19,10 @@ from common.audio import AudioConfig
 from common.distributed import Distributed
 from common.speech_files import Part, PcmWriter, SpeechWriter
 from hifigan import StreamingGenerator, load_generator
-from tests.support import REPOSITORY, make_checkpoint, make_fastpitch, one_line_of_error, speechlike, summary, wavs
+from tests.support.data_sets import speechlike
+from tests.support.models import make_checkpoint, make_fastpitch
+from tests.support.paths import REPOSITORY
+from tests.support.programs import one_line_of_error, summary, wavs
 
 ONE_STEP = 1.01 / 32768
 LENGTHS = {"b": 40, "sub/a": 1, "c": 70}

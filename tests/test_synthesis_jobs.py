@@ -25,7 +25,10 @@ from common.progress import progress_bar
 from common.text.arpabet import read_dictionary
 from hifigan import Generator
 from hifigan.config import PRESETS
-from tests.support import REPOSITORY, SETUP, make_checkpoint, make_fastpitch, one_line_of_error, speechlike, wavs
+from tests.support.data_sets import speechlike
+from tests.support.models import SETUP, make_checkpoint, make_fastpitch
+from tests.support.paths import REPOSITORY
+from tests.support.programs import one_line_of_error, wavs
 
 LENGTHS = {"a": 1, "sub/b": 70, "c": 3, "d": 23, "e": 45, "f": 2}
 STATUS = Path("/proc/self/status")

@@ -20,7 +20,9 @@ from common.text import TextProcessor
 from fastpitch import FastPitchOutput, load_fastpitch
 from fastpitch.pitch_transform import PitchTransform
 from hifigan import load_generator
-from tests.support import REPOSITORY, make_checkpoint, make_fastpitch, one_line_of_error, summary, wavs
+from tests.support.models import make_checkpoint, make_fastpitch
+from tests.support.paths import REPOSITORY
+from tests.support.programs import one_line_of_error, summary, wavs
 
 ONE_STEP = 1 / 32768
 TEXTS = {"b": "Hello there, Dr. Fox!", "a": "No.", "sub/c": "It is 10:30 a.m., and we are late.", "d": "Why?"}

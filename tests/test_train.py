@@ -30,17 +30,11 @@ from hifigan import Generator, discriminators, load_generator
 from hifigan.config import GeneratorConfig
 from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig, parse_train_config
 from hifigan.training import CHECKPOINT_FILES, TrainState
-from tests.support import (
-    PARITY,
-    REPOSITORY,
-    TINY,
-    real_speech,
-    rule_weights,
-    speechlike,
-    thin_layers,
-    train_arguments,
-    write_data_set,
-)
+from tests.support.data_sets import speechlike, write_data_set
+from tests.support.models import TINY, thin_layers
+from tests.support.paths import PARITY, REPOSITORY, real_speech
+from tests.support.programs import train_arguments
+from tests.support.weights import rule_weights
 
 LISTS = DataConfig(training_files=("train.txt",), validation_files=("val.txt",))
 LINE = re.compile(

@@ -17,7 +17,9 @@ from common.errors import InputError
 from hifigan import load_generator
 from hifigan.engine import precisions_of
 from hifigan.export import export
-from tests.support import make_checkpoint, make_fastpitch, one_line_of_error, speechlike
+from tests.support.data_sets import speechlike
+from tests.support.models import make_checkpoint, make_fastpitch
+from tests.support.programs import one_line_of_error
 
 SHORT = ["--seconds-list", "0.1", "0.2", "--repeats", "2", "--warmup", "1", "--starts", "0"]
 FIGURES = (

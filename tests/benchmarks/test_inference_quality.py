@@ -11,7 +11,8 @@ from common.audio import AudioConfig, MelSpectrogram
 from common.errors import InputError
 from hifigan.config import PRESETS
 from hifigan.generator import Generator
-from tests.support import TINY, speechlike
+from tests.support.data_sets import speechlike
+from tests.support.models import TINY
 
 CPU = torch.device("cpu")
 AUDIO = AudioConfig()

@@ -8,7 +8,9 @@ import torch
 from benchmarks import export_matrix, streaming_quality
 from hifigan.backends import FORMATS
 from hifigan.engine import precisions_of
-from tests.support import make_checkpoint, one_line_of_error, speechlike
+from tests.support.data_sets import speechlike
+from tests.support.models import make_checkpoint
+from tests.support.programs import one_line_of_error
 
 HEADER = ["machine", "versions", "commit", "date", "command", "HiFi-GAN", "input"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import train_benchmark, train_report, train_worker
 from common.errors import InputError
-from tests.support import TINY
+from tests.support.models import TINY
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import REPOSITORY
+from tests.support.paths import REPOSITORY
 
 # The kernel may list a thread that has just ended for a moment more.
 ENDING = """

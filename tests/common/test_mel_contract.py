@@ -17,7 +17,8 @@ from common.errors import InputError
 from common.mel_contract import DIFFERENT, SAME, UNREADABLE, MelContract, compare, main, read_contract
 from fastpitch import load_fastpitch
 from hifigan import load_generator
-from tests.support import REPOSITORY, SETUP, TINY, make_checkpoint, make_fastpitch
+from tests.support.models import SETUP, TINY, make_checkpoint, make_fastpitch
+from tests.support.paths import REPOSITORY
 
 OTHER: dict[str, Any] = {"sampling_rate": 16000, "mel_fmax": 7600.0, "win_length": 800}
 # As the paper authors write it.

@@ -13,7 +13,7 @@ from common.audio import SILENCE, AudioConfig, MelSpectrogram
 from common.errors import InputError
 from common.mel_contract import MelContract
 from common.mels import check_mel_config, describe, looks_like_log10, mel_contracts, natural_log, read_mel
-from tests.support import speechlike
+from tests.support.data_sets import speechlike
 
 
 def test_natural_log(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from common import memory
-from tests.support import REPOSITORY
+from tests.support.paths import REPOSITORY
 
 # Pages of 4 KiB that are handed out while 64 MiB are taken, written and freed ten times, after a first time.
 COUNT = """

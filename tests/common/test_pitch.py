@@ -5,7 +5,7 @@ import pytest
 
 from common.audio_files import load_wav
 from common.pitch import PitchConfig, extract_pitch, statistics
-from tests.support import PARITY, real_speech
+from tests.support.paths import PARITY, real_speech
 
 
 @pytest.mark.parametrize("clip", ["LJ001-0001", "LJ001-0002", "LJ001-0005"])

@@ -11,7 +11,7 @@ import pytest
 from common.audio_files import load_wav
 from common.pitch import FMAX_HZ, FMIN_HZ, PitchConfig
 from common.pyin import IMPOSSIBLE, SWITCH_PROB, Pyin, most_likely_path
-from tests.support import real_speech
+from tests.support.paths import real_speech
 
 RATE = 22050
 TIME = np.arange(RATE) / RATE

@@ -7,7 +7,7 @@ import pytest
 
 from common.audio import AudioConfig
 from evaluation.metrics import METRICS, SEGMENT_METRIC, Meter, choose
-from tests.support import speechlike
+from tests.support.data_sets import speechlike
 
 GAIN = 10 ** (-3 / 20)
 EQUAL = {

@@ -7,7 +7,7 @@ import pytest
 
 from common.errors import InputError
 from evaluation import metrics, perception
-from tests.support import speechlike
+from tests.support.data_sets import speechlike
 
 RATE = 22050
 

@@ -7,7 +7,7 @@ import pytest
 
 from common.audio import AudioConfig, MelSpectrogram
 from evaluation import spectra
-from tests.support import speechlike
+from tests.support.data_sets import speechlike
 
 RATE = 22050
 MEL = MelSpectrogram(AudioConfig(mel_fmax=None))

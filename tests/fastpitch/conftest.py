@@ -4,7 +4,7 @@ import pytest
 import soundfile
 import torch
 
-from tests.support import speechlike
+from tests.support.data_sets import speechlike
 
 RATE = 22050
 TEXTS = ["One, two.", "A longer text of words.", "Three.", "Four words of text.", "Five"]

@@ -9,7 +9,7 @@ import torch
 from scipy.stats import betabinom
 
 from fastpitch.alignment import ConvAttention, exact_prior, interpolated_prior, monotonic_durations
-from tests.support import REPOSITORY
+from tests.support.paths import REPOSITORY
 
 
 def plain_search(scores):

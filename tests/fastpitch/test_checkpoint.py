@@ -10,7 +10,9 @@ from common.audio import AudioConfig
 from common.errors import InputError
 from fastpitch import FastPitch, FastPitchConfig, load_fastpitch
 from hifigan import Generator
-from tests.support import PARITY, TINY, TINY_FASTPITCH, fastpitch_weights
+from tests.support.models import TINY, TINY_FASTPITCH
+from tests.support.paths import PARITY
+from tests.support.weights import fastpitch_weights
 
 IDS = torch.tensor([[3, 4, 5, 6, 7]])
 SETUP = {"sampling_rate": 16000, "mel_fmax": 7600.0, "symbol_set": "english_basic", "p_arpabet": 1.0, "seed": None}

@@ -11,7 +11,7 @@ from common.loading import ClipKey
 from common.text import TextProcessor
 from fastpitch.alignment import interpolated_prior
 from fastpitch.dataset import CachedSpeech, Recording, SpeechDataset, collate, read_recordings
-from tests.support import PARITY
+from tests.support.paths import PARITY
 
 AUDIO = AudioConfig(framing="tacotron")
 LETTERS = TextProcessor(p_arpabet=0)

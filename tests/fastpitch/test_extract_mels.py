@@ -17,7 +17,9 @@ from common.text import TextProcessor
 from fastpitch import FastPitch, FastPitchConfig, extract_mels, load_fastpitch
 from fastpitch.alignment import interpolated_prior
 from hifigan import Generator
-from tests.support import REPOSITORY, SMALL_FASTPITCH, TINY, fastpitch_weights
+from tests.support.models import SMALL_FASTPITCH, TINY
+from tests.support.paths import REPOSITORY
+from tests.support.weights import fastpitch_weights
 
 FILES = ["a/000.npy", "a/001.npy", "a/002.npy", "b/000.npy", "b/001.npy"]
 SETUP = {"symbol_set": "english_basic", "text_cleaners": ["english_cleaners_v2"], "p_arpabet": 0.0}

@@ -13,7 +13,8 @@ from fastpitch.alignment import exact_prior
 from fastpitch.length_regulator import round_durations
 from fastpitch.losses import fastpitch_losses
 from fastpitch.pitch_transform import PitchTransform
-from tests.support import TINY_FASTPITCH, fastpitch_weights
+from tests.support.models import TINY_FASTPITCH
+from tests.support.weights import fastpitch_weights
 
 SILENCE = math.log(1e-5)
 LENGTHS = (9, 14, 1, 5)

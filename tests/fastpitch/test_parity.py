@@ -12,7 +12,8 @@ from fastpitch import FastPitch, FastPitchConfig
 from fastpitch.alignment import exact_prior, interpolated_prior
 from fastpitch.length_regulator import durations_from_log
 from fastpitch.losses import fastpitch_losses
-from tests.support import PARITY, fastpitch_weights, public_shapes, real_speech
+from tests.support.paths import PARITY, real_speech
+from tests.support.weights import fastpitch_weights, public_shapes
 
 TOLERANCE = 5e-5
 TEACHER_TOLERANCE = 1e-4

@@ -8,7 +8,7 @@ import torch
 from common.errors import InputError
 from fastpitch import FastPitch
 from fastpitch.pitch_transform import PitchTransform, compile_expression
-from tests.support import TINY_FASTPITCH
+from tests.support.models import TINY_FASTPITCH
 
 MEAN, STD = torch.tensor([200.0]), torch.tensor([50.0])
 PITCH = torch.tensor([[1.0, -0.5, 0.0, 2.0], [0.4, -2.0, 0.0, 0.0]])

@@ -10,7 +10,8 @@ from fastpitch import FastPitch
 from fastpitch.pitch_transform import PitchTransform
 from fastpitch.speech import Piece
 from fastpitch.synthesis import Synthesiser
-from tests.support import TINY_FASTPITCH, fastpitch_weights
+from tests.support.models import TINY_FASTPITCH
+from tests.support.weights import fastpitch_weights
 
 PIECES = [Piece(name="a.wav", ids=[3, 4, 5, 6, 7, 8]), Piece(name="b.wav", ids=[9, 3], speaker=2)]
 

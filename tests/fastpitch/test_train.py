@@ -15,7 +15,9 @@ from common.dllogger_lines import read_json_lines
 from common.errors import InputError
 from fastpitch import load_fastpitch, train
 from fastpitch.train_config import OptimConfig
-from tests.support import REPOSITORY, fastpitch_arguments, write_speech_set
+from tests.support.data_sets import write_speech_set
+from tests.support.paths import REPOSITORY
+from tests.support.programs import fastpitch_arguments
 
 SECONDS = [0.6, 0.9, 0.5, 1.1, 0.8, 0.7, 1.0]  # five to train on, two to validate
 

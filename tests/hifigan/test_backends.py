@@ -15,7 +15,7 @@ from hifigan.backend import Backend, eager_backend
 from hifigan.backends import CONTRACT_FILE, FORMATS, Contract, load_export, read_contract
 from hifigan.denoiser import ConvolutionalDenoiser
 from hifigan.vocoding import Vocoder
-from tests.support import TINY, make_checkpoint
+from tests.support.models import TINY, make_checkpoint
 
 CONTRACT = Contract("aoti", TINY, AudioConfig(mel_fmax=None), 0.25, "bf16", "cuda", "abc", "2.0")
 

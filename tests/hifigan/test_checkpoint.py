@@ -11,7 +11,8 @@ from common.errors import InputError
 from hifigan import Generator, load_generator
 from hifigan.checkpoint import load_public_state, load_trainable_generator
 from hifigan.config import PRESETS, GeneratorConfig
-from tests.support import TINY, rule_weights
+from tests.support.models import TINY
+from tests.support.weights import rule_weights
 
 MEL = torch.linspace(-8, 1, 80 * 12).reshape(1, 80, 12)
 

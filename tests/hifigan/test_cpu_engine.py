@@ -6,7 +6,8 @@ import torch
 from hifigan import GeneratorConfig, cpu_channels, cpu_rows, native, native_matrix
 from hifigan.config import PRESETS
 from hifigan.cpu_engine import CpuEngine
-from tests.support import by_rule, snr_db
+from tests.support.programs import snr_db
+from tests.support.weights import by_rule
 
 # Kernels that are no multiple of the rate, overlaps of many strides, no common factors, an even number of blocks.
 UNUSUAL = GeneratorConfig(

@@ -15,7 +15,9 @@ from hifigan.config import PRESETS, GeneratorConfig
 from hifigan.cpu_engine import CpuEngine
 from hifigan.cpu_matrix import MatrixStage, suits_matrix
 from hifigan.engine import engine_backend, precisions_of
-from tests.support import TINY, by_rule, snr_db
+from tests.support.models import TINY
+from tests.support.programs import snr_db
+from tests.support.weights import by_rule
 
 needs_units = pytest.mark.skipif(native_matrix.library() is None, reason="no matrix units (AMX), or no C compiler")
 # Channels of the stages, from the first: 64, 32, 16, 8 (two samples in a row) with paddings of all kinds.

@@ -10,7 +10,7 @@ from common.errors import InputError
 from common.loading import ClipKey
 from hifigan.dataset import PairDataset, SegmentDataset
 from hifigan.segment_cache import CachedSegments, _Block
-from tests.support import speechlike
+from tests.support.data_sets import speechlike
 
 RATE, SEGMENT = 22050, 1024
 AUDIO = AudioConfig()

@@ -10,7 +10,8 @@ from hifigan.cpu_engine import CpuEngine, speed_up_of_bf16
 from hifigan.cuda_engine import FRAME_STEP, MOST_GRAPHS, CudaEngine
 from hifigan.engine import chosen_precision, engine_backend
 from hifigan.vocoding import Vocoder
-from tests.support import TINY, by_rule
+from tests.support.models import TINY
+from tests.support.weights import by_rule
 
 CPU = torch.device("cpu")
 

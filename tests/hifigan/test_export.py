@@ -19,7 +19,8 @@ from hifigan.config import PRESETS
 from hifigan.denoiser import ConvolutionalDenoiser
 from hifigan.export import check_exportable, compare, comparison_mels, eager_reference, export, verify
 from hifigan.vocoding import Vocoder
-from tests.support import REPOSITORY, TINY, make_checkpoint
+from tests.support.models import TINY, make_checkpoint
+from tests.support.paths import REPOSITORY
 
 CPU = torch.device("cpu")
 # The structures of the published generators, with few channels and, in V1 and V2, fewer residual blocks.

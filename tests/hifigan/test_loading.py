@@ -17,7 +17,9 @@ from hifigan.dataset import SegmentDataset
 from hifigan.loading import cache_for, learned_framing, open_datasets, training_loader, validation_loader
 from hifigan.segment_cache import needed_bytes
 from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig, parse_train_config
-from tests.support import SETUP, TINY, make_checkpoint, train_arguments, write_data_set
+from tests.support.data_sets import write_data_set
+from tests.support.models import SETUP, TINY, make_checkpoint
+from tests.support.programs import train_arguments
 
 SEGMENT = 1024
 CFG = TrainConfig(

@@ -8,7 +8,7 @@ from common.audio import AudioConfig
 from hifigan import MultiPeriodDiscriminator, losses
 from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig
 from hifigan.training import TrainState
-from tests.support import TINY
+from tests.support.models import TINY
 
 
 def test_by_hand():

@@ -13,7 +13,8 @@ from common.audio_files import load_wav, normalise_peak
 from common.errors import InputError
 from hifigan.dataset import PairDataset
 from hifigan.pairing import fit_of
-from tests.support import real_speech, speechlike
+from tests.support.data_sets import speechlike
+from tests.support.paths import real_speech
 
 RATE = 22050
 TACOTRON, VOCODER = AudioConfig(framing="tacotron"), AudioConfig()

@@ -7,7 +7,8 @@ import torch
 from hifigan import Denoiser, Generator, MultiPeriodDiscriminator, MultiScaleDiscriminator, losses
 from hifigan.config import PRESETS
 from hifigan.kernels import to_rows
-from tests.support import PARITY, public_shapes, rule_weights
+from tests.support.paths import PARITY
+from tests.support.weights import public_shapes, rule_weights
 
 TOLERANCE = 1e-5  # of the maximum
 

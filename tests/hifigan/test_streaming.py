@@ -8,7 +8,8 @@ import torch
 from hifigan import Generator, GeneratorConfig, StreamingGenerator
 from hifigan.backend import eager_backend
 from hifigan.config import PRESETS
-from tests.support import TINY, by_rule
+from tests.support.models import TINY
+from tests.support.weights import by_rule
 
 # Overlaps longer than a stride, strides without overlap, an even number of blocks, kernels of one.
 UNUSUAL = GeneratorConfig(

@@ -17,7 +17,9 @@ from common.config import run
 from common.pretrained import MODELS
 from hifigan import load_generator, vocode
 from hifigan.export import export
-from tests.support import REPOSITORY, make_checkpoint, speechlike
+from tests.support.data_sets import speechlike
+from tests.support.models import make_checkpoint
+from tests.support.paths import REPOSITORY
 
 
 @pytest.fixture

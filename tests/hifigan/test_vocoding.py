@@ -13,7 +13,9 @@ from hifigan.config import PRESETS
 from hifigan.denoiser import ConvolutionalDenoiser
 from hifigan.vocoding import CPU_WINDOW_FRAMES, Vocoder
 from hifigan.windows import windows
-from tests.support import REPOSITORY, TINY, by_rule
+from tests.support.models import TINY
+from tests.support.paths import REPOSITORY
+from tests.support.weights import by_rule
 
 LENGTHS = (1, 2, 61, 12, 13, 14, 27, 7)  # one frame; shorter, as long and longer than what the generator sees
 WINDOW = 60

@@ -20,7 +20,10 @@ from common.text import TextProcessor
 from fastpitch import FastPitch
 from fastpitch.dataset import SpeechDataset, collate, read_recordings
 from hifigan import Generator
-from tests.support import REPOSITORY, SMALL_FASTPITCH, TINY, train_arguments, write_data_set
+from tests.support.data_sets import write_data_set
+from tests.support.models import SMALL_FASTPITCH, TINY
+from tests.support.paths import REPOSITORY
+from tests.support.programs import train_arguments
 
 MELS = "data/mels-fastpitch-ljs22khz"
 PUBLISHED = "pretrained_models/fastpitch/nvidia_fastpitch_210824+cfg.pt"

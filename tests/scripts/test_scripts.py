@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.support import REPOSITORY
+from tests.support.paths import REPOSITORY
 
 SCRIPTS = [*sorted((REPOSITORY / "scripts").rglob("*.sh")), REPOSITORY / ".ci" / "run"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from common.text import TextProcessor
 from common.text.symbols import SYMBOL_SETS
-from tests.support import PARITY
+from tests.support.paths import PARITY
 
 # (recorded, ours, number of sentences, reason); applied to the recorded text in this order.
 CLEANED = [

@@ -19,7 +19,7 @@ from common.text import TextProcessor, arpabet
 from common.text.arpabet import find_dictionary, read_dictionary
 from common.text.cleaners import CLEANERS
 from common.text.symbols import SYMBOL_SETS
-from tests.support import PARITY, REPOSITORY
+from tests.support.paths import PARITY, REPOSITORY
 
 DICTIONARY = PARITY / "cmudict_of_text"
 LETTERS = TextProcessor(p_arpabet=0)

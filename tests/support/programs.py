@@ -1,0 +1,95 @@
+"""Command lines of the programs, and reading what they wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from torch import Tensor
+
+from common.config import run
+from tests.support.models import TINY, TINY_FASTPITCH
+
+
+def snr_db(exact: Tensor, made: Tensor) -> float:
+    return 10 * torch.log10(exact.square().sum() / (made - exact).square().sum()).item()
+
+
+def wavs(folder: Path) -> dict[str, np.ndarray]:
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): soundfile.read(path)[0] for path in folder.rglob("*.wav")
+    }
+
+
+def summary(output: Path) -> dict[str, float]:
+    line = (output / "nvlog_infer.json").read_text().splitlines()[-1]
+    return json.loads(line.removeprefix("DLLL "))["data"]
+
+
+def one_line_of_error(main: Callable[[list[str]], int], argv: list[str], capsys: Any, status: int = 1) -> str:
+    """Runs inference.py's `main` as from the command line; returns its one line of error."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as caught:
+        run(lambda: main(argv), "inference.py")
+    error = capsys.readouterr().err
+    assert caught.value.code == status
+    assert error.count("\n") == 1, error
+    assert error.startswith("inference.py: error: ")
+    return error
+
+
+def train_arguments(data_set: Path, output: Path, **changes: object) -> list[str]:
+    """A command line of train.py for a data set of `write_data_set`: TINY, the smallest segments, one process.
+
+    A change of True is a flag without a value.
+    """
+    if "hifigan_config" not in changes:
+        (data_set / "tiny.json").write_text(json.dumps(TINY.to_dict()))
+    options: dict[str, object] = {
+        "output": output,
+        "dataset_path": data_set,
+        "training_files": data_set / "train.txt",
+        "validation_files": data_set / "val.txt",
+        "hifigan_config": data_set / "tiny.json",
+        "batch_size": 1,
+        "segment_size": 2048,
+        "num_workers": 0,
+        "epochs": 1,
+        **changes,
+    }
+    return command_line(options)
+
+
+def command_line(options: Mapping[str, object]) -> list[str]:
+    """Flags and their values; True is for a flag without a value."""
+    words = []
+    for name, value in options.items():
+        words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return words
+
+
+def fastpitch_arguments(data_set: Path, output: Path, **changes: object) -> list[str]:
+    """A command line of fastpitch.train for a data set of `write_speech_set`: a tiny model of letters, one process."""
+    tiny = TINY_FASTPITCH.to_dict()
+    for name in ("n_symbols", "padding_idx", "n_mel_channels", "n_speakers"):
+        del tiny[name]
+    (data_set / "tiny_fastpitch.json").write_text(json.dumps(tiny))
+    options: dict[str, object] = {
+        "output": output,
+        "dataset_path": data_set,
+        "training_files": data_set / "speech_train.txt",
+        "validation_files": data_set / "speech_val.txt",
+        "fastpitch_config": data_set / "tiny_fastpitch.json",
+        "p_arpabet": 0,
+        "batch_size": 1,
+        "num_workers": 0,
+        "epochs": 1,
+        **changes,
+    }
+    return command_line(options)
