@@ -9,17 +9,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import distributed, machine
+from common import distributed
 from common.audio import AudioConfig
-from common.config import ArgumentParser, add_flags, from_flags, run
+from common.cli import ArgumentParser, add_flags, from_flags, run
+from common.data.mel_files import differences
 from common.errors import InputError, first_three
+from common.machine import hardware
 from common.mel_contract import in_words
-from common.mels import differences
 from evaluation import results as tables
 from evaluation.clips import common_rate, copies_in, find_clips
 from evaluation.config import EvaluationConfig
 from evaluation.metrics import choose
-from evaluation.report import read_logs, write_report
+from evaluation.report.write import read_logs, write_report
 from evaluation.results import Results
 from evaluation.systems import System, audio_of, parse_systems
 from evaluation.work import Plan, make_copies, measure
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     plan, left_out = make_plan(cfg, parse_systems(given["system"]))
     for name, reason in left_out.items():
         log.warning("%s is left out: %s", name, reason)
-    header = machine.describe(plan.device, "evaluate", words, PACKAGES)
+    header = hardware.describe(plan.device, "evaluate", words, PACKAGES)
     header["command"] = f"python evaluate.py {shlex.join(words)}"
     made = make_copies(plan, cfg.num_jobs)
     figures, problems, pitches = tables.gather(made + measure(plan, made, cfg.num_jobs))
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not figures:
         raise InputError(f"nothing could be evaluated: {first_three([problem.reason for problem in problems])}")
     tables.write(results, Path(cfg.output))
-    print("\n".join([*machine.markdown(header), "", *tables.markdown(results)]))
+    print("\n".join([*hardware.markdown(header), "", *tables.markdown(results)]))
     if cfg.report:
         write_report(results, cfg)
     log.info("tables, figures of each clip and wav files: %s", cfg.output)

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common import distributed
-from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, run
+from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, run
 from common.errors import InputError
 from hifigan.checkpoint import load_generator
-from hifigan.export import check_exportable, export, verify
-from hifigan.export_formats import FORMATS
+from hifigan.export.formats import FORMATS
+from hifigan.export.writers import check_exportable, export, verify
 from hifigan.vocoder_module import DTYPES
 
 

@@ -30,18 +30,18 @@ if _foreign := [
 
 from common.audio import AudioConfig as _AudioConfig
 from common.audio import MelSpectrogram as _MelSpectrogram
-from common.pretrained import MODELS as _MODELS
-from common.pretrained import fetch_models as _fetch_models
+from common.download.models import MODELS as _MODELS
+from common.download.models import fetch_models as _fetch_models
 from common.text import TextProcessor as _TextProcessor
-from common.text.config import TextConfig as _TextConfig
+from common.text.settings import TextConfig as _TextConfig
 from fastpitch import FastPitch as _FastPitch
 from fastpitch import load_fastpitch as _load_fastpitch
-from fastpitch.text import check_symbols as _check_symbols
+from fastpitch.synthesis.text_flags import check_symbols as _check_symbols
 from hifigan import Denoiser as _Denoiser
 from hifigan import Generator as _Generator
 from hifigan import load_generator as _load_generator
-from hifigan.engine import engine_backend as _engine_backend
-from hifigan.vocoding import Vocoder as _Vocoder
+from hifigan.engine.select import engine_backend as _engine_backend
+from hifigan.synthesis.vocoder import Vocoder as _Vocoder
 
 dependencies = ["librosa", "numpy", "soundfile", "torch", "tqdm"]
 

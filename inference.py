@@ -17,32 +17,32 @@ from tqdm import tqdm
 
 from common import distributed
 from common.audio import AudioConfig
-from common.config import ArgumentParser, add_flags, from_flags, run
-from common.dllogger_lines import json_lines
+from common.cli import ArgumentParser, add_flags, from_flags, run
+from common.data.mel_files import differences
 from common.errors import InputError
-from common.export_files import is_export
-from common.fingerprints import file_digest
-from common.jobs import Job, left_out, share
-from common.measured import Measured, report, summary
+from common.files.dllogger_lines import json_lines
+from common.files.exports import is_export
+from common.files.fingerprints import file_digest
+from common.machine.timing import now_sec
 from common.mel_contract import in_words
-from common.mels import differences
-from common.phrases import read_phrases
 from common.progress import progress_bar
-from common.speech_files import Part, PcmWriter, SpeechWriter, batches, describe_saved_mels
-from common.timing import now_sec
-from common.utterances import copying, from_prepared_mels, is_audio
+from common.synthesis.outputs import Part, PcmWriter, SpeechWriter, batches, describe_saved_mels
+from common.synthesis.phrases import read_phrases
+from common.synthesis.resume import Job, left_out, share
+from common.synthesis.sources import copying, from_prepared_mels, is_audio
+from common.synthesis.speed import Measured, report, summary
 from fastpitch import load_fastpitch
-from fastpitch.speech import SpeechConfig, digests, read_pieces
-from fastpitch.synthesis import Synthesiser
-from fastpitch.text import text_processor
+from fastpitch.synthesis.pieces import SpeechConfig, digests, read_pieces
+from fastpitch.synthesis.synthesiser import Synthesiser
+from fastpitch.synthesis.text_flags import text_processor
 from hifigan.backend import Backend, eager_backend
-from hifigan.backends import FORMATS, load_export
 from hifigan.checkpoint import GeneratorInfo, load_generator
-from hifigan.engine import chosen_precision, engine_backend
+from hifigan.engine.select import chosen_precision, engine_backend
+from hifigan.export.files import FORMATS, load_export
 from hifigan.generator import Generator
-from hifigan.inference_config import OWN_BACKENDS, STDOUT, InferenceConfig
-from hifigan.stream_vocoding import StreamConfig, StreamVocoder
-from hifigan.vocoding import Vocoder
+from hifigan.synthesis.flags import OWN_BACKENDS, STDOUT, InferenceConfig
+from hifigan.synthesis.stream_vocoder import StreamConfig, StreamVocoder
+from hifigan.synthesis.vocoder import Vocoder
 
 PATIENCE = datetime.timedelta(days=30)  # a process may have hours of work more than another
 # oneDNN keeps the kernels of each new length, 1024 of them by default, which 1,000 clips of different lengths grow to

@@ -15,16 +15,16 @@ import torch
 
 from common.audio import MEL_CONFIG_FILE, AudioConfig, MelSpectrogram
 from common.audio_files import AUDIO_SUFFIXES, load_wav, load_wav_at, resample, save_wav
-from common.config import ArgumentParser, add_flags, flag, from_flags, positive, refuse_contradictions, run
+from common.cli import ArgumentParser, add_flags, flag, from_flags, positive, refuse_contradictions, run
+from common.data.filelists import check_wavs, read_filelist, read_lines, split_own, write_lines
+from common.data.ljspeech import read_metadata, split_ljspeech
+from common.data.mel_files import describe, distinct_targets, feature_name
+from common.data.pitch import PITCH_STATISTICS_FILE, PitchConfig, extract_pitch, statistics
 from common.errors import InputError
-from common.filelists import check_wavs, read_filelist, read_lines, split_own, write_lines
-from common.files import is_newer, save_tensor
-from common.ljspeech import read_metadata, split_ljspeech
+from common.files.atomic import is_newer, save_tensor
+from common.machine.processes import Report, run_over_files
 from common.mel_contract import MelContract
-from common.mels import describe, distinct_targets, feature_name
-from common.parallel import Report, run_over_files
-from common.pitch import PITCH_STATISTICS_FILE, PitchConfig, extract_pitch, statistics
-from common.run_config import SignalFlags
+from common.training.flags import SignalFlags
 from hifigan.config import read_config_file
 
 log = logging.getLogger(__name__)

@@ -11,18 +11,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from common import distributed
-from common.checkpoint_store import CheckpointStore
-from common.config import run as run_program
-from common.loader_processes import lost_loaders_named
-from common.loading import MicroBatchSampler
-from common.run_log import RunLog
-from common.stop import StopSignals
-from common.training_loop import TrainingLoop
+from common.cli import run as run_program
+from common.training.checkpoint_store import CheckpointStore
+from common.training.loader_processes import lost_loaders_named
+from common.training.log import RunLog
+from common.training.loop import TrainingLoop
+from common.training.sampling import MicroBatchSampler
+from common.training.stop_signals import StopSignals
 from hifigan import losses
-from hifigan.dataset import Segment, SegmentDataset
 from hifigan.discriminators import judge_both
 from hifigan.layers import weights_kept
-from hifigan.loading import (
+from hifigan.training.config import parse_train_config
+from hifigan.training.loaders import (
     check_datasets,
     fingerprint_of,
     learned_framing,
@@ -30,8 +30,8 @@ from hifigan.loading import (
     training_loader,
     validation_loader,
 )
-from hifigan.train_config import parse_train_config
-from hifigan.training import CHECKPOINT_FILES, TrainState
+from hifigan.training.segments import Segment, SegmentDataset
+from hifigan.training.state import CHECKPOINT_FILES, TrainState
 
 Batch = tuple[Tensor, Tensor]  # wav [B, 1, T] and the mel [B, M, L] of it
 NUM_SAMPLES = 4  # validation clips that TensorBoard plays

@@ -19,19 +19,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common import distributed, machine
+from common import distributed
 from common.audio import AudioConfig, MelSpectrogram
 from common.audio_files import load_wav_at
-from common.config import ArgumentParser, positive, run
+from common.cli import ArgumentParser, positive, run
 from common.errors import InputError
-from common.timing import now_sec
+from common.machine import hardware
+from common.machine.timing import now_sec
 from hifigan import Generator, load_generator
 from hifigan.backend import Backend, eager_backend
-from hifigan.backends import load_export
 from hifigan.checkpoint import GeneratorInfo
-from hifigan.engine import engine_backend, precisions_of
-from hifigan.export import Difference, check_exportable, compare, eager_reference, export
-from hifigan.export_formats import FORMATS
+from hifigan.engine.select import engine_backend, precisions_of
+from hifigan.export.files import load_export
+from hifigan.export.formats import FORMATS
+from hifigan.export.writers import Difference, check_exportable, compare, eager_reference, export
 
 WARM_UP_ROUNDS = 2  # TorchScript optimises itself in the second
 PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnx", "onnxscript", "torch-tensorrt")
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(words)
     positive(clips=args.clips, seconds=args.seconds, rounds=args.rounds, denoising_strength=args.denoising_strength)
     generator, info = load_generator(args.hifigan, device=distributed.device_of(args.cuda))
-    made_on = machine.describe(generator.device, "benchmarks.export_matrix", words, PACKAGES)
+    made_on = hardware.describe(generator.device, "benchmarks.export_matrix", words, PACKAGES)
     mels = read_mels(Path(args.wavs), args.clips, args.seconds, info.audio, generator.device)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(args.exports or scratch)
@@ -87,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     if left_out:
         header["left out"] = "; ".join(dict.fromkeys(left_out))
-    print("\n".join(["# Exports beside eager PyTorch", "", *machine.markdown(header), "", NOTE, ""]))
+    print("\n".join(["# Exports beside eager PyTorch", "", *hardware.markdown(header), "", NOTE, ""]))
     print("\n".join(table(variants, differences, seconds)))
     return 0
 

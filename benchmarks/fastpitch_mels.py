@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.config import ArgumentParser, positive, run
-from common.loading import ClipKey
-from common.text.config import TextConfig
+from common.cli import ArgumentParser, positive, run
+from common.text.settings import TextConfig
+from common.training.sampling import ClipKey
 from fastpitch import FastPitch, load_fastpitch
-from fastpitch.dataset import Example, SpeechDataset, collate, read_recordings
+from fastpitch.training.recordings import Example, SpeechDataset, collate, read_recordings
 
 
 def main(argv: Sequence[str] | None = None) -> int:

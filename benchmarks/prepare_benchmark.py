@@ -27,13 +27,13 @@ import numpy as np
 import soundfile
 import torch
 
-from common import machine
 from common.audio_files import load_wav
-from common.config import ArgumentParser, positive, run
+from common.cli import ArgumentParser, positive, run
+from common.data.pitch import FMAX_HZ, FMIN_HZ, PitchConfig, extract_pitch
 from common.errors import InputError
-from common.files import save_array
-from common.parallel import Report, run_over_files
-from common.pitch import FMAX_HZ, FMIN_HZ, PitchConfig, extract_pitch
+from common.files.atomic import save_array
+from common.machine import hardware
+from common.machine.processes import Report, run_over_files
 
 DAY_SEC = 24 * 3600
 
@@ -62,7 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(words)
     positive(copies=args.copies, clips=args.clips, n_workers=args.n_workers, rounds=args.rounds)
     torch.set_num_threads(1)
-    header = machine.describe(torch.device("cpu"), "benchmarks.prepare_benchmark", words, ("librosa", "numba", "numpy"))
+    header = hardware.describe(
+        torch.device("cpu"), "benchmarks.prepare_benchmark", words, ("librosa", "numba", "numpy")
+    )
     wavs = sorted((Path(args.dataset_path) / "wavs").rglob("*.wav"))
     if not wavs:
         raise InputError(f"--dataset-path: {args.dataset_path}/wavs: no wav files")
@@ -76,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for variant in (*programs, *pitches):
                 measure(variant)
         differing, frames = compare(chosen, folder)
-    print(*machine.markdown(header), "", sep="\n")
+    print(*hardware.markdown(header), "", sep="\n")
     print(*program_table(programs, len(wavs), args.copies), "", *pitch_table(pitches, len(chosen)), "", sep="\n")
     print(f"F0 differs by more than 1e-3 Hz, or in voicing, in {differing} of {frames} frames.")
     return 0
@@ -108,7 +110,7 @@ def program(what: str, n_workers: int, data: Path) -> None:
         "--n-workers",
         str(n_workers),
     ]
-    subprocess.run(command, cwd=machine.REPOSITORY, check=True, capture_output=True)
+    subprocess.run(command, cwd=hardware.REPOSITORY, check=True, capture_output=True)
 
 
 def pitch_variants(wavs: Sequence[Path], n_workers: int, folder: Path) -> list[Variant]:

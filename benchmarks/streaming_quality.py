@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common import machine
 from common.audio import SILENCE, AudioConfig, MelSpectrogram
 from common.audio_files import load_wav_at, normalise_peak
-from common.config import ArgumentParser, positive, run
+from common.cli import ArgumentParser, positive, run
 from common.errors import InputError
+from common.machine import hardware
 from hifigan import Generator, StreamingGenerator, load_generator
 from hifigan.losses import mel_loss
 
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(words)
     positive(rounds=args.rounds, chunks=min(args.chunks))
     torch.set_num_threads(1)
-    made_on = machine.describe(torch.device("cpu"), "benchmarks.streaming_quality", words)
+    made_on = hardware.describe(torch.device("cpu"), "benchmarks.streaming_quality", words)
     generator, info = load_generator(args.checkpoint)
     whole = generator.config.receptive_field_frames
     look_aheads = args.look_ahead or [*(frames for frames in (0, 1, 2, 4, 6, 8, 10) if frames < whole), whole]
@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{args.rounds}, of which the medians are shown; each runs every row once, with a pass over the whole "
             "utterance beside it"
         )
-    print("\n".join(["# Streaming", "", *machine.markdown(header), ""]))
+    print("\n".join(["# Streaming", "", *hardware.markdown(header), ""]))
     if args.speed:
         speed(generator, clips[0][1], args.chunks, look_aheads, info.audio, args.rounds)
     else:

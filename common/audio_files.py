@@ -16,7 +16,7 @@ import soundfile
 
 from common.audio import MAX_WAV_VALUE
 from common.errors import InputError
-from common.files import write_whole
+from common.files.atomic import write_whole
 
 PEAK = 0.95  # base training normalises each clip to this peak
 

@@ -17,10 +17,10 @@ from typing import Any
 from torch import Tensor
 
 from common.audio import MEL_CONFIG_FILE, AudioConfig
-from common.checkpoint import dictionary, read_file
-from common.config import ArgumentParser
+from common.cli import ArgumentParser
 from common.errors import InputError
-from common.export_files import export_metadata, is_onnx
+from common.files.checkpoints import dictionary, read_file
+from common.files.exports import export_metadata, is_onnx
 
 LOG_BASES = ("ln", "log10")
 # Signal keys in the paper authors' JSON files, and our names for them.

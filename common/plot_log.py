@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from common.config import ArgumentParser, run
-from common.dllogger_lines import read_json_lines
+from common.cli import ArgumentParser, run
 from common.errors import InputError
+from common.files.dllogger_lines import read_json_lines
 
 # Panel title -> metric of the log, and whether its axis is logarithmic; panels without a curve are left out.
 PANELS = {

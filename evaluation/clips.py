@@ -12,10 +12,10 @@ import numpy as np
 
 from common.audio import AudioConfig
 from common.audio_files import AUDIO_SUFFIXES, PEAK, load_wav_at, wav_info
+from common.data.filelists import read_paths
+from common.data.ljspeech import read_metadata
 from common.errors import InputError
-from common.filelists import read_paths
-from common.ljspeech import read_metadata
-from common.phrases import safe_name
+from common.synthesis.phrases import safe_name
 from evaluation.spectra import level_db
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from common.config import flag, not_negative
+from common.cli import flag, not_negative
 from common.errors import InputError
 from evaluation.metrics import METRICS
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from common.files import write_whole
+from common.files.atomic import write_whole
 from evaluation.clips import Problem
 from evaluation.metrics import METRICS
 from evaluation.statistics import Interval, difference, interval

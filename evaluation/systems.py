@@ -14,11 +14,11 @@ import torch
 
 from common.audio import AudioConfig, MelSpectrogram
 from common.errors import InputError
-from common.export_files import is_export
-from hifigan.backends import load_export
+from common.files.exports import is_export
 from hifigan.checkpoint import load_generator
-from hifigan.engine import ALL_PRECISIONS, engine_backend
-from hifigan.vocoding import Vocoder
+from hifigan.engine.select import ALL_PRECISIONS, engine_backend
+from hifigan.export.files import load_export
+from hifigan.synthesis.vocoder import Vocoder
 
 GROUND_TRUTH, GRIFFIN_LIM = "ground-truth", "griffin-lim"
 GRIFFIN_LIM_ITERATIONS = 60

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from common.pitch import PitchConfig
+from common.data.pitch import PitchConfig
 
 FMIN_HZ, FMAX_HZ = 60.0, 600.0  # of speech: fewer errors of an octave than with the range of music
 

@@ -14,15 +14,15 @@ import torch
 from common.audio import AudioConfig, MelSpectrogram
 from common.audio_files import load_wav, save_wav
 from common.errors import InputError
-from common.loading import ClipKey
+from common.training.sampling import ClipKey
 from evaluation.clips import Clip, Problem, check_heard, load_copy, load_recording
 from evaluation.metrics import SEGMENT_METRIC, Meter
 from evaluation.processes import mapped
 from evaluation.spectra import mel_l1
 from evaluation.systems import GROUND_TRUTH, System, copier
-from hifigan.dataset import SegmentDataset
-from hifigan.loading import VALIDATION_SEED, VALIDATION_SEGMENTS
 from hifigan.losses import MEL_WEIGHT
+from hifigan.training.loaders import VALIDATION_SEED, VALIDATION_SEGMENTS
+from hifigan.training.segments import SegmentDataset
 
 VALIDATION_SEGMENT_SIZE = 8192  # of training, by default
 

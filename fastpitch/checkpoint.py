@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from common.audio import AudioConfig
-from common.checkpoint import check_tensors, dictionary, read_file
 from common.errors import InputError
+from common.files.checkpoints import check_tensors, dictionary, read_file
 from fastpitch.config import FastPitchConfig
 from fastpitch.model import FastPitch
 

@@ -23,21 +23,21 @@ from tqdm import tqdm
 
 from common import distributed
 from common.audio import MEL_CONFIG_FILE
-from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, positive
-from common.config import run as run_program
+from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, positive
+from common.cli import run as run_program
+from common.data.filelists import check_wavs
+from common.data.mel_files import describe, distinct_targets, feature_name
 from common.distributed import Distributed
 from common.errors import InputError
-from common.filelists import check_wavs
-from common.files import is_newer, save_array, write_whole
-from common.fingerprints import file_digest
-from common.loader_processes import leave_signals_to_the_parent, lost_loaders_named, stop_loader_processes
-from common.loading import ClipKey
-from common.mels import describe, distinct_targets, feature_name
+from common.files.atomic import is_newer, save_array, write_whole
+from common.files.fingerprints import file_digest
 from common.progress import watched
+from common.training.loader_processes import leave_signals_to_the_parent, lost_loaders_named, stop_loader_processes
+from common.training.sampling import ClipKey
 from fastpitch.checkpoint import FastPitchInfo, load_fastpitch
-from fastpitch.dataset import Batch, SpeechDataset, collate, read_recordings
 from fastpitch.model import FastPitch
-from fastpitch.text import TextFlags, text_config, text_processor
+from fastpitch.synthesis.text_flags import TextFlags, text_config, text_processor
+from fastpitch.training.recordings import Batch, SpeechDataset, collate, read_recordings
 
 log = logging.getLogger(__name__)
 

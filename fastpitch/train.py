@@ -13,14 +13,16 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from common import distributed
-from common.checkpoint_store import CheckpointStore
-from common.config import run as run_program
-from common.loader_processes import lost_loaders_named
-from common.loading import MicroBatchSampler
-from common.run_log import RunLog
-from common.training_loop import TrainingLoop
-from fastpitch.dataset import Batch, Example
-from fastpitch.loading import (
+from common.cli import run as run_program
+from common.training.checkpoint_store import CheckpointStore
+from common.training.loader_processes import lost_loaders_named
+from common.training.log import RunLog
+from common.training.loop import TrainingLoop
+from common.training.sampling import MicroBatchSampler
+from fastpitch.losses import fastpitch_losses
+from fastpitch.model import FastPitch, TeacherForced
+from fastpitch.training.config import parse_train_config
+from fastpitch.training.loaders import (
     check_datasets,
     fingerprint_of,
     open_datasets,
@@ -28,10 +30,8 @@ from fastpitch.loading import (
     validation_loader,
     voice_pitch,
 )
-from fastpitch.losses import fastpitch_losses
-from fastpitch.model import FastPitch, TeacherForced
-from fastpitch.train_config import parse_train_config
-from fastpitch.training import CHECKPOINT_FILES, TrainState
+from fastpitch.training.recordings import Batch, Example
+from fastpitch.training.state import CHECKPOINT_FILES, TrainState
 
 NUM_SAMPLES = 4  # validation clips that TensorBoard shows
 

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from common.audio import AudioConfig
-from common.checkpoint import check_tensors, dictionary, read_file
 from common.errors import InputError
-from common.export_files import is_export
+from common.files.checkpoints import check_tensors, dictionary, read_file
+from common.files.exports import is_export
 from common.mel_contract import config_beside, num_mels
 from hifigan.config import PRESETS, GeneratorConfig, read_config_file
 from hifigan.generator import Generator
@@ -84,7 +84,7 @@ def load_trainable_generator(
     if is_export(path):
         raise InputError(
             f"{path}: an exported model, not a checkpoint; inference.py --backend auto runs it, and in Python "
-            "hifigan.backends.load_export"
+            "hifigan.export.writers.files.load_export"
         )
     content = read_file(path)
     state = _generator_state(path, content, ema)

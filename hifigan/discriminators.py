@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hifigan.kernels import are_rows, to_rows
+from hifigan.convolutions.rows import are_rows, to_rows
 from hifigan.layers import SpectralNormConv1d, WeightNormConv1d, WeightNormConv2d
 
 SLOPE = 0.1

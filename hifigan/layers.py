@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hifigan.kernels import are_rows, convolve_rows, convolve_transposed_rows, prepared_weight
+from hifigan.convolutions.rows import are_rows, convolve_rows, convolve_transposed_rows, prepared_weight
 
 LARGE = 2**20  # elements of a weight that is larger than what it makes of a training batch on a CPU
 INITIAL_ITERATIONS = 15  # as torch.nn.utils.parametrizations.spectral_norm

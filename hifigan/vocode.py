@@ -10,13 +10,13 @@ from pathlib import Path
 from common import distributed
 from common.audio import MelSpectrogram
 from common.audio_files import save_wav, wav_info
-from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, run
+from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, run
+from common.download.models import fetch_models, models_dir
 from common.errors import InputError
-from common.pretrained import fetch_models, models_dir
-from common.utterances import copied_utterance
+from common.synthesis.sources import copied_utterance
 from hifigan.checkpoint import load_generator
-from hifigan.engine import ALL_PRECISIONS, PRECISION_HELP, engine_backend
-from hifigan.vocoding import Vocoder
+from hifigan.engine.select import ALL_PRECISIONS, PRECISION_HELP, engine_backend
+from hifigan.synthesis.vocoder import Vocoder
 
 log = logging.getLogger(__name__)
 

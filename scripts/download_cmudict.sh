@@ -15,5 +15,5 @@ DATA_DIR=${DATA_DIR:-data}
 CMUDICT_URL=${CMUDICT_URL:-https://raw.githubusercontent.com/Alexir/CMUdict/19b353184ea5fe46ba8b833e7ed2cd7e1d0bf9fa/cmudict-0.7b}
 CMUDICT_SHA256=${CMUDICT_SHA256-fd1a4a40bf612a45d9e207ed633bf8c0238873291f774557ef14771099775c88}
 
-"$PYTHON" -m common.download "$CMUDICT_URL" "$DATA_DIR/cmudict/cmudict-0.7b" --sha256 "$CMUDICT_SHA256"
+"$PYTHON" -m common.download.http "$CMUDICT_URL" "$DATA_DIR/cmudict/cmudict-0.7b" --sha256 "$CMUDICT_SHA256"
 echo "$DATA_DIR/cmudict/cmudict-0.7b: complete"

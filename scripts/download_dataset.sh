@@ -33,8 +33,8 @@ if [[ -e $dataset ]]; then
     exit 1
 fi
 
-"$PYTHON" -m common.download "$LJSPEECH_URL" "$archive" --sha256 "$LJSPEECH_SHA256"
+"$PYTHON" -m common.download.http "$LJSPEECH_URL" "$archive" --sha256 "$LJSPEECH_SHA256"
 echo "$dataset: extracting, this takes some minutes"
-"$PYTHON" -m common.archives "$archive" "$dataset" --root LJSpeech-1.1 --expect 'wavs/*.wav' --count "$LJSPEECH_CLIPS"
+"$PYTHON" -m common.download.archives "$archive" "$dataset" --root LJSpeech-1.1 --expect 'wavs/*.wav' --count "$LJSPEECH_CLIPS"
 [[ $KEEP_ARCHIVE == true ]] || rm -f "$archive"
 echo "$dataset: complete, $LJSPEECH_CLIPS clips"

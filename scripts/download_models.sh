@@ -16,4 +16,4 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh
 
-exec "$PYTHON" -m common.pretrained "$@"
+exec "$PYTHON" -m common.download.models "$@"

@@ -2,7 +2,7 @@
 # Latency, throughput, real-time factor, quality and start-up of all ways to run HiFi-GAN or, with FASTPITCH, FastPitch and
 # HiFi-GAN: eager, TorchScript, onnxruntime and OpenVINO (where installed), the engine. Markdown tables and JSON, printed
 # and written to OUTPUT_DIR as inference_benchmark.md and .json (there with each single latency), a plot in latency.png. No
-# data set is needed. By default about ten minutes. Further arguments go to benchmarks/inference_benchmark.py (--help).
+# data set is needed. By default about ten minutes. Further arguments go to benchmarks/inference/benchmark.py (--help).
 #
 #   HIFIGAN       generator checkpoints, or v1, v2, v3 for random weights, which are as fast (default: V1, V2 and V3, with
 #                 published weights where downloaded: bash scripts/download_models.sh hifigan-lj-v1 hifigan-lj-v2)
@@ -69,4 +69,4 @@ done
 [[ ${FULL:-false} == true ]] && args+=(--full)
 [[ ${AMP:-true} == false ]] && args+=(--no-amp)
 [[ ${TORCHSCRIPT:-true} == false ]] && args+=(--no-torchscript)
-exec "$PYTHON" -m benchmarks.inference_benchmark "${args[@]}" "$@"
+exec "$PYTHON" -m benchmarks.inference.benchmark "${args[@]}" "$@"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common.dllogger_lines import read_json_lines
+from common.files.dllogger_lines import read_json_lines
 
 
 def records(path: Path) -> Iterator[dict[str, Any]]:

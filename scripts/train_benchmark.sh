@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Speed of training: the recipe written plainly (train.py --fast off) against the default, in turn: Markdown tables and
 # JSON, printed and written to OUTPUT_DIR as train_benchmark.md and .json. No data set is needed. Further arguments go to
-# benchmarks/train_benchmark.py (--help). On a GPU it also measures the default without CUDA graphs and ways to compute
+# benchmarks/training/benchmark.py (--help). On a GPU it also measures the default without CUDA graphs and ways to compute
 # the discriminators' layers, and leaves out what has not begun after MINUTES: all within 10 minutes.
 #
 #   HIFIGAN_CONFIG  generators: one or several of v1 v2 v3 and JSON files (default: v1; without a GPU "v1 v3")
@@ -40,4 +40,4 @@ for setting in HIFIGAN_CONFIG:hifigan-config BATCH_SIZE:batch-size; do
     ((${#values[@]})) && args+=("--${setting#*:}" "${values[@]}")
 done
 [[ ${AMP:-true} == false ]] && args+=(--no-amp)
-exec "$PYTHON" -m benchmarks.train_benchmark ${args[@]+"${args[@]}"} "$@"
+exec "$PYTHON" -m benchmarks.training.benchmark ${args[@]+"${args[@]}"} "$@"

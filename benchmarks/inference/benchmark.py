@@ -15,18 +15,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks import inference_report as report
-from benchmarks.inference_cases import Sizes, Speech, frames_of, given_mels, mel_cases, synthetic_mel
-from benchmarks.inference_figures import Results, summarised
-from benchmarks.inference_limits import ArithmeticLimit, flop_per_frame
-from benchmarks.inference_quality import Quality, judge, read_clips
-from benchmarks.inference_rounds import Case, Task, measure
-from benchmarks.inference_start import Start, measure_starts
-from benchmarks.inference_ways import PACKAGES, Way, all_ways
-from common import distributed, machine
-from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, run
+from benchmarks.inference import report as report
+from benchmarks.inference.cases import Sizes, Speech, frames_of, given_mels, mel_cases, synthetic_mel
+from benchmarks.inference.figures import Results, summarised
+from benchmarks.inference.limits import ArithmeticLimit, flop_per_frame
+from benchmarks.inference.quality import Quality, judge, read_clips
+from benchmarks.inference.rounds import Case, Task, measure
+from benchmarks.inference.start import Start, measure_starts
+from benchmarks.inference.ways import PACKAGES, Way, all_ways
+from common import distributed
+from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, run
 from common.errors import InputError
-from common.export_files import is_export
+from common.files.exports import is_export
+from common.machine import hardware
 from hifigan.checkpoint import GeneratorInfo, load_generator
 from hifigan.config import PRESETS, GeneratorConfig
 from hifigan.generator import Generator
@@ -117,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = from_flags(BenchmarkConfig, given)
     device = distributed.device_of(cfg.cuda)
     Path(cfg.output).mkdir(parents=True, exist_ok=True)  # now: what cannot be written is better known before hours
-    made_on = machine.describe(device, f"benchmarks.{PROGRAM}", words, PACKAGES)  # now: files may change meanwhile
+    made_on = hardware.describe(device, f"benchmarks.{PROGRAM}", words, PACKAGES)  # now: files may change meanwhile
     with tempfile.TemporaryDirectory() as scratch:
         results = benchmark(cfg, device, Path(scratch))
     results.header = {**made_on, **results.header}

@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.inference_rounds import Case
+from benchmarks.inference.rounds import Case
 from common.audio import AudioConfig, MelSpectrogram
+from common.data.mel_files import differences
 from common.errors import InputError
 from common.mel_contract import in_words
-from common.mels import differences
-from common.phrases import Phrase, read_phrases
+from common.synthesis.phrases import Phrase, read_phrases
 from fastpitch import load_fastpitch
-from fastpitch.speech import Piece, SpeechConfig, read_pieces
-from fastpitch.synthesis import Synthesiser
-from fastpitch.text import text_processor
+from fastpitch.synthesis.pieces import Piece, SpeechConfig, read_pieces
+from fastpitch.synthesis.synthesiser import Synthesiser
+from fastpitch.synthesis.text_flags import text_processor
 from hifigan.checkpoint import GeneratorInfo
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.inference_quality import Quality
-from benchmarks.inference_rounds import Measured, Task
-from benchmarks.inference_start import Start
-from benchmarks.inference_ways import EAGER
+from benchmarks.inference.quality import Quality
+from benchmarks.inference.rounds import Measured, Task
+from benchmarks.inference.start import Start
+from benchmarks.inference.ways import EAGER
 from common.audio import AudioConfig
-from common.timing import latency_summary
+from common.machine.timing import latency_summary
 
 Row = dict[str, Any]
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.inference_figures import Results, Row
-from benchmarks.inference_quality import MAX_MEL_CHANGE_PERCENT, MIN_SNR_DB, Quality
-from common import machine
-from common.files import write_whole
+from benchmarks.inference.figures import Results, Row
+from benchmarks.inference.quality import MAX_MEL_CHANGE_PERCENT, MIN_SNR_DB, Quality
+from common.files.atomic import write_whole
+from common.machine import hardware
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def write(folder: Path, results: Results) -> str:
 def markdown(results: Results) -> str:
     """The header as a list; of each model a summary and tables by length, with denoising and without; the plot."""
     has_memory = any("peak_memory_mib" in row for row in results.rows)
-    lines = ["# Inference benchmark", "", *machine.markdown(results.header), ""]
+    lines = ["# Inference benchmark", "", *hardware.markdown(results.header), ""]
     lines += [NOTES + MEMORY_NOTE * has_memory, "", GATE_NOTE]
     for model in dict.fromkeys(row["model"] for row in results.rows):
         lines += _summary(model, results)

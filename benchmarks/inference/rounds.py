@@ -12,8 +12,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from common.errors import InputError
+from common.machine.timing import now_sec
 from common.progress import watched
-from common.timing import now_sec
 
 LEAST_ROUNDS = 3  # however little time there is
 

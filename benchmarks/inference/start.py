@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from common.errors import InputError
-from common.machine import REPOSITORY
+from common.machine.hardware import REPOSITORY
 
 POLL_SEC = 0.005
 

@@ -12,15 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from common import machine
 from common.errors import InputError
+from common.machine import hardware
 from hifigan.backend import Backend, eager_backend
-from hifigan.backends import load_export
 from hifigan.checkpoint import GeneratorInfo
-from hifigan.engine import engine_backend, precisions_of
-from hifigan.export import export
+from hifigan.engine.select import engine_backend, precisions_of
+from hifigan.export.files import load_export
+from hifigan.export.writers import export
 from hifigan.generator import Generator
-from hifigan.vocoding import Vocoder
+from hifigan.synthesis.vocoder import Vocoder
 
 EAGER = "eager fp32"  # what all are compared with
 OPENVINO = {"fp32": "f32", "bf16": "bf16"}  # our names -> its precision hints
@@ -71,7 +71,7 @@ def all_ways(
         InputError, FileNotFoundError: one of `files` cannot be used.
     """
     device = generator.device
-    usual = machine.full_precision(device).lower()  # PyTorch lets cuDNN use TF32, eager fp32 is exact
+    usual = hardware.full_precision(device).lower()  # PyTorch lets cuDNN use TF32, eager fp32 is exact
     half = "fp16" if device.type == "cuda" else "bf16"
     ways = [Way(EAGER, "fp32", _exact(eager_backend(generator)))]
     if amp:

@@ -22,14 +22,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks import layer_ways
-from benchmarks.train_report import Course, markdown, rows_of
-from benchmarks.train_worker import serve
-from common import distributed, machine
+from benchmarks.training import layer_ways
+from benchmarks.training.report import Course, markdown, rows_of
+from benchmarks.training.worker import serve
+from common import distributed
 from common.audio_files import save_wav
-from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, run
+from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, run
 from common.errors import InputError
-from common.files import write_whole
+from common.files.atomic import write_whole
+from common.machine import hardware
 
 PROGRAM = "train_benchmark"
 CLIP_SEC = 6.6  # LJSpeech's mean
@@ -92,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = distributed.device_of(cfg.cuda)
     Path(cfg.output).mkdir(parents=True, exist_ok=True)
     header = {
-        **machine.describe(device, f"benchmarks.{PROGRAM}", words),
+        **hardware.describe(device, f"benchmarks.{PROGRAM}", words),
         "input": f"segments of {cfg.segment_size} samples of synthetic clips of {CLIP_SEC} s",
         "rounds": f"{cfg.repeats} bursts of {cfg.burst} steps after {cfg.warmup} of warm-up; all variants in turn",
     }
@@ -141,7 +142,7 @@ def measured_case(
     cfg: BenchmarkConfig, folder: Path, config: str, batch_size: int, deadline: float
 ) -> list[dict[str, Any]]:
     """A row for each variant of one generator and batch size, the plain recipe in full precision first."""
-    full = machine.full_precision(torch.device("cuda" if cfg.cuda else "cpu"))
+    full = hardware.full_precision(torch.device("cuda" if cfg.cuda else "cpu"))
     mixed = f"{mixed_precision(cfg)} autocast"
     ways = ("off", "on", NO_GRAPHS) if cfg.cuda else ("off", "on")
     courses = [Course(name, fast) for name in ((full, mixed) if cfg.amp else (full,)) for fast in ways]

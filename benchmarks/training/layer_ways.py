@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from common.timing import now_sec
+from common.machine.timing import now_sec
 from hifigan.discriminators import MultiPeriodDiscriminator, MultiScaleDiscriminator
 
 RUNS = 5

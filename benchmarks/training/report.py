@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from common import machine
+from common.machine import hardware
 
 PARTS = ("G", "MPD", "MSD", "mel", "optimiser", "data", "logging")
 NOTES = (
@@ -101,7 +101,7 @@ def markdown(
         layer_ways: for batch size and precision, the seconds of all ways to compute each layer.
         left_out: what was not measured, and why.
     """
-    lines = ["# Training benchmark", "", *machine.markdown(header), "", NOTES]
+    lines = ["# Training benchmark", "", *hardware.markdown(header), "", NOTES]
     for config, size in dict.fromkeys((row["config"], row["batch_size"]) for row in rows):
         chosen = [row for row in rows if (row["config"], row["batch_size"]) == (config, size)]
         lines += ["", f"## {config}, batch {size}", ""]

@@ -22,18 +22,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import train
 from common import distributed
-from common.loader_processes import stop_loader_processes
-from common.loading import MicroBatchSampler
-from common.step_graphs import GraphedStep
-from common.timing import now_sec
-from common.training_loop import groups
+from common.machine.timing import now_sec
+from common.training.cuda_graphs import GraphedStep
+from common.training.loader_processes import stop_loader_processes
+from common.training.loop import groups
+from common.training.sampling import MicroBatchSampler
 from hifigan import losses
-from hifigan.dataset import Segment
 from hifigan.discriminators import judge_both
 from hifigan.layers import weights_kept
-from hifigan.loading import fingerprint_of, open_datasets, training_loader
-from hifigan.train_config import parse_train_config
-from hifigan.training import TrainState
+from hifigan.training.config import parse_train_config
+from hifigan.training.loaders import fingerprint_of, open_datasets, training_loader
+from hifigan.training.segments import Segment
+from hifigan.training.state import TrainState
 
 MATMUL_SIZE = {"cuda": 8192, "cpu": 2048}
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from common.audio_files import load_wav, wav_info, wrong_rate
 from common.errors import InputError, first_three
-from common.files import write_whole
+from common.files.atomic import write_whole
 
 log = logging.getLogger(__name__)
 

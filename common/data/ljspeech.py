@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from common.data.filelists import read_lines
 from common.errors import InputError
-from common.filelists import read_lines
 
 SPLIT_FILE = Path(__file__).with_name("ljspeech_split.json")
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from common.audio import MEL_CONFIG_FILE, SILENCE, AudioConfig
 from common.errors import InputError
-from common.files import write_whole
+from common.files.atomic import write_whole
 from common.mel_contract import Difference, MelContract, compare, in_words, read_description
 
 SUFFIXES = (".npy", ".pt")

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from common.data.pyin import Pyin
 from common.errors import InputError
-from common.pyin import Pyin
 
 PITCH_STATISTICS_FILE = "pitch_statistics.json"  # beside the pitch files of a voice
 FMIN_HZ, FMAX_HZ = 65.40639132514966, 2093.004522404789  # C2 and C7

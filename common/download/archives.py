@@ -14,8 +14,8 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from common.config import ArgumentParser, run
-from common.download import is_present, publish, sha256_of
+from common.cli import ArgumentParser, run
+from common.download.http import is_present, publish, sha256_of
 from common.errors import InputError
 
 
@@ -94,7 +94,7 @@ def extract_tar(archive: str | Path, folder: str | Path, *, root: str, expect: s
 
 
 def main() -> None:
-    parser = ArgumentParser(prog="common.archives", description="Extracts a tar archive, whole or not at all.")
+    parser = ArgumentParser(prog="common.download.archives", description="Extracts a tar archive, whole or not at all.")
     parser.add_argument("archive", metavar="ARCHIVE")
     parser.add_argument("folder", metavar="FOLDER", help="folder to make; it must not exist")
     parser.add_argument("--root", required=True, metavar="NAME", help="folder in the archive that becomes FOLDER")
@@ -105,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main, "common.archives")
+    run(main, "common.download.archives")

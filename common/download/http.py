@@ -23,7 +23,7 @@ from email.message import Message
 from pathlib import Path
 from typing import IO
 
-from common.config import ArgumentParser, run
+from common.cli import ArgumentParser, run
 from common.errors import InputError
 
 ATTEMPTS = 4
@@ -255,7 +255,7 @@ class _Progress:
 
 
 def main() -> None:
-    parser = ArgumentParser(prog="common.download", description="Downloads one file: resumable, verified, atomic.")
+    parser = ArgumentParser(prog="common.download.http", description="Downloads one file: resumable, verified, atomic.")
     parser.add_argument("url", metavar="URL")
     parser.add_argument("dest", metavar="DEST", help="file to write; DEST.part holds an unfinished download")
     parser.add_argument("--sha256", metavar="HEX", default="", help="expected checksum (default: none)")
@@ -266,4 +266,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main, "common.download")
+    run(main, "common.download.http")

@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.archives import extract_zip_member
-from common.config import ArgumentParser, run
-from common.download import download, is_present
+from common.cli import ArgumentParser, run
+from common.download.archives import extract_zip_member
+from common.download.http import download, is_present
 from common.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ MODELS = {
 
 def models_dir() -> Path:
     """Where downloaded models lie: MODELS_DIR of the environment, else pretrained_models in the repository."""
-    return Path(os.environ.get("MODELS_DIR") or Path(__file__).parents[1] / "pretrained_models")
+    return Path(os.environ.get("MODELS_DIR") or Path(__file__).parents[2] / "pretrained_models")
 
 
 def _from_environment(name: str, model: Model) -> Model:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 
 
 def describe(device: torch.device, program: str, words: Sequence[str], packages: Sequence[str] = ()) -> dict[str, str]:

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from common.audio import MEL_CONFIG_FILE, SILENCE, AudioConfig
 from common.audio_files import fade_in, fade_out, join, save_wav, to_int16
+from common.data.mel_files import describe
 from common.errors import InputError
-from common.files import save_array
+from common.files.atomic import save_array
 from common.mel_contract import MelContract
-from common.mels import describe
 
 PAUSE_SEC = 0.15  # between the pieces of a long text
 FADE_SEC = 0.01  # of the ends of pieces that meet the pause

@@ -19,8 +19,8 @@ from common import distributed
 from common.audio import MEL_CONFIG_FILE
 from common.distributed import Distributed
 from common.errors import InputError, first_three
-from common.files import remove_leftovers, write_whole
-from common.speech_files import Part
+from common.files.atomic import remove_leftovers, write_whole
+from common.synthesis.outputs import Part
 
 JOB_FILE = "synthesis.json"  # in the output directory
 _KIND = "speech synthesis of inference.py"

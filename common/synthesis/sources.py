@@ -14,12 +14,12 @@ from torch import Tensor
 
 from common.audio import MEL_CONFIG_FILE, AudioConfig, MelSpectrogram
 from common.audio_files import AUDIO_SUFFIXES, load_wav, resample, wav_info
+from common.data.mel_files import looks_like_log10, mel_contracts, read_mel
 from common.errors import InputError, first_three
-from common.jobs import Job, stamp
 from common.mel_contract import MelContract
-from common.mels import looks_like_log10, mel_contracts, read_mel
-from common.phrases import Phrase, read_phrases, safe_name
-from common.speech_files import Part
+from common.synthesis.outputs import Part
+from common.synthesis.phrases import Phrase, read_phrases, safe_name
+from common.synthesis.resume import Job, stamp
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from common.timing import latency_summary
+from common.machine.timing import latency_summary
 
 
 @dataclasses.dataclass

@@ -1,5 +1,5 @@
 """The text front end: cleaning, pronunciations, symbol ids."""
 
-from common.text.processing import TextProcessor
+from common.text.processor import TextProcessor
 
 __all__ = ["TextProcessor"]

@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable, Sequence
 
 from common.errors import InputError
-from common.text.abbreviations import expand_abbreviations, expand_signs, expand_web, spell_acronyms
-from common.text.ascii import to_ascii
-from common.text.numbers import expand_money, expand_numbers
-from common.text.times import expand_dates, expand_times
-from common.text.units import expand_units, split_mixed
+from common.text.english.abbreviations import expand_abbreviations, expand_signs, expand_web, spell_acronyms
+from common.text.english.numbers import expand_money, expand_numbers
+from common.text.english.times import expand_dates, expand_times
+from common.text.english.units import expand_units, split_mixed
+from common.text.transliteration import to_ascii
 
 _SPACE = re.compile(r"\s+")
 _SLASHES = re.compile(r"[/\\_|]+")

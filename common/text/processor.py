@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from common.errors import InputError
-from common.text.arpabet import NOTATION, WORD, Pronunciations, parse_notation
 from common.text.cleaners import cleaners_of, collapse_space
+from common.text.english.pronunciations import NOTATION, WORD, Pronunciations, parse_notation
 from common.text.symbols import PAD, symbols_of
 
 log = logging.getLogger(__name__)

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from common.config import flag
+from common.cli import flag
 from common.errors import InputError
 from common.text.cleaners import cleaners_of
-from common.text.processing import TextProcessor
+from common.text.processor import TextProcessor
 from common.text.symbols import symbols_of
 
 

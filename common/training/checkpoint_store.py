@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from common.checkpoint import read_file
 from common.errors import InputError
+from common.files.checkpoints import read_file
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TypeVar
 
-from common.config import flag, not_negative, positive
+from common.cli import flag, not_negative, positive
 from common.errors import InputError
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from common.audio import SILENCE
-from common.dllogger_lines import json_lines
+from common.files.dllogger_lines import json_lines
 
 SUBSETS = ("train", "val", "test")
 # How a metric is shown on stdout; metrics without an entry go to the files only.

@@ -9,13 +9,13 @@ from itertools import islice
 from typing import Any
 
 from common import distributed
-from common.checkpoint_store import CheckpointStore
 from common.errors import InputError
-from common.loader_processes import stop_loader_processes
-from common.loading import MicroBatchSampler
-from common.run_log import RunLog
-from common.stop import StopSignals
-from common.training import TrainState
+from common.training.checkpoint_store import CheckpointStore
+from common.training.loader_processes import stop_loader_processes
+from common.training.log import RunLog
+from common.training.sampling import MicroBatchSampler
+from common.training.state import TrainState
+from common.training.stop_signals import StopSignals
 
 
 class TrainingLoop(abc.ABC):

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from common import distributed
-from common.checkpoint_store import CheckpointStore, Contents
 from common.distributed import Distributed
-from common.ema import EMA
 from common.errors import InputError
-from common.metrics import Meter
-from common.run_config import RunConfig, StepConfig
+from common.training.checkpoint_store import CheckpointStore, Contents
+from common.training.flags import RunConfig, StepConfig
+from common.training.loss_meter import Meter
+from common.training.moving_average import EMA
 
 log = logging.getLogger(__name__)
 

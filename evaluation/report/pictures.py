@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.files import write_whole
+from common.files.atomic import write_whole
 from common.plot_log import Curves, draw
 
 INK = "#7f8792"  # legible on white and on black

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from common.audio_files import load_wav
-from common.dllogger_lines import read_json_lines
-from common.files import write_whole
+from common.files.atomic import write_whole
+from common.files.dllogger_lines import read_json_lines
 from common.plot_log import Curves, read_curves
 from evaluation.clips import Clip, transcripts_of
 from evaluation.config import EvaluationConfig
-from evaluation.page import Listening, Player, Training, page
-from evaluation.pictures import draw_clip, draw_curves
 from evaluation.processes import mapped
+from evaluation.report.page import Listening, Player, Training, page
+from evaluation.report.pictures import draw_clip, draw_curves
 from evaluation.results import Results
 from evaluation.systems import GROUND_TRUTH
 

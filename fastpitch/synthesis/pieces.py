@@ -12,16 +12,16 @@ from typing import Any
 
 from torch import Tensor
 
-from common.config import flag, positive
+from common.cli import flag, positive
+from common.data.mel_files import read_symbol_pitch
 from common.errors import InputError
-from common.mels import read_symbol_pitch
-from common.phrases import Phrase
-from common.speech_files import Part
-from common.text.processing import NothingToSay, TextProcessor
-from common.text.sentences import split_text
+from common.synthesis.outputs import Part
+from common.synthesis.phrases import Phrase
+from common.text.english.sentences import split_text
+from common.text.processor import NothingToSay, TextProcessor
 from fastpitch.checkpoint import FastPitchInfo
 from fastpitch.pitch_transform import PitchTransform
-from fastpitch.text import TextFlags
+from fastpitch.synthesis.text_flags import TextFlags
 
 SLOWEST, FASTEST = 0.1, 10.0
 

@@ -16,7 +16,7 @@ from common.errors import InputError
 from common.torchscript import script
 from fastpitch.model import FastPitch
 from fastpitch.pitch_transform import PitchTransform
-from fastpitch.speech import Piece
+from fastpitch.synthesis.pieces import Piece
 
 
 class Synthesiser:

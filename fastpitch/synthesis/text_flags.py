@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from common.config import flag
+from common.cli import flag
 from common.errors import InputError
-from common.text.config import TextConfig, stored_settings
-from common.text.processing import TextProcessor
+from common.text.processor import TextProcessor
+from common.text.settings import TextConfig, stored_settings
 from common.text.symbols import PAD, SYMBOL_SETS
 from fastpitch.checkpoint import FastPitchInfo
 from fastpitch.config import FastPitchConfig

@@ -10,27 +10,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from common import run_config
 from common.audio import MAX_WAV_VALUE, AudioConfig
-from common.config import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, refuse_contradictions
+from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, refuse_contradictions
 from common.errors import InputError
-from common.run_config import SignalFlags
-from common.text.config import TextConfig
+from common.text.settings import TextConfig
 from common.text.symbols import PAD
+from common.training import flags
+from common.training.flags import SignalFlags
 from fastpitch.checkpoint import load_fastpitch
 from fastpitch.config import FastPitchConfig
-from fastpitch.text import check_symbols
+from fastpitch.synthesis.text_flags import check_symbols
 
 
 @dataclasses.dataclass(frozen=True)
-class RunConfig(run_config.RunConfig):
+class RunConfig(flags.RunConfig):
     """What every run can be told, and where FastPitch may start."""
 
     checkpoint_path: str = flag("", "start from this FastPitch, published or own, when not resuming")
 
 
 @dataclasses.dataclass(frozen=True)
-class OptimConfig(run_config.StepConfig):
+class OptimConfig(flags.StepConfig):
     """LAMB or AdamW with a learning rate that rises, then falls with the root of the step (the published recipe)."""
 
     optimizer: str = flag("lamb", "the recipe's LAMB, or AdamW", choices=("lamb", "adamw"))

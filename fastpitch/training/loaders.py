@@ -10,15 +10,15 @@ from pathlib import Path
 from torch.utils.data import DataLoader, Dataset
 
 from common import distributed
+from common.data.filelists import check_wavs
+from common.data.pitch import PITCH_STATISTICS_FILE, read_statistics
 from common.distributed import Distributed
-from common.filelists import check_wavs
-from common.fingerprints import fingerprint
-from common.loader_processes import leave_signals_to_the_parent
-from common.loading import ClipKey, MicroBatchSampler
-from common.pitch import PITCH_STATISTICS_FILE, read_statistics
+from common.files.fingerprints import fingerprint
 from common.progress import watched
-from fastpitch.dataset import CachedSpeech, Example, SpeechDataset, collate, read_recordings
-from fastpitch.train_config import TrainConfig
+from common.training.loader_processes import leave_signals_to_the_parent
+from common.training.sampling import ClipKey, MicroBatchSampler
+from fastpitch.training.config import TrainConfig
+from fastpitch.training.recordings import CachedSpeech, Example, SpeechDataset, collate, read_recordings
 
 
 def voice_pitch(cfg: TrainConfig) -> tuple[float, float]:

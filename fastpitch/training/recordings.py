@@ -19,11 +19,11 @@ from tqdm import tqdm
 
 from common.audio import SILENCE, AudioConfig, MelSpectrogram
 from common.audio_files import load_wav_at, wav_info
+from common.data.filelists import read_filelist
+from common.data.mel_files import read_features
 from common.errors import InputError, first_three
-from common.filelists import read_filelist
-from common.loading import ClipKey
-from common.mels import read_features
-from common.text.processing import TextProcessor
+from common.text.processor import TextProcessor
+from common.training.sampling import ClipKey
 from fastpitch.alignment import interpolated_prior
 
 

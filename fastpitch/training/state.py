@@ -8,18 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from common import distributed, training
-from common.checkpoint import check_tensors
-from common.checkpoint_store import Contents
+from common import distributed
 from common.distributed import Distributed
-from common.fingerprints import file_digest
-from common.loading import DROPOUT, philox
-from common.training import load_scaler
+from common.files.checkpoints import check_tensors
+from common.files.fingerprints import file_digest
+from common.training import state
+from common.training.checkpoint_store import Contents
+from common.training.sampling import DROPOUT, philox
+from common.training.state import load_scaler
 from fastpitch.checkpoint import load_fastpitch
-from fastpitch.dataset import Batch
-from fastpitch.lamb import Lamb
 from fastpitch.model import FastPitch, TeacherForced
-from fastpitch.train_config import TrainConfig
+from fastpitch.training.config import TrainConfig
+from fastpitch.training.lamb import Lamb
+from fastpitch.training.recordings import Batch
 
 CHECKPOINT_FILES = ("FastPitch_checkpoint_{}.pt",)
 LOSSES = (
@@ -33,7 +34,7 @@ LOSSES = (
 )
 
 
-class TrainState(training.TrainState):
+class TrainState(state.TrainState):
     """FastPitch with its aligner, and the optimiser.
 
     `model_sync` calls `model.teacher_forced`, with gradients averaged over processes.

@@ -4,7 +4,7 @@ Shapes: N items, C input and O output channels, T time steps, P columns (a perio
 All signals are "rows": the channels of one place lie side by side in memory, [N, T, P, C], so that nothing is
 reordered between layers. The shapes seen outside stay the usual ones, [N, C, T] or [N, C, T, P]; only strides tell.
 
-Every function computes the same as PyTorch's convolution; `minimal_filtering` also with fewer multiplications, which
+Every function computes the same as PyTorch's convolution; `winograd` also with fewer multiplications, which
 takes other roundings. `benchmarks/training-cpu.md` has what it gains.
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from hifigan import minimal_filtering
+from hifigan.convolutions import winograd
 
 
 def to_rows(x: Tensor) -> Tensor:
@@ -37,9 +37,9 @@ def prepared_weight(weight: Tensor, stride: int, dilation: int, groups: int) -> 
     outputs, inputs = weight.shape[:2]
     if torch.is_autocast_enabled("cpu"):
         weight = weight.to(torch.get_autocast_dtype("cpu"))
-    if minimal_filtering.pays(weight, stride, dilation, groups):
+    if winograd.pays(weight, stride, dilation, groups):
         # Of five dimensions, by which `convolve_rows` knows it.
-        return minimal_filtering.transformed_weight(weight, stride).unsqueeze(3).unsqueeze(4)
+        return winograd.transformed_weight(weight, stride).unsqueeze(3).unsqueeze(4)
     if groups > 1:
         return _image(weight).squeeze(2)
     if dilation == 1 and outputs > 1 and (inputs == 1 or inputs >= 512 or stride > 1):
@@ -59,7 +59,7 @@ def convolve_rows(
         x, bias = x.to(dtype), None if bias is None else bias.to(dtype)
     with torch.autocast("cpu", enabled=False):
         if weight.dim() == 5:
-            return minimal_filtering.convolve(x, weight.flatten(2), bias, taps, stride, padding, groups)
+            return winograd.convolve(x, weight.flatten(2), bias, taps, stride, padding, groups)
         if weight.dim() == 2:
             return _ColumnConvolution.apply(x, weight, bias, taps, stride, padding)
         if x.dim() == 4:

@@ -2,8 +2,8 @@
 
 What costs time beside the arithmetic is memory, and convolutions of a few channels. So each stage (upsampling and
 residual blocks) runs on tiles of time that stay in the cache, several at a time on as many threads: on oneDNN's
-convolutions (`cpu_rows.py`), in C (`cpu_channels.py`), which wins in fp32 where channels are few, or in C on the matrix
-units that some processors have (`cpu_matrix.py`), which wins in bf16.
+convolutions (`cpu_onednn.py`), in C (`cpu_c.py`), which wins in fp32 where channels are few, or in C on the matrix
+units that some processors have (`cpu_amx.py`), which wins in bf16.
 
 In bf16, samples of 8 bits enter the arithmetic, whose sums are fp32. What happens at the rate of frames decides about
 the phase of everything after it and stays in fp32, at less than 1 % of the work; so do stages of few channels (all of
@@ -24,11 +24,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from common.threads import for_each
-from hifigan import native
-from hifigan.cpu_channels import LEAD, SLOPE, ChannelLayer, ChannelStage, Signal, suits
-from hifigan.cpu_matrix import MatrixStage, suits_matrix
-from hifigan.cpu_rows import RowConvolution, RowLayer, RowOutput, RowStage, image
+from common.machine.thread_pool import for_each
+from hifigan.engine.cpu_amx import MatrixStage, suits_matrix
+from hifigan.engine.cpu_c import LEAD, SLOPE, ChannelLayer, ChannelStage, Signal, suits
+from hifigan.engine.cpu_onednn import RowConvolution, RowLayer, RowOutput, RowStage, image
+from hifigan.engine.native import vector
 from hifigan.generator import Generator
 
 LAST_SLOPE = 0.01  # of the leaky ReLU before the last layer
@@ -115,9 +115,9 @@ def speed_up_of_bf16() -> float:
     ways: dict[torch.dtype, Callable[[], object]] = {
         dtype: functools.partial(RowConvolution(weight, bias, dtype), x) for dtype, x in rows.items()
     }
-    if native.library():
+    if vector.library():
         x, y = torch.zeros(2, channels, samples + 2 * LEAD)
-        ways[torch.float32] = functools.partial(native.Convolution(weight, bias), x, 0, samples, y, 0, SLOPE)
+        ways[torch.float32] = functools.partial(vector.Convolution(weight, bias), x, 0, samples, y, 0, SLOPE)
     shortest = dict.fromkeys(ways, math.inf)
     for number in range(5):  # in turn, as the machine may be shared; the first call compiles
         for dtype, way in ways.items():

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from common.threads import for_each
-from hifigan import native_matrix
-from hifigan.cpu_channels import SLOPE, ThreadMemory, layers_of, parts, polyphase
-from hifigan.cpu_rows import folded, rounded_along_taps
+from common.machine.thread_pool import for_each
+from hifigan.engine.cpu_c import SLOPE, ThreadMemory, layers_of, parts, polyphase
+from hifigan.engine.cpu_onednn import folded, rounded_along_taps
+from hifigan.engine.native import amx
 
 TILE_BYTES = 2**18  # of one fp32 signal within a stage; three of them and three of what is seen are in use at a time
 MIN_TILE = 1024  # rows; below, the overlap of tiles costs more than the cache gains
@@ -42,8 +42,8 @@ class MatrixStage:
         self._fold = _fold(up.out_channels, samples)
         self._parts = 1 + exact[0], 1 + exact[1]
         weight = polyphase(up.weight.detach() * scale, self._rate).flatten(0, 1)
-        self._stage = native_matrix.Stage(
-            native_matrix.Convolution(weight, up.bias.repeat(self._rate), 1, self._parts[0]),
+        self._stage = amx.Stage(
+            amx.Convolution(weight, up.bias.repeat(self._rate), 1, self._parts[0]),
             [self._block(block) for block in blocks],
             widths=(up.in_channels, self._channels * self._fold),
             rate=self._rate,
@@ -63,30 +63,30 @@ class MatrixStage:
         for_each(lambda tile: self._stage(x, y, tile, self._memory(largest)), tiles)
         return y.view(-1, self._channels)
 
-    def _block(self, block: Any) -> tuple[list[native_matrix.Convolution], int]:
+    def _block(self, block: Any) -> tuple[list[amx.Convolution], int]:
         layers, of_a_sum = layers_of(block)
         return [self._conv(layer) for layer in layers], of_a_sum
 
-    def _conv(self, conv: Any) -> native_matrix.Convolution:
+    def _conv(self, conv: Any) -> amx.Convolution:
         weight = conv.weight.detach()
         if self._parts[1] == 1:
             weight = rounded_along_taps(weight, torch.bfloat16)
         weight, dilation = folded(weight, conv.dilation[0], self._fold)
-        return native_matrix.Convolution(weight, conv.bias.repeat(self._fold), dilation, self._parts[1])
+        return amx.Convolution(weight, conv.bias.repeat(self._fold), dilation, self._parts[1])
 
 
 def suits_matrix(up: Any, exact: tuple[bool, bool], samples: int) -> bool:
     """Whether this is the way for a stage that begins with this transposed convolution, and it can run here."""
     width = up.out_channels * _fold(up.out_channels, samples)
     return (
-        native_matrix.outputs_fit(up.out_channels * up.stride[0])
-        and native_matrix.outputs_fit(width)
-        and native_matrix.inputs_fit(up.in_channels, 1 + exact[0])
-        and native_matrix.inputs_fit(width, 1 + exact[1])
-        and native_matrix.library() is not None
+        amx.outputs_fit(up.out_channels * up.stride[0])
+        and amx.outputs_fit(width)
+        and amx.inputs_fit(up.in_channels, 1 + exact[0])
+        and amx.inputs_fit(width, 1 + exact[1])
+        and amx.library() is not None
     )
 
 
 def _fold(channels: int, samples: int) -> int:
     """Samples in a row of a stage with so many channels, if a frame has so many samples."""
-    return math.gcd(samples, max(1, native_matrix.HEIGHT // channels))
+    return math.gcd(samples, max(1, amx.HEIGHT // channels))

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from common.threads import for_each
-from hifigan import native
+from common.machine.thread_pool import for_each
+from hifigan.engine.native import vector
 from hifigan.generator import ResBlock1
 
 SLOPE = 0.1  # of the leaky ReLUs within a stage
@@ -59,7 +59,7 @@ class ChannelLayer:
     """A convolution [O, I, K] that keeps the length, with a leaky ReLU behind it if `slope` is given."""
 
     def __init__(self, weight: Tensor, bias: Tensor, slope: float | None = None) -> None:
-        self._conv = native.Convolution(weight, bias)
+        self._conv = vector.Convolution(weight, bias)
         self._outputs = len(weight)
         self._slope = slope
 
@@ -87,8 +87,8 @@ class ChannelStage:
     def __init__(self, up: Any, blocks: Any, scale: float, slope: float) -> None:
         self._rate = up.stride[0]
         weight = polyphase(up.weight.detach() * scale, self._rate).transpose(0, 1).flatten(0, 1)
-        layer = native.Convolution(weight, up.bias.detach().repeat_interleave(self._rate), rate=self._rate)
-        self._stage = native.Stage(layer, up.padding[0], [_convolutions(block) for block in blocks], (SLOPE, slope))
+        layer = vector.Convolution(weight, up.bias.detach().repeat_interleave(self._rate), rate=self._rate)
+        self._stage = vector.Stage(layer, up.padding[0], [_convolutions(block) for block in blocks], (SLOPE, slope))
         self._tile = max(MIN_TILE, TILE_BYTES // (4 * self._stage.channels))
         self._memory = ThreadMemory(self._stage.memory)
 
@@ -122,12 +122,12 @@ class ThreadMemory:
 def suits(up: Any) -> bool:
     """Whether this is the way for a stage that begins with this transposed convolution, and there is a C compiler."""
     sees = -(-up.kernel_size[0] // up.stride[0])
-    return up.out_channels <= FEW and native.library() is not None and sees + native.lanes() <= LEAD
+    return up.out_channels <= FEW and vector.library() is not None and sees + vector.lanes() <= LEAD
 
 
-def _convolutions(block: Any) -> tuple[list[native.Convolution], int]:
+def _convolutions(block: Any) -> tuple[list[vector.Convolution], int]:
     layers, of_a_sum = layers_of(block)
-    return [native.Convolution(conv.weight, conv.bias, conv.dilation[0]) for conv in layers], of_a_sum
+    return [vector.Convolution(conv.weight, conv.bias, conv.dilation[0]) for conv in layers], of_a_sum
 
 
 def layers_of(block: Any) -> tuple[list[Any], int]:

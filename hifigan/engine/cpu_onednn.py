@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from common.threads import for_each
-from hifigan.cpu_channels import SLOPE, polyphase
+from common.machine.thread_pool import for_each
+from hifigan.engine.cpu_c import SLOPE, polyphase
 from hifigan.generator import ResBlock1
 
 TILE_BYTES = 2**20  # of one signal within a stage; about four of them are in use at a time, shared by the cores

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from common.errors import InputError
-from hifigan import native_matrix
 from hifigan.backend import Backend
-from hifigan.cpu_engine import CpuEngine, speed_up_of_bf16
-from hifigan.cuda_engine import FRAME_STEP, CudaEngine
+from hifigan.engine.cpu import CpuEngine, speed_up_of_bf16
+from hifigan.engine.cuda import FRAME_STEP, CudaEngine
+from hifigan.engine.native import amx
 from hifigan.generator import Generator
 from hifigan.layers import WeightNormConv1d
 
@@ -72,4 +72,4 @@ def precisions_of(device: torch.device) -> tuple[str, ...]:
     """Those in which the engine runs there."""
     if device.type == "cuda":
         return "fp32", "tf32", "fp16", "bf16"
-    return ("fp32", "tf32", "bf16") if native_matrix.library() else ("fp32", "bf16")
+    return ("fp32", "tf32", "bf16") if amx.library() else ("fp32", "bf16")

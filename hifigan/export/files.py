@@ -16,10 +16,10 @@ import torch
 
 from common.audio import AudioConfig
 from common.errors import InputError
-from common.export_files import EXPORT_METADATA, check_undamaged, readable_metadata
+from common.files.exports import EXPORT_METADATA, check_undamaged, readable_metadata
 from hifigan.backend import Backend
 from hifigan.config import GeneratorConfig
-from hifigan.export_formats import FORMATS
+from hifigan.export.formats import FORMATS
 
 VERSION = 1  # of the contract
 CONTRACT_FILE = f"{EXPORT_METADATA}.json"

@@ -25,13 +25,13 @@ from torch import Tensor
 
 from common.audio import LOG_FLOOR, SILENCE
 from common.errors import InputError
-from common.export_files import EXPORT_METADATA, sealed
+from common.files.exports import EXPORT_METADATA, sealed
 from common.torchscript import script
 from hifigan.backend import Backend
-from hifigan.backends import CONTRACT_FILE, Contract, load_export
 from hifigan.checkpoint import GeneratorInfo
 from hifigan.denoiser import Denoiser
-from hifigan.export_formats import FORMATS
+from hifigan.export.files import CONTRACT_FILE, Contract, load_export
+from hifigan.export.formats import FORMATS
 from hifigan.generator import Generator
 from hifigan.vocoder_module import VocoderModule
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from common.audio import AudioConfig, mel_filters
-from common.config import ArgumentParser, add_flags, flag, from_flags, run
+from common.cli import ArgumentParser, add_flags, flag, from_flags, run
 from common.errors import InputError
-from common.files import write_whole
+from common.files.atomic import write_whole
 from hifigan.config import PRESETS, GeneratorConfig
-from hifigan.plan_rules import (
+from hifigan.plan.rules import (
     PUBLISHED,
     default_filter,
     default_fmax,
@@ -31,7 +31,7 @@ from hifigan.plan_rules import (
     other_hops,
     settled_rates,
 )
-from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig
+from hifigan.training.config import DataConfig, OptimConfig, RunConfig, TrainConfig
 
 log = logging.getLogger(__name__)
 
@@ -205,7 +205,7 @@ def _words(value: Any) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = ArgumentParser(prog="hifigan.plan", description=__doc__)
+    parser = ArgumentParser(prog="hifigan.plan.__main__", description=__doc__)
     add_flags(parser, Request, "plan")
     request = from_flags(Request, vars(parser.parse_args(argv)))
     plan = make_plan(request)
@@ -224,4 +224,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    run(main, "hifigan.plan")
+    run(main, "hifigan.plan.__main__")

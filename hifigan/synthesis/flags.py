@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from common.config import flag, not_negative, positive
+from common.cli import flag, not_negative, positive
 from common.errors import InputError
 from common.mel_contract import LOG_BASES
-from hifigan.backends import FORMATS
-from hifigan.engine import ALL_PRECISIONS, PRECISION_HELP
+from hifigan.engine.select import ALL_PRECISIONS, PRECISION_HELP
+from hifigan.export.files import FORMATS
 
 STDOUT = "-"  # as -o
 OWN_BACKENDS = ("engine", "eager")  # for checkpoints

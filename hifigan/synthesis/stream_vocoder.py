@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from common.config import flag, not_negative, positive
+from common.cli import flag, not_negative, positive
 from common.errors import InputError
-from common.timing import now_sec
+from common.machine.timing import now_sec
 from hifigan.backend import check_mels
 from hifigan.generator import Generator
 from hifigan.streaming import StreamingGenerator

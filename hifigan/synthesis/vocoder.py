@@ -14,7 +14,7 @@ from common.audio import SILENCE
 from common.errors import InputError
 from hifigan.backend import Backend, check_mels
 from hifigan.denoiser import Denoiser
-from hifigan.engine import engine_backend
+from hifigan.engine.select import engine_backend
 from hifigan.generator import Generator
 from hifigan.windows import Window, windows
 

@@ -8,24 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from common import run_config
 from common.audio import MAX_WAV_VALUE, AudioConfig
-from common.config import (
-    ArgumentParser,
-    add_flags,
-    flag,
-    from_flags,
-    not_negative,
-    positive,
-    refuse_contradictions,
-)
+from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, refuse_contradictions
 from common.errors import InputError
+from common.training import flags
 from hifigan.checkpoint import load_trainable_generator
 from hifigan.config import GeneratorConfig, read_config_file
 
 
 @dataclasses.dataclass(frozen=True)
-class RunConfig(run_config.RunConfig):
+class RunConfig(flags.RunConfig):
     """What every run can be told, and what only the vocoder has."""
 
     fast: str = flag(
@@ -52,7 +44,7 @@ class RunConfig(run_config.RunConfig):
 
 
 @dataclasses.dataclass(frozen=True)
-class OptimConfig(run_config.StepConfig):
+class OptimConfig(flags.StepConfig):
     """AdamW with a learning rate that decays per epoch (paper section 3.1, rates of this recipe)."""
 
     learning_rate: float = flag(3e-4, "learning rate of the first epoch", short=("-lr",))
@@ -112,7 +104,7 @@ class DataConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class SignalFlags(run_config.SignalFlags):
+class SignalFlags(flags.SignalFlags):
     """The signal contract of the generator's input, and the bands of the loss."""
 
     mel_fmax_loss: float | None = flag(

@@ -12,18 +12,18 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from common import distributed
+from common.data.filelists import check_wavs, read_paths
+from common.data.mel_files import check_mel_config, find_mels
 from common.distributed import Distributed
 from common.errors import InputError
-from common.filelists import check_wavs, read_paths
-from common.fingerprints import fingerprint
-from common.loader_processes import leave_signals_to_the_parent
-from common.loading import ClipKey, MicroBatchSampler
-from common.machine import free_bytes
-from common.mels import check_mel_config, find_mels
+from common.files.fingerprints import fingerprint
+from common.machine.hardware import free_bytes
 from common.progress import watched
-from hifigan.dataset import PairDataset, Segment, SegmentDataset
-from hifigan.segment_cache import CachedSegments, needed_bytes
-from hifigan.train_config import TrainConfig
+from common.training.loader_processes import leave_signals_to_the_parent
+from common.training.sampling import ClipKey, MicroBatchSampler
+from hifigan.training.config import TrainConfig
+from hifigan.training.segment_cache import CachedSegments, needed_bytes
+from hifigan.training.segments import PairDataset, Segment, SegmentDataset
 
 VALIDATION_SEGMENTS = 5  # deterministic segments per validation clip, the published protocol
 AUTO_SHARE = 0.25  # of a GPU's memory, or of the free RAM, which the clips may take without being asked for

@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from common.audio_files import wav_info
 from common.errors import InputError
-from common.loading import ClipKey
-from common.machine import free_bytes
-from hifigan.dataset import Segment, SegmentDataset
+from common.machine.hardware import free_bytes
+from common.training.sampling import ClipKey
+from hifigan.training.segments import Segment, SegmentDataset
 
 
 class CachedSegments(Dataset[Segment]):

@@ -20,10 +20,10 @@ from tqdm import tqdm
 
 from common.audio import SILENCE, AudioConfig, MelSpectrogram
 from common.audio_files import load_wav_at, normalise_peak
+from common.data.mel_files import read_mel
 from common.errors import InputError, first_three
-from common.loading import CROP, ClipKey, philox
-from common.mels import read_mel
-from hifigan.pairing import fit_of, judge
+from common.training.sampling import CROP, ClipKey, philox
+from hifigan.training.mel_audio_match import fit_of, judge
 
 Segment = tuple[Tensor, ...]
 COMPARED_CLIPS = 100  # pairs whose mels are compared with their audio before training; some seconds
@@ -135,7 +135,7 @@ class PairDataset(SegmentDataset):
 
         Raises:
             InputError: the number of pairs that cannot be used, and the first three; or what is wrong with the mels as
-                a whole, see `pairing.judge`.
+                a whole, see `mel_audio_match.judge`.
         """
         problems = []
         for clip in tqdm(range(len(self)), "checking mels", disable=not progress, leave=False):

@@ -9,26 +9,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from common import distributed, training
+from common import distributed
 from common.audio import MelSpectrogram
-from common.checkpoint import read_file
-from common.checkpoint_store import Contents
 from common.distributed import Distributed
 from common.errors import InputError
-from common.fingerprints import file_digest
-from common.memory import keep_freed_memory
-from common.step_graphs import Changing, CudaRecorder, GraphedStep, Step
-from common.training import load_scaler
+from common.files.checkpoints import read_file
+from common.files.fingerprints import file_digest
+from common.machine.malloc import keep_freed_memory
+from common.training import state
+from common.training.checkpoint_store import Contents
+from common.training.cuda_graphs import Changing, CudaRecorder, GraphedStep, Step
+from common.training.state import load_scaler
 from hifigan.checkpoint import load_public_state, load_trainable_generator
+from hifigan.convolutions.rows import to_rows
 from hifigan.discriminators import MultiPeriodDiscriminator, MultiScaleDiscriminator
 from hifigan.generator import Generator
-from hifigan.kernels import to_rows
-from hifigan.train_config import TrainConfig
+from hifigan.training.config import TrainConfig
 
 CHECKPOINT_FILES = ("hifigan_gen_checkpoint_{}.pt", "hifigan_discrim_checkpoint_{}.pt")
 
 
-class TrainState(training.TrainState):
+class TrainState(state.TrainState):
     """Generator, discriminators, their optimisers, and the transforms that belong to them.
 
     `generator`, `mpd`, `msd` are the modules; `*_sync` are the same, wrapped so that their gradients are averaged

@@ -6,8 +6,8 @@ import soundfile
 import torch
 
 from benchmarks import export_matrix, streaming_quality
-from hifigan.backends import FORMATS
-from hifigan.engine import precisions_of
+from hifigan.engine.select import precisions_of
+from hifigan.export.files import FORMATS
 from tests.support.data_sets import speechlike
 from tests.support.models import make_checkpoint
 from tests.support.programs import one_line_of_error

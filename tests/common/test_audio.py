@@ -16,7 +16,7 @@ import torch
 from common.audio import AudioConfig, MelSpectrogram, mel_filters
 from common.audio_files import fade_out, load_wav, load_wav_at, normalise_peak, resample, save_wav, wav_info
 from common.errors import InputError
-from tests import support
+from tests.support.paths import real_speech
 
 CONFIGS = {
     "recipe": AudioConfig(),
@@ -85,7 +85,7 @@ def test_mel_is_that_of_librosa(name: str, framing: str) -> None:
 
 
 def test_recorded_mels_of_ljspeech() -> None:
-    folder = support.real_speech()
+    folder = real_speech()
     if folder is None:
         pytest.skip("HIFIGAN_TEST_DATA is not set")
     recorded = np.load(folder / "parity" / "mel.npz")

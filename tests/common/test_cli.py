@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from common.config import ArgumentParser, add_flags, flag, from_flags, positive, run
+from common.cli import ArgumentParser, add_flags, flag, from_flags, positive, run
 from common.errors import InputError
 
 

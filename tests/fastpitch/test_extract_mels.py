@@ -12,7 +12,7 @@ import soundfile
 import torch
 
 from common.audio import AudioConfig, MelSpectrogram
-from common.config import run
+from common.cli import run
 from common.text import TextProcessor
 from fastpitch import FastPitch, FastPitchConfig, extract_mels, load_fastpitch
 from fastpitch.alignment import interpolated_prior

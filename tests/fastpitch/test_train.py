@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from common.config import run as run_program
-from common.dllogger_lines import read_json_lines
+from common.cli import run as run_program
 from common.errors import InputError
+from common.files.dllogger_lines import read_json_lines
 from fastpitch import load_fastpitch, train
-from fastpitch.train_config import OptimConfig
+from fastpitch.training.config import OptimConfig
 from tests.support.data_sets import write_speech_set
 from tests.support.paths import REPOSITORY
 from tests.support.programs import fastpitch_arguments

@@ -6,8 +6,8 @@ import torch
 from common import distributed
 from common.audio import AudioConfig
 from hifigan import MultiPeriodDiscriminator, losses
-from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig
-from hifigan.training import TrainState
+from hifigan.training.config import DataConfig, OptimConfig, RunConfig, TrainConfig
+from hifigan.training.state import TrainState
 from tests.support.models import TINY
 
 

@@ -13,10 +13,10 @@ import pytest
 import soundfile
 
 import inference
-from common.config import run
-from common.pretrained import MODELS
+from common.cli import run
+from common.download.models import MODELS
 from hifigan import load_generator, vocode
-from hifigan.export import export
+from hifigan.export.writers import export
 from tests.support.data_sets import speechlike
 from tests.support.models import make_checkpoint
 from tests.support.paths import REPOSITORY

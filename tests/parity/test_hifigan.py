@@ -6,7 +6,7 @@ import torch
 
 from hifigan import Denoiser, Generator, MultiPeriodDiscriminator, MultiScaleDiscriminator, losses
 from hifigan.config import PRESETS
-from hifigan.kernels import to_rows
+from hifigan.convolutions.rows import to_rows
 from tests.support.paths import PARITY
 from tests.support.weights import public_shapes, rule_weights
 

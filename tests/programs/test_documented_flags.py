@@ -15,11 +15,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import train
 from common import distributed
-from common.dllogger_lines import read_json_lines
 from common.errors import InputError
+from common.files.dllogger_lines import read_json_lines
 from hifigan import Generator, discriminators
-from hifigan.train_config import DataConfig, OptimConfig, RunConfig, SignalFlags, parse_train_config
-from hifigan.training import TrainState
+from hifigan.training.config import DataConfig, OptimConfig, RunConfig, SignalFlags, parse_train_config
+from hifigan.training.state import TrainState
 from tests.support.data_sets import write_data_set
 from tests.support.models import TINY, thin_layers
 from tests.support.paths import REPOSITORY

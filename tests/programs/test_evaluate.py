@@ -10,14 +10,14 @@ import soundfile
 import evaluate
 import inference
 import train
-from common.config import run
-from common.dllogger_lines import read_json_lines
+from common.cli import run
 from common.errors import InputError
+from common.files.dllogger_lines import read_json_lines
 from evaluation.clips import copies_in, find_clips
 from evaluation.statistics import interval
 from evaluation.systems import parse_systems
 from hifigan import discriminators, load_generator
-from hifigan.export import export
+from hifigan.export.writers import export
 from tests.support.data_sets import speechlike, write_data_set
 from tests.support.models import TINY, make_checkpoint, thin_layers
 from tests.support.programs import train_arguments

@@ -13,9 +13,9 @@ import torch
 
 import export
 import inference
-from common.config import run
+from common.cli import run
 from common.mel_contract import read_contract
-from hifigan.backends import FORMATS
+from hifigan.export.files import FORMATS
 from hifigan.vocoder_module import DTYPES
 from tests.support.models import SETUP, make_checkpoint
 from tests.support.paths import REPOSITORY

@@ -8,13 +8,14 @@ import pytest
 import torch
 
 import train
-from common import distributed, step_graphs
+from common import distributed
 from common.audio import AudioConfig
-from common.checkpoint_store import CheckpointStore
-from common.step_graphs import WARM_UP, GraphedStep
+from common.training import cuda_graphs
+from common.training.checkpoint_store import CheckpointStore
+from common.training.cuda_graphs import WARM_UP, GraphedStep
 from hifigan import discriminators
-from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig
-from hifigan.training import CHECKPOINT_FILES, TrainState
+from hifigan.training.config import DataConfig, OptimConfig, RunConfig, TrainConfig
+from hifigan.training.state import CHECKPOINT_FILES, TrainState
 from tests.support.data_sets import speechlike
 from tests.support.models import TINY, thin_layers
 
@@ -51,7 +52,7 @@ def _thin_discriminators(monkeypatch):
 
 @pytest.fixture
 def short_warm_up(monkeypatch):
-    monkeypatch.setattr(step_graphs, "WARM_UP", 1)
+    monkeypatch.setattr(cuda_graphs, "WARM_UP", 1)
 
 
 def new_state(optim=None, **run):

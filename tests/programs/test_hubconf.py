@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from common.audio import MelSpectrogram
-from common.pretrained import MODELS
+from common.download.models import MODELS
 from common.text import TextProcessor
 from hifigan import Denoiser, load_generator
 from tests.support.data_sets import speechlike

@@ -21,8 +21,8 @@ import torch
 import inference
 from common.audio import SILENCE, AudioConfig, MelSpectrogram
 from common.audio_files import fade_out
-from common.speech_files import SORTED_BATCHES, batches
-from common.utterances import Utterance
+from common.synthesis.outputs import SORTED_BATCHES, batches
+from common.synthesis.sources import Utterance
 from hifigan import load_generator
 from hifigan.denoiser import Denoiser
 from tests.support.data_sets import speechlike

@@ -26,11 +26,11 @@ import torch
 
 import train
 from common import distributed
-from common.config import run as run_program
+from common.cli import run as run_program
 from common.plot_log import read_curves
 from hifigan import discriminators
-from hifigan.train_config import parse_train_config
-from hifigan.training import TrainState
+from hifigan.training.config import parse_train_config
+from hifigan.training.state import TrainState
 from tests.support.data_sets import write_data_set
 from tests.support.models import thin_layers
 from tests.support.paths import REPOSITORY

@@ -6,8 +6,8 @@ import pytest
 import soundfile
 
 import evaluate
-from evaluation.page import _data
-from tests.browser import PROGRAM, Browser
+from evaluation.report.page import _data
+from tests.support.browser import PROGRAM, Browser
 from tests.support.data_sets import speechlike
 
 CLIPS = ("plain", "a<b>&'\"c", "</script><script>x()")
@@ -56,7 +56,7 @@ def test_files_of_the_page(report):
 
 
 def test_names_cannot_end_the_script():
-    from evaluation.page import Listening, Player
+    from evaluation.report.page import Listening, Player
 
     item = Listening("</script>", "", [Player("a", "audio/1.wav", "pictures/1.png", {})])
     assert "<" not in _data([item], "x")

@@ -16,11 +16,11 @@ import soundfile
 import torch
 
 import prepare_dataset
-from common import parallel
 from common.audio import AudioConfig, MelSpectrogram
 from common.audio_files import load_wav, resample
-from common.config import run
-from common.filelists import read_filelist
+from common.cli import run
+from common.data.filelists import read_filelist
+from common.machine import processes
 from prepare_dataset import PrepareConfig
 from tests.support.paths import REPOSITORY
 
@@ -444,13 +444,13 @@ def test_a_killed_worker_is_reported(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_no_more_processes_than_files(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    pool = parallel.ProcessPoolExecutor
+    pool = processes.ProcessPoolExecutor
 
     def counted(workers: int, initializer: Callable[[], object]) -> object:
         asked.append(workers)
         return pool(1, initializer=initializer)
 
-    monkeypatch.setattr(parallel, "ProcessPoolExecutor", counted)
+    monkeypatch.setattr(processes, "ProcessPoolExecutor", counted)
     assert prepare(dataset, "--extract-mels", "--n-workers", 1000) == 0
     assert asked == [3]
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 import inference
-from benchmarks.inference_quality import judge, read_clips
+from benchmarks.inference.quality import judge, read_clips
 from common.audio import AudioConfig, MelSpectrogram
 from common.audio_files import load_wav, normalise_peak
 from hifigan import load_generator
 from hifigan.backend import eager_backend
-from hifigan.engine import engine_backend
+from hifigan.engine.select import engine_backend
 from hifigan.losses import mel_loss
-from hifigan.vocoding import Vocoder
+from hifigan.synthesis.vocoder import Vocoder
 from tests.support.paths import REPOSITORY, real_speech
 
 MODELS = REPOSITORY / "pretrained_models"

@@ -14,9 +14,10 @@ import prepare_dataset
 import train
 from common.audio import AudioConfig
 from common.errors import InputError
-from hifigan import Generator, discriminators, plan
+from hifigan import Generator, discriminators
 from hifigan.config import PRESETS, read_config_file
-from hifigan.train_config import parse_train_config
+from hifigan.plan import __main__
+from hifigan.training.config import parse_train_config
 from tests.support.data_sets import write_data_set
 from tests.support.models import thin_layers
 from tests.support.programs import command_line
@@ -39,7 +40,7 @@ def planned(folder: Path, rate: int, hop: int | None, like: str = "v1") -> Path:
     """A file of the planner, with fewer channels."""
     file = folder / "plan.json"
     hops = [] if hop is None else ["--hop-length", str(hop)]
-    assert plan.main(["--sampling-rate", str(rate), "--like", like, *hops, "-o", str(file)]) == 0
+    assert __main__.main(["--sampling-rate", str(rate), "--like", like, *hops, "-o", str(file)]) == 0
     file.write_text(json.dumps({**json.loads(file.read_text()), "upsample_initial_channel": 16}))
     return file
 
@@ -149,4 +150,4 @@ def test_published_weights_start_a_run_at_another_rate(train_words: dict[str, ob
 
 
 def test_v1_at_24_khz_is_the_published_generator() -> None:
-    assert plan.make_plan(plan.Request(24000)).generator == PRESETS["v1"]
+    assert __main__.make_plan(__main__.Request(24000)).generator == PRESETS["v1"]

@@ -17,7 +17,7 @@ import inference
 from common import distributed
 from common.audio import AudioConfig
 from common.distributed import Distributed
-from common.speech_files import Part, PcmWriter, SpeechWriter
+from common.synthesis.outputs import Part, PcmWriter, SpeechWriter
 from hifigan import StreamingGenerator, load_generator
 from tests.support.data_sets import speechlike
 from tests.support.models import make_checkpoint, make_fastpitch

@@ -20,9 +20,9 @@ import torch
 
 import inference
 from common.distributed import Distributed
-from common.jobs import JOB_FILE
 from common.progress import progress_bar
-from common.text.arpabet import read_dictionary
+from common.synthesis.resume import JOB_FILE
+from common.text.english.pronunciations import read_dictionary
 from hifigan import Generator
 from hifigan.config import PRESETS
 from tests.support.data_sets import speechlike
@@ -113,10 +113,10 @@ def test_another_content_under_the_same_name_is_another_job(changed, folder, tmp
 
 def test_auto_is_the_precision_that_it_chose(checkpoint, folder, tmp_path, monkeypatch):
     arguments = command(checkpoint, folder, tmp_path / "out")
-    monkeypatch.setattr("hifigan.engine.speed_up_of_bf16", lambda: 5.0)
+    monkeypatch.setattr("hifigan.engine.select.speed_up_of_bf16", lambda: 5.0)
     assert made([*arguments, "--precision", "auto"]) == set(LENGTHS)
     assert made([*arguments, "--precision", "bf16"]) == set()
-    monkeypatch.setattr("hifigan.engine.speed_up_of_bf16", lambda: 1.0)
+    monkeypatch.setattr("hifigan.engine.select.speed_up_of_bf16", lambda: 1.0)
     assert made([*arguments, "--precision", "auto"]) == set(LENGTHS)
     assert made(arguments) == set()
 

@@ -15,7 +15,7 @@ import torch
 
 import inference
 from common.audio import AudioConfig
-from common.mels import check_mel_config, read_mel
+from common.data.mel_files import check_mel_config, read_mel
 from common.text import TextProcessor
 from fastpitch import FastPitchOutput, load_fastpitch
 from fastpitch.pitch_transform import PitchTransform

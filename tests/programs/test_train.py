@@ -20,16 +20,16 @@ from torch.utils.data import DataLoader
 import train
 from common import distributed
 from common.audio import AudioConfig, MelSpectrogram
-from common.checkpoint_store import CheckpointStore
-from common.config import run as run_program
+from common.cli import run as run_program
 from common.errors import InputError
-from common.loading import MicroBatchSampler
 from common.mel_contract import MelContract, read_contract
-from common.run_log import RunLog
+from common.training.checkpoint_store import CheckpointStore
+from common.training.log import RunLog
+from common.training.sampling import MicroBatchSampler
 from hifigan import Generator, discriminators, load_generator
 from hifigan.config import GeneratorConfig
-from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig, parse_train_config
-from hifigan.training import CHECKPOINT_FILES, TrainState
+from hifigan.training.config import DataConfig, OptimConfig, RunConfig, TrainConfig, parse_train_config
+from hifigan.training.state import CHECKPOINT_FILES, TrainState
 from tests.support.data_sets import speechlike, write_data_set
 from tests.support.models import TINY, thin_layers
 from tests.support.paths import PARITY, REPOSITORY, real_speech

@@ -15,10 +15,10 @@ import prepare_dataset
 import train
 from common.audio import AudioConfig
 from common.errors import InputError
-from common.loading import ClipKey
 from common.text import TextProcessor
+from common.training.sampling import ClipKey
 from fastpitch import FastPitch
-from fastpitch.dataset import SpeechDataset, collate, read_recordings
+from fastpitch.training.recordings import SpeechDataset, collate, read_recordings
 from hifigan import Generator
 from tests.support.data_sets import write_data_set
 from tests.support.models import SMALL_FASTPITCH, TINY

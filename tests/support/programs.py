@@ -13,7 +13,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from common.config import run
+from common.cli import run
 from tests.support.models import TINY, TINY_FASTPITCH
 
 

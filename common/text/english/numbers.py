@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from common.text.words import cardinal, digits, has_words, ordinal, plain_number, plural
+from common.text.english.number_words import cardinal, digits, has_words, ordinal, plain_number, plural
 
 # 1,234 or 1234, then decimals; the comma form must not stop in the middle of 1,2345.
 _INTEGER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)"

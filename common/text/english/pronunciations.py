@@ -10,7 +10,7 @@ from pathlib import Path
 from common.errors import InputError
 from common.text.symbols import PHONEMES
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DOWNLOADED = ROOT / "data" / "cmudict" / "cmudict-0.7b"
 HETERONYMS = Path(__file__).with_name("heteronyms-en")
 SUPPLEMENT = Path(__file__).with_name("cmudict-supplement")

@@ -6,8 +6,8 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 
-from common.text.arpabet import NOTATION
 from common.text.cleaners import collapse_space
+from common.text.english.pronunciations import NOTATION
 
 Span = tuple[int, int]  # start and end in the text; spaces after the words belong to the span
 

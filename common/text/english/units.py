@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from common.text.numbers import AMOUNT
+from common.text.english.numbers import AMOUNT
 
 _UNITS = {
     "kb": "kilobyte",

@@ -1,4 +1,4 @@
-"""`matrix_stage.c` and its structures."""
+"""`amx.c` and its structures."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hifigan.compiling import compiled
-from hifigan.native import Blocks
+from hifigan.engine.native.compiler import compiled
+from hifigan.engine.native.vector import Blocks
 
 log = logging.getLogger(__name__)
 
-SOURCE = Path(__file__).with_name("matrix_stage.c")
+SOURCE = Path(__file__).with_name("amx.c")
 FEATURES = {"amx_tile", "amx_bf16", "avx512bw", "avx512_bf16"}  # of the processor, as Linux names them
 FLAGS = ["-mamx-tile", "-mamx-bf16", "-mavx512f", "-mavx512bw", "-mavx512bf16", "-mfma"]
 WITHOUT = "bf16 is slower, and there is no tf32"

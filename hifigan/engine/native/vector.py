@@ -1,4 +1,4 @@
-"""`stage.c`, compiled for this machine when it is first needed, and its structures."""
+"""`vector.c`, compiled for this machine when it is first needed, and its structures."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hifigan.compiling import compiled
+from hifigan.engine.native.compiler import compiled
 
-SOURCE = Path(__file__).with_name("stage.c")
+SOURCE = Path(__file__).with_name("vector.c")
 TARGETS = {"AVX512": ["-mavx512f", "-mavx512vl", "-mavx512dq", "-mfma"], "AVX2": ["-mavx2", "-mfma"]}
 WITHOUT = "without it the CPU engine runs in PyTorch alone, slower"
 

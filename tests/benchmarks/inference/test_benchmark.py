@@ -9,14 +9,14 @@ import soundfile
 import torch
 from matplotlib.image import imread
 
-from benchmarks import inference_benchmark, inference_limits, inference_ways
-from benchmarks.inference_report import COLUMNS, SUMMARY_COLUMNS
-from benchmarks.inference_start import Start, measure_starts
-from common import machine
+from benchmarks.inference import benchmark, limits, ways
+from benchmarks.inference.report import COLUMNS, SUMMARY_COLUMNS
+from benchmarks.inference.start import Start, measure_starts
 from common.errors import InputError
+from common.machine import hardware
 from hifigan import load_generator
-from hifigan.engine import precisions_of
-from hifigan.export import export
+from hifigan.engine.select import precisions_of
+from hifigan.export.writers import export
 from tests.support.data_sets import speechlike
 from tests.support.models import make_checkpoint, make_fastpitch
 from tests.support.programs import one_line_of_error
@@ -39,9 +39,9 @@ def generator(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _no_runtimes(monkeypatch, request):
     """ONNX exports take seconds, which one test has, and so do large products."""
-    monkeypatch.setitem(inference_limits.SIZES, "cpu", (64, 1))
+    monkeypatch.setitem(limits.SIZES, "cpu", (64, 1))
     if "with_runtimes" not in request.fixturenames:
-        monkeypatch.setattr(inference_ways, "_runtimes", lambda *args: ([], []))
+        monkeypatch.setattr(ways, "_runtimes", lambda *args: ([], []))
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def bench(generator, tmp_path, capsys):
         given = ["--output", str(tmp_path / "out"), *SHORT, *map(str, words)]
         if "--hifigan" not in given:
             given = ["--hifigan", str(generator), *given]
-        assert inference_benchmark.main(given) == 0
+        assert benchmark.main(given) == 0
         printed = capsys.readouterr().out
         content = json.loads((tmp_path / "out" / "inference_benchmark.json").read_text())
         printed, _, block = printed.partition("\n```json\n")
@@ -166,7 +166,7 @@ def test_quality_and_start_up(bench, generator, tmp_path, monkeypatch):
         started.append((checkpoint, config, mel.shape, times))
         return [Start(way, [2.0, 3.0, 7.0], 100.4) for way in ways]
 
-    monkeypatch.setattr(inference_benchmark, "measure_starts", start)
+    monkeypatch.setattr(benchmark, "measure_starts", start)
     printed, content = bench(*words, "--no-torchscript", "--starts", 4)
     (quality,) = content["quality"].values()
     assert list(quality) == [*PYTORCH[:2], *ENGINE]
@@ -266,28 +266,28 @@ def test_exported_models_are_measured_beside_the_checkpoint(bench, generator, tm
 )
 def test_bad_input_is_named_in_one_line(words, message, generator, tmp_path, capsys):
     flags = ["--hifigan", str(generator), "--output", str(tmp_path), *words]
-    assert message in one_line_of_error(inference_benchmark.main, flags, capsys)
+    assert message in one_line_of_error(benchmark.main, flags, capsys)
 
 
 def test_other_models_are_refused(generator, tmp_path, capsys):
     model, info = load_generator(make_checkpoint(tmp_path / "other.pt", sampling_rate=16000, mel_fmax=7600.0))
     export(model, info, tmp_path / "other.ts", "torchscript", "fp32", 0.0)
     flags = ["--hifigan", str(generator), "--output", str(tmp_path), "--no-torchscript"]
-    error = one_line_of_error(inference_benchmark.main, [*flags, "--backends", str(tmp_path / "other.ts")], capsys)
+    error = one_line_of_error(benchmark.main, [*flags, "--backends", str(tmp_path / "other.ts")], capsys)
     assert "an export of a model with other settings than" in error
     flags[1] = str(tmp_path / "other.ts")
-    assert "is an exported model; give its checkpoint" in one_line_of_error(inference_benchmark.main, flags, capsys)
+    assert "is an exported model; give its checkpoint" in one_line_of_error(benchmark.main, flags, capsys)
 
 
 def test_commit(tmp_path):
-    assert machine.commit(tmp_path) == "unknown"
+    assert hardware.commit(tmp_path) == "unknown"
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", tmp_path]
     subprocess.run([*git, "init", "-q"], check=True)
-    assert machine.commit(tmp_path) == "unknown"  # there is none yet
+    assert hardware.commit(tmp_path) == "unknown"  # there is none yet
     (tmp_path / "file").write_text("a")
     subprocess.run([*git, "add", "file"], check=True)
     subprocess.run([*git, "commit", "-q", "-m", "first"], check=True)
     head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout
-    assert machine.commit(tmp_path) == head[:10]
+    assert hardware.commit(tmp_path) == head[:10]
     (tmp_path / "file").write_text("b")
-    assert machine.commit(tmp_path) == f"{head[:10]} with local changes"
+    assert hardware.commit(tmp_path) == f"{head[:10]} with local changes"

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.inference_limits import ArithmeticLimit, flop_per_frame
-from benchmarks.inference_quality import Quality, judge, read_clips, snr_db
+from benchmarks.inference.limits import ArithmeticLimit, flop_per_frame
+from benchmarks.inference.quality import Quality, judge, read_clips, snr_db
 from common.audio import AudioConfig, MelSpectrogram
 from common.errors import InputError
 from hifigan.config import PRESETS
@@ -87,11 +87,11 @@ def test_work_per_second():
 
 
 def test_limit(monkeypatch):
-    from benchmarks import inference_limits
+    from benchmarks.inference import limits
 
-    monkeypatch.setitem(inference_limits.SIZES, "cpu", (64, 2))
+    monkeypatch.setitem(limits.SIZES, "cpu", (64, 2))
     times = iter([0.0, 9.0, 0.0, 1.0, 0.0, 3.0, 0.0, 2.0])
-    monkeypatch.setattr(inference_limits, "now_sec", lambda device: next(times))
+    monkeypatch.setattr(limits, "now_sec", lambda device: next(times))
     limit = ArithmeticLimit(CPU, ["fp32", "fp32"])
     limit.measure()
     limit.forget()

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from benchmarks.inference_figures import summarised
-from benchmarks.inference_rounds import LEAST_ROUNDS, Case, Measured, Task, measure
+from benchmarks.inference.figures import summarised
+from benchmarks.inference.rounds import LEAST_ROUNDS, Case, Measured, Task, measure
 from common.audio import AudioConfig
 from common.errors import InputError
 

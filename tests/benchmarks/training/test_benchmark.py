@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import train_benchmark, train_report, train_worker
+from benchmarks.training import benchmark, report
 from common.errors import InputError
 from tests.support.models import TINY
 
@@ -15,7 +15,7 @@ def test_the_plain_recipe_is_measured_against_the_default(tmp_path, capsys):
     (tmp_path / "tiny.json").write_text(json.dumps(TINY.to_dict()))
     argv = ["--hifigan-config", str(tmp_path / "tiny.json"), "--batch-size", "1", "--segment-size", "2048", "--no-amp"]
     argv += ["--repeats", "1", "--warmup", "0", "--agreement-steps", "2", "--num-workers", "0", "--layers"]
-    assert train_benchmark.main([*argv, "--output", str(tmp_path / "out")]) == 0
+    assert benchmark.main([*argv, "--output", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     text, _, block = printed.partition("\n```json\n")
     assert text == (tmp_path / "out" / "train_benchmark.md").read_text()
@@ -26,7 +26,7 @@ def test_the_plain_recipe_is_measured_against_the_default(tmp_path, capsys):
     for row in (plain, fast):
         assert row["frames/s"] == pytest.approx(8 * row["segments/s"])  # of 256 samples, not mel bands
         assert row["speed-up"] == pytest.approx(plain["seconds"][0] / row["seconds"][0])
-        assert set(row["parts_sec"]) == set(train_report.PARTS)
+        assert set(row["parts_sec"]) == set(report.PARTS)
         assert all(seconds > 0 for seconds in row["parts_sec"].values())
         assert 0 < row["share_of_peak"] < 1
     # Nine passes of the discriminators, 17.2 GFLOP for four times this segment, of which each strided layer
@@ -45,41 +45,41 @@ def test_the_plain_recipe_is_measured_against_the_default(tmp_path, capsys):
 @pytest.mark.parametrize("words", [["--batch-size", "0"], ["--repeats", "0"], ["--steps", "0"], ["--warmup", "-1"]])
 def test_impossible_settings(words):
     with pytest.raises(InputError, match=r"is not above 0|is below 0"):
-        train_benchmark.main(words)
+        benchmark.main(words)
 
 
 def test_a_variant_that_fails_is_told(tmp_path):
     with pytest.raises(InputError, match=r"a variant failed: --segment-size: 2000 is not a multiple"):
-        train_benchmark.main(["--segment-size", "2000", "--hifigan-config", "v2", "-o", str(tmp_path)])
+        benchmark.main(["--segment-size", "2000", "--hifigan-config", "v2", "-o", str(tmp_path)])
 
 
 def test_losses_need_not_be_compared():
-    parts = [dict.fromkeys(train_report.PARTS, 1.0)]
-    courses = [train_report.Course("fp32", fast, 1.0, [1.0], [1.0], [[1.0, 2.0, 3.0]], parts) for fast in ("off", "on")]
-    rows = train_report.rows_of(courses, 1, 0, "v1", 4, 8192)
+    parts = [dict.fromkeys(report.PARTS, 1.0)]
+    courses = [report.Course("fp32", fast, 1.0, [1.0], [1.0], [[1.0, 2.0, 3.0]], parts) for fast in ("off", "on")]
+    rows = report.rows_of(courses, 1, 0, "v1", 4, 8192)
     assert [row["agreement"] for row in rows] == [None, None]
-    assert "0 steps" in train_report.markdown({}, rows)
+    assert "0 steps" in report.markdown({}, rows)
 
 
 def test_agreement_is_the_largest_relative_difference():
-    assert train_report.agreement([[1, 2, 4], [1, 1, 1]], [[1, 2, 5], [9, 9, 9]], 1) == 0.25
+    assert report.agreement([[1, 2, 4], [1, 1, 1]], [[1, 2, 5], [9, 9, 9]], 1) == 0.25
 
 
 def test_what_fails_or_comes_too_late_is_told_beside_the_rest(tmp_path, monkeypatch, capsys):
     """The rows that there are get printed, and the exit status tells a failure."""
     row = {"config": "v1", "batch_size": 1}
-    monkeypatch.setattr(train_benchmark, "markdown", lambda header, rows, ways, left_out: str((rows, left_out)))
+    monkeypatch.setattr(benchmark, "markdown", lambda header, rows, ways, left_out: str((rows, left_out)))
 
     def measured(cfg, folder, config, batch_size, deadline):
         if batch_size == 2:
             raise InputError("a variant failed: out of memory")
         return [row]
 
-    monkeypatch.setattr(train_benchmark, "measured_case", measured)
+    monkeypatch.setattr(benchmark, "measured_case", measured)
     argv = ["--hifigan-config", "v1", "-o", str(tmp_path)]
-    assert train_benchmark.main([*argv, "-bs", "1", "2"]) == 1
+    assert benchmark.main([*argv, "-bs", "1", "2"]) == 1
     assert str(([row], ["v1, batch 2: a variant failed: out of memory"])) in capsys.readouterr().out
-    assert train_benchmark.main([*argv, "-bs", "1", "1", "--minutes", "1e-9"]) == 0
+    assert benchmark.main([*argv, "-bs", "1", "1", "--minutes", "1e-9"]) == 0
     assert "v1, batch 1: 1e-09 minutes are over (--minutes)" in capsys.readouterr().out
 
 
@@ -89,18 +89,18 @@ def test_a_time_limit_shortens_what_is_measured():
 
     def ask(worker, method, *words):
         asked.append(method)
-        return {"burst": train_worker.Burst(3.0, 3.0, [[1.0] * 3]), "parts": {}}.get(method, 1)
+        return {"burst": worker.Burst(3.0, 3.0, [[1.0] * 3]), "parts": {}}.get(method, 1)
 
-    courses = [train_report.Course("fp32", fast) for fast in ("off", "on")]
-    cfg = train_benchmark.BenchmarkConfig(steps=3, repeats=5, agreement_steps=50)
+    courses = [report.Course("fp32", fast) for fast in ("off", "on")]
+    cfg = benchmark.BenchmarkConfig(steps=3, repeats=5, agreement_steps=50)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_benchmark, "ask", ask)
-        train_benchmark.run_in_turn(cfg, ["plain", "fast"], courses, 0.0)
+        patch.setattr(benchmark, "ask", ask)
+        benchmark.run_in_turn(cfg, ["plain", "fast"], courses, 0.0)
     assert asked.count("burst") == 4  # one of warm-up and one that counts, each
     assert [course.seconds for course in courses] == [[1.0], [1.0]]
 
 
 def test_tables_of_layers_show_the_fastest_way():
     seconds = {"as it is": 0.002, "other": 0.001, "failed": None}
-    cells = train_report.layer_cells("MSD", seconds, [*seconds, "not there"])
+    cells = report.layer_cells("MSD", seconds, [*seconds, "not there"])
     assert cells == ["MSD", "2.000", "**1.000**", "-", "-"]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.layer_ways import layers, measured, ways
+from benchmarks.training.layer_ways import layers, measured, ways
 
 LAYERS = layers(1024)
 CHOSEN = [layer for layer in LAYERS if "period 3" in layer.name or "scale 2" in layer.name]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from common.data.filelists import check_wavs, read_filelist, read_paths, split_own, write_lines
+from common.data.ljspeech import SPLIT_FILE, read_metadata, split_ljspeech
 from common.errors import InputError
-from common.filelists import check_wavs, read_filelist, read_paths, split_own, write_lines
-from common.ljspeech import SPLIT_FILE, read_metadata, split_ljspeech
-from tests import support
+from tests.support.paths import real_speech
 
 
 def written(path: Path, content: str | bytes) -> Path:
@@ -96,7 +96,7 @@ def test_ljspeech_split() -> None:
 
 
 def test_split_of_the_real_metadata() -> None:
-    folder = support.real_speech()
+    folder = real_speech()
     if folder is None:
         pytest.skip("HIFIGAN_TEST_DATA is not set")
     transcripts = read_metadata(folder / "data" / "ljspeech-metadata.csv")

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from common.audio import SILENCE, AudioConfig, MelSpectrogram
+from common.data.mel_files import check_mel_config, describe, looks_like_log10, mel_contracts, natural_log, read_mel
 from common.errors import InputError
 from common.mel_contract import MelContract
-from common.mels import check_mel_config, describe, looks_like_log10, mel_contracts, natural_log, read_mel
 from tests.support.data_sets import speechlike
 
 

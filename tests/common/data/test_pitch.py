@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from common.audio_files import load_wav
-from common.pitch import PitchConfig, extract_pitch, statistics
+from common.data.pitch import PitchConfig, extract_pitch, statistics
 from tests.support.paths import PARITY, real_speech
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from common.audio_files import load_wav
-from common.pitch import FMAX_HZ, FMIN_HZ, PitchConfig
-from common.pyin import IMPOSSIBLE, SWITCH_PROB, Pyin, most_likely_path
+from common.data.pitch import FMAX_HZ, FMIN_HZ, PitchConfig
+from common.data.pyin import IMPOSSIBLE, SWITCH_PROB, Pyin, most_likely_path
 from tests.support.paths import real_speech
 
 RATE = 22050

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from common.archives import extract_tar, extract_zip_member
+from common.download.archives import extract_tar, extract_zip_member
 from common.errors import InputError
 
 CONTENT = b"weights" * 1000

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from common import download as module
-from common.download import download
+from common.download import http as module
+from common.download.http import download
 from common.errors import InputError
-from tests.local_http import Site, serving
+from tests.support.local_http import Site, serving
 
 BODY = bytes(range(256)) * 20
 SHA256 = hashlib.sha256(BODY).hexdigest()
 OTHER = hashlib.sha256(b"other").hexdigest()
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -272,7 +272,7 @@ def test_progress_follows_the_download(site: Site, dest: Path, monkeypatch: pyte
 
 
 def run_program(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "common.download", *map(str, arguments)]
+    command = [sys.executable, "-m", "common.download.http", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from common import memory
+from common.machine import malloc
 from tests.support.paths import REPOSITORY
 
 # Pages of 4 KiB that are handed out while 64 MiB are taken, written and freed ten times, after a first time.
@@ -42,7 +42,7 @@ def test_freed_memory_is_found_again():
 
 
 def test_other_c_libraries_are_left_as_they_are(monkeypatch):
-    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: object())
-    assert not memory.keep_freed_memory()
-    monkeypatch.setattr(memory.sys, "platform", "darwin")
-    assert not memory.keep_freed_memory()
+    monkeypatch.setattr(malloc.ctypes, "CDLL", lambda name: object())
+    assert not malloc.keep_freed_memory()
+    monkeypatch.setattr(malloc.sys, "platform", "darwin")
+    assert not malloc.keep_freed_memory()

@@ -6,7 +6,7 @@ import threading
 import pytest
 import torch
 
-from common.threads import for_each
+from common.machine.thread_pool import for_each
 
 
 @pytest.fixture(autouse=True)

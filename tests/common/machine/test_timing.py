@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from common.timing import latency_summary, now_sec
+from common.machine.timing import latency_summary, now_sec
 
 
 def test_percentiles_are_those_of_the_measurements() -> None:

@@ -7,7 +7,7 @@ import torch
 
 from common.audio import SILENCE, AudioConfig
 from common.audio_files import join
-from common.speech_files import Part, SpeechWriter
+from common.synthesis.outputs import Part, SpeechWriter
 
 
 def noise(samples, seed=0):

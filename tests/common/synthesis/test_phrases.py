@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from common.errors import InputError
-from common.phrases import Phrase, read_phrases, safe_name
+from common.synthesis.phrases import Phrase, read_phrases, safe_name
 
-PHRASES = Path(__file__).parents[2] / "phrases"
+PHRASES = Path(__file__).parents[3] / "phrases"
 
 
 def written(folder: Path, content: str | bytes) -> Path:

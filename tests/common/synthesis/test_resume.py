@@ -6,7 +6,7 @@ import os
 import pytest
 
 from common.errors import InputError
-from common.jobs import JOB_FILE, left_out, stamp, start_job
+from common.synthesis.resume import JOB_FILE, left_out, stamp, start_job
 
 SETTINGS = {"model": "a", "rates": (8, 8)}
 MADE_OF = {"one.wav": "1", "sub/two.wav": "2"}

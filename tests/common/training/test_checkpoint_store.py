@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from common.checkpoint_store import CheckpointStore
 from common.errors import InputError
-from hifigan.training import CHECKPOINT_FILES
+from common.training.checkpoint_store import CheckpointStore
+from hifigan.training.state import CHECKPOINT_FILES
 
 
 def pair(steps):

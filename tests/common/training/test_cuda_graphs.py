@@ -10,8 +10,8 @@ import re
 import pytest
 import torch
 
-from common.ema import EMA
-from common.step_graphs import WARM_UP, Changing, GraphedStep
+from common.training.cuda_graphs import WARM_UP, Changing, GraphedStep
+from common.training.moving_average import EMA
 
 STEPS = WARM_UP + 5
 

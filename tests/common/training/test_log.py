@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from common.dllogger_lines import json_lines
-from common.run_log import RunLog
+from common.files.dllogger_lines import json_lines
+from common.training.log import RunLog
 
 METRICS = {
     "d_loss": 7.966,

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from common.metrics import Meter
+from common.training.loss_meter import Meter
 
 
 def add(meter, *values, made=None):

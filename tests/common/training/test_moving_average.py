@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from common.ema import EMA
+from common.training.moving_average import EMA
 
 
 def test_closed_form():

@@ -9,12 +9,12 @@ import torch
 
 from common.audio import AudioConfig
 from common.errors import InputError
-from common.phrases import Phrase
+from common.synthesis.phrases import Phrase
 from common.text import TextProcessor
 from fastpitch import FastPitchConfig
 from fastpitch.checkpoint import FastPitchInfo
-from fastpitch.speech import SpeechConfig, read_pieces
-from fastpitch.text import text_processor
+from fastpitch.synthesis.pieces import SpeechConfig, read_pieces
+from fastpitch.synthesis.text_flags import text_processor
 
 DICTIONARY = "HELLO  HH AH0 L OW1\nWORLD  W ER1 L D\nSO  S OW1\nMANY  M EH1 N IY0\nWORDS  W ER1 D Z\n"
 

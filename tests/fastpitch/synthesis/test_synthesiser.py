@@ -8,8 +8,8 @@ import torch
 from common.errors import InputError
 from fastpitch import FastPitch
 from fastpitch.pitch_transform import PitchTransform
-from fastpitch.speech import Piece
-from fastpitch.synthesis import Synthesiser
+from fastpitch.synthesis.pieces import Piece
+from fastpitch.synthesis.synthesiser import Synthesiser
 from tests.support.models import TINY_FASTPITCH
 from tests.support.weights import fastpitch_weights
 

@@ -5,9 +5,9 @@ import typing
 
 import pytest
 
-from common.run_config import SignalFlags
-from common.text.config import TextConfig
-from fastpitch.train_config import DataConfig, OptimConfig, RunConfig, parse_train_config
+from common.text.settings import TextConfig
+from common.training.flags import SignalFlags
+from fastpitch.training.config import DataConfig, OptimConfig, RunConfig, parse_train_config
 
 PARTS = (RunConfig, OptimConfig, DataConfig, TextConfig, SignalFlags)
 HINTS = {name: hint for part in PARTS for name, hint in typing.get_type_hints(part).items()}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fastpitch.lamb import Lamb
+from fastpitch.training.lamb import Lamb
 
 LR, BETAS, EPS, DECAY = 0.05, (0.9, 0.98), 1e-6, 0.1
 

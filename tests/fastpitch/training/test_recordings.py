@@ -7,10 +7,10 @@ import torch
 
 from common.audio import SILENCE, AudioConfig, MelSpectrogram
 from common.errors import InputError
-from common.loading import ClipKey
 from common.text import TextProcessor
+from common.training.sampling import ClipKey
 from fastpitch.alignment import interpolated_prior
-from fastpitch.dataset import CachedSpeech, Recording, SpeechDataset, collate, read_recordings
+from fastpitch.training.recordings import CachedSpeech, Recording, SpeechDataset, collate, read_recordings
 from tests.support.paths import PARITY
 
 AUDIO = AudioConfig(framing="tacotron")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hifigan.kernels import are_rows, convolve_rows, convolve_transposed_rows, prepared_weight, to_rows
+from hifigan.convolutions.rows import are_rows, convolve_rows, convolve_transposed_rows, prepared_weight, to_rows
 from hifigan.layers import SpectralNormConv1d, WeightNormConv1d, weights_kept
 
 # Shape, output channels, taps, stride, padding, dilation, groups: columns, folded strides, blocks of several sizes,

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from hifigan import GeneratorConfig, cpu_channels, cpu_rows, native, native_matrix
+from hifigan import GeneratorConfig
 from hifigan.config import PRESETS
-from hifigan.cpu_engine import CpuEngine
+from hifigan.engine import cpu_c, cpu_onednn
+from hifigan.engine.cpu import CpuEngine
+from hifigan.engine.native import amx, vector
 from tests.support.programs import snr_db
 from tests.support.weights import by_rule
 
@@ -30,14 +32,14 @@ def generators():
 def layouts(request, monkeypatch):
     """With a C compiler, and without."""
     if request.param == "oneDNN alone":
-        monkeypatch.setattr(native, "library", lambda: None)
-    elif native.library() is None:
+        monkeypatch.setattr(vector, "library", lambda: None)
+    elif vector.library() is None:
         pytest.skip("no C compiler")
 
 
 @pytest.fixture
 def without_compiler(monkeypatch):
-    monkeypatch.setattr(native, "library", lambda: None)
+    monkeypatch.setattr(vector, "library", lambda: None)
 
 
 @pytest.fixture(params=[1, 2, 5])
@@ -75,24 +77,24 @@ def test_equals_the_generator(generators, name, frames, layouts):
 @pytest.mark.parametrize("frames", [1, 3, 10, 11, 12, 13, 40])
 @pytest.mark.parametrize("name", ["v2", "v3", "unusual"])
 def test_tiles_join_without_seams(generators, name, frames, layouts, monkeypatch):
-    for module in (cpu_rows, cpu_channels):
+    for module in (cpu_onednn, cpu_c):
         monkeypatch.setattr(module, "MIN_TILE", 80)
         monkeypatch.setattr(module, "TILE_BYTES", 1)
-    monkeypatch.setattr(cpu_channels, "LAYER_PART", 80)
+    monkeypatch.setattr(cpu_c, "LAYER_PART", 80)
     assert_equal_to_plain(generators[name], frames)
 
 
 @pytest.mark.parametrize("fold_to", [1, 8, 64])
 @pytest.mark.parametrize("name", ["v2", "v3", "unusual"])
 def test_folding_samples_into_channels_changes_nothing(generators, name, fold_to, without_compiler, monkeypatch):
-    monkeypatch.setattr(cpu_rows, "FOLD_TO", {torch.float32: fold_to})
+    monkeypatch.setattr(cpu_onednn, "FOLD_TO", {torch.float32: fold_to})
     assert_equal_to_plain(generators[name], 23)
 
 
 @pytest.mark.parametrize("name", ["v2", "v3", "unusual"])
 def test_without_fused_convolutions(generators, name, without_compiler, monkeypatch):
     """Other processors than x86, and builds of PyTorch without oneDNN."""
-    monkeypatch.setattr(cpu_rows, "FUSED", False)
+    monkeypatch.setattr(cpu_onednn, "FUSED", False)
     assert_equal_to_plain(generators[name], 45)
 
 
@@ -107,7 +109,7 @@ def test_any_number_of_threads(generators, name, layouts, threads):
 @pytest.mark.parametrize("name", ["v2", "v3"])
 def test_bf16_is_near(generators, name, layouts, units, monkeypatch):
     if not units:
-        monkeypatch.setattr(native_matrix, "library", lambda: None)
+        monkeypatch.setattr(amx, "library", lambda: None)
     generator = generators[name]
     mel = random_mel(generator.config, 60)
     wav, exact = CpuEngine(generator, "bf16")(mel[None])[0], plain(generator, mel)

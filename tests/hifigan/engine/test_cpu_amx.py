@@ -10,16 +10,17 @@ import torch
 from torch.nn import functional as F
 
 from common.errors import InputError
-from hifigan import cpu_channels, cpu_matrix, native_matrix
 from hifigan.config import PRESETS, GeneratorConfig
-from hifigan.cpu_engine import CpuEngine
-from hifigan.cpu_matrix import MatrixStage, suits_matrix
-from hifigan.engine import engine_backend, precisions_of
+from hifigan.engine import cpu_amx, cpu_c
+from hifigan.engine.cpu import CpuEngine
+from hifigan.engine.cpu_amx import MatrixStage, suits_matrix
+from hifigan.engine.native import amx
+from hifigan.engine.select import engine_backend, precisions_of
 from tests.support.models import TINY
 from tests.support.programs import snr_db
 from tests.support.weights import by_rule
 
-needs_units = pytest.mark.skipif(native_matrix.library() is None, reason="no matrix units (AMX), or no C compiler")
+needs_units = pytest.mark.skipif(amx.library() is None, reason="no matrix units (AMX), or no C compiler")
 # Channels of the stages, from the first: 64, 32, 16, 8 (two samples in a row) with paddings of all kinds.
 NARROW = GeneratorConfig(
     upsample_rates=(5, 3, 4, 2),
@@ -61,7 +62,7 @@ def test_a_stage_is_that_of_fp64(config, exact, least_db, monkeypatch):
         assert whole.shape == expected.shape
         assert snr_db(expected, whole) > least_db
         with monkeypatch.context() as patch:
-            for module in (cpu_matrix, cpu_channels):
+            for module in (cpu_amx, cpu_c):
                 patch.setattr(module, "MIN_TILE", 16)
                 patch.setattr(module, "TILE_BYTES", 1)
             assert torch.equal(stage(x), whole)
@@ -100,14 +101,14 @@ def test_stages_run_on_the_units_with_as_many_bits_as_they_need(name, precision,
 @pytest.fixture
 def asked_anew():
     """Whether there are matrix units; what a test finds is not kept."""
-    native_matrix.library.cache_clear()
+    amx.library.cache_clear()
     yield
-    native_matrix.library.cache_clear()
+    amx.library.cache_clear()
 
 
 @torch.no_grad()
 def test_without_matrix_units(asked_anew, monkeypatch):
-    monkeypatch.setattr(native_matrix, "features", lambda: {"sse2", "amx_tile"})
+    monkeypatch.setattr(amx, "features", lambda: {"sse2", "amx_tile"})
     generator = by_rule(PRESETS["v2"])
     mel = torch.randn(1, 80, 20) * 2 - 5
     assert snr_db(generator(mel)[:, 0], CpuEngine(generator, "bf16")(mel)) > 35
@@ -124,19 +125,19 @@ def test_a_compiler_that_does_not_know_the_units(asked_anew, monkeypatch, tmp_pa
     monkeypatch.setenv("CC", str(failing))
     engine_backend(by_rule(TINY))
     assert not caplog.text, "fp32 needs none"
-    assert native_matrix.library() is None
-    assert "matrix_stage.c cannot be compiled, bf16 is slower, and there is no tf32: error: unrec" in caplog.text
+    assert amx.library() is None
+    assert "amx.c cannot be compiled, bf16 is slower, and there is no tf32: error: unrec" in caplog.text
 
 
 @needs_units
 def test_no_memory_but_its_own(tmp_path):
-    program = tmp_path / "matrix_memory"
-    source = Path(__file__).with_name("matrix_memory.c")
+    program = tmp_path / "amx_memory"
+    source = Path(__file__).parent / "native" / "amx_memory.c"
     command = [
         *(os.environ.get("CC") or "cc").split(),
         "-O1",
-        *native_matrix.FLAGS,
-        f'-DSTAGE="{native_matrix.SOURCE}"',
+        *amx.FLAGS,
+        f'-DSTAGE="{amx.SOURCE}"',
         "-o",
         str(program),
     ]

@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from common.errors import InputError
-from hifigan import Generator, engine
+from hifigan import Generator
 from hifigan.config import PRESETS
-from hifigan.cpu_engine import CpuEngine, speed_up_of_bf16
-from hifigan.cuda_engine import FRAME_STEP, MOST_GRAPHS, CudaEngine
-from hifigan.engine import chosen_precision, engine_backend
-from hifigan.vocoding import Vocoder
+from hifigan.engine import select
+from hifigan.engine.cpu import CpuEngine, speed_up_of_bf16
+from hifigan.engine.cuda import FRAME_STEP, MOST_GRAPHS, CudaEngine
+from hifigan.engine.select import chosen_precision, engine_backend
+from hifigan.synthesis.vocoder import Vocoder
 from tests.support.models import TINY
 from tests.support.weights import by_rule
 
@@ -22,7 +23,7 @@ def random_mel(frames, batch=1):
 
 @pytest.mark.parametrize(("speed_up", "expected"), [(4.0, "bf16"), (1.31, "bf16"), (1.2, "fp32"), (0.3, "fp32")])
 def test_auto_on_a_cpu_is_what_was_measured(speed_up, expected, monkeypatch):
-    monkeypatch.setattr(engine, "speed_up_of_bf16", lambda: speed_up)
+    monkeypatch.setattr(select, "speed_up_of_bf16", lambda: speed_up)
     assert chosen_precision("auto", CPU) == expected
 
 

@@ -9,12 +9,12 @@ import torch
 
 from common.audio import AudioConfig
 from common.errors import InputError
-from common.export_files import is_export
+from common.files.exports import is_export
 from hifigan import Denoiser, Generator
 from hifigan.backend import Backend, eager_backend
-from hifigan.backends import CONTRACT_FILE, FORMATS, Contract, load_export, read_contract
 from hifigan.denoiser import ConvolutionalDenoiser
-from hifigan.vocoding import Vocoder
+from hifigan.export.files import CONTRACT_FILE, FORMATS, Contract, load_export, read_contract
+from hifigan.synthesis.vocoder import Vocoder
 from tests.support.models import TINY, make_checkpoint
 
 CONTRACT = Contract("aoti", TINY, AudioConfig(mel_fmax=None), 0.25, "bf16", "cuda", "abc", "2.0")

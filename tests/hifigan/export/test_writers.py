@@ -14,11 +14,11 @@ import torch
 
 from common.errors import InputError
 from hifigan import Denoiser, Generator, load_generator
-from hifigan.backends import FORMATS, load_export, read_contract
 from hifigan.config import PRESETS
 from hifigan.denoiser import ConvolutionalDenoiser
-from hifigan.export import check_exportable, compare, comparison_mels, eager_reference, export, verify
-from hifigan.vocoding import Vocoder
+from hifigan.export.files import FORMATS, load_export, read_contract
+from hifigan.export.writers import check_exportable, compare, comparison_mels, eager_reference, export, verify
+from hifigan.synthesis.vocoder import Vocoder
 from tests.support.models import TINY, make_checkpoint
 from tests.support.paths import REPOSITORY
 

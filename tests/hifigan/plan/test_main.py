@@ -12,12 +12,13 @@ import torch
 from torch.nn import functional as F
 
 from common.audio import AudioConfig
-from common.config import run
+from common.cli import run
 from common.errors import InputError
-from hifigan import Generator, plan
+from hifigan import Generator
 from hifigan.config import PRESETS, GeneratorConfig, read_config_file
-from hifigan.plan import Request, make_plan
-from hifigan.plan_rules import factorisations, kernel_size, upsample_rates
+from hifigan.plan import __main__
+from hifigan.plan.__main__ import Request, make_plan
+from hifigan.plan.rules import factorisations, kernel_size, upsample_rates
 
 
 def smooth(number: int) -> bool:
@@ -110,7 +111,7 @@ def test_generators_make_whole_hops(like: str) -> None:
 
 @pytest.mark.parametrize("rate", [8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 96000, 192000])
 def test_plans_of_every_hop_of_a_rate_keep_the_published_proportions(rate: int) -> None:
-    default = plan.default_hop(rate)
+    default = __main__.default_hop(rate)
     assert abs(default / rate / (256 / 22050) - 1) <= 0.1
     shortest, longest = math.ceil(0.006 * rate), math.floor(0.014 * rate)
     hops = [hop for hop in range(shortest, longest) if upsample_rates(hop, 4)]
@@ -129,7 +130,7 @@ def test_plans_of_every_hop_of_a_rate_keep_the_published_proportions(rate: int) 
 
 def test_a_plan_is_read_back_as_it_was_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "new" / "my.json"
-    assert plan.main(["--sampling_rate", "44100", "--like=v2", "--num-mels", "96", "-o", str(file)]) == 0
+    assert __main__.main(["--sampling_rate", "44100", "--like=v2", "--num-mels", "96", "-o", str(file)]) == 0
     generator, signal = read_config_file(file)
     made = make_plan(Request(44100, "v2", num_mels=96))
     assert generator == made.generator
@@ -144,7 +145,7 @@ def test_a_plan_is_read_back_as_it_was_made(tmp_path: Path, capsys: pytest.Captu
 
 def refused(capsys: pytest.CaptureFixture[str], words: str) -> str:
     with pytest.raises(SystemExit) as caught:
-        run(lambda: plan.main(words.split()), "hifigan.plan")
+        run(lambda: __main__.main(words.split()), "hifigan.plan.__main__")
     error = capsys.readouterr().err
     assert caught.value.code == 1
     assert error.count("\n") == 1, error
@@ -190,7 +191,7 @@ def test_bands_without_a_bin_are_refused_and_the_advice_works(capsys: pytest.Cap
     assert "of 160 bands from 0 to 16000 Hz hold no bin of an FFT of 1024; give at most" in error
     most = int(error.partition("at most ")[2].partition(",")[0])
     assert f"give at most {most}," in refused(capsys, f"{words} {most + 1}")
-    assert plan.main(f"{words} {most}".split()) == 0
+    assert __main__.main(f"{words} {most}".split()) == 0
     make_plan(Request(48000, num_mels=160, filter_length=4096))
 
 
@@ -205,7 +206,7 @@ def test_remarks(caplog: pytest.LogCaptureFixture) -> None:
     )
     assert "the window is 2.0 hops" in make_plan(Request(24000, filter_length=512)).remarks[0]
     assert "less than 891 samples" in make_plan(Request(24000, segment_size=768)).remarks[0]
-    assert plan.main("--sampling-rate 44100 --hop-length 441".split()) == 0
+    assert __main__.main("--sampling-rate 44100 --hop-length 441".split()) == 0
     assert "an odd hop needs an odd FFT" in caplog.text
 
 

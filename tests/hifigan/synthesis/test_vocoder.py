@@ -11,7 +11,7 @@ from hifigan import Denoiser, Generator
 from hifigan.backend import Backend, eager_backend
 from hifigan.config import PRESETS
 from hifigan.denoiser import ConvolutionalDenoiser
-from hifigan.vocoding import CPU_WINDOW_FRAMES, Vocoder
+from hifigan.synthesis.vocoder import CPU_WINDOW_FRAMES, Vocoder
 from hifigan.windows import windows
 from tests.support.models import TINY
 from tests.support.paths import REPOSITORY

@@ -11,12 +11,12 @@ import torch
 from common.audio import AudioConfig
 from common.distributed import Distributed
 from common.errors import InputError
-from common.loading import MicroBatchSampler
 from common.mel_contract import read_contract
-from hifigan.dataset import SegmentDataset
-from hifigan.loading import cache_for, learned_framing, open_datasets, training_loader, validation_loader
-from hifigan.segment_cache import needed_bytes
-from hifigan.train_config import DataConfig, OptimConfig, RunConfig, TrainConfig, parse_train_config
+from common.training.sampling import MicroBatchSampler
+from hifigan.training.config import DataConfig, OptimConfig, RunConfig, TrainConfig, parse_train_config
+from hifigan.training.loaders import cache_for, learned_framing, open_datasets, training_loader, validation_loader
+from hifigan.training.segment_cache import needed_bytes
+from hifigan.training.segments import SegmentDataset
 from tests.support.data_sets import write_data_set
 from tests.support.models import SETUP, TINY, make_checkpoint
 from tests.support.programs import train_arguments
@@ -141,7 +141,7 @@ def test_clips_are_kept_where_there_is_room(fast, kind, total, free, in_ram, pro
     dataset = SegmentDataset(paths, AudioConfig(), SEGMENT, 5)
     needed = 4 * sum(len(soundfile.read(path)[0]) for path in paths)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free * needed, total * needed))
-    monkeypatch.setattr("hifigan.loading.free_bytes", lambda _: None if in_ram is None else in_ram * needed)
+    monkeypatch.setattr("hifigan.training.loaders.free_bytes", lambda _: None if in_ram is None else in_ram * needed)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
     where = dataclasses.replace(place(), device=torch.device(kind, 0))
     cfg = dataclasses.replace(CFG, run=dataclasses.replace(CFG.run, fast=fast))

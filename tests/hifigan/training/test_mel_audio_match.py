@@ -11,8 +11,8 @@ from scipy.ndimage import gaussian_filter
 from common.audio import AudioConfig, MelSpectrogram
 from common.audio_files import load_wav, normalise_peak
 from common.errors import InputError
-from hifigan.dataset import PairDataset
-from hifigan.pairing import fit_of
+from hifigan.training.mel_audio_match import fit_of
+from hifigan.training.segments import PairDataset
 from tests.support.data_sets import speechlike
 from tests.support.paths import real_speech
 
@@ -144,7 +144,7 @@ def test_clips_that_tell_nothing_do_not_count(clips, given, tmp_path):
 
 def test_the_whole_set_is_sampled(clips, given, tmp_path, monkeypatch):
     """The last clip is looked at although few are."""
-    monkeypatch.setattr("hifigan.dataset.COMPARED_CLIPS", 3)
+    monkeypatch.setattr("hifigan.training.segments.COMPARED_CLIPS", 3)
     check(clips, given, tmp_path)
     with pytest.raises(InputError, match="1 of 3 mels do not lie"):
         check(clips, [*given[:-1], late(given[-1], 4)], tmp_path)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.text.sentences import split_text
+from common.text.english.sentences import split_text
 
 PROSE = (
     "Dr. Fox met J. F. Kennedy in the U.S. Senate at 10 a.m. on Nov. 22. He had read Vol. 2, No. 5 of the report; "

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hifigan import native
+from hifigan.engine.native import vector
 
 CAPABILITIES = ["DEFAULT", "AVX2", "AVX512"]
 
@@ -28,16 +28,16 @@ def skip_unless_here(capability):
 def fresh(tmp_path, monkeypatch):
     """Nothing is compiled yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    native.library.cache_clear()
+    vector.library.cache_clear()
     yield tmp_path / "cache" / "hifigan"
-    native.library.cache_clear()
+    vector.library.cache_clear()
 
 
 @pytest.fixture
 def compiler():
-    if native.library() is None:
+    if vector.library() is None:
         pytest.skip("no C compiler")
-    native.library.cache_clear()
+    vector.library.cache_clear()
 
 
 @pytest.mark.parametrize("capability", CAPABILITIES)
@@ -54,9 +54,9 @@ def test_equals_pytorch(compiler, capability, monkeypatch):
     ]:
         weight = torch.randn(outputs, inputs, taps, generator=random)
         bias = torch.randn(outputs, generator=random)
-        conv = native.Convolution(weight, bias, dilation)
+        conv = vector.Convolution(weight, bias, dilation)
         needed = samples + (taps - 1) * dilation
-        x = torch.randn(inputs, 2 + needed + native.lanes(), generator=random)
+        x = torch.randn(inputs, 2 + needed + vector.lanes(), generator=random)
         expected = F.conv1d(x[None, :, 2 : 2 + needed], weight, bias, dilation=dilation)[0]
         for slope in (None, 0.1):
             y = torch.full((outputs, samples + 8), 9.0)
@@ -68,26 +68,26 @@ def test_equals_pytorch(compiler, capability, monkeypatch):
 
 
 def test_what_is_compiled_is_kept(compiler, fresh):
-    native.library()
+    vector.library()
     (kept,) = fresh.iterdir()
     before = kept.stat().st_mtime_ns
-    native.library.cache_clear()
-    assert native.library() is not None
+    vector.library.cache_clear()
+    assert vector.library() is not None
     assert [path.stat().st_mtime_ns for path in fresh.iterdir()] == [before]
 
 
 def test_no_compiler(monkeypatch, fresh, caplog):
     monkeypatch.setenv("CC", "no-such-compiler")
     with caplog.at_level("INFO"):
-        assert native.library() is None
+        assert vector.library() is None
     assert "no C compiler (no-such-compiler)" in caplog.text
 
 
 def test_a_compiler_with_arguments(compiler, monkeypatch, fresh):
-    assert native.library() is not None
+    assert vector.library() is not None
     monkeypatch.setenv("CC", f"{os.environ.get('CC') or 'cc'} -DUNUSED")
-    native.library.cache_clear()
-    assert native.library() is not None
+    vector.library.cache_clear()
+    assert vector.library() is not None
     assert len(list(fresh.iterdir())) == 2
 
 
@@ -96,35 +96,35 @@ def test_a_failing_compiler(monkeypatch, fresh, tmp_path, caplog):
     failing.write_text("#!/bin/sh\necho in a function: >&2\necho error: it does not know this machine >&2\nexit 1\n")
     failing.chmod(stat.S_IRWXU)
     monkeypatch.setenv("CC", str(failing))
-    assert native.library() is None
-    assert "stage.c cannot be compiled" in caplog.text
+    assert vector.library() is None
+    assert "vector.c cannot be compiled" in caplog.text
     assert "it does not know this machine" in caplog.text
     assert "in a function" not in caplog.text
     assert not fresh.exists()
 
 
 def test_a_damaged_cache(compiler, fresh, tmp_path, monkeypatch):
-    native.library()
+    vector.library()
     (kept,) = fresh.iterdir()
     damaged = tmp_path / "other" / "hifigan" / kept.name
     damaged.parent.mkdir(parents=True)
     damaged.write_bytes(kept.read_bytes()[:100])
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
-    native.library.cache_clear()
-    assert native.library() is not None
+    vector.library.cache_clear()
+    assert vector.library() is not None
     assert damaged.read_bytes() == kept.read_bytes()
 
 
 @pytest.mark.parametrize("capability", CAPABILITIES)
 def test_no_memory_but_its_own(capability, tmp_path):
     skip_unless_here(capability)
-    program, empty = tmp_path / "stage_memory", tmp_path / "empty.c"
+    program, empty = tmp_path / "vector_memory", tmp_path / "empty.c"
     empty.write_text("int main(void) { return 0; }")
-    command = ["cc", "-O1", "-fsanitize=address,undefined", *native.TARGETS.get(capability, []), "-o", str(program)]
+    command = ["cc", "-O1", "-fsanitize=address,undefined", *vector.TARGETS.get(capability, []), "-o", str(program)]
     if shutil.which("cc") is None or subprocess.run([*command, empty], capture_output=True, check=False).returncode:
         pytest.skip("no C compiler with sanitizers")
-    source = Path(__file__).with_name("stage_memory.c")
-    subprocess.run([*command, f'-DSTAGE="{native.SOURCE}"', str(source)], check=True)
+    source = Path(__file__).with_name("vector_memory.c")
+    subprocess.run([*command, f'-DSTAGE="{vector.SOURCE}"', str(source)], check=True)
     environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
     ended = subprocess.run([program], capture_output=True, text=True, check=False, env=environment)
     assert (ended.returncode, ended.stdout) == (0, "all memory is its own\n"), ended.stderr
@@ -133,5 +133,5 @@ def test_no_memory_but_its_own(capability, tmp_path):
 def test_a_cache_that_cannot_be_written(compiler, tmp_path, monkeypatch, caplog):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert native.library() is not None
+    assert vector.library() is not None
     assert "compiled anew" in caplog.text
