@@ -10,10 +10,10 @@ from pathlib import Path
 from common import distributed
 from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, run
 from common.errors import InputError
+from common.machine.precision import DTYPES
 from hifigan.checkpoint import load_generator
 from hifigan.export.formats import FORMATS
 from hifigan.export.writers import check_exportable, export, verify
-from hifigan.vocoder_module import DTYPES
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,6 +23,7 @@ from common.errors import InputError
 from common.files.dllogger_lines import json_lines
 from common.files.exports import is_export
 from common.files.fingerprints import file_digest
+from common.machine.precision import half_precision
 from common.machine.timing import now_sec
 from common.mel_contract import in_words
 from common.progress import progress_bar
@@ -199,7 +200,7 @@ def choose_vocoder(
         if cfg.runs_eagerly:
             generator = eager_backend(generator, cfg.torchscript, cfg.amp)
         else:
-            half = "fp16" if generator.device.type == "cuda" else "bf16"
+            half = half_precision(generator.device)
             generator = engine_backend(generator, half if cfg.amp else cfg.precision)
     return Vocoder(generator, cfg.denoising_strength, info.audio.filter_length)
 

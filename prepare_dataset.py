@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from common.data.mel_files import describe, distinct_targets, feature_name
 from common.data.pitch import PITCH_STATISTICS_FILE, PitchConfig, extract_pitch, statistics
 from common.errors import InputError
 from common.files.atomic import is_newer, save_tensor
+from common.machine.hardware import available_cores
 from common.machine.processes import Report, run_over_files
 from common.mel_contract import MelContract
 from common.training.flags import SignalFlags
@@ -48,7 +48,7 @@ class PrepareConfig:
     extract_pitch: bool = flag(False, "write pitch/<clip>.pt, [1, frames] each, in Hz, and the voice's statistics")
     convert_to: str = flag("", "write a copy of the data set here: mono, 16 bit, at --sampling-rate")
     hifigan_config: str = flag("", "JSON file of the generator that the signal settings are taken from")
-    n_workers: int = flag(os.cpu_count() or 1, "processes that share the files (as many as there are cores)")
+    n_workers: int = flag(available_cores(), "processes that share the files (as many as there are cores)")
 
     def __post_init__(self) -> None:
         positive(n_workers=self.n_workers)

@@ -25,6 +25,7 @@ from common.audio_files import load_wav_at
 from common.cli import ArgumentParser, positive, run
 from common.errors import InputError
 from common.machine import hardware
+from common.machine.precision import half_precision
 from common.machine.timing import now_sec
 from hifigan import Generator, load_generator
 from hifigan.backend import Backend, eager_backend
@@ -105,7 +106,7 @@ def read_mels(folder: Path, clips: int, seconds: float, audio: AudioConfig, devi
 
 def eager_variants(generator: Generator) -> list[Variant]:
     """The model itself, first in fp32: what the others are measured by."""
-    half = "fp16" if generator.device.type == "cuda" else "bf16"
+    half = half_precision(generator.device)
 
     def plain(mel: Tensor) -> Tensor:
         return generator(mel).squeeze(1)

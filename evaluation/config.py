@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 
 from common.cli import flag, not_negative
 from common.errors import InputError
+from common.machine.hardware import available_cores
 from evaluation.metrics import METRICS
 
 
@@ -43,5 +43,4 @@ class EvaluationConfig:
 
     @property
     def num_jobs(self) -> int:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return self.jobs or cores
+        return self.jobs or available_cores()

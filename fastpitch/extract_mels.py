@@ -5,12 +5,10 @@ Run as `python -m fastpitch.extract_mels`, or under torchrun, which shares the r
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import logging
-import os
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -31,6 +29,8 @@ from common.distributed import Distributed
 from common.errors import InputError
 from common.files.atomic import is_newer, save_array, write_whole
 from common.files.fingerprints import file_digest
+from common.machine.hardware import available_cores
+from common.machine.precision import DTYPES, half_precision, mixed_precision
 from common.progress import watched
 from common.training.loader_processes import leave_signals_to_the_parent, lost_loaders_named, stop_loader_processes
 from common.training.sampling import ClipKey
@@ -59,7 +59,7 @@ class ExtractConfig(TextFlags):
     cuda: bool = flag(False, "run on GPUs (without it: on the CPU)")
     amp: bool = flag(False, "mixed precision: fp16 on the GPU, bf16 on the CPU")
     batch_size: int = flag(16, "utterances in one pass of one process", short=("-bs",))
-    num_workers: int = flag(min(4, os.cpu_count() or 1), "processes that load audio; 0 loads in the process itself")
+    num_workers: int = flag(min(4, available_cores()), "processes that load audio; 0 loads in the process itself")
     pitch_mean: float | None = flag(
         None, "mean of the voice's pitch in Hz, for checkpoints that do not hold it; without it, LJSpeech's"
     )
@@ -127,6 +127,7 @@ def open_dataset(
     mean_hz, std_hz = pitch_statistics(model, cfg, place)
     recordings = read_recordings(cfg.filelists, Path(cfg.dataset_path), info.config.n_speakers)
     dataset = SpeechDataset(recordings, info.audio, text_processor(cfg, info), mean_hz, std_hz)
+    dtype = DTYPES[half_precision(place.device) if cfg.amp else "fp32"]
     contract = {
         **dataclasses.asdict(info.audio),
         "peak_normalised": False,
@@ -135,7 +136,7 @@ def open_dataset(
         "ema": cfg.ema,
         "pitch_mean_hz": mean_hz,
         "pitch_std_hz": std_hz,
-        "precision": str(amp_dtype(cfg) or torch.float32).removeprefix("torch."),
+        "precision": str(dtype).removeprefix("torch."),
     }
     return dataset, contract
 
@@ -195,7 +196,7 @@ def extract(
     shown = tqdm(total=len(missing), desc="mels", disable=not (watched() and place.is_main))
     with shown as bar:
         for clips, batch in zip(batches, load(dataset, batches, cfg), strict=True):
-            with _autocast(cfg, place):
+            with mixed_precision(place.device, cfg.amp):
                 batch = batch.to(place.device)
                 output = model.teacher_forced(
                     batch.ids, batch.mel, batch.mel_lens, batch.pitch, batch.prior, batch.speaker
@@ -234,18 +235,6 @@ def load(dataset: SpeechDataset, batches: Sequence[Sequence[int]], cfg: ExtractC
         worker_init_fn=leave_signals_to_the_parent if num_workers else None,
     )
     return iter(loader)
-
-
-def amp_dtype(cfg: ExtractConfig) -> torch.dtype | None:
-    """The lower precision of --amp."""
-    if not cfg.amp:
-        return None
-    return torch.float16 if cfg.cuda else torch.bfloat16
-
-
-def _autocast(cfg: ExtractConfig, place: Distributed) -> contextlib.AbstractContextManager[Any]:
-    dtype = amp_dtype(cfg)
-    return torch.autocast(place.device.type, dtype) if dtype else contextlib.nullcontext()
 
 
 if __name__ == "__main__":

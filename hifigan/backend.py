@@ -13,6 +13,7 @@ from torch import Tensor
 
 from common import torchscript
 from common.errors import InputError
+from common.machine.precision import mixed_precision
 from hifigan.config import GeneratorConfig
 from hifigan.generator import Generator
 
@@ -87,12 +88,11 @@ def check_mels(mels: Sequence[Tensor], num_mels: int) -> None:
 def eager_backend(generator: Generator, scripted: bool = False, amp: bool = False) -> Backend:
     """The generator itself, as TorchScript or not, in mixed precision (fp16 on GPUs, bf16 on CPUs) or not."""
     device = generator.device
-    dtype = torch.float16 if device.type == "cuda" else torch.bfloat16
     model: Any = torchscript.script(generator) if scripted else generator
 
     def run(mel: Tensor) -> Tensor:
         x = model.upsampled(mel)
-        with torch.autocast(device.type, dtype, enabled=amp):
+        with mixed_precision(device, amp):
             hidden = model.refined(x)
         return model.output(hidden.float()).squeeze(1)  # scripted code cannot leave autocast itself
 

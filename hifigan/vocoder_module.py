@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import copy
 
-import torch
 from torch import Tensor, nn
 
+from common.machine.precision import DTYPES
 from hifigan.denoiser import ConvolutionalDenoiser, Denoiser
 from hifigan.generator import Generator
-
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class VocoderModule(nn.Module):

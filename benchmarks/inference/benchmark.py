@@ -28,6 +28,7 @@ from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative
 from common.errors import InputError
 from common.files.exports import is_export
 from common.machine import hardware
+from common.machine.precision import half_precision
 from hifigan.checkpoint import GeneratorInfo, load_generator
 from hifigan.config import PRESETS, GeneratorConfig
 from hifigan.generator import Generator
@@ -224,7 +225,7 @@ def quality_of(model: Model, clips: Sequence[np.ndarray], device: torch.device) 
 
 def starts_of(cfg: BenchmarkConfig, model: Model) -> list[Start]:
     """inference.py's, for one utterance of the main length."""
-    half = "fp16" if cfg.cuda else "bf16"
+    half = half_precision("cuda" if cfg.cuda else "cpu")
     ways = ["", *([f"--precision {half}"] if cfg.amp else []), "--backend eager"]
     ways += ["--torchscript"] if cfg.torchscript else []
     words = [f"{way} --cuda".strip() if cfg.cuda else way for way in ways]

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
+from common.machine import precision
 from common.machine.timing import now_sec
 from hifigan.config import GeneratorConfig
 
-DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+DTYPES = {**precision.DTYPES, "tf32": torch.float32}
 # Rows and columns of the product, and products in a row: a GPU needs large ones to be busy.
 SIZES = {"cpu": (2048, 1), "cuda": (8192, 4)}
 

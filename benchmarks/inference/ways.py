@@ -14,6 +14,7 @@ from torch import Tensor
 
 from common.errors import InputError
 from common.machine import hardware
+from common.machine.precision import half_precision
 from hifigan.backend import Backend, eager_backend
 from hifigan.checkpoint import GeneratorInfo
 from hifigan.engine.select import engine_backend, precisions_of
@@ -72,7 +73,7 @@ def all_ways(
     """
     device = generator.device
     usual = hardware.full_precision(device).lower()  # PyTorch lets cuDNN use TF32, eager fp32 is exact
-    half = "fp16" if device.type == "cuda" else "bf16"
+    half = half_precision(device)
     ways = [Way(EAGER, "fp32", _exact(eager_backend(generator)))]
     if amp:
         ways.append(Way(f"eager {half} autocast", half, eager_backend(generator, amp=True)))

@@ -31,6 +31,7 @@ from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative
 from common.errors import InputError
 from common.files.atomic import write_whole
 from common.machine import hardware
+from common.machine.precision import DTYPES, half_precision
 
 PROGRAM = "train_benchmark"
 CLIP_SEC = 6.6  # LJSpeech's mean
@@ -190,7 +191,7 @@ def measured_layers(cfg: BenchmarkConfig, device: torch.device) -> dict[str, Any
     """Seconds of all ways to compute the discriminators' layers, at the first batch size, real and fake in one call."""
     torch.backends.cudnn.benchmark = True
     batch = 2 * cfg.cases[0][1]
-    dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}[mixed_precision(cfg)] if cfg.amp else torch.float32
+    dtype = DTYPES[mixed_precision(cfg)] if cfg.amp else torch.float32
     seconds = {
         layer.name: layer_ways.measured(layer, batch, dtype, device) for layer in layer_ways.layers(cfg.segment_size)
     }
@@ -199,8 +200,7 @@ def measured_layers(cfg: BenchmarkConfig, device: torch.device) -> dict[str, Any
 
 def mixed_precision(cfg: BenchmarkConfig) -> str:
     """What train.py --amp takes."""
-    auto = "fp16" if cfg.cuda else "bf16"
-    return auto if cfg.amp_dtype == "auto" else cfg.amp_dtype
+    return half_precision("cuda" if cfg.cuda else "cpu") if cfg.amp_dtype == "auto" else cfg.amp_dtype
 
 
 def arguments(cfg: BenchmarkConfig, folder: Path, config: str, batch_size: int, fast: str, amp: bool) -> list[str]:

@@ -25,7 +25,7 @@ def describe(device: torch.device, program: str, words: Sequence[str], packages:
         words: its command line.
         packages: whose versions matter beside PyTorch's, where they are installed.
     """
-    machine = f"{_processor()}, cores: {_cores()}, threads used: {torch.get_num_threads()}"
+    machine = f"{_processor()}, cores: {available_cores()}, threads used: {torch.get_num_threads()}"
     versions = f"Python {platform.python_version()}, torch {torch.__version__}"
     if device.type == "cuda":
         machine = f"{torch.cuda.get_device_name(device)}; {machine}"
@@ -78,8 +78,8 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _cores() -> int:
-    # Of a container's or a batch system's share, not of the whole machine.
+def available_cores() -> int:
+    """CPU cores this process may use, which may be fewer than the machine has (affinity, batch systems)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

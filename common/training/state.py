@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from common import distributed
 from common.distributed import Distributed
 from common.errors import InputError
+from common.machine.precision import DTYPES, half_precision
 from common.training.checkpoint_store import CheckpointStore, Contents
 from common.training.flags import RunConfig, StepConfig
 from common.training.loss_meter import Meter
@@ -268,8 +269,7 @@ def _steps_made(optimiser: torch.optim.Optimizer) -> Tensor:
 def _amp_dtype(run: RunConfig, place: Distributed) -> torch.dtype | None:
     if not run.amp:
         return None
-    auto = "fp16" if place.device.type == "cuda" else "bf16"
-    name = auto if run.amp_dtype == "auto" else run.amp_dtype
+    name = half_precision(place.device) if run.amp_dtype == "auto" else run.amp_dtype
     if name == "fp16" and place.device.type == "cpu":
         log.warning("--amp-dtype fp16: many times slower than fp32 on a CPU; bf16 is made for it")
-    return {"fp16": torch.float16, "bf16": torch.bfloat16}[name]
+    return DTYPES[name]

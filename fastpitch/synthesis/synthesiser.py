@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from common.errors import InputError
+from common.machine.precision import mixed_precision
 from common.torchscript import script
 from fastpitch.model import FastPitch
 from fastpitch.pitch_transform import PitchTransform
@@ -57,9 +58,8 @@ class Synthesiser:
         """
         ids = pad_sequence([torch.tensor(piece.ids) for piece in pieces], True, self._padding).to(self.device)
         speaker = torch.tensor([piece.speaker for piece in pieces], device=self.device)
-        dtype = torch.float16 if self.device.type == "cuda" else torch.bfloat16
         try:
-            with torch.autocast(self.device.type, dtype, enabled=self._amp):
+            with mixed_precision(self.device, self._amp):
                 output = self._model(ids, self._pace, speaker, self._pitch(pieces, ids.size(1)))
         except torch.jit.Error as error:  # of scripted code, with the real one in the last line
             message = str(error).strip().splitlines()[-1].partition("InputError: ")[2]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from common.audio import MAX_WAV_VALUE, AudioConfig
 from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, refuse_contradictions
 from common.errors import InputError
+from common.machine.hardware import available_cores
 from common.text.settings import TextConfig
 from common.text.symbols import PAD
 from common.training import flags
@@ -77,7 +77,7 @@ class DataConfig:
     pitch_std: float | None = flag(None, "its standard deviation in Hz, likewise")
     cmudict_path: str = flag("", "pronouncing dictionary; without it, the downloaded or installed one")
     heteronyms_path: str = flag("", "words that are never replaced by phonemes; without it, the list of this program")
-    num_workers: int = flag(min(4, os.cpu_count() or 1), "processes that load data; 0 loads in the training process")
+    num_workers: int = flag(min(4, available_cores()), "processes that load data; 0 loads in the training process")
     dataset_cache: str = flag("none", "ram: each process makes all mels once and keeps them", choices=("none", "ram"))
 
     def __post_init__(self) -> None:

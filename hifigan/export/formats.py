@@ -14,8 +14,8 @@ from torch import Tensor
 
 from common import torchscript
 from common.errors import InputError
+from common.machine.precision import DTYPES
 from hifigan.backend import Run
-from hifigan.vocoder_module import DTYPES
 
 
 @dataclasses.dataclass(frozen=True)

@@ -205,7 +205,7 @@ def _words(value: Any) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = ArgumentParser(prog="hifigan.plan.__main__", description=__doc__)
+    parser = ArgumentParser(prog="hifigan.plan", description=__doc__)
     add_flags(parser, Request, "plan")
     request = from_flags(Request, vars(parser.parse_args(argv)))
     plan = make_plan(request)
@@ -224,4 +224,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    run(main, "hifigan.plan.__main__")
+    run(main, "hifigan.plan")

@@ -8,11 +8,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor
 
 from common.cli import flag, not_negative, positive
 from common.errors import InputError
+from common.machine.precision import mixed_precision
 from common.machine.timing import now_sec
 from hifigan.backend import check_mels
 from hifigan.generator import Generator
@@ -82,9 +82,8 @@ class StreamVocoder:
 
     def _chunk(self, frames: Tensor | None) -> Chunk:
         """The next frames [1, M, L], None at the end, -> what they make final."""
-        dtype = torch.float16 if self.device.type == "cuda" else torch.bfloat16
         began = now_sec(self.device)
-        with torch.autocast(self.device.type, dtype, enabled=self._amp):
+        with mixed_precision(self.device, self._amp):
             wav = self._streaming.finish() if frames is None else self._streaming.stream(frames.to(self.device))
         wav = wav[0, 0].cpu()
         return Chunk(wav, now_sec(self.device) - began)

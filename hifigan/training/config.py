@@ -11,6 +11,7 @@ from typing import Any
 from common.audio import MAX_WAV_VALUE, AudioConfig
 from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, refuse_contradictions
 from common.errors import InputError
+from common.machine.hardware import available_cores
 from common.training import flags
 from hifigan.checkpoint import load_trainable_generator
 from hifigan.config import GeneratorConfig, read_config_file
@@ -77,7 +78,7 @@ class DataConfig:
     validation_files: tuple[str, ...] = flag((), "file lists for validation (required)")
     hifigan_config: str = flag("v1", "generator: v1, v2, v3 or a JSON file with the six keys")
     segment_size: int = flag(8192, "samples in one training segment")
-    num_workers: int = flag(min(4, os.cpu_count() or 1), "processes that load audio; 0 loads in the training process")
+    num_workers: int = flag(min(4, available_cores()), "processes that load audio; 0 loads in the training process")
     dataset_cache: str = flag(
         "auto",
         "where each process keeps all clips (4 bytes a sample) once they are read: RAM, or the training device; auto "

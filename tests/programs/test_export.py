@@ -14,9 +14,9 @@ import torch
 import export
 import inference
 from common.cli import run
+from common.machine.precision import DTYPES
 from common.mel_contract import read_contract
 from hifigan.export.files import FORMATS
-from hifigan.vocoder_module import DTYPES
 from tests.support.models import SETUP, make_checkpoint
 from tests.support.paths import REPOSITORY
 from tests.support.programs import one_line_of_error, wavs

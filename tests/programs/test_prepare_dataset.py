@@ -21,6 +21,7 @@ from common.audio_files import load_wav, resample
 from common.cli import run
 from common.data.filelists import read_filelist
 from common.machine import processes
+from common.machine.hardware import available_cores
 from prepare_dataset import PrepareConfig
 from tests.support.paths import REPOSITORY
 
@@ -456,7 +457,7 @@ def test_no_more_processes_than_files(dataset: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_defaults_work_on_all_cores() -> None:
-    assert PrepareConfig(extract_mels=True).n_workers == os.cpu_count()
+    assert PrepareConfig(extract_mels=True).n_workers == available_cores()
 
 
 def test_the_program(dataset: Path) -> None:

@@ -254,7 +254,7 @@ RANKS_TOLD = """
 import os, sys
 from pathlib import Path
 from common import speech_files
-from common.config import run
+from common.cli import run
 
 def save_wav(path, *args, save=speech_files.save_wav):
     save(path, *args)

@@ -127,7 +127,7 @@ def test_tables_are_those_of_the_json_file(bench, generator, tmp_path):
         assert row["throughput"] == row["hifigan_samples/s"] == pytest.approx(256 * frames / np.mean(latencies))
         assert row["RTF"] == pytest.approx(row["audio_sec"] / row["latency_avg"])
         assert "mel_gen_frames/s" not in row
-    assert header["command"].startswith(f"python -m benchmarks.inference_benchmark --hifigan {generator} ")
+    assert header["command"].startswith(f"python -m benchmarks.inference.benchmark --hifigan {generator} ")
     assert "26 frames" in header["input"]
     assert f"torch {torch.__version__}" in header["versions"]
     assert header["HiFi-GAN own architecture"].startswith("0.0")

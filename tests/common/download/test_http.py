@@ -287,7 +287,7 @@ def test_the_program_fails_with_one_line(site: Site, dest: Path) -> None:
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith(f"common.download: error: {site.url}/file: the SHA-256 is {SHA256}")
+    assert done.stderr.startswith(f"common.download.http: error: {site.url}/file: the SHA-256 is {SHA256}")
     assert not dest.exists()
 
 

@@ -12,7 +12,7 @@ from tests.support.paths import REPOSITORY
 # Pages of 4 KiB that are handed out while 64 MiB are taken, written and freed ten times, after a first time.
 COUNT = """
 import ctypes, resource
-from common.memory import keep_freed_memory
+from common.machine.malloc import keep_freed_memory
 {prepare}
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p

@@ -145,7 +145,7 @@ def test_a_plan_is_read_back_as_it_was_made(tmp_path: Path, capsys: pytest.Captu
 
 def refused(capsys: pytest.CaptureFixture[str], words: str) -> str:
     with pytest.raises(SystemExit) as caught:
-        run(lambda: __main__.main(words.split()), "hifigan.plan.__main__")
+        run(lambda: __main__.main(words.split()), "hifigan.plan")
     error = capsys.readouterr().err
     assert caught.value.code == 1
     assert error.count("\n") == 1, error

@@ -152,7 +152,7 @@ MEASURE = """
 import resource, sys, torch
 from hifigan import Generator
 from hifigan.config import GeneratorConfig
-from hifigan.vocoding import Vocoder
+from hifigan.synthesis.vocoder import Vocoder
 
 torch.set_num_threads(1)
 generator = Generator(GeneratorConfig(upsample_initial_channel=32)).eval()

@@ -74,7 +74,7 @@ def test_batches_gathered_at_once_are_those_of_items(framing, device, paths, pai
     dataset = SegmentDataset(paths, AUDIO, SEGMENT, 5)
     if framing:
         dataset = PairDataset(pairs[0], pairs[1][framing], AudioConfig(framing=framing), 8192, 5)
-    monkeypatch.setattr("hifigan.training.state.segment_cache._in_memory", _Block)
+    monkeypatch.setattr("hifigan.training.segment_cache._in_memory", _Block)
     cached = CachedSegments(dataset, torch.device(device))
     keys = [ClipKey(clip, draw) for draw in range(5) for clip in torch.randperm(len(dataset)).tolist()]
     expected = [torch.stack(parts) for parts in zip(*(dataset[key] for key in keys), strict=True)]
@@ -90,7 +90,7 @@ def test_batches_gathered_at_once_are_those_of_items(framing, device, paths, pai
 
 
 def test_a_cache_that_does_not_fit_is_refused(paths, monkeypatch):
-    monkeypatch.setattr("hifigan.training.state.segment_cache.free_bytes", lambda device: 100)
+    monkeypatch.setattr("hifigan.training.segment_cache.free_bytes", lambda device: 100)
     with pytest.raises(InputError, match=r"--dataset-cache: the clips need .* that are free on cpu"):
         CachedSegments(SegmentDataset(paths, AUDIO, SEGMENT, 5), torch.device("cpu"))
 
