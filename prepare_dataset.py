@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from common.audio import MEL_CONFIG_FILE, AudioConfig, MelSpectrogram
-from common.audio_files import AUDIO_SUFFIXES, load_wav, load_wav_at, resample, save_wav
+from common.audio_files import AUDIO_SUFFIXES, list_audio_files, load_wav, load_wav_at, resample, save_wav
 from common.cli import ArgumentParser, add_flags, flag, from_flags, positive, refuse_contradictions, run
 from common.data.filelists import check_wavs, read_filelist, read_lines, split_own, write_lines
 from common.data.ljspeech import read_metadata, split_ljspeech
@@ -111,11 +111,7 @@ def wav_paths(root: Path, cfg: PrepareConfig) -> list[Path]:
         return list(
             dict.fromkeys(Path(row[0]) for filelist in cfg.wav_text_filelists for row in read_filelist(filelist))
         )
-    files = (path for path in (root / "wavs").rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
-    paths = sorted(path.relative_to(root) for path in files)
-    if not paths:
-        raise InputError(f"{root / 'wavs'}: no audio files ({', '.join(AUDIO_SUFFIXES)})")
-    return paths
+    return [path.relative_to(root) for path in list_audio_files(root / "wavs")]
 
 
 def write_filelists(root: Path, cfg: PrepareConfig) -> None:

@@ -19,9 +19,7 @@ from common.errors import InputError
 from common.files.atomic import write_whole
 
 PEAK = 0.95  # base training normalises each clip to this peak
-
-
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")  # in order of preference, where a clip exists in several formats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +30,23 @@ class WavInfo:
     channels: int
     frames: int
     is_pcm_wav: bool
+
+
+def is_audio_file(path: Path) -> bool:
+    """Whether the name has an audio suffix, in upper or lower case."""
+    return path.suffix.lower() in AUDIO_SUFFIXES
+
+
+def list_audio_files(folder: Path) -> list[Path]:
+    """List all audio files below a folder, sorted by path.
+
+    Raises:
+        InputError: the folder contains none.
+    """
+    files = sorted(path for path in folder.rglob("*") if is_audio_file(path) and path.is_file())
+    if not files:
+        raise InputError(f"{folder}: no audio files ({', '.join(AUDIO_SUFFIXES)}) in this folder")
+    return files
 
 
 def wav_info(path: str | os.PathLike[str]) -> WavInfo:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from common.audio import MEL_CONFIG_FILE, AudioConfig, MelSpectrogram
-from common.audio_files import AUDIO_SUFFIXES, load_wav, resample, wav_info
+from common.audio_files import is_audio_file, list_audio_files, load_wav, resample, wav_info
 from common.data.mel_files import looks_like_log10, mel_contracts, read_mel
 from common.errors import InputError, first_three
 from common.mel_contract import MelContract
@@ -37,7 +37,7 @@ class Utterance(Part):
 
 def is_audio(source: Path) -> bool:
     """Whether -i names audio, a file or a folder, and not a phrase file."""
-    return source.is_dir() or source.suffix.lower() in AUDIO_SUFFIXES
+    return source.is_dir() or is_audio_file(source)
 
 
 def find_audio(source: Path, output: Path | None) -> dict[str, Path]:
@@ -50,10 +50,7 @@ def find_audio(source: Path, output: Path | None) -> dict[str, Path]:
         raise FileNotFoundError(f"{source}: no such file or folder (-i)")
     if output and source.is_dir() and output.resolve().is_relative_to(source.resolve()):
         raise InputError(f"-o: {output} lies in the folder of the originals (-i); give another folder")
-    found = (path for path in source.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
-    files = [source] if source.is_file() else sorted(found)
-    if not files:
-        raise InputError(f"{source}: no audio files ({', '.join(AUDIO_SUFFIXES)}) in this folder (-i)")
+    files = [source] if source.is_file() else list_audio_files(source)
     root = source.parent if source.is_file() else source
     named: dict[str, Path] = {}
     for path in files:

@@ -341,7 +341,7 @@ def test_file_lists(dataset: Path, tmp_path: Path) -> None:
 
 
 def test_file_lists_of_ljspeech(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    split = json.loads((REPOSITORY / "common" / "ljspeech_split.json").read_text())
+    split = json.loads((REPOSITORY / "common" / "data" / "ljspeech_split.json").read_text())
     named = [*split["val"], *split["test"], *split["discard"], *split["corrected_transcripts"], "LJ001-0001"]
     (tmp_path / "wavs").mkdir()
     for clip in named:
