@@ -37,15 +37,15 @@ class ExportConfig:
     cuda: bool = flag(False, "export on the GPU (aoti and tensorrt files run on the kind of device they were made on)")
     hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
     ema: bool = flag(False, "take the checkpoint's moving average of the weights (from training with --ema)")
-    opset: int | None = flag(None, "ONNX operator set, 18 or higher; without it, the exporter's own choice")
+    opset: int | None = flag(
+        None, "operator set, 18 or higher; without it, the exporter's own choice", only_with="format=onnx"
+    )
 
     def __post_init__(self) -> None:
         for name, short in (("hifigan", "--hifigan"), ("output", "-o"), ("format", "--format")):
             if not getattr(self, name):
                 raise InputError(f"{short}: is required (see export.py --help)")
         not_negative(denoising_strength=self.denoising_strength)
-        if self.opset is not None and self.format != "onnx":
-            raise InputError("--opset: has no effect without --format onnx")
         if self.opset is not None and self.opset < 18:
             raise InputError(f"--opset: {self.opset} is below 18")
         suffix = FORMATS[self.format].suffix

@@ -60,8 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="Several processes, started with torchrun, share the work. Flags may be written with - or _.",
     )
     add_flags(parser, InferenceConfig, "inference")
-    add_flags(parser, StreamConfig, "streaming")
-    add_flags(parser, SpeechConfig, "text to speech")
+    add_flags(parser, StreamConfig, "streaming", only_with="stream")
+    add_flags(parser, SpeechConfig, "text to speech", only_with="fastpitch")
     given = vars(parser.parse_args(argv))
     cfg, speech, stream = from_flags(InferenceConfig, given), speech_config(given), stream_config(given)
     if (cfg.mel_framing, cfg.mel_log) != ("auto", "auto") and (speech or is_audio(Path(cfg.input))):

@@ -38,13 +38,30 @@ class PrepareConfig:
     """Which data set, and what is made of it."""
 
     dataset_path: str = flag("data/LJSpeech-1.1", "the data set: wavs/, and metadata.csv for file lists", short=("-d",))
-    wav_text_filelists: tuple[str, ...] = flag((), "file lists of the wavs to work on (default: all of wavs/)")
+    wav_text_filelists: tuple[str, ...] = flag(
+        (),
+        "file lists of the wavs to work on; without it, all of wavs/",
+        only_with=("extract_mels", "extract_pitch", "convert_to"),
+    )
     write_filelists: str = flag("", "write file lists of the data set into this directory")
-    split: str = flag("own", "ljspeech: the published split; own: a random one", choices=("ljspeech", "own"))
-    name: str = flag("", "prefix of the file lists (default: ljs, or the data set's directory name)")
-    validation_clips: int = flag(0, "clips held out by an own split (0: a tenth, at most 100)")
+    split: str = flag(
+        "own",
+        "ljspeech: the published split; own: a random one",
+        choices=("ljspeech", "own"),
+        only_with="write_filelists",
+    )
+    name: str = flag(
+        "",
+        "prefix of the file lists; without it, ljs or the data set's directory name",
+        only_with="write_filelists",
+    )
+    validation_clips: int = flag(
+        0, "clips held out by an own split (0: a tenth, at most 100)", only_with="write_filelists"
+    )
     extract_mels: bool = flag(False, "write mels/<clip>.pt, [bands, frames] each, at the level of the file")
-    framing: str = flag("vocoder", "framing of the mels", choices=("vocoder", "tacotron"))
+    framing: str = flag(
+        "vocoder", "framing of the mels", choices=("vocoder", "tacotron"), only_with="extract_mels"
+    )
     extract_pitch: bool = flag(False, "write pitch/<clip>.pt, [1, frames] each, in Hz, and the voice's statistics")
     convert_to: str = flag("", "write a copy of the data set here: mono, 16 bit, at --sampling-rate")
     hifigan_config: str = flag("", "JSON file of the generator that the signal settings are taken from")
@@ -60,14 +77,6 @@ class PrepareConfig:
         if self.convert_to and (self.write_filelists or extracts):
             raise InputError(
                 "--convert-to: makes the copy only; for file lists, mels and pitch run again with it as --dataset-path"
-            )
-        if not self.write_filelists and (self.name or self.validation_clips or self.split != "own"):
-            raise InputError("--name, --split and --validation-clips: have no effect without --write-filelists")
-        if not self.extract_mels and self.framing != "vocoder":
-            raise InputError("--framing: has no effect without --extract-mels")
-        if self.wav_text_filelists and not (extracts or self.convert_to):
-            raise InputError(
-                "--wav-text-filelists: has no effect without --extract-mels, --extract-pitch or --convert-to"
             )
         root, target = Path(self.dataset_path).resolve(), Path(self.convert_to).resolve()
         if self.convert_to and (target == root or target.is_relative_to(root / "wavs")):

@@ -1,6 +1,7 @@
-"""Dataclass <-> command line <-> checkpoint dictionary.
+"""Command-line flags declared as fields of frozen dataclasses: field name == flag == checkpoint key.
 
-Frozen dataclasses are the truth: field name == flag == checkpoint key. Flags may be written with `-` or `_`.
+Flags may be written with `-` or `_`. A flag that needs another one declares it (`only_with`, `not_with`), and the
+parser refuses it where it would have no effect.
 """
 
 from __future__ import annotations
@@ -20,31 +21,89 @@ from common.errors import InputError
 T = TypeVar("T")
 
 
-def flag(default: Any, help: str, *, short: Sequence[str] = (), choices: Sequence[str] | None = None) -> Any:
-    """A dataclass field that is also a command-line flag.
+def flag(
+    default: Any,
+    help: str,
+    *,
+    short: Sequence[str] = (),
+    choices: Sequence[str] | None = None,
+    only_with: str | Sequence[str] = (),
+    not_with: str | Sequence[str] = (),
+) -> Any:
+    """Declare a dataclass field that is also a command-line flag.
 
     Args:
-        default: default value; a field that is a tuple makes a flag that takes one or more values.
-        help: one line for `--help`; the default is appended, unless it ends with `(required)`.
+        default: default value. A tuple makes a flag that takes one or more values.
+        help: one line for `--help`. Conditions and the default are appended, unless it ends with `(required)`.
         short: further spellings, such as `-o`.
         choices: allowed values.
+        only_with: flags without which this one has no effect. One of them is enough. Each is a field name, or
+            `name=value` for one value of that flag.
+        not_with: flags with which this one has no effect, written likewise.
     """
-    return dataclasses.field(default=default, metadata={"help": help, "short": tuple(short), "choices": choices})
+    metadata = {"help": help, "short": tuple(short), "choices": choices}
+    conditions = {"only_with": _as_tuple(only_with), "not_with": _as_tuple(not_with)}
+    return dataclasses.field(default=default, metadata={**metadata, **conditions})
+
+
+def _as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """`argparse` with `-`/`_` alike in flag names, no abbreviations, and errors of one line."""
+    """`argparse` with `-` and `_` alike in flag names, no abbreviations, one-line errors, and conditions of flags."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("formatter_class", argparse.HelpFormatter)
         super().__init__(allow_abbrev=False, **kwargs)
+        self.flag_defaults: dict[str, Any] = {}
+        self.only_with: dict[str, tuple[str, ...]] = {}
+        self.not_with: dict[str, tuple[str, ...]] = {}
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         words = sys.argv[1:] if args is None else list(args)
         return super().parse_known_args([_dashed(word) for word in words], namespace)
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse the command line.
+
+        Raises:
+            InputError: a flag was given that has no effect with, or without, another one.
+        """
+        parsed = super().parse_args(args, namespace)
+        self._refuse_idle_flags(vars(parsed))
+        return parsed
+
+    def _refuse_idle_flags(self, given: Mapping[str, Any]) -> None:
+        values = {**self.flag_defaults, **given}
+        for name, conditions in self.only_with.items():
+            met = [_is_met(condition, values) for condition in conditions]
+            if name in given and conditions and not any(met):
+                raise InputError(f"{_spelled(name)}: has no effect without {_listed(conditions)}")
+        for name, conditions in self.not_with.items():
+            met = [_is_met(condition, values) for condition in conditions]
+            if name in given and any(met):
+                raise InputError(f"{_spelled(name)}: has no effect with {_spelled(conditions[met.index(True)])}")
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def _is_met(condition: str, values: Mapping[str, Any]) -> bool:
+    """Evaluate `name` (the flag is set) or `name=value`. A name without a flag is a KeyError: a defect of ours."""
+    name, equals, value = condition.partition("=")
+    return str(values[name]) == value if equals else bool(values[name])
+
+
+def _spelled(condition: str) -> str:
+    """Spell a field name or a condition as on the command line: `format=onnx` -> `--format onnx`."""
+    name, _, value = condition.partition("=")
+    return f"--{name.replace('_', '-')} {value}".rstrip()
+
+
+def _listed(conditions: Sequence[str]) -> str:
+    *others, last = map(_spelled, conditions)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _dashed(word: str) -> str:
@@ -54,19 +113,23 @@ def _dashed(word: str) -> str:
     return name.replace("_", "-") + equals + value
 
 
-def add_flags(parser: argparse.ArgumentParser, cls: type, title: str) -> None:
-    """Adds one flag per field of the dataclass `cls`; only flags that the user gave appear in the namespace."""
-    group = parser.add_argument_group(title)
+def add_flags(parser: ArgumentParser, cls: type, title: str, only_with: str = "") -> None:
+    """Add one flag per field of the dataclass `cls`. Only flags that the user gave appear in the namespace.
+
+    Args:
+        parser: gets the flags.
+        cls: a dataclass.
+        title: heading of these flags in `--help`.
+        only_with: name of the flag without which all others of this class have no effect.
+    """
+    group = parser.add_argument_group(f"{title} (with {_spelled(only_with)})" if only_with else title)
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         if "help" not in field.metadata:
             continue
         kind = _plain_type(hints[field.name])
         options: dict[str, Any] = {"dest": field.name, "default": argparse.SUPPRESS}
-        text = field.metadata["help"]
-        if not text.endswith("(required)"):
-            text = f"{text} (default: {_shown(field.default)})"
-        options["help"] = text.replace("%", "%%")
+        options["help"] = _help_text(field).replace("%", "%%")
         if kind is bool:
             options["action"] = argparse.BooleanOptionalAction if field.default else "store_true"
         else:
@@ -75,6 +138,22 @@ def add_flags(parser: argparse.ArgumentParser, cls: type, title: str) -> None:
             if typing.get_origin(hints[field.name]) is tuple:
                 options["nargs"] = "+"
         group.add_argument(*field.metadata["short"], "--" + field.name.replace("_", "-"), **options)
+        parser.flag_defaults[field.name] = field.default
+        shared = (only_with,) if only_with and only_with != field.name else ()
+        parser.only_with[field.name] = field.metadata["only_with"] or shared
+        parser.not_with[field.name] = field.metadata["not_with"]
+
+
+def _help_text(field: dataclasses.Field[Any]) -> str:
+    text: str = field.metadata["help"]
+    conditions = [
+        f"{word} {_listed(field.metadata[key])}"
+        for key, word in (("only_with", "with"), ("not_with", "not with"))
+        if field.metadata[key]
+    ]
+    if conditions:
+        text = f"{text} ({', '.join(conditions)})"
+    return text if text.endswith("(required)") else f"{text} (default: {_shown(field.default)})"
 
 
 def _plain_type(hint: Any) -> type:
@@ -99,36 +178,36 @@ def _shown(default: Any) -> str:
 
 
 def from_flags(cls: type[T], given: Mapping[str, Any], **base: Any) -> T:
-    """Builds `cls` from `base` values overridden by those of its flags that the user gave."""
+    """Build `cls` from `base` values, overridden by the flags that the user gave."""
     names = {field.name for field in dataclasses.fields(typing.cast(Any, cls))}
     chosen = {name: value for name, value in given.items() if name in names}
     return cls(**{**base, **{k: tuple(v) if isinstance(v, list) else v for k, v in chosen.items()}})
 
 
-def refuse_contradictions(given: Mapping[str, Any], settled: Mapping[str, Any], source: str) -> None:
-    """Raises `InputError` naming the first flag that was given another value than `source` settled."""
+def refuse_contradictions(given: Mapping[str, Any], stored: Mapping[str, Any], source: str) -> None:
+    """Raise `InputError` for the first flag whose value differs from the one stored in `source`."""
     for name, words in given.items():
         value = tuple(words) if isinstance(words, list) else words
-        if name in settled and settled[name] != value:
-            raise InputError(f"--{name.replace('_', '-')}: {value} contradicts {source}, which has {settled[name]}")
+        if name in stored and stored[name] != value:
+            raise InputError(f"{_spelled(name)}: {value} contradicts {source}, which has {stored[name]}")
 
 
 def positive(**values: float) -> None:
-    """Raises `InputError` naming the first flag whose value is not above zero."""
+    """Raise `InputError` for the first flag whose value is not above zero."""
     for name, value in values.items():
         if not (value > 0 and math.isfinite(value)):
-            raise InputError(f"--{name.replace('_', '-')}: {value} is not above 0")
+            raise InputError(f"{_spelled(name)}: {value} is not above 0")
 
 
 def not_negative(**values: float) -> None:
-    """Raises `InputError` naming the first flag whose value is below zero."""
+    """Raise `InputError` for the first flag whose value is below zero."""
     for name, value in values.items():
         if not value >= 0:
-            raise InputError(f"--{name.replace('_', '-')}: {value} is below 0")
+            raise InputError(f"{_spelled(name)}: {value} is below 0")
 
 
 def run(main: Callable[[], int | None], prog: str) -> NoReturn:
-    """Runs a program's `main`; bad input ends it with one line on stderr and exit status 1."""
+    """Run a program's `main` and exit. Bad input ends it with one line on stderr and exit status 1."""
     logging.basicConfig(level=logging.INFO, format=f"{prog}: %(levelname)s: %(message)s")
     logging.captureWarnings(True)
     try:
@@ -143,6 +222,6 @@ def run(main: Callable[[], int | None], prog: str) -> NoReturn:
 
 
 def _last_line(error: Exception) -> str:
-    # An exception from a data-loading worker carries that worker's traceback in its message; its last line is ours.
+    # An exception from a data-loading worker carries that worker's traceback in its message. The last line is ours.
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[-1].removeprefix(f"{type(error).__module__}.").removeprefix(f"{type(error).__name__}: ")

@@ -28,15 +28,15 @@ class EvaluationConfig:
     seed: int = flag(1234, "of the intervals and of Griffin-Lim")
     report: str = flag("", "directory for a page to listen to, which opens from the disk: DIR/index.html")
     report_clips: int = flag(8, "recordings on that page, evenly chosen; 0 is all")
-    logs: tuple[str, ...] = flag((), "nvlog.json files, or run directories, whose curves the page shows")
+    logs: tuple[str, ...] = flag(
+        (), "nvlog.json files, or run directories, whose curves the page shows", only_with="report"
+    )
 
     def __post_init__(self) -> None:
         if not self.reference:
             raise InputError("-i: is required (see evaluate.py --help)")
         if not self.output:
             raise InputError("-o: names no directory")
-        if self.logs and not self.report:
-            raise InputError("--logs: has no effect without --report")
         not_negative(clips=self.clips, jobs=self.jobs, seed=self.seed, report_clips=self.report_clips)
         if unknown := [name for name in self.metrics if name not in METRICS]:
             raise InputError(f"--metrics: {unknown[0]} is none of {' '.join(METRICS)}")

@@ -45,13 +45,15 @@ class BenchmarkConfig:
     )
     hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
     fastpitch: str = flag("", "FastPitch checkpoint: texts are spoken; without it, HiFi-GAN alone is measured")
-    phrases: str = flag("phrases/benchmark_8_128.tsv", "texts for --fastpitch: a batch of N is the first N of them")
-    cmudict_path: str = flag("", "pronouncing dictionary for --fastpitch, as in inference.py")
+    phrases: str = flag(
+        "phrases/benchmark_8_128.tsv", "texts: a batch of N is the first N of them", only_with="fastpitch"
+    )
+    cmudict_path: str = flag("", "pronouncing dictionary, as in inference.py", only_with="fastpitch")
     backends: tuple[str, ...] = flag((), "further files of export.py; there must be one --hifigan, their own")
     batch_size: tuple[int, ...] = flag(
         (), "batch sizes; without it, 1 2 4 8 on the GPU and 1 on the CPU", short=("-bs",)
     )
-    seconds: float = flag(8.05, "main length of an utterance; with --fastpitch, that of the texts")
+    seconds: float = flag(8.05, "main length of an utterance; texts have their own", not_with="fastpitch")
     seconds_list: tuple[float, ...] = flag((), "further lengths; without it, 1 30 on the GPU and 1 on the CPU")
     full: bool = flag(
         False, "every length at every batch size, with and without denoising, not only one after the other"
@@ -112,10 +114,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(prog=PROGRAM, description=__doc__, epilog="Flags may be written with - or _.")
     add_flags(parser, BenchmarkConfig, "benchmark")
     given = vars(parser.parse_args(words))
-    for name in ("seconds",) if given.get("fastpitch") else ("phrases", "cmudict_path"):
-        if name in given:
-            how = "with" if given.get("fastpitch") else "without"
-            raise InputError(f"--{name.replace('_', '-')}: has no effect {how} --fastpitch")
     cfg = from_flags(BenchmarkConfig, given)
     device = distributed.device_of(cfg.cuda)
     Path(cfg.output).mkdir(parents=True, exist_ok=True)  # now: what cannot be written is better known before hours

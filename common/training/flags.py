@@ -18,7 +18,7 @@ class RunConfig:
     cuda: bool = flag(False, "train on GPUs (without it: on the CPU)")
     amp: bool = flag(False, "mixed precision training")
     amp_dtype: str = flag(
-        "auto", "precision of --amp: auto is fp16 on GPUs, bf16 on CPUs", choices=("auto", "fp16", "bf16")
+        "auto", "precision: auto is fp16 on GPUs, bf16 on CPUs", choices=("auto", "fp16", "bf16"), only_with="amp"
     )
     seed: int = flag(1234, "seed of initialisation, order and all that is random about the data")
     epochs: int = flag(1000, "epochs in the whole run")
@@ -47,8 +47,6 @@ class RunConfig:
         not_negative(epochs_this_job=self.epochs_this_job, benchmark_epochs_num=self.benchmark_epochs_num)
         if not 0 <= self.seed < 2**63:
             raise InputError(f"--seed: {self.seed} is not between 0 and 2^63")
-        if self.amp_dtype != "auto" and not self.amp:
-            raise InputError("--amp-dtype: has no effect without --amp")
 
 
 S = TypeVar("S", bound="StepConfig")

@@ -29,7 +29,9 @@ class RunConfig(flags.RunConfig):
     cuda_graphs: bool = flag(
         True, "with --fast on and one process on a GPU, launch each optimiser step as one CUDA graph (not yet run)"
     )
-    no_amp_grouped_conv: bool = flag(False, "with --amp, keep the grouped convolutions of the discriminators in fp32")
+    no_amp_grouped_conv: bool = flag(
+        False, "keep the grouped convolutions of the discriminators in fp32", only_with="amp"
+    )
     concat_fwd: bool = flag(
         False, "the discriminators' step judges real and fake in one call, as --fast does where it is faster"
     )
@@ -38,8 +40,6 @@ class RunConfig(flags.RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.no_amp_grouped_conv and not self.amp:
-            raise InputError("--no-amp-grouped-conv: has no effect without --amp")
         if self.checkpoint_path_discrim and not self.checkpoint_path_gen:
             raise InputError("--checkpoint-path-discrim: needs --checkpoint-path-gen beside it")
 
@@ -50,7 +50,9 @@ class OptimConfig(flags.StepConfig):
 
     learning_rate: float = flag(3e-4, "learning rate of the first epoch", short=("-lr",))
     learning_rate_decay: float = flag(0.9998, "factor of the learning rate per epoch")
-    fine_tune_lr_factor: float = flag(1.0, "with --input-mels-dir, factor of the learning rate; the recipe's is 3")
+    fine_tune_lr_factor: float = flag(
+        1.0, "factor of the learning rate; the recipe's is 3", only_with="input_mels_dir"
+    )
     adam_beta1: float = flag(0.8, "AdamW's first beta")
     adam_beta2: float = flag(0.99, "AdamW's second beta")
     weight_decay: float = flag(0.01, "AdamW's weight decay")
@@ -92,6 +94,7 @@ class DataConfig:
         "how these mels lie over the audio: auto is as described in the directory, else tacotron, as FastPitch makes "
         "them; vocoder pairs them half a hop out of phase, as the recipe of 2022 did",
         choices=("auto", "tacotron", "vocoder"),
+        only_with="input_mels_dir",
     )
 
     def __post_init__(self) -> None:
@@ -100,8 +103,6 @@ class DataConfig:
         for name in ("training_files", "validation_files"):
             if not getattr(self, name):
                 raise InputError(f"--{name.replace('_', '-')}: give at least one file list")
-        if self.input_mels_framing != "auto" and not self.input_mels_dir:
-            raise InputError("--input-mels-framing: has no effect without --input-mels-dir")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,8 +141,6 @@ class TrainConfig:
             raise InputError(
                 "--input-mels-dir: fine-tuning starts from a trained generator; give --checkpoint-path-gen"
             )
-        if self.optim.fine_tune_lr_factor != 1 and not self.data.input_mels_dir:
-            raise InputError("--fine-tune-lr-factor: has no effect without --input-mels-dir")
 
     @property
     def loss_audio(self) -> AudioConfig:

@@ -97,6 +97,60 @@ def test_help_names_every_flag_with_its_default(capsys: pytest.CaptureFixture[st
     assert "--hidden" not in text
 
 
+@dataclasses.dataclass(frozen=True)
+class Dependent:
+    kind: str = flag("plain", "kind", choices=("plain", "fancy"))
+    pattern: str = flag("dots", "pattern", only_with="kind=fancy")
+    colour: str = flag("red", "colour", only_with=("cuda", "mel_fmax"))
+    rate: int = flag(1, "rate", not_with="mode=b")
+
+
+@dataclasses.dataclass(frozen=True)
+class Extra:
+    extra: bool = flag(False, "more")
+    extra_size: int = flag(1, "size of it")
+    extra_rate: int = flag(1, "rate of it", not_with="cuda")
+
+
+IDLE = {
+    "another value": (["--pattern", "x"], "--pattern: has no effect without --kind fancy"),
+    "the default": (["--pattern", "dots"], "--pattern: has no effect without --kind fancy"),
+    "any of two": (["--colour", "blue"], "--colour: has no effect without --cuda or --mel-fmax"),
+    "off": (["--mel-fmax", "0", "--colour", "blue"], "--colour: has no effect without --cuda or --mel-fmax"),
+    "a value": (["--rate", "2", "--mode", "b"], "--rate: has no effect with --mode b"),
+    "a group": (["--extra_size", "1"], "--extra-size: has no effect without --extra"),
+    "both": (["--extra", "--cuda", "--extra-rate", "1"], "--extra-rate: has no effect with --cuda"),
+}
+
+
+def dependent_parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="prog")
+    add_flags(parser, Settings, "settings")
+    add_flags(parser, Dependent, "dependent")
+    add_flags(parser, Extra, "extra", only_with="extra")
+    return parser
+
+
+@pytest.mark.parametrize("kind", IDLE)
+def test_flags_without_effect_are_refused(kind: str) -> None:
+    words, message = IDLE[kind]
+    with pytest.raises(InputError) as caught:
+        dependent_parser().parse_args(words)
+    assert str(caught.value) == message
+
+
+def test_flags_with_their_conditions_are_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "--kind fancy --pattern x --cuda --colour blue --rate 2 --extra --extra-size 3"
+    assert vars(dependent_parser().parse_args(words.split()))["extra_size"] == 3
+    assert vars(dependent_parser().parse_args(["--colour", "blue", "--mel-fmax", "1"]))["colour"] == "blue"
+    with pytest.raises(SystemExit):
+        dependent_parser().parse_args(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for shown in ("pattern (with --kind fancy) (default: dots)", "colour (with --cuda or --mel-fmax)", "rate (not with"):
+        assert shown in text
+    assert "extra (with --extra):" in text
+
+
 def test_base_values_yield_to_flags() -> None:
     assert from_flags(Settings, {"batch_size": 2, "foreign": 1}, batch_size=3, hidden=4) == Settings(2, hidden=4)
 
