@@ -59,9 +59,7 @@ class PrepareConfig:
         0, "clips held out by an own split (0: a tenth, at most 100)", only_with="write_filelists"
     )
     extract_mels: bool = flag(False, "write mels/<clip>.pt, [bands, frames] each, at the level of the file")
-    framing: str = flag(
-        "vocoder", "framing of the mels", choices=("vocoder", "tacotron"), only_with="extract_mels"
-    )
+    framing: str = flag("vocoder", "framing of the mels", choices=("vocoder", "tacotron"), only_with="extract_mels")
     extract_pitch: bool = flag(False, "write pitch/<clip>.pt, [1, frames] each, in Hz, and the voice's statistics")
     convert_to: str = flag("", "write a copy of the data set here: mono, 16 bit, at --sampling-rate")
     hifigan_config: str = flag("", "JSON file of the generator that the signal settings are taken from")

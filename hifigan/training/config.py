@@ -50,9 +50,7 @@ class OptimConfig(flags.StepConfig):
 
     learning_rate: float = flag(3e-4, "learning rate of the first epoch", short=("-lr",))
     learning_rate_decay: float = flag(0.9998, "factor of the learning rate per epoch")
-    fine_tune_lr_factor: float = flag(
-        1.0, "factor of the learning rate; the recipe's is 3", only_with="input_mels_dir"
-    )
+    fine_tune_lr_factor: float = flag(1.0, "factor of the learning rate; the recipe's is 3", only_with="input_mels_dir")
     adam_beta1: float = flag(0.8, "AdamW's first beta")
     adam_beta2: float = flag(0.99, "AdamW's second beta")
     weight_decay: float = flag(0.01, "AdamW's weight decay")

@@ -146,7 +146,11 @@ def test_flags_with_their_conditions_are_taken(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit):
         dependent_parser().parse_args(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    for shown in ("pattern (with --kind fancy) (default: dots)", "colour (with --cuda or --mel-fmax)", "rate (not with"):
+    for shown in (
+        "pattern (with --kind fancy) (default: dots)",
+        "colour (with --cuda or --mel-fmax)",
+        "rate (not with",
+    ):
         assert shown in text
     assert "extra (with --extra):" in text
 

@@ -375,7 +375,11 @@ FLAGS: dict[str, tuple[list[str], str, int]] = {
     "nothing": ([], "nothing to do", 1),
     "copy and mels": (["--convert-to", "copy", "--extract-mels"], "--convert-to: makes the copy only", 1),
     "copy and lists": (["--convert-to", "copy", "--write-filelists", "l"], "--convert-to: makes the copy only", 1),
-    "split without lists": (["--extract-mels", "--split", "ljspeech"], "--split: has no effect without --write-filelists", 1),
+    "split without lists": (
+        ["--extract-mels", "--split", "ljspeech"],
+        "--split: has no effect without --write-filelists",
+        1,
+    ),
     "framing without mels": (["--write-filelists", "l", "--framing", "tacotron"], "--framing: has no effect", 1),
     "lists without work": (["--write-filelists", "l", "--wav-text-filelists", "m"], "--wav-text-filelists: has no", 1),
     "clips of a fixed split": (
