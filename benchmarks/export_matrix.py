@@ -27,6 +27,7 @@ from common.errors import InputError
 from common.machine import hardware
 from common.machine.precision import half_precision
 from common.machine.timing import now_sec
+from common.markdown import table
 from hifigan import Generator, load_generator
 from hifigan.backend import Backend, eager_backend
 from hifigan.checkpoint import GeneratorInfo
@@ -37,6 +38,7 @@ from hifigan.export.writers import Difference, check_exportable, compare, eager_
 
 WARM_UP_ROUNDS = 2  # TorchScript optimises itself in the second
 PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnx", "onnxscript", "torch-tensorrt")
+COLUMNS = ("backend", "precision", "denoiser inside", "maximum error", "SNR (dB)", "speed-up", "file (MB)")
 NOTE = (
     "Error and SNR are against eager fp32 (rows with a denoiser: against `Denoiser` outside), full amplitude being 1. "
     "Speed-up: time of eager fp32 without a denoiser divided by that of the row, for one clip in one round; the "
@@ -90,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if left_out:
         header["left out"] = "; ".join(dict.fromkeys(left_out))
     print("\n".join(["# Exports beside eager PyTorch", "", *hardware.markdown(header), "", NOTE, ""]))
-    print("\n".join(table(variants, differences, seconds)))
+    print("\n".join(comparison_table(variants, differences, seconds)))
     return 0
 
 
@@ -162,21 +164,16 @@ def measure(backends: Sequence[Backend], mels: Sequence[Tensor], rounds: int) ->
     return seconds[WARM_UP_ROUNDS:].reshape(-1, len(backends))
 
 
-def table(variants: Sequence[Variant], differences: Sequence[Difference], seconds: np.ndarray) -> list[str]:
+def comparison_table(variants: Sequence[Variant], differences: Sequence[Difference], seconds: np.ndarray) -> list[str]:
     """The lines of the Markdown table."""
     speeds = np.median(seconds[:, :1] / seconds, axis=0)
-    rows = [
-        "| backend | precision | denoiser inside | maximum error | SNR (dB) | speed-up | file (MB) |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    rows = []
     for variant, difference, speed in zip(variants, differences, speeds, strict=True):
         size = "" if variant.size_mb is None else f"{variant.size_mb:.1f}"
         strength = f"{variant.strength:g}" if variant.strength else "no"
-        rows.append(
-            f"| {variant.backend} | {variant.precision} | {strength} | {difference.max_error:.1e} | "
-            f"{difference.snr_db:.1f} | {speed:.2f} | {size} |"
-        )
-    return rows
+        error, snr = f"{difference.max_error:.1e}", f"{difference.snr_db:.1f}"
+        rows.append((variant.backend, variant.precision, strength, error, snr, f"{speed:.2f}", size))
+    return table(COLUMNS, rows)
 
 
 if __name__ == "__main__":

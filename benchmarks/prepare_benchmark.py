@@ -34,8 +34,17 @@ from common.errors import InputError
 from common.files.atomic import save_array
 from common.machine import hardware
 from common.machine.processes import Report, run_over_files
+from common.markdown import table
 
 DAY_SEC = 24 * 3600
+PROGRAM_COLUMNS = (
+    "",
+    "wall-clock s (slowest round)",
+    "times real time",
+    "CPU s per hour of audio",
+    "24 hours of audio",
+)
+PITCH_COLUMNS = ("", "wall-clock s", "CPU s per hour of audio")
 
 
 @dataclasses.dataclass
@@ -169,17 +178,21 @@ def program_table(variants: Sequence[Variant], clips: int, copies: int) -> list[
         f"`prepare_dataset.py` on {copies} x {clips} clips ({variants[0].audio_sec / 3600:.2f} h), start-up included; "
         "24 hours are the wall-clock time in proportion:",
         "",
-        "| | wall-clock s (slowest round) | times real time | CPU s per hour of audio | 24 hours of audio |",
-        "|---|---|---|---|---|",
     ]
+    rows = []
     for variant in variants:
         wall = statistics.median(variant.wall_sec)
         cpu = statistics.median(variant.cpu_sec) / variant.audio_sec * 3600
-        lines.append(
-            f"| {variant.name} | {wall:.1f} ({max(variant.wall_sec):.1f}) | {variant.audio_sec / wall:.0f} | {cpu:.1f} "
-            f"| {wall / variant.audio_sec * DAY_SEC / 60:.1f} min |"
+        rows.append(
+            (
+                variant.name,
+                f"{wall:.1f} ({max(variant.wall_sec):.1f})",
+                f"{variant.audio_sec / wall:.0f}",
+                f"{cpu:.1f}",
+                f"{wall / variant.audio_sec * DAY_SEC / 60:.1f} min",
+            )
         )
-    return lines
+    return [*lines, *table(PROGRAM_COLUMNS, rows)]
 
 
 def pitch_table(variants: Sequence[Variant], clips: int) -> list[str]:
@@ -187,17 +200,16 @@ def pitch_table(variants: Sequence[Variant], clips: int) -> list[str]:
     lines = [
         f"Pitch of {clips} clips ({variants[0].audio_sec:.0f} s), without start-up; ratios are medians over rounds:",
         "",
-        f"| | wall-clock s | CPU s per hour of audio | {' | '.join(f'faster than {v.name}' for v in baselines)} |",
-        "|---" * (3 + len(baselines)) + "|",
     ]
+    rows = []
     for variant in variants:
         wall = statistics.median(variant.wall_sec)
         cpu = statistics.median(variant.cpu_sec) / variant.audio_sec * 3600
         ratios = [
             statistics.median(a / b for a, b in zip(base.wall_sec, variant.wall_sec, strict=True)) for base in baselines
         ]
-        lines.append(f"| {variant.name} | {wall:.2f} | {cpu:.0f} | {' | '.join(f'{r:.1f}' for r in ratios)} |")
-    return lines
+        rows.append((variant.name, f"{wall:.2f}", f"{cpu:.0f}", *(f"{ratio:.1f}" for ratio in ratios)))
+    return [*lines, *table((*PITCH_COLUMNS, *(f"faster than {base.name}" for base in baselines)), rows)]
 
 
 def duration_sec(wavs: Sequence[Path]) -> float:

@@ -22,8 +22,27 @@ from common.audio_files import load_wav_at, normalise_peak
 from common.cli import ArgumentParser, positive, run
 from common.errors import InputError
 from common.machine import hardware
+from common.markdown import table, table_head, table_row
 from hifigan import Generator, StreamingGenerator, load_generator
 from hifigan.losses import mel_loss
+
+QUALITY_COLUMNS = (
+    "chunk",
+    "stand-in",
+    "look-ahead",
+    "mel L1 to the whole",
+    "mel L1 to the recording",
+    "SNR to the whole, dB",
+)
+SPEED_COLUMNS = (
+    "chunk",
+    "look-ahead",
+    "ms per chunk",
+    "ms of audio",
+    "RTF",
+    "time / whole pass",
+    "ms of work to first audio",
+)
 
 
 class Extrapolating(StreamingGenerator):
@@ -147,8 +166,7 @@ def quality(
         wholes = [generator(mel)[:, 0] for _, mel in clips]
     own = np.mean([mel_loss(spectrum(w), spectrum(r)) for w, (r, _) in zip(wholes, clips, strict=True)])
     print(f"Whole utterances against the recordings: mel L1 {own:.4f}\n")
-    print("| chunk | stand-in | look-ahead | mel L1 to the whole | mel L1 to the recording | SNR to the whole, dB |")
-    print("|---|---|---|---|---|---|")
+    print(*table_head(QUALITY_COLUMNS), sep="\n")
     for chunk in chunks:
         for name in stand_ins:
             for look_ahead in look_aheads:
@@ -165,7 +183,8 @@ def quality(
                         )
                     )
                 to_whole, to_real, snr = np.mean(rows, axis=0)
-                print(f"| {chunk} | {name} | {look_ahead} | {to_whole:.4f} | {to_real:.4f} | {snr:.1f} |", flush=True)
+                figures = f"{to_whole:.4f}", f"{to_real:.4f}", f"{snr:.1f}"
+                print(table_row((chunk, name, look_ahead, *figures)), flush=True)
 
 
 def speed(
@@ -187,15 +206,19 @@ def speed(
             times, first = _run(StreamingGenerator(generator, look_ahead), mel, chunk)
             if number >= 0:
                 rows[chunk, look_ahead].add(times, first, whole)
-    print("| chunk | look-ahead | ms per chunk | ms of audio | RTF | time / whole pass | ms of work to first audio |")
-    print("|---|---|---|---|---|---|---|")
-    for (chunk, look_ahead), row in rows.items():
-        print(
-            f"| {chunk} | {look_ahead} | {1000 * statistics.median(row.calls):.1f} "
-            f"| {1000 * chunk * audio.hop_length / audio.sampling_rate:.0f} "
-            f"| {seconds / statistics.median(row.totals):.1f} | {statistics.median(row.ratios):.2f} "
-            f"| {1000 * statistics.median(row.firsts):.0f} |"
+    cells = [
+        (
+            chunk,
+            look_ahead,
+            f"{1000 * statistics.median(row.calls):.1f}",
+            f"{1000 * chunk * audio.hop_length / audio.sampling_rate:.0f}",
+            f"{seconds / statistics.median(row.totals):.1f}",
+            f"{statistics.median(row.ratios):.2f}",
+            f"{1000 * statistics.median(row.firsts):.0f}",
         )
+        for (chunk, look_ahead), row in rows.items()
+    ]
+    print(*table(SPEED_COLUMNS, cells), sep="\n")
 
 
 class Times:

@@ -117,7 +117,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = from_flags(BenchmarkConfig, given)
     device = distributed.device_of(cfg.cuda)
     Path(cfg.output).mkdir(parents=True, exist_ok=True)  # now: what cannot be written is better known before hours
-    made_on = hardware.describe(device, f"benchmarks.{PROGRAM}", words, PACKAGES)  # now: files may change meanwhile
+    made_on = hardware.describe(
+        device, "benchmarks.inference.benchmark", words, PACKAGES
+    )  # now: files may change meanwhile
     with tempfile.TemporaryDirectory() as scratch:
         results = benchmark(cfg, device, Path(scratch))
     results.header = {**made_on, **results.header}

@@ -16,6 +16,7 @@ from benchmarks.inference.figures import Results, Row
 from benchmarks.inference.quality import MAX_MEL_CHANGE_PERCENT, MIN_SNR_DB, Quality
 from common.files.atomic import write_whole
 from common.machine import hardware
+from common.markdown import table
 
 log = logging.getLogger(__name__)
 
@@ -82,12 +83,12 @@ def markdown(results: Results) -> str:
             "A fresh process that makes one utterance: from its start to its wav file.",
             "",
         ]
-        lines += _head(START_COLUMNS)
-        lines += [
-            _line((model, start.way or "-", f"{np.median(start.seconds):.2f}", _mib(start.peak_mib)))
+        start_rows = [
+            (model, start.way or "-", f"{np.median(start.seconds):.2f}", _mib(start.peak_mib))
             for model, starts in results.starts.items()
             for start in starts
         ]
+        lines += table(START_COLUMNS, start_rows)
     return "\n".join([*lines, "", f"![Latency against batch size and length]({PICTURE})", ""])
 
 
@@ -98,11 +99,12 @@ def _summary(model: str, results: Results) -> list[str]:
     rows = [row for row in rows if row["batch_size"] == smallest]
     quality = results.quality.get(model, {})
     lines = ["", f"## {model}: {rows[0]['audio_sec']:.2f} s, batch size {smallest}", ""]
-    lines += _head((*SUMMARY_COLUMNS, *(QUALITY_COLUMNS if quality else ())))
+    summaries = []
     for row in rows:
         cells = [row["way"], f"{row['latency_50%']:.4f}", _ratio(row["speed-up"])]
         cells += [_ratio(row["over_torchscript_half"]), _percent(row["share_of_limit"])]
-        lines.append(_line([*cells, *(_judged(quality.get(row["way"])) if quality else [])]))
+        summaries.append([*cells, *(_judged(quality.get(row["way"])) if quality else [])])
+    lines += table((*SUMMARY_COLUMNS, *(QUALITY_COLUMNS if quality else ())), summaries)
     if not quality:
         lines += ["", "The quality gate was not applied: it takes trained weights, and recordings (`--wavs`)."]
     return lines
@@ -117,9 +119,9 @@ def _tables(model: str, rows: Sequence[Row], columns: Sequence[str]) -> list[str
         ]
         strengths = sorted({row["denoising"] for row in chosen})
         title = f"denoising ({', '.join(f'{strength:g}' for strength in strengths)})" if denoised else "no denoising"
-        lines += ["", f"### {model}, {title}, utterances of {chosen[0]['audio_sec']:.2f} s", "", *_head(columns)]
+        lines += ["", f"### {model}, {title}, utterances of {chosen[0]['audio_sec']:.2f} s", ""]
         ways = dict.fromkeys(row["way"] for row in chosen)
-        lines += [_line(cells(row)) for way in ways for row in chosen if row["way"] == way]
+        lines += table(columns, [cells(row) for way in ways for row in chosen if row["way"] == way])
     return lines
 
 
@@ -175,14 +177,6 @@ def _percent(value: float | None) -> str:
 
 def _mib(value: float | None) -> str:
     return "-" if value is None else f"{value:.0f}"
-
-
-def _head(columns: Sequence[str]) -> list[str]:
-    return [_line(columns), "|" + "---|" * len(columns)]
-
-
-def _line(values: Sequence[str]) -> str:
-    return f"| {' | '.join(values)} |"
 
 
 def picture(rows: Sequence[Row]) -> bytes:

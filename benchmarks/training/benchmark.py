@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = distributed.device_of(cfg.cuda)
     Path(cfg.output).mkdir(parents=True, exist_ok=True)
     header = {
-        **hardware.describe(device, f"benchmarks.{PROGRAM}", words),
+        **hardware.describe(device, "benchmarks.training.benchmark", words),
         "input": f"segments of {cfg.segment_size} samples of synthetic clips of {CLIP_SEC} s",
         "rounds": f"{cfg.repeats} bursts of {cfg.burst} steps after {cfg.warmup} of warm-up; all variants in turn",
     }

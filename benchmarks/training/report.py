@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from common.machine import hardware
+from common.markdown import table
 
 PARTS = ("G", "MPD", "MSD", "mel", "optimiser", "data", "logging")
 NOTES = (
@@ -159,7 +160,3 @@ def layer_cells(layer: str, seconds: dict[str, float | None], names: Sequence[st
     for sec in map(seconds.get, names):
         cells.append("-" if sec is None else f"**{1e3 * sec:.3f}**" if sec == best else f"{1e3 * sec:.3f}")
     return cells
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows)]
