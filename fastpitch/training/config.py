@@ -13,8 +13,8 @@ from common.audio import MAX_WAV_VALUE, AudioConfig
 from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, refuse_contradictions
 from common.errors import InputError
 from common.machine.hardware import available_cores
+from common.text.any_language.notation import PAD
 from common.text.settings import TextConfig
-from common.text.symbols import PAD
 from common.training import flags
 from common.training.flags import SignalFlags
 from fastpitch.checkpoint import load_fastpitch

