@@ -300,7 +300,10 @@ def test_one_bar_for_all_processes(monkeypatch, capsys):
 @pytest.mark.slow
 @pytest.mark.skipif(not STATUS.exists(), reason="this system has no /proc")
 def test_killed_in_the_middle_it_goes_on_in_bounded_memory(tmp_path):
-    """V2 and 320 utterances of 100 lengths. By hand: `python -m tests.test_synthesis_jobs FOLDER --utterances 1000`."""
+    """V2 and 320 utterances of 100 lengths.
+
+    By hand: `python -m tests.programs.inference.test_synthesis_jobs FOLDER --utterances 1000`.
+    """
     figures = kill_and_go_on(tmp_path, [8 + i * 7 % 100 for i in range(320)])
     assert 80 <= figures.kept < 280
     assert figures.changed == figures.missing == figures.wrong_lengths == figures.left == 0

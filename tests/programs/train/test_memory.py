@@ -2,7 +2,7 @@
 
 For the test, the discriminators have an eighth of their channels. By hand, as they are and for longer:
 
-    OMP_NUM_THREADS=1 python -m tests.test_memory FOLDER --steps 500 --plain
+    OMP_NUM_THREADS=1 python -m tests.programs.train.test_memory FOLDER --steps 500 --plain
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ WARM_UP = 100  # steps until the allocator, which keeps what is freed, has what 
 def test_memory_does_not_grow_with_the_steps(tmp_path):
     """In a process of its own, with one thread: what other tests and threads have allocated is not there."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.test_memory", tmp_path, "--steps", "250"],
+        [sys.executable, "-m", "tests.programs.train.test_memory", tmp_path, "--steps", "250"],
         cwd=REPOSITORY,
         env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,

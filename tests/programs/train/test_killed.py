@@ -3,7 +3,7 @@
 To fit many kills into little time, the runs are forked from one process that has imported everything, and the
 discriminators have an eighth of their channels. By hand, with processes of `train.py` as it is (5 GB of disk):
 
-    python -m tests.test_killed_training FOLDER --kills 20 --plain
+    python -m tests.programs.train.test_killed FOLDER --kills 20 --plain
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ PHASES = ("start-up", "step", "save")
 def test_killed_at_random_moments(tmp_path):
     """In a process of its own: a fork of one that has computed in several threads may hang."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.test_killed_training", tmp_path],
+        [sys.executable, "-m", "tests.programs.train.test_killed", tmp_path],
         cwd=REPOSITORY,
         env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,

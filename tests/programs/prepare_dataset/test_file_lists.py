@@ -1,0 +1,66 @@
+"""`prepare_dataset.py --write-filelists` splits a data set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from common.data.filelists import read_filelist
+from tests.support.paths import REPOSITORY
+from tests.support.preparation import contents, prepare, refused
+
+
+def test_file_lists(dataset: Path, tmp_path: Path) -> None:
+    assert prepare(dataset, "--write-filelists", tmp_path / "lists", "--validation-clips", 1) == 0
+    lists = {path.name: read_filelist(path) for path in (tmp_path / "lists").iterdir()}
+    parts = ("train", "val", "text", "pitch_text", "pitch_text_train", "pitch_text_val")
+    assert lists.keys() == {f"data_audio_{part}.txt" for part in parts}
+    wavs = ["wavs/anna/001.wav", "wavs/ben/001.wav", "wavs/c.flac"]
+    held_out, rest = lists["data_audio_val.txt"], lists["data_audio_train.txt"]
+    assert len(held_out) == 1
+    assert sorted(held_out + rest) == [[wav] for wav in wavs]
+    texts = ["One.", "Doctor two.", "Three."]
+    assert lists["data_audio_text.txt"] == [[wav, text] for wav, text in zip(wavs, texts, strict=True)]
+    pitch = ["pitch/anna/001.pt", "pitch/ben/001.pt", "pitch/c.pt"]
+    rows = [list(row) for row in zip(wavs, pitch, texts, strict=True)]
+    assert lists["data_audio_pitch_text.txt"] == rows
+    assert lists["data_audio_pitch_text_train.txt"] == [row for row in rows if row[:1] in rest]
+    assert lists["data_audio_pitch_text_val.txt"] == [row for row in rows if row[:1] in held_out]
+    first = contents(tmp_path / "lists")
+    assert prepare(dataset, "--write_filelists", tmp_path / "lists") == 0, "a tenth, at least one"
+    assert contents(tmp_path / "lists") == first
+    assert prepare(dataset, "--write-filelists", tmp_path / "lists", "--name", "own") == 0
+    assert (tmp_path / "lists" / "own_audio_val.txt").is_file()
+
+
+def test_file_lists_of_ljspeech(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    split = json.loads((REPOSITORY / "common" / "data" / "ljspeech_split.json").read_text())
+    named = [*split["val"], *split["test"], *split["discard"], *split["corrected_transcripts"], "LJ001-0001"]
+    (tmp_path / "wavs").mkdir()
+    for clip in named:
+        (tmp_path / "wavs" / f"{clip}.wav").touch()
+    (tmp_path / "metadata.csv").write_text("".join(f"{clip}|Raw|Text of {clip}\n" for clip in sorted(set(named))))
+    assert prepare(tmp_path, "--write-filelists", tmp_path / "lists", "--split", "ljspeech") == 0
+    lists = {path.name: read_filelist(path) for path in (tmp_path / "lists").iterdir()}
+    parts = [f"{kind}{part}" for kind in ("", "pitch_text_") for part in ("train_v3", "val", "test")]
+    assert lists.keys() == {f"ljs_audio_{part}.txt" for part in (*parts, "text", "pitch_text")}
+    assert lists["ljs_audio_val.txt"] == [[f"wavs/{clip}.wav"] for clip in split["val"]]
+    assert lists["ljs_audio_test.txt"] == [[f"wavs/{clip}.wav"] for clip in split["test"]]
+    assert ["wavs/LJ001-0001.wav"] in lists["ljs_audio_train_v3.txt"]
+    texts = dict(lists["ljs_audio_text.txt"])
+    assert not [clip for clip in split["discard"] if f"wavs/{clip}.wav" in texts]
+    for clip, text in split["corrected_transcripts"].items():
+        assert texts[f"wavs/{clip}.wav"] == text
+
+
+def test_metadata_without_audio(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (dataset / "wavs" / "c.flac").unlink()
+    error = refused(capsys, dataset, "--write-filelists", tmp_path / "lists")
+    assert f"{dataset / 'wavs' / 'c.wav'}: no such file, though metadata.csv names it" in error
+    (dataset / "metadata.csv").write_bytes(b"c|caf\xe9\n")
+    assert "metadata.csv: not a UTF-8" in refused(capsys, dataset, "--write-filelists", tmp_path / "lists")
+    (dataset / "metadata.csv").unlink()
+    assert "metadata.csv: no such file" in refused(capsys, dataset, "--write-filelists", tmp_path / "lists")
+    assert not (tmp_path / "lists").exists()

@@ -1,0 +1,190 @@
+"""Training that stops and resumes."""
+
+import json
+import os
+import signal
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+import train
+from common import distributed
+from common.audio import AudioConfig
+from common.training.checkpoint_store import CheckpointStore
+from common.training.log import RunLog
+from common.training.sampling import MicroBatchSampler
+from hifigan.training.config import OptimConfig, RunConfig, TrainConfig, parse_train_config
+from hifigan.training.state import CHECKPOINT_FILES, TrainState
+from tests.support.models import TINY
+from tests.support.programs import train_arguments
+from tests.support.training import LISTS, finished, run_main, saved_state, train_losses, train_process, weights
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_stopped_in_mid_epoch_and_resumed_is_bit_for_bit_the_same(undisturbed, data_set, tmp_path):
+    argv = train_arguments(data_set, tmp_path, batch_size=2, epochs=2, num_workers=2)
+    process = train_process("train.py", *argv, start_new_session=True)
+    for line in process.stdout:
+        if "iter   1/3" in line:
+            os.killpg(process.pid, signal.SIGTERM)  # the loader's processes too, as torchrun and Slurm do
+            break
+    status, stdout, stderr = finished(process)
+    assert (status, stderr) == (128 + signal.SIGTERM, "")
+    assert "stopped by signal 15" in stdout
+    _, gen, _ = weights(tmp_path, 1)
+    assert 0 < gen["train_state"]["steps"] < 3
+    assert gen["train_state"]["epoch"] == 0
+    status, stdout, stderr = finished(
+        train_process("train.py", *train_arguments(data_set, tmp_path, batch_size=2, epochs=2))
+    )
+    assert status == 0, stderr
+    ours, gen, discrim = weights(tmp_path, 2)
+    theirs, _, other = weights(undisturbed[0], 2)
+    assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
+    for name in ("optim_g", "optim_d"):
+        for key, moments in discrim[name]["state"].items():
+            assert all(torch.equal(value, other[name]["state"][key][what]) for what, value in moments.items())
+    assert train_losses(tmp_path) == train_losses(undisturbed[0])
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_a_signal_during_validation_saves_and_the_validation_is_made_up_for(
+    undisturbed, one_thread, data_set, tmp_path, monkeypatch, capsys
+):
+    whole_batch, validated = train.to_batch, []
+
+    def interrupted(segments, state):
+        if not state.generator.training:
+            validated.append(state.steps)
+            if validated.count(6) == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+        return whole_batch(segments, state)
+
+    monkeypatch.setattr(train, "to_batch", interrupted)
+    argv = train_arguments(data_set, tmp_path, batch_size=2, epochs=2)
+    assert train.main(argv) == 128 + signal.SIGTERM
+    assert "stopped by signal 15" in capsys.readouterr().out
+    assert validated.count(6) == 2  # no further batch
+    assert weights(tmp_path, 2)[1]["train_state"] == {"epoch": 1, "epoch_clips": 6, "steps": 6}
+    monkeypatch.setattr(train, "to_batch", whole_batch)
+    assert train.main(argv) == 0
+    ours, gen, _ = weights(tmp_path, 2)
+    assert gen["train_state"] == {"epoch": 2, "epoch_clips": 0, "steps": 6}
+    theirs = weights(undisturbed[0], 2)[0]
+    for key, value in ours.items():
+        assert (value - theirs[key]).norm() <= 1e-4 * theirs[key].norm() + 1e-12, key
+    records = [json.loads(line[5:]) for line in (tmp_path / "nvlog.json").read_text().splitlines()]
+    assert [record["step"] for record in records if "val_mel_loss" in record["data"]] == [[0], [2]]
+
+
+# On a GPU some kernels add in an order of their own, so that even two equal runs differ in the last digits.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("dtype", "cuda", "tolerance"),
+    [
+        ("bf16", False, 0.0),
+        pytest.param("bf16", True, 1e-3, marks=pytest.mark.gpu),
+        pytest.param("fp16", True, 1e-3, marks=pytest.mark.gpu),  # on CPUs a step in fp16 takes minutes
+    ],
+)
+@pytest.mark.usefixtures("thin_discriminators")
+def test_mixed_precision_resumes(dtype, cuda, tolerance, own_copy, tmp_path):
+    """With a moving average, with one call for real and fake, and with cached clips."""
+    (own_copy / "train.txt").write_text("wavs/clip000.wav\nwavs/clip003.wav\n")
+    options = {"batch_size": 2, "amp": True, "amp_dtype": dtype, "ema": 0.9, "concat_fwd": True}
+    options |= {"cuda": True, "dataset_cache": "device"} if cuda else {"dataset_cache": "ram"}
+    argv = {name: train_arguments(own_copy, tmp_path / name, epochs=2, **options) for name in ("whole", "parts")}
+    assert train.main(argv["whole"]) == 0
+    for _ in range(2):
+        assert train.main([*argv["parts"], "--epochs-this-job", "1"]) == 0
+    ours, theirs = (weights(tmp_path / name, 2) for name in ("parts", "whole"))
+    for (key, value), other in zip(
+        [*ours[0].items(), *ours[1]["gen_ema"].items()],
+        [*theirs[0].values(), *theirs[1]["gen_ema"].values()],
+        strict=True,
+    ):
+        assert (value - other).norm() <= tolerance * other.norm(), key
+    assert (ours[2]["scaler_g"], ours[2]["scaler_d"]) == (theirs[2]["scaler_g"], theirs[2]["scaler_d"])
+
+
+def test_loss_scales_are_saved_and_restored(data_set, tmp_path):
+    cfg = parse_train_config(train_arguments(data_set, tmp_path, amp=True, amp_dtype="fp16"))
+    store = CheckpointStore(tmp_path, CHECKPOINT_FILES)
+    states = [TrainState(cfg, distributed.init(cuda=False)) for _ in range(2)]
+    for scaler, scale in ((states[0].scaler_g, 512.0), (states[0].scaler_d, 64.0)):
+        scaler.scale(torch.zeros(()))
+        scaler.update(scale)
+    states[0].end_epoch()
+    states[0].save(store)
+    assert states[1].resume(store)
+    assert (states[1].scaler_g.get_scale(), states[1].scaler_d.get_scale()) == (512.0, 64.0)
+    assert states[1].epoch == 1
+
+
+def test_an_epoch_without_a_further_step_is_finished(tmp_path):
+    """Stopped after 6 of 7 clips, resumed with a global batch of 4: no second step of the epoch is left."""
+    cfg = TrainConfig(RunConfig(), OptimConfig(batch_size=4), LISTS, AudioConfig(), TINY)
+    state = TrainState(cfg, distributed.init(cuda=False))
+    state.epoch, state.epoch_clips, state.steps = 2, 6, 20
+    sampler = MicroBatchSampler(7, 4, 1, 0, 1, 1)
+    store = CheckpointStore(tmp_path, CHECKPOINT_FILES)
+    loop = train.VocoderLoop(state, store, sampler, None, DataLoader([]), DataLoader([]))
+    log = RunLog(tmp_path, enabled=False)
+    assert loop.train_epoch(log)
+    assert loop.finish_epoch(log, is_last=False)
+    assert (state.epoch, state.epoch_clips, state.steps) == (3, 0, 20)
+
+
+def test_while_steps_are_left_out_no_pair_is_deleted(data_set, tmp_path):
+    state, _ = saved_state(data_set, tmp_path)
+    state.meter.left_out_in_a_row = 5
+    for _ in range(3):
+        state.end_epoch()
+        state.save(CheckpointStore(tmp_path, CHECKPOINT_FILES))
+    assert CheckpointStore(tmp_path, CHECKPOINT_FILES).epochs() == [1, 2, 3, 4]
+    state.meter.left_out_in_a_row = 0
+    state.end_epoch()
+    state.save(CheckpointStore(tmp_path, CHECKPOINT_FILES))
+    assert CheckpointStore(tmp_path, CHECKPOINT_FILES).epochs() == [4, 5]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("thin_discriminators")
+def test_a_damaged_newest_pair_falls_back_to_the_one_before(own_copy, tmp_path, caplog):
+    (own_copy / "train.txt").write_text("\nwavs/clip000.wav\n\n")  # blank lines are no files
+    output = tmp_path / "out"
+    argv = train_arguments(own_copy, output, checkpoint_interval=1, epochs=2)
+    assert train.main(argv) == 0
+    expected = weights(output, 2)[0]
+    newest = output / "hifigan_discrim_checkpoint_2.pt"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    assert train.main(argv) == 0
+    assert "trying the checkpoint before it" in caplog.text
+    assert all(torch.equal(value, expected[key]) for key, value in weights(output, 2)[0].items())
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("thin_discriminators")
+def test_checkpoints_that_do_not_say_framing_and_logarithm_are_continued(own_copy, tmp_path, capsys):
+    (own_copy / "train.txt").write_text("wavs/clip000.wav\n")
+    output = tmp_path / "out"
+    argv = train_arguments(own_copy, output)
+    assert train.main(argv) == 0
+
+    def rewrite(**changes):
+        for path in output.glob("hifigan_*_checkpoint_1.pt"):
+            content = torch.load(path, weights_only=True)
+            setup = {key: value for key, value in content["train_setup"].items() if key not in ("framing", "log_base")}
+            torch.save({**content, "train_setup": {**setup, **changes}}, path)
+
+    assert weights(output, 1)[1]["train_setup"]["log_base"] == "ln"
+    rewrite(framing="tacotron")
+    status, message = run_main([*argv, "--epochs", "2"], capsys)
+    assert status == 1
+    assert "framing was tacotron, now vocoder" in message
+    rewrite()
+    assert train.main([*argv, "--epochs", "2"]) == 0
+    assert weights(output, 2)[1]["train_setup"]["framing"] == "vocoder"
