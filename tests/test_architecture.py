@@ -1,26 +1,57 @@
-"""The layers of the repository: programs -> evaluation -> hifigan -> common, and programs -> fastpitch -> common."""
+"""Imports run downward: programs -> evaluation -> hifigan -> common and programs -> fastpitch -> common.
+
+Inside a package they run from floor to floor: FLOORS in scripts/draw_architecture.py.
+"""
 
 import ast
+import graphlib
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
 
+from scripts.draw_architecture import BELOW, FLOORS, imports, modules, room
 from tests.support.paths import REPOSITORY
 
-PACKAGES = ("common", "hifigan", "fastpitch", "evaluation")
 PROGRAMS = tuple(path.stem for path in REPOSITORY.glob("*.py"))
-AROUND = ("benchmarks", "scripts", "tests")  # which use the rest, and which nothing of the rest uses
-ALLOWED = {
-    "common": {"common"},
-    "hifigan": {"hifigan", "common"},
-    "fastpitch": {"fastpitch", "common"},
-    "evaluation": {"evaluation", "hifigan", "common"},
+AROUND = ("benchmarks", "scripts", "tests")  # import the rest, and nothing of the rest imports them
+MODULES = modules()
+FLOOR_OF_ROOM = {
+    f"{package}.{name}": -index
+    for package, floors in FLOORS.items()
+    for index, floor in enumerate(floors)
+    for name in floor.split()
 }
-SOURCES = [path for package in PACKAGES for path in (REPOSITORY / package).glob("**/*.py")]
+# Sub-packages whose __init__ holds public names. All others are empty.
+WITH_PUBLIC_NAMES = {"common.text"}
+MOST_FILES_IN_A_FOLDER = 13
+# Class names that still stand for two things. Remove them here as they get names of their own.
+SHARED_CLASS_NAMES = {
+    "BenchmarkConfig",
+    "Convolution",
+    "DataConfig",
+    "Difference",
+    "Measured",
+    "Meter",
+    "Model",
+    "OptimConfig",
+    "Plan",
+    "Results",
+    "RunConfig",
+    "SignalFlags",
+    "Stage",
+    "TrainConfig",
+    "TrainState",
+    "Variant",
+    "Way",
+    "_Block",
+    "_Convolution",
+    "_Stage",
+}
 
 
-def imports(path: Path) -> set[str]:
-    """First parts of all imported names, at any depth of the file."""
+def first_parts(path: Path) -> set[str]:
+    """Return the first parts of all names that a file imports, at any depth of its code."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -31,15 +62,75 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(REPOSITORY)))
-def test_packages_import_only_what_lies_below_them(path):
-    ours = imports(path) & {*PACKAGES, *PROGRAMS, *AROUND}
-    assert ours <= ALLOWED[path.relative_to(REPOSITORY).parts[0]]
+def sources() -> list[Path]:
+    """Return the Python files of the repository outside tests."""
+    folders = [path for path in (*FLOORS, *AROUND) if path != "tests"]
+    return [*REPOSITORY.glob("*.py"), *(path for folder in folders for path in (REPOSITORY / folder).rglob("*.py"))]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_packages_import_only_what_lies_below_them(module):
+    package = module.split(".")[0]
+    ours = first_parts(MODULES[module]) & {*FLOORS, *PROGRAMS, *AROUND}
+    assert ours <= {package, *BELOW[package]}
+
+
+def test_each_room_is_on_one_floor():
+    assert {room(name) for name in MODULES if "." in name} == set(FLOOR_OF_ROOM)
+    assert sum(len(floor.split()) for floors in FLOORS.values() for floor in floors) == len(FLOOR_OF_ROOM)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if "." in name])
+def test_rooms_import_only_what_lies_on_floors_below_them(module):
+    package = module.split(".")[0]
+    targets = {name for name in imports(MODULES[module], MODULES) if name.split(".")[0] == package}
+    assert package not in targets, "imports the public names of its own package"
+    upward = [
+        name
+        for name in sorted(targets)
+        if room(name) != room(module) and FLOOR_OF_ROOM[room(name)] >= FLOOR_OF_ROOM[room(module)]
+    ]
+    assert not upward
+
+
+def test_modules_import_each_other_in_no_circle():
+    graphlib.TopologicalSorter({name: imports(path, MODULES) for name, path in MODULES.items()}).prepare()
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_programs_import_packages_only(program):
-    assert not imports(REPOSITORY / f"{program}.py") & {*PROGRAMS, *AROUND}
+    assert not first_parts(REPOSITORY / f"{program}.py") & {*PROGRAMS, *AROUND}
+
+
+def test_sub_packages_hold_no_names_of_their_own():
+    inside = {name: path for name, path in MODULES.items() if path.name == "__init__.py" and "." in name}
+    holding = {name for name, path in inside.items() if any(not is_docstring(node) for node in body(path))}
+    assert holding == WITH_PUBLIC_NAMES
+
+
+def body(path: Path) -> list[ast.stmt]:
+    return ast.parse(path.read_text(encoding="utf-8")).body
+
+
+def is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def test_folders_stay_small():
+    counts = Counter(path.parent for path in sources())
+    large = {str(folder): count for folder, count in counts.items() if count > MOST_FILES_IN_A_FOLDER}
+    assert not large
+
+
+def test_class_names_stand_for_one_thing():
+    places = defaultdict(list)
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(str(path.relative_to(REPOSITORY)))
+    twice = {name: found for name, found in places.items() if len(found) > 1 and name not in SHARED_CLASS_NAMES}
+    assert not twice
+    assert not [name for name in SHARED_CLASS_NAMES if len(places[name]) < 2], "no longer shared: remove them above"
 
 
 def test_folders_that_would_shadow_the_standard_library_are_no_packages():
@@ -48,6 +139,6 @@ def test_folders_that_would_shadow_the_standard_library_are_no_packages():
 
 
 def test_logs_have_one_writer():
-    sources = [*SOURCES, *REPOSITORY.glob("*.py")]
-    assert [path.name for path in sources if "dllogger" in imports(path)] == ["dllogger_lines.py"]
-    assert [path.name for path in sources if "SummaryWriter" in path.read_text()] == ["run_log.py"]
+    paths = [*MODULES.values(), *REPOSITORY.glob("*.py")]
+    assert [path.name for path in paths if "dllogger" in first_parts(path)] == ["dllogger_lines.py"]
+    assert [path.name for path in paths if "SummaryWriter" in path.read_text()] == ["log.py"]
