@@ -191,11 +191,11 @@ def draw_package(sheet: Sheet, package: str, x: int, y: int, width: int, edges: 
     out = {name: sorted((b for a, b in arrows if a == name), key=middle.__getitem__) for name in places}
     into = {name: sorted((a for a, b in arrows if b == name), key=middle.__getitem__) for name in places}
     for start, end in arrows:
-        left, top, wide = places[start]
+        left, over, wide = places[start]
         x0 = left + wide * (out[start].index(end) + 1) / (len(out[start]) + 1)
         below, under, across = places[end]
         x1 = below + across * (into[end].index(start) + 1) / (len(into[end]) + 1)
-        sheet.arrow((x0, top + BOX), (x1, under - 4))
+        sheet.arrow((x0, over + BOX), (x1, under - 4))
 
 
 def draw(root: Path = REPOSITORY) -> str:
