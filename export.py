@@ -10,6 +10,7 @@ from pathlib import Path
 from common import distributed
 from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, run
 from common.errors import InputError
+from common.files.atomic import replacing
 from common.machine.precision import DTYPES
 from hifigan.checkpoint import load_generator
 from hifigan.export.formats import FORMATS
@@ -63,16 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_exportable(cfg.format, cfg.precision, device)
     generator, info = load_generator(cfg.hifigan, cfg.hifigan_config or None, device, cfg.ema)
     output = Path(cfg.output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    # Under another name, of the format's suffix, until it has been compared.
-    unproven = output.with_name(f".{output.stem}.{os.getpid()}{FORMATS[cfg.format].suffix}")
-    try:
+    with replacing(output, suffix=FORMATS[cfg.format].suffix) as unproven:
         unproven.touch()  # an output that cannot be written is found before minutes of compilation
         contract = export(generator, info, unproven, cfg.format, cfg.precision, cfg.denoising_strength, cfg.opset)
         difference = verify(unproven, generator, contract)
-        unproven.replace(output)
-    finally:
-        unproven.unlink(missing_ok=True)
     size_mb = output.stat().st_size / 1e6
     denoiser = f", denoiser {contract.denoising_strength:g}" if contract.denoising_strength else ""
     print(

@@ -20,7 +20,8 @@ from common.data.ljspeech import read_metadata, split_ljspeech
 from common.data.mel_files import describe, distinct_targets, feature_name
 from common.data.pitch import PITCH_STATISTICS_FILE, PitchConfig, extract_pitch, statistics
 from common.errors import InputError
-from common.files.atomic import is_newer, save_tensor
+from common.files.arrays import save_tensor
+from common.files.fingerprints import is_newer
 from common.machine.hardware import available_cores
 from common.machine.processes import Report, run_over_files
 from common.mel_contract import MelContract

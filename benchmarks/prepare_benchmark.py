@@ -31,7 +31,7 @@ from common.audio_files import load_wav
 from common.cli import ArgumentParser, positive, run
 from common.data.pitch import FMAX_HZ, FMIN_HZ, PitchConfig, extract_pitch
 from common.errors import InputError
-from common.files.atomic import save_array
+from common.files.arrays import save_array
 from common.machine import hardware
 from common.machine.processes import Report, run_over_files
 from common.markdown import table

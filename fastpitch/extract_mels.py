@@ -27,8 +27,9 @@ from common.data.filelists import check_wavs
 from common.data.mel_files import describe, distinct_targets, feature_name
 from common.distributed import Distributed
 from common.errors import InputError
-from common.files.atomic import is_newer, save_array, write_whole
-from common.files.fingerprints import file_digest
+from common.files.arrays import save_array
+from common.files.atomic import write_whole
+from common.files.fingerprints import file_digest, is_newer
 from common.machine.hardware import available_cores
 from common.machine.precision import DTYPES, half_precision, mixed_precision
 from common.progress import watched

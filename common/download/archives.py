@@ -15,8 +15,9 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from common.cli import ArgumentParser, run
-from common.download.http import is_present, publish, sha256_of
+from common.download.http import compute_sha256, is_present
 from common.errors import InputError
+from common.files.atomic import remove_leftovers, replacing
 
 
 def extract_zip_member(archive: str | Path, member: str, dest: str | Path, *, sha256: str = "") -> str:
@@ -29,24 +30,20 @@ def extract_zip_member(archive: str | Path, member: str, dest: str | Path, *, sh
     """
     dest = Path(dest)
     if not is_present(dest, sha256=sha256):
-        dest.parent.mkdir(parents=True, exist_ok=True)
-        part = dest.with_name(dest.name + ".part")
+        remove_leftovers([dest])
         try:
-            with zipfile.ZipFile(archive) as package, part.open("w+b") as file:
-                with package.open(_member(package, member, archive)) as source:
-                    shutil.copyfileobj(source, file)  # raises BadZipFile at the end where the CRC is wrong
-                if sha256 and (found := sha256_of(file)) != sha256.lower():
+            with zipfile.ZipFile(archive) as package, replacing(dest, sync=True) as part, part.open("w+b") as file:
+                with package.open(_find_member(package, member, archive)) as source:
+                    shutil.copyfileobj(source, file)  # at the end raises BadZipFile if the CRC is wrong
+                if sha256 and (found := compute_sha256(file)) != sha256.lower():
                     raise InputError(f"{archive}: SHA-256 of {member} is {found}, not {sha256}; delete the archive")
-                publish(file, part, dest)
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise InputError(f"{archive}: damaged zip archive ({error}); delete it and run again") from error
-        finally:
-            part.unlink(missing_ok=True)
     with dest.open("rb") as file:
-        return sha256_of(file)
+        return compute_sha256(file)
 
 
-def _member(package: zipfile.ZipFile, member: str, archive: str | Path) -> str:
+def _find_member(package: zipfile.ZipFile, member: str, archive: str | Path) -> str:
     names = package.namelist()
     if member in names:
         return member

@@ -25,6 +25,7 @@ from typing import IO
 
 from common.cli import ArgumentParser, run
 from common.errors import InputError
+from common.files.atomic import replace_synced
 
 ATTEMPTS = 4
 TIMEOUT_SEC = 60.0
@@ -60,7 +61,8 @@ def download(url: str, dest: str | Path, *, sha256: str = "", size: int = 0, for
     part = dest.with_name(dest.name + ".part")
     with _part_file(part) as file:
         _fetch_until_complete(url, file, sha256.lower(), size)
-        publish(file, part, dest)
+        file.flush()
+        replace_synced(part, dest)
     log.info("%s: %.1f MB, %s", dest, dest.stat().st_size / MEGABYTE, "checksum verified" if sha256 else "no checksum")
     return dest
 
@@ -85,25 +87,13 @@ def is_present(dest: Path, *, sha256: str = "", size: int = 0, force: bool = Fal
     return not problem and not (force and not sha256 and not size)
 
 
-def sha256_of(file: IO[bytes]) -> str:
+def compute_sha256(file: IO[bytes]) -> str:
     """SHA-256 of a whole open file, in hexadecimal; the position is left at the end."""
     digest = hashlib.sha256()
     file.seek(0)
     while chunk := file.read(CHUNK_BYTES):
         digest.update(chunk)
     return digest.hexdigest()
-
-
-def publish(file: IO[bytes], part: Path, dest: Path) -> None:
-    """Moves the open, complete `part` to `dest`, so that after a power cut `dest` is whole or absent."""
-    file.flush()
-    os.fsync(file.fileno())
-    part.replace(dest)
-    folder = os.open(dest.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 @contextlib.contextmanager
@@ -227,7 +217,7 @@ def _mismatch(file: IO[bytes], sha256: str, size: int) -> str:
         return "content is empty"
     if size and length != size:
         return f"size is {length} bytes, not {size}"
-    if sha256 and (found := sha256_of(file)) != sha256:
+    if sha256 and (found := compute_sha256(file)) != sha256:
         return f"SHA-256 is {found}, not {sha256}"
     return ""
 

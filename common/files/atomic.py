@@ -1,31 +1,59 @@
-"""Writing files that appear whole or not at all."""
+"""Atomic writes: a file appears complete or not at all."""
 
 from __future__ import annotations
 
-import io
+import contextlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Tensor
 
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file under a temporary name, then renames it; makes its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+def write_whole(path: Path, content: bytes, *, sync: bool = False) -> None:
+    """Write a file atomically; see `replacing`."""
+    with replacing(path, sync=sync) as temporary:
         temporary.write_bytes(content)
-        temporary.replace(path)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, suffix: str = ".tmp", sync: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, which replaces `path` on success and is removed on failure.
+
+    Args:
+        path: the final path. Its folder is created.
+        suffix: suffix of the temporary path, for writers that depend on it.
+        sync: also survive a power cut.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
+    try:
+        yield temporary
+        if sync:
+            replace_synced(temporary, path)
+        else:
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def replace_synced(source: Path, target: Path) -> None:
+    """Rename a complete file; after a power cut, `target` is either the old file or the whole new one."""
+    sync_to_disk(source)
+    source.replace(target)
+    sync_to_disk(target.parent)
+
+
+def sync_to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, have reached the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def remove_leftovers(paths: Iterable[Path]) -> None:
-    """Removes what processes that were killed while they wrote these files left behind; nobody may write them now."""
+    """Remove temporary files that killed processes left beside these paths. No process may be writing them."""
     names: dict[Path, set[str]] = {}
     for path in paths:
         names.setdefault(path.parent, set()).add(path.name)
@@ -34,22 +62,3 @@ def remove_leftovers(paths: Iterable[Path]) -> None:
             match = re.fullmatch(r"\.(.+)\.\d+\.tmp", path.name)
             if match and match[1] in known:
                 path.unlink(missing_ok=True)
-
-
-def save_tensor(path: Path, tensor: Tensor) -> None:
-    """Writes a `.pt` file."""
-    encoded = io.BytesIO()  # written by Python: PyTorch's errors of a full disk are no OSError
-    torch.save(tensor.clone(), encoded)  # a clone: a view would store everything that it is a view of
-    write_whole(path, encoded.getvalue())
-
-
-def save_array(path: Path, array: np.ndarray) -> None:
-    """Writes a `.npy` file."""
-    encoded = io.BytesIO()
-    np.save(encoded, array)
-    write_whole(path, encoded.getvalue())
-
-
-def is_newer(made: Path, *sources: Path) -> bool:
-    """Whether a file is there, and none of those that it was made of has changed since."""
-    return made.is_file() and all(made.stat().st_mtime_ns >= source.stat().st_mtime_ns for source in sources)

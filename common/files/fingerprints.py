@@ -1,4 +1,4 @@
-"""Short digests that tell files and data sets apart."""
+"""Detect changed files and data sets, by digest or by time."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def fingerprint(paths: Sequence[Path], root: str | Path) -> str:
-    """Tells data apart, in a few characters: the number of files, and a digest of their names and sizes.
+    """Identify a data set in a few characters: the number of files, and a digest of their names and sizes.
 
-    The first file's content is part of it: mels of other origin have the same sizes.
+    The digest includes the first file's content, because mels from another source may have the same sizes.
     """
     names = "\n".join(f"{path.relative_to(root)} {path.stat().st_size}" for path in paths)
     digest = hashlib.sha256(f"{names}\n{file_digest(paths[0])}".encode())
@@ -18,5 +18,10 @@ def fingerprint(paths: Sequence[Path], root: str | Path) -> str:
 
 
 def file_digest(path: str | Path) -> str:
-    """The first twelve digits of a file's SHA-256."""
+    """Return the first twelve hexadecimal digits of a file's SHA-256."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
+
+
+def is_newer(result: Path, *sources: Path) -> bool:
+    """Return whether a file exists and none of its sources has changed since it was written."""
+    return result.is_file() and all(result.stat().st_mtime_ns >= source.stat().st_mtime_ns for source in sources)

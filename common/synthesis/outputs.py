@@ -16,7 +16,7 @@ from common.audio import MEL_CONFIG_FILE, SILENCE, AudioConfig
 from common.audio_files import fade_in, fade_out, join, save_wav, to_int16
 from common.data.mel_files import describe
 from common.errors import InputError
-from common.files.atomic import save_array
+from common.files.arrays import save_array
 from common.mel_contract import MelContract
 
 PAUSE_SEC = 0.15  # between the pieces of a long text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import shutil
 import zipfile
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 
 from common.errors import InputError
+from common.files.atomic import sync_to_disk
 from common.files.checkpoints import read_file
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class CheckpointStore:
             raise
         for path, target in zip(temporary, targets, strict=True):  # whoever ends between them: the next start goes on
             path.replace(target)
-        _sync_directory(self.directory)
+        sync_to_disk(self.directory)  # the renames themselves
         return targets[0]
 
     def remove_leftovers(self) -> None:
@@ -155,16 +155,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
     try:
         with path.open("wb") as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
+        sync_to_disk(path)
     except (RuntimeError, OSError) as error:  # PyTorch's errors of a full disk are no OSError
         free = shutil.disk_usage(path.parent).free // 2**20
         raise OSError(f"{path}: the checkpoint could not be written; {free} MB are free") from error
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)  # the renames themselves
-    finally:
-        os.close(descriptor)

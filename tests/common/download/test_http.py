@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
-import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -50,26 +48,6 @@ def test_fetches_and_checks_a_file(site: Site, dest: Path) -> None:
     assert download(f"{site.url}/file", dest, sha256=SHA256.upper(), size=len(BODY)) == dest
     assert dest.read_bytes() == BODY
     assert names(dest.parent) == ["file"]
-
-
-def test_data_reaches_the_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[str] = []
-    replace = Path.replace
-
-    def noted(self: Path, to: Path) -> Path:
-        calls.append("replace")
-        return replace(self, to)
-
-    def size_or_folder(descriptor: int) -> str:
-        found = os.fstat(descriptor)
-        return "fsync folder" if stat.S_ISDIR(found.st_mode) else f"fsync {found.st_size} bytes"
-
-    monkeypatch.setattr(os, "fsync", lambda descriptor: calls.append(size_or_folder(descriptor)))
-    monkeypatch.setattr(Path, "replace", noted)
-    with (tmp_path / "part").open("w+b") as file:
-        file.write(b"four")
-        module.publish(file, tmp_path / "part", tmp_path / "file")
-    assert calls == ["fsync 4 bytes", "replace", "fsync folder"]
 
 
 def test_continues_what_an_earlier_run_left(site: Site, dest: Path) -> None:

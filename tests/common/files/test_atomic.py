@@ -1,0 +1,60 @@
+"""Atomic writes: the order of disk operations, failures, and what killed processes leave."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from common.files.atomic import remove_leftovers, replace_synced, replacing, write_whole
+
+
+def test_data_reaches_the_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    replace = Path.replace
+
+    def noted(self: Path, to: Path) -> Path:
+        calls.append("replace")
+        return replace(self, to)
+
+    def size_or_folder(descriptor: int) -> str:
+        found = os.fstat(descriptor)
+        return "fsync folder" if stat.S_ISDIR(found.st_mode) else f"fsync {found.st_size} bytes"
+
+    monkeypatch.setattr(os, "fsync", lambda descriptor: calls.append(size_or_folder(descriptor)))
+    monkeypatch.setattr(Path, "replace", noted)
+    (tmp_path / "part").write_bytes(b"four")
+    replace_synced(tmp_path / "part", tmp_path / "file")
+    assert calls == ["fsync 4 bytes", "replace", "fsync folder"]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_temporary_one(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+
+    def write_half() -> None:
+        with replacing(tmp_path / "file") as temporary:
+            temporary.write_bytes(b"ne")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_half()
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"old")]
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_a_file_is_replaced_not_overwritten(tmp_path: Path, sync: bool) -> None:
+    path = tmp_path / "new" / "file"
+    write_whole(path, b"old", sync=sync)
+    (tmp_path / "link").hardlink_to(path)
+    write_whole(path, b"new", sync=sync)
+    assert (path.read_bytes(), (tmp_path / "link").read_bytes()) == (b"new", b"old")
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_only_leftovers_of_the_given_files_are_removed(tmp_path: Path) -> None:
+    for name in (".a.wav.12.tmp", ".b.wav.12.tmp", ".a.wav.tmp", "a.wav"):
+        (tmp_path / name).touch()
+    remove_leftovers([tmp_path / "a.wav", tmp_path / "absent" / "b.wav"])
+    assert {path.name for path in tmp_path.iterdir()} == {".b.wav.12.tmp", ".a.wav.tmp", "a.wav"}
