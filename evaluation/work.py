@@ -14,10 +14,10 @@ import torch
 from common.audio import AudioConfig, MelSpectrogram
 from common.audio_files import load_wav, save_wav
 from common.errors import InputError
+from common.machine.processes import map_in_processes
 from common.training.sampling import ClipKey
 from evaluation.clips import Clip, Problem, check_heard, load_copy, load_recording
 from evaluation.metrics import SEGMENT_METRIC, Meter
-from evaluation.processes import mapped
 from evaluation.spectra import mel_l1
 from evaluation.systems import GROUND_TRUTH, System, copier
 from hifigan.losses import MEL_WEIGHT
@@ -75,13 +75,13 @@ def make_copies(plan: Plan, jobs: int) -> list[Outcome]:
     """
     work = functools.partial(_make_copy, plan=plan)
     recordings = [(clip, plan.systems[0]) for clip in plan.clips]
-    outcomes = list(mapped(work, recordings, jobs, "reading recordings"))
+    outcomes = list(map_in_processes(work, recordings, jobs, "reading recordings"))
     usable = {outcome.clip for outcome in outcomes if not outcome.problems}
     items = [(clip, system) for system in plan.systems[1:] for clip in plan.clips if clip.name in usable]
     if plan.device.type == "cuda":  # this process has the GPU's models; they would take turns there anyway
-        outcomes += mapped(work, [item for item in items if item[1].is_model], 1, "making copies on the GPU")
+        outcomes += map_in_processes(work, [item for item in items if item[1].is_model], 1, "making copies on the GPU")
         items = [item for item in items if not item[1].is_model]
-    return outcomes + list(mapped(work, items, jobs, "making copies"))
+    return outcomes + list(map_in_processes(work, items, jobs, "making copies"))
 
 
 def measure(plan: Plan, made: Sequence[Outcome], jobs: int) -> list[Outcome]:
@@ -91,7 +91,8 @@ def measure(plan: Plan, made: Sequence[Outcome], jobs: int) -> list[Outcome]:
         if not outcome.problems:
             there.setdefault(outcome.clip, []).append(outcome.system)
     work = functools.partial(_measure_clip, plan=plan)
-    return [outcome for outcomes in mapped(work, list(there.items()), jobs, "measuring") for outcome in outcomes]
+    by_clip = map_in_processes(work, list(there.items()), jobs, "measuring")
+    return [outcome for outcomes in by_clip for outcome in outcomes]
 
 
 def _make_copy(item: tuple[Clip, System], plan: Plan) -> Outcome:

@@ -1,13 +1,14 @@
-"""One function over many files, in processes."""
+"""Runs one function on many items in a pool of processes."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from tqdm import tqdm
@@ -16,26 +17,49 @@ from common.errors import InputError, first_three
 from common.progress import watched
 
 log = logging.getLogger(__name__)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Report(NamedTuple):
-    """What became of one file: a problem that stops, a remark, or neither."""
+    """Outcome of one file: an error, a remark, or neither."""
 
     path: Path
     error: str = ""
     remark: str = ""
 
 
-def run_over_files(work: Callable, items: Sequence, num_workers: int, what: str) -> None:
-    """Runs `work` over all items in processes; finishes all, then raises if some could not be used."""
-    reports: list[Report] = []
-    at_a_time = min(8, max(1, len(items) // (4 * num_workers)))  # few enough that all processes are busy to the end
-    try:
-        with ProcessPoolExecutor(min(num_workers, len(items)), initializer=_one_thread) as pool:
-            results = pool.map(work, items, chunksize=at_a_time)
-            reports.extend(tqdm(results, what, total=len(items), disable=not watched()))
-    except BrokenProcessPool as error:
-        raise InputError("--n-workers: a process was killed, probably for lack of memory; give fewer") from error
+def map_in_processes(work: Callable[[Item], Result], items: Sequence[Item], jobs: int, what: str) -> Iterator[Result]:
+    """Yield the results in order. A single job runs in this process.
+
+    Args:
+        jobs: number of processes, as given by `--jobs`.
+        what: name of the work on the progress bar and in the log.
+
+    Raises:
+        InputError: a process was killed.
+    """
+    jobs = min(jobs, len(items))
+    if not items:
+        return
+    if not watched():
+        log.info("%s: %d, in %s", what, len(items), "one process" if jobs == 1 else f"{jobs} processes")
+    if jobs == 1:
+        yield from _show_progress(map(work, items), len(items), what)
+    else:
+        yield from _map_in_pool(work, items, jobs, what, "--jobs")
+
+
+def run_over_files(work: Callable[[Item], Report], items: Sequence[Item], num_workers: int, what: str) -> None:
+    """Process all files in child processes, even with one worker, and log the remarks.
+
+    Raises:
+        InputError: some files could not be used (all others are done), or a process was killed.
+    """
+    # Batches save messages between processes. Small ones keep all processes busy to the end.
+    batch_size = min(8, max(1, len(items) // (4 * num_workers)))
+    workers = min(num_workers, len(items))
+    reports = list(_map_in_pool(work, items, workers, what, "--n-workers", batch_size))
     for report in reports:
         if report.remark:
             log.warning("%s: %s", report.path, report.remark)
@@ -45,5 +69,21 @@ def run_over_files(work: Callable, items: Sequence, num_workers: int, what: str)
         raise InputError(f"{len(errors)} of {len(items)} files could not be used: {first_three(errors)}")
 
 
-def _one_thread() -> None:
+def _map_in_pool(
+    work: Callable[[Item], Result], items: Sequence[Item], processes: int, what: str, flag: str, batch_size: int = 1
+) -> Iterator[Result]:
+    # A forked process cannot use the GPU that its parent already uses. A fresh process takes seconds longer to start.
+    context = multiprocessing.get_context("spawn") if torch.cuda.is_initialized() else None
+    try:
+        with ProcessPoolExecutor(processes, context, _use_one_thread) as pool:
+            yield from _show_progress(pool.map(work, items, chunksize=batch_size), len(items), what)
+    except BrokenProcessPool as error:
+        raise InputError(f"{flag}: a process was killed, probably for lack of memory; give fewer") from error
+
+
+def _show_progress(results: Iterable[Result], total: int, what: str) -> Iterable[Result]:
+    return tqdm(results, what, total=total, disable=not watched())
+
+
+def _use_one_thread() -> None:
     torch.set_num_threads(1)  # the processes share the cores already

@@ -15,10 +15,10 @@ import numpy as np
 from common.audio_files import load_wav
 from common.files.atomic import write_whole
 from common.files.dllogger_lines import read_json_lines
+from common.machine.processes import map_in_processes
 from common.plot_log import Curves, read_curves
 from evaluation.clips import Clip, transcripts_of
 from evaluation.config import EvaluationConfig
-from evaluation.processes import mapped
 from evaluation.report.page import Listening, Player, Training, page
 from evaluation.report.pictures import draw_clip, draw_curves
 from evaluation.results import Results
@@ -49,7 +49,7 @@ def write_report(results: Results, cfg: EvaluationConfig) -> None:
             players.append(Player(system.name, audio, picture, results.figures[system.name, clip.name]))
         listening.append(Listening(clip.name, texts.get(Path(clip.name).name, ""), players))
     draw_picture = functools.partial(_draw, results=results)
-    for _ in mapped(draw_picture, pictures, cfg.num_jobs, "drawing"):
+    for _ in map_in_processes(draw_picture, pictures, cfg.num_jobs, "drawing"):
         pass
     training = None
     if cfg.logs:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import numpy as np
@@ -189,9 +190,9 @@ def test_no_more_processes_than_files(dataset: Path, monkeypatch: pytest.MonkeyP
     asked: list[int] = []
     pool = processes.ProcessPoolExecutor
 
-    def counted(workers: int, initializer: Callable[[], object]) -> object:
+    def counted(workers: int, context: BaseContext | None, initializer: Callable[[], object]) -> object:
         asked.append(workers)
-        return pool(1, initializer=initializer)
+        return pool(1, context, initializer=initializer)
 
     monkeypatch.setattr(processes, "ProcessPoolExecutor", counted)
     assert prepare(dataset, "--extract-mels", "--n-workers", 1000) == 0
