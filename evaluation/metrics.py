@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from common.audio import AudioConfig, MelSpectrogram
+from common.data.pyin import Track
 from common.errors import InputError
 from evaluation import perception, spectra, voicing
 
@@ -98,7 +99,7 @@ class Meter:
         self.mel = MelSpectrogram(audio)
         self.loss_mel = MelSpectrogram(dataclasses.replace(audio, mel_fmax=None))
         self.names = names
-        self._contour: voicing.Contour | None = None
+        self._contour: Track | None = None
 
     def measure(self, fake: np.ndarray) -> tuple[dict[str, float], list[str], np.ndarray | None]:
         """The figures of a copy [T] (NaN where there is none), remarks on those that could not be measured, and the
@@ -113,17 +114,17 @@ class Meter:
             except ValueError as error:
                 values[name] = math.nan
                 remarks.append(f"{name}: {error}")
-        return values, remarks, None if contour is None else contour.pitch_hz.astype(np.float32)
+        return values, remarks, None if contour is None else contour.f0_hz.astype(np.float32)
 
-    def contour_of(self, wav: np.ndarray) -> voicing.Contour:
+    def contour_of(self, wav: np.ndarray) -> Track:
         """Pitch and voicing; that of the recording is found once."""
         if wav is not self.real:
-            return voicing.track(wav, self.audio.sampling_rate, self.audio.hop_length)
+            return voicing.track_pitch(wav, self.audio.sampling_rate, self.audio.hop_length)
         if self._contour is None:
-            self._contour = voicing.track(wav, self.audio.sampling_rate, self.audio.hop_length)
+            self._contour = voicing.track_pitch(wav, self.audio.sampling_rate, self.audio.hop_length)
         return self._contour
 
-    def _figure(self, name: str, fake: np.ndarray, contour: voicing.Contour | None) -> float:
+    def _figure(self, name: str, fake: np.ndarray, contour: Track | None) -> float:
         real, rate = self.real, self.audio.sampling_rate
         if contour is not None and name in VOICING:
             compare = dict(

@@ -1,59 +1,42 @@
-"""Pitch, voicing and periodicity of a copy against its recording, by probabilistic YIN (Mauch and Dixon 2014).
+"""Pitch, voicing, and periodicity errors between resynthesised speech and its recording.
 
-The three figures are those of Morrison et al. 2022 (arXiv:2110.10139, section 3), with pYIN in place of their tracker.
+The three figures of Morrison et al. 2022 (arXiv:2110.10139, section 3), with pYIN in place of their pitch tracker.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import numpy as np
 
 from common.data.pitch import PitchConfig
+from common.data.pyin import Pyin, Track
 
-FMIN_HZ, FMAX_HZ = 60.0, 600.0  # of speech: fewer errors of an octave than with the range of music
-
-
-@dataclasses.dataclass(frozen=True)
-class Contour:
-    """Of each frame: pitch in Hz (0 where unvoiced) and the probability that it is voiced."""
-
-    pitch_hz: np.ndarray
-    periodicity: np.ndarray
+FMIN_HZ, FMAX_HZ = 60.0, 600.0  # the range of speech: fewer octave errors than with the range of music
 
 
-def track(wav: np.ndarray, sampling_rate: int, hop_length: int) -> Contour:
-    """The contour of [T] samples, one value every `hop_length`."""
-    import librosa  # here: it takes most of a second
-
-    pitch, voiced, probability = librosa.pyin(
-        wav,
-        fmin=FMIN_HZ,
-        fmax=FMAX_HZ,
-        sr=sampling_rate,
-        frame_length=PitchConfig(sampling_rate).frame_length,
-        hop_length=hop_length,
-    )
-    return Contour(np.where(voiced, np.nan_to_num(pitch), 0.0), probability)
+def track_pitch(wav: np.ndarray, sampling_rate: int, hop_length: int) -> Track:
+    """Return pitch and voicing probability of [T] samples, one value every `hop_length`."""
+    frame_length = PitchConfig(sampling_rate).frame_length
+    return Pyin(sampling_rate, hop_length, frame_length, FMIN_HZ, FMAX_HZ)(wav)
 
 
-def pitch_error_cents(real: Contour, fake: Contour) -> float:
-    """Root mean square of the pitch difference in cents, where both are voiced; NaN where nowhere."""
-    both = (real.pitch_hz > 0) & (fake.pitch_hz > 0)
+def pitch_error_cents(real: Track, fake: Track) -> float:
+    """Return the root mean square pitch difference in cents over frames that are voiced in both; NaN without any."""
+    both = (real.f0_hz > 0) & (fake.f0_hz > 0)
     if not both.any():
         return math.nan
-    cents = 1200 * np.log2(fake.pitch_hz[both] / real.pitch_hz[both])
+    cents = 1200 * np.log2(fake.f0_hz[both] / real.f0_hz[both])
     return float(np.sqrt(np.square(cents).mean()))
 
 
-def voicing_f1(real: Contour, fake: Contour) -> float:
-    """F1 score of the voiced decision, the recording being the truth; NaN where nothing is voiced in either."""
-    truth, found = real.pitch_hz > 0, fake.pitch_hz > 0
+def voicing_f1(real: Track, fake: Track) -> float:
+    """Return the F1 score of the voiced decision, with the recording as truth; NaN if nothing is voiced in either."""
+    truth, found = real.f0_hz > 0, fake.f0_hz > 0
     total = truth.sum() + found.sum()
     return float(2 * (truth & found).sum() / total) if total else math.nan
 
 
-def periodicity_error(real: Contour, fake: Contour) -> float:
-    """Root mean square difference of the probabilities of being voiced, in [0, 1]."""
-    return float(np.sqrt(np.square(fake.periodicity - real.periodicity).mean()))
+def periodicity_error(real: Track, fake: Track) -> float:
+    """Return the root mean square difference of the voicing probabilities, in [0, 1]."""
+    return float(np.sqrt(np.square(fake.voiced_prob - real.voiced_prob).mean()))

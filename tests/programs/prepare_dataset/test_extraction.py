@@ -173,8 +173,9 @@ def test_a_failed_write_leaves_nothing(dataset: Path, monkeypatch: pytest.Monkey
     assert not list((dataset / "mels").iterdir())
 
 
-def _die(_: Path) -> None:
+def _die(_: Path) -> processes.Report:
     os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("was not killed")
 
 
 def test_a_killed_worker_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
