@@ -48,7 +48,7 @@ FLOORS: dict[str, list[str]] = {
         "data machine",
         "download mel_contract audio_files text plot_log progress",
         "audio files cli distributed",
-        "errors torchscript",
+        "markdown errors torchscript",
     ],
 }
 # The packages below each package.

@@ -1,6 +1,7 @@
 """pyproject.toml admits the pinned versions of requirements*.txt and names the same packages."""
 
 import importlib
+import re
 import sys
 
 import pytest
@@ -44,3 +45,8 @@ def test_python_versions_are_those_of_the_scripts():
     environment = (REPOSITORY / "scripts" / "lib" / "env.sh").read_text(encoding="utf-8")
     assert PROJECT["requires-python"] == ">=3.10,<3.14"
     assert "(3, 10) <= sys.version_info < (3, 14)" in environment
+
+
+def test_pre_commit_runs_the_pinned_ruff():
+    text = (REPOSITORY / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    assert set(re.findall(r"ruff==[\d.]+", text)) == {str(pin) for pin in pins(FILES["dev"]) if pin.name == "ruff"}
