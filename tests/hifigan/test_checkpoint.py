@@ -10,7 +10,7 @@ import torch
 from common.errors import InputError
 from hifigan import Generator, load_generator
 from hifigan.checkpoint import load_public_state, load_trainable_generator
-from hifigan.config import PRESETS, GeneratorConfig
+from hifigan.config import PRESETS
 from tests.support.models import TINY
 from tests.support.weights import rule_weights
 
@@ -189,27 +189,3 @@ def test_hop_length_must_be_the_product_of_the_rates(generator, tmp_path):
     )
     with pytest.raises(InputError, match="multiply to 256, but hop_length is 128"):
         load_generator(tmp_path / "g.pt")
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"upsample_kernel_sizes": (16, 15, 8)}, "kernel - rate must be even"),
-        ({"upsample_rates": (8, 8)}, "differ in length"),
-        ({"resblock": "3"}, "resblock is '3'"),
-        ({"resblock_kernel_sizes": (3, 4)}, "must be odd"),
-        ({"resblock_dilation_sizes": ((1, 2),)}, "differ in length"),
-        ({"upsample_initial_channel": 20}, "cannot be halved 3 times"),
-        ({"upsample_rates": "abc"}, "generator configuration"),
-    ],
-)
-def test_impossible_configurations(changes, words):
-    with pytest.raises(InputError, match=words):
-        dataclasses.replace(TINY, **changes)
-
-
-def test_configuration_round_trip():
-    assert GeneratorConfig.from_dict(json.loads(json.dumps(TINY.to_dict()))) == TINY
-    assert GeneratorConfig.from_dict({**TINY.to_dict(), "resblock": 2}) == TINY
-    with pytest.raises(InputError, match="lacks resblock"):
-        GeneratorConfig.from_dict({k: v for k, v in TINY.to_dict().items() if k != "resblock"})

@@ -21,6 +21,14 @@ def speechlike(seconds: float, sampling_rate: int = 22050, seed: int = 0) -> np.
     return wav / np.abs(wav).max() * 0.7
 
 
+def swelling_noise(samples: int, seed: int = 0) -> np.ndarray:
+    """A swelling sound with loud and quiet bins, [T] in [-1, 1]."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(samples)
+    wav = np.sin(time * 0.05) + 0.3 * np.sin(time * 0.7) + 0.1 * rng.standard_normal(samples)
+    return wav / np.abs(wav).max() * np.linspace(0.001, 0.8, samples)
+
+
 def write_data_set(folder: Path, seconds: list[float], sampling_rate: int = 22050) -> Path:
     """A data set in LJSpeech layout with clips of these lengths, and file lists train.txt (all but two) and val.txt."""
     (folder / "wavs").mkdir(parents=True)

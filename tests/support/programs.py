@@ -32,6 +32,13 @@ def summary(output: Path) -> dict[str, float]:
     return json.loads(line.removeprefix("DLLL "))["data"]
 
 
+def log_records(path: Path) -> list[dict]:
+    """Return the records of a log of DLLogger lines."""
+    lines = path.read_text().splitlines()
+    assert all(line.startswith("DLLL {") for line in lines)
+    return [json.loads(line.removeprefix("DLLL ")) for line in lines]
+
+
 def one_line_of_error(main: Callable[[list[str]], int], argv: list[str], capsys: Any, status: int = 1) -> str:
     """Runs inference.py's `main` as from the command line; returns its one line of error."""
     capsys.readouterr()

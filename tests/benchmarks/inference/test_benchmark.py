@@ -1,7 +1,6 @@
 """The inference benchmark with small models: tables, ways, sizes, and what is refused."""
 
 import json
-import subprocess
 
 import numpy as np
 import pytest
@@ -11,9 +10,7 @@ from matplotlib.image import imread
 
 from benchmarks.inference import benchmark, limits, ways
 from benchmarks.inference.report import COLUMNS, SUMMARY_COLUMNS
-from benchmarks.inference.start import Start, measure_starts
-from common.errors import InputError
-from common.machine import hardware
+from benchmarks.inference.start import Start
 from hifigan import load_generator
 from hifigan.engine.select import precisions_of
 from hifigan.export.writers import export
@@ -29,11 +26,6 @@ FIGURES = (
 PYTORCH = ["eager fp32", "eager bf16 autocast", "TorchScript fp32", "TorchScript bf16 autocast"]
 ENGINE = [f"engine {precision}" for precision in precisions_of(torch.device("cpu"))]
 WITHOUT_AMP = [way for way in ENGINE if "16" not in way]
-
-
-@pytest.fixture(scope="module")
-def generator(tmp_path_factory):
-    return make_checkpoint(tmp_path_factory.mktemp("models") / "generator.pt")
 
 
 @pytest.fixture(autouse=True)
@@ -186,17 +178,6 @@ def test_quality_and_start_up(bench, generator, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_start_up_of_a_fresh_process(generator):
-    (start,) = measure_starts(generator, "", torch.full((80, 9), -5.0), ["--backend eager"], 1)
-    assert start.way == "--backend eager"
-    assert len(start.seconds) == 1
-    assert start.seconds[0] > 0.2
-    assert start.peak_mib is None or 50 < start.peak_mib < 5000
-    with pytest.raises(InputError, match=r"start-up is measured with: .*--precision: is for the engine"):
-        measure_starts(generator, "", torch.zeros(80, 9), ["--backend eager --precision bf16"], 1)
-
-
-@pytest.mark.slow
 def test_onnxruntime_on_a_file_made_on_the_fly(bench, with_runtimes):
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
@@ -277,17 +258,3 @@ def test_other_models_are_refused(generator, tmp_path, capsys):
     assert "an export of a model with other settings than" in error
     flags[1] = str(tmp_path / "other.ts")
     assert "is an exported model; give its checkpoint" in one_line_of_error(benchmark.main, flags, capsys)
-
-
-def test_commit(tmp_path):
-    assert hardware.commit(tmp_path) == "unknown"
-    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", tmp_path]
-    subprocess.run([*git, "init", "-q"], check=True)
-    assert hardware.commit(tmp_path) == "unknown"  # there is none yet
-    (tmp_path / "file").write_text("a")
-    subprocess.run([*git, "add", "file"], check=True)
-    subprocess.run([*git, "commit", "-q", "-m", "first"], check=True)
-    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout
-    assert hardware.commit(tmp_path) == head[:10]
-    (tmp_path / "file").write_text("b")
-    assert hardware.commit(tmp_path) == f"{head[:10]} with local changes"

@@ -3,16 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.inference.limits import ArithmeticLimit, flop_per_frame
 from benchmarks.inference.quality import Quality, judge, read_clips, snr_db
 from common.audio import AudioConfig, MelSpectrogram
 from common.errors import InputError
-from hifigan.config import PRESETS
-from hifigan.generator import Generator
 from tests.support.data_sets import speechlike
-from tests.support.models import TINY
 
 CPU = torch.device("cpu")
 AUDIO = AudioConfig()
@@ -69,32 +64,3 @@ def test_clips(tmp_path):
     assert [np.abs(clip).max() for clip in clips] == pytest.approx([0.95, 0.95])
     with pytest.raises(InputError, match="none has no wav files"):
         read_clips(tmp_path / "none", 2, 0.1, 22050)
-
-
-@pytest.mark.parametrize("config", [TINY, *PRESETS.values()], ids=["tiny", *PRESETS])
-def test_work(config):
-    """As PyTorch counts it, and as is known per second of audio."""
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        generator = Generator(config)
-        generator.output(generator.hidden(torch.zeros(1, 80, 10)))
-    assert flop_per_frame(config) * 10 == counter.get_total_flops()
-
-
-def test_work_per_second():
-    known = {"v1": 52.9, "v2": 3.3, "v3": 3.9}
-    for name, expected in known.items():
-        assert flop_per_frame(PRESETS[name]) * 22050 / 256 / 1e9 == pytest.approx(expected, abs=0.05)
-
-
-def test_limit(monkeypatch):
-    from benchmarks.inference import limits
-
-    monkeypatch.setitem(limits.SIZES, "cpu", (64, 2))
-    times = iter([0.0, 9.0, 0.0, 1.0, 0.0, 3.0, 0.0, 2.0])
-    monkeypatch.setattr(limits, "now_sec", lambda device: next(times))
-    limit = ArithmeticLimit(CPU, ["fp32", "fp32"])
-    limit.measure()
-    limit.forget()
-    for _ in range(3):
-        limit.measure()
-    assert limit.flop_per_sec == {"fp32": 2 * 2 * 64**3 / 2.0}

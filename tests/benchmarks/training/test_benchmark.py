@@ -5,6 +5,7 @@ import json
 import pytest
 
 from benchmarks.training import benchmark, report
+from benchmarks.training.worker import Burst
 from common.errors import InputError
 from tests.support.models import TINY
 
@@ -53,18 +54,6 @@ def test_a_variant_that_fails_is_told(tmp_path):
         benchmark.main(["--segment-size", "2000", "--hifigan-config", "v2", "-o", str(tmp_path)])
 
 
-def test_losses_need_not_be_compared():
-    parts = [dict.fromkeys(report.PARTS, 1.0)]
-    courses = [report.Course("fp32", fast, 1.0, [1.0], [1.0], [[1.0, 2.0, 3.0]], parts) for fast in ("off", "on")]
-    rows = report.rows_of(courses, 1, 0, "v1", 4, 8192)
-    assert [row["agreement"] for row in rows] == [None, None]
-    assert "0 steps" in report.markdown({}, rows)
-
-
-def test_agreement_is_the_largest_relative_difference():
-    assert report.agreement([[1, 2, 4], [1, 1, 1]], [[1, 2, 5], [9, 9, 9]], 1) == 0.25
-
-
 def test_what_fails_or_comes_too_late_is_told_beside_the_rest(tmp_path, monkeypatch, capsys):
     """The rows that there are get printed, and the exit status tells a failure."""
     row = {"config": "v1", "batch_size": 1}
@@ -89,7 +78,7 @@ def test_a_time_limit_shortens_what_is_measured():
 
     def ask(worker, method, *words):
         asked.append(method)
-        return {"burst": worker.Burst(3.0, 3.0, [[1.0] * 3]), "parts": {}}.get(method, 1)
+        return {"burst": Burst(3.0, 3.0, [[1.0] * 3]), "parts": {}}.get(method, 1)
 
     courses = [report.Course("fp32", fast) for fast in ("off", "on")]
     cfg = benchmark.BenchmarkConfig(steps=3, repeats=5, agreement_steps=50)
@@ -98,9 +87,3 @@ def test_a_time_limit_shortens_what_is_measured():
         benchmark.run_in_turn(cfg, ["plain", "fast"], courses, 0.0)
     assert asked.count("burst") == 4  # one of warm-up and one that counts, each
     assert [course.seconds for course in courses] == [[1.0], [1.0]]
-
-
-def test_tables_of_layers_show_the_fastest_way():
-    seconds = {"as it is": 0.002, "other": 0.001, "failed": None}
-    cells = report.layer_cells("MSD", seconds, [*seconds, "not there"])
-    assert cells == ["MSD", "2.000", "**1.000**", "-", "-"]

@@ -6,33 +6,11 @@ import soundfile
 import torch
 
 from common.audio import SILENCE, AudioConfig
-from common.audio_files import join
 from common.synthesis.outputs import Part, SpeechWriter
 
 
 def noise(samples, seed=0):
     return torch.from_numpy(np.random.default_rng(seed).uniform(-0.5, 0.5, samples).astype(np.float32))
-
-
-def test_join_does_not_click():
-    # Pieces that begin and end at full level: side by side they would jump by 1.
-    pieces = [np.full(1000, 0.5, np.float32), np.full(300, -0.5, np.float32), np.full(120, 0.5, np.float32)]
-    joined = join(pieces, 200, 100)
-    assert joined.dtype == np.float32
-    assert len(joined) == 1420 + 2 * 200
-    assert np.abs(np.diff(joined)).max() <= 0.5 / 100 + 1e-6
-    assert not joined[1000:1200].any()
-    assert not joined[1500:1700].any()
-    assert joined[0] == joined[-1] == 0.5  # the beginning and the end are left as they are
-    assert (joined[:900] == 0.5).all()
-    assert (joined[1300:1400] == -0.5).all()
-    # Pieces shorter than a fade are faded as a whole.
-    assert np.abs(np.diff(join(3 * [np.ones(50, np.float32)], 10, 100))).max() <= 1 / 50 + 1e-6
-
-
-def test_a_single_piece_stays_as_it_is():
-    wav = noise(100).numpy()
-    assert np.array_equal(join([wav], 50, 50), wav)
 
 
 @pytest.mark.parametrize("save_mels", [False, True])

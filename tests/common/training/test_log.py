@@ -6,15 +6,14 @@ import datetime
 import json
 import re
 import sys
-import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from common.files.dllogger_lines import json_lines
 from common.training.log import RunLog
+from tests.support.programs import log_records
 
 METRICS = {
     "d_loss": 7.966,
@@ -34,12 +33,6 @@ LINE = (
 @pytest.fixture(autouse=True)
 def _own_writer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dllogger", None)  # as where NVIDIA's library is not installed
-
-
-def records(path: Path) -> list[dict]:
-    lines = path.read_text().splitlines()
-    assert all(line.startswith("DLLL {") for line in lines)
-    return [json.loads(line.removeprefix("DLLL ")) for line in lines]
 
 
 def scalars(folder: Path) -> dict[str, tuple[int, float]]:
@@ -62,7 +55,7 @@ def test_json_lines(tmp_path: Path) -> None:
         log.train(2, 3, 24, 27, METRICS)
         log.epoch(2, 48, {"frames/s": 3000.0})
         log.val(2, 48, {"mel_loss": 0.25})
-    found = records(tmp_path / "nvlog.json")
+    found = log_records(tmp_path / "nvlog.json")
     assert [record["step"] for record in found] == ["PARAMETER", [2, 3, 24], [2], [2]]
     assert found[0]["data"] == {"seed": 1234}
     assert found[1]["data"] == {f"train_{name}": value for name, value in METRICS.items()}
@@ -80,7 +73,7 @@ def test_lines_are_on_disk_at_once_and_appended(tmp_path: Path) -> None:
     for _ in range(2):
         with RunLog(tmp_path, str(tmp_path / "logs" / "own.json")) as log:
             log.train(1, 1, 24, 1, METRICS)
-            on_disk = len(records(tmp_path / "logs" / "own.json"))
+            on_disk = len(log_records(tmp_path / "logs" / "own.json"))
     assert on_disk == 2
     assert not (tmp_path / "nvlog.json").exists()
 
@@ -148,22 +141,3 @@ def test_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with RunLog(tmp_path) as log:
         log.message("saved")
     assert capsys.readouterr().out.endswith(" - saved\n")
-
-
-def test_the_placeholder_on_pypi_is_not_taken_for_dllogger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "dllogger", types.ModuleType("dllogger"))
-    lines = json_lines(tmp_path / "a.json")
-    lines.log([1], {"x": 1.0})
-    lines.flush()
-    assert records(tmp_path / "a.json")[0]["data"] == {"x": 1.0}
-
-
-def test_nvidias_library_is_used_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = types.ModuleType("dllogger")
-    calls: list = []
-    real.JSONStreamBackend = lambda verbosity, path, append: (verbosity, path, append)  # type: ignore[attr-defined]
-    real.Verbosity = types.SimpleNamespace(DEFAULT=0)  # type: ignore[attr-defined]
-    real.init = lambda backends: calls.append(backends)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "dllogger", real)
-    assert json_lines(tmp_path / "a.json") is real
-    assert calls == [[(0, str(tmp_path / "a.json"), True)]]

@@ -1,13 +1,10 @@
 """Convolutions of rows against PyTorch's own in fp64: outputs and all gradients."""
 
-import copy
-
 import pytest
 import torch
 from torch.nn import functional as F
 
 from hifigan.convolutions.rows import are_rows, convolve_rows, convolve_transposed_rows, prepared_weight, to_rows
-from hifigan.layers import SpectralNormConv1d, WeightNormConv1d, weights_kept
 
 # Shape, output channels, taps, stride, padding, dilation, groups: columns, folded strides, blocks of several sizes,
 # ends that no output sees, padding that is no multiple of the stride, signals shorter than the kernel.
@@ -76,46 +73,3 @@ def test_plain_signals_are_no_rows():
     assert not are_rows(torch.zeros(2, 1, 8))
     assert are_rows(to_rows(torch.zeros(2, 1, 8)))
     assert to_rows(torch.arange(12.0).view(1, 3, 4)).tolist() == torch.arange(12.0).view(1, 3, 4).tolist()
-
-
-@pytest.mark.parametrize("layout", [to_rows, torch.clone])
-def test_kept_weights_are_computed_once_with_the_same_gradients(layout, monkeypatch):
-    torch.manual_seed(0)
-    layer = WeightNormConv1d(512, 2, 3, padding=1)
-    x, y = torch.randn(2, 1, 512, 8).unbind()
-    (layer(layout(x)).sum() + layer(layout(y)).square().sum()).backward()
-    expected = {name: parameter.grad.clone() for name, parameter in layer.named_parameters()}
-    layer.zero_grad()
-    computed = []
-    weight_norm = torch._weight_norm
-    monkeypatch.setattr(torch, "_weight_norm", lambda *given: computed.append(1) or weight_norm(*given))
-    with weights_kept(layer):
-        loss = layer(layout(x)).sum() + layer(layout(y)).square().sum()
-    loss.backward()
-    assert len(computed) == 1
-    for name, parameter in layer.named_parameters():
-        torch.testing.assert_close(parameter.grad, expected[name], rtol=1e-5, atol=1e-5)
-    layer(layout(x))
-    assert len(computed) == 2, "not kept outside"
-
-
-@pytest.mark.parametrize("signals", [1, 2])
-def test_shared_weights_with_spectral_norm(signals):
-    torch.manual_seed(0)
-    layer = SpectralNormConv1d(256, 1024, 5, padding=2)
-    plain = copy.deepcopy(layer)
-    x = torch.randn(4, 256, 9)
-    errors = torch.randn(4, 1024, 9)
-    expected = torch.cat([plain(x[:2]), plain(x[2:])])
-    expected.backward(errors)
-    with weights_kept(layer):
-        rows = to_rows(x)
-        parts = [rows] if signals == 2 else [rows[:2], rows[2:]]
-        y = torch.cat([layer(part, signals) for part in parts])
-        assert layer.kept_prepared is not None
-    y.backward(errors)
-    assert layer.kept_prepared is None
-    torch.testing.assert_close(y, expected, rtol=1e-5, atol=1e-5)
-    for name, parameter in layer.named_parameters():
-        torch.testing.assert_close(parameter.grad, plain.get_parameter(name).grad, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(layer.state_dict(), plain.state_dict())

@@ -3,43 +3,11 @@
 import pytest
 import torch
 
-from hifigan import GeneratorConfig
-from hifigan.config import PRESETS
 from hifigan.engine import cpu_c, cpu_onednn
-from hifigan.engine.cpu import CpuEngine
-from hifigan.engine.native import amx, vector
+from hifigan.engine.cpu import CpuEngine, speed_up_of_bf16
+from hifigan.engine.native import amx
+from tests.support.engines import CONFIGS, assert_equal_to_plain, plain, random_mel
 from tests.support.programs import snr_db
-from tests.support.weights import by_rule
-
-# Kernels that are no multiple of the rate, overlaps of many strides, no common factors, an even number of blocks.
-UNUSUAL = GeneratorConfig(
-    upsample_rates=(7, 1, 5, 2),
-    upsample_kernel_sizes=(9, 1, 11, 16),
-    upsample_initial_channel=32,
-    resblock_kernel_sizes=(1, 5),
-    resblock_dilation_sizes=((1, 2), (2, 6)),
-    num_mels=24,
-)
-CONFIGS = {**PRESETS, "unusual": UNUSUAL}
-
-
-@pytest.fixture(scope="module")
-def generators():
-    return {name: by_rule(config) for name, config in CONFIGS.items()}
-
-
-@pytest.fixture(params=["in C", "oneDNN alone"])
-def layouts(request, monkeypatch):
-    """With a C compiler, and without."""
-    if request.param == "oneDNN alone":
-        monkeypatch.setattr(vector, "library", lambda: None)
-    elif vector.library() is None:
-        pytest.skip("no C compiler")
-
-
-@pytest.fixture
-def without_compiler(monkeypatch):
-    monkeypatch.setattr(vector, "library", lambda: None)
 
 
 @pytest.fixture(params=[1, 2, 5])
@@ -48,21 +16,6 @@ def threads(request):
     torch.set_num_threads(request.param)
     yield request.param
     torch.set_num_threads(before)
-
-
-def random_mel(config, frames, seed=0):
-    return torch.randn(config.num_mels, frames, generator=torch.Generator().manual_seed(seed)) * 2 - 5
-
-
-@torch.no_grad()
-def plain(generator, mel, dtype=torch.float32):
-    return generator.to(dtype)(mel[None].to(dtype))[0, 0]
-
-
-@torch.no_grad()
-def assert_equal_to_plain(generator, frames, **changes):
-    mel = random_mel(generator.config, frames)
-    torch.testing.assert_close(CpuEngine(generator)(mel[None])[0], plain(generator, mel), rtol=0, atol=1e-5)
 
 
 # V2 and V3 have several tiles from 33 frames on, V1 in its last stages.
@@ -82,20 +35,6 @@ def test_tiles_join_without_seams(generators, name, frames, layouts, monkeypatch
         monkeypatch.setattr(module, "TILE_BYTES", 1)
     monkeypatch.setattr(cpu_c, "LAYER_PART", 80)
     assert_equal_to_plain(generators[name], frames)
-
-
-@pytest.mark.parametrize("fold_to", [1, 8, 64])
-@pytest.mark.parametrize("name", ["v2", "v3", "unusual"])
-def test_folding_samples_into_channels_changes_nothing(generators, name, fold_to, without_compiler, monkeypatch):
-    monkeypatch.setattr(cpu_onednn, "FOLD_TO", {torch.float32: fold_to})
-    assert_equal_to_plain(generators[name], 23)
-
-
-@pytest.mark.parametrize("name", ["v2", "v3", "unusual"])
-def test_without_fused_convolutions(generators, name, without_compiler, monkeypatch):
-    """Other processors than x86, and builds of PyTorch without oneDNN."""
-    monkeypatch.setattr(cpu_onednn, "FUSED", False)
-    assert_equal_to_plain(generators[name], 45)
 
 
 @pytest.mark.parametrize("name", ["v2", "v3", "unusual"])
@@ -127,3 +66,7 @@ def test_its_weights_are_its_own(generators):
             parameter.zero_()
     assert torch.equal(engine(mel[None]), expected)
     generator.load_state_dict(saved)
+
+
+def test_the_measurement_is_a_ratio():
+    assert 0.01 < speed_up_of_bf16() < 100

@@ -1,9 +1,6 @@
 """Stages on matrix units against fp64, and what happens where there are none."""
 
-import os
 import stat
-import subprocess
-from pathlib import Path
 
 import pytest
 import torch
@@ -127,20 +124,3 @@ def test_a_compiler_that_does_not_know_the_units(asked_anew, monkeypatch, tmp_pa
     assert not caplog.text, "fp32 needs none"
     assert amx.library() is None
     assert "amx.c cannot be compiled, bf16 is slower, and there is no tf32: error: unrec" in caplog.text
-
-
-@needs_units
-def test_no_memory_but_its_own(tmp_path):
-    program = tmp_path / "amx_memory"
-    source = Path(__file__).parent / "native" / "amx_memory.c"
-    command = [
-        *(os.environ.get("CC") or "cc").split(),
-        "-O1",
-        *amx.FLAGS,
-        f'-DSTAGE="{amx.SOURCE}"',
-        "-o",
-        str(program),
-    ]
-    subprocess.run([*command, str(source)], check=True)
-    ended = subprocess.run([program], capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stdout) == (0, "all memory is its own\n"), ended.stderr

@@ -12,7 +12,6 @@ from hifigan.backend import Backend, eager_backend
 from hifigan.config import PRESETS
 from hifigan.denoiser import ConvolutionalDenoiser
 from hifigan.synthesis.vocoder import CPU_WINDOW_FRAMES, Vocoder
-from hifigan.windows import windows
 from tests.support.models import TINY
 from tests.support.paths import REPOSITORY
 from tests.support.weights import by_rule
@@ -117,35 +116,6 @@ def test_windows_with_a_denoiser(filter_length):
             torch.testing.assert_close(one, whole, rtol=0, atol=1e-5)
             torch.testing.assert_close(other, whole, rtol=0, atol=1e-5)
     assert [len(wav) for wav in inside] == [len(wav) for wav in behind] == [mel.size(1) * 256 for mel in mels]
-
-
-@pytest.mark.parametrize(("filter_length", "hop_length"), [(1024, 256), (1000, 300), (600, 256)])
-def test_long_audio_is_denoised_in_blocks(monkeypatch, filter_length, hop_length):
-    monkeypatch.setattr("hifigan.denoiser.BLOCK_HOPS", 30)
-    denoiser = Denoiser(by_rule(TINY), filter_length)
-    denoiser.hop_length = hop_length
-    whole_blocks = 30 - 2 * -(-denoiser.filter_length // hop_length)
-    for samples in (30 * hop_length, 31 * hop_length - 1, 31 * hop_length, 100 * hop_length + 7, whole_blocks * 300):
-        wav = torch.randn(2, samples, generator=torch.Generator().manual_seed(samples)) * 0.1
-        made, whole = denoiser(wav, 0.02), denoiser._denoised(wav, 0.02)
-        assert (whole - wav[:, : whole.size(1)]).abs().max() > 1e-3
-        torch.testing.assert_close(made, whole, rtol=0, atol=1e-6)
-
-
-def test_windows_cover_all_once():
-    for context in (0, 1, 13):
-        for size in range(2 * context + 1, 2 * context + 12):
-            for length in range(1, 120):
-                found = windows(length, size, context)
-                assert [window.start for window in found] == [0, *(window.end for window in found[:-1])]
-                assert found[-1].end == length
-                assert len({window.last - window.first for window in found}) == 1
-                for first, last, start, end in found:
-                    assert 0 <= first <= start < end <= last <= length
-                    assert last - first <= size
-                    assert start - first >= context or first == start == 0
-                    assert last - end >= context or last == end == length
-                assert sum(last - first for first, last, _, _ in found) <= length + len(found) * (2 * context + 1)
 
 
 MEASURE = """

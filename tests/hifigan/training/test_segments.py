@@ -8,9 +8,7 @@ import torch
 from common.audio import AudioConfig, MelSpectrogram
 from common.errors import InputError
 from common.training.sampling import ClipKey
-from hifigan.training.segment_cache import CachedSegments, _Block
 from hifigan.training.segments import PairDataset, SegmentDataset
-from tests.support.data_sets import speechlike
 
 RATE, SEGMENT = 22050, 1024
 AUDIO = AudioConfig()
@@ -52,66 +50,6 @@ def test_audio_that_changed_after_the_check_is_named(paths):
         SegmentDataset(paths, AUDIO, SEGMENT, 5)[ClipKey(0, 0)]
 
 
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
-def test_a_cache_changes_nothing_and_reads_once(paths, device):
-    dataset = SegmentDataset(paths, AUDIO, SEGMENT, 5)
-    keys = [ClipKey(clip, draw) for clip in range(len(paths)) for draw in range(4)]
-    expected = [dataset[key][0] for key in keys]
-    cached = CachedSegments(dataset, torch.device(device))
-    for path in paths:
-        path.unlink()
-    assert len(cached) == len(dataset)
-    for key, segment in zip(keys, expected, strict=True):
-        (wav,) = cached[key]
-        assert wav.device.type == device
-        assert torch.equal(wav.cpu(), segment)
-
-
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
-@pytest.mark.parametrize("framing", [None, "tacotron"])
-def test_batches_gathered_at_once_are_those_of_items(framing, device, paths, pairs, monkeypatch):
-    """What a GPU does, tried on the CPU as well: the same numbers and so the same mels, bit for bit on each device."""
-    dataset = SegmentDataset(paths, AUDIO, SEGMENT, 5)
-    if framing:
-        dataset = PairDataset(pairs[0], pairs[1][framing], AudioConfig(framing=framing), 8192, 5)
-    monkeypatch.setattr("hifigan.training.segment_cache._in_memory", _Block)
-    cached = CachedSegments(dataset, torch.device(device))
-    keys = [ClipKey(clip, draw) for draw in range(5) for clip in torch.randperm(len(dataset)).tolist()]
-    expected = [torch.stack(parts) for parts in zip(*(dataset[key] for key in keys), strict=True)]
-    batch = cached.__getitems__(keys)
-    assert [(part.shape, part.dtype, part.device.type) for part in batch] == [
-        (part.shape, torch.float32, device) for part in expected
-    ]
-    assert all(part.is_contiguous() for part in batch)
-    assert all(map(torch.equal, [part.cpu() for part in batch], expected))
-    assert all(map(torch.equal, [part.cpu() for part in cached[keys[3]]], dataset[keys[3]]))
-    transform = MelSpectrogram(AUDIO).to(device)
-    assert torch.equal(transform(batch[0]), transform(expected[0].to(device)))
-
-
-def test_a_cache_that_does_not_fit_is_refused(paths, monkeypatch):
-    monkeypatch.setattr("hifigan.training.segment_cache.free_bytes", lambda device: 100)
-    with pytest.raises(InputError, match=r"--dataset-cache: the clips need .* that are free on cpu"):
-        CachedSegments(SegmentDataset(paths, AUDIO, SEGMENT, 5), torch.device("cpu"))
-
-
-@pytest.fixture
-def pairs(tmp_path):
-    """Four clips, one shorter than a segment, and their mels in both framings."""
-    paths, mels = [], {"tacotron": [], "vocoder": []}
-    for i, length in enumerate((9000, 12345, 20480, 700)):
-        wav = speechlike(length / RATE, seed=i)[:length]
-        path = tmp_path / f"{i}.wav"
-        soundfile.write(path, wav, RATE, subtype="FLOAT")
-        paths.append(path)
-        for framing, files in mels.items():
-            mel = MelSpectrogram(AudioConfig(framing=framing))(torch.from_numpy(wav).float()[None])[0]
-            files.append(tmp_path / framing / f"{i}.npy")
-            files[-1].parent.mkdir(exist_ok=True)
-            np.save(files[-1], mel.numpy())
-    return paths, mels
-
-
 def mel_difference(dataset, draws=20):
     """Mean L1 of log mels between what a segment brings and what its own audio gives, edges left out."""
     transform = MelSpectrogram(AUDIO)
@@ -147,14 +85,6 @@ def test_pairs_keep_their_level_and_cover_all_frames(pairs):
     assert (len(wav), mel.size(1)) == (8192, 32)
     assert not wav[128 + 700 :].any()
     assert (mel[:, 3:] == np.float32(np.log(1e-5))).all()
-
-
-def test_caches_hold_pairs_too(pairs):
-    paths, mels = pairs
-    dataset = PairDataset(paths, mels["tacotron"], AudioConfig(framing="tacotron"), 8192, 5)
-    cached = CachedSegments(dataset, torch.device("cpu"))
-    for key in (ClipKey(clip, draw) for clip in range(4) for draw in range(3)):
-        assert all(map(torch.equal, dataset[key], cached[key]))
 
 
 def test_bad_pairs_are_counted_and_named(pairs):

@@ -20,8 +20,6 @@ from common.audio import AudioConfig, MelSpectrogram
 from common.audio_files import load_wav
 from common.cli import run
 from common.machine import processes
-from common.machine.hardware import available_cores
-from prepare_dataset import PrepareConfig
 from tests.support.paths import REPOSITORY
 from tests.support.preparation import add, contents, prepare, refused, tone
 
@@ -198,10 +196,6 @@ def test_no_more_processes_than_files(dataset: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(processes, "ProcessPoolExecutor", counted)
     assert prepare(dataset, "--extract-mels", "--n-workers", 1000) == 0
     assert asked == [3]
-
-
-def test_defaults_work_on_all_cores() -> None:
-    assert PrepareConfig(extract_mels=True).n_workers == available_cores()
 
 
 def test_the_program(dataset: Path) -> None:

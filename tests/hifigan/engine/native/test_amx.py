@@ -1,0 +1,26 @@
+"""C for matrix units: no memory but its own."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hifigan.engine.native import amx
+
+
+@pytest.mark.skipif(amx.library() is None, reason="no matrix units (AMX), or no C compiler")
+def test_no_memory_but_its_own(tmp_path):
+    program = tmp_path / "amx_memory"
+    source = Path(__file__).with_name("amx_memory.c")
+    command = [
+        *(os.environ.get("CC") or "cc").split(),
+        "-O1",
+        *amx.FLAGS,
+        f'-DSTAGE="{amx.SOURCE}"',
+        "-o",
+        str(program),
+    ]
+    subprocess.run([*command, str(source)], check=True)
+    ended = subprocess.run([program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "all memory is its own\n"), ended.stderr

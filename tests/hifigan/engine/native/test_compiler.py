@@ -1,0 +1,61 @@
+"""Compiling C at run time: the cache, and what happens without a compiler."""
+
+import os
+import stat
+
+from hifigan.engine.native import vector
+
+
+def test_what_is_compiled_is_kept(compiler, fresh):
+    vector.library()
+    (kept,) = fresh.iterdir()
+    before = kept.stat().st_mtime_ns
+    vector.library.cache_clear()
+    assert vector.library() is not None
+    assert [path.stat().st_mtime_ns for path in fresh.iterdir()] == [before]
+
+
+def test_no_compiler(monkeypatch, fresh, caplog):
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with caplog.at_level("INFO"):
+        assert vector.library() is None
+    assert "no C compiler (no-such-compiler)" in caplog.text
+
+
+def test_a_compiler_with_arguments(compiler, monkeypatch, fresh):
+    assert vector.library() is not None
+    monkeypatch.setenv("CC", f"{os.environ.get('CC') or 'cc'} -DUNUSED")
+    vector.library.cache_clear()
+    assert vector.library() is not None
+    assert len(list(fresh.iterdir())) == 2
+
+
+def test_a_failing_compiler(monkeypatch, fresh, tmp_path, caplog):
+    failing = tmp_path / "failing-cc"
+    failing.write_text("#!/bin/sh\necho in a function: >&2\necho error: it does not know this machine >&2\nexit 1\n")
+    failing.chmod(stat.S_IRWXU)
+    monkeypatch.setenv("CC", str(failing))
+    assert vector.library() is None
+    assert "vector.c cannot be compiled" in caplog.text
+    assert "it does not know this machine" in caplog.text
+    assert "in a function" not in caplog.text
+    assert not fresh.exists()
+
+
+def test_a_damaged_cache(compiler, fresh, tmp_path, monkeypatch):
+    vector.library()
+    (kept,) = fresh.iterdir()
+    damaged = tmp_path / "other" / "hifigan" / kept.name
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(kept.read_bytes()[:100])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    vector.library.cache_clear()
+    assert vector.library() is not None
+    assert damaged.read_bytes() == kept.read_bytes()
+
+
+def test_a_cache_that_cannot_be_written(compiler, tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert vector.library() is not None
+    assert "compiled anew" in caplog.text

@@ -1,0 +1,21 @@
+"""The denoiser in blocks against all at once."""
+
+import pytest
+import torch
+
+from hifigan import Denoiser
+from tests.support.models import TINY
+from tests.support.weights import by_rule
+
+
+@pytest.mark.parametrize(("filter_length", "hop_length"), [(1024, 256), (1000, 300), (600, 256)])
+def test_long_audio_is_denoised_in_blocks(monkeypatch, filter_length, hop_length):
+    monkeypatch.setattr("hifigan.denoiser.BLOCK_HOPS", 30)
+    denoiser = Denoiser(by_rule(TINY), filter_length)
+    denoiser.hop_length = hop_length
+    whole_blocks = 30 - 2 * -(-denoiser.filter_length // hop_length)
+    for samples in (30 * hop_length, 31 * hop_length - 1, 31 * hop_length, 100 * hop_length + 7, whole_blocks * 300):
+        wav = torch.randn(2, samples, generator=torch.Generator().manual_seed(samples)) * 0.1
+        made, whole = denoiser(wav, 0.02), denoiser._denoised(wav, 0.02)
+        assert (whole - wav[:, : whole.size(1)]).abs().max() > 1e-3
+        torch.testing.assert_close(made, whole, rtol=0, atol=1e-6)
