@@ -20,6 +20,8 @@ from common.errors import InputError
 MAX_WAV_VALUE = 32768.0
 LOG_FLOOR = 1e-5  # mel magnitudes are clamped here before the logarithm
 SILENCE = math.log(LOG_FLOOR)  # log mel of digital silence; 0 would be loud
+_KNEE_HZ, _MELS_PER_HZ, _MELS_PER_LOG = 1000.0, 3 / 200, 27 / math.log(6.4)  # of Slaney's mel scale
+_KNEE_MEL = _KNEE_HZ * _MELS_PER_HZ
 MEL_CONFIG_FILE = "audio_config.json"  # beside prepared mels: the AudioConfig that they were made with
 
 
@@ -92,20 +94,25 @@ class AudioConfig:
         return cls(**{**{k: v for k, v in values.items() if k in names}, **changes})
 
 
-def mel_filters(config: AudioConfig) -> np.ndarray:
-    """Triangles [M, filter_length // 2 + 1], float32, of area 1 over Hz, evenly spaced on Slaney's mel scale.
+def hz_to_mel(hz: float) -> float:
+    """Convert to Slaney's mel scale (Auditory Toolbox, 1998).
 
-    That scale (Auditory Toolbox, 1998) has 3 mels in 200 Hz up to 1 kHz, and above 27 mels to each factor of 6.4.
-    librosa's `filters.mel` gives the same; importing it takes longer than importing all else but PyTorch.
+    It has 3 mels per 200 Hz up to 1 kHz, and above that 27 mels per factor of 6.4.
     """
-    knee_hz, mels_per_hz, mels_per_log = 1000.0, 3 / 200, 27 / math.log(6.4)
-    knee = knee_hz * mels_per_hz
+    return hz * _MELS_PER_HZ if hz < _KNEE_HZ else _KNEE_MEL + math.log(hz / _KNEE_HZ) * _MELS_PER_LOG
 
-    def to_mel(hz: float) -> float:
-        return hz * mels_per_hz if hz < knee_hz else knee + math.log(hz / knee_hz) * mels_per_log
 
-    mels = np.linspace(to_mel(config.mel_fmin), to_mel(config.fmax_hz), config.num_mels + 2)
-    edges = np.where(mels < knee, mels / mels_per_hz, knee_hz * np.exp((mels - knee) / mels_per_log))
+def mel_to_hz(mels: np.ndarray) -> np.ndarray:
+    """Convert from Slaney's mel scale."""
+    return np.where(mels < _KNEE_MEL, mels / _MELS_PER_HZ, _KNEE_HZ * np.exp((mels - _KNEE_MEL) / _MELS_PER_LOG))
+
+
+def mel_filters(config: AudioConfig) -> np.ndarray:
+    """Return triangles [M, filter_length // 2 + 1], float32, of area 1 over Hz, evenly spaced on Slaney's mel scale.
+
+    They equal librosa's `filters.mel`, whose import takes longer than all other imports but PyTorch's.
+    """
+    edges = mel_to_hz(np.linspace(hz_to_mel(config.mel_fmin), hz_to_mel(config.fmax_hz), config.num_mels + 2))
     lower, centre, upper = (edges[i : i + config.num_mels, None] for i in range(3))
     hz = np.fft.rfftfreq(config.filter_length, 1 / config.sampling_rate)
     triangles = np.minimum((hz - lower) / (centre - lower), (upper - hz) / (upper - centre))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from common.audio import AudioConfig
+from common.audio import AudioConfig, hz_to_mel
 from common.errors import InputError
 from hifigan.config import PRESETS
 
@@ -132,13 +132,8 @@ def default_fmax(sampling_rate: int) -> float:
 
 def default_num_mels(fmin_hz: float, fmax_hz: float) -> int:
     """As many bands per mel as published (80 from 0 to 8000 Hz), in tens."""
-    per_mel = PUBLISHED.num_mels / (_mel(PUBLISHED.fmax_hz) - _mel(PUBLISHED.mel_fmin))
-    return max(10, 10 * round(per_mel * (_mel(fmax_hz) - _mel(fmin_hz)) / 10))
-
-
-def _mel(frequency_hz: float) -> float:
-    """Slaney's scale: linear up to 1000 Hz, then 27 steps for each factor of 6.4."""
-    return 3 * frequency_hz / 200 if frequency_hz < 1000 else 15 + 27 * math.log(frequency_hz / 1000, 6.4)
+    bands_per_mel = PUBLISHED.num_mels / (hz_to_mel(PUBLISHED.fmax_hz) - hz_to_mel(PUBLISHED.mel_fmin))
+    return max(10, 10 * round(bands_per_mel * (hz_to_mel(fmax_hz) - hz_to_mel(fmin_hz)) / 10))
 
 
 def default_segment(sampling_rate: int, hop: int, padding: int) -> int:
