@@ -1,4 +1,4 @@
-"""Measures how well systems copy speech, in figures and on a page to listen to. See --help."""
+"""Measures how well systems resynthesise recordings, in figures and on a page to listen to. See --help."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ from common.errors import InputError, first_three
 from common.machine import hardware
 from common.mel_contract import in_words
 from evaluation import results as tables
-from evaluation.clips import common_rate, copies_in, find_clips
+from evaluation.clips import common_rate, find_clips, find_resynthesised
 from evaluation.config import EvaluationConfig
-from evaluation.metrics import choose
+from evaluation.metrics import METRICS, choose_metrics
 from evaluation.report.write import read_logs, write_report
-from evaluation.results import Results
-from evaluation.systems import System, audio_of, parse_systems
-from evaluation.work import Plan, make_copies, measure
+from evaluation.results import EvaluationResults
+from evaluation.systems import System, load_audio_config, parse_systems
+from evaluation.work import EvaluationPlan, measure, resynthesise
 
 log = logging.getLogger(__name__)
-PACKAGES = ("numpy", "librosa", "pesq", "pystoi", "distillmos")  # whose versions decide the figures
+# The figures depend on the versions of these packages.
+PACKAGES = ("numpy", "librosa", *(metric.package for metric in METRICS.values() if metric.package))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     parser = ArgumentParser(
         prog="evaluate.py",
-        description="Compares copies of recordings with the recordings: copy synthesis with checkpoints, or folders "
+        description="Compares resynthesised audio with the recordings: copy synthesis with checkpoints, or folders "
         "of audio files. Writes results.json, results.csv, summary.md and all wav files.",
-        epilog="What cannot be evaluated is named, and the rest is; the exit status is then 1.",
+        epilog="Clips that cannot be evaluated are skipped and listed, and the exit status is then 1.",
     )
     parser.add_argument(
         "--system",
@@ -43,46 +44,50 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="extend",
         default=[],
         metavar="NAME=SOURCE",
-        help="NAME=CHECKPOINT[:OPTION...], NAME=DIR with copies of the recordings, or griffin-lim. Options: ema, "
-        "precision=fp32|bf16|..., denoise=STRENGTH, config=v1|v2|v3|FILE, export (a model of export.py, which is a "
-        "program: only if you trust it). The recordings themselves, ground-truth, are always compared",
+        help="NAME=CHECKPOINT[:OPTION...], NAME=DIR with resynthesised recordings, or griffin-lim. Options: ema, "
+        "precision=fp32|bf16|..., denoise=STRENGTH, config=v1|v2|v3|FILE, export (for a model of export.py, which can "
+        "run any code: only if you trust it). The recordings themselves, ground-truth, are always included",
     )
     add_flags(parser, EvaluationConfig, "evaluation")
     given = vars(parser.parse_args(words))
     cfg = from_flags(EvaluationConfig, given)
-    plan, left_out = make_plan(cfg, parse_systems(given["system"]))
-    for name, reason in left_out.items():
-        log.warning("%s is left out: %s", name, reason)
+    plan, skipped = make_plan(cfg, parse_systems(given["system"]))
+    for name, reason in skipped.items():
+        log.warning("%s is not measured: %s", name, reason)
     header = hardware.describe(plan.device, "evaluate", words, PACKAGES)
     header["command"] = f"python evaluate.py {shlex.join(words)}"
-    made = make_copies(plan, cfg.num_jobs)
-    figures, problems, pitches = tables.gather(made + measure(plan, made, cfg.num_jobs))
+    outcomes = resynthesise(plan, cfg.num_jobs)
+    figures, problems, pitches = tables.gather(outcomes + measure(plan, outcomes, cfg.num_jobs))
     baseline = cfg.baseline or plan.systems[1].name
-    results = Results(header, plan, plan.names, left_out, figures, problems, pitches, baseline, cfg.seed)
+    results = EvaluationResults(header, plan, skipped, figures, problems, pitches, baseline, cfg.seed)
     if not figures:
         raise InputError(f"nothing could be evaluated: {first_three([problem.reason for problem in problems])}")
     tables.write(results, Path(cfg.output))
     print("\n".join([*hardware.markdown(header), "", *tables.markdown(results)]))
     if cfg.report:
         write_report(results, cfg)
-    log.info("tables, figures of each clip and wav files: %s", cfg.output)
+    log.info("results: %s", cfg.output)
     if problems:
         reasons = [f"{problem.system}, {problem.clip}: {problem.reason}" for problem in problems]
         raise InputError(
-            f"{len(problems)} problems; the rest was evaluated (all are in {Path(cfg.output) / 'results.csv'}): "
+            f"{len(problems)} problems; the rest was evaluated (all are listed in {Path(cfg.output) / 'results.csv'}): "
             f"{first_three(reasons)}"
         )
     return 0
 
 
-def make_plan(cfg: EvaluationConfig, systems: Sequence[System]) -> tuple[Plan, dict[str, str]]:
-    """What is to be done, and the columns that are left out; all that can be found wrong before is."""
+def make_plan(cfg: EvaluationConfig, systems: Sequence[System]) -> tuple[EvaluationPlan, dict[str, str]]:
+    """Check the input as far as possible before any work; return the plan, and why each skipped metric is skipped.
+
+    Raises:
+        InputError: nothing to compare, an unknown baseline, no usable input, or output inside an input folder.
+    """
     if len(systems) == 1:
         raise InputError("--system: give at least one system to compare with the recordings (see evaluate.py --help)")
     baseline = cfg.baseline or systems[1].name
     if baseline not in [system.name for system in systems]:
         raise InputError(f"--baseline: {baseline} is none of the systems: {', '.join(s.name for s in systems)}")
-    chosen, left_out = choose(cfg.metrics)
+    chosen, skipped = choose_metrics(cfg.metrics)
     device = distributed.device_of(cfg.cuda)
     reference, output = Path(cfg.reference), Path(cfg.output)
     clips = find_clips(reference, Path(cfg.dataset_path), cfg.clips)
@@ -90,26 +95,30 @@ def make_plan(cfg: EvaluationConfig, systems: Sequence[System]) -> tuple[Plan, d
     for folder in [*folders, *([reference] if reference.is_dir() else [])]:
         for flag, written in (("-o", output), ("--report", Path(cfg.report or cfg.output))):
             if written.resolve().is_relative_to(folder.resolve()):
-                raise InputError(f"{flag}: {written} lies in {folder}, which is read; give another directory")
+                raise InputError(f"{flag}: {written} lies in the input folder {folder}; give another directory")
     read_logs(cfg.logs)
-    return Plan(
+    return EvaluationPlan(
         clips=tuple(clips),
         systems=tuple(systems),
-        copies={system.name: copies_in(Path(system.source), clips) for system in systems if system.is_folder},
-        audio=shared_audio([(system, audio_of(system, device)) for system in systems if system.is_model], clips),
+        folder_files={
+            system.name: find_resynthesised(Path(system.source), clips) for system in systems if system.is_folder
+        },
+        audio=shared_audio(
+            [(system, load_audio_config(system, device)) for system in systems if system.is_model], clips
+        ),
         wavs=output / "wavs",
         names=tuple(chosen),
         normalise=cfg.normalise,
         device=device,
         seed=cfg.seed,
-    ), left_out
+    ), skipped
 
 
 def shared_audio(models: Sequence[tuple[System, AudioConfig]], clips: Sequence) -> AudioConfig:
-    """The signal contract of all models, or without one LJSpeech's at the recordings' sampling rate.
+    """Return the signal contract of all models, or without a model LJSpeech's at the recordings' sampling rate.
 
     Raises:
-        InputError: models whose mels differ.
+        InputError: the models use different mels.
     """
     if not models:
         return dataclasses.replace(AudioConfig(), sampling_rate=common_rate(clips))
@@ -117,7 +126,8 @@ def shared_audio(models: Sequence[tuple[System, AudioConfig]], clips: Sequence) 
     for system, other in others:
         if differing := differences(audio, other):
             raise InputError(
-                f"--system: {first.name} and {system.name} have other mels: {in_words(differing)}; evaluate each alone"
+                f"--system: {first.name} and {system.name} use different mels: {in_words(differing)}; "
+                "evaluate each alone"
             )
     return audio
 

@@ -1,4 +1,4 @@
-"""The recordings of an evaluation, and the copies of them in a folder."""
+"""The recordings of an evaluation, and the files of a folder that resynthesise them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from common.synthesis.phrases import safe_name
 from evaluation.spectra import level_db
 
 log = logging.getLogger(__name__)
-LEAST_SAMPLES = 4096  # what the longest windows of the metrics need
-SILENT_DB = -80.0  # full scale; what is below has nothing to be heard
-TOLERANCE_SAMPLES = 1024  # a copy may be so much longer or shorter: whole frames, at one end or both
+MIN_SAMPLES = 4096  # the longest window of the metrics
+SILENT_BELOW_DB = -80.0  # relative to full scale
+LENGTH_TOLERANCE_SAMPLES = 1024  # some systems add or drop a few frames at either end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Clip:
     """A recording.
 
     Attributes:
-        name: path below the data set, without suffix.
+        name: path relative to the data set, without suffix.
         path: the file.
-        index: place in the list, which decides its validation segments.
+        index: position in the list, from which its validation segments are drawn.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Clip:
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """What could not be evaluated: a recording for all systems, or one system's copy of it; `figure` is one column."""
+    """Why a recording, a system's resynthesis of it, or only one `figure` (the name of a metric) was not evaluated."""
 
     clip: str
     system: str
@@ -50,11 +50,11 @@ class Problem:
 
 
 def find_clips(reference: Path, dataset: Path, limit: int = 0) -> list[Clip]:
-    """The recordings of a folder, or of a file list with paths relative to `dataset`.
+    """Return the recordings of a folder, or of a file list with paths relative to `dataset`.
 
     Raises:
         FileNotFoundError: no such folder or list.
-        InputError: there are none, or two of one name.
+        InputError: there are none, or two have the same name.
     """
     if not reference.exists():
         raise FileNotFoundError(f"{reference}: no such folder or file list (-i)")
@@ -66,31 +66,31 @@ def find_clips(reference: Path, dataset: Path, limit: int = 0) -> list[Clip]:
         raise InputError(f"-i: {reference} is an audio file; give a folder of them, or a file list")
     else:
         root, paths = dataset, read_paths([reference], dataset)
-    clips = [Clip(name_of(path, root), path, i) for i, path in enumerate(paths)]
+    clips = [Clip(clip_name(path, root), path, i) for i, path in enumerate(paths)]
     name, count = Counter(clip.name for clip in clips).most_common(1)[0]
     if count > 1:
-        raise InputError(f"{reference}: {name} is there {count} times")
+        raise InputError(f"{reference}: {count} recordings are called {name}")
     return clips[: limit or None]
 
 
 def audio_files(folder: Path) -> list[Path]:
-    """All audio files below a folder, in order."""
+    """Return all audio files below a folder, sorted."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
 
 
-def name_of(path: Path, root: Path) -> str:
-    """The path below `root` without suffix; never one that leads out of a folder."""
+def clip_name(path: Path, root: Path) -> str:
+    """Return the path relative to `root` without suffix, made safe so that it cannot lead out of a folder."""
     return safe_name(path.relative_to(root).with_suffix(".wav").as_posix()).removesuffix(".wav")
 
 
-def copies_in(folder: Path, clips: Sequence[Clip]) -> dict[str, Path]:
-    """Clip name -> its copy in a folder: of the same path, else of the same file name where that is unique.
+def find_resynthesised(folder: Path, clips: Sequence[Clip]) -> dict[str, Path]:
+    """Map clip names to files of a folder, by relative path, else by file name where it is unique on both sides.
 
     Raises:
-        InputError: not a single copy is there.
+        InputError: the folder has no file for any clip.
     """
     files = audio_files(folder)
-    by_path = {name_of(path, folder): path for path in files}
+    by_path = {clip_name(path, folder): path for path in files}
     file_names = Counter(path.stem for path in files)
     clip_names = Counter(Path(clip.name).name for clip in clips)
     by_file_name = {path.stem: path for path in files if file_names[path.stem] == 1}
@@ -103,18 +103,18 @@ def copies_in(folder: Path, clips: Sequence[Clip]) -> dict[str, Path]:
             found[clip.name] = by_file_name[last]
     if not found:
         raise InputError(
-            f"{folder}: none of its {len(files)} audio files is called like a recording, such as {clips[0].name}"
+            f"{folder}: none of its {len(files)} audio files is named like a recording, such as {clips[0].name}"
         )
     if unused := len(files) - len(set(found.values())):
-        log.info("%s: %d of its %d audio files are copies of no recording here", folder, unused, len(files))
+        log.info("%s: %d of its %d audio files match no recording", folder, unused, len(files))
     return found
 
 
 def common_rate(clips: Sequence[Clip]) -> int:
-    """The sampling rate of most recordings, in Hz.
+    """Return the sampling rate of most recordings, in Hz.
 
     Raises:
-        InputError: not one of them can be read.
+        InputError: none of them can be read.
     """
     rates: Counter[int] = Counter()
     problem: Exception | None = None
@@ -129,44 +129,44 @@ def common_rate(clips: Sequence[Clip]) -> int:
 
 
 def load_recording(clip: Clip, audio: AudioConfig, normalise: bool) -> tuple[np.ndarray, float]:
-    """A recording [T] of whole hops, and the factor by which it was scaled.
+    """Return a recording [T] cut to whole hops, and the factor by which it was scaled.
 
     Raises:
         InputError, OSError: it cannot be read or compared.
     """
     wav = load_wav_at(clip.path, audio.sampling_rate)
     whole = wav[: len(wav) // audio.hop_length * audio.hop_length]
-    if len(whole) < LEAST_SAMPLES:
-        raise InputError(f"{clip.path}: {len(wav)} samples are too few to compare, need {LEAST_SAMPLES}")
-    if level_db(whole) < SILENT_DB:
+    if len(whole) < MIN_SAMPLES:
+        raise InputError(f"{clip.path}: {len(wav)} samples are too few to compare, the minimum is {MIN_SAMPLES}")
+    if level_db(whole) < SILENT_BELOW_DB:
         raise InputError(f"{clip.path}: the recording is silent")
     gain = PEAK / np.abs(wav).max() if normalise else 1.0
     return whole * gain, gain
 
 
-def load_copy(path: Path, length: int, gain: float, sampling_rate: int) -> np.ndarray:
-    """A copy [T] of `length` samples, scaled as its recording was.
+def load_resynthesised(path: Path, length: int, gain: float, sampling_rate: int) -> np.ndarray:
+    """Return resynthesised audio [T], cut or padded to `length` samples and scaled as its recording was.
 
     Raises:
         InputError, OSError: it cannot be read or compared.
     """
     wav = load_wav_at(path, sampling_rate)
-    if abs(len(wav) - length) > TOLERANCE_SAMPLES:
+    if abs(len(wav) - length) > LENGTH_TOLERANCE_SAMPLES:
         raise InputError(f"{path}: {len(wav)} samples, but the recording has {length}: not the same speech")
     return np.pad(wav, (0, max(0, length - len(wav))))[:length] * gain
 
 
-def check_heard(wav: np.ndarray, what: str) -> np.ndarray:
-    """Raises `InputError` for a copy that is not finite or silent: its figures would say nothing."""
+def check_audible(wav: np.ndarray, origin: str) -> np.ndarray:
+    """Return the audio, or raise InputError if it is silent or not finite: its figures would mean nothing."""
     if not np.isfinite(wav).all():
-        raise InputError(f"{what}: the copy has samples that are not finite numbers")
-    if level_db(wav) < SILENT_DB:
-        raise InputError(f"{what}: the copy is silent")
+        raise InputError(f"{origin}: the resynthesised audio has samples that are not finite numbers")
+    if level_db(wav) < SILENT_BELOW_DB:
+        raise InputError(f"{origin}: the resynthesised audio is silent")
     return wav
 
 
-def transcripts_of(reference: Path, dataset: Path) -> dict[str, str]:
-    """File name without suffix -> text, where a data set in LJSpeech layout has a metadata.csv; else nothing."""
+def find_transcripts(reference: Path, dataset: Path) -> dict[str, str]:
+    """Map file names without suffix to texts, if the data set has a metadata.csv as LJSpeech does. Else empty."""
     for folder in (reference, reference.parent) if reference.is_dir() else (dataset,):
         try:
             return read_metadata(folder / "metadata.csv")

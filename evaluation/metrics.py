@@ -1,10 +1,11 @@
-"""The columns of an evaluation: what they are called, which direction is better, and how they are measured."""
+"""The metrics of an evaluation. To add one, add an entry to `METRICS`: everything else follows it."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -15,132 +16,259 @@ from evaluation import perception, spectra, voicing
 
 
 @dataclasses.dataclass(frozen=True)
-class Metric:
-    """A column.
+class Direction:
+    """Which values of a metric are better.
 
     Attributes:
-        title: with its unit.
-        better: "lower", "higher", "zero" (nearest to it), or "" where neither is.
-        says: what it is, in one line.
-        package: that it needs beyond requirements.txt.
+        name: in results.json.
+        words: in front of "is better".
+        arrow: in the headings of the report.
+        rank: sort key of values, the best first.
+    """
+
+    name: str
+    words: str
+    arrow: str
+    rank: Callable[[float], float]
+
+
+LOWER = Direction("lower", "lower", "↓", lambda value: value)
+HIGHER = Direction("higher", "higher", "↑", lambda value: -value)
+NEAR_ZERO = Direction("zero", "nearer to 0", "→0", abs)
+
+
+class ReferenceClip:
+    """A recording, with everything that measuring its resyntheses can share.
+
+    Attributes:
+        wav: float64 [T], full scale 1.0.
+        sampling_rate: in Hz.
+        input_mel: mel spectrogram in the bands that generators take.
+        full_mel: mel spectrogram up to the Nyquist frequency.
+    """
+
+    def __init__(self, wav: np.ndarray, audio: AudioConfig) -> None:
+        self.wav = wav
+        self.sampling_rate = audio.sampling_rate
+        self.input_mel = MelSpectrogram(audio)
+        self.full_mel = MelSpectrogram(dataclasses.replace(audio, mel_fmax=None))
+        self._hop_length = audio.hop_length
+
+    @functools.cached_property
+    def pitch_track(self) -> Track:
+        """Pitch and voicing, tracked when a metric first asks for them."""
+        return self.track_pitch(self.wav)
+
+    def track_pitch(self, wav: np.ndarray) -> Track:
+        return voicing.track_pitch(wav, self.sampling_rate, self._hop_length)
+
+
+class ComparedClip:
+    """A recording and one resynthesis of it, from which metrics compute their figures.
+
+    Attributes:
+        reference: the recording.
+        real: its samples [T].
+        fake: the resynthesised samples [T].
+        sampling_rate: in Hz.
+    """
+
+    def __init__(self, reference: ReferenceClip, fake: np.ndarray) -> None:
+        self.reference, self.real, self.fake = reference, reference.wav, fake
+        self.sampling_rate = reference.sampling_rate
+        self._fake_track: Track | None = None
+
+    @property
+    def tracks(self) -> tuple[Track, Track]:
+        """Pitch and voicing of the recording and of the resynthesis, tracked when a metric first asks for them."""
+        real = self.reference.pitch_track
+        if self._fake_track is None:
+            self._fake_track = real if self.fake is self.real else self.reference.track_pitch(self.fake)
+        return real, self._fake_track
+
+    @property
+    def tracked_pitch_hz(self) -> np.ndarray | None:
+        """Pitch of each frame of the resynthesis, 0 where unvoiced. None if no metric has asked for it."""
+        return None if self._fake_track is None else self._fake_track.f0_hz.astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A column of the tables.
+
+    Attributes:
+        title: its heading, with the unit.
+        better: which values are better.
+        description: one line for the legend.
+        compute: the figure of a clip (NaN if it has none). Raises ValueError if the clip cannot be measured. None for
+            `SEGMENT_METRIC` alone.
+        package: the optional package that it needs (requirements-evaluation.txt).
         digits: after the decimal point.
+        beside_players: show it beside the players of the report, which have room for three.
     """
 
     title: str
-    better: str
-    says: str
+    better: Direction
+    description: str
+    compute: Callable[[ComparedClip], float] | None
     package: str = ""
     digits: int = 3
+    beside_players: bool = False
 
 
+# Measured when a system vocodes segments of a clip (evaluation/work.py), not on its whole resynthesis.
+SEGMENT_METRIC = "val_mel_loss"
 METRICS = {
     "mel_l1": Metric(
-        "mel L1", "lower", "mean difference of natural-log mels up to the Nyquist frequency, whole clips", digits=4
+        "mel L1",
+        LOWER,
+        "mean difference of natural-log mels up to the Nyquist frequency, whole clips",
+        lambda clip: spectra.mel_l1(clip.real, clip.fake, clip.reference.full_mel),
+        digits=4,
+        beside_players=True,
     ),
-    "mel_l1_input": Metric("mel L1, input bands", "lower", "the same in the bands that generators take", digits=4),
-    "val_mel_loss": Metric(
+    "mel_l1_input": Metric(
+        "mel L1, input bands",
+        LOWER,
+        "the same in the bands that generators take",
+        lambda clip: spectra.mel_l1(clip.real, clip.fake, clip.reference.input_mel),
+        digits=4,
+    ),
+    SEGMENT_METRIC: Metric(
         "validation mel loss",
-        "lower",
+        LOWER,
         "45 x the mel L1 of five fixed segments of 8192 samples, each vocoded alone: what training logs",
+        compute=None,
     ),
-    "stft": Metric("STFT distance", "lower", "spectral convergence and log-magnitude L1, mean of three resolutions"),
-    "mcd": Metric("MCD, dB", "lower", "mel-cepstral distortion, frames aligned as they are", digits=2),
-    "pesq": Metric("PESQ", "higher", "wideband PESQ at 16 kHz, up to 4.64", "pesq", 2),
-    "stoi": Metric("STOI", "higher", "short-time intelligibility, up to 1", "pystoi", 4),
-    "mos": Metric("MOS, predicted", "higher", "opinion score from the copy alone, 1 to 5", "distillmos", 2),
-    "f0_cents": Metric("F0 RMSE, cents", "lower", "pitch error where both are voiced (pYIN)", digits=1),
-    "voicing_f1": Metric("V/UV F1", "higher", "F1 of voiced and unvoiced frames (pYIN)", digits=4),
-    "periodicity": Metric("periodicity RMSE", "lower", "error of the probability of being voiced (pYIN)", digits=4),
+    "stft": Metric(
+        "STFT distance",
+        LOWER,
+        "spectral convergence and log-magnitude L1, mean of three resolutions",
+        lambda clip: spectra.stft_distance(clip.real, clip.fake),
+    ),
+    "mcd": Metric(
+        "MCD, dB",
+        LOWER,
+        "mel-cepstral distortion, frame by frame without time warping",
+        lambda clip: spectra.mel_cepstral_distortion(clip.real, clip.fake, clip.reference.full_mel),
+        digits=2,
+    ),
+    "pesq": Metric(
+        "PESQ",
+        HIGHER,
+        "wideband PESQ at 16 kHz, up to 4.64",
+        lambda clip: perception.pesq_wideband(clip.real, clip.fake, clip.sampling_rate),
+        package="pesq",
+        digits=2,
+        beside_players=True,
+    ),
+    "stoi": Metric(
+        "STOI",
+        HIGHER,
+        "short-time intelligibility, up to 1",
+        lambda clip: perception.short_time_intelligibility(clip.real, clip.fake, clip.sampling_rate),
+        package="pystoi",
+        digits=4,
+    ),
+    "mos": Metric(
+        "MOS, predicted",
+        HIGHER,
+        "opinion score predicted from the resynthesis alone, 1 to 5",
+        lambda clip: perception.opinion_score(clip.fake, clip.sampling_rate),
+        package="distillmos",
+        digits=2,
+        beside_players=True,
+    ),
+    "f0_cents": Metric(
+        "F0 RMSE, cents",
+        LOWER,
+        "pitch error where both are voiced (pYIN)",
+        lambda clip: voicing.pitch_error_cents(*clip.tracks),
+        digits=1,
+    ),
+    "voicing_f1": Metric(
+        "V/UV F1",
+        HIGHER,
+        "F1 of voiced and unvoiced frames (pYIN)",
+        lambda clip: voicing.voicing_f1(*clip.tracks),
+        digits=4,
+    ),
+    "periodicity": Metric(
+        "periodicity RMSE",
+        LOWER,
+        "error of the probability of being voiced (pYIN)",
+        lambda clip: voicing.periodicity_error(*clip.tracks),
+        digits=4,
+    ),
     "hum": Metric(
-        "hum, dB", "lower", "level of the strongest lasting spectral line that the recording lacks; -90: none", digits=1
+        "hum, dB",
+        LOWER,
+        "level of the strongest lasting spectral line that the recording lacks; -90: none",
+        lambda clip: spectra.hum(clip.real, clip.fake, clip.sampling_rate)[0],
+        digits=1,
     ),
-    "buzz": Metric("pauses, dB", "zero", "how much louder the copy is in the recording's pauses", digits=2),
-    "level": Metric("level, dB", "zero", "how much louder the copy is", digits=2),
+    "buzz": Metric(
+        "pauses, dB",
+        NEAR_ZERO,
+        "how much louder the resynthesis is in the recording's pauses",
+        lambda clip: spectra.silence_buzz(clip.real, clip.fake, clip.sampling_rate),
+        digits=2,
+    ),
+    "level": Metric(
+        "level, dB",
+        NEAR_ZERO,
+        "how much louder the resynthesis is",
+        lambda clip: spectra.level_difference(clip.real, clip.fake),
+        digits=2,
+    ),
 }
-SEGMENT_METRIC = "val_mel_loss"  # of segments that are vocoded, so not measured on whole copies
-VOICING = ("f0_cents", "voicing_f1", "periodicity")
 
 
-def choose(wanted: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """The columns to measure, and those left out with the reason.
+def choose_metrics(wanted: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the names of the metrics to measure, and the reason for each that is skipped.
 
     Args:
-        wanted: names; empty is all that can be had.
+        wanted: names; empty for all whose packages can be used.
 
     Raises:
-        InputError: a column that was asked for by name needs a package that cannot be used.
+        InputError: a metric requested by name needs a package that cannot be used.
     """
-    chosen, left_out = [], {}
-    for name in METRICS:
+    chosen, skipped = [], {}
+    for name, metric in METRICS.items():
         if wanted and name not in wanted:
             continue
-        package = METRICS[name].package
-        if package and (reason := perception.why_not(package)):
+        if metric.package and (reason := perception.why_not(metric.package)):
             if wanted:
                 raise InputError(f"--metrics {name}: {reason}")
-            left_out[name] = reason
+            skipped[name] = reason
         else:
             chosen.append(name)
-    return chosen, left_out
+    return chosen, skipped
 
 
-class Meter:
-    """Measures copies of one recording.
+def measure_clip(
+    reference: ReferenceClip, fake: np.ndarray, names: Collection[str]
+) -> tuple[dict[str, float], list[str], np.ndarray | None]:
+    """Measure one resynthesis of a recording.
 
     Args:
-        real: [T], full scale 1.0.
-        audio: the signal contract of the generators.
-        names: keys of `METRICS`.
+        reference: the recording.
+        fake: the resynthesis [T], full scale 1.0.
+        names: keys of `METRICS`. `SEGMENT_METRIC` is ignored.
+
+    Returns:
+        figures by metric (NaN where there is none), remarks on metrics that could not be measured, and the pitch of
+        each frame in Hz (0 where unvoiced) if a metric has tracked it.
     """
-
-    def __init__(self, real: np.ndarray, audio: AudioConfig, names: Collection[str]) -> None:
-        self.real = real
-        self.audio = audio
-        self.mel = MelSpectrogram(audio)
-        self.loss_mel = MelSpectrogram(dataclasses.replace(audio, mel_fmax=None))
-        self.names = names
-        self._contour: Track | None = None
-
-    def measure(self, fake: np.ndarray) -> tuple[dict[str, float], list[str], np.ndarray | None]:
-        """The figures of a copy [T] (NaN where there is none), remarks on those that could not be measured, and the
-        pitch of each frame in Hz, 0 where unvoiced, if it is needed for them."""
-        values, remarks = {}, []
-        contour = self.contour_of(fake) if set(VOICING) & set(self.names) else None
-        for name in self.names:
-            if name == SEGMENT_METRIC:
-                continue
-            try:
-                values[name] = self._figure(name, fake, contour)
-            except ValueError as error:
-                values[name] = math.nan
-                remarks.append(f"{name}: {error}")
-        return values, remarks, None if contour is None else contour.f0_hz.astype(np.float32)
-
-    def contour_of(self, wav: np.ndarray) -> Track:
-        """Pitch and voicing; that of the recording is found once."""
-        if wav is not self.real:
-            return voicing.track_pitch(wav, self.audio.sampling_rate, self.audio.hop_length)
-        if self._contour is None:
-            self._contour = voicing.track_pitch(wav, self.audio.sampling_rate, self.audio.hop_length)
-        return self._contour
-
-    def _figure(self, name: str, fake: np.ndarray, contour: Track | None) -> float:
-        real, rate = self.real, self.audio.sampling_rate
-        if contour is not None and name in VOICING:
-            compare = dict(
-                zip(VOICING, (voicing.pitch_error_cents, voicing.voicing_f1, voicing.periodicity_error), strict=True)
-            )
-            return compare[name](self.contour_of(real), contour)
-        figures = {
-            "mel_l1": lambda: spectra.mel_l1(real, fake, self.loss_mel),
-            "mel_l1_input": lambda: spectra.mel_l1(real, fake, self.mel),
-            "stft": lambda: spectra.stft_distance(real, fake),
-            "mcd": lambda: spectra.mel_cepstral_distortion(real, fake, self.loss_mel),
-            "pesq": lambda: perception.pesq_wideband(real, fake, rate),
-            "stoi": lambda: perception.short_time_intelligibility(real, fake, rate),
-            "mos": lambda: perception.opinion_score(fake, rate),
-            "hum": lambda: spectra.hum(real, fake, rate)[0],
-            "buzz": lambda: spectra.silence_buzz(real, fake, rate),
-            "level": lambda: spectra.level_difference(real, fake),
-        }
-        return figures[name]()
+    clip = ComparedClip(reference, fake)
+    figures, remarks = {}, []
+    for name in names:
+        compute = METRICS[name].compute
+        if compute is None:
+            continue
+        try:
+            figures[name] = compute(clip)
+        except ValueError as error:
+            figures[name] = math.nan
+            remarks.append(f"{name}: {error}")
+    return figures, remarks, clip.tracked_pitch_hz

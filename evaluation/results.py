@@ -1,4 +1,4 @@
-"""What an evaluation found: figures by clip, means, differences; as JSON, CSV and Markdown."""
+"""The results of an evaluation: figures by clip, means and differences, as JSON, CSV and Markdown."""
 
 from __future__ import annotations
 
@@ -15,34 +15,41 @@ import numpy as np
 
 from common.files.atomic import write_whole
 from evaluation.clips import Problem
-from evaluation.metrics import METRICS
+from evaluation.metrics import METRICS, Metric
 from evaluation.statistics import Interval, difference, interval
-from evaluation.systems import System, generator_of
-from evaluation.work import Outcome, Plan
+from evaluation.systems import System, generator_config
+from evaluation.work import EvaluationPlan, Outcome
 
 Key = tuple[str, str]  # system and clip
 
 
 @dataclasses.dataclass(frozen=True)
-class Results:
-    """All that tables and pages are made of.
+class TableRow:
+    """One row of a table: a system, the number of clips it covers, and an interval for each metric."""
+
+    system: str
+    clips: int
+    intervals: Mapping[str, Interval]
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationResults:
+    """Everything that tables and pages show.
 
     Attributes:
         header: machine, versions, commit, time and command.
-        plan: what was done.
-        names: columns that were measured.
-        left_out: column -> why it was not measured.
-        figures: (system, clip) -> column -> figure; NaN where there is none.
-        problems: what could not be evaluated.
-        pitches: (system, clip) -> pitch of each frame in Hz, 0 where unvoiced; empty if no column needs it.
-        baseline: the system that others are compared with.
-        seed: of the intervals.
+        plan: the work that was done.
+        skipped: metric -> why it was not measured.
+        figures: (system, clip) -> metric -> figure, NaN where there is none.
+        problems: everything that could not be evaluated.
+        pitches: (system, clip) -> pitch of each frame in Hz, 0 where unvoiced. Empty if no metric needs it.
+        baseline: the system that the others are compared with.
+        seed: of the bootstrap intervals.
     """
 
     header: Mapping[str, str]
-    plan: Plan
-    names: Sequence[str]
-    left_out: Mapping[str, str]
+    plan: EvaluationPlan
+    skipped: Mapping[str, str]
     figures: Mapping[Key, Mapping[str, float]]
     problems: Sequence[Problem]
     pitches: Mapping[Key, np.ndarray]
@@ -50,43 +57,67 @@ class Results:
     seed: int
 
     @property
+    def names(self) -> Sequence[str]:
+        """Keys of the metrics that were measured."""
+        return self.plan.names
+
+    @property
     def systems(self) -> Sequence[System]:
         return self.plan.systems
 
     def column(self, system: str, name: str) -> list[float]:
-        """A system's figures of all clips, in order; NaN where there is none."""
+        """Return a system's figures for all clips in order, NaN where there is none."""
         return [self.figures.get((system, clip.name), {}).get(name, math.nan) for clip in self.plan.clips]
 
     def mean(self, system: str, name: str) -> Interval:
         return interval(self.column(system, name), self.seed)
 
-    def compared(self, system: str, other: str, name: str) -> Interval:
-        """By how much `system` is above `other`, over the clips that both have."""
+    def compare(self, system: str, other: str, name: str) -> Interval:
+        """Return how far `system` is above `other`, over the clips that both have."""
         return difference(self.column(system, name), self.column(other, name), self.seed)
 
-    def evaluated(self, *systems: str) -> int:
-        """Clips of a system that have figures, or clips that do in all of several."""
+    def count_clips(self, *systems: str) -> int:
+        """Count the clips that have figures for all of these systems."""
         return sum(all((system, clip.name) in self.figures for system in systems) for clip in self.plan.clips)
+
+    def means(self) -> list[TableRow]:
+        """Return a row of means for each system."""
+        return [
+            TableRow(name, self.count_clips(name), {metric: self.mean(name, metric) for metric in self.names})
+            for name in (system.name for system in self.systems)
+        ]
+
+    def differences(self) -> list[TableRow]:
+        """Return a row of differences from the baseline for each other system."""
+        return [
+            TableRow(
+                name,
+                self.count_clips(name, self.baseline),
+                {metric: self.compare(name, self.baseline, metric) for metric in self.names},
+            )
+            for name in (system.name for system in self.systems)
+            if name != self.baseline
+        ]
 
 
 def gather(
     outcomes: Iterable[Outcome],
 ) -> tuple[dict[Key, dict[str, float]], list[Problem], dict[Key, np.ndarray]]:
-    """Figures by system and clip, of those that could be evaluated; all problems; pitches by system and clip."""
+    """Return figures by system and clip (none for a clip that failed), all problems, and pitches by system and clip."""
     figures: dict[Key, dict[str, float]] = {}
     problems: list[Problem] = []
     pitches = {}
     for outcome in outcomes:
         problems += outcome.problems
-        if not any(not problem.figure for problem in outcome.problems):
+        if all(problem.figure for problem in outcome.problems):
             figures.setdefault((outcome.system, outcome.clip), {}).update(outcome.figures)
         if outcome.pitch_hz is not None:
             pitches[outcome.system, outcome.clip] = outcome.pitch_hz
     return figures, problems, pitches
 
 
-def to_plain(results: Results) -> dict[str, Any]:
-    """Everything as values of JSON; what is not a number is null."""
+def to_plain(results: EvaluationResults) -> dict[str, Any]:
+    """Return everything as JSON values, with null for NaN and infinity."""
     names, systems = results.names, [system.name for system in results.systems]
     pairs = [(one, other) for i, other in enumerate(systems) for one in systems[i + 1 :]]
     return {
@@ -98,20 +129,20 @@ def to_plain(results: Results) -> dict[str, Any]:
         "systems": [
             {
                 **dataclasses.asdict(system),
-                "is": system.in_words(),
-                "generator": generator_of(system, results.plan.device),
+                "is": system.describe(),
+                "generator": generator_config(system, results.plan.device),
             }
             for system in results.systems
         ],
-        "metrics": {name: dataclasses.asdict(METRICS[name]) for name in names},
-        "left_out": dict(results.left_out),
+        "metrics": {name: _plain_metric(METRICS[name]) for name in names},
+        "left_out": dict(results.skipped),
         "means": {
             system: {name: _plain(dataclasses.asdict(results.mean(system, name))) for name in names}
             for system in systems
         },
         "differences": [
             {"system": one, "minus": other}
-            | {name: _plain(dataclasses.asdict(results.compared(one, other, name))) for name in names}
+            | {name: _plain(dataclasses.asdict(results.compare(one, other, name))) for name in names}
             for one, other in pairs
         ],
         "clips": [
@@ -122,14 +153,24 @@ def to_plain(results: Results) -> dict[str, Any]:
     }
 
 
-def write(results: Results, folder: Path) -> None:
-    """`results.json`, `results.csv` (one line for each clip and system) and `summary.md`."""
+def _plain_metric(metric: Metric) -> dict[str, Any]:
+    return {
+        "title": metric.title,
+        "better": metric.better.name,
+        "says": metric.description,
+        "package": metric.package,
+        "digits": metric.digits,
+    }
+
+
+def write(results: EvaluationResults, folder: Path) -> None:
+    """Write `results.json`, `results.csv` (one line for each clip and system) and `summary.md`."""
     write_whole(folder / "results.json", (json.dumps(to_plain(results), indent=1, allow_nan=False) + "\n").encode())
     write_whole(folder / "results.csv", _csv(results).encode())
     write_whole(folder / "summary.md", ("\n".join(markdown(results)) + "\n").encode())
 
 
-def _csv(results: Results) -> str:
+def _csv(results: EvaluationResults) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["clip", "system", *results.names, "problem"])
@@ -143,55 +184,42 @@ def _csv(results: Results) -> str:
     return text.getvalue()
 
 
-def markdown(results: Results) -> list[str]:
-    """The tables of means and of differences, as lines."""
-    lines = _table(
-        results,
-        "system",
-        [(system.name, results.evaluated(system.name)) for system in results.systems],
-        lambda system, name: results.mean(system, name),
-    )
-    others = [system.name for system in results.systems if system.name != results.baseline]
-    lines += [
+def markdown(results: EvaluationResults) -> list[str]:
+    """Return the lines of the tables of means and of differences, with a legend."""
+    lines = [
+        *_table(results, results.means()),
         "",
-        f"Differences from {results.baseline}, over the clips that both have (an asterisk: the interval leaves out 0):",
+        f"Differences from {results.baseline}, over the clips that both have (an asterisk: the interval excludes 0):",
         "",
+        *_table(results, results.differences(), signed=True),
     ]
-    lines += _table(
-        results,
-        "system",
-        [(name, results.evaluated(name, results.baseline)) for name in others],
-        lambda system, name: results.compared(system, results.baseline, name),
-        signed=True,
-    )
     if any(" [" in line for line in lines):
-        lines += ["", "In square brackets: how many clips have a figure, where not all of them have."]
+        lines += ["", "In square brackets: how many clips have a figure, where not all of them do."]
     lines += ["", "Columns:", ""]
-    lines += [f"- {METRICS[name].title}: {METRICS[name].says}" for name in results.names]
-    lines += [f"- {METRICS[name].title}: left out, {reason}" for name, reason in results.left_out.items()]
+    lines += [f"- {METRICS[name].title}: {METRICS[name].description}" for name in results.names]
+    lines += [f"- {METRICS[name].title}: not measured, {reason}" for name, reason in results.skipped.items()]
     return lines
 
 
-def _table(results: Results, corner: str, rows: Any, figure: Any, signed: bool = False) -> list[str]:
+def _table(results: EvaluationResults, rows: Sequence[TableRow], signed: bool = False) -> list[str]:
     titles = [METRICS[name].title for name in results.names]
-    lines = [f"| {' | '.join([corner, *titles])} |", "|---" * (len(titles) + 1) + "|"]
-    for system, clips in rows:
-        cells = []
-        for name in results.names:
-            found = figure(system, name)
-            some = f" [{found.count}]" if 0 < found.count < clips else ""
-            cells.append(in_words(found, METRICS[name].digits, signed) + some)
-        lines.append(f"| {' | '.join([f'{system} ({clips})', *cells])} |")
+    lines = [f"| {' | '.join(['system', *titles])} |", "|---" * (len(titles) + 1) + "|"]
+    for row in rows:
+        cells = [
+            format_interval(found, METRICS[name].digits, signed)
+            + (f" [{found.count}]" if 0 < found.count < row.clips else "")
+            for name, found in row.intervals.items()
+        ]
+        lines.append(f"| {' | '.join([f'{row.system} ({row.clips})', *cells])} |")
     return lines
 
 
-def in_words(found: Interval, digits: int, signed: bool = False) -> str:
-    """`3.64 (3.60 to 3.68)`; differences with their sign, and an asterisk where the interval leaves out 0."""
+def format_interval(found: Interval, digits: int, signed: bool = False) -> str:
+    """Return "3.64 (3.60 to 3.68)". Differences have a sign, and an asterisk if the interval excludes 0."""
     if not found.count:
         return "-"
-    sign = "+" if signed else ""
-    mark = "*" if signed and (found.low > 0 or found.high < 0) else ""
-    return f"{found.mean:{sign}.{digits}f}{mark} ({found.low:{sign}.{digits}f} to {found.high:{sign}.{digits}f})"
+    mean, low, high = (f"{value:{'+' if signed else ''}.{digits}f}" for value in (found.mean, found.low, found.high))
+    return f"{mean}{'*' if signed and found.excludes_zero else ''} ({low} to {high})"
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

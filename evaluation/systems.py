@@ -1,4 +1,4 @@
-"""The systems that are compared: checkpoints, exported models, folders of wav files, Griffin-Lim, the recordings."""
+"""The systems to compare: checkpoints, exported models, folders of audio files, Griffin-Lim, and the recordings."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from hifigan.synthesis.vocoder import Vocoder
 
 GROUND_TRUTH, GRIFFIN_LIM = "ground-truth", "griffin-lim"
 GRIFFIN_LIM_ITERATIONS = 60
-Copy = Callable[[np.ndarray], np.ndarray]  # [T] -> [T], full scale 1.0
+Resynthesiser = Callable[[np.ndarray], np.ndarray]  # [T] -> [T], full scale 1.0
 
 
 @dataclasses.dataclass(frozen=True)
 class System:
-    """One column of players.
+    """A source of resynthesised audio.
 
     Attributes:
         name: in tables and folders.
-        source: checkpoint, exported model or folder; empty for the recordings and Griffin-Lim.
-        ema: take the moving average of the weights.
+        source: checkpoint, exported model or folder. Empty for the recordings and Griffin-Lim.
+        ema: use the moving average of the weights.
         precision: of the engine, see `hifigan.engine`.
-        denoise: strength of the denoiser; 0 leaves it out.
+        denoise: strength of the denoiser, 0 for none.
         config: v1, v2, v3 or a JSON file, for checkpoints without a generator configuration.
-        export: the source is a model of export.py, which is a program, and may run.
+        export: the user trusts the source, a model of export.py, which can run any code.
     """
 
     name: str
@@ -55,8 +55,8 @@ class System:
     def is_model(self) -> bool:
         return bool(self.source) and not self.is_folder
 
-    def in_words(self) -> str:
-        """What the system is, in one line."""
+    def describe(self) -> str:
+        """Return one line for the tables."""
         if self.name == GROUND_TRUTH:
             return "the recordings"
         if self.name == GRIFFIN_LIM:
@@ -70,16 +70,17 @@ class System:
 
 
 def parse_systems(words: Sequence[str]) -> list[System]:
-    """`NAME=SOURCE[:OPTION...]` and `griffin-lim` -> systems, the recordings first.
+    """Parse `NAME=SOURCE[:OPTION...]` and `griffin-lim` into systems, with the recordings first.
 
     Raises:
-        InputError: another form, an unknown option, a name twice, or a source that is not there.
+        InputError: malformed, an unknown option, or a name given twice.
+        FileNotFoundError: a source does not exist.
     """
     systems = [System(GROUND_TRUTH)]
     for word in words:
         system = System(word) if word in (GROUND_TRUTH, GRIFFIN_LIM) else _parse(word)
         if system.name == GROUND_TRUTH:
-            continue  # always there
+            continue  # always included
         if system.name in [other.name for other in systems]:
             raise InputError(f"--system: {system.name} is given twice")
         systems.append(system)
@@ -91,7 +92,7 @@ def _parse(word: str) -> System:
     if not equals or not rest:
         raise InputError(f"--system: {word} is neither NAME=CHECKPOINT nor NAME=DIR, nor {GRIFFIN_LIM}")
     if not re.fullmatch(r"\w[\w .+-]*", name) or name in (GROUND_TRUTH, GRIFFIN_LIM):
-        raise InputError(f"--system: {name!r} cannot be a name; take letters, digits, spaces and . + - _")
+        raise InputError(f"--system: {name!r} cannot be a name; use letters, digits, spaces and . + - _")
     source, *options = [rest] if Path(rest).exists() else rest.split(":")
     if not Path(source).exists():
         raise FileNotFoundError(f"--system {name}: {source}: no such checkpoint or folder")
@@ -120,21 +121,21 @@ def _parse(word: str) -> System:
     return system
 
 
-def audio_of(system: System, device: torch.device) -> AudioConfig:
-    """The signal contract of a model."""
+def load_audio_config(system: System, device: torch.device) -> AudioConfig:
+    """Return the signal contract of a model."""
     return _load(system, device)[1]
 
 
-def generator_of(system: System, device: torch.device) -> dict[str, object]:
-    """The generator's configuration, as in checkpoints; nothing for what is no model."""
+def generator_config(system: System, device: torch.device) -> dict[str, object]:
+    """Return the generator's configuration as in checkpoints, empty for a system without a model."""
     return _load(system, device)[0].config.to_dict() if system.is_model else {}
 
 
-def copier(system: System, audio: AudioConfig, device: torch.device, seed: int) -> Copy:
-    """Copy synthesis with a model, or with Griffin-Lim on the mels of `audio`."""
+def make_resynthesiser(system: System, audio: AudioConfig, device: torch.device, seed: int) -> Resynthesiser:
+    """Return copy synthesis with a model, or with Griffin-Lim on mels as in `audio`."""
     if system.is_model:
         vocoder, audio = _load(system, device)
-        return functools.partial(_vocoded, vocoder=vocoder, audio=audio)
+        return functools.partial(_vocode, vocoder=vocoder, audio=audio)
     return functools.partial(_griffin_lim, audio=audio, seed=seed)
 
 
@@ -144,7 +145,7 @@ def _load(system: System, device: torch.device) -> tuple[Vocoder, AudioConfig]:
     if is_export(path):
         if not system.export:
             raise InputError(
-                f"--system {system.name}: {path} is an exported model, which is a program; if you trust it, give "
+                f"--system {system.name}: {path} is an exported model, which can run any code; if you trust it, give "
                 f"{system.name}={path}:export"
             )
         if system.ema or system.precision != "fp32" or system.config:
@@ -156,13 +157,13 @@ def _load(system: System, device: torch.device) -> tuple[Vocoder, AudioConfig]:
     return Vocoder(engine, system.denoise, info.audio.filter_length), info.audio
 
 
-def _vocoded(wav: np.ndarray, vocoder: Vocoder, audio: AudioConfig) -> np.ndarray:
-    (copy,) = vocoder([_mel(wav, audio)])
-    return copy.double().numpy()[: len(wav)]
+def _vocode(wav: np.ndarray, vocoder: Vocoder, audio: AudioConfig) -> np.ndarray:
+    (vocoded,) = vocoder([_mel(wav, audio)])
+    return vocoded.double().numpy()[: len(wav)]
 
 
 def _griffin_lim(wav: np.ndarray, audio: AudioConfig, seed: int) -> np.ndarray:
-    """The mel's linear spectrogram by least squares, then phases (Griffin and Lim 1984)."""
+    """Estimate the linear spectrogram by least squares, then its phases (Griffin and Lim 1984)."""
     import librosa
 
     magnitude = librosa.feature.inverse.mel_to_stft(
@@ -173,7 +174,7 @@ def _griffin_lim(wav: np.ndarray, audio: AudioConfig, seed: int) -> np.ndarray:
         fmin=audio.mel_fmin,
         fmax=audio.fmax_hz,
     )
-    copy = librosa.griffinlim(
+    vocoded = librosa.griffinlim(
         magnitude,
         n_iter=GRIFFIN_LIM_ITERATIONS,
         hop_length=audio.hop_length,
@@ -183,11 +184,11 @@ def _griffin_lim(wav: np.ndarray, audio: AudioConfig, seed: int) -> np.ndarray:
         momentum=0.0,  # the original algorithm, without later acceleration
         random_state=seed,
     )
-    return copy[audio.padding :][: len(wav)].astype(np.float64)
+    return vocoded[audio.padding :][: len(wav)].astype(np.float64)
 
 
 def _mel(wav: np.ndarray, audio: AudioConfig) -> torch.Tensor:
-    """[T] -> [M, L] of whole frames, silence behind the end."""
+    """Return the mel [M, L] of [T] samples, padded with silence to whole frames."""
     samples = torch.from_numpy(np.pad(wav, (0, -len(wav) % audio.hop_length))).float()
     with torch.inference_mode():
         return MelSpectrogram(audio)(samples[None])[0]

@@ -1,4 +1,4 @@
-"""The work of an evaluation, in processes: every system's copies as wav files, then the figures of each clip."""
+"""The work of an evaluation, in processes: resynthesise every clip with every system, then measure the results."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from common.audio_files import load_wav, save_wav
 from common.errors import InputError
 from common.machine.processes import map_in_processes
 from common.training.sampling import ClipKey
-from evaluation.clips import Clip, Problem, check_heard, load_copy, load_recording
-from evaluation.metrics import SEGMENT_METRIC, Meter
+from evaluation.clips import Clip, Problem, check_audible, load_recording, load_resynthesised
+from evaluation.metrics import SEGMENT_METRIC, ReferenceClip, measure_clip
 from evaluation.spectra import mel_l1
-from evaluation.systems import GROUND_TRUTH, System, copier
+from evaluation.systems import GROUND_TRUTH, System, make_resynthesiser
 from hifigan.losses import MEL_WEIGHT
 from hifigan.training.loaders import VALIDATION_SEED, VALIDATION_SEGMENTS
 from hifigan.training.segments import SegmentDataset
 
-VALIDATION_SEGMENT_SIZE = 8192  # of training, by default
+VALIDATION_SEGMENT_SAMPLES = 8192  # the default of training
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-    """What is to be done, for all processes.
+class EvaluationPlan:
+    """The work to do, as every process needs it.
 
     Attributes:
         clips: the recordings.
         systems: the recordings first.
-        copies: system name -> clip name -> file, for systems that are folders.
-        audio: the signal contract of everything.
-        wavs: folder of the wav files that are made and measured, <system>/<clip>.wav.
-        names: columns.
-        normalise: bring recordings to a peak of 0.95.
+        folder_files: system name -> clip name -> file, for systems that are folders.
+        audio: the signal contract of all clips and systems.
+        wavs: folder for the measured audio, <system>/<clip>.wav.
+        names: metrics to measure.
+        normalise: scale recordings to a peak of 0.95.
         device: of the models.
         seed: of Griffin-Lim.
     """
 
     clips: tuple[Clip, ...]
     systems: tuple[System, ...]
-    copies: dict[str, dict[str, Path]]
+    folder_files: dict[str, dict[str, Path]]
     audio: AudioConfig
     wavs: Path
     names: tuple[str, ...]
@@ -59,7 +59,7 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """Of one clip and system: figures by column, what went wrong, and the pitch in Hz of each frame if it was found."""
+    """One clip of one system: figures by metric, problems, and the pitch of each frame in Hz if it was tracked."""
 
     clip: str
     system: str
@@ -68,63 +68,63 @@ class Outcome:
     pitch_hz: np.ndarray | None = None
 
 
-def make_copies(plan: Plan, jobs: int) -> list[Outcome]:
-    """Writes every system's copy of every clip, with the figure of the segments; recordings first.
+def resynthesise(plan: EvaluationPlan, jobs: int) -> list[Outcome]:
+    """Write every system's version of every clip, the recordings first, and measure `SEGMENT_METRIC`.
 
-    A recording that cannot be used is no item for the other systems.
+    A recording that cannot be used is a problem of its own and is skipped for all other systems.
     """
-    work = functools.partial(_make_copy, plan=plan)
+    work = functools.partial(_resynthesise_clip, plan=plan)
     recordings = [(clip, plan.systems[0]) for clip in plan.clips]
     outcomes = list(map_in_processes(work, recordings, jobs, "reading recordings"))
     usable = {outcome.clip for outcome in outcomes if not outcome.problems}
     items = [(clip, system) for system in plan.systems[1:] for clip in plan.clips if clip.name in usable]
-    if plan.device.type == "cuda":  # this process has the GPU's models; they would take turns there anyway
-        outcomes += map_in_processes(work, [item for item in items if item[1].is_model], 1, "making copies on the GPU")
+    if plan.device.type == "cuda":  # this process has loaded the models, and several would only take turns on the GPU
+        outcomes += map_in_processes(work, [item for item in items if item[1].is_model], 1, "resynthesising on the GPU")
         items = [item for item in items if not item[1].is_model]
-    return outcomes + list(map_in_processes(work, items, jobs, "making copies"))
+    return outcomes + list(map_in_processes(work, items, jobs, "resynthesising"))
 
 
-def measure(plan: Plan, made: Sequence[Outcome], jobs: int) -> list[Outcome]:
-    """The figures of every copy that was made."""
-    there: dict[str, list[str]] = {}
-    for outcome in made:
+def measure(plan: EvaluationPlan, resynthesised: Sequence[Outcome], jobs: int) -> list[Outcome]:
+    """Measure everything that `resynthesise` has written."""
+    systems_by_clip: dict[str, list[str]] = {}
+    for outcome in resynthesised:
         if not outcome.problems:
-            there.setdefault(outcome.clip, []).append(outcome.system)
+            systems_by_clip.setdefault(outcome.clip, []).append(outcome.system)
     work = functools.partial(_measure_clip, plan=plan)
-    by_clip = map_in_processes(work, list(there.items()), jobs, "measuring")
-    return [outcome for outcomes in by_clip for outcome in outcomes]
+    measured = map_in_processes(work, list(systems_by_clip.items()), jobs, "measuring")
+    return [outcome for outcomes in measured for outcome in outcomes]
 
 
-def _make_copy(item: tuple[Clip, System], plan: Plan) -> Outcome:
+def _resynthesise_clip(item: tuple[Clip, System], plan: EvaluationPlan) -> Outcome:
     clip, system = item
     figures: dict[str, float] = {}
     try:
         real, gain = load_recording(clip, plan.audio, plan.normalise)
         if system.name == GROUND_TRUTH:
-            copy = real
+            fake = real
             figures[SEGMENT_METRIC] = 0.0
         elif system.is_folder:
-            path = plan.copies[system.name].get(clip.name)
+            path = plan.folder_files[system.name].get(clip.name)
             if path is None:
-                raise FileNotFoundError(f"{system.source}: has no copy of {clip.name}")
-            copy = check_heard(load_copy(path, len(real), gain, plan.audio.sampling_rate), str(path))
+                raise FileNotFoundError(f"{system.source}: no audio file for {clip.name}")
+            fake = check_audible(load_resynthesised(path, len(real), gain, plan.audio.sampling_rate), str(path))
         else:
-            vocode = copier(system, plan.audio, plan.device, plan.seed)
-            copy = check_heard(vocode(real), f"{system.name}, {clip.name}")
+            vocode = make_resynthesiser(system, plan.audio, plan.device, plan.seed)
+            fake = check_audible(vocode(real), f"{system.name}, {clip.name}")
             if SEGMENT_METRIC in plan.names:
                 figures[SEGMENT_METRIC] = _segment_loss(clip, system, plan)
-        save_wav(plan.wav(system.name, clip.name), copy, plan.audio.sampling_rate)
+        save_wav(plan.wav(system.name, clip.name), fake, plan.audio.sampling_rate)
     except (InputError, FileNotFoundError) as error:
         return Outcome(clip.name, system.name, {}, [Problem(clip.name, system.name, str(error))])
     return Outcome(clip.name, system.name, figures, [])
 
 
-def _segment_loss(clip: Clip, system: System, plan: Plan) -> float:
-    """The validation loss of training for one clip: five segments, each vocoded from its own mel."""
+def _segment_loss(clip: Clip, system: System, plan: EvaluationPlan) -> float:
+    """Return training's validation loss for one clip: five segments, each vocoded from its own mel."""
     paths = [other.path for other in plan.clips[: clip.index]] + [clip.path]
-    segments = SegmentDataset(paths, plan.audio, VALIDATION_SEGMENT_SIZE, VALIDATION_SEED)
+    segments = SegmentDataset(paths, plan.audio, VALIDATION_SEGMENT_SAMPLES, VALIDATION_SEED)
     whole = segments.load(clip.index)
-    vocode = copier(system, plan.audio, plan.device, plan.seed)
+    vocode = make_resynthesiser(system, plan.audio, plan.device, plan.seed)
     mel = MelSpectrogram(dataclasses.replace(plan.audio, mel_fmax=None))
     losses = []
     for draw in range(VALIDATION_SEGMENTS):
@@ -133,14 +133,14 @@ def _segment_loss(clip: Clip, system: System, plan: Plan) -> float:
     return MEL_WEIGHT * math.fsum(losses) / len(losses)
 
 
-def _measure_clip(item: tuple[str, list[str]], plan: Plan) -> list[Outcome]:
+def _measure_clip(item: tuple[str, list[str]], plan: EvaluationPlan) -> list[Outcome]:
     clip, systems = item
     real, _ = load_wav(plan.wav(GROUND_TRUTH, clip))
-    meter = Meter(real, plan.audio, plan.names)
+    reference = ReferenceClip(real, plan.audio)
     outcomes = []
     for system in systems:
         fake = real if system == GROUND_TRUTH else load_wav(plan.wav(system, clip))[0]
-        figures, remarks, pitch_hz = meter.measure(fake)
+        figures, remarks, pitch_hz = measure_clip(reference, fake, plan.names)
         problems = [Problem(clip, system, text, text.partition(":")[0]) for text in remarks]
         outcomes.append(Outcome(clip, system, figures, problems, pitch_hz))
     return outcomes

@@ -1,26 +1,32 @@
-"""The HTML of the listening report. Everything that comes from files and flags is escaped."""
+"""The HTML of the listening report, rendered from the templates in assets/ with everything escaped."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
+from markupsafe import Markup
 
 from evaluation.metrics import METRICS
-from evaluation.results import Results
+from evaluation.results import EvaluationResults, TableRow
 from evaluation.statistics import Interval
-from evaluation.systems import GROUND_TRUTH, generator_of
+from evaluation.systems import GROUND_TRUTH, generator_config
 
 ASSETS = Path(__file__).with_name("assets")
-SHOWN_BESIDE_PLAYERS = ("mel_l1", "pesq", "mos")  # one line in the narrowest column
+TEMPLATES = Environment(
+    loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
+SECTIONS = {"figures": "Figures", "listen": "Listen", "blind": "Blind test", "training": "Training", "setup": "Set-up"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Player:
-    """One system's copy of one recording: addresses below the page's folder, and its figures."""
+    """One system's version of one recording: addresses relative to the page, and its figures by metric."""
 
     system: str
     audio: str
@@ -29,8 +35,8 @@ class Player:
 
 
 @dataclasses.dataclass(frozen=True)
-class Listening:
-    """A recording, what is said in it ("" where unknown), and who copied it."""
+class ListeningClip:
+    """A recording, its transcript ("" if unknown), and a player for each system that has it."""
 
     clip: str
     text: str
@@ -38,234 +44,105 @@ class Listening:
 
 
 @dataclasses.dataclass(frozen=True)
-class Training:
+class TrainingRuns:
     """Address of the picture of training curves, and the settings of each run by its name."""
 
     curves: str
     settings: Sequence[tuple[str, Mapping[str, object]]]
 
 
-def page(results: Results, listening: Sequence[Listening], training: Training | None, name: str) -> str:
-    """The whole page.
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """The text of one cell: a mean, its interval, and how many clips it covers where that is not all of them."""
+
+    mean: str
+    interval: str
+    bold: bool
+    note: str
+
+
+def render_page(
+    results: EvaluationResults, listening: Sequence[ListeningClip], training: TrainingRuns | None, report_id: str
+) -> str:
+    """Return the whole page.
 
     Args:
+        results: of the evaluation.
         listening: the recordings to hear.
-        training: what is to be shown of training runs.
-        name: tells this report from others in the browser's storage.
+        training: the training runs to show.
+        report_id: key of this report's answers in the browser's storage.
     """
-    sections = [
-        ("figures", "Figures", _figures(results)),
-        ("listen", "Listen", _listen(listening)),
-        ("blind", "Blind test", _blind(listening)),
-        *([("training", "Training", _training(training))] if training else []),
-        ("setup", "Set-up", _setup(results)),
-    ]
-    counts = f"{len(results.plan.clips)} recordings, {len(results.systems)} systems"
-    links = "".join(f'<li><a href="#{key}">{title}</a></li>' for key, title, _ in sections)
-    body = "".join(
-        f'<section id="{key}" aria-labelledby="{key}-title"><h2 id="{key}-title">{title}</h2>{content}</section>'
-        for key, title, content in sections
+    level = "scaled to a peak of 0.95 and cut to whole hops" if results.plan.normalise else "cut to whole hops"
+    return TEMPLATES.get_template("report.html").render(
+        sections={key: title for key, title in SECTIONS.items() if training or key != "training"},
+        results=results,
+        metrics=METRICS,
+        ground_truth=GROUND_TRUTH,
+        means=_cells(results, results.means(), best=_best_systems(results)),
+        differences=_cells(results, results.differences(), signed=True),
+        listening=listening,
+        blind_test_systems=list(dict.fromkeys(player.system for item in listening for player in item.players)),
+        training=training,
+        systems=[(system, generator_config(system, results.plan.device)) for system in results.systems],
+        measurement={**results.header, "recordings": level},
+        audio=dataclasses.asdict(results.plan.audio),
+        number=_number,
+        style=_trusted("report.css"),
+        script=_trusted("report.js"),
+        data=_script_data(listening, report_id),
     )
-    replacements = {
-        "SUMMARY": escape(f"{counts}, {results.header.get('date', '')}"),
-        "LINKS": links,
-        "BODY": body,
-        "STYLE": _asset("report.css"),
-        "SCRIPT": _asset("report.js"),
-        "DATA": _data(listening, name),
-    }
-    html = _asset("report.html")
-    for key in ("STYLE", "SCRIPT", "LINKS", "SUMMARY", "DATA", "BODY"):  # what users wrote comes last
-        html = html.replace(f"<!--{key}-->", replacements[key], 1)
-    return html
 
 
-def _asset(name: str) -> str:
-    return (ASSETS / name).read_text(encoding="utf-8")
+def _trusted(asset: str) -> Markup:
+    """Return a file of ours that goes into the page as it is."""
+    return Markup((ASSETS / asset).read_text(encoding="utf-8"))
 
 
-def _data(listening: Sequence[Listening], name: str) -> str:
+def _script_data(listening: Sequence[ListeningClip], report_id: str) -> Markup:
+    """Return the blind test's data as JSON in which a name such as "</script>" cannot end the element."""
     clips = [
         {"clip": item.clip, "audio": {player.system: player.audio for player in item.players}} for item in listening
     ]
-    # "</script>" in a name would end the element.
-    return json.dumps({"report": name, "clips": clips}).replace("<", "\\u003c")
+    return htmlsafe_json_dumps({"report": report_id, "clips": clips})
 
 
-def _figures(results: Results) -> str:
-    others = [system.name for system in results.systems if system.name != results.baseline]
-    means = _table(
-        results,
-        "Means over the recordings, with 95 % bootstrap intervals. The best system of each column is bold.",
-        [(system.name, results.evaluated(system.name)) for system in results.systems],
-        results.mean,
-        best=_best(results),
-    )
-    differences = _table(
-        results,
-        f"Differences from {results.baseline}, paired over the recordings that both have; bold where the interval "
-        "leaves out 0.",
-        [(name, results.evaluated(name, results.baseline)) for name in others],
-        lambda system, metric: results.compared(system, results.baseline, metric),
-        signed=True,
-    )
-    notes = "".join(f"<dt>{escape(METRICS[n].title)}</dt><dd>{escape(METRICS[n].says)}</dd>" for n in results.names)
-    notes += "".join(
-        f"<dt>{escape(METRICS[name].title)}</dt><dd>left out: {escape(reason)}</dd>"
-        for name, reason in results.left_out.items()
-    )
-    number = len(results.problems)
-    problems = f"{number} problem{'s' if number > 1 else ''}: what could not be evaluated"
-    link = f'<p><a href="#problems">{problems}</a></p>' if number else ""
-    return (
-        f"{link}{means}"
-        f"<details><summary>Differences from {escape(results.baseline)}</summary>{differences}</details>"
-        f"<details><summary>Every recording</summary>{_every_clip(results)}</details>"
-        f"<details><summary>What the columns say</summary><dl>{notes}</dl></details>"
-    )
-
-
-def _best(results: Results) -> set[tuple[str, str]]:
-    """(system, column) of the best mean; the recordings do not compete."""
+def _best_systems(results: EvaluationResults) -> set[tuple[str, str]]:
+    """Return (system, metric) of the best mean of each metric. The recordings do not compete."""
     best = set()
-    for metric in results.names:
-        means = {s.name: results.mean(s.name, metric).mean for s in results.systems if s.name != GROUND_TRUTH}
-        ranks = {"lower": lambda x: x, "higher": lambda x: -x, "zero": abs}
+    for name in results.names:
+        means = {s.name: results.mean(s.name, name).mean for s in results.systems if s.name != GROUND_TRUTH}
         known = {system: mean for system, mean in means.items() if math.isfinite(mean)}
-        if known and METRICS[metric].better:
-            best.add((min(known, key=lambda system: ranks[METRICS[metric].better](known[system])), metric))
+        if known:
+            best.add((min(known, key=lambda system: METRICS[name].better.rank(known[system])), name))
     return best
 
 
-def _table(
-    results: Results,
-    caption: str,
-    rows: Sequence[tuple[str, int]],
-    figure: Callable[[str, str], Interval],
+def _cells(
+    results: EvaluationResults,
+    rows: Sequence[TableRow],
     signed: bool = False,
     best: set[tuple[str, str]] | None = None,
-) -> str:
-    head = "".join(_column_head(name) for name in results.names)
-    body = ""
-    for system, clips in rows:
-        cells = ""
-        for name in results.names:
-            found = figure(system, name)
-            clear = signed and found.count and (found.low > 0 or found.high < 0)
-            some = f"{found.count} clips" if found.count < clips else ""
-            cells += _cell(found, METRICS[name].digits, signed, clear or (system, name) in (best or ()), some)
-        body += f'<tr><th scope="row">{escape(system)}<small>{clips} clips</small></th>{cells}</tr>'
-    return (
-        f'<p class="note">{escape(caption)}</p>'
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
-        f'<thead><tr><th scope="col">system</th>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+) -> list[dict[str, Any]]:
+    """Return each row's system, number of clips, and cells (None for a metric without figures)."""
+    table = []
+    for row in rows:
+        cells = []
+        for name, interval in row.intervals.items():
+            bold = (signed and interval.excludes_zero) or (row.system, name) in (best or ())
+            cells.append(_cell(interval, METRICS[name].digits, signed, bold, row.clips))
+        table.append({"system": row.system, "clips": row.clips, "cells": cells})
+    return table
+
+
+def _cell(interval: Interval, digits: int, signed: bool, bold: bool, clips: int) -> Cell | None:
+    if not interval.count:
+        return None
+    mean, low, high = (
+        f"{value:{'+' if signed else ''}.{digits}f}" for value in (interval.mean, interval.low, interval.high)
     )
+    return Cell(mean, f"{low} to {high}", bold, f"{interval.count} clips" if interval.count < clips else "")
 
 
-def _column_head(name: str) -> str:
-    arrow, words = {"lower": ("↓", "lower"), "higher": ("↑", "higher"), "zero": ("→0", "nearer to 0")}[
-        METRICS[name].better
-    ]
-    return (
-        f'<th scope="col" title="{escape(METRICS[name].says)}; {words} is better">{escape(METRICS[name].title)}&nbsp;'
-        f'<span aria-label="{words} is better">{arrow}</span></th>'
-    )
-
-
-def _cell(found: Interval, digits: int, signed: bool, bold: bool, note: str) -> str:
-    if not found.count:
-        return "<td>–</td>"
-    sign = "+" if signed else ""
-    mean = f"{found.mean:{sign}.{digits}f}"
-    return (
-        f"<td>{f'<b>{mean}</b>' if bold else mean}"
-        f"<small>{found.low:{sign}.{digits}f} to {found.high:{sign}.{digits}f}</small>"
-        f"{f'<small>{note}</small>' if note else ''}</td>"
-    )
-
-
-def _every_clip(results: Results) -> str:
-    head = "".join(_column_head(name) for name in results.names)
-    body = ""
-    for clip in results.plan.clips:
-        for system in results.systems:
-            row = results.figures.get((system.name, clip.name))
-            if row is not None:
-                cells = "".join(f"<td>{_number(row.get(name, math.nan), name)}</td>" for name in results.names)
-                names = f'<th scope="row">{escape(clip.name)}</th><td>{escape(system.name)}</td>'
-                body += f"<tr>{names}{cells}</tr>"
-    return (
-        '<div class="scroll tall" tabindex="0" role="region" aria-label="Figures of every recording"><table><thead>'
-        f'<tr><th scope="col">recording</th><th scope="col">system</th>{head}</tr></thead><tbody>{body}</tbody>'
-        "</table></div>"
-    )
-
-
-def _number(value: float, name: str) -> str:
+def _number(figures: Mapping[str, float], name: str) -> str:
+    value = figures.get(name, math.nan)
     return f"{value:.{METRICS[name].digits}f}" if math.isfinite(value) else "–"
-
-
-def _listen(listening: Sequence[Listening]) -> str:
-    note = '<p class="note">Pitch: the copy in orange, over the recording in blue. Pictures open in full size.</p>'
-    return note + "".join(
-        f"<article><h3>{escape(item.clip)}</h3>{f'<p>{escape(item.text)}</p>' if item.text else ''}"
-        f'<div class="players">{"".join(_player(item.clip, player) for player in item.players)}</div></article>'
-        for item in listening
-    )
-
-
-def _player(clip: str, player: Player) -> str:
-    system = escape(player.system)
-    figures = "".join(
-        f"<span>{escape(METRICS[name].title)} <b>{_number(player.figures[name], name)}</b></span>"
-        for name in SHOWN_BESIDE_PLAYERS
-        if name in player.figures and player.system != GROUND_TRUTH
-    )
-    what = f"{system}, {escape(clip)}"
-    return (
-        f'<figure><figcaption><h4>{system}</h4><p class="numbers">{figures}</p></figcaption>'
-        f'<audio controls preload="none" src="{escape(player.audio)}" aria-label="{what}"></audio>'
-        f'<a href="{escape(player.picture)}" aria-label="Spectrogram of {what}, in full size">'
-        f'<img loading="lazy" width="704" height="429" src="{escape(player.picture)}" '
-        f'alt="Spectrogram and pitch of {what}"></a></figure>'
-    )
-
-
-def _blind(listening: Sequence[Listening]) -> str:
-    systems = list(dict.fromkeys(player.system for item in listening for player in item.players))
-    options = "".join(f"<option>{escape(name)}</option>" for name in systems)
-    return _asset("blind.html").replace("<!--OPTIONS-->", options)
-
-
-def _training(training: Training) -> str:
-    address = escape(training.curves)
-    settings = "".join(
-        f"<details><summary>Settings of {escape(name)}</summary>{_pairs(values)}</details>"
-        for name, values in training.settings
-    )
-    return f'<a href="{address}"><img class="wide" src="{address}" alt="Curves of the training runs"></a>{settings}'
-
-
-def _pairs(values: Mapping[str, object]) -> str:
-    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in values.items())
-    return f"<dl>{rows}</dl>"
-
-
-def _setup(results: Results) -> str:
-    systems = ""
-    for system in results.systems:
-        config = generator_of(system, results.plan.device)
-        details = "; ".join(f"{key} {value}" for key, value in config.items())
-        small = f"<small>{escape(details)}</small>" if details else ""
-        systems += f"<dt>{escape(system.name)}</dt><dd>{escape(system.in_words())}{small}</dd>"
-    level = "brought to a peak of 0.95 and cut to whole hops" if results.plan.normalise else "cut to whole hops"
-    problems = "".join(
-        f"<li>{escape(problem.system)}, {escape(problem.clip)}: {escape(problem.reason)}</li>"
-        for problem in results.problems
-    )
-    return (
-        f"<h3>Systems</h3><dl>{systems}</dl><h3>Measurement</h3>{_pairs({**results.header, 'recordings': level})}"
-        f"<h3>Mel spectrograms</h3>{_pairs(dataclasses.asdict(results.plan.audio))}"
-        + (f'<h3 id="problems">What could not be evaluated</h3><ul>{problems}</ul>' if problems else "")
-    )

@@ -1,4 +1,4 @@
-"""Pictures of the listening report: transparent, with grey words, for light and dark pages."""
+"""Pictures of the listening report: transparent with grey text, for light and dark pages."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 from common.files.atomic import write_whole
 from common.plot_log import Curves, draw
 
-INK = "#7f8792"  # legible on white and on black
+TEXT_COLOUR = "#7f8792"  # legible on white and on black
 REAL_COLOUR, FAKE_COLOUR = "#4c9be8", "#f76707"
-RANGE_DB = (-95.0, -15.0)
+SPECTROGRAM_RANGE_DB = (-95.0, -15.0)
 SMOOTHED_STEPS = 20
 
 
@@ -24,7 +24,7 @@ def _style(font_size: float) -> Iterator[None]:
 
     with matplotlib.rc_context():
         for name in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"):
-            matplotlib.rcParams[name] = INK
+            matplotlib.rcParams[name] = TEXT_COLOUR
         matplotlib.rcParams.update({"savefig.transparent": True, "font.size": font_size, "legend.framealpha": 0.0})
         yield
 
@@ -37,12 +37,13 @@ def draw_clip(
     real_pitch_hz: np.ndarray | None,
     hop_length: int,
 ) -> None:
-    """Writes a PNG: the spectrogram of [T] samples and, where they are known, its pitch over the recording's."""
+    """Write a PNG of the spectrogram of [T] samples and, if known, their pitch over the recording's."""
     import librosa
     from matplotlib.figure import Figure
 
     spectrum = np.abs(librosa.stft(wav, n_fft=1024, hop_length=256))
-    decibels = 20 * np.log10(np.maximum(spectrum / 1024 * 4, 10 ** (RANGE_DB[0] / 20)))  # sines at their amplitude
+    # Scaled so that a sine shows its amplitude.
+    decibels = 20 * np.log10(np.maximum(spectrum / 1024 * 4, 10 ** (SPECTROGRAM_RANGE_DB[0] / 20)))
     seconds = len(wav) / sampling_rate
     with_pitch = pitch_hz is not None
     with _style(12):
@@ -56,8 +57,8 @@ def draw_clip(
             aspect="auto",
             extent=(0, seconds, 0, sampling_rate / 2000),
             cmap="magma",
-            vmin=RANGE_DB[0],
-            vmax=RANGE_DB[1],
+            vmin=SPECTROGRAM_RANGE_DB[0],
+            vmax=SPECTROGRAM_RANGE_DB[1],
         )
         panels[0].set_ylabel("kHz")
         if pitch_hz is not None:
@@ -75,6 +76,6 @@ def draw_clip(
 
 
 def draw_curves(runs: Sequence[tuple[str, Curves]], path: Path) -> None:
-    """Writes a PNG with the curves of training runs."""
+    """Write a PNG with the curves of training runs."""
     with _style(10):
         draw(runs, path, SMOOTHED_STEPS)

@@ -1,4 +1,4 @@
-"""The listening report: a folder whose index.html opens from the disk, without a server or the network."""
+"""Writes the listening report: a folder whose index.html opens from disk, without a server or network."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from common.files.atomic import write_whole
 from common.files.dllogger_lines import read_json_lines
 from common.machine.processes import map_in_processes
 from common.plot_log import Curves, read_curves
-from evaluation.clips import Clip, transcripts_of
+from evaluation.clips import Clip, find_transcripts
 from evaluation.config import EvaluationConfig
-from evaluation.report.page import Listening, Player, Training, page
+from evaluation.report.page import ListeningClip, Player, TrainingRuns, render_page
 from evaluation.report.pictures import draw_clip, draw_curves
-from evaluation.results import Results
+from evaluation.results import EvaluationResults
 from evaluation.systems import GROUND_TRUTH
 
 log = logging.getLogger(__name__)
 CURVES = "curves.png"
 
 
-def write_report(results: Results, cfg: EvaluationConfig) -> None:
-    """Writes index.html, audio/, pictures/ and the curves of `--logs` into the folder of `--report`."""
+def write_report(results: EvaluationResults, cfg: EvaluationConfig) -> None:
+    """Write index.html, audio/, pictures/ and the curves of `--logs` into the folder of `--report`."""
     folder = Path(cfg.report)
-    clips = chosen_clips(results, cfg.report_clips)
-    texts = transcripts_of(Path(cfg.reference), Path(cfg.dataset_path))
+    clips = choose_clips(results, cfg.report_clips)
+    texts = find_transcripts(Path(cfg.reference), Path(cfg.dataset_path))
     listening, pictures = [], []
     for number, clip in enumerate(clips, 1):
         players = []
         for column, system in enumerate(results.systems):
             if (system.name, clip.name) not in results.figures:
                 continue
-            # Numbers, because names may hold what an address must not.
+            # Numbered, because names may contain characters that are invalid in addresses.
             name = f"{number:02d}-{column}"
             audio, picture = f"audio/{name}.wav", f"pictures/{name}.png"
             wav = results.plan.wav(system.name, clip.name)
@@ -47,21 +47,22 @@ def write_report(results: Results, cfg: EvaluationConfig) -> None:
             shutil.copyfile(wav, folder / audio)
             pictures.append((system.name, clip.name, wav, folder / picture))
             players.append(Player(system.name, audio, picture, results.figures[system.name, clip.name]))
-        listening.append(Listening(clip.name, texts.get(Path(clip.name).name, ""), players))
+        listening.append(ListeningClip(clip.name, texts.get(Path(clip.name).name, ""), players))
     draw_picture = functools.partial(_draw, results=results)
     for _ in map_in_processes(draw_picture, pictures, cfg.num_jobs, "drawing"):
         pass
     training = None
     if cfg.logs:
         draw_curves(read_logs(cfg.logs), folder / CURVES)
-        training = Training(CURVES, read_settings(cfg.logs))
-    name = hashlib.sha256(json.dumps([dict(results.header), [clip.name for clip in clips]]).encode()).hexdigest()[:12]
-    write_whole(folder / "index.html", page(results, listening, training, name).encode())
+        training = TrainingRuns(CURVES, read_settings(cfg.logs))
+    identity = json.dumps([dict(results.header), [clip.name for clip in clips]])
+    report_id = hashlib.sha256(identity.encode()).hexdigest()[:12]
+    write_whole(folder / "index.html", render_page(results, listening, training, report_id).encode())
     log.info("listening report: %s (open it in a browser)", folder / "index.html")
 
 
-def chosen_clips(results: Results, limit: int) -> list[Clip]:
-    """Up to `limit` recordings (0: all) that could be read, evenly over the list."""
+def choose_clips(results: EvaluationResults, limit: int) -> list[Clip]:
+    """Return up to `limit` readable recordings (0: all), evenly spaced over the list."""
     usable = [clip for clip in results.plan.clips if (GROUND_TRUTH, clip.name) in results.figures]
     if not limit or len(usable) <= limit:
         return usable
@@ -69,16 +70,16 @@ def chosen_clips(results: Results, limit: int) -> list[Clip]:
 
 
 def read_logs(logs: Sequence[str]) -> list[tuple[str, Curves]]:
-    """The curves of nvlog.json files, or of run directories, with the directories' names.
+    """Return the curves of nvlog.json files or run directories, with the directories' names.
 
     Raises:
-        FileNotFoundError, InputError: a log that is not there, or holds nothing.
+        FileNotFoundError, InputError: a log is missing or has no curves.
     """
     return [(name, read_curves(file)) for name, file in _log_files(logs)]
 
 
 def read_settings(logs: Sequence[str]) -> list[tuple[str, dict[str, object]]]:
-    """What each run wrote down at its start, the last time; with the directories' names."""
+    """Return the settings that each run logged when it last started, with the directories' names."""
     settings = []
     for name, file in _log_files(logs):
         written = [data for step, data in read_json_lines(file) if step == "PARAMETER"]
@@ -91,7 +92,7 @@ def _log_files(logs: Sequence[str]) -> list[tuple[str, Path]]:
     return [(file.resolve().parent.name, file) for file in files]
 
 
-def _draw(item: tuple[str, str, Path, Path], results: Results) -> None:
+def _draw(item: tuple[str, str, Path, Path], results: EvaluationResults) -> None:
     system, clip, wav, target = item
     samples, rate = load_wav(wav)
     pitch, real = (results.pitches.get((name, clip)) for name in (system, GROUND_TRUTH))

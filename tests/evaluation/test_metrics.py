@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common.audio import AudioConfig
-from evaluation.metrics import METRICS, SEGMENT_METRIC, Meter, choose
+from evaluation.metrics import METRICS, SEGMENT_METRIC, ReferenceClip, choose_metrics, measure_clip
 from tests.support.data_sets import speechlike
 
 GAIN = 10 ** (-3 / 20)
@@ -40,11 +40,11 @@ def measure():
     wav = speechlike(3.0)
     wav[len(wav) // 3 : len(wav) // 2] = 0.0
     wav += 10 ** (-65 / 20) * np.random.default_rng(0).standard_normal(len(wav))
-    names, _ = choose([])
-    meter = Meter(wav, AudioConfig(), [name for name in names if name != "mos"])
+    names = [name for name in choose_metrics([])[0] if name != "mos"]
+    reference = ReferenceClip(wav, AudioConfig())
 
     def measure(gain):
-        figures, remarks, pitch_hz = meter.measure(wav * gain)
+        figures, remarks, pitch_hz = measure_clip(reference, wav * gain, names)
         assert remarks == []
         assert pitch_hz.shape == (len(wav) // 256 + 1,)
         return figures

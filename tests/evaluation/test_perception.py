@@ -37,10 +37,10 @@ def test_stoi():
 
 def test_missing_library_is_named_and_left_out(monkeypatch):
     monkeypatch.setitem(sys.modules, "pesq", None)
-    chosen, left_out = metrics.choose([])
+    chosen, skipped = metrics.choose_metrics([])
     assert "pesq" not in chosen
     assert "mel_l1" in chosen
-    assert left_out["pesq"] == "pesq is not installed: pip install -r requirements-evaluation.txt"
+    assert skipped["pesq"] == "pesq is not installed: pip install -r requirements-evaluation.txt"
     with pytest.raises(InputError, match="--metrics pesq: pesq is not installed"):
-        metrics.choose(["mel_l1", "pesq"])
-    assert metrics.choose(["mel_l1"]) == (["mel_l1"], {})
+        metrics.choose_metrics(["mel_l1", "pesq"])
+    assert metrics.choose_metrics(["mel_l1"]) == (["mel_l1"], {})

@@ -13,7 +13,7 @@ import train
 from common.cli import run
 from common.errors import InputError
 from common.files.dllogger_lines import read_json_lines
-from evaluation.clips import copies_in, find_clips
+from evaluation.clips import find_clips, find_resynthesised
 from evaluation.statistics import interval
 from evaluation.systems import parse_systems
 from hifigan import discriminators, load_generator
@@ -123,16 +123,16 @@ def test_what_cannot_be_evaluated_is_named_and_the_rest_is(tmp_path, capsys, cap
     argv = ["-i", wavs, "-o", tmp_path / "out", *FAST, "--system", f"copies={copies}"]
     error = error_of(argv, capsys)
     assert "6 problems; the rest was evaluated" in error
-    assert "1 of its 7 audio files are copies of no recording here" in caplog.text
+    assert "1 of its 7 audio files match no recording" in caplog.text
     found = result_of(tmp_path / "out")
     reasons = {(p["clip"], p["system"]): p["reason"] for p in found["problems"]}
     expected = {
         ("clip000", "ground-truth"): "is silent",
         ("clip001", "ground-truth"): "sampling rate is 16000 Hz, expected 22050 Hz",
-        ("clip002", "copies"): "has no copy of clip002",
+        ("clip002", "copies"): "no audio file for clip002",
         ("clip003", "copies"): "sampling rate is 24000 Hz, expected 22050 Hz",
         ("clip004", "copies"): "not the same speech",
-        ("clip005", "copies"): "the copy is silent",
+        ("clip005", "copies"): "the resynthesised audio is silent",
     }
     assert set(reasons) == set(expected)
     assert all(text in reasons[key] for key, text in expected.items())
@@ -162,7 +162,7 @@ def test_nothing_in_common(tmp_path, capsys):
     (tmp_path / "other").mkdir()
     soundfile.write(tmp_path / "other" / "x.wav", speechlike(0.5), 22050)
     argv = ["-i", data / "wavs", "-o", tmp_path / "out", *FAST, "--system", f"other={tmp_path / 'other'}"]
-    assert "none of its 1 audio files is called like a recording, such as clip000" in error_of(argv, capsys)
+    assert "none of its 1 audio files is named like a recording, such as clip000" in error_of(argv, capsys)
     assert "lies in" in error_of([*argv, "-o", data / "wavs" / "out"], capsys)
     (tmp_path / "silent").mkdir()
     soundfile.write(tmp_path / "silent" / "x.wav", np.zeros(11025), 22050)
@@ -222,7 +222,7 @@ def test_copies_are_found_by_path_then_by_name(tmp_path):
         (tmp_path / name).touch()
     clips = find_clips(tmp_path / "ref", tmp_path)
     assert [clip.name for clip in clips] == ["a/1", "b/1", "b/2"]
-    found = copies_in(tmp_path / "copies", clips)
+    found = find_resynthesised(tmp_path / "copies", clips)
     # b/1 is not taken from x/1: two recordings are called 1.
     assert {name: path.relative_to(tmp_path).as_posix() for name, path in found.items()} == {
         "a/1": "copies/a/1.flac",

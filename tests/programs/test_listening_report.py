@@ -1,12 +1,13 @@
-"""The listening report in a real browser: it plays, asks blindly, stores, exports, and logs no error."""
+"""The listening report: escaped text, and in a real browser playing, blind tests, storage, export and no errors."""
 
 import json
+from html.parser import HTMLParser
 
 import pytest
 import soundfile
 
 import evaluate
-from evaluation.report.page import _data
+from evaluation.report.page import ListeningClip, Player, _script_data
 from tests.support.browser import PROGRAM, Browser
 from tests.support.data_sets import speechlike
 
@@ -15,7 +16,7 @@ CLIPS = ("plain", "a<b>&'\"c", "</script><script>x()")
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """A page of three recordings with awkward names and texts, and two systems."""
+    """Return the folder of a report on three recordings with hostile names and texts, and two systems."""
     folder = tmp_path_factory.mktemp("report")
     for number, clip in enumerate(CLIPS):
         for place, gain in (("real", 1.0), ("one", 0.5), ("other", 0.8)):
@@ -26,7 +27,8 @@ def report(tmp_path_factory):
     log = folder / "run" / "nvlog.json"
     log.parent.mkdir()
     lines = [{"step": [epoch], "data": {"val_mel_loss": 30.0 / epoch}} for epoch in (1, 2, 3)]
-    lines.insert(0, {"step": "PARAMETER", "data": {"base_lr": 0.0007, "note": "<u>"}})
+    settings = {"base_lr": 0.0007, "note": "<u>", "<u>key</u>": "'\"><script>y()</script>{{ 7 * 7 }}"}
+    lines.insert(0, {"step": "PARAMETER", "data": settings})
     log.write_text("".join(f"DLLL {json.dumps({'type': 'LOG', **line})}\n" for line in lines))
     argv = ["-i", folder / "real", "-o", folder / "out", "--report", folder / "page", "--jobs", 1]
     systems = [f"one={folder / 'one'}", f"other={folder / 'other'}"]
@@ -46,7 +48,7 @@ def browser(tmp_path):
 
 def test_files_of_the_page(report):
     text = (report / "index.html").read_text()
-    assert "http" not in text  # nothing comes from a network
+    assert "http" not in text  # nothing is loaded from a network
     assert "<i>Some</i>" not in text
     assert "&lt;i&gt;Some&lt;/i&gt; words &amp; more." in text
     assert "<b>&'" not in text
@@ -55,12 +57,37 @@ def test_files_of_the_page(report):
     assert (report / "curves.png").stat().st_size > 5000
 
 
-def test_names_cannot_end_the_script():
-    from evaluation.report.page import Listening, Player
+class PageParser(HTMLParser):
+    """Collects the names of elements, the values of attributes, and all text."""
 
-    item = Listening("</script>", "", [Player("a", "audio/1.wav", "pictures/1.png", {})])
-    assert "<" not in _data([item], "x")
-    assert json.loads(_data([item], "x"))["clips"][0]["clip"] == "</script>"
+    def __init__(self, html):
+        super().__init__()
+        self.elements, self.values, self.text = [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append(tag)
+        self.values += [value for _, value in attrs]
+
+    def handle_data(self, data):
+        self.text.append(data.strip())
+
+
+def test_hostile_names_and_texts_stay_text(report):
+    page = PageParser((report / "index.html").read_text())
+    assert page.elements.count("script") == 2  # our data and our code
+    assert not {"i", "u"} & set(page.elements)
+    for clip in CLIPS:
+        name = clip.replace("/", "_")
+        assert name in page.text
+        assert f"one, {name}" in page.values
+    assert {"<i>Some</i> words & more.", "<u>key</u>", "'\"><script>y()</script>{{ 7 * 7 }}"} <= set(page.text)
+
+
+def test_names_cannot_end_the_script():
+    item = ListeningClip("</script>", "", [Player("a", "audio/1.wav", "pictures/1.png", {})])
+    assert "<" not in _script_data([item], "x")
+    assert json.loads(_script_data([item], "x"))["clips"][0]["clip"] == "</script>"
 
 
 @pytest.mark.slow
@@ -109,7 +136,7 @@ def test_blind_test_by_keyboard(report, browser):
     browser.click("document.querySelector('#blind-form button')")
     status = "document.getElementById('blind-status').textContent"
     assert browser.run(status) == "Recording 1 of 3"
-    browser.press("f", "f", 70)  # nothing was heard yet: no answer
+    browser.press("f", "f", 70)  # without listening first, no answer is accepted
     assert browser.run(status) == "Recording 1 of 3"
     for number, key in enumerate("fns"):
         assert browser.run("document.activeElement.id") == "blind-play-first"
