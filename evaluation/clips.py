@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from common.audio import AudioConfig
-from common.audio_files import AUDIO_SUFFIXES, PEAK, load_wav_at, wav_info
+from common.audio_files import PEAK, is_audio_file, list_audio_files, load_wav_at, wav_info
 from common.data.filelists import read_paths
 from common.data.ljspeech import read_metadata
 from common.errors import InputError
@@ -59,10 +59,8 @@ def find_clips(reference: Path, dataset: Path, limit: int = 0) -> list[Clip]:
     if not reference.exists():
         raise FileNotFoundError(f"{reference}: no such folder or file list (-i)")
     if reference.is_dir():
-        root, paths = reference, audio_files(reference)
-        if not paths:
-            raise InputError(f"{reference}: no audio files ({', '.join(AUDIO_SUFFIXES)}) in this folder (-i)")
-    elif reference.suffix.lower() in AUDIO_SUFFIXES:
+        root, paths = reference, list_audio_files(reference)
+    elif is_audio_file(reference):
         raise InputError(f"-i: {reference} is an audio file; give a folder of them, or a file list")
     else:
         root, paths = dataset, read_paths([reference], dataset)
@@ -71,11 +69,6 @@ def find_clips(reference: Path, dataset: Path, limit: int = 0) -> list[Clip]:
     if count > 1:
         raise InputError(f"{reference}: {count} recordings are called {name}")
     return clips[: limit or None]
-
-
-def audio_files(folder: Path) -> list[Path]:
-    """Return all audio files below a folder, sorted."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
 
 
 def clip_name(path: Path, root: Path) -> str:
@@ -87,9 +80,9 @@ def find_resynthesised(folder: Path, clips: Sequence[Clip]) -> dict[str, Path]:
     """Map clip names to files of a folder, by relative path, else by file name where it is unique on both sides.
 
     Raises:
-        InputError: the folder has no file for any clip.
+        InputError: the folder has no audio files, or none for any clip.
     """
-    files = audio_files(folder)
+    files = list_audio_files(folder)
     by_path = {clip_name(path, folder): path for path in files}
     file_names = Counter(path.stem for path in files)
     clip_names = Counter(Path(clip.name).name for clip in clips)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from common.files.atomic import write_whole
+from common.markdown import table
 from evaluation.clips import Problem
 from evaluation.metrics import METRICS, Metric
 from evaluation.statistics import Interval, difference, interval
@@ -203,15 +204,15 @@ def markdown(results: EvaluationResults) -> list[str]:
 
 def _table(results: EvaluationResults, rows: Sequence[TableRow], signed: bool = False) -> list[str]:
     titles = [METRICS[name].title for name in results.names]
-    lines = [f"| {' | '.join(['system', *titles])} |", "|---" * (len(titles) + 1) + "|"]
+    lines = []
     for row in rows:
         cells = [
             format_interval(found, METRICS[name].digits, signed)
             + (f" [{found.count}]" if 0 < found.count < row.clips else "")
             for name, found in row.intervals.items()
         ]
-        lines.append(f"| {' | '.join([f'{row.system} ({row.clips})', *cells])} |")
-    return lines
+        lines.append([f"{row.system} ({row.clips})", *cells])
+    return table(["system", *titles], lines)
 
 
 def format_interval(found: Interval, digits: int, signed: bool = False) -> str:
