@@ -1,9 +1,10 @@
-"""How close a FastPitch comes to recordings: figures, and pictures of mels and alignments.
+"""Compares a FastPitch's mels with the recordings, in figures and in pictures of mels and alignments.
 
 python -m benchmarks.fastpitch_mels --fastpitch CKPT --dataset-path DATA --filelist LIST -o DIR
 
-Teacher-forced mels lie frame on frame with the recording's. Free mels have durations of their own: they are compared
-along the path of dynamic time warping, as are other takes of the same text where the list has some, for a yardstick.
+Teacher-forced mels have the recording's durations and are compared frame by frame. Free mels have durations of their
+own and are compared along the path of dynamic time warping. For scale, so are other takes of the same text, if the list
+has any.
 """
 
 from __future__ import annotations
@@ -22,17 +23,21 @@ from common.training.sampling import ClipKey
 from fastpitch import FastPitch, load_fastpitch
 from fastpitch.training.recordings import Example, SpeechDataset, collate, read_recordings
 
+LN_MEL_RANGE = (-11.5, 2.0)  # of speech, for the colours of pictures
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(
         prog="fastpitch_mels", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--fastpitch", required=True, help="checkpoint with its aligner")
-    parser.add_argument("--ema", action="store_true", help="take its moving average of the weights")
-    parser.add_argument("--dataset-path", required=True, help="directory that the file list is relative to")
-    parser.add_argument("--filelist", required=True, help="lines wav|pitch|text")
-    parser.add_argument("--clips", type=int, default=20, help="how many of its clips, spread out (default: 20)")
-    parser.add_argument("--pictures", type=int, default=4, help="of how many of these (default: 4)")
+    parser.add_argument("--fastpitch", required=True, help="checkpoint that includes the aligner")
+    parser.add_argument("--ema", action="store_true", help="use the moving average of the weights")
+    parser.add_argument("--dataset-path", required=True, help="directory that paths in the file list are relative to")
+    parser.add_argument("--filelist", required=True, help="file list with lines wav|pitch|text")
+    parser.add_argument(
+        "--clips", type=int, default=20, help="number of clips, evenly spaced over the list (default: 20)"
+    )
+    parser.add_argument("--pictures", type=int, default=4, help="number of clips to draw (default: 4)")
     parser.add_argument("-o", "--output", required=True, help="directory for the pictures")
     args = parser.parse_args(argv)
     positive(clips=args.clips)
@@ -59,8 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-class Compared:
-    """Mels [M, L] of one text, its soft alignment [L, S], durations [S], and figures about them."""
+class MelComparison:
+    """Teacher-forced and free mels [M, L] of one text, its soft alignment [L, S], durations [S], and figures by name."""
 
     def __init__(self, forced: Tensor, free: Tensor, soft: Tensor, durations: Tensor) -> None:
         self.forced, self.free, self.soft, self.durations = forced, free, soft, durations
@@ -68,13 +73,13 @@ class Compared:
 
 
 @torch.inference_mode()
-def compare(model: FastPitch, example: Example) -> Compared:
-    """One recording with what the model makes of its text."""
+def compare(model: FastPitch, example: Example) -> MelComparison:
+    """Compare a recording with the mels that the model predicts from its text."""
     batch = collate([example], model.padding_idx)
     forced = model.teacher_forced(*batch)
     free = model(batch.ids, 1.0, batch.speaker)
     soft = forced.log_soft[0].exp()
-    compared = Compared(forced.mel[0], free.mel[0], soft, forced.durations[0])
+    compared = MelComparison(forced.mel[0], free.mel[0], soft, forced.durations[0])
     peaks = soft.argmax(dim=1)
     hard = torch.repeat_interleave(torch.arange(len(forced.durations[0])), forced.durations[0])
     compared.figures = {
@@ -89,22 +94,29 @@ def compare(model: FastPitch, example: Example) -> Compared:
 
 
 def warped_l1(mel: Tensor, reference: Tensor) -> float:
-    """Mean L1 of two mels [M, L] and [M, L'] along the cheapest path between them."""
+    """Return the mean L1 of two mels [M, L] and [M, L'] along the cheapest path between them."""
     from librosa.sequence import dtw
 
     costs, path = dtw(mel.numpy(), reference.numpy(), metric="cityblock")
     return float(costs[-1, -1] / len(path) / mel.size(0))
 
 
-def draw(compared: Compared, example: Example, title: str, output: Path) -> None:
-    """The mels one above the other, and the alignment with the path that was taken."""
+def draw(compared: MelComparison, example: Example, title: str, output: Path) -> None:
+    """Draw the mels one above the other, and the soft alignment with the chosen path."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 11), layout="constrained")
     panels = {"real": example.mel, "teacher-forced": compared.forced, "free": compared.free}
     axes = figure.subplots(4, 1)
     for axis, (name, mel) in zip(axes, panels.items(), strict=False):
-        axis.imshow(mel.numpy(), origin="lower", aspect="auto", vmin=-11.5, vmax=2, interpolation="nearest")
+        axis.imshow(
+            mel.numpy(),
+            origin="lower",
+            aspect="auto",
+            vmin=LN_MEL_RANGE[0],
+            vmax=LN_MEL_RANGE[1],
+            interpolation="nearest",
+        )
         axis.set(title=name, ylabel="band", xlim=(0, max(mel.size(1) for mel in panels.values())))
     axes[3].imshow(compared.soft.T.numpy(), origin="lower", aspect="auto", vmin=0, vmax=1, interpolation="nearest")
     symbols = np.repeat(np.arange(len(compared.durations)), compared.durations.numpy())

@@ -1,10 +1,10 @@
-"""How long `prepare_dataset.py` takes, and its pitch against librosa's. Prints Markdown.
+"""Times `prepare_dataset.py`, and compares its pitch with librosa's. Prints Markdown.
 
 python -m benchmarks.prepare_benchmark --dataset-path DATA
 
-The program makes mels and pitch of several copies of the data set, as a user would start it. Pitch is compared with
-one call of `librosa.pyin` per file in one process and in several; here the processes inherit all modules and compiled
-code, so that neither side's start-up counts. All variants take turns, round after round.
+Measures two things, each with one process and with several. First the whole program, on several links to the data set,
+as a user would start it. Then pitch alone against one call of `librosa.pyin` per file. Here the processes inherit all
+modules and compiled code, so that start-up does not count. All variants take turns, round after round.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ import numpy as np
 import soundfile
 import torch
 
-from common.audio_files import load_wav
+from common.audio_files import list_audio_files, load_wav
 from common.cli import ArgumentParser, positive, run
 from common.data.pitch import FMAX_HZ, FMIN_HZ, PitchConfig, extract_pitch
-from common.errors import InputError
 from common.files.arrays import save_array
 from common.machine import hardware
 from common.machine.processes import Report, run_over_files
 from common.markdown import table
 
 DAY_SEC = 24 * 3600
+F0_TOLERANCE_HZ = 1e-3
 PROGRAM_COLUMNS = (
     "",
     "wall-clock s (slowest round)",
@@ -48,8 +48,8 @@ PITCH_COLUMNS = ("", "wall-clock s", "CPU s per hour of audio")
 
 
 @dataclasses.dataclass
-class Variant:
-    """One way of working, on `audio_sec` seconds of audio, and its measured rounds in seconds."""
+class PreparationVariant:
+    """Work on `audio_sec` seconds of audio, and the seconds that each round took."""
 
     name: str
     audio_sec: float
@@ -62,10 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(
         prog="prepare_benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dataset-path", required=True, help="the data set: wavs/")
-    parser.add_argument("--copies", type=int, default=8, help="of the data set for the program (default: 8)")
-    parser.add_argument("--clips", type=int, default=12, help="of which librosa measures the pitch (default: 12)")
-    parser.add_argument("--n-workers", type=int, default=2, help="processes, beside one (default: 2)")
+    parser.add_argument("--dataset-path", required=True, help="data set with wavs/")
+    parser.add_argument(
+        "--copies", type=int, default=8, help="links to the data set for the whole program (default: 8)"
+    )
+    parser.add_argument("--clips", type=int, default=12, help="clips whose pitch librosa measures too (default: 12)")
+    parser.add_argument("--n-workers", type=int, default=2, help="processes, besides a run with one (default: 2)")
     parser.add_argument("--rounds", type=int, default=3, help="measured rounds (default: 3)")
     words = list(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(words)
@@ -74,41 +76,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     header = hardware.describe(
         torch.device("cpu"), "benchmarks.prepare_benchmark", words, ("librosa", "numba", "numpy")
     )
-    wavs = sorted((Path(args.dataset_path) / "wavs").rglob("*.wav"))
-    if not wavs:
-        raise InputError(f"--dataset-path: {args.dataset_path}/wavs: no wav files")
+    wavs = list_audio_files(Path(args.dataset_path) / "wavs")
     chosen = [wavs[i] for i in np.linspace(0, len(wavs) - 1, min(args.clips, len(wavs))).round().astype(int)]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         programs = whole_programs(wavs, args.copies, args.n_workers, folder)
         pitches = pitch_variants(chosen, args.n_workers, folder)
-        librosa_pitch(folder, chosen[0])  # it compiles parts of itself
+        librosa_pitch(folder, chosen[0])  # compiles parts of itself on the first call
         for _ in range(args.rounds):
             for variant in (*programs, *pitches):
                 measure(variant)
-        differing, frames = compare(chosen, folder)
+        differing, frames = count_differing_frames(chosen, folder)
     print(*hardware.markdown(header), "", sep="\n")
     print(*program_table(programs, len(wavs), args.copies), "", *pitch_table(pitches, len(chosen)), "", sep="\n")
-    print(f"F0 differs by more than 1e-3 Hz, or in voicing, in {differing} of {frames} frames.")
+    print(f"F0 differs by more than {F0_TOLERANCE_HZ:g} Hz, or in voicing, in {differing} of {frames} frames.")
     return 0
 
 
-def whole_programs(wavs: Sequence[Path], copies: int, n_workers: int, folder: Path) -> list[Variant]:
-    """`prepare_dataset.py` on copies (links) of the data set."""
+def whole_programs(wavs: Sequence[Path], copies: int, n_workers: int, folder: Path) -> list[PreparationVariant]:
+    """Return runs of `prepare_dataset.py` on a data set of `copies` links to each wav."""
     for copy in range(copies):
         for number, wav in enumerate(wavs):
-            link = folder / "data" / "wavs" / str(copy) / f"{number}.wav"
+            link = folder / "data" / "wavs" / str(copy) / f"{number}{wav.suffix}"
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(wav.resolve())
     audio_sec = copies * duration_sec(wavs)
     return [
-        Variant(f"{what}, {_processes(workers)}", audio_sec, partial(program, what, workers, folder / "data"))
+        PreparationVariant(
+            f"{what}, {_processes(workers)}", audio_sec, partial(run_program, what, workers, folder / "data")
+        )
         for what in ("mels", "pitch")
         for workers in sorted({1, n_workers})
     ]
 
 
-def program(what: str, n_workers: int, data: Path) -> None:
+def run_program(what: str, n_workers: int, data: Path) -> None:
     shutil.rmtree(data / what, ignore_errors=True)
     command = [
         sys.executable,
@@ -122,10 +124,10 @@ def program(what: str, n_workers: int, data: Path) -> None:
     subprocess.run(command, cwd=hardware.REPOSITORY, check=True, capture_output=True)
 
 
-def pitch_variants(wavs: Sequence[Path], n_workers: int, folder: Path) -> list[Variant]:
-    """One call per file: librosa's, and ours."""
+def pitch_variants(wavs: Sequence[Path], n_workers: int, folder: Path) -> list[PreparationVariant]:
+    """Return pitch extraction with one call per file, by librosa and by our own code."""
     return [
-        Variant(
+        PreparationVariant(
             f"{name}, {_processes(workers)}",
             duration_sec(wavs),
             partial(run_over_files, partial(work, folder), wavs, workers, name),
@@ -154,14 +156,14 @@ def our_pitch(folder: Path, path: Path) -> Report:
     return Report(path)
 
 
-def compare(wavs: Sequence[Path], folder: Path) -> tuple[int, int]:
-    """Frames in which librosa's pitch and ours differ, and all frames."""
+def count_differing_frames(wavs: Sequence[Path], folder: Path) -> tuple[int, int]:
+    """Count the frames in which librosa's pitch and ours differ, and all frames."""
     pairs = [[np.load(folder / name / f"{wav.stem}.npy") for name in ("librosa", "ours")] for wav in wavs]
-    return sum(int((np.abs(a - b) > 1e-3).sum()) for a, b in pairs), sum(len(a) for a, _ in pairs)
+    return sum(int((np.abs(a - b) > F0_TOLERANCE_HZ).sum()) for a, b in pairs), sum(len(a) for a, _ in pairs)
 
 
-def measure(variant: Variant) -> None:
-    """One round; the work is that of child processes."""
+def measure(variant: PreparationVariant) -> None:
+    """Run one round and record its times. Child processes do the work."""
     wall, cpu = time.perf_counter(), _children_cpu_sec()
     variant.work()
     variant.wall_sec.append(time.perf_counter() - wall)
@@ -173,10 +175,10 @@ def _children_cpu_sec() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def program_table(variants: Sequence[Variant], clips: int, copies: int) -> list[str]:
+def program_table(variants: Sequence[PreparationVariant], clips: int, copies: int) -> list[str]:
     lines = [
-        f"`prepare_dataset.py` on {copies} x {clips} clips ({variants[0].audio_sec / 3600:.2f} h), start-up included; "
-        "24 hours are the wall-clock time in proportion:",
+        f"`prepare_dataset.py` on {copies} x {clips} clips ({variants[0].audio_sec / 3600:.2f} h), including start-up. "
+        "The last column extrapolates to 24 hours of audio:",
         "",
     ]
     rows = []
@@ -195,10 +197,10 @@ def program_table(variants: Sequence[Variant], clips: int, copies: int) -> list[
     return [*lines, *table(PROGRAM_COLUMNS, rows)]
 
 
-def pitch_table(variants: Sequence[Variant], clips: int) -> list[str]:
+def pitch_table(variants: Sequence[PreparationVariant], clips: int) -> list[str]:
     baselines = variants[: len(variants) // 2]
     lines = [
-        f"Pitch of {clips} clips ({variants[0].audio_sec:.0f} s), without start-up; ratios are medians over rounds:",
+        f"Pitch of {clips} clips ({variants[0].audio_sec:.0f} s), without start-up. Ratios are medians over rounds:",
         "",
     ]
     rows = []

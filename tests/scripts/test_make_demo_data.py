@@ -127,14 +127,14 @@ def test_a_failing_voice_leaves_only_whole_clips_and_no_metadata(tmp_path):
 
 def test_a_voice_that_cannot_be_loaded_is_named(tmp_path):
     def load():
-        raise ValueError("it speaks at 16000 Hz, not 22050 Hz")
+        raise ValueError("its sampling rate is 16000 Hz, not 22050 Hz")
 
-    with pytest.raises(demo.DemoError, match="could not be loaded: it speaks at 16000 Hz"):
+    with pytest.raises(demo.DemoError, match="could not be loaded: its sampling rate is 16000 Hz"):
         demo.make_demo_data(tmp_path, SENTENCES, load)
 
 
 def test_a_silent_voice_is_an_error(tmp_path):
-    with pytest.raises(demo.DemoError, match=r"DEMO-0001.*it said nothing"):
+    with pytest.raises(demo.DemoError, match=r"DEMO-0001.*the audio is silent"):
         demo.make_demo_data(tmp_path, SENTENCES, lambda: lambda text: array("h", [3] * 9000))
     assert files(tmp_path) == {}
 
@@ -232,7 +232,7 @@ def test_another_demo_clips_makes_the_metadata_fit(tmp_path):
 def test_long_silence_at_the_ends_is_shortened_and_short_silence_kept():
     speech = [round(9000 * math.sin(index / 5)) or 9000 for index in range(1, 1001)]
     speech[0] = speech[-1] = 9000
-    kept = int(demo.KEPT_SILENCE_SEC * 22050)
+    kept = int(demo.SILENCE_AT_ENDS_SEC * 22050)
     hiss = [100, -100]
     trimmed = demo.trim_silence(array("h", hiss * 11025 + speech + hiss * 11025))
     assert len(trimmed) == kept + 1000 + kept
