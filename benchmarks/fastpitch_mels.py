@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class MelComparison:
-    """Teacher-forced and free mels [M, L] of one text, its soft alignment [L, S], durations [S], and figures by name."""
+    """Forced and free mels [M, L] of one text, its soft alignment [L, S], durations [S], and figures by name."""
 
     def __init__(self, forced: Tensor, free: Tensor, soft: Tensor, durations: Tensor) -> None:
         self.forced, self.free, self.soft, self.durations = forced, free, soft, durations
