@@ -314,14 +314,6 @@ def test_teacher_forcing_refuses_what_does_not_belong_together(model, texts):
 
 
 @torch.no_grad()
-def test_the_transformer_leaves_zeros_in_the_padding(model):
-    mask = torch.tensor([[True, True, False], [False, False, False]])
-    out = model.encoder(torch.randn(2, 3, 16), mask)
-    assert out[mask].all()
-    assert not out[~mask].any()
-
-
-@torch.no_grad()
 def test_padding_may_hold_anything(model, texts):
     """Not a number in the padding of the encoder's input must reach nobody."""
     poisoned = tiny()

@@ -11,11 +11,8 @@ import evaluate
 import inference
 import train
 from common.cli import run
-from common.errors import InputError
 from common.files.dllogger_lines import read_json_lines
-from evaluation.clips import find_clips, find_resynthesised
 from evaluation.statistics import interval
-from evaluation.systems import parse_systems
 from hifigan import discriminators, load_generator
 from hifigan.export.writers import export
 from tests.support.data_sets import speechlike, write_data_set
@@ -214,49 +211,3 @@ def test_a_gpu_gives_the_figures_of_the_cpu(tmp_path):
         assert gpu["model"][metric]["mean"] == pytest.approx(cpu["model"][metric]["mean"], rel=0.01)  # TF32
     assert (gpu["same"], gpu["griffin-lim"]) == (cpu["same"], cpu["griffin-lim"])
     assert (tmp_path / "page" / "index.html").is_file()
-
-
-def test_copies_are_found_by_path_then_by_name(tmp_path):
-    for name in ("ref/a/1.wav", "ref/b/1.wav", "ref/b/2.wav", "copies/a/1.flac", "copies/x/2.wav", "copies/x/1.wav"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    clips = find_clips(tmp_path / "ref", tmp_path)
-    assert [clip.name for clip in clips] == ["a/1", "b/1", "b/2"]
-    found = find_resynthesised(tmp_path / "copies", clips)
-    # b/1 is not taken from x/1: two recordings are called 1.
-    assert {name: path.relative_to(tmp_path).as_posix() for name, path in found.items()} == {
-        "a/1": "copies/a/1.flac",
-        "b/2": "copies/x/2.wav",
-    }
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["x"], "x is neither NAME=CHECKPOINT nor NAME=DIR"),
-        (["a/b=."], "'a/b' cannot be a name"),
-        (["ground-truth=."], "cannot be a name"),
-        (["a=.", "a=."], "a is given twice"),
-        (["a=.:ema"], "is a folder"),
-        (["a=FILE:fast"], "fast is none of ema, export"),
-        (["a=FILE:denoise=much"], "denoise=much is none of"),
-    ],
-)
-def test_systems_that_are_refused(words, message, tmp_path):
-    (tmp_path / "FILE").touch()
-    with pytest.raises(InputError, match=message):
-        parse_systems([word.replace("FILE", str(tmp_path / "FILE")) for word in words])
-    with pytest.raises(FileNotFoundError, match="no such checkpoint or folder"):
-        parse_systems(["a=nowhere.pt:ema"])
-
-
-def test_options_of_a_system(tmp_path):
-    (tmp_path / "g.pt").touch()
-    _, system = parse_systems([f"my model={tmp_path / 'g.pt'}:ema:precision=bf16:denoise=0.05:config=v2"])
-    assert (system.name, system.source, system.ema, system.precision) == (
-        "my model",
-        str(tmp_path / "g.pt"),
-        True,
-        "bf16",
-    )
-    assert (system.denoise, system.config, system.export) == (0.05, "v2", False)

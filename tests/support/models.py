@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from common.audio import AudioConfig
 from fastpitch import FastPitch, FastPitchConfig
+from fastpitch.checkpoint import FastPitchInfo
 from hifigan import Generator, discriminators
 from hifigan.config import GeneratorConfig
 from tests.support.weights import fastpitch_weights
@@ -88,6 +90,12 @@ def make_fastpitch(path: Path, change: Callable[[dict], Any] = lambda content: N
     changed = change(content)
     torch.save(content if changed is None else changed, path)
     return path
+
+
+def fastpitch_info(setup: dict[str, Any], **config: Any) -> FastPitchInfo:
+    """Return the description of a FastPitch file with this train_setup and these changes of the configuration."""
+    model = dataclasses.replace(FastPitchConfig(), **config)
+    return FastPitchInfo(Path("f.pt"), model, AudioConfig(framing="tacotron"), setup, None, False)
 
 
 def thin_layers() -> dict[str, type[nn.Module]]:

@@ -1,86 +1,22 @@
 """Text settings of checkpoints and flags, and phrases as pieces of speech."""
 
-import dataclasses
 import random
 from pathlib import Path
 
 import pytest
 import torch
 
-from common.audio import AudioConfig
 from common.errors import InputError
 from common.synthesis.phrases import Phrase
 from common.text import TextProcessor
-from fastpitch import FastPitchConfig
-from fastpitch.checkpoint import FastPitchInfo
 from fastpitch.synthesis.pieces import SpeechConfig, read_pieces
 from fastpitch.synthesis.text_flags import text_processor
-
-DICTIONARY = "HELLO  HH AH0 L OW1\nWORLD  W ER1 L D\nSO  S OW1\nMANY  M EH1 N IY0\nWORDS  W ER1 D Z\n"
-
-
-def info(setup, **config):
-    model = dataclasses.replace(FastPitchConfig(), **config)
-    return FastPitchInfo(Path("f.pt"), model, AudioConfig(framing="tacotron"), setup, None, False)
-
-
-@pytest.fixture
-def dictionary(tmp_path):
-    (tmp_path / "dictionary").write_text(DICTIONARY)
-    return str(tmp_path / "dictionary")
-
-
-def cleaned(processor):
-    return processor.clean("Dr. Fox, No. 5"), processor.symbol_set, processor.p_arpabet
-
-
-@pytest.mark.parametrize(
-    ("setup", "flags", "expected"),
-    [
-        ({}, {}, ("doctor fox, number five", "english_basic", 1.0)),
-        (
-            {"symbol_set": None, "text_cleaners": None, "p_arpabet": None},
-            {},
-            ("doctor fox, number five", "english_basic", 1),
-        ),
-        ({"p_arpabet": 0.0}, {}, ("doctor fox, number five", "english_basic", 0.0)),
-        ({"p_arpabet": 1.0}, {"p_arpabet": 0.0}, ("doctor fox, number five", "english_basic", 0.0)),
-        ({"p_arpabet": 0}, {"p_arpabet": 0.5}, ("doctor fox, number five", "english_basic", 0.5)),
-        ({"text_cleaners": ["basic_cleaners"]}, {}, ("dr. fox, no. 5", "english_basic", 1.0)),
-        (
-            {"text_cleaners": "basic_cleaners"},
-            {"text_cleaners": ("basic_cleaners",)},
-            ("dr. fox, no. 5", "english_basic", 1),
-        ),
-        (
-            {},
-            {"text_cleaners": ("basic_cleaners",), "symbol_set": "english_basic"},
-            ("dr. fox, no. 5", "english_basic", 1),
-        ),
-    ],
-)
-def test_settings_come_from_the_checkpoint_then_from_flags(setup, flags, expected, dictionary):
-    cfg = SpeechConfig(fastpitch="f.pt", cmudict_path=dictionary, **flags)
-    assert cleaned(text_processor(cfg, info(setup))) == expected
-
-
-def test_other_symbol_sets(dictionary):
-    cfg = SpeechConfig(fastpitch="f.pt", cmudict_path=dictionary)
-    for symbol_set in ("english_basic_lowercase", "english_expanded"):
-        symbols = TextProcessor(symbol_set, p_arpabet=0)
-        config = {"n_symbols": len(symbols.symbols), "padding_idx": symbols.padding_id}
-        assert text_processor(cfg, info({"symbol_set": symbol_set}, **config)).symbol_set == symbol_set
-        chosen = dataclasses.replace(cfg, symbol_set=symbol_set)
-        assert text_processor(chosen, info({}, **config)).symbol_set == symbol_set
-        with pytest.raises(InputError, match=rf"f.pt: the model has {len(symbols.symbols)} symbols.*--symbol-set"):
-            text_processor(cfg, info({}, **config))
-    with pytest.raises(InputError, match="padding_idx is 0, but the padding symbol of english_expanded is 20"):
-        text_processor(cfg, info({"symbol_set": "english_expanded"}, n_symbols=175))
+from tests.support.models import fastpitch_info
 
 
 def pieces(phrases, cfg=None, dataset=Path("nowhere"), **config):
     cfg = cfg or SpeechConfig(fastpitch="f.pt", p_arpabet=0.0)
-    model = info({}, **config)
+    model = fastpitch_info({}, **config)
     return read_pieces(phrases, Path("p.tsv"), dataset, cfg, model, text_processor(cfg, model))
 
 

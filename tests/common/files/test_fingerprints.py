@@ -1,0 +1,40 @@
+"""Digests of data sets, and files that are older than their sources."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from common.files.fingerprints import file_digest, fingerprint, is_newer
+
+
+def test_a_data_set_is_known_by_names_sizes_and_its_first_file(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a", "b")]
+    for path in paths:
+        path.write_bytes(b"one")
+    known = fingerprint(paths, tmp_path)
+    assert known.startswith("2 clips, ")
+    os.utime(paths[0], (0, 0))
+    assert fingerprint(paths, tmp_path) == known
+    assert fingerprint(paths[::-1], tmp_path) != known
+    paths[1].write_bytes(b"three")
+    assert fingerprint(paths, tmp_path) != known
+    paths[1].write_bytes(b"one")
+    paths[0].write_bytes(b"two")
+    assert fingerprint(paths, tmp_path) != known
+
+
+def test_digest(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"")
+    assert file_digest(tmp_path / "a") == "e3b0c44298fc"  # of no bytes
+
+
+def test_results_that_are_older_than_a_source(tmp_path: Path) -> None:
+    result, source = tmp_path / "result", tmp_path / "source"
+    source.touch()
+    assert not is_newer(result, source)
+    result.touch()
+    os.utime(source, (1, 1))
+    assert is_newer(result, source)
+    os.utime(result, (0, 0))
+    assert not is_newer(result, source)

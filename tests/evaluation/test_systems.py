@@ -1,0 +1,38 @@
+"""The systems that a command line names."""
+
+import pytest
+
+from common.errors import InputError
+from evaluation.systems import parse_systems
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["x"], "x is neither NAME=CHECKPOINT nor NAME=DIR"),
+        (["a/b=."], "'a/b' cannot be a name"),
+        (["ground-truth=."], "cannot be a name"),
+        (["a=.", "a=."], "a is given twice"),
+        (["a=.:ema"], "is a folder"),
+        (["a=FILE:fast"], "fast is none of ema, export"),
+        (["a=FILE:denoise=much"], "denoise=much is none of"),
+    ],
+)
+def test_systems_that_are_refused(words, message, tmp_path):
+    (tmp_path / "FILE").touch()
+    with pytest.raises(InputError, match=message):
+        parse_systems([word.replace("FILE", str(tmp_path / "FILE")) for word in words])
+    with pytest.raises(FileNotFoundError, match="no such checkpoint or folder"):
+        parse_systems(["a=nowhere.pt:ema"])
+
+
+def test_options_of_a_system(tmp_path):
+    (tmp_path / "g.pt").touch()
+    _, system = parse_systems([f"my model={tmp_path / 'g.pt'}:ema:precision=bf16:denoise=0.05:config=v2"])
+    assert (system.name, system.source, system.ema, system.precision) == (
+        "my model",
+        str(tmp_path / "g.pt"),
+        True,
+        "bf16",
+    )
+    assert (system.denoise, system.config, system.export) == (0.05, "v2", False)
