@@ -153,7 +153,7 @@ def test_blind_test_by_keyboard(report, browser):
     assert all({answer["first"], answer["second"]} == {"one", "other"} for answer in session["answers"])
     assert all(answer["plays"] == [1, 1] for answer in session["answers"])
     browser.open(page)
-    assert browser.run(status) == "3 answers of earlier visits are kept here."
+    assert browser.run(status) == "3 answers from earlier visits are stored here."
     assert browser.errors == []
 
 

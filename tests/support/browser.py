@@ -1,4 +1,4 @@
-"""A real browser for tests of pages: Chromium without a window, spoken to over the pipe of its DevTools protocol."""
+"""A real browser for tests of pages: headless Chromium, driven through a pipe with its DevTools protocol."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-PATIENCE_SEC = 60.0  # of a busy machine
+TIMEOUT_SEC = 60.0  # generous, for a busy machine
 
 
 class Browser:
-    """One page of a browser; a context manager.
+    """One page of a browser, as a context manager.
 
     Args:
-        profile: an empty folder for what the browser keeps.
+        profile: an empty folder for the browser's profile.
 
     Attributes:
-        errors: exceptions, what was logged as an error, and what could not be loaded.
-        requests: addresses that the page asked for.
+        errors: exceptions, logged errors and warnings, and failed requests.
+        requests: addresses that the page requested.
     """
 
     def __init__(self, profile: Path) -> None:
         commands, self._commands = os.pipe()
         self._events, events = os.pipe()
-        # The browser reads its file descriptor 3 and writes 4; the shell puts them there, from numbers out of the way.
+        # The browser reads file descriptor 3 and writes 4. The shell moves the pipe's ends there from higher numbers.
         ends = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (commands, events)]
         flags = "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --mute-audio --remote-debugging-pipe"
         self._process = subprocess.Popen(
@@ -68,7 +68,7 @@ class Browser:
         os.close(self._events)
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """A command of the protocol, and its result."""
+        """Send a command of the protocol and return its result."""
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
         if self._session:
@@ -81,25 +81,25 @@ class Browser:
                 return answer["result"]
 
     def open(self, address: str) -> None:
-        """Loads a page, to its end."""
+        """Load a page completely."""
         self.call("Page.navigate", url=address)
         self.wait_for("document.readyState === 'complete'")
 
     def run(self, script: str) -> Any:
-        """The value of an expression in the page; promises are waited for."""
+        """Evaluate an expression in the page, awaiting promises, and return its value."""
         result = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
     def wait_for(self, script: str) -> None:
-        """Waits until an expression is true."""
-        end = time.monotonic() + PATIENCE_SEC
+        """Wait until an expression is true."""
+        end = time.monotonic() + TIMEOUT_SEC
         while not self.run(script):
-            assert time.monotonic() < end, f"never: {script}"
+            assert time.monotonic() < end, f"still false: {script}"
             time.sleep(0.05)
 
     def click(self, element: str) -> None:
-        """A click of the mouse into the middle of the element that an expression names."""
+        """Click in the middle of the element that an expression returns."""
         self.run(f"({element}).scrollIntoView({{block: 'center', behavior: 'instant'}})")
         place = self.run(f"(r => [r.x + r.width / 2, r.y + r.height / 2])(({element}).getBoundingClientRect())")
         self.click_at(*place)
@@ -109,28 +109,28 @@ class Browser:
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def press(self, key: str, text: str = "", code: int = 0) -> None:
-        """A key of the keyboard."""
+        """Press and release a key."""
         for kind in ("keyDown", "keyUp"):
             more = {"text": text} if text and kind == "keyDown" else {}
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **more)
 
     def look(self, width: int, height: int, scheme: str) -> None:
-        """The size of the window in CSS pixels, and "light" or "dark"."""
+        """Set the size of the window in CSS pixels, and the colour scheme "light" or "dark"."""
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def screenshot(self, path: Path, whole: bool = False) -> None:
-        """What is seen, or the whole page, as PNG."""
+        """Save the visible part or the whole page as PNG."""
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
-            assert select.select([self._events], [], [], PATIENCE_SEC)[0], "the browser does not answer"
+            assert select.select([self._events], [], [], TIMEOUT_SEC)[0], "the browser does not answer"
             part = os.read(self._events, 1 << 20)
-            assert part, "the browser ended"
+            assert part, "the browser exited"
             self._buffer += part
         message, _, self._buffer = self._buffer.partition(b"\0")
         event = json.loads(message)

@@ -1,6 +1,6 @@
 "use strict";
 
-// One player at a time.
+// Only one player plays at a time.
 document.addEventListener("play", (event) => {
   for (const audio of document.querySelectorAll("audio")) {
     if (audio !== event.target) audio.pause();
@@ -23,7 +23,7 @@ document.addEventListener("play", (event) => {
     try {
       return JSON.parse(localStorage.getItem(key)) || [];
     } catch {
-      return []; // a browser that stores nothing, or something else under this name
+      return []; // the browser has no storage, or something else is stored under this key
     }
   }
 
@@ -31,7 +31,7 @@ document.addEventListener("play", (event) => {
     try {
       localStorage.setItem(key, JSON.stringify(sessions));
     } catch {
-      status.textContent += "\nThis browser stores nothing: export the answers before you leave.";
+      status.textContent += "\nThis browser does not store answers: export them before you leave.";
     }
   }
 
@@ -71,18 +71,19 @@ document.addEventListener("play", (event) => {
       status.textContent = `Recording ${session.answers.length + 1} of ${total}`;
       enable();
     } else {
-      status.textContent = `Done. ${inWords(session)}`;
+      status.textContent = `Done. ${summary(session)}`;
     }
     store();
   }
 
-  function inWords(done) {
+  function summary(done) {
     const count = (system) => done.answers.filter((answer) => answer[answer.answer] === system).length;
     const same = done.answers.filter((answer) => answer.answer === "same").length;
     return `${done.one} better: ${count(done.one)}, ${done.other} better: ${count(done.other)}, no difference: ${same}.`;
   }
 
-  function enable() { // an answer needs both to be heard
+  // Answers are accepted only after both versions have been played.
+  function enable() {
     const heard = plays[0] > 0 && plays[1] > 0;
     for (const button of trial.querySelectorAll("[data-answer]")) button.disabled = !heard;
   }
@@ -92,7 +93,8 @@ document.addEventListener("play", (event) => {
     for (const audio of document.querySelectorAll("audio")) audio.pause();
     player.src = waiting[0].audio[side];
     player.play().catch((error) => {
-      if (error.name !== "AbortError") status.textContent = `This cannot be played: ${error.message}`; // else: interrupted
+      // An AbortError only means that the other version was started.
+      if (error.name !== "AbortError") status.textContent = `Playback failed: ${error.message}`;
     });
     mark(side);
     enable();
@@ -137,7 +139,7 @@ document.addEventListener("play", (event) => {
     waiting = [];
     trial.hidden = true;
     store();
-    status.textContent = "All answers are deleted.";
+    status.textContent = "All answers have been deleted.";
   });
   document.addEventListener("keydown", (event) => {
     if (trial.hidden || event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select, input")) return;
@@ -151,5 +153,5 @@ document.addEventListener("play", (event) => {
 
   if (other.options.length > 1) other.selectedIndex = 1;
   const answers = sessions.reduce((sum, done) => sum + done.answers.length, 0);
-  if (answers) status.textContent = `${answers} answers of earlier visits are kept here.`;
+  if (answers) status.textContent = `${answers} answers from earlier visits are stored here.`;
 })();
