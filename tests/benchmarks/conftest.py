@@ -1,4 +1,4 @@
-"""A recording and a model for it."""
+"""A recording and a model at its sampling rate."""
 
 import pytest
 import soundfile

@@ -1,4 +1,4 @@
-"""The tables of exports record what made them."""
+"""The tables of exports record machine, command and model."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""The tables of streaming record what made them; bad files end in one line."""
+"""The tables of streaming record machine, command and model. Bad files end in one line of error."""
 
 import numpy as np
 import soundfile
@@ -10,7 +10,7 @@ from tests.support.programs import one_line_of_error
 
 
 def test_streaming(recording, checkpoint, capsys):
-    # 0 and all frames of a generator that sees fewer than 13, on audio of another rate.
+    # Look-ahead from 0 to all frames of a generator that sees fewer than 13, on audio at another rate.
     assert streaming_quality.main([str(checkpoint), str(recording), "--chunks", "5"]) == 0
     header, head, rows = parts(capsys.readouterr().out)
     assert list(header) == HEADER
@@ -18,7 +18,7 @@ def test_streaming(recording, checkpoint, capsys):
     assert [row[head.index("look-ahead")] for row in rows][:2] == ["0", "1"]
     to_whole = [float(row[head.index("mel L1 to the whole")]) for row in rows]
     assert to_whole[0] > to_whole[-1]
-    assert to_whole[-1] < 1e-4, "with all its frames it is exact"
+    assert to_whole[-1] < 1e-4, "exact with all frames of look-ahead"
     assert streaming_quality.main([str(checkpoint), str(recording), "--speed", "--chunks", "5", "--rounds", "2"]) == 0
     header, head, rows = parts(capsys.readouterr().out)
     assert list(header) == [*HEADER, "rounds"]

@@ -1,4 +1,4 @@
-"""Recordings and their resynthesised counterparts in a folder."""
+"""Matching recordings with resynthesised files in a folder."""
 
 from evaluation.clips import find_clips, find_resynthesised
 
@@ -10,7 +10,7 @@ def test_copies_are_found_by_path_then_by_name(tmp_path):
     clips = find_clips(tmp_path / "ref", tmp_path)
     assert [clip.name for clip in clips] == ["a/1", "b/1", "b/2"]
     found = find_resynthesised(tmp_path / "copies", clips)
-    # b/1 is not taken from x/1: two recordings are called 1.
+    # b/1 does not match x/1, because two recordings are called 1.
     assert {name: path.relative_to(tmp_path).as_posix() for name, path in found.items()} == {
         "a/1": "copies/a/1.flac",
         "b/2": "copies/x/2.wav",

@@ -1,4 +1,4 @@
-"""Every column by its name, against what is known of equal files and of a gain."""
+"""Every metric, by name, has its known value for equal files and for a gain."""
 
 import math
 
@@ -24,7 +24,7 @@ EQUAL = {
     "buzz": 0.0,
     "level": 0.0,
 }
-# Logarithms differ by the gain's; spectral convergence is 1 - gain; the rest does not depend on level.
+# Log magnitudes differ by the log of the gain, and spectral convergence is 1 - gain. The rest ignores level.
 SOFTER = EQUAL | {
     "mel_l1": -math.log(GAIN),
     "mel_l1_input": -math.log(GAIN),
@@ -36,7 +36,7 @@ SOFTER = EQUAL | {
 
 @pytest.fixture(scope="module")
 def measure():
-    """Figures of a copy of speech with a pause, in all columns whose libraries are there but the neural one."""
+    """Return a function that measures speech scaled by a gain, with all installed metrics except the neural one."""
     wav = speechlike(3.0)
     wav[len(wav) // 3 : len(wav) // 2] = 0.0
     wav += 10 ** (-65 / 20) * np.random.default_rng(0).standard_normal(len(wav))

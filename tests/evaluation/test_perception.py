@@ -1,4 +1,4 @@
-"""The optional libraries, where they are installed, and what is said where they are not."""
+"""Perceptual metrics where their packages are installed, and the message where they are not."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Intervals against the normal distribution's, and pairing."""
+"""Bootstrap intervals agree with the normal distribution, and pairing narrows them."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The systems that a command line names."""
+"""Parsing of --system."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""evaluate.py as a program: figures, tables, and input that cannot be evaluated."""
+"""evaluate.py as a program: figures, tables, and unusable input."""
 
 import csv
 import json
@@ -27,7 +27,7 @@ def result_of(folder):
 
 
 def error_of(argv, capsys):
-    """Runs the program as from the command line; its status, and its one line of error."""
+    """Run the program as from the command line. Check its status and return its single line of error."""
     capsys.readouterr()
     with pytest.raises(SystemExit) as caught:
         run(lambda: evaluate.main([str(word) for word in argv]), "evaluate.py")
@@ -39,7 +39,7 @@ def error_of(argv, capsys):
 
 @pytest.mark.slow
 def test_copies_of_inference_and_of_the_checkpoint_itself_agree(tmp_path, capsys):
-    """Folders and checkpoints are the same thing; all figures are there, and the tables say the same."""
+    """A folder of `inference.py` measures like its checkpoint, all figures exist, and all tables agree."""
     data = write_data_set(tmp_path / "data", [0.9, 1.2, 1.0])
     checkpoint = make_checkpoint(tmp_path / "g.pt")
     assert inference.main(["--hifigan", str(checkpoint), "-i", str(data / "wavs"), "-o", str(tmp_path / "copies")]) == 0
@@ -54,8 +54,8 @@ def test_copies_of_inference_and_of_the_checkpoint_itself_agree(tmp_path, capsys
     means = found["means"]
     names = set(found["metrics"])
     assert {"mel_l1", "mel_l1_input", "val_mel_loss", "stft", "mcd", "f0_cents", "hum", "level"} <= names
-    for name in names - {"val_mel_loss", "buzz"}:  # segments of a folder cannot be vocoded; there are no pauses
-        # Their ends differ: a whole recording, and one cut to whole hops.
+    for name in names - {"val_mel_loss", "buzz"}:  # a folder has no segments to vocode, and the clips have no pauses
+        # Their ends differ: inference.py takes the whole recording, evaluate.py cuts it to whole hops.
         assert means["folder"][name]["mean"] == pytest.approx(means["model"][name]["mean"], rel=0.15, abs=0.2)
         assert means["same"][name]["mean"] == means["ground-truth"][name]["mean"]
     assert means["folder"]["val_mel_loss"]["count"] == 0
@@ -141,7 +141,7 @@ def test_what_cannot_be_evaluated_is_named_and_the_rest_is(tmp_path, capsys, cap
 
 def test_a_single_figure_that_cannot_be_had_is_named_and_counted(tmp_path, capsys):
     pytest.importorskip("pesq")
-    data = write_data_set(tmp_path / "data", [0.2, 0.6, 0.7])  # PESQ wants a quarter of a second
+    data = write_data_set(tmp_path / "data", [0.2, 0.6, 0.7])  # PESQ needs a quarter of a second
     words = ["-i", data / "wavs", "-o", tmp_path / "out", "--metrics", "mel_l1", "pesq", "--jobs", 1]
     error = error_of([*words, "--report", tmp_path / "page", "--system", f"same={data / 'wavs'}"], capsys)
     assert "2 problems; the rest was evaluated" in error
@@ -200,7 +200,7 @@ def test_exported_models_run_if_they_are_trusted(tmp_path, capsys):
 
 @pytest.mark.gpu
 def test_a_gpu_gives_the_figures_of_the_cpu(tmp_path):
-    """Models on the GPU, everything else in processes beside it."""
+    """Models run on the GPU, everything else in separate processes."""
     data = write_data_set(tmp_path / "data", [0.5, 0.6])
     argv = ["-i", data / "wavs", "--metrics", "mel_l1", "val_mel_loss", "f0_cents", "--jobs", "2", "--system"]
     argv += [f"model={make_checkpoint(tmp_path / 'g.pt')}", f"same={data / 'wavs'}", "griffin-lim"]

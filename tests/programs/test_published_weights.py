@@ -1,4 +1,4 @@
-"""Published weights on real speech: a check of signal, model and loader at once. Needs HIFIGAN_TEST_DATA."""
+"""Published weights on real speech check signal, model and loader together. Needs HIFIGAN_TEST_DATA."""
 
 import copy
 
@@ -37,7 +37,7 @@ def test_mel_loss(name):
     if not path.is_file():
         pytest.skip(f"{path.name} is not there (scripts/download_models.sh)")
     generator, info = load_generator(path)
-    engine = engine_backend(generator)  # what inference.py runs; half as long as the generator itself
+    engine = engine_backend(generator)  # as inference.py, twice as fast as the plain generator
     mel, loss_mel = MelSpectrogram(info.audio), MelSpectrogram(AudioConfig(mel_fmax=None))
     losses = []
     for clip in range(1, 33):
@@ -52,7 +52,7 @@ def test_mel_loss(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["v1", "v2", "v3"])
 def test_the_engine_in_bf16_passes_the_quality_gate(name):
-    """Mean SNR of 35 dB against eager fp32, mel loss within 0.5 %."""
+    """The gate: a mean SNR of 35 dB against eager fp32, and mel loss within 0.5 %."""
     if real_speech() is None:
         pytest.skip("HIFIGAN_TEST_DATA is not set")
     place, _ = EXPECTED[name]
@@ -71,10 +71,10 @@ def test_the_engine_in_bf16_passes_the_quality_gate(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["v1", "v2"])
 def test_a_clip_of_a_batch_is_the_clip_alone(name):
-    """On a CPU to the bit; padded in one call, or in shorter windows, to the rounding of other convolution kernels.
+    """On a CPU bit for bit. Padded in one call or in shorter windows, up to the rounding of other convolution kernels.
 
-    With real weights that can be above 1e-5: the plain generator in fp32 is up to 5e-5 off from itself in float64, and
-    sums in another order are as far off. An edge that is not mended is off by 0.01 and more.
+    With real weights, rounding can exceed 1e-5: the plain generator in fp32 differs by up to 5e-5 from float64, and so
+    does another order of summation. An edge that is not recomputed differs by 0.01 or more.
     """
     if real_speech() is None:
         pytest.skip("HIFIGAN_TEST_DATA is not set")
@@ -105,7 +105,7 @@ def test_a_clip_of_a_batch_is_the_clip_alone(name):
 
 @pytest.mark.slow
 def test_audio_of_either_framing_lies_where_the_original_does(tmp_path):
-    """In time with the original after the conversion, half a hop late without."""
+    """Audio is in time with the original if the framing is converted, and half a hop late if not."""
     if real_speech() is None:
         pytest.skip("HIFIGAN_TEST_DATA is not set")
     original, _ = load_wav(real_speech() / "data" / "ljspeech-mini" / "wavs" / "LJ001-0002.wav")
@@ -127,7 +127,7 @@ def test_audio_of_either_framing_lies_where_the_original_does(tmp_path):
 
 
 def lag(made, original):
-    """By how many samples `made` is late: where its mel is nearest to the original's. (Phases are the generator's.)"""
+    """Return the delay of `made` in samples that brings its mel nearest to the original's. Phases may differ."""
     mel = MelSpectrogram(AudioConfig())
     frames = len(original) // 256 - 8
 

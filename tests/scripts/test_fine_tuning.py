@@ -1,4 +1,4 @@
-"""The two scripts of fine-tuning: what they hand on, what they refuse, and both of them for real on a small scale."""
+"""The two scripts of fine-tuning: their commands, their errors, and a small run of both."""
 
 import dataclasses
 import json
@@ -31,7 +31,7 @@ PUBLISHED = "pretrained_models/fastpitch/nvidia_fastpitch_210824+cfg.pt"
 
 @pytest.fixture
 def tree(tmp_path):
-    """A copy of the scripts, and an interpreter that writes down how it is called."""
+    """A copy of the scripts, with a fake interpreter that records its calls."""
     shutil.copytree(REPOSITORY / "scripts", tmp_path / "scripts")
     program = tmp_path / "python"
     program.write_text(
@@ -50,7 +50,7 @@ def add(tree, *files):
 
 
 def call(tree, script, *args, **variables):
-    """The calls of the interpreter, as lists of words, and what the script printed."""
+    """Return the interpreter's calls as lists of words, and the script's output."""
     environment = {"PATH": os.environ["PATH"], "PYTHON": str(tree / "python"), **variables}
     (tree / "calls").unlink(missing_ok=True)
     done = subprocess.run(
@@ -192,7 +192,7 @@ def test_impossible_fine_tuning(files, variables, message, tree):
 
 
 def overfitted_fastpitch(data_set, path):
-    """A checkpoint that has learned the recordings of all.txt well enough to resemble them."""
+    """Write a checkpoint that is overfitted to the recordings of all.txt, so that its mels resemble them."""
     audio = AudioConfig(framing="tacotron")
     recordings = read_recordings([data_set / "all.txt"], data_set, 1)
     dataset = SpeechDataset(recordings, audio, TextProcessor(p_arpabet=0), 214.72203, 65.72038)
@@ -267,7 +267,7 @@ def test_extraction_and_fine_tuning_end_to_end(tmp_path):
     assert tuned["train_state"]["epoch"] == 8
     assert [path.name for path in base.parent.iterdir()] == [base.name]
 
-    # Mels that lie two frames later than their audio are refused before anything is trained.
+    # Mels that are two frames late are rejected before training.
     for file in (tmp_path / "mels").glob("*.npy"):
         np.save(file, np.roll(np.load(file), 2, axis=1))
     options = {"checkpoint_path_gen": base, "input_mels_dir": tmp_path / "mels", "epochs": 9}

@@ -1,4 +1,4 @@
-"""The demo data maker, with a small fake voice: no network, no synthesiser."""
+"""The demo data maker, with a fake voice instead of network and synthesiser."""
 
 from __future__ import annotations
 
@@ -28,9 +28,12 @@ SENTENCES = {"DEMO-0001": "One.", "DEMO-0002": "Two, three.", "DEMO-0003": "Four
 
 
 class FakeVoice:
-    """A voice with one stream of noise: each sentence is a square wave whose height is the number of sentences so far.
+    """A voice with one stream of noise: each sentence is a square wave as high as the number of sentences so far.
 
-    `fails_on`: the text at which it raises. `loads`: how often it was loaded; `spoken`: the texts since the last load.
+    Attributes:
+        fails_on: the text at which it raises.
+        loads: number of times it was loaded.
+        spoken: texts since it was last loaded.
     """
 
     def __init__(self, fails_on: str = ""):
@@ -52,7 +55,7 @@ class FakeVoice:
 
 
 def files(directory: Path) -> dict[str, bytes]:
-    """Every file below a directory: relative path -> content."""
+    """Map the relative path of every file below a directory to its content."""
     return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
@@ -242,7 +245,7 @@ def test_long_silence_at_the_ends_is_shortened_and_short_silence_kept():
 
 
 def run_script(*arguments: str | Path, clips: str = "") -> subprocess.CompletedProcess[str]:
-    """Runs the program in an interpreter without site packages, so without piper and numpy."""
+    """Run the program in an interpreter without site packages, so without piper and numpy."""
     return subprocess.run(
         [sys.executable, "-S", str(SCRIPT), *map(str, arguments)],
         env={**os.environ, "DEMO_CLIPS": clips},
@@ -263,7 +266,7 @@ def test_the_check_needs_no_packages_and_knows_complete_from_incomplete(tmp_path
 def test_the_shell_script_returns_at_once_for_a_complete_data_set(tmp_path):
     make(tmp_path, demo.first_sentences(demo.read_sentences(demo.TEXTS), "1"))
     before = files(tmp_path)
-    # `pip` and `venv` would fail: this interpreter runs nothing but the check.
+    # This interpreter runs only the check, so that `pip` and `venv` would fail.
     python = tmp_path.parent / "check-only-python"
     python.write_text(f'#!/bin/sh\n[ "$2" = --check ] && exec "{sys.executable}" -S "$@"\nexit 9\n', encoding="utf-8")
     python.chmod(0o755)

@@ -1,4 +1,4 @@
-"""The shell scripts: syntax, what they hand to the programs, and the quickstart's summary."""
+"""The shell scripts: their syntax, and the commands that they run."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ def test_syntax(path):
 
 @pytest.fixture
 def recorder(tmp_path):
-    """An interpreter that writes its arguments down, one a line."""
+    """Return a function that runs a script with a fake interpreter, and returns the arguments it received."""
     program = tmp_path / "python"
     program.write_text(
         "#!/usr/bin/env bash\n"
@@ -186,7 +186,7 @@ def test_platform(name, recorder):
     assert value_of(words, "--batch-size") == str(batch)
     assert value_of(words, "--grad-accumulation") == str(accumulation)
     assert ("--amp" in words) == amp
-    # On Ampere, grouped convolutions in half precision are the slower ones.
+    # On Ampere, grouped convolutions are slower in half precision.
     assert ("--no-amp-grouped-conv" in words) == (amp and name.startswith("DGXA100"))
     assert words[-1] == "--extra"
     assert warning == ""
@@ -216,7 +216,7 @@ def test_every_variable_reaches_its_flag(recorder):
     for name, flag in variables.items():
         assert value_of(words, flag) == f"value of {name}"
     assert "--no-resume" in words
-    assert "--cuda" not in words  # no GPU: the CPU, with the recipe's global batch
+    assert "--cuda" not in words  # without a GPU it runs on the CPU, with the recipe's global batch
     assert value_of(words, "--grad-accumulation") == "8"
 
 

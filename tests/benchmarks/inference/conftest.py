@@ -1,4 +1,4 @@
-"""A small generator that the tests of the inference benchmark share."""
+"""A small generator for the tests of the inference benchmark."""
 
 import pytest
 

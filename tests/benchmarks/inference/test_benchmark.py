@@ -1,4 +1,4 @@
-"""The inference benchmark with small models: tables, ways, sizes, and what is refused."""
+"""The inference benchmark with small models: tables, ways, sizes, and bad input."""
 
 import json
 
@@ -30,7 +30,7 @@ WITHOUT_AMP = [way for way in ENGINE if "16" not in way]
 
 @pytest.fixture(autouse=True)
 def _no_runtimes(monkeypatch, request):
-    """ONNX exports take seconds, which one test has, and so do large products."""
+    """Avoid ONNX exports, except in the test of them, and large matrix products: both take seconds."""
     monkeypatch.setitem(limits.SIZES, "cpu", (64, 1))
     if "with_runtimes" not in request.fixturenames:
         monkeypatch.setattr(ways, "_runtimes", lambda *args: ([], []))
@@ -42,7 +42,7 @@ def with_runtimes():
 
 
 def tables(text):
-    """Title -> rows of cells."""
+    """Map the title of each table to its rows of cells."""
     found = {}
     for part in text.split("\n### ")[1:]:
         lines = [line for line in part.split("\n## ")[0].splitlines() if line.startswith("|")]
@@ -54,7 +54,7 @@ def tables(text):
 
 @pytest.fixture
 def bench(generator, tmp_path, capsys):
-    """Runs the program; returns what it printed, and the content of its JSON file."""
+    """Return a function that runs the program and returns its output and the content of its JSON file."""
 
     def call(*words):
         given = ["--output", str(tmp_path / "out"), *SHORT, *map(str, words)]
@@ -199,7 +199,7 @@ def test_fastpitch_and_hifigan(bench, tmp_path):
     assert next(iter(tables(printed))) == f"own architecture, no denoising, utterances of {rows[0]['audio_sec']:.2f} s"
     assert "texts of 3 to 31 characters" in header["input"]
     one, two, three = (row for row in rows if row["length"] == 0)
-    # Of the short text only its own frames count, and after the last phrase comes the first.
+    # The padding of the short text does not count, and the first phrase follows the last.
     assert one["audio_sec"] / 2 < two["audio_sec"] < one["audio_sec"]
     assert 3 * three["audio_sec"] == pytest.approx(2 * two["audio_sec"] + one["audio_sec"])
     for row in rows:

@@ -1,4 +1,4 @@
-"""Arithmetic of a generator and the limit of a machine."""
+"""Arithmetic work of a generator and arithmetic limit of a machine."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from tests.support.models import TINY
 
 @pytest.mark.parametrize("config", [TINY, *PRESETS.values()], ids=["tiny", *PRESETS])
 def test_work(config):
-    """As PyTorch counts it, and as is known per second of audio."""
+    """Our count of operations equals PyTorch's."""
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         generator = Generator(config)
         generator.output(generator.hidden(torch.zeros(1, 80, 10)))

@@ -1,4 +1,4 @@
-"""The quality gate and the arithmetic limit against what is known otherwise."""
+"""The quality gate, on audio with known differences."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_noise_of_a_known_level():
     def plain(mel):
         return made.setdefault(mel.sum().item(), torch.randn(1, mel.size(2) * 256 + 3) / 10)
 
-    def noisy(mel):  # 40 dB below, then 20 dB
+    def noisy(mel):  # differs by -40 dB, then by -20 dB
         wav = plain(mel)
         return wav * (1.01 if len(made) == 1 else 1.1)
 

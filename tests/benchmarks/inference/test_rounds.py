@@ -1,4 +1,4 @@
-"""Order of measurement and figures of the inference benchmark."""
+"""Order and number of the inference benchmark's measurements."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def test_tasks_take_turns_and_warm_up_with_the_same_inputs():
     measured = measure([task(name, case, calls) for case in cases for name in "ab"], 1, 2, CPU)
     one_round = [(name, id(case.inputs)) for case in cases for name in "ab"]
     assert calls == 3 * one_round
-    assert [figures.frames for figures in measured] == [16, 16, 6, 6]  # of two rounds, unpadded
+    assert [figures.frames for figures in measured] == [16, 16, 6, 6]  # two rounds, without padding
     assert all(len(figures.vocoding_sec) == 2 for figures in measured)
 
 

@@ -1,4 +1,4 @@
-"""Start-up of a fresh process."""
+"""Start-up time of a fresh process."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The training benchmark with small models: rows and figures; what is refused."""
+"""The training benchmark with small models: rows, figures and failures."""
 
 import json
 
@@ -25,13 +25,13 @@ def test_the_plain_recipe_is_measured_against_the_default(tmp_path, capsys):
     plain, fast = content["rows"]
     assert [row["fast"] for row in (plain, fast)] == ["off", "on"]
     for row in (plain, fast):
-        assert row["frames/s"] == pytest.approx(8 * row["segments/s"])  # of 256 samples, not mel bands
+        assert row["frames/s"] == pytest.approx(8 * row["segments/s"])  # frames have 256 samples
         assert row["speed-up"] == pytest.approx(plain["seconds"][0] / row["seconds"][0])
         assert set(row["parts_sec"]) == set(report.PARTS)
         assert all(seconds > 0 for seconds in row["parts_sec"].values())
         assert 0 < row["share_of_peak"] < 1
-    # Nine passes of the discriminators, 17.2 GFLOP for four times this segment, of which each strided layer
-    # rounds up; the generator is tiny.
+    # Nine passes of the discriminators, which take 17.2 GFLOP for four times this segment. Each strided layer
+    # rounds up. The generator is negligible.
     assert plain["gflop_per_segment"] == pytest.approx(9 * 17.2 / 4, rel=0.06)
     assert plain["agreement"] is None
     assert 0 < fast["agreement"] < 1e-3
@@ -55,7 +55,7 @@ def test_a_variant_that_fails_is_told(tmp_path):
 
 
 def test_what_fails_or_comes_too_late_is_told_beside_the_rest(tmp_path, monkeypatch, capsys):
-    """The rows that there are get printed, and the exit status tells a failure."""
+    """Measured rows are printed even so, and a failure sets the exit status."""
     row = {"config": "v1", "batch_size": 1}
     monkeypatch.setattr(benchmark, "markdown", lambda header, rows, ways, left_out: str((rows, left_out)))
 
@@ -73,7 +73,7 @@ def test_what_fails_or_comes_too_late_is_told_beside_the_rest(tmp_path, monkeypa
 
 
 def test_a_time_limit_shortens_what_is_measured():
-    """One burst is enough for a row."""
+    """A row needs only one burst."""
     asked = []
 
     def ask(worker, method, *words):
@@ -85,5 +85,5 @@ def test_a_time_limit_shortens_what_is_measured():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(benchmark, "ask", ask)
         benchmark.run_in_turn(cfg, ["plain", "fast"], courses, 0.0)
-    assert asked.count("burst") == 4  # one of warm-up and one that counts, each
+    assert asked.count("burst") == 4  # a warm-up and a measured one for each
     assert [course.seconds for course in courses] == [[1.0], [1.0]]

@@ -1,4 +1,4 @@
-"""The ways to compute a layer, of which a benchmark on a GPU chooses: all compute the same."""
+"""All ways to compute a layer, from which a benchmark on a GPU chooses, give the same results."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def test_all_hidden_layers_are_there():
 
 @pytest.mark.parametrize("layer", CHOSEN, ids=lambda layer: layer.name)
 def test_all_ways_are_the_same_convolution(layer):
-    """In fp64, outputs and gradients, against PyTorch's."""
+    """Compares outputs and gradients in fp64 with PyTorch's."""
     torch.manual_seed(0)
     x = torch.randn(2, *layer.signal, dtype=torch.float64)
     weight = torch.randn(layer.weight, dtype=torch.float64, requires_grad=True)

@@ -1,4 +1,4 @@
-"""Tables and agreement of training measurements."""
+"""Tables and agreement of measured training runs."""
 
 from benchmarks.training import report
 

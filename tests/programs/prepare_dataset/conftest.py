@@ -1,4 +1,4 @@
-"""A data set that the tests of prepare_dataset.py share."""
+"""Data set of the tests of prepare_dataset.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.preparation import add, tone
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
-    """Two speakers with a clip of the same name each, in LJSpeech layout."""
+    """Write a data set in LJSpeech layout, in which two speakers have a clip of the same name."""
     root = tmp_path / "data"
     add(root, "wavs/anna/001.wav", tone(9000))
     add(root, "wavs/ben/001.wav", tone(5000, peak=0.1))

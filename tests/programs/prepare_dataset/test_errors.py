@@ -1,4 +1,4 @@
-"""Flags, audio, and file lists that `prepare_dataset.py` refuses."""
+"""Flags, audio and file lists that `prepare_dataset.py` rejects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.support.preparation import add, contents, refused, tone
 
 
-def _break_off(root: Path) -> None:
+def _truncate(root: Path) -> None:
     path = add(root, "wavs/bad.wav", tone(22050))
     path.write_bytes(path.read_bytes()[:20000])
 
@@ -21,7 +21,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "text": (lambda root: (root / "wavs/bad.wav").write_text("text"), "not a readable audio file"),
     "no bytes": (lambda root: (root / "wavs/bad.wav").write_bytes(b""), "not a readable audio file"),
     "empty": (lambda root: add(root, "wavs/bad.wav", np.zeros(0)), "has no samples"),
-    "broken off": (_break_off, "the audio file breaks off"),
+    "broken off": (_truncate, "the audio file breaks off"),
     "short": (lambda root: add(root, "wavs/bad.wav", tone(384)), "384 samples are too few, need more than 384"),
     "NaN": (lambda root: add(root, "wavs/bad.wav", np.full(9000, np.nan), subtype="FLOAT"), "not finite"),
 }

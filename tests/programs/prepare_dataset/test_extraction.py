@@ -75,7 +75,7 @@ def test_pitch_goes_on_where_it_was_broken_off(dataset: Path, capsys: pytest.Cap
     assert prepare(dataset, "--extract-pitch") == 0
     assert done.stat().st_mtime_ns == before
     assert contents(dataset / "pitch") == first
-    add(dataset, "wavs/c.flac", tone(9000))  # audio that was changed afterwards
+    add(dataset, "wavs/c.flac", tone(9000))  # audio that changed later
     assert prepare(dataset, "--extract-pitch") == 0
     assert done.stat().st_mtime_ns > before
     error = refused(capsys, dataset, "--extract-pitch", "--hop-length", "200")
@@ -127,7 +127,7 @@ def test_again(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_broken_run_does_not_mix_configurations(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = add(dataset, "wavs/d.flac", tone(22050))
-    broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2])  # its header is in order
+    broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2])  # its header is intact
     error = refused(capsys, dataset, "--extract-mels")
     assert "1 of 4 files could not be used: " in error
     assert f"{broken}: not a readable audio file" in error

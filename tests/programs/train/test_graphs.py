@@ -1,4 +1,4 @@
-"""train.py with recorded steps: the same training as eagerly, over checkpoints too, whoever wrote them."""
+"""Training with CUDA graphs equals eager training, also when it resumes from the other's checkpoints."""
 
 import functools
 import logging
@@ -23,7 +23,7 @@ LISTS = DataConfig(training_files=("train.txt",), validation_files=("val.txt",),
 
 
 class Rerun:
-    """On a CPU: a recording is the step itself, done again into the same results."""
+    """A stand-in for CUDA graphs on a CPU: a replay runs the step again and copies into the same results."""
 
     def warm_up(self, work):
         return work()
@@ -64,7 +64,7 @@ def new_state(optim=None, **run):
 
 
 def take_steps(state, both_steps, steps):
-    """Losses of so many steps; crops and the rate change with each."""
+    """Take steps, each with other segments and another learning rate, and return their losses."""
     wav = torch.from_numpy(speechlike(2.0)).float()
     courses = []
     for _ in range(steps):
@@ -117,7 +117,7 @@ def test_training_goes_on_where_recording_fails(caplog):
 @pytest.mark.usefixtures("short_warm_up")
 @pytest.mark.parametrize("first_recorded", [True, False])
 def test_checkpoints_go_from_recorded_to_eager_training_and_back(first_recorded, tmp_path):
-    """And what follows is what would have followed without the pause."""
+    """Training continues as it would have without the pause."""
     store = CheckpointStore(tmp_path, CHECKPOINT_FILES)
     whole = new_state()
     take_steps(whole, functools.partial(train.both_steps, whole), 6)
@@ -146,7 +146,7 @@ def test_steps_are_recorded_on_one_gpu_by_default():
 @pytest.mark.parametrize(("accumulation", "ema"), [(1, 0.9), (2, 0.0)])
 @pytest.mark.parametrize("amp", ["fp32", "bf16", "fp16"])
 def test_cuda_graphs_are_the_same_training(amp, accumulation, ema, caplog):
-    """The steps are recorded, without a warning, and losses agree with eager steps over replays."""
+    """Steps are recorded without a warning, and the losses of replays agree with eager steps."""
     courses = {}
     for graphs in (False, True):
         run = {"cuda": True, "cuda_graphs": graphs, **({} if amp == "fp32" else {"amp": True, "amp_dtype": amp})}

@@ -1,7 +1,7 @@
-"""A training run that is killed again and again ends as if it had never been disturbed.
+"""A training run that is killed repeatedly ends exactly like an undisturbed one.
 
-To fit many kills into little time, the runs are forked from one process that has imported everything, and the
-discriminators have an eighth of their channels. By hand, with processes of `train.py` as it is (5 GB of disk):
+To fit many kills into little time, runs are forked from one process that has imported everything, and discriminators
+have an eighth of their channels. To run it by hand with unmodified `train.py` processes (5 GB of disk):
 
     python -m tests.programs.train.test_killed FOLDER --kills 20 --plain
 """
@@ -43,7 +43,7 @@ PHASES = ("start-up", "step", "save")
 
 @pytest.mark.slow
 def test_killed_at_random_moments(tmp_path):
-    """In a process of its own: a fork of one that has computed in several threads may hang."""
+    """Runs in a separate process: forking a process that has computed in several threads may hang."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.programs.train.test_killed", tmp_path],
         cwd=REPOSITORY,
@@ -56,7 +56,7 @@ def test_killed_at_random_moments(tmp_path):
 
 @pytest.mark.slow
 def test_leftovers_go_although_nothing_is_left_to_train(tmp_path, monkeypatch):
-    """Killed while the last save removed an old pair: no further save does it."""
+    """After a kill while the last save was removing an old pair, no later save would remove it."""
     for name, layer in thin_layers().items():
         monkeypatch.setattr(discriminators, name, layer)
     output = tmp_path / "out"
@@ -83,10 +83,10 @@ def main() -> None:
     if not args.plain:
         for name, layer in thin_layers().items():
             setattr(discriminators, name, layer)
-        # What the program imports only when it is needed is here now, and in every fork.
+        # Import now what the program imports lazily, so that every fork has it.
         importlib.import_module("torch.utils.tensorboard")
         TrainState(parse_train_config(train_arguments(data_set, args.folder)), distributed.init(cuda=False))
-    epochs = args.kills + 4  # each of one step and one save; more than the killed processes come to
+    epochs = args.kills + 4  # of one step and one save each; more than the killed runs can finish
     undisturbed, killed = (Run(data_set, args.folder / name, epochs, args.plain) for name in ("undisturbed", "killed"))
     seconds = undisturbed.measure()
     print("undisturbed:", ", ".join(f"{phase} {length:.2f} s" for phase, length in seconds.items()), flush=True)
@@ -101,7 +101,7 @@ def main() -> None:
 
 
 class Run:
-    """Processes that train into one directory, one after the other."""
+    """Successive processes that train into one directory."""
 
     def __init__(self, data_set: Path, output: Path, epochs: int, plain: bool) -> None:
         self.output = output
@@ -112,7 +112,7 @@ class Run:
         )
 
     def start(self) -> None:
-        """Starts the program; what it prints goes to a file."""
+        """Start the program with its output redirected to a file."""
         with self._stdout.open("w") as file:
             if self._plain:
                 command = [sys.executable, "train.py", *self._argv]
@@ -125,7 +125,7 @@ class Run:
                 _train(self._argv)
 
     def wait(self, block: bool = True) -> int | None:
-        """The exit status, below 0 for a signal; None while the process runs."""
+        """Return the exit status, negative for a signal, or None while the process runs."""
         pid, status = os.waitpid(self._pid, 0 if block else os.WNOHANG)
         return os.waitstatus_to_exitcode(status) if pid else None
 
@@ -134,21 +134,21 @@ class Run:
         assert self.wait() == -signal.SIGKILL, self.text()
 
     def text(self) -> str:
-        """All that the last process printed."""
+        """Return the output of the last process."""
         return self._stdout.read_text()
 
     def has_pair(self) -> bool:
         return any(self.output.glob("hifigan_discrim_checkpoint_*.pt"))
 
     def phase(self) -> str:
-        """What the process is doing, or was when it was killed."""
+        """Return the phase the process is in, or was in when it was killed."""
         lines = [line for line in self.text().splitlines() if line.startswith("DLL ")]
         if not lines:
             return "start-up"
         return "save" if "| avg train |" in lines[-1] else "step"
 
     def measure(self) -> dict[str, float]:
-        """Trains to the end; seconds of the start-up, and of the first step and save (the others are faster)."""
+        """Train to the end. Return the seconds of start-up, first step and first save. Later ones are faster."""
         began = time.perf_counter()
         self.start()
         seconds: dict[str, float] = {}
@@ -165,13 +165,13 @@ class Run:
 def kill_repeatedly(
     run: Run, seconds: dict[str, float], count: int, rng: random.Random
 ) -> tuple[Counter[str], Counter[str]]:
-    """Starts and kills a run; counts the kills in each phase, and how the processes that came to train began."""
+    """Start and kill a run repeatedly. Count kills by phase, and how the processes that got to train had started."""
     kills: Counter[str] = Counter()
     starts: Counter[str] = Counter()
     for number in range(count):
         has_pair = run.has_pair()
         target, part = rng.choice(PHASES), rng.random()
-        # A quarter of the kills may come before the first checkpoint; then one process lives until it is there.
+        # A quarter of the kills may precede the first checkpoint. After that, one process survives until it is saved.
         waits = not has_pair and number >= count // 4
         if waits:
             target = "step"
@@ -183,22 +183,22 @@ def kill_repeatedly(
         time.sleep(delay)
         run.kill()
         phase, text = run.phase(), run.text()
-        print(f"kill {number + 1}: {delay:.3f} s after the beginning of the {target}, in the {phase}", flush=True)
-        # Machines are not always equally fast: the longest delay becomes about 1.6 times the phase.
+        print(f"kill {number + 1}: {delay:.3f} s after the start of the {target}, in the {phase}", flush=True)
+        # The machine's speed varies. The longest delay converges to about 1.6 times the phase.
         seconds[target] *= 1.25 if phase == target else 0.7
         kills[phase] += 1
         assert "rror" not in text, text
         if phase != "start-up":
             assert ("resumed after epoch" in text) == has_pair, text
-            starts["resumed" if has_pair else "began anew"] += 1
-        if phase == "step":  # as if it had been about to log it
+            starts["resumed" if has_pair else "started fresh"] += 1
+        if phase == "step":  # as if killed while writing this line of the log
             with (run.output / "nvlog.json").open("a") as log:
                 log.write('DLLL {"timestamp": "17')
     return kills, starts
 
 
 def check_equal(undisturbed: Path, killed: Path, epochs: int) -> None:
-    """All of the last pairs and all steps of the log; nothing of the killed saves is left."""
+    """Compare the last pairs and all logged steps, and check that killed saves leave no files."""
     names = sorted(path.name for path in undisturbed.iterdir())
     assert names == sorted(path.name for path in killed.iterdir())
     pairs = [name for name in names if name.endswith(".pt")]
@@ -214,7 +214,7 @@ def check_equal(undisturbed: Path, killed: Path, epochs: int) -> None:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Bit for bit, whatever they contain."""
+    """Whether two nested values are bit-identical."""
     if isinstance(a, torch.Tensor):
         return isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.equal(a, b)
     if isinstance(a, dict):
@@ -225,7 +225,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def _train(argv: list[str]) -> NoReturn:
-    """The body of a forked process: what `python train.py` runs."""
+    """Run `python train.py` in a forked process."""
     status = 1
     try:
         run_program(lambda: train.main(argv), "train.py")

@@ -1,6 +1,6 @@
-"""Training does not take more and more memory.
+"""Memory does not grow during training.
 
-For the test, the discriminators have an eighth of their channels. By hand, as they are and for longer:
+The test gives discriminators an eighth of their channels. To run it by hand with full discriminators and for longer:
 
     OMP_NUM_THREADS=1 python -m tests.programs.train.test_memory FOLDER --steps 500 --plain
 """
@@ -27,13 +27,13 @@ pytestmark = pytest.mark.alone
 
 STATUS = Path("/proc/self/status")
 STEPS_PER_EPOCH = 50
-WARM_UP = 100  # steps until the allocator, which keeps what is freed, has what any step, validation and save needs
+WARM_UP_STEPS = 100  # until the allocator has grown to what any step, validation and save needs
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not STATUS.exists(), reason="this system has no /proc")
 def test_memory_does_not_grow_with_the_steps(tmp_path):
-    """In a process of its own, with one thread: what other tests and threads have allocated is not there."""
+    """Runs in a separate process with one thread, free of allocations by other tests and threads."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.programs.train.test_memory", tmp_path, "--steps", "250"],
         cwd=REPOSITORY,
@@ -43,7 +43,7 @@ def test_memory_does_not_grow_with_the_steps(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     growth = float(done.stdout.rsplit("growth ", 1)[1].split()[0])
-    # Noise is below 1; a batch and its mel that are kept with every step are 4, their graph is 30.
+    # Noise is below 1. Leaking a batch and its mel in every step would give 4, and their autograd graph 30.
     assert growth < 2.5, done.stdout
 
 
@@ -58,14 +58,14 @@ def main() -> None:
             setattr(discriminators, name, layer)
     resident = resident_after_steps(args.folder, args.steps)
     steps = np.arange(len(resident))
-    growth = 100 * np.polyfit(steps[WARM_UP:], resident[WARM_UP:], 1)[0]
+    growth = 100 * np.polyfit(steps[WARM_UP_STEPS:], resident[WARM_UP_STEPS:], 1)[0]
     for step in range(0, len(resident), max(1, len(resident) // 20)):
         print(f"step {step + 1:>5} {resident[step]:>8.1f} MB")
-    print(f"step {len(resident):>5} {resident[-1]:>8.1f} MB; growth {growth:.2f} MB in 100 steps after {WARM_UP}")
+    print(f"step {len(resident):>5} {resident[-1]:>8.1f} MB; growth {growth:.2f} MB in 100 steps after {WARM_UP_STEPS}")
 
 
 def resident_after_steps(folder: Path, steps: int) -> list[float]:
-    """Trains in this process; its resident memory in MB after each optimiser step."""
+    """Train in this process and return its resident memory in MB after each optimiser step."""
     data_set = write_data_set(folder / "set", [0.5] * (STEPS_PER_EPOCH + 2))
     found: list[float] = []
     step_of_training = train.generator_step

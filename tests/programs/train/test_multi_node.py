@@ -1,7 +1,7 @@
-"""Training on two hosts: two torchrun agents that meet on the loopback interface, one of which dies.
+"""Training on two hosts: two torchrun agents on the loopback interface, one of which dies.
 
-A host is an agent with one worker. Rank 0, which writes the logs and checkpoints, is on the first: ranks follow the
-order of the hosts' addresses.
+A host is an agent with one worker. Ranks follow the order of the hosts' addresses, so rank 0, which writes logs and
+checkpoints, is on the first host.
 """
 
 import contextlib
@@ -23,20 +23,20 @@ from tests.support.models import TINY
 from tests.support.paths import REPOSITORY
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
-# A host is dead after five seconds without a heartbeat; in elastic jobs the others wait two seconds for late ones.
+# A host counts as dead after five seconds without a heartbeat. Elastic jobs wait two seconds for late hosts.
 RENDEZVOUS = "keep_alive_interval=1,keep_alive_max_attempt=5,last_call_timeout=2,join_timeout=60"
 EPOCHS, STEPS = 2, 2
 ENVIRONMENT = {
     **{"PYTHON": sys.executable, "NUM_GPUS": "0", "BATCH_SIZE": "1", "EPOCHS": str(EPOCHS), "MAX_RESTARTS": "3"},
     **{"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-    # Memory that was used once is kept, which saves a third of the time where page faults are slow.
+    # Never returning memory to the system saves a third of the time where page faults are slow.
     **{"MALLOC_MMAP_THRESHOLD_": "10000000000", "MALLOC_TRIM_THRESHOLD_": "10000000000"},
 }
 
 
 @pytest.fixture(scope="module")
 def data_set(tmp_path_factory):
-    """Four clips for training: two optimiser steps of two segments in an epoch."""
+    """Four training clips: an epoch has two optimiser steps of two segments each."""
     folder = write_data_set(tmp_path_factory.mktemp("data") / "set", [0.3] * 6)
     (folder / "val.txt").write_text("wavs/clip004.wav\n")
     (folder / "tiny.json").write_text(json.dumps(TINY.to_dict()))
@@ -51,7 +51,7 @@ def arguments(data_set, output):
 
 
 class Started:
-    """The training script under way, and what it has written so far."""
+    """A running training script and its output so far."""
 
     def __init__(self, *args, **variables):
         self.process = subprocess.Popen(
@@ -78,7 +78,7 @@ class Started:
         return "".join(self.lines)
 
     def wait_for(self, pattern, times=1, seconds=100):
-        """Returns when a line has matched so often."""
+        """Wait until `times` lines match."""
 
         def seen():
             return sum(bool(re.search(pattern, line)) for line in self.lines) >= times
@@ -96,11 +96,11 @@ class Started:
         return children(self.process.pid)
 
     def kill(self):
-        """Loss of power: the agent first, or it would see its worker die."""
+        """Simulate a loss of power. The agent dies first, or it would notice the death of its worker."""
         workers = self.workers()
         for pid in (self.process.pid, *workers):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)  # each worker leads a session of its own
+                os.killpg(pid, signal.SIGKILL)  # each worker leads its own session
         self.process.wait(10)
         deadline = time.monotonic() + 10
         while any(map(alive, workers)) and time.monotonic() < deadline:
@@ -109,7 +109,7 @@ class Started:
 
 
 def process_table():
-    """Parent and state of every process."""
+    """Map the pid of every process to its parent and state."""
     table = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True).stdout
     return {int(pid): (int(parent), state) for pid, parent, state in map(str.split, table.splitlines())}
 
@@ -125,7 +125,7 @@ def alive(pid):
 
 @pytest.fixture
 def start():
-    """Starts programs; none of them outlives the test."""
+    """Return a function that starts programs. All are killed at the end of the test."""
     started = []
 
     def run(*args, **variables):
@@ -139,7 +139,7 @@ def start():
 
 @pytest.fixture
 def host(start):
-    """Starts the script on host 1 or 2; the first one also hosts the rendezvous."""
+    """Return a function that starts the script on host 1 or 2. Host 1 also runs the rendezvous server."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         endpoint = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -160,8 +160,8 @@ def final_weights(output):
     return {**gen["generator"], **discrim["mpd"], **msd}
 
 
-def steps_of(output):
-    """Position and losses of every logged step, in the order of the log."""
+def logged_steps(output):
+    """Return position and losses of every logged step in order."""
     records = [json.loads(line.removeprefix("DLLL ")) for line in (output / "nvlog.json").read_text().splitlines()]
     return [
         (tuple(record["step"][:2]), [record["data"][f"train_{name}"] for name in ("d_loss", "g_loss", "mel_loss")])
@@ -172,7 +172,7 @@ def steps_of(output):
 
 @pytest.fixture(scope="module")
 def undisturbed(data_set, tmp_path_factory):
-    """The same training in one process."""
+    """Return the output directory of the same training in one process."""
     output = tmp_path_factory.mktemp("undisturbed")
     program = Started(*arguments(data_set, output), GRAD_ACCUMULATION="2", MAX_RESTARTS="0")
     try:
@@ -183,9 +183,9 @@ def undisturbed(data_set, tmp_path_factory):
 
 
 def assert_same(output, undisturbed):
-    """Every step is there, in order but for those done again, and none of them went another way."""
-    weights, steps = final_weights(undisturbed), dict(steps_of(undisturbed))
-    ours = steps_of(output)
+    """Check that every step is logged, in order apart from repeated ones, and that all losses and weights agree."""
+    weights, steps = final_weights(undisturbed), dict(logged_steps(undisturbed))
+    ours = logged_steps(output)
     assert list(dict(ours)) == list(steps) == [(e, s) for e in range(1, EPOCHS + 1) for s in range(1, STEPS + 1)]
     for position, losses in ours:
         assert losses == pytest.approx(steps[position], rel=1e-4), position
@@ -198,7 +198,7 @@ def assert_same(output, undisturbed):
 def test_a_host_dies_and_comes_back_then_a_worker_dies(host, data_set, undisturbed, tmp_path):
     argv, variables = arguments(data_set, tmp_path), {"NNODES": "2", "GRAD_ACCUMULATION": "1"}
     first, second = host(1, *argv, **variables), host(2, *argv, **variables)
-    first.wait_for(r"epoch +2 \| iter +1/2")  # done, and lost
+    first.wait_for(r"epoch +2 \| iter +1/2")  # this step will be lost
     second.kill()
     first.wait_for("train.py: error: another process was lost: ")
     second = host(2, *argv, **variables)
