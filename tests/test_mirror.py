@@ -1,0 +1,125 @@
+"""Each module has a test file of its name in the mirrored place, or a row below with the test file that covers it."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import REPOSITORY
+
+TESTS = REPOSITORY / "tests"
+FOLDERS = ("common", "hifigan", "fastpitch", "evaluation", "benchmarks", "scripts")
+
+# module: (test file below tests/ that covers it, reason)
+COVERED_ELSEWHERE = {
+    "common/download/datasets.py": ("scripts/test_download_scripts.py", "run through scripts/download_dataset.sh"),
+    "common/download/models.py": ("scripts/test_download_scripts.py", "run through scripts/download_models.sh"),
+    "common/errors.py": ("common/test_cli.py", "one exception class; the command line turns it into one line"),
+    "common/synthesis/sources.py": ("programs/inference/test_resynthesis.py", "its input is a whole command line"),
+    "common/synthesis/speed.py": ("programs/inference/test_vocoding.py", "figures of a whole run of inference.py"),
+    "common/text/any_language/notation.py": ("common/text/test_processor.py", "one pattern, used by the processor"),
+    "common/text/any_language/pieces.py": ("common/text/english/test_sentences.py", "needs a language's sentence ends"),
+    "common/text/english/abbreviations.py": (
+        "common/text/english/test_cleaners.py",
+        "one table of examples",
+    ),
+    "common/text/english/numbers.py": ("common/text/english/test_cleaners.py", "one table of examples"),
+    "common/text/english/symbols.py": ("parity/test_text.py", "the order is that of published checkpoints"),
+    "common/text/english/times.py": ("common/text/english/test_cleaners.py", "one table of examples"),
+    "common/text/english/units.py": ("common/text/english/test_cleaners.py", "one table of examples"),
+    "common/training/flags.py": ("programs/test_documented_flags.py", "each flag is run through both trainers"),
+    "common/training/loop.py": ("programs/train/test_resume.py", "abstract; run with the vocoder's subclass"),
+    "common/training/state.py": ("programs/train/test_resume.py", "abstract; run with the vocoder's subclass"),
+    "hifigan/engine/cpu_c.py": ("hifigan/engine/test_cpu.py", "every engine test runs in C and on oneDNN alone"),
+    "hifigan/synthesis/flags.py": ("programs/inference/test_flags.py", "its values come from a command line"),
+    "hifigan/synthesis/stream_vocoder.py": ("programs/inference/test_streaming.py", "its input is a stream of files"),
+    "hifigan/training/config.py": ("programs/train/test_flags.py", "its values come from a command line"),
+    "fastpitch/training/loaders.py": ("fastpitch/test_train.py", "compared as whole training runs"),
+    "fastpitch/training/state.py": ("fastpitch/test_train.py", "compared as whole training runs"),
+    "evaluation/config.py": ("programs/test_evaluate.py", "its values come from a command line"),
+    "evaluation/report/page.py": ("programs/test_listening_report.py", "read and operated in a browser"),
+    "evaluation/report/pictures.py": ("programs/test_listening_report.py", "seen in a browser"),
+    "evaluation/report/write.py": ("programs/test_listening_report.py", "needs the results of a whole evaluation"),
+    "evaluation/results.py": ("programs/test_evaluate.py", "needs the results of a whole evaluation"),
+    "evaluation/work.py": ("programs/test_evaluate.py", "its processes are those of a whole evaluation"),
+    "benchmarks/inference/cases.py": ("benchmarks/inference/test_benchmark.py", "needs models and a whole benchmark"),
+    "benchmarks/inference/report.py": (
+        "benchmarks/inference/test_benchmark.py",
+        "compared with its JSON file",
+    ),
+    "benchmarks/inference/ways.py": ("benchmarks/inference/test_benchmark.py", "needs models and a whole benchmark"),
+    "benchmarks/training/worker.py": ("benchmarks/training/test_benchmark.py", "a process of that benchmark"),
+}
+
+
+def expected_test(module: str) -> Path:
+    path = Path(module)
+    name = "main" if path.stem == "__main__" else path.stem
+    return TESTS / path.parent / f"test_{name}.py"
+
+
+MODULES = sorted(
+    path.relative_to(REPOSITORY).as_posix()
+    for folder in FOLDERS
+    for path in (REPOSITORY / folder).rglob("*.py")
+    if path.name != "__init__.py"
+)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_module_has_a_test_file_or_a_reason(module):
+    if module not in COVERED_ELSEWHERE:
+        assert expected_test(module).is_file(), f"write {expected_test(module)}, or name the file that tests {module}"
+
+
+@pytest.mark.parametrize("module", COVERED_ELSEWHERE)
+def test_reasons_are_true(module):
+    """The module exists, has no test file of its own, and the named test file imports it or runs it."""
+    assert module in MODULES
+    assert not expected_test(module).exists(), "it has a test file: remove the row"
+    covering, _ = COVERED_ELSEWHERE[module]
+    dotted = module.removesuffix(".py").replace("/", ".")
+    text = (TESTS / covering).read_text(encoding="utf-8")
+    scripts = [path for path in (REPOSITORY / "scripts").glob("*.sh") if path.stem in text]
+    run_by_script = any(dotted in path.read_text(encoding="utf-8") for path in scripts)
+    assert run_by_script or REPOSITORY / module in imported_files(TESTS / covering)
+
+
+def test_each_test_file_has_a_module():
+    """Programs, shell scripts, parity and the repository as a whole have test files of other names."""
+    others = {"scripts"}
+    found = [
+        path.relative_to(TESTS)
+        for folder in FOLDERS
+        if folder not in others
+        for path in (TESTS / folder).rglob("test_*.py")
+    ]
+    modules = {expected_test(module).relative_to(TESTS) for module in MODULES}
+    assert [str(path) for path in found if path not in modules and path.stem != "test_cleaners"] == []
+
+
+def imported_files(path: Path) -> set[Path]:
+    """Return every file of the repository that a file imports, directly or through others."""
+    seen: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        for found in imports_of(waiting.pop()) - seen:
+            seen.add(found)
+            waiting.append(found)
+    return seen
+
+
+@cache
+def imports_of(path: Path) -> frozenset[Path]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    files = set()
+    for name in names:
+        base = REPOSITORY.joinpath(*name.split("."))
+        files |= {base.with_suffix(".py"), base / "__init__.py"}
+    return frozenset(file for file in files if file.is_file())
