@@ -38,7 +38,7 @@ from fastpitch.synthesis.synthesiser import Synthesiser
 from fastpitch.synthesis.text_flags import text_processor
 from hifigan.backend import Backend, eager_backend
 from hifigan.checkpoint import GeneratorInfo, load_generator
-from hifigan.engine.select import chosen_precision, engine_backend
+from hifigan.engine.select import choose_precision, engine_backend
 from hifigan.export.files import FORMATS, load_export
 from hifigan.generator import Generator
 from hifigan.synthesis.flags import OWN_BACKENDS, STDOUT, InferenceConfig
@@ -96,7 +96,7 @@ def infer(
             raise InputError(f"-o -: {place.world_size} processes cannot share one pipe; start one, without torchrun")
         generator, info = load_vocoder(cfg, place.device, speaks=speech is not None)
         if cfg.precision == "auto":  # one measures, so that all files are made alike
-            chosen = chosen_precision("auto", place.device) if place.is_main else ""
+            chosen = choose_precision("auto", place.device) if place.is_main else ""
             cfg = dataclasses.replace(cfg, precision=distributed.gather(chosen)[0])
         job = speaking(cfg, speech, info, place.device) if speech else vocoding(cfg, info.audio)
         vocoder = choose_vocoder(generator, info, cfg, stream)

@@ -31,7 +31,7 @@ from common.markdown import table
 from hifigan import Generator, load_generator
 from hifigan.backend import Backend, eager_backend
 from hifigan.checkpoint import GeneratorInfo
-from hifigan.engine.select import engine_backend, precisions_of
+from hifigan.engine.select import engine_backend, list_precisions
 from hifigan.export.files import load_export
 from hifigan.export.formats import FORMATS
 from hifigan.export.writers import Difference, check_exportable, compare, eager_reference, export
@@ -127,7 +127,7 @@ def engine_variants(generator: Generator) -> list[Variant]:
 
     return [
         Variant("engine", precision, 0.0, None, engine_backend(generator, precision), plain)
-        for precision in precisions_of(generator.device)
+        for precision in list_precisions(generator.device)
     ]
 
 

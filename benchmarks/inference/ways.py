@@ -17,7 +17,7 @@ from common.machine import hardware
 from common.machine.precision import half_precision
 from hifigan.backend import Backend, eager_backend
 from hifigan.checkpoint import GeneratorInfo
-from hifigan.engine.select import engine_backend, precisions_of
+from hifigan.engine.select import engine_backend, list_precisions
 from hifigan.export.files import load_export
 from hifigan.export.writers import export
 from hifigan.generator import Generator
@@ -84,7 +84,7 @@ def all_ways(
             ways.append(Way(f"TorchScript {half} autocast", half, backend, scripted=True))
     others, left_out = _runtimes(generator, info, folder, amp)
     ways += others
-    for precision in precisions_of(device):
+    for precision in list_precisions(device):
         if amp or precision not in ("fp16", "bf16"):
             ways.append(Way(f"engine {precision}", precision, engine_backend(generator, precision), whole=False))
     for path in files:

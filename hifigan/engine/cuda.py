@@ -1,7 +1,7 @@
-"""The generator on GPUs: in 16 bits where asked for, each size as one CUDA graph.
+"""The generator on GPUs: optionally in 16 bits, with one CUDA graph per input shape.
 
-A generator is some hundred short kernels; at batch size 1 a GPU waits for the CPU that launches them. A graph replays
-them with one launch.
+A generator consists of some hundred short kernels. At batch size 1 the GPU waits for the CPU to launch them. A graph
+replays them with one launch.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from torch import Tensor
 from hifigan.generator import Generator
 from hifigan.vocoder_module import VocoderModule
 
-FRAME_STEP = 32  # lengths are rounded up to it, so that graphs are used again
-MOST_GRAPHS = 32  # kept, those used last; they share one memory pool
+FRAME_STEP = 32  # lengths are rounded up to a multiple, so that graphs are reused
+MAX_GRAPHS = 32  # the least recently used is dropped; all share one memory pool
 
 
 @dataclasses.dataclass(frozen=True)
 class _Captured:
-    """A graph, and the tensors that it reads and writes."""
+    """A graph, and the tensors it reads and writes."""
 
     graph: torch.cuda.CUDAGraph
     mel: Tensor
@@ -31,11 +31,11 @@ class _Captured:
 
 
 class CudaEngine:
-    """A generator's copy for a GPU.
+    """Copies a generator, and runs it through CUDA graphs.
 
     Args:
         generator: on the GPU, in evaluation mode, weight norm removed.
-        precision: "fp32", "tf32" (fp32 whose products are rounded to 11 bits), "fp16" or "bf16".
+        precision: "fp32", "tf32" (fp32 with products rounded to 11 bits), "fp16" or "bf16".
     """
 
     def __init__(self, generator: Generator, precision: str = "fp32") -> None:
@@ -49,30 +49,30 @@ class CudaEngine:
         """mel [B, M, L], float32 -> wav [B, T], float32, in [-1, 1]."""
         shape = tuple(mel.shape)
         captured = self._graphs.pop(shape, None) or self._capture(mel)
-        self._graphs[shape] = captured  # behind all others
-        if len(self._graphs) > MOST_GRAPHS:
+        self._graphs[shape] = captured  # now the most recently used
+        if len(self._graphs) > MAX_GRAPHS:
             self._graphs.popitem(last=False)
         captured.mel.copy_(mel)
         captured.graph.replay()
         return captured.wav.clone()
 
     def _capture(self, mel: Tensor) -> _Captured:
-        given = mel.clone()
-        with self._products():
+        static_mel = mel.clone()
+        with self._set_cudnn_flags():
             stream = torch.cuda.Stream()
             stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):  # libraries choose and load their kernels in the first runs
+            with torch.cuda.stream(stream):  # libraries select and load kernels in the first runs
                 for _ in range(2):
-                    self._module(given)
+                    self._module(static_mel)
             torch.cuda.current_stream().wait_stream(stream)
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, pool=self._pool):
-                wav = self._module(given)
-        return _Captured(graph, given, wav)
+                wav = self._module(static_mel)
+        return _Captured(graph, static_mel, wav)
 
     @contextlib.contextmanager
-    def _products(self) -> Iterator[None]:
-        """In fp32 exactly, or in TF32, whatever the program has set; with the kernels that a trial finds fastest."""
+    def _set_cudnn_flags(self) -> Iterator[None]:
+        """Use exact fp32 or TF32 whatever the program has set, and let cuDNN time its kernels to pick the fastest."""
         cudnn = torch.backends.cudnn
         before = cudnn.allow_tf32, cudnn.benchmark
         cudnn.allow_tf32, cudnn.benchmark = self._tf32, True

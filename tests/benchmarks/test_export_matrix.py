@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from benchmarks import export_matrix
-from hifigan.engine.select import precisions_of
+from hifigan.engine.select import list_precisions
 from hifigan.export.files import FORMATS
 from tests.support.benchmarks import HEADER, parts
 
@@ -21,7 +21,7 @@ def test_exports(recording, checkpoint, capsys, monkeypatch):
     assert [row[:3] for row in rows] == [
         ["eager", "fp32", "no"],
         ["eager --amp", "bf16", "no"],
-        *(["engine", precision, "no"] for precision in precisions_of(torch.device("cpu"))),
+        *(["engine", precision, "no"] for precision in list_precisions(torch.device("cpu"))),
         ["torchscript", "fp32", "no"],
         ["torchscript", "fp16", "no"],
         ["torchscript", "bf16", "no"],

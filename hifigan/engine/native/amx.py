@@ -1,4 +1,4 @@
-"""`amx.c` and its structures."""
+"""Python side of `amx.c`: stages on the matrix units (AMX) of x86 processors."""
 
 from __future__ import annotations
 
@@ -11,20 +11,25 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hifigan.engine.native.compiler import compiled
-from hifigan.engine.native.vector import Blocks
+from hifigan.engine.native.compiler import load_library, require
+from hifigan.engine.native.structures import BaseConvolution, BlockStruct, ResidualBlocks
 
 log = logging.getLogger(__name__)
 
 SOURCE = Path(__file__).with_name("amx.c")
-FEATURES = {"amx_tile", "amx_bf16", "avx512bw", "avx512_bf16"}  # of the processor, as Linux names them
+CPU_FLAGS = {"amx_tile", "amx_bf16", "avx512bw", "avx512_bf16"}  # required, by Linux's names
 FLAGS = ["-mamx-tile", "-mamx-bf16", "-mavx512f", "-mavx512bw", "-mavx512bf16", "-mfma"]
-WITHOUT = "bf16 is slower, and there is no tf32"
-WIDTH = 32  # numbers of a row that one product takes
-HEIGHT = 16  # outputs of one
+FALLBACK = "bf16 is slower, and there is no tf32"
+PRODUCT_INPUTS = 32  # bf16 numbers of a row that one tile product takes
+PRODUCT_OUTPUTS = 16  # outputs of one tile product
+_PTR, _LONG = ctypes.c_void_p, ctypes.c_long
+SIGNATURES = {
+    "tile_memory": (_LONG, [_PTR, _LONG]),
+    "make_tile": (None, [_PTR, _PTR, _LONG, _PTR, _LONG, _LONG, _PTR]),
+}
 
 
-class _Convolution(ctypes.Structure):
+class AmxConvolutionStruct(ctypes.Structure):
     _fields_ = [
         ("weight", ctypes.c_void_p),
         ("bias", ctypes.c_void_p),
@@ -36,10 +41,10 @@ class _Convolution(ctypes.Structure):
     ]
 
 
-class _Stage(ctypes.Structure):
+class AmxStageStruct(ctypes.Structure):
     _fields_ = [
-        ("up", ctypes.POINTER(_Convolution)),
-        ("blocks", ctypes.c_void_p),
+        ("up", ctypes.POINTER(AmxConvolutionStruct)),
+        ("blocks", ctypes.POINTER(BlockStruct)),
         ("count", ctypes.c_int),
         ("inputs", ctypes.c_int),
         ("channels", ctypes.c_int),
@@ -54,54 +59,63 @@ class _Stage(ctypes.Structure):
     ]
 
 
-class Convolution:
-    """A convolution whose weight is packed.
+class AmxConvolution(BaseConvolution):
+    """A convolution with packed weights.
 
     Args:
-        weight: [O, I, K], of `outputs_fit` and `inputs_fit`.
+        weight: [O, I, K], with `fits_outputs(O)` and `fits_inputs(I, parts)`.
         bias: [O].
-        parts: of the signals that it sees, and of its weights.
+        parts: bf16 numbers per value, of signals and weights: 1 (8 bits) or 2 (16 bits).
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, dilation: int, parts: int) -> None:
         outputs, inputs, taps = weight.shape
         weight = weight.detach().float()
         rounded = weight.bfloat16()
-        blocks, tiles = parts * inputs // WIDTH, min(2, outputs // HEIGHT)
+        blocks, tiles = parts * inputs // PRODUCT_INPUTS, min(2, outputs // PRODUCT_OUTPUTS)
 
-        def packed(values: Tensor) -> Tensor:
+        def pack(values: Tensor) -> Tensor:
             """[O, I, K] -> [groups, taps, blocks, tiles, 16 pairs of numbers in a row, 16 outputs, 2]."""
-            seen = torch.cat([values] * parts, 1).view(-1, tiles, HEIGHT, blocks, WIDTH // 2, 2, taps)
-            return seen.permute(0, 6, 3, 1, 4, 2, 5)
+            repeated = torch.cat([values] * parts, 1)
+            split = repeated.view(-1, tiles, PRODUCT_OUTPUTS, blocks, PRODUCT_INPUTS // 2, 2, taps)
+            return split.permute(0, 6, 3, 1, 4, 2, 5)
 
-        weights = packed(rounded).unsqueeze(3)
-        twice = -(-inputs // WIDTH) if parts == 2 else 0
+        weights = pack(rounded).unsqueeze(3)
+        twice = -(-inputs // PRODUCT_INPUTS) if parts == 2 else 0
         if twice:
-            remainders = packed((weight - rounded.float()).bfloat16()).unsqueeze(3)
+            remainders = pack((weight - rounded.float()).bfloat16()).unsqueeze(3)
             both = torch.cat([remainders, weights], 3)[:, :, :twice]
             weights = torch.cat([both.flatten(2), weights[:, :, twice:].flatten(2)], 2)
-        self._memory = weights.contiguous(), bias.detach().float().contiguous()
-        pointers = (memory.data_ptr() for memory in self._memory)
-        self.reach = dilation * (taps - 1) // 2
-        self.struct = _Convolution(*pointers, outputs, taps, dilation, blocks, twice)
+        super().__init__(
+            AmxConvolutionStruct,
+            weights,
+            bias,
+            outputs=outputs,
+            taps=taps,
+            dilation=dilation,
+            blocks=blocks,
+            twice=twice,
+        )
 
 
-class Stage:
-    """An upsampling and the sum of residual blocks; for each the convolutions, and how many make one residual.
+class AmxStage:
+    """An upsampling layer and the sum of residual blocks.
 
     Args:
-        widths: numbers in a row of the input, and in one of the blocks.
+        up: the upsampling as a convolution that computes `rate` samples per input sample.
+        blocks: per block, its convolutions, and how many of them form one residual.
+        widths: numbers in a row of the input, and in a row within the blocks.
         rate: of the upsampling.
-        fold: samples in a row of the blocks.
-        cut: the padding of the transposed convolution.
-        parts: of the signals that are seen by the upsampling, and by the blocks.
-        slopes: of the leaky ReLUs within, and behind the sum.
+        fold: samples in a row within the blocks.
+        cut: padding of the transposed convolution.
+        parts: bf16 numbers per value that the upsampling sees, and that the blocks see.
+        slopes: of the leaky ReLUs within the stage and behind the sum.
     """
 
     def __init__(
         self,
-        up: Convolution,
-        blocks: Sequence[tuple[Sequence[Convolution], int]],
+        up: AmxConvolution,
+        blocks: Sequence[tuple[Sequence[AmxConvolution], int]],
         *,
         widths: tuple[int, int],
         rate: int,
@@ -110,18 +124,32 @@ class Stage:
         parts: tuple[int, int],
         slopes: tuple[float, float],
     ) -> None:
-        packed = Blocks(blocks)
+        packed = ResidualBlocks(blocks)
         self._alive = up, packed  # C has their addresses
-        pointers = ctypes.pointer(up.struct), ctypes.addressof(packed.structs)
-        self._struct = _Stage(*pointers, len(blocks), *widths, rate, fold, cut, packed.reach, *parts, *slopes)
+        self._struct = AmxStageStruct(
+            up=ctypes.pointer(up.struct),
+            blocks=packed.structs,
+            count=len(blocks),
+            inputs=widths[0],
+            channels=widths[1],
+            rate=rate,
+            fold=fold,
+            cut=cut,
+            reach=packed.reach,
+            up_parts=parts[0],
+            parts=parts[1],
+            inner_slope=slopes[0],
+            slope=slopes[1],
+        )
 
-    def memory(self, rows: int) -> Tensor:
-        """What `__call__` needs for tiles of so many rows."""
-        return torch.empty(_loaded().tile_memory(ctypes.byref(self._struct), rows), dtype=torch.uint8)
+    def allocate(self, rows: int) -> Tensor:
+        """Return working memory for tiles of up to `rows` rows."""
+        size = require(library()).tile_memory(ctypes.byref(self._struct), rows)
+        return torch.empty(size, dtype=torch.uint8)
 
     def __call__(self, x: Tensor, y: Tensor, part: range, memory: Tensor) -> None:
-        """Makes rows `part` of y [rows, numbers], activated, of x [N, C_in]; both float32 and contiguous."""
-        _loaded().make_tile(
+        """Compute rows `part` of y [rows, numbers], activated, from x [N, C_in]; both float32 and contiguous."""
+        require(library()).make_tile(
             ctypes.byref(self._struct),
             x.data_ptr(),
             len(x),
@@ -132,41 +160,30 @@ class Stage:
         )
 
 
-def outputs_fit(outputs: int) -> bool:
-    return outputs == HEIGHT or outputs % (2 * HEIGHT) == 0
+def fits_outputs(outputs: int) -> bool:
+    """Whether tile products can fill this number of outputs."""
+    return outputs == PRODUCT_OUTPUTS or outputs % (2 * PRODUCT_OUTPUTS) == 0
 
 
-def inputs_fit(inputs: int, parts: int) -> bool:
-    return parts * inputs % WIDTH == 0 and (inputs % WIDTH == 0 or parts * inputs == WIDTH)
-
-
-def _loaded() -> ctypes.CDLL:
-    loaded = library()
-    assert loaded is not None, "ask library() first"
-    return loaded
+def fits_inputs(inputs: int, parts: int) -> bool:
+    """Whether tile products can read rows of `inputs` values with `parts` bf16 numbers each."""
+    return parts * inputs % PRODUCT_INPUTS == 0 and (inputs % PRODUCT_INPUTS == 0 or parts * inputs == PRODUCT_INPUTS)
 
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The compiled source; None where it cannot be had, or there are no matrix units for this process."""
-    if not features() >= FEATURES or torch.backends.cpu.get_cpu_capability() != "AVX512":
+    """Return the compiled source, or None without a C compiler or without matrix units for this process."""
+    if not read_cpu_flags() >= CPU_FLAGS or torch.backends.cpu.get_cpu_capability() != "AVX512":
         return None
-    loaded = compiled(SOURCE, FLAGS, WITHOUT)
-    if loaded is None:
+    loaded = load_library(SOURCE, FLAGS, FALLBACK, SIGNATURES)
+    if loaded is not None and not loaded.request_matrix_units():
+        log.info("the system does not let this process use the processor's matrix units: %s", FALLBACK)
         return None
-    if not loaded.ask_for_matrix_units():
-        log.info("the system does not let this process use the processor's matrix units: %s", WITHOUT)
-        return None
-    pointer, number = ctypes.c_void_p, ctypes.c_long
-    loaded.tile_memory.argtypes = [pointer, number]
-    loaded.tile_memory.restype = number
-    loaded.make_tile.argtypes = [pointer, pointer, number, pointer, number, number, pointer]
-    loaded.make_tile.restype = None
     return loaded
 
 
-def features() -> set[str]:
-    """What the processor can do, by Linux's names; nothing is known elsewhere."""
+def read_cpu_flags() -> set[str]:
+    """Return the processor's features by Linux's names; empty on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""C sources, compiled for this machine when they are first needed."""
+"""Compiles C sources for this machine on first use, and loads them."""
 
 from __future__ import annotations
 
@@ -10,59 +10,79 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 log = logging.getLogger(__name__)
 
-LIMIT_SEC = 120
+COMPILE_TIMEOUT_SEC = 120
+Signature = tuple[Any, list[Any]]  # ctypes of a function's result and arguments
 
 
-def compiled(source: Path, flags: Sequence[str], without: str) -> ctypes.CDLL | None:
-    """A source as a library, from the user's cache if it is there; None where it cannot be had.
+def load_library(
+    source: Path, flags: Sequence[str], fallback: str, signatures: Mapping[str, Signature]
+) -> ctypes.CDLL | None:
+    """Load a source as a library, from the user's cache if it is there; return None if that fails.
 
     Args:
-        source: one file in C.
-        flags: of the compiler, beside those of optimised libraries.
-        without: what it means if there is none, for the log.
+        source: one C file.
+        flags: of the compiler, added to the usual ones for an optimised library.
+        fallback: for the log, what happens without the library.
+        signatures: by function name.
     """
+    library = _load_or_compile(source, flags, fallback)
+    if library is not None:
+        for name, (result, arguments) in signatures.items():
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
+    return library
+
+
+def require(library: ctypes.CDLL | None) -> ctypes.CDLL:
+    """Return a library that the caller has already checked for."""
+    assert library is not None, "check library() first"
+    return library
+
+
+def _load_or_compile(source: Path, flags: Sequence[str], fallback: str) -> ctypes.CDLL | None:
     program, *arguments = os.environ.get("CC", "").split() or ["cc"]  # CC may be "ccache gcc"
     compiler = shutil.which(program)
     if compiler is None:
-        log.info("no C compiler (%s): %s", program, without)
+        log.info("no C compiler (%s): %s", program, fallback)
         return None
     command = [compiler, *arguments, "-O3", "-shared", "-fPIC", *flags, str(source)]
-    key = " ".join([platform.machine(), *command[:-1]])  # homes are shared by machines of several kinds
-    name = hashlib.sha256(key.encode() + source.read_bytes()).hexdigest()[:16]
+    key = " ".join([platform.machine(), *command[:-1]])  # machines of different kinds may share a home directory
+    digest = hashlib.sha256(key.encode() + source.read_bytes()).hexdigest()[:16]
     try:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hifigan"
-        kept = cache / f"{source.stem}-{name}.so"
-        return _load(kept) or _compile(command, kept)
+        cached = cache / f"{source.stem}-{digest}.so"
+        return _load(cached) or _compile(command, cached)
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-        said = (getattr(error, "stderr", None) or b"").decode(errors="replace").splitlines()
-        said = [line for line in said if "error" in line] or said  # what comes first may be where, not what
-        log.warning("%s cannot be compiled, %s: %s", source.name, without, said[0] if said else error)
+        output = (getattr(error, "stderr", None) or b"").decode(errors="replace").splitlines()
+        output = [line for line in output if "error" in line] or output  # the first line may only name the place
+        log.warning("%s cannot be compiled, %s: %s", source.name, fallback, output[0] if output else error)
         return None
 
 
 def _compile(command: list[str], path: Path) -> ctypes.CDLL:
-    """Compiles into `path`; where that cannot be written, for this process alone."""
+    """Compile into `path`. If that is not writable, the library serves this process only."""
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / path.name
-        subprocess.run([*command, "-o", str(made)], check=True, capture_output=True, timeout=LIMIT_SEC)
+        compiled = Path(folder) / path.name
+        subprocess.run([*command, "-o", str(compiled)], check=True, capture_output=True, timeout=COMPILE_TIMEOUT_SEC)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=path.parent) as beside:  # so that nobody finds half of it
-                Path(shutil.copy(made, beside)).replace(path)
-            made = path
+            with tempfile.TemporaryDirectory(dir=path.parent) as scratch:  # other processes never see a partial file
+                Path(shutil.copy(compiled, scratch)).replace(path)
+            compiled = path
         except OSError as error:
             source = Path(command[-1]).name
-            log.warning("%s is compiled anew by each process, as the result cannot be kept: %s", source, error)
-        return ctypes.CDLL(str(made))
+            log.warning("each process compiles %s again, because the result cannot be cached: %s", source, error)
+        return ctypes.CDLL(str(compiled))
 
 
 def _load(path: Path) -> ctypes.CDLL | None:
     try:
         return ctypes.CDLL(str(path))
-    except OSError:  # not there, or damaged
+    except OSError:  # missing or damaged
         return None

@@ -1,8 +1,8 @@
-/* A stage of the generator for processors, in fp32: convolutions over time, on tiles that stay in the cache.
+/* A stage of the generator on CPUs, in fp32: convolutions over time, on tiles that stay in the cache.
  *
- * A signal has a row for each channel; samples of a row lie side by side. A vector register holds samples of one channel,
- * so that any number of channels and any dilation suits. Sums of OUTPUTS channels x VECTORS registers are kept in
- * registers over all taps and input channels: each sample that is read serves OUTPUTS sums, each weight VECTORS.
+ * A signal has one contiguous row per channel. A vector register holds samples of one channel, so that any number of
+ * channels and any dilation works. The sums of OUTPUTS channels x VECTORS registers stay in registers over all taps and
+ * input channels: each sample read from memory serves OUTPUTS sums, each weight serves VECTORS registers.
  */
 #include <string.h>
 
@@ -21,9 +21,9 @@
 #endif
 #define VECTORS 3
 
-/* Before loops whose counts are constants after inlining: only if all are unrolled are arrays kept in registers. */
+/* For loops whose counts are constants after inlining. Arrays stay in registers only if all of these are unrolled. */
 #if defined(__clang__)
-#define UNROLLED _Pragma("unroll") /* entirely; with a count, clang does it too late */
+#define UNROLLED _Pragma("unroll") /* fully: with a count, clang unrolls too late */
 #else
 #define UNROLLED _Pragma("GCC unroll 32")
 #endif
@@ -31,26 +31,26 @@
 typedef float vector __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int mask __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
-/* For the caller: weights are packed in blocks of so many output channels, */
-const int outputs_of_a_block = OUTPUTS;
-/* and fewer samples than these are read behind the last that is needed. */
+/* Constants for the caller. Weights are packed in blocks of this number of output channels. */
+const int outputs_per_block = OUTPUTS;
+/* Fewer samples than this are read behind the last one needed. */
 const int lanes = LANES;
 
 struct convolution {
     const float *weight; /* [blocks][taps][inputs][OUTPUTS] */
     const float *bias;   /* [blocks * OUTPUTS] */
     int inputs, outputs, taps, dilation;
-    int rate; /* output channel c * rate + r makes the samples t * rate + r of row c; of a single output it is 1 */
+    int rate; /* output channel c * rate + r holds samples t * rate + r of row c; 1 if there is a single output */
 };
 
 struct destination {
-    const float *plus, *plus_too; /* added to the sums (if the rate is 1), or NULL */
-    float *raw, *activated;       /* where the sums go, and their leaky ReLU; either may be NULL */
-    long plus_row, row;           /* samples from one row to the next of what is read, and of what is written */
+    const float *plus, *plus_too; /* added to the sums (only if the rate is 1), or NULL */
+    float *raw, *activated;       /* destinations of the sums, and of their leaky ReLU; either may be NULL */
+    long plus_row, row;           /* row lengths in samples of `plus` and `plus_too`, and of the destinations */
     float slope;
 };
 
-/* A vector's first `samples` lanes; memory that is read has room for all of them. */
+/* Write the first `samples` lanes of a vector. Memory that is read has room for all lanes. */
 static inline __attribute__((always_inline)) void finish(
     vector sum, const struct destination *to, long plus_at, long at, int samples)
 {
@@ -74,7 +74,7 @@ static inline __attribute__((always_inline)) void finish(
     }
 }
 
-/* Rows of `rate` output channels, [rate][length], as `samples` * rate samples of one channel. */
+/* Write rows of `rate` output channels, [rate][length], as `samples` * rate samples of one channel. */
 static inline __attribute__((always_inline)) void interleave(
     const float *rows, int length, int samples, const int rate, const struct destination *to, long at)
 {
@@ -86,8 +86,8 @@ static inline __attribute__((always_inline)) void interleave(
         finish(*(const vector *)(line + t), to, 0, at + t, samples * rate - t);
 }
 
-/* `outputs` channels from `channel` on, in `vectors` registers each, of which `samples` from t on are wanted. */
-static inline __attribute__((always_inline)) void make(
+/* Compute `samples` samples from t on of `outputs` channels from `channel` on, in `vectors` registers per channel. */
+static inline __attribute__((always_inline)) void compute(
     const struct convolution *conv, const float *x, long row, const struct destination *to, int channel, long t,
     int samples, const int outputs, const int vectors)
 {
@@ -95,14 +95,14 @@ static inline __attribute__((always_inline)) void make(
     const float *weight = conv->weight + (long)channel * conv->taps * conv->inputs;
 UNROLLED
     for (int s = 0; s < outputs * vectors; s++)
-        sums[s] = (vector){0}; /* the bias comes last: if sums were only copied, clang would keep them in memory */
+        sums[s] = (vector){0}; /* the bias comes last: sums that start with it stay in memory with clang */
     for (int tap = 0; tap < conv->taps; tap++) {
-        const float *seen = x + t + (long)tap * conv->dilation;
-        for (int input = 0; input < conv->inputs; input++, seen += row, weight += OUTPUTS) {
+        const float *source = x + t + (long)tap * conv->dilation;
+        for (int input = 0; input < conv->inputs; input++, source += row, weight += OUTPUTS) {
             vector in[OUTPUTS];
 UNROLLED
             for (int v = 0; v < vectors; v++)
-                in[v] = *(const vector *)(seen + v * LANES);
+                in[v] = *(const vector *)(source + v * LANES);
 UNROLLED
             for (int s = 0; s < outputs * vectors; s++)
                 sums[s] += in[s % vectors] * weight[s / vectors];
@@ -154,41 +154,41 @@ void convolve(const struct convolution *conv, const float *x, long row, long sam
         long t = 0;
         if (conv->outputs == 1) {
             for (; t + LANES * OUTPUTS <= samples; t += LANES * OUTPUTS)
-                make(conv, x, row, to, 0, t, LANES * OUTPUTS, 1, OUTPUTS);
+                compute(conv, x, row, to, 0, t, LANES * OUTPUTS, 1, OUTPUTS);
             for (; t < samples; t += LANES)
-                make(conv, x, row, to, 0, t, samples - t, 1, 1);
+                compute(conv, x, row, to, 0, t, samples - t, 1, 1);
             continue;
         }
         for (; t + LANES * VECTORS <= samples; t += LANES * VECTORS)
-            make(conv, x, row, to, channel, t, LANES * VECTORS, OUTPUTS, VECTORS);
+            compute(conv, x, row, to, channel, t, LANES * VECTORS, OUTPUTS, VECTORS);
         for (; t < samples; t += LANES)
-            make(conv, x, row, to, channel, t, samples - t, OUTPUTS, 1);
+            compute(conv, x, row, to, channel, t, samples - t, OUTPUTS, 1);
     }
 }
 
 struct block {
     const struct convolution *convs;
     int count;
-    int of_a_sum; /* convolutions before the block's input is added: 2 (ResBlock1) or 1 (ResBlock2) */
-    int reach;    /* samples that it sees to either side */
+    int convs_per_residual; /* convolutions before the residual is added: 2 (ResBlock1) or 1 (ResBlock2) */
+    int reach;              /* samples that the block sees to either side */
 };
 
 struct stage {
-    const struct convolution *up; /* transposed, as one that makes `rate` samples of each */
+    const struct convolution *up; /* transposed, written as one that computes `rate` samples per input sample */
     const struct block *blocks;
     int count;
-    int cut;   /* samples left out at the beginning, the padding of the transposed convolution */
-    int reach; /* the largest of the blocks' */
-    float inner_slope, slope; /* of the leaky ReLUs within, and behind the sum of the blocks */
+    int cut;   /* samples skipped at the beginning: the padding of the transposed convolution */
+    int reach; /* the largest reach of a block */
+    float inner_slope, slope; /* of the leaky ReLUs within the stage, and behind the sum of the blocks */
 };
 
 static long larger(long a, long b) { return a > b ? a : b; }
 static long smaller(long a, long b) { return a < b ? a : b; }
 
-/* Makes the samples from `first` to `end` of y, which has `samples` in all.
+/* Compute samples `first` to `end` of y, which has `samples` samples in total.
  *
  * x, y: point to the first sample of signals with zeros before it and behind the last one.
- * memory: [6][channels][row], of which row >= end - first + 2 * (reach + rate) + LANES.
+ * memory: [6][channels][row], with row >= end - first + 2 * (reach + rate) + LANES.
  */
 void make_tile(const struct stage *stage, const float *x, long x_row, float *y, long y_row, long samples, long first,
                long end, float *memory, long row)
@@ -198,11 +198,11 @@ void make_tile(const struct stage *stage, const float *x, long x_row, float *y, 
     float *input = memory, *activated = memory + size, *sum = memory + 2 * size, *raw = memory + 3 * size;
     float *inner[2] = {memory + 4 * size, memory + 5 * size};
     long low = larger(0, first - stage->reach), high = smaller(samples, end + stage->reach);
-    long start = first - stage->reach - rate; /* the sample where the rows of the memory begin */
-    if (low == 0 || high == samples) /* what is outside of the signal has to be zero */
+    long start = first - stage->reach - rate; /* first sample that the rows of `memory` hold */
+    if (low == 0 || high == samples) /* everything outside the signal must be zero */
         memset(memory, 0, sizeof(float) * 6 * size);
 
-    /* Input sample n makes those from n * rate - cut on, together with the taps - 1 before it. */
+    /* Input sample n and the taps - 1 before it give the output samples from n * rate - cut on. */
     long from = (low + stage->cut) / rate, to = (high + stage->cut + rate - 1) / rate;
     long at = from * rate - stage->cut - start;
     struct destination upsampled = {NULL, NULL, input + at, activated + at, 0, row, stage->inner_slope};
@@ -214,35 +214,35 @@ void make_tile(const struct stage *stage, const float *x, long x_row, float *y, 
 
     for (int b = 0; b < stage->count; b++) {
         const struct block *block = stage->blocks + b;
-        const float *seen = activated, *residual = input;
+        const float *source = activated, *residual = input;
         long reach = block->reach;
         for (int c = 0; c < block->count; c++) {
             const struct convolution *conv = block->convs + c;
             long padding = (long)conv->dilation * (conv->taps - 1) / 2;
-            reach -= padding; /* what the convolutions behind this one see */
+            reach -= padding; /* reach of the convolutions behind this one */
             long from = larger(0, first - reach), to = smaller(samples, end + reach), at = from - start;
-            struct destination made = {NULL, NULL, NULL, NULL, row, row, stage->inner_slope};
-            if ((c + 1) % block->of_a_sum) {
-                made.activated = inner[c % 2] + at;
+            struct destination target = {NULL, NULL, NULL, NULL, row, row, stage->inner_slope};
+            if ((c + 1) % block->convs_per_residual) {
+                target.activated = inner[c % 2] + at;
             } else {
-                made.plus = residual + at;
+                target.plus = residual + at;
                 if (c + 1 < block->count) {
-                    made.raw = raw + at;
-                    made.activated = inner[c % 2] + at;
+                    target.raw = raw + at;
+                    target.activated = inner[c % 2] + at;
                 } else {
-                    made.plus_too = b > 0 ? sum + at : NULL;
+                    target.plus_too = b > 0 ? sum + at : NULL;
                     if (b + 1 < stage->count) {
-                        made.raw = sum + at;
+                        target.raw = sum + at;
                     } else {
-                        made.activated = y + from;
-                        made.row = y_row;
-                        made.slope = stage->slope;
+                        target.activated = y + from;
+                        target.row = y_row;
+                        target.slope = stage->slope;
                     }
                 }
                 residual = raw;
             }
-            convolve(conv, seen + at - padding, row, to - from, &made);
-            seen = inner[c % 2];
+            convolve(conv, source + at - padding, row, to - from, &target);
+            source = inner[c % 2];
         }
     }
 }

@@ -1,4 +1,4 @@
-"""`vector.c`, compiled for this machine when it is first needed, and its structures."""
+"""Python side of `vector.c`: fp32 convolutions and stages."""
 
 from __future__ import annotations
 
@@ -6,20 +6,26 @@ import ctypes
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hifigan.engine.native.compiler import compiled
+from hifigan.engine.native.compiler import load_library, require
+from hifigan.engine.native.structures import BaseConvolution, BlockStruct, ResidualBlocks
 
 SOURCE = Path(__file__).with_name("vector.c")
 TARGETS = {"AVX512": ["-mavx512f", "-mavx512vl", "-mavx512dq", "-mfma"], "AVX2": ["-mavx2", "-mfma"]}
-WITHOUT = "without it the CPU engine runs in PyTorch alone, slower"
+FALLBACK = "the CPU engine falls back to PyTorch alone, which is slower"
+ALIGNMENT_SAMPLES = 16  # rows of working memory are multiples of one cache line
+_PTR, _LONG = ctypes.c_void_p, ctypes.c_long
+SIGNATURES = {
+    "convolve": (None, [_PTR, _PTR, _LONG, _LONG, _PTR]),
+    "make_tile": (None, [_PTR, _PTR, _LONG, _PTR, _LONG, _LONG, _LONG, _LONG, _PTR, _LONG]),
+}
 
 
-class _Convolution(ctypes.Structure):
+class VectorConvolutionStruct(ctypes.Structure):
     _fields_ = [
         ("weight", ctypes.c_void_p),
         ("bias", ctypes.c_void_p),
@@ -31,7 +37,7 @@ class _Convolution(ctypes.Structure):
     ]
 
 
-class _Destination(ctypes.Structure):
+class DestinationStruct(ctypes.Structure):
     _fields_ = [
         ("plus", ctypes.c_void_p),
         ("plus_too", ctypes.c_void_p),
@@ -43,19 +49,10 @@ class _Destination(ctypes.Structure):
     ]
 
 
-class _Block(ctypes.Structure):
+class VectorStageStruct(ctypes.Structure):
     _fields_ = [
-        ("convs", ctypes.c_void_p),
-        ("count", ctypes.c_int),
-        ("of_a_sum", ctypes.c_int),
-        ("reach", ctypes.c_int),
-    ]
-
-
-class _Stage(ctypes.Structure):
-    _fields_ = [
-        ("up", ctypes.POINTER(_Convolution)),
-        ("blocks", ctypes.POINTER(_Block)),
+        ("up", ctypes.POINTER(VectorConvolutionStruct)),
+        ("blocks", ctypes.POINTER(BlockStruct)),
         ("count", ctypes.c_int),
         ("cut", ctypes.c_int),
         ("reach", ctypes.c_int),
@@ -64,91 +61,91 @@ class _Stage(ctypes.Structure):
     ]
 
 
-class Convolution:
-    """A convolution whose weight is packed.
+class VectorConvolution(BaseConvolution):
+    """A convolution with packed weights.
 
     Args:
         weight: [O, I, K].
         bias: [O].
-        rate: above 1, output channel c * rate + r makes every rate-th sample of channel c, from sample r on.
+        rate: if above 1, output channel c * rate + r holds every rate-th sample of channel c, starting at sample r.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, dilation: int = 1, rate: int = 1) -> None:
         outputs, inputs, taps = weight.shape
-        block = _constant("outputs_of_a_block")
+        block = _read_constant("outputs_per_block")
         missing = -outputs % block
         blocks = F.pad(weight.detach().float(), (0, 0, 0, 0, 0, missing)).view(-1, block, inputs, taps)
-        self._memory = (
-            blocks.permute(0, 3, 2, 1).contiguous(),
-            F.pad(bias.detach().float(), (0, missing)).contiguous(),
+        super().__init__(
+            VectorConvolutionStruct,
+            blocks.permute(0, 3, 2, 1),
+            F.pad(bias, (0, missing)),
+            inputs=inputs,
+            outputs=outputs,
+            taps=taps,
+            dilation=dilation,
+            rate=rate,
         )
-        self.reach = dilation * (taps - 1) // 2
-        self.taps = taps
-        pointers = (memory.data_ptr() for memory in self._memory)
-        self.struct = _Convolution(*pointers, inputs, outputs, taps, dilation, rate)
 
     def __call__(self, x: Tensor, x_at: int, samples: int, y: Tensor, y_at: int, slope: float | None) -> None:
-        """Makes samples of y from `y_at` on, with a leaky ReLU if it has a slope, of those of x from `x_at` on.
+        """Compute `samples` samples of y from `y_at` on, from x at `x_at`, with a leaky ReLU if `slope` is given.
 
         Args:
-            x: [I, ...], with room for `LANES` samples behind the last one that is needed.
+            x: [I, ...], with room for `count_lanes()` samples behind the last one needed.
             y: [O, ...].
         """
         out = y.data_ptr() + 4 * y_at
         raw, activated = (out, None) if slope is None else (None, out)
-        to = _Destination(None, None, raw, activated, 0, y.stride(0), slope or 0.0)
-        _loaded().convolve(ctypes.byref(self.struct), x.data_ptr() + 4 * x_at, x.stride(0), samples, ctypes.byref(to))
+        to = DestinationStruct(None, None, raw, activated, 0, y.stride(0), slope or 0.0)
+        convolve = require(library()).convolve
+        convolve(ctypes.byref(self.struct), x.data_ptr() + 4 * x_at, x.stride(0), samples, ctypes.byref(to))
 
 
-class Blocks:
-    """Residual blocks for C.
+class VectorStage:
+    """An upsampling layer and the sum of residual blocks.
 
     Args:
-        blocks: for each the convolutions (`struct`, `reach`), and how many make one residual.
+        up: the upsampling as a convolution with a rate.
+        cut: padding of the transposed convolution.
+        blocks: per block, its convolutions, and how many of them form one residual.
+        slopes: of the leaky ReLUs within the stage and behind the sum.
     """
-
-    def __init__(self, blocks: Sequence[tuple[Sequence[Any], int]]) -> None:
-        reaches = [sum(conv.reach for conv in convs) for convs, _ in blocks]
-        arrays = [(type(convs[0].struct) * len(convs))(*(conv.struct for conv in convs)) for convs, _ in blocks]
-        self.structs = (_Block * len(blocks))(
-            *(
-                _Block(ctypes.addressof(array), len(array), of_a_sum, reach)
-                for array, (_, of_a_sum), reach in zip(arrays, blocks, reaches, strict=True)
-            )
-        )
-        self.reach = max(reaches)
-        self._alive = blocks, arrays  # C has their addresses
-
-
-class Stage:
-    """An upsampling and the sum of residual blocks; for each the convolutions, and how many make one residual."""
 
     def __init__(
         self,
-        up: Convolution,
+        up: VectorConvolution,
         cut: int,
-        blocks: Sequence[tuple[Sequence[Convolution], int]],
+        blocks: Sequence[tuple[Sequence[VectorConvolution], int]],
         slopes: tuple[float, float],
     ) -> None:
-        packed = Blocks(blocks)
+        packed = ResidualBlocks(blocks)
         self._alive = up, packed  # C has their addresses
         self.reach = packed.reach
         self._rate = up.struct.rate
         self.channels: int = up.struct.outputs // self._rate
-        self._struct = _Stage(ctypes.pointer(up.struct), packed.structs, len(blocks), cut, self.reach, *slopes)
+        self._struct = VectorStageStruct(
+            up=ctypes.pointer(up.struct),
+            blocks=packed.structs,
+            count=len(blocks),
+            cut=cut,
+            reach=self.reach,
+            inner_slope=slopes[0],
+            slope=slopes[1],
+        )
 
-    def memory(self, samples: int) -> Tensor:
-        """What `__call__` needs for tiles of so many samples."""
-        row = samples + 2 * (self.reach + self._rate) + lanes()
-        return torch.empty(6, self.channels, -(-row // 16) * 16)
+    def allocate(self, samples: int) -> Tensor:
+        """Return working memory for tiles of up to `samples` samples."""
+        row = samples + 2 * (self.reach + self._rate) + count_lanes()
+        return torch.empty(6, self.channels, -(-row // ALIGNMENT_SAMPLES) * ALIGNMENT_SAMPLES)
 
     def __call__(self, x: Tensor, x_at: int, y: Tensor, y_at: int, samples: int, part: range, memory: Tensor) -> None:
-        """Makes samples `part` of y, activated, of which there are `samples`.
+        """Compute samples `part` of y, activated. The whole of y has `samples` samples.
 
         Args:
-            x, y: [C_in, ...] and [C, ...], with zeros before `x_at` and `y_at`, where they begin, and behind their end.
+            x: [C_in, ...]. The signal begins at `x_at`, with zeros before it and behind its end.
+            y: [C, ...], the same with `y_at`.
+            memory: from `allocate`.
         """
-        _loaded().make_tile(
+        require(library()).make_tile(
             ctypes.byref(self._struct),
             x.data_ptr() + 4 * x_at,
             x.stride(0),
@@ -162,29 +159,17 @@ class Stage:
         )
 
 
-def lanes() -> int:
-    """Fewer samples than these are read behind the last one that is needed."""
-    return _constant("lanes")
+def count_lanes() -> int:
+    """Return the size of a vector register in samples. Fewer than that are read behind the last sample needed."""
+    return _read_constant("lanes")
 
 
-def _constant(name: str) -> int:
-    return ctypes.c_int.in_dll(_loaded(), name).value
-
-
-def _loaded() -> ctypes.CDLL:
-    loaded = library()
-    assert loaded is not None, "ask library() first"
-    return loaded
+def _read_constant(name: str) -> int:
+    return ctypes.c_int.in_dll(require(library()), name).value
 
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The compiled source; None where it cannot be had."""
-    loaded = compiled(SOURCE, TARGETS.get(torch.backends.cpu.get_cpu_capability(), []), WITHOUT)
-    if loaded is None:
-        return None
-    pointer, number = ctypes.c_void_p, ctypes.c_long
-    loaded.convolve.argtypes = [pointer, pointer, number, number, pointer]
-    loaded.make_tile.argtypes = [pointer, pointer, number, pointer, number, number, number, number, pointer, number]
-    loaded.convolve.restype = loaded.make_tile.restype = None
-    return loaded
+    """Return the compiled source, or None without a C compiler."""
+    flags = TARGETS.get(torch.backends.cpu.get_cpu_capability(), [])
+    return load_library(SOURCE, flags, FALLBACK, SIGNATURES)

@@ -12,7 +12,7 @@ from benchmarks.inference import benchmark, limits, ways
 from benchmarks.inference.report import COLUMNS, SUMMARY_COLUMNS
 from benchmarks.inference.start import Start
 from hifigan import load_generator
-from hifigan.engine.select import precisions_of
+from hifigan.engine.select import list_precisions
 from hifigan.export.writers import export
 from tests.support.data_sets import speechlike
 from tests.support.models import make_checkpoint, make_fastpitch
@@ -24,7 +24,7 @@ FIGURES = (
     *("throughput", "speed-up", "RTF", "share_of_limit"),
 )
 PYTORCH = ["eager fp32", "eager bf16 autocast", "TorchScript fp32", "TorchScript bf16 autocast"]
-ENGINE = [f"engine {precision}" for precision in precisions_of(torch.device("cpu"))]
+ENGINE = [f"engine {precision}" for precision in list_precisions(torch.device("cpu"))]
 WITHOUT_AMP = [way for way in ENGINE if "16" not in way]
 
 

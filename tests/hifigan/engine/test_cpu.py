@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hifigan.engine import cpu_c, cpu_onednn
-from hifigan.engine.cpu import CpuEngine, speed_up_of_bf16
+from hifigan.engine.cpu import CpuEngine, measure_bf16_speed_up
 from hifigan.engine.native import amx
 from tests.support.engines import CONFIGS, assert_equal_to_plain, plain, random_mel
 from tests.support.programs import snr_db
@@ -31,9 +31,9 @@ def test_equals_the_generator(generators, name, frames, layouts):
 @pytest.mark.parametrize("name", ["v2", "v3", "unusual"])
 def test_tiles_join_without_seams(generators, name, frames, layouts, monkeypatch):
     for module in (cpu_onednn, cpu_c):
-        monkeypatch.setattr(module, "MIN_TILE", 80)
+        monkeypatch.setattr(module, "MIN_TILE_SAMPLES", 80)
         monkeypatch.setattr(module, "TILE_BYTES", 1)
-    monkeypatch.setattr(cpu_c, "LAYER_PART", 80)
+    monkeypatch.setattr(cpu_c, "LAYER_TILE_SAMPLES", 80)
     assert_equal_to_plain(generators[name], frames)
 
 
@@ -69,4 +69,4 @@ def test_its_weights_are_its_own(generators):
 
 
 def test_the_measurement_is_a_ratio():
-    assert 0.01 < speed_up_of_bf16() < 100
+    assert 0.01 < measure_bf16_speed_up() < 100

@@ -8,11 +8,11 @@ from torch.nn import functional as F
 
 from common.errors import InputError
 from hifigan.config import PRESETS, GeneratorConfig
-from hifigan.engine import cpu_amx, cpu_c
+from hifigan.engine import cpu_amx
 from hifigan.engine.cpu import CpuEngine
-from hifigan.engine.cpu_amx import MatrixStage, suits_matrix
+from hifigan.engine.cpu_amx import MatrixStage, fits_matrix_units
 from hifigan.engine.native import amx
-from hifigan.engine.select import engine_backend, precisions_of
+from hifigan.engine.select import engine_backend, list_precisions
 from tests.support.models import TINY
 from tests.support.programs import snr_db
 from tests.support.weights import by_rule
@@ -48,7 +48,7 @@ def test_a_stage_is_that_of_fp64(config, exact, least_db, monkeypatch):
     some, wide = 0, 0
     for up, blocks, samples in stages(config):
         wide += up.out_channels >= 32
-        if not suits_matrix(up, exact, samples):
+        if not fits_matrix_units(up, exact, samples):
             continue
         some += 1
         x = torch.randn(samples // up.stride[0] * 9, up.in_channels, generator=random)
@@ -59,9 +59,8 @@ def test_a_stage_is_that_of_fp64(config, exact, least_db, monkeypatch):
         assert whole.shape == expected.shape
         assert snr_db(expected, whole) > least_db
         with monkeypatch.context() as patch:
-            for module in (cpu_amx, cpu_c):
-                patch.setattr(module, "MIN_TILE", 16)
-                patch.setattr(module, "TILE_BYTES", 1)
+            patch.setattr(cpu_amx, "MIN_TILE_ROWS", 16)
+            patch.setattr(cpu_amx, "TILE_BYTES", 1)
             assert torch.equal(stage(x), whole)
     assert some == (len(config.upsample_rates) if exact[1] else wide)  # fewer than 32 channels need 16 bits
 
@@ -105,11 +104,11 @@ def asked_anew():
 
 @torch.no_grad()
 def test_without_matrix_units(asked_anew, monkeypatch):
-    monkeypatch.setattr(amx, "features", lambda: {"sse2", "amx_tile"})
+    monkeypatch.setattr(amx, "read_cpu_flags", lambda: {"sse2", "amx_tile"})
     generator = by_rule(PRESETS["v2"])
     mel = torch.randn(1, 80, 20) * 2 - 5
     assert snr_db(generator(mel)[:, 0], CpuEngine(generator, "bf16")(mel)) > 35
-    assert precisions_of(torch.device("cpu")) == ("fp32", "bf16")
+    assert list_precisions(torch.device("cpu")) == ("fp32", "bf16")
     with pytest.raises(InputError, match="tf32 is not for this CPU, which takes fp32, bf16 or auto"):
         engine_backend(generator, "tf32")
 

@@ -10,7 +10,7 @@ from tests.support.engines import assert_equal_to_plain
 @pytest.mark.parametrize("fold_to", [1, 8, 64])
 @pytest.mark.parametrize("name", ["v2", "v3", "unusual"])
 def test_folding_samples_into_channels_changes_nothing(generators, name, fold_to, without_compiler, monkeypatch):
-    monkeypatch.setattr(cpu_onednn, "FOLD_TO", {torch.float32: fold_to})
+    monkeypatch.setattr(cpu_onednn, "FOLD_TO_CHANNELS", {torch.float32: fold_to})
     assert_equal_to_plain(generators[name], 23)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hifigan.config import PRESETS
-from hifigan.engine.cuda import FRAME_STEP, MOST_GRAPHS, CudaEngine
+from hifigan.engine.cuda import FRAME_STEP, MAX_GRAPHS, CudaEngine
 from hifigan.synthesis.vocoder import Vocoder
 from tests.support.engines import random_batch
 from tests.support.models import TINY
@@ -39,9 +39,9 @@ def test_precisions_of_a_gpu_are_near(precision, least_db):
 @pytest.mark.gpu
 def test_few_graphs_are_kept():
     cuda = CudaEngine(by_rule(TINY).cuda())
-    for frames in range(1, MOST_GRAPHS + 3):
+    for frames in range(1, MAX_GRAPHS + 3):
         cuda(random_batch(frames).cuda())
-    assert len(cuda._graphs) == MOST_GRAPHS
+    assert len(cuda._graphs) == MAX_GRAPHS
 
 
 @pytest.mark.gpu

@@ -7,7 +7,7 @@ from common.errors import InputError
 from hifigan import Generator
 from hifigan.engine import select
 from hifigan.engine.cpu import CpuEngine
-from hifigan.engine.select import chosen_precision, engine_backend
+from hifigan.engine.select import choose_precision, engine_backend
 from tests.support.engines import random_batch
 from tests.support.models import TINY
 from tests.support.weights import by_rule
@@ -17,8 +17,8 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize(("speed_up", "expected"), [(4.0, "bf16"), (1.31, "bf16"), (1.2, "fp32"), (0.3, "fp32")])
 def test_auto_on_a_cpu_is_what_was_measured(speed_up, expected, monkeypatch):
-    monkeypatch.setattr(select, "speed_up_of_bf16", lambda: speed_up)
-    assert chosen_precision("auto", CPU) == expected
+    monkeypatch.setattr(select, "measure_bf16_speed_up", lambda: speed_up)
+    assert choose_precision("auto", CPU) == expected
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8", "FP32"])

@@ -113,10 +113,10 @@ def test_another_content_under_the_same_name_is_another_job(changed, folder, tmp
 
 def test_auto_is_the_precision_that_it_chose(checkpoint, folder, tmp_path, monkeypatch):
     arguments = command(checkpoint, folder, tmp_path / "out")
-    monkeypatch.setattr("hifigan.engine.select.speed_up_of_bf16", lambda: 5.0)
+    monkeypatch.setattr("hifigan.engine.select.measure_bf16_speed_up", lambda: 5.0)
     assert made([*arguments, "--precision", "auto"]) == set(LENGTHS)
     assert made([*arguments, "--precision", "bf16"]) == set()
-    monkeypatch.setattr("hifigan.engine.select.speed_up_of_bf16", lambda: 1.0)
+    monkeypatch.setattr("hifigan.engine.select.measure_bf16_speed_up", lambda: 1.0)
     assert made([*arguments, "--precision", "auto"]) == set(LENGTHS)
     assert made(arguments) == set()
 

@@ -1,6 +1,6 @@
-/* Runs stages of random shapes on matrix units, in memory of exactly the promised size between pages that nobody may
- * touch: an access outside of it ends the program. Sanitizers do not see what the units read. The units are left as they
- * were, for PyTorch's own kernels. */
+/* Runs stages of random shapes on matrix units, in memory of exactly the promised size between inaccessible pages: any
+ * access outside it ends the program. Sanitizers do not see what the units read. Also checks that the units' configuration
+ * is restored, for PyTorch's own kernels. */
 #define _GNU_SOURCE
 #include STAGE
 
@@ -12,7 +12,7 @@ static const size_t page = 4096;
 
 static long pick(long low, long high) { return low + rand() % (high - low + 1); }
 
-/* Zeros that end (or begin) at a page without access; they are never freed. */
+/* Return zeros that end (or begin) at an inaccessible page. They are never freed. */
 static void *guarded(size_t bytes, int at_the_end)
 {
     size_t whole = (bytes + page - 1) / page * page;
@@ -55,7 +55,7 @@ static void run_a_stage(int end)
     long rows = count * rate / fold, tile = pick(1, rows);
     float *x = guarded(sizeof(float) * inputs * count, end), *y = guarded(sizeof(float) * channels * rows, end);
     char *memory = guarded(tile_memory(&stage, tile), end);
-    struct tiles before, behind;
+    struct tile_config before, behind;
     get_tiles(&before);
     for (long first = 0; first < rows; first += tile)
         make_tile(&stage, x, count, y, first, smaller(rows, first + tile), memory);
@@ -68,11 +68,11 @@ static void run_a_stage(int end)
 
 int main(void)
 {
-    if (!ask_for_matrix_units())
+    if (!request_matrix_units())
         return 3;
-    static const struct tiles others = {.palette = 1, .row_bytes = {32, 8, 64}, .rows = {4, 5, 6}};
+    static const struct tile_config others = {.palette = 1, .row_bytes = {32, 8, 64}, .rows = {4, 5, 6}};
     for (int i = 0; i < 300; i++) {
-        if (i == 100) /* until then, nobody else has used the units */
+        if (i == 100) /* until then, the units have no other configuration */
             set_tiles(&others);
         run_a_stage(i % 2);
     }

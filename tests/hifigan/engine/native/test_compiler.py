@@ -58,4 +58,4 @@ def test_a_cache_that_cannot_be_written(compiler, tmp_path, monkeypatch, caplog)
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert vector.library() is not None
-    assert "compiled anew" in caplog.text
+    assert "compiles vector.c again" in caplog.text

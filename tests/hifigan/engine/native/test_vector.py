@@ -37,9 +37,9 @@ def test_equals_pytorch(compiler, capability, monkeypatch):
     ]:
         weight = torch.randn(outputs, inputs, taps, generator=random)
         bias = torch.randn(outputs, generator=random)
-        conv = vector.Convolution(weight, bias, dilation)
+        conv = vector.VectorConvolution(weight, bias, dilation)
         needed = samples + (taps - 1) * dilation
-        x = torch.randn(inputs, 2 + needed + vector.lanes(), generator=random)
+        x = torch.randn(inputs, 2 + needed + vector.count_lanes(), generator=random)
         expected = F.conv1d(x[None, :, 2 : 2 + needed], weight, bias, dilation=dilation)[0]
         for slope in (None, 0.1):
             y = torch.full((outputs, samples + 8), 9.0)

@@ -1,5 +1,5 @@
-/* Runs stages of random shapes in memory of exactly the promised size; a sanitizer ends the program at the first
- * access outside of it. */
+/* Runs stages of random shapes in memory of exactly the promised size. A sanitizer ends the program at the first access
+ * outside it. */
 #include STAGE
 
 #include <stdio.h>
