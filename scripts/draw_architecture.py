@@ -20,7 +20,7 @@ FLOORS: dict[str, list[str]] = {
         "results",
         "work config",
         "clips metrics",
-        "statistics systems processes spectra perception voicing",
+        "statistics systems spectra perception voicing",
     ],
     "hifigan": [
         "vocode",

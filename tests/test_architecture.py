@@ -28,25 +28,16 @@ MOST_FILES_IN_A_FOLDER = 13
 # Class names that still stand for two things. Remove them here as they get names of their own.
 SHARED_CLASS_NAMES = {
     "BenchmarkConfig",
-    "Convolution",
     "DataConfig",
     "Difference",
     "Measured",
-    "Meter",
     "Model",
     "OptimConfig",
-    "Plan",
-    "Results",
     "RunConfig",
     "SignalFlags",
-    "Stage",
     "TrainConfig",
     "TrainState",
-    "Variant",
     "Way",
-    "_Block",
-    "_Convolution",
-    "_Stage",
 }
 
 

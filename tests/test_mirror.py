@@ -32,6 +32,7 @@ COVERED_ELSEWHERE = {
     "common/training/loop.py": ("programs/train/test_resume.py", "abstract; run with the vocoder's subclass"),
     "common/training/state.py": ("programs/train/test_resume.py", "abstract; run with the vocoder's subclass"),
     "hifigan/engine/cpu_c.py": ("hifigan/engine/test_cpu.py", "every engine test runs in C and on oneDNN alone"),
+    "hifigan/engine/native/structures.py": ("hifigan/engine/native/test_vector.py", "C reads its memory layout"),
     "hifigan/synthesis/flags.py": ("programs/inference/test_flags.py", "its values come from a command line"),
     "hifigan/synthesis/stream_vocoder.py": ("programs/inference/test_streaming.py", "its input is a stream of files"),
     "hifigan/training/config.py": ("programs/train/test_flags.py", "its values come from a command line"),
