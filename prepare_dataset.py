@@ -15,10 +15,10 @@ import torch
 from common.audio import MEL_CONFIG_FILE, AudioConfig, MelSpectrogram
 from common.audio_files import AUDIO_SUFFIXES, list_audio_files, load_wav, load_wav_at, resample, save_wav
 from common.cli import ArgumentParser, add_flags, flag, from_flags, positive, refuse_contradictions, run
-from common.data.filelists import check_wavs, read_filelist, read_lines, split_own, write_lines
+from common.data.filelists import check_wavs, read_filelist, read_lines, split_randomly, write_lines
 from common.data.ljspeech import read_metadata, split_ljspeech
-from common.data.mel_files import describe, distinct_targets, feature_name
-from common.data.pitch import PITCH_STATISTICS_FILE, PitchConfig, extract_pitch, statistics
+from common.data.mel_files import distinct_targets, feature_name, record_config
+from common.data.pitch import PITCH_STATISTICS_FILE, PitchConfig, compute_statistics, extract_pitch
 from common.errors import InputError
 from common.files.arrays import save_tensor
 from common.files.fingerprints import is_newer
@@ -130,7 +130,7 @@ def write_filelists(root: Path, cfg: PrepareConfig) -> None:
         name, parts = cfg.name or "ljs", split_ljspeech(transcripts)
     else:
         name = cfg.name or root.resolve().name
-        parts = split_own(transcripts, cfg.validation_clips or min(100, max(1, len(transcripts) // 10)))
+        parts = split_randomly(transcripts, cfg.validation_clips or min(100, max(1, len(transcripts) // 10)))
         parts["all"] = list(transcripts)
     folder = Path(cfg.write_filelists)
     for part, clips in parts.items():
@@ -158,7 +158,7 @@ def extract_mels(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: Pre
     """Writes a mel for each wav, and beside them the configuration that they were made with."""
     targets = distinct_targets(paths, lambda path: Path("mels") / feature_name(path))
     contract = MelContract(audio, peak_normalised=False).to_dict()
-    describe(root / "mels" / MEL_CONFIG_FILE, contract, [root / target for target in targets.values()], "mels")
+    record_config(root / "mels" / MEL_CONFIG_FILE, contract, [root / target for target in targets.values()], "mels")
     work = partial(extract_mel, root, audio)
     run_over_files(work, list(targets.items()), cfg.n_workers, "mels")
 
@@ -168,7 +168,7 @@ def extract_pitches(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: 
     targets = distinct_targets(paths, lambda path: Path("pitch") / feature_name(path))
     config = PitchConfig(audio.sampling_rate, audio.hop_length)
     files = [root / target for target in targets.values()]
-    describe(root / "pitch" / PITCH_CONFIG_FILE, config.to_dict(), files, "pitch")
+    record_config(root / "pitch" / PITCH_CONFIG_FILE, config.to_dict(), files, "pitch")
     items = [(path, target) for path, target in targets.items() if not is_newer(root / target, root / path)]
     if len(items) < len(targets):
         log.info("pitch: %d of %d files are there already", len(targets) - len(items), len(targets))
@@ -176,7 +176,7 @@ def extract_pitches(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: 
         run_over_files(partial(extract_pitch_of, root, config), items, cfg.n_workers, "pitch")
     # Of all files, not only of those in the file lists: they are the statistics of the voice.
     all_files = sorted((root / "pitch").rglob("*.pt"))
-    found = statistics(torch.load(path, weights_only=True).numpy() for path in all_files)
+    found = compute_statistics(torch.load(path, weights_only=True).numpy() for path in all_files)
     if found is None:
         log.warning("pitch: not one frame is voiced; no %s was written", PITCH_STATISTICS_FILE)
         return

@@ -22,21 +22,21 @@ LOG_FLOOR = 1e-5  # mel magnitudes are clamped here before the logarithm
 SILENCE = math.log(LOG_FLOOR)  # log mel of digital silence; 0 would be loud
 _KNEE_HZ, _MELS_PER_HZ, _MELS_PER_LOG = 1000.0, 3 / 200, 27 / math.log(6.4)  # of Slaney's mel scale
 _KNEE_MEL = _KNEE_HZ * _MELS_PER_HZ
-MEL_CONFIG_FILE = "audio_config.json"  # beside prepared mels: the AudioConfig that they were made with
+MEL_CONFIG_FILE = "audio_config.json"  # beside prepared mels: their AudioConfig
 
 
 @dataclasses.dataclass(frozen=True)
 class AudioConfig:
-    """The signal contract between audio and mel spectrogram.
+    """The signal settings that relate audio to mel spectrograms.
 
     Attributes:
         sampling_rate: samples per second of the audio, in Hz.
         filter_length: FFT size in samples.
-        hop_length: samples from one frame to the next.
+        hop_length: samples between frames.
         win_length: length of the periodic Hann window in samples.
         num_mels: number of Slaney mel bands.
         mel_fmin: lower edge of the first band, in Hz.
-        mel_fmax: upper edge of the last band, in Hz; None is the Nyquist frequency.
+        mel_fmax: upper edge of the last band, in Hz. None is the Nyquist frequency.
         framing: "vocoder" (T // hop frames, frame k centred on sample hop * k + hop / 2) or
             "tacotron" (T // hop + 1 frames, frame k centred on sample hop * k).
 
@@ -89,7 +89,7 @@ class AudioConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], **changes: Any) -> AudioConfig:
-        """Takes the keys it knows from a checkpoint's `train_setup` or a JSON file."""
+        """Build from the known keys of a checkpoint's `train_setup` or a JSON file."""
         names = {field.name for field in dataclasses.fields(cls)}
         return cls(**{**{k: v for k, v in values.items() if k in names}, **changes})
 
@@ -120,11 +120,11 @@ def mel_filters(config: AudioConfig) -> np.ndarray:
 
 
 class MelSpectrogram(nn.Module):
-    """Natural-log mel spectrogram with the bands of `mel_filters`.
+    """Natural-log mel spectrogram with the bands of `mel_filters`. Differentiable.
 
-    The magnitude is sqrt(re^2 + im^2 + 1e-9) in "vocoder" framing and sqrt(re^2 + im^2) in "tacotron" framing,
-    as the checkpoints of either kind were trained with. Differentiable; computed in fp32 under autocast too (in fp64
-    after `.double()`).
+    The magnitude is sqrt(re^2 + im^2 + 1e-9) in "vocoder" framing and sqrt(re^2 + im^2) in "tacotron" framing, as in
+    the training of published checkpoints of each kind. Computed in fp32 even under autocast, or in fp64 after
+    `.double()`.
     """
 
     window: Tensor
@@ -137,10 +137,10 @@ class MelSpectrogram(nn.Module):
         self.register_buffer("window", torch.hann_window(config.win_length), persistent=False)
 
     def forward(self, wav: Tensor) -> Tensor:
-        """wav [B, T] in [-1, 1] -> log mel [B, M, L].
+        """Convert wav [B, T] in [-1, 1] to log mel [B, M, L].
 
         Raises:
-            InputError: wrong shape, or too few samples to reflect at the edges.
+            InputError: wrong shape, or too few samples for the reflection at the edges.
         """
         config = self.config
         if wav.dim() != 2:

@@ -1,4 +1,4 @@
-"""Audio files: reading, writing, resampling, levels and fades.
+"""Read, list, and write audio files; resample, scale, fade, and join audio.
 
 Shapes: T samples.
 """
@@ -18,13 +18,13 @@ from common.audio import MAX_WAV_VALUE
 from common.errors import InputError
 from common.files.atomic import write_whole
 
-PEAK = 0.95  # base training normalises each clip to this peak
+PEAK = 0.95  # base training normalises each clip to this peak (full scale is 1)
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")  # in order of preference, where a clip exists in several formats
 
 
 @dataclasses.dataclass(frozen=True)
 class WavInfo:
-    """What the header of an audio file says."""
+    """Properties in the header of an audio file."""
 
     sampling_rate: int
     channels: int
@@ -50,18 +50,18 @@ def list_audio_files(folder: Path) -> list[Path]:
 
 
 def wav_info(path: str | os.PathLike[str]) -> WavInfo:
-    """Reads a file's header.
+    """Read a file's header.
 
     Raises:
         FileNotFoundError: no such file.
-        InputError: not an audio file that libsndfile reads, one without samples, or a wav file that breaks off.
+        InputError: libsndfile cannot read the file, it has no samples, or it is a truncated wav file.
     """
-    _must_exist(path)
-    _refuse_broken_off(Path(path))
+    _check_exists(path)
+    _check_not_truncated(Path(path))
     try:
         info = soundfile.info(str(path))
     except soundfile.SoundFileError as error:
-        raise InputError(f"{path}: not a readable audio file ({_reason(error)})") from error
+        raise InputError(f"{path}: not a readable audio file ({_format_reason(error)})") from error
     if info.frames == 0:
         raise InputError(f"{path}: the audio file has no samples")
     is_pcm_wav = info.format in ("WAV", "WAVEX") and info.subtype.startswith("PCM")
@@ -69,20 +69,20 @@ def wav_info(path: str | os.PathLike[str]) -> WavInfo:
 
 
 def load_wav(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
-    """Reads any audio file that libsndfile reads (8- to 32-bit integer, float; wav, FLAC, OGG).
+    """Read any audio file that libsndfile supports (8- to 32-bit integer, float; wav, FLAC, OGG).
 
     Returns:
-        mono float64 samples [T], full scale 1.0 (int16 / 32768; channels are averaged), and the rate in Hz.
+        Mono float64 samples [T] with full scale 1.0 (int16 / 32768, channels averaged), and the rate in Hz.
 
     Raises:
         FileNotFoundError: no such file.
-        InputError: unreadable, without samples, or with samples that are not finite.
+        InputError: unreadable, no samples, or samples that are not finite.
     """
-    _must_exist(path)
+    _check_exists(path)
     try:
         samples, sampling_rate = soundfile.read(str(path), dtype="float64", always_2d=True)
     except soundfile.SoundFileError as error:
-        raise InputError(f"{path}: not a readable audio file ({_reason(error)})") from error
+        raise InputError(f"{path}: not a readable audio file ({_format_reason(error)})") from error
     wav = samples.mean(axis=1)
     if not wav.size:
         raise InputError(f"{path}: the audio file has no samples")
@@ -92,15 +92,15 @@ def load_wav(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
 
 
 def load_wav_at(path: str | os.PathLike[str], sampling_rate: int) -> np.ndarray:
-    """`load_wav` for audio that must already have `sampling_rate`; raises InputError otherwise."""
+    """Call `load_wav`, and raise InputError unless the file has `sampling_rate`."""
     wav, actual = load_wav(path)
     if actual != sampling_rate:
-        raise InputError(wrong_rate(path, actual, sampling_rate))
+        raise InputError(describe_wrong_rate(path, actual, sampling_rate))
     return wav
 
 
-def wrong_rate(path: str | os.PathLike[str], actual: int, expected: int) -> str:
-    """The message for audio of another sampling rate, with the remedy."""
+def describe_wrong_rate(path: str | os.PathLike[str], actual: int, expected: int) -> str:
+    """Return the error message for a wrong sampling rate, with the remedy."""
     return (
         f"{path}: sampling rate is {actual} Hz, expected {expected} Hz; "
         "convert the data set with: python prepare_dataset.py --dataset-path SRC --convert-to DST"
@@ -108,7 +108,7 @@ def wrong_rate(path: str | os.PathLike[str], actual: int, expected: int) -> str:
 
 
 def resample(wav: np.ndarray, source_hz: int, target_hz: int) -> np.ndarray:
-    """Resamples [T] with soxr (very high quality)."""
+    """Resample [T] with soxr (very high quality)."""
     if source_hz == target_hz:
         return wav
     import librosa
@@ -117,13 +117,13 @@ def resample(wav: np.ndarray, source_hz: int, target_hz: int) -> np.ndarray:
 
 
 def normalise_peak(wav: np.ndarray) -> np.ndarray:
-    """Scales [T] to a peak of 0.95; silence stays as it is."""
+    """Scale [T] to a peak of 0.95. Silence stays unchanged."""
     peak = np.abs(wav).max(initial=0.0)
     return wav if peak == 0 else wav / peak * PEAK
 
 
 def fade_out(wav: np.ndarray, num_samples: int) -> np.ndarray:
-    """Fades the last `num_samples` of [T] linearly to zero (all of a shorter clip)."""
+    """Fade the last `num_samples` of [T] linearly to zero (all of it if shorter)."""
     length = min(num_samples, len(wav))
     if length <= 0:
         return wav
@@ -133,15 +133,15 @@ def fade_out(wav: np.ndarray, num_samples: int) -> np.ndarray:
 
 
 def fade_in(wav: np.ndarray, num_samples: int) -> np.ndarray:
-    """Lets the first `num_samples` of [T] rise linearly from zero (all of a shorter clip)."""
+    """Fade the first `num_samples` of [T] in linearly from zero (all of it if shorter)."""
     return fade_out(wav[::-1], num_samples)[::-1]
 
 
 def join(wavs: Sequence[np.ndarray], pause_samples: int, fade_samples: int) -> np.ndarray:
-    """Joins pieces [T_i] of one speech, with silence between them; the ends that meet it fade, so that nothing clicks.
+    """Join pieces [T_i] of one speech with silence between them. Their inner ends fade to avoid clicks.
 
     Returns:
-        [sum of T_i + pauses], of the pieces' type; the very beginning and end do not fade.
+        [sum of T_i + pauses], of the pieces' dtype. The very beginning and end do not fade.
     """
     pause = np.zeros(pause_samples, dtype=wavs[0].dtype)
     joined: list[np.ndarray] = []
@@ -154,10 +154,13 @@ def join(wavs: Sequence[np.ndarray], pause_samples: int, fade_samples: int) -> n
 
 
 def to_int16(wav: np.ndarray, name: str | os.PathLike[str]) -> np.ndarray:
-    """[T] in [-1, 1] -> 16-bit samples [T]; louder ones are clipped.
+    """Convert [T] in [-1, 1] to 16-bit samples [T]. Louder samples are clipped.
+
+    Args:
+        name: the file to be written, for the error message.
 
     Raises:
-        InputError: samples that are not finite; it says that `name` is not written.
+        InputError: samples that are not finite.
     """
     if not np.isfinite(wav).all():
         raise InputError(f"{name}: not written, the audio has samples that are not finite numbers")
@@ -165,34 +168,34 @@ def to_int16(wav: np.ndarray, name: str | os.PathLike[str]) -> np.ndarray:
 
 
 def save_wav(path: str | os.PathLike[str], wav: np.ndarray, sampling_rate: int) -> None:
-    """Writes [T] in [-1, 1] as 16-bit PCM; the file appears whole or not at all.
+    """Write [T] in [-1, 1] as 16-bit PCM, atomically.
 
-    Louder samples are clipped; nothing is rescaled, so the relative loudness of files is kept.
+    Louder samples are clipped. Nothing is rescaled, which preserves the relative loudness of files.
 
     Raises:
         InputError: samples that are not finite.
     """
     path = Path(path)
     samples = to_int16(wav, path)
-    encoded = io.BytesIO()  # written by Python: libsndfile's errors are no OSError and do not say what is wrong
+    encoded = io.BytesIO()  # Python writes the file: libsndfile does not raise OSError and does not name the cause
     soundfile.write(encoded, samples, sampling_rate, subtype="PCM_16", format="WAV")
     write_whole(path, encoded.getvalue())
 
 
-def _must_exist(path: str | os.PathLike[str]) -> None:
+def _check_exists(path: str | os.PathLike[str]) -> None:
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file")
 
 
-def _refuse_broken_off(path: Path) -> None:
-    """libsndfile silently reads what there is of a wav file whose end is missing."""
+def _check_not_truncated(path: Path) -> None:
+    """Raise InputError for a truncated wav file, which libsndfile would silently accept."""
     with path.open("rb") as file:
         head = file.read(8)
     announced, actual = 8 + int.from_bytes(head[4:], "little"), path.stat().st_size
-    # Programs that write to a pipe announce the largest size; others are wrong by a few bytes.
+    # Programs that write to a pipe announce the largest possible size. Others are wrong by a few bytes.
     if head.startswith(b"RIFF") and actual + 64 < announced < 0x7FFF0000:
-        raise InputError(f"{path}: the audio file breaks off: {actual} of {announced} bytes are there")
+        raise InputError(f"{path}: the audio file is truncated: {actual} of {announced} bytes")
 
 
-def _reason(error: Exception) -> str:
+def _format_reason(error: Exception) -> str:
     return " ".join(str(getattr(error, "error_string", error)).split())

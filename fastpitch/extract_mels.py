@@ -24,7 +24,7 @@ from common.audio import MEL_CONFIG_FILE
 from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, positive
 from common.cli import run as run_program
 from common.data.filelists import check_wavs
-from common.data.mel_files import describe, distinct_targets, feature_name
+from common.data.mel_files import distinct_targets, feature_name, record_config
 from common.distributed import Distributed
 from common.errors import InputError
 from common.files.arrays import save_array
@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             check_wavs(dataset.paths, info.audio.sampling_rate, progress=watched(), decode=True)
             dataset.check(progress=watched())
             contract["fastpitch_sha256"] = file_digest(cfg.fastpitch)
-            describe(Path(cfg.output) / MEL_CONFIG_FILE, contract, targets, "mels")
+            record_config(Path(cfg.output) / MEL_CONFIG_FILE, contract, targets, "mels")
             forget_other_texts(dataset, targets, Path(cfg.output))
 
         distributed.first_on_main(prepare, place)

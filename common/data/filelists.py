@@ -1,4 +1,4 @@
-"""File lists (`path`, `path|text`, `path|pitch|text`), LJSpeech metadata and the LJSpeech split."""
+"""File lists (`path`, `path|text`, `path|pitch|text`), random splits, and the check of their audio files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from common.audio_files import load_wav, wav_info, wrong_rate
+from common.audio_files import describe_wrong_rate, load_wav, wav_info
 from common.errors import InputError, first_three
 from common.files.atomic import write_whole
 
@@ -18,9 +18,9 @@ log = logging.getLogger(__name__)
 
 
 def read_lines(path: str | Path) -> list[str]:
-    """The lines of a UTF-8 file, of either convention and with or without a byte order mark.
+    """Read the lines of a UTF-8 file with any line ends, and with or without a byte order mark.
 
-    `str.splitlines` would also break lines at characters that texts from the web contain, such as U+2028.
+    `str.splitlines` would also split at other characters that web texts contain, such as U+2028.
 
     Raises:
         InputError: not UTF-8.
@@ -32,11 +32,11 @@ def read_lines(path: str | Path) -> list[str]:
 
 
 def read_filelist(path: str | Path) -> list[list[str]]:
-    """Reads the columns of each line; blank lines are passed over.
+    """Read the columns of each line. Blank lines are skipped.
 
     Raises:
         FileNotFoundError: no such list.
-        InputError: the list is empty or not UTF-8, or a line starts with an empty path.
+        InputError: the list is empty or not UTF-8, or a line has an empty path.
     """
     path = Path(path)
     if not path.is_file():
@@ -54,12 +54,12 @@ def read_filelist(path: str | Path) -> list[list[str]]:
 
 
 def read_paths(filelists: Sequence[str | Path], root: str | Path) -> list[Path]:
-    """The audio paths (first columns) of several lists, relative to `root`."""
+    """Return `root` / path for each path (first column) of several lists."""
     return [Path(root) / row[0] for filelist in filelists for row in read_filelist(filelist)]
 
 
-def split_own(ids: Iterable[str], num_val: int, seed: int = 1234) -> dict[str, list[str]]:
-    """A reproducible random split of another data set into training and `num_val` validation clips."""
+def split_randomly(ids: Iterable[str], num_val: int, seed: int = 1234) -> dict[str, list[str]]:
+    """Split clips at random, but reproducibly, into training and `num_val` validation clips."""
     clips = sorted(ids)
     if not 0 < num_val < len(clips):
         raise InputError(
@@ -73,25 +73,31 @@ def split_own(ids: Iterable[str], num_val: int, seed: int = 1234) -> dict[str, l
 
 
 def check_wavs(paths: Sequence[Path], sampling_rate: int | None, progress: bool = False, decode: bool = False) -> None:
-    """Reads the header of every file before any work starts; with `decode`, all of those that are not PCM wav.
+    """Check the header of every file, before any work starts.
 
-    Stereo files are used (channels averaged) and named once in the log.
+    Files with several channels are accepted, with a warning that the channels are averaged.
+
+    Args:
+        paths: the audio files.
+        sampling_rate: expected rate in Hz, or None to accept any rate.
+        progress: show a progress bar.
+        decode: also decode files that are not PCM wav.
 
     Raises:
-        InputError: files that are missing, unreadable, empty or, if `sampling_rate` is given, of another rate: how
-            many, and the first three.
+        InputError: files are missing, unreadable, or empty, or have another rate. The message contains the number of
+            such files and the first three problems.
     """
     problems, stereo = [], []
     for path in tqdm(paths, "checking audio", disable=not progress, leave=False):
         try:
             info = wav_info(path)
-            if decode and not info.is_pcm_wav:  # only so is it known whether these are whole and finite
+            if decode and not info.is_pcm_wav:  # only this shows whether they are complete and finite
                 load_wav(path)
         except (InputError, OSError) as error:
             problems.append(str(error))
             continue
         if sampling_rate and info.sampling_rate != sampling_rate:
-            problems.append(wrong_rate(path, info.sampling_rate, sampling_rate))
+            problems.append(describe_wrong_rate(path, info.sampling_rate, sampling_rate))
         if info.channels > 1:
             stereo.append(path)
     for path, count in Counter(paths).items():
@@ -104,5 +110,5 @@ def check_wavs(paths: Sequence[Path], sampling_rate: int | None, progress: bool 
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Writes a text file in one move, so that an interrupted run leaves no half list."""
+    """Write a text file atomically."""
     write_whole(path, "".join(f"{line}\n" for line in lines).encode())

@@ -12,7 +12,7 @@ SPLIT_FILE = Path(__file__).with_name("ljspeech_split.json")
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """LJSpeech `metadata.csv`: id -> normalised transcript (the last column), in file order."""
+    """Read `metadata.csv` of LJSpeech: id -> normalised transcript (the last column), in file order."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; a data set in LJSpeech layout has metadata.csv and wavs/")
@@ -33,14 +33,16 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 
 def split_ljspeech(transcripts: dict[str, str]) -> dict[str, list[str]]:
-    """The published split of LJSpeech: 12,496 training, 100 validation, 500 test clips; four are left out.
+    """Apply the published split of LJSpeech: 12,496 training, 100 validation, and 500 test clips. Four are excluded.
+
+    Also corrects two transcripts in `transcripts`.
 
     Returns:
-        {"train_v3": ids, "val": ids, "test": ids, "all": ids}, ids in the order of the metadata (`val` and `test`
-        in the order of the split). Two transcripts are corrected in `transcripts`.
+        {"train_v3": ids, "val": ids, "test": ids, "all": ids}, with ids in the order of the metadata (`val` and `test`:
+        in the order of the split).
 
     Raises:
-        InputError: the metadata lacks clips of the split, so it is not LJSpeech-1.1.
+        InputError: clips of the split are missing, so the metadata is not LJSpeech-1.1.
     """
     split = json.loads(SPLIT_FILE.read_text(encoding="utf-8"))
     held_out = set(split["val"]) | set(split["test"]) | set(split["discard"])

@@ -1,4 +1,4 @@
-"""Mel spectrograms in files, and the description beside them of how they were made."""
+"""Mel spectrograms and pitch in files, and the JSON file beside them that records their settings."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def feature_name(path: Path) -> Path:
-    """The file of what is made of a clip, mel or pitch: `wavs/a/b.wav` -> `a/b.pt`.
+    """Return the file name of a clip's mel or pitch: `wavs/a/b.wav` -> `a/b.pt`.
 
-    The folder is kept, so that speakers with equal file names do not collide.
+    The name keeps the folder, so that speakers with equal file names do not collide.
     """
     inner = Path(*path.parts[1:]) if path.parts[0] == "wavs" and len(path.parts) > 1 else path
     return inner.with_suffix(".pt")
 
 
 def distinct_targets(paths: Sequence[Path], rename: Callable[[Path], Path]) -> dict[Path, Path]:
-    """Which file is made of which, all inside the data set and no two the same.
+    """Map each path to its target file.
 
     Raises:
-        InputError: a path outside the data set, or two for one target.
+        InputError: a path outside the data set, or two paths with the same target.
     """
     targets: dict[Path, Path] = {}
     taken: dict[Path, Path] = {}
@@ -48,17 +48,23 @@ def distinct_targets(paths: Sequence[Path], rename: Callable[[Path], Path]) -> d
     return targets
 
 
-def describe(config_file: Path, contract: Mapping[str, Any], targets: Sequence[Path], what: str) -> None:
-    """Writes how files are made before any of them is; refuses a folder with files that were made otherwise.
+def record_config(config_file: Path, contract: Mapping[str, Any], targets: Sequence[Path], what: str) -> None:
+    """Write the settings beside the files to be written, before any of them.
+
+    Args:
+        config_file: the JSON file.
+        contract: the settings.
+        targets: the files to be written.
+        what: their kind, for messages.
 
     Raises:
-        InputError: there are files of another configuration, or of one that nothing tells.
+        InputError: the folder already holds files with other or unknown settings.
     """
     if config_file.is_file():
         found = _json_or_none(config_file)
         if not isinstance(found, dict):
             raise InputError(f"{config_file}: does not describe {what}; remove this folder first")
-        # Descriptions that do not name the logarithm are of the time when there was only one.
+        # Older files do not name the logarithm, because there was only one.
         there, wanted = ({"log_base": "ln", **values} for values in (found, contract))
         differing = [
             f"{name} {there.get(name)} instead of {wanted.get(name)}"
@@ -71,7 +77,7 @@ def describe(config_file: Path, contract: Mapping[str, Any], targets: Sequence[P
                 "remove it first"
             )
     elif foreign := [target for target in targets if target.exists()]:
-        raise InputError(f"{foreign[0]}: exists, and no {config_file.name} says how it was made; move it away")
+        raise InputError(f"{foreign[0]}: exists, but no {config_file.name} records how it was made; move it away")
     for folder in {target.parent for target in targets}:
         folder.mkdir(parents=True, exist_ok=True)
     write_whole(config_file, (json.dumps(contract, indent=1) + "\n").encode())
@@ -85,10 +91,10 @@ def _json_or_none(path: Path) -> object:
 
 
 def find_mels(paths: Sequence[Path], root: Path, folder: Path) -> list[Path]:
-    """The mel file, `.npy` or `.pt`, in `folder` for each audio file of the data set `root`.
+    """Find the mel file, `.npy` or `.pt`, in `folder` for each audio file of the data set `root`.
 
     Raises:
-        FileNotFoundError: some have none.
+        FileNotFoundError: some audio files have no mel.
     """
     found, missing = [], []
     for path in paths:
@@ -105,14 +111,14 @@ def find_mels(paths: Sequence[Path], root: Path, folder: Path) -> list[Path]:
 
 
 def read_mel(path: Path, num_mels: int, log_base: str = "ln") -> Tensor:
-    """A natural-log mel [M, L] from a `.pt` or `.npy` file whose logarithm is `log_base`.
+    """Read a natural-log mel [M, L] from a `.pt` or `.npy` file whose logarithm is `log_base`.
 
     Raises:
-        InputError: unreadable, of another shape or type, or with values that are not finite.
+        InputError: unreadable, wrong shape or dtype, or values that are not finite.
     """
     mel = _read_table(path, num_mels, "mel spectrogram")
     if mel.dtype not in FLOATS:
-        # No program here and no model writes others; what did may mean something else by its values.
+        # Neither our programs nor models write other types, so the values of such a file may mean something else.
         raise InputError(
             f"{path}: the mel spectrogram is {str(mel.dtype).removeprefix('torch.')}; if its values are right, save it "
             f"as float32 ({'.float()' if path.suffix == '.pt' else '.astype(np.float32)'})"
@@ -122,24 +128,24 @@ def read_mel(path: Path, num_mels: int, log_base: str = "ln") -> Tensor:
 
 
 def natural_log(mel: Tensor) -> Tensor:
-    """log10 mel -> natural-log mel. Other floors than 1e-5 become ours, the only silence that models know."""
+    """Convert a log10 mel to a natural-log mel. Its floor becomes 1e-5, the only silence that models know."""
     return (mel.double() * math.log(10)).float().clamp_min(SILENCE)
 
 
 def looks_like_log10(mel: Tensor) -> bool:
-    """Whether a mel of speech must be in log10: nothing is lower than log10(1e-5), and hardly anything above 1.
+    """Return whether a mel of speech must be in log10: nothing below log10(1e-5), and hardly anything above 1.
 
-    Over 161 LJSpeech clips the lowest value of a log10 mel was -5 to -4.4 and the highest 0.9, of a natural-log mel
-    -11.5 to -10.1 and 2.1.
+    Over 161 LJSpeech clips, the lowest value of a log10 mel was -5 to -4.4 and the highest 0.9. For natural-log mels
+    they were -11.5 to -10.1 and 2.1.
     """
     return -5.01 <= float(mel.min()) <= -3 and float(mel.max()) < 1.2
 
 
 def read_features(path: Path, rows: int) -> Tensor:
-    """A table [rows, L] of pitch values per frame, fp32, from a `.pt` or `.npy` file.
+    """Read a table [rows, L] of pitch values per frame, fp32, from a `.pt` or `.npy` file.
 
     Raises:
-        InputError: unreadable, of another shape, or with values that are not finite.
+        InputError: unreadable, wrong shape, or values that are not finite.
     """
     return _read_table(path, rows, "pitch").float()
 
@@ -155,10 +161,10 @@ def _read_table(path: Path, rows: int, kind: str) -> Tensor:
 
 
 def read_symbol_pitch(path: Path) -> Tensor:
-    """The pitch of a text, fp32 [S]: one value per symbol in Hz, 0 where unvoiced, as [S] or [1, S] in a file.
+    """Read the pitch of a text, fp32 [S]: one value per symbol in Hz, 0 if unvoiced. The file has [S] or [1, S].
 
     Raises:
-        InputError: unreadable, of another shape, or with values that are negative or not finite.
+        InputError: unreadable, wrong shape, or values that are negative or not finite.
     """
     values = _load(path, "pitch")
     if not isinstance(values, Tensor) or not values.numel() or tuple(values.shape[:-1]) not in ((), (1,)):
@@ -166,48 +172,48 @@ def read_symbol_pitch(path: Path) -> Tensor:
         raise InputError(f"{path}: expected pitch of shape [symbols], got {shape}")
     hz = values.reshape(-1).float()
     if not (torch.isfinite(hz) & (hz >= 0)).all():
-        raise InputError(f"{path}: the pitch has values that are negative or not finite; it is in Hz, 0 where unvoiced")
+        raise InputError(f"{path}: the pitch has values that are negative or not finite; it is in Hz, 0 if unvoiced")
     return hz
 
 
 def _load(path: Path, kind: str) -> object:
     try:
         return torch.from_numpy(np.load(path)) if path.suffix == ".npy" else torch.load(path, weights_only=True)
-    except Exception as error:  # any bytes may be met, and answered with almost any exception
+    except Exception as error:  # arbitrary bytes can raise almost any exception
         raise InputError(f"{path}: not a readable {kind} file ({type(error).__name__})") from error
 
 
 def differences(found: AudioConfig, wanted: AudioConfig) -> list[Difference]:
-    """In what two mel contracts differ, the framing aside: it shifts audio by half a hop, nothing else."""
+    """List the differences between two signal settings. Framing is excluded: it only shifts audio by half a hop."""
     return [
         difference for difference in compare(MelContract(found), MelContract(wanted)) if difference.name != "framing"
     ]
 
 
 def mel_contracts(files: Iterable[Path], root: Path, audio: AudioConfig) -> dict[Path, MelContract | None]:
-    """How each mel file below `root` was made: the description in its folder or the nearest above, None without any.
+    """Find the settings of each mel file below `root`: recorded in its folder or the nearest one above, else None.
 
     Raises:
-        InputError: a description that is damaged, or differs from what a generator was trained on in what cannot be
-            converted, with the remedy. Framing and logarithm can be.
+        InputError: recorded settings are damaged, or differ from those that a generator was trained with. Only framing
+            and logarithm may differ, because they can be converted.
     """
     known: dict[Path, MelContract | None] = {}
 
-    def of(folder: Path) -> MelContract | None:
+    def find_contract(folder: Path) -> MelContract | None:
         if folder not in known:
             config_file = folder / MEL_CONFIG_FILE
-            # Mels in subfolders (speakers) share the one description in the folder above.
+            # Mels in subfolders (speakers) share the file in the folder above.
             above = folder.parent if folder != root and folder.is_relative_to(root) else None
             if config_file.is_file():
-                known[folder] = _fitting(read_description(config_file), audio)
+                known[folder] = _check_fits(read_description(config_file), audio)
             else:
-                known[folder] = of(above) if above else None
+                known[folder] = find_contract(above) if above else None
         return known[folder]
 
-    return {path: of(path.parent) for path in files}
+    return {path: find_contract(path.parent) for path in files}
 
 
-def _fitting(contract: MelContract, audio: AudioConfig) -> MelContract:
+def _check_fits(contract: MelContract, audio: AudioConfig) -> MelContract:
     if differing := differences(contract.audio, audio):
         flags = [f"--{difference.name.replace('_', '-')} {difference.second}" for difference in differing]
         raise InputError(
@@ -218,19 +224,19 @@ def _fitting(contract: MelContract, audio: AudioConfig) -> MelContract:
 
 
 def check_mel_config(files: Iterable[Path], root: Path, audio: AudioConfig) -> set[str]:
-    """Compares what mels below `root` were made with to what a generator is trained on.
+    """Compare the recorded settings of mels below `root` with those that a generator is trained with.
 
     Returns:
-        the framings of these mels, as far as they are described. It shifts audio by half a hop, nothing else.
+        The recorded framings of these mels. They may differ, because framing only shifts audio by half a hop.
 
     Raises:
-        InputError: they differ in anything else.
+        InputError: any other setting differs.
     """
-    described = {contract for contract in mel_contracts(files, root, audio).values() if contract is not None}
-    for contract in described:
+    recorded = {contract for contract in mel_contracts(files, root, audio).values() if contract is not None}
+    for contract in recorded:
         if contract.log_base != "ln":
             raise InputError(
                 f"{contract.origin}: these mels are {contract.log_base}, training takes natural logarithms; "
                 "make them again (prepare_dataset.py --extract-mels)"
             )
-    return {contract.audio.framing for contract in described}
+    return {contract.audio.framing for contract in recorded}

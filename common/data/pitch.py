@@ -1,6 +1,6 @@
-"""Fundamental frequency of speech as FastPitch needs it, and the statistics of a voice.
+"""Fundamental frequency of speech for FastPitch, and the statistics of a voice.
 
-One value in Hz for each frame of a "tacotron"-framed mel, 0 where the frame is unvoiced.
+Each frame of a "tacotron"-framed mel has one value in Hz, or 0 if unvoiced.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ FMIN_HZ, FMAX_HZ = 65.40639132514966, 2093.004522404789  # C2 and C7
 
 @dataclasses.dataclass(frozen=True)
 class PitchConfig:
-    """How pitch is measured.
+    """Settings of pitch extraction.
 
     Attributes:
-        sampling_rate: of the audio, in Hz.
-        hop_length: samples from one frame to the next.
+        sampling_rate: rate of the audio, in Hz.
+        hop_length: samples between frames.
     """
 
     sampling_rate: int = 22050
@@ -35,24 +35,24 @@ class PitchConfig:
 
     @property
     def frame_length(self) -> int:
-        """Samples that are searched for a period: 1024 at 22,050 Hz, and about as long at other rates."""
+        """Samples searched for a period: 1024 at 22,050 Hz, and about the same duration at other rates."""
         return 2 ** round(math.log2(1024 * self.sampling_rate / 22050))
 
     def to_dict(self) -> dict[str, Any]:
-        """All that the values depend on, for the description beside the files."""
+        """Return all settings that the values depend on, to be recorded beside the files."""
         limits = {"frame_length": self.frame_length, "fmin_hz": FMIN_HZ, "fmax_hz": FMAX_HZ}
         return {"method": "pyin", **dataclasses.asdict(self), **limits}
 
 
 def extract_pitch(wav: np.ndarray, config: PitchConfig) -> np.ndarray:
-    """Fundamental frequency by probabilistic YIN (common/pyin.py).
+    """Extract the fundamental frequency with probabilistic YIN (common/data/pyin.py).
 
     Args:
         wav: [T], in [-1, 1].
-        config: its rate, and the frames.
+        config: the sampling rate and the frames.
 
     Returns:
-        float32 [T // hop_length + 1], in Hz; 0 where unvoiced.
+        float32 [T // hop_length + 1], in Hz, 0 if unvoiced.
     """
     track = Pyin(config.sampling_rate, config.hop_length, config.frame_length, FMIN_HZ, FMAX_HZ)
     return track(wav).f0_hz.astype(np.float32)
@@ -60,7 +60,7 @@ def extract_pitch(wav: np.ndarray, config: PitchConfig) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class PitchStatistics:
-    """Mean and standard deviation in Hz of a voice's voiced frames, and how many there are."""
+    """Mean and standard deviation, in Hz, of a voice's voiced frames, and the number of frames."""
 
     mean_hz: float
     std_hz: float
@@ -68,8 +68,8 @@ class PitchStatistics:
     frames: int
 
 
-def statistics(contours: Iterable[np.ndarray]) -> PitchStatistics | None:
-    """Statistics over all contours (in Hz, 0 where unvoiced) of a voice; None if nothing is voiced."""
+def compute_statistics(contours: Iterable[np.ndarray]) -> PitchStatistics | None:
+    """Compute statistics over all contours (in Hz, 0 if unvoiced) of a voice. None if nothing is voiced."""
     frames = count = 0
     total = squares = 0.0
     for contour in contours:
@@ -85,11 +85,11 @@ def statistics(contours: Iterable[np.ndarray]) -> PitchStatistics | None:
 
 
 def read_statistics(path: Path) -> PitchStatistics:
-    """Statistics as `prepare_dataset.py --extract-pitch` writes them.
+    """Read the statistics that `prepare_dataset.py --extract-pitch` writes.
 
     Raises:
         FileNotFoundError: no such file.
-        InputError: something else, or a voice without variation.
+        InputError: another kind of file, or a voice without variation.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such statistics; prepare_dataset.py --extract-pitch makes them")

@@ -1,7 +1,6 @@
 """Probabilistic YIN: the fundamental frequency of speech, as vectorised numpy.
 
-De Cheveigné and Kawahara 2002 ("YIN"), and Mauch and Dixon 2014 ("pYIN"), with librosa's parameters, whose results
-these are.
+See de Cheveigné and Kawahara 2002 ("YIN"), and Mauch and Dixon 2014 ("pYIN"). Parameters and results are librosa's.
 
 Shapes: F frames, W samples of a frame, P lags, C candidates of a frame, K thresholds, B pitch bins.
 """
@@ -18,25 +17,25 @@ import scipy.special
 
 NUM_THRESHOLDS = 100
 THRESHOLD_PRIOR = (2, 18)  # beta distribution of YIN's absolute threshold: mean 0.1
-PERIOD_DECAY = math.exp(-2)  # each further minimum below the threshold is so much less likely to be the period
-NO_TROUGH_PROB = 0.01  # of the global minimum, where no minimum is below the threshold
+PERIOD_DECAY = math.exp(-2)  # likelihood of each further minimum below the threshold, relative to the one before
+NO_TROUGH_PROB = 0.01  # probability of the global minimum if no minimum is below the threshold
 BINS_PER_SEMITONE = 10
-OCTAVES_PER_SEC = 35.92  # pitch changes no faster
-SWITCH_PROB = 0.01  # between voiced and unvoiced, from a frame to the next
-# Logarithm of a probability of 0: where all else is impossible, one impossible step is better than two.
+MAX_OCTAVES_PER_SEC = 35.92  # fastest change of pitch
+SWITCH_PROB = 0.01  # probability of a change between voiced and unvoiced from one frame to the next
+# Logarithm of a probability of 0. It is finite, so that one impossible step is better than two.
 IMPOSSIBLE = math.log(np.finfo(np.float64).tiny)
-CHUNK_FRAMES = 128  # analysed at a time: the tables stay in the cache
+CHUNK_FRAMES = 128  # frames analysed at a time, so that the tables stay in the cache
 
 
 class Track(NamedTuple):
-    """Of each frame [F]: frequency in Hz (0 where unvoiced), and the probability that it is voiced."""
+    """Frequency in Hz of each frame [F], 0 if unvoiced, and the probability that it is voiced."""
 
     f0_hz: np.ndarray
     voiced_prob: np.ndarray
 
 
 class Candidates(NamedTuple):
-    """Periods that frames may have, [N] over all frames: the frame, the lag in samples, the probability."""
+    """Candidate periods [N] of all frames: the frame, the lag in samples, and the probability."""
 
     frame: np.ndarray
     lag: np.ndarray
@@ -45,13 +44,13 @@ class Candidates(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Pyin:
-    """Tracks the pitch of one voice.
+    """Pitch tracker for one voice.
 
     Attributes:
-        sampling_rate: of the audio, in Hz.
-        hop_length: samples from one frame to the next; frame k is centred on sample hop_length * k.
-        frame_length: W.
-        fmin_hz: lowest frequency, with a period below frame_length - 1 samples.
+        sampling_rate: rate of the audio, in Hz.
+        hop_length: samples between frames. Frame k is centred on sample hop_length * k.
+        frame_length: W, in samples.
+        fmin_hz: lowest frequency. Its period must be below frame_length - 1 samples.
         fmax_hz: highest frequency.
     """
 
@@ -62,11 +61,11 @@ class Pyin:
     fmax_hz: float
 
     @property
-    def shortest(self) -> int:
+    def min_lag(self) -> int:
         return max(1, math.floor(self.sampling_rate / self.fmax_hz))
 
     @property
-    def longest(self) -> int:
+    def max_lag(self) -> int:
         return math.ceil(self.sampling_rate / self.fmin_hz)
 
     @property
@@ -75,14 +74,14 @@ class Pyin:
 
     @property
     def reach(self) -> int:
-        """Pitch bins that the pitch can go up or down from a frame to the next."""
-        semitones = round(12 * OCTAVES_PER_SEC * self.hop_length / self.sampling_rate)
+        """Maximum change of pitch from one frame to the next, in pitch bins."""
+        semitones = round(12 * MAX_OCTAVES_PER_SEC * self.hop_length / self.sampling_rate)
         return semitones * BINS_PER_SEMITONE // 2
 
     def __call__(self, wav: np.ndarray) -> Track:
-        """wav [T] -> track of T // hop_length + 1 frames; beyond its ends there is silence.
+        """Track the pitch of wav [T] in T // hop_length + 1 frames, with silence beyond its ends.
 
-        Memory: 24 bytes for each frame and pitch bin, 1.2 MB for a second of speech at 22,050 Hz.
+        Memory: 24 bytes per frame and pitch bin, or 1.2 MB per second of speech at 22,050 Hz.
         """
         padded = np.pad(wav.astype(np.float64), self.frame_length // 2)
         frames = np.lib.stride_tricks.sliding_window_view(padded, self.frame_length)[:: self.hop_length]
@@ -90,44 +89,44 @@ class Pyin:
         voiced_prob = np.zeros(len(frames))
         for start in range(0, len(frames), CHUNK_FRAMES):
             chunk = slice(start, start + CHUNK_FRAMES)
-            found = candidates(normalised_difference(frames[chunk], self.shortest, self.longest), self.shortest)
+            found = find_candidates(normalise_difference(frames[chunk], self.min_lag, self.max_lag), self.min_lag)
             octaves = np.log2(self.sampling_rate / found.lag / self.fmin_hz)
             bins = np.round(12 * BINS_PER_SEMITONE * octaves).astype(int).clip(0, self.num_bins)
             prob = np.zeros((len(frames[chunk]), self.num_bins + 1))  # the last column: above fmax_hz, not used
-            prob[found.frame, bins] = found.prob  # of two candidates in one bin the later one stays
+            prob[found.frame, bins] = found.prob  # the later of two candidates in one bin wins
             voiced[chunk] = _log(prob[:, :-1])
             voiced_prob[chunk] = prob[:, :-1].sum(axis=1).clip(0, 1)
         unvoiced = _log((1 - voiced_prob) / self.num_bins)
-        path = most_likely_path(voiced, unvoiced, self.reach)
+        path = find_most_likely_path(voiced, unvoiced, self.reach)
         scale_hz = self.fmin_hz * 2 ** (np.arange(self.num_bins) / (12 * BINS_PER_SEMITONE))
         return Track(np.where(path < 0, 0, scale_hz[path]), voiced_prob)
 
 
-def normalised_difference(frames: np.ndarray, shortest: int, longest: int) -> np.ndarray:
-    """YIN's cumulative mean normalised difference (equations 6 and 8) of frames [F, W].
+def normalise_difference(frames: np.ndarray, min_lag: int, max_lag: int) -> np.ndarray:
+    """Compute YIN's cumulative mean normalised difference (equations 6 and 8) of frames [F, W].
 
-    The difference of a frame to itself, moved by a lag, has W terms for each lag: beyond the frame there is silence.
+    The difference between a frame and itself, shifted by a lag, has W terms for each lag: beyond the frame is silence.
 
     Returns:
-        [F, P] for the lags `shortest` to `longest`, in samples.
+        [F, P] for the lags `min_lag` to `max_lag`, in samples.
     """
     length = frames.shape[1]
-    fft_length = scipy.fft.next_fast_len(length + longest, real=True)
+    fft_length = scipy.fft.next_fast_len(length + max_lag, real=True)
     spectrum = scipy.fft.rfft(frames, fft_length, axis=1)
     autocorrelation = scipy.fft.irfft(np.square(spectrum.real) + np.square(spectrum.imag), fft_length, axis=1)
     energy = np.square(frames).sum(axis=1, keepdims=True)
-    head = np.cumsum(np.square(frames[:, :longest]), axis=1)  # what a lag of 1, 2, ... moves out of the frame
-    difference = 2 * energy - head - 2 * autocorrelation[:, 1 : longest + 1]
-    difference[:, 0] += head[:, 0]  # librosa counts this term, which matters to the mean alone, and in its sixth digit
-    mean = np.cumsum(difference, axis=1) / np.arange(1, longest + 1)
-    wanted = slice(shortest - 1, None)
+    head = np.cumsum(np.square(frames[:, :max_lag]), axis=1)  # energy that a lag of 1, 2, ... shifts out of the frame
+    difference = 2 * energy - head - 2 * autocorrelation[:, 1 : max_lag + 1]
+    difference[:, 0] += head[:, 0]  # as in librosa; changes the mean in its sixth digit
+    mean = np.cumsum(difference, axis=1) / np.arange(1, max_lag + 1)
+    wanted = slice(min_lag - 1, None)
     return difference[:, wanted] / (mean[:, wanted] + np.finfo(np.float64).tiny)
 
 
-def candidates(difference: np.ndarray, shortest: int) -> Candidates:
-    """Minima of normalised differences [F, P], and how likely each is the period.
+def find_candidates(difference: np.ndarray, min_lag: int) -> Candidates:
+    """Find the minima of normalised differences [F, P], and the probability that each is the period.
 
-    The lag is that of the parabola through a minimum and its neighbours.
+    The lag is at the vertex of the parabola through a minimum and its neighbours.
     """
     is_trough = np.zeros(difference.shape, dtype=bool)
     before, here, after = difference[:, :-2], difference[:, 1:-1], difference[:, 2:]
@@ -135,17 +134,17 @@ def candidates(difference: np.ndarray, shortest: int) -> Candidates:
     is_trough[:, 1:-1] = (here < before) & (here <= after)
     is_trough[:, -1] = difference[:, -1] < difference[:, -2]
     frame, place = np.nonzero(is_trough)  # frame by frame, short lags first
-    prob = _probabilities(frame, difference[frame, place], len(difference))
-    lag = shortest + place + _parabolic_shift(difference, frame, place)
+    prob = _compute_probabilities(frame, difference[frame, place], len(difference))
+    lag = min_lag + place + _compute_parabolic_shift(difference, frame, place)
     possible = prob > 0
     return Candidates(frame[possible], lag[possible], prob[possible])
 
 
-def _probabilities(frame: np.ndarray, depth: np.ndarray, num_frames: int) -> np.ndarray:
-    """How likely each minimum is the period (section 2.1 of pYIN), from its frame [N] and its depth [N].
+def _compute_probabilities(frame: np.ndarray, depth: np.ndarray, num_frames: int) -> np.ndarray:
+    """Compute the probability that each minimum is the period (section 2.1 of pYIN), from its frame [N] and depth [N].
 
-    Over all thresholds, weighted by their prior: the first minimum of a frame that is below the threshold is the
-    likeliest, the next ones less and less. Where none is, the deepest one is the period, or rather none.
+    Sums over all thresholds, weighted by their prior. The first minimum of a frame below the threshold is the
+    likeliest, and each later one less likely. If none is below, the deepest is the period, with a low probability.
     """
     count = np.bincount(frame, minlength=num_frames)
     begin = np.cumsum(count) - count
@@ -158,7 +157,7 @@ def _probabilities(frame: np.ndarray, depth: np.ndarray, num_frames: int) -> np.
     num_below = np.zeros((num_frames, NUM_THRESHOLDS), dtype=int)
     for column_depths in depths.T:
         num_below += column_depths[:, None] < thresholds
-    # The likelihoods 1, e^-2, e^-4, ... of the minima below a threshold, scaled to the sum 1, and by the prior.
+    # Likelihoods 1, e^-2, e^-4, ... of the minima below a threshold, normalised to sum 1, times the prior.
     share = prior * (1 - PERIOD_DECAY) / (1 - PERIOD_DECAY ** np.maximum(num_below, 1))
     prob = np.empty_like(depths)
     for c, column_depths in enumerate(depths.T):
@@ -169,8 +168,8 @@ def _probabilities(frame: np.ndarray, depth: np.ndarray, num_frames: int) -> np.
     return prob[frame, column]
 
 
-def _parabolic_shift(values: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
-    """How far the vertex of the parabola through a minimum and its neighbours lies beside it; 0 at the edges."""
+def _compute_parabolic_shift(values: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Compute the offset of the parabola's vertex from a minimum, in samples; 0 at the edges."""
     inner = (column > 0) & (column < values.shape[1] - 1)
     column = column.clip(1, values.shape[1] - 2)
     before, here, after = (values[row, column + step] for step in (-1, 0, 1))
@@ -179,24 +178,24 @@ def _parabolic_shift(values: np.ndarray, row: np.ndarray, column: np.ndarray) ->
     return np.where(usable, -slope / np.where(usable, curvature, 1), 0)
 
 
-def most_likely_path(voiced: np.ndarray, unvoiced: np.ndarray, reach: int) -> np.ndarray:
-    """The sequence of states with the highest probability (section 2.2 of pYIN), by Viterbi's algorithm.
+def find_most_likely_path(voiced: np.ndarray, unvoiced: np.ndarray, reach: int) -> np.ndarray:
+    """Find the most likely sequence of states (section 2.2 of pYIN) with Viterbi's algorithm.
 
-    A state is a pitch bin, voiced or not. The pitch goes at most `reach` bins up or down, near steps being likelier, so
-    that each state has few predecessors. The sequence begins anywhere.
+    A state is a pitch bin, voiced or unvoiced. The pitch moves at most `reach` bins up or down, so each state has few
+    predecessors. Small steps are likelier. The sequence may begin in any state.
 
     Args:
-        voiced: [F, B] log-probability of each bin, `IMPOSSIBLE` where there is no candidate.
-        unvoiced: [F] log-probability of each bin where the frame is unvoiced.
-        reach: in bins.
+        voiced: [F, B] log-probability of each bin, `IMPOSSIBLE` without a candidate.
+        unvoiced: [F] log-probability of each bin if the frame is unvoiced.
+        reach: maximum step, in bins.
 
     Returns:
-        [F], the bin of each frame, -1 where it is unvoiced.
+        [F], the bin of each frame, -1 if unvoiced.
     """
     num_frames, num_bins = voiced.shape
     distance = np.abs(np.arange(-reach, reach + 1))
     step = np.log(reach + 1.0 - distance)
-    # From each bin the probabilities have the sum 1, also where some steps would lead out of the range.
+    # The probabilities of leaving each bin sum to 1, even where some steps would lead out of the range.
     leave = np.log(np.convolve(np.ones(num_bins), np.exp(step))[reach : reach + num_bins])
     keep, switch = math.log(1 - SWITCH_PROB), math.log(SWITCH_PROB)
 
@@ -211,7 +210,7 @@ def most_likely_path(voiced: np.ndarray, unvoiced: np.ndarray, reach: int) -> np
     scores = np.empty(up.shape)
     for t in range(1, num_frames):
         np.subtract(best[t - 1], leave, out=departing[:, reach : reach + num_bins])
-        np.maximum(up, down, out=scores)  # the better one of the two bins at each distance
+        np.maximum(up, down, out=scores)  # the better of the two bins at each distance
         arriving = np.add(scores, by_distance, out=scores).max(axis=0)
         np.maximum(arriving + keep, arriving[::-1] + switch, out=best[t])
         np.maximum(best[t], best[t - 1].max() + IMPOSSIBLE, out=best[t])

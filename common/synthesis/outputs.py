@@ -14,7 +14,7 @@ from torch import Tensor
 
 from common.audio import MEL_CONFIG_FILE, SILENCE, AudioConfig
 from common.audio_files import fade_in, fade_out, join, save_wav, to_int16
-from common.data.mel_files import describe
+from common.data.mel_files import record_config
 from common.errors import InputError
 from common.files.arrays import save_array
 from common.mel_contract import MelContract
@@ -228,4 +228,4 @@ def describe_saved_mels(names: Sequence[str], folder: Path, audio: AudioConfig, 
         if any((folder / target).resolve() == path.resolve() for path in inputs):
             raise InputError(f"--save-mels: {folder / target} is read (pitch) and would be overwritten; rename it")
     contract = MelContract(audio, peak_normalised=False).to_dict()
-    describe(folder / MEL_CONFIG_FILE, contract, [folder / target for target in targets], "mels")
+    record_config(folder / MEL_CONFIG_FILE, contract, [folder / target for target in targets], "mels")

@@ -83,7 +83,7 @@ def test_bad_files_are_named(tmp_path: Path, kind: str) -> None:
 
 def test_wav_that_breaks_off(tmp_path: Path) -> None:
     _truncated(".wav")(tmp_path / "a.wav")
-    with pytest.raises(InputError, match=r"a\.wav: the audio file breaks off: 22072 of 44144 bytes"):
+    with pytest.raises(InputError, match=r"a\.wav: the audio file is truncated: 22072 of 44144 bytes"):
         wav_info(tmp_path / "a.wav")
 
 

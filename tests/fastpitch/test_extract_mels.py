@@ -217,7 +217,7 @@ def test_mels_of_another_model_or_precision_are_not_mixed_in(checkpoint, recordi
     (tmp_path / "foreign" / "a").mkdir(parents=True)
     (tmp_path / "foreign" / FILES[0]).write_bytes(b"somebody's")
     message = refused(capsys, checkpoint, recordings, tmp_path / "foreign")
-    assert "000.npy: exists, and no audio_config.json says how it was made" in message
+    assert "000.npy: exists, but no audio_config.json records how it was made" in message
     assert (tmp_path / "foreign" / FILES[0]).read_bytes() == b"somebody's"
 
 

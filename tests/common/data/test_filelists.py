@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from common.data.filelists import check_wavs, read_filelist, read_paths, split_own, write_lines
+from common.data.filelists import check_wavs, read_filelist, read_paths, split_randomly, write_lines
 from common.errors import InputError
 from tests.support.paths import written
 
@@ -40,15 +40,15 @@ def test_missing_filelist(tmp_path: Path) -> None:
 
 def test_own_split() -> None:
     ids = [f"clip{number}" for number in range(50)]
-    parts = split_own(ids, 7)
+    parts = split_randomly(ids, 7)
     assert len(parts["val"]) == 7
     assert sorted(parts["train"] + parts["val"]) == sorted(ids)
-    assert split_own(reversed(ids), 7) == parts, "depends on the order of the ids"
-    assert split_own(ids, 7, seed=1) != parts
+    assert split_randomly(reversed(ids), 7) == parts, "depends on the order of the ids"
+    assert split_randomly(ids, 7, seed=1) != parts
     assert parts["val"] != sorted(ids)[:7]
     for size in (0, -1, 50, 51):
         with pytest.raises(InputError, match=f"--validation-clips: {size} of 50"):
-            split_own(ids, size)
+            split_randomly(ids, size)
 
 
 def test_audio_is_checked_before_any_work(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -10,7 +10,14 @@ import pytest
 import torch
 
 from common.audio import SILENCE, AudioConfig, MelSpectrogram
-from common.data.mel_files import check_mel_config, describe, looks_like_log10, mel_contracts, natural_log, read_mel
+from common.data.mel_files import (
+    check_mel_config,
+    looks_like_log10,
+    mel_contracts,
+    natural_log,
+    read_mel,
+    record_config,
+)
 from common.errors import InputError
 from common.mel_contract import MelContract
 from tests.support.data_sets import speechlike
@@ -66,7 +73,7 @@ def test_descriptions_of_before_the_logarithm_was_named(tmp_path: Path) -> None:
     config_file = tmp_path / "audio_config.json"
     config_file.write_text(json.dumps(old))
     (tmp_path / "a.pt").touch()
-    describe(config_file, contract, [tmp_path / "a.pt"], "mels")
+    record_config(config_file, contract, [tmp_path / "a.pt"], "mels")
     assert json.loads(config_file.read_text()) == contract
     with pytest.raises(InputError, match="of another configuration"):
-        describe(config_file, {**contract, "log_base": "log10"}, [tmp_path / "a.pt"], "mels")
+        record_config(config_file, {**contract, "log_base": "log10"}, [tmp_path / "a.pt"], "mels")

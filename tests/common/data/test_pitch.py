@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from common.audio_files import load_wav
-from common.data.pitch import PitchConfig, extract_pitch, statistics
+from common.data.pitch import PitchConfig, compute_statistics, extract_pitch
 from tests.support.paths import PARITY, real_speech
 
 
@@ -24,7 +24,7 @@ def test_the_search_is_about_as_long_at_all_rates(rate, length):
 
 def test_statistics_are_those_of_voiced_frames():
     contours = [np.array([0, 100, 200], np.float32), np.array([], np.float32), np.array([[300, 0]], np.float32)]
-    found = statistics(contours)
+    found = compute_statistics(contours)
     assert (found.mean_hz, found.voiced_frames, found.frames) == (200, 3, 5)
     assert found.std_hz == pytest.approx(np.std([100, 200, 300]))
-    assert statistics([np.zeros(4)]) is None
+    assert compute_statistics([np.zeros(4)]) is None

@@ -10,7 +10,7 @@ import pytest
 
 from common.audio_files import load_wav
 from common.data.pitch import FMAX_HZ, FMIN_HZ, PitchConfig
-from common.data.pyin import IMPOSSIBLE, SWITCH_PROB, Pyin, most_likely_path
+from common.data.pyin import IMPOSSIBLE, SWITCH_PROB, Pyin, find_most_likely_path
 from tests.support.paths import real_speech
 
 RATE = 22050
@@ -81,5 +81,5 @@ def test_the_path_is_the_best_of_all(reach: int) -> None:
         return sum(observed[range(frames), states]) + sum(moves[a, b] for a, b in itertools.pairwise(states))
 
     best = max(itertools.product(range(2 * bins), repeat=frames), key=score)
-    found = most_likely_path(voiced, unvoiced, reach)
+    found = find_most_likely_path(voiced, unvoiced, reach)
     assert found.tolist() == [state if state < bins else -1 for state in best]

@@ -178,7 +178,7 @@ def test_saving_mels_overwrites_nothing(
     assert "the mels of a.wav and a.WAV would both be written to a.npy" in refused("a|One.\na.WAV|Two.\n")
     np.save(output / "a.npy", np.full(4, 200.0))
     before = (output / "a.npy").read_bytes()
-    assert f"{output / 'a.npy'}: exists, and no audio_config.json says how it was made" in refused("a|One.\n")
+    assert f"{output / 'a.npy'}: exists, but no audio_config.json records how it was made" in refused("a|One.\n")
     (output / "audio_config.json").write_text(json.dumps({"framing": "vocoder"}))
     assert "holds mels of another configuration" in refused("a|One.\n")
     assert "is read (pitch) and would be overwritten" in refused("text\toutput\tpitch\nOne.\ta\ta.npy\n")

@@ -21,7 +21,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "text": (lambda root: (root / "wavs/bad.wav").write_text("text"), "not a readable audio file"),
     "no bytes": (lambda root: (root / "wavs/bad.wav").write_bytes(b""), "not a readable audio file"),
     "empty": (lambda root: add(root, "wavs/bad.wav", np.zeros(0)), "has no samples"),
-    "broken off": (_truncate, "the audio file breaks off"),
+    "truncated": (_truncate, "the audio file is truncated"),
     "short": (lambda root: add(root, "wavs/bad.wav", tone(384)), "384 samples are too few, need more than 384"),
     "NaN": (lambda root: add(root, "wavs/bad.wav", np.full(9000, np.nan), subtype="FLOAT"), "not finite"),
 }
