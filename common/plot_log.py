@@ -1,4 +1,4 @@
-"""Draws loss and throughput curves of one or several training runs: `python -m common.plot_log nvlog.json ...`."""
+"""Draw loss and throughput curves of one or several training runs: `python -m common.plot_log nvlog.json ...`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from common.cli import ArgumentParser, run
 from common.errors import InputError
 from common.files.dllogger_lines import read_json_lines
 
-# Panel title -> metric of the log, and whether its axis is logarithmic; panels without a curve are left out.
+# Title -> logged metric, and whether its axis is logarithmic. Further losses follow under their own names.
 PANELS = {
     "validation mel loss": ("val_mel_loss", False),
     "training mel loss": ("train_mel_loss", False),
@@ -33,14 +33,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(
         prog="plot_log", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("logs", nargs="+", help="nvlog.json files, or run directories that hold one")
+    parser.add_argument("logs", nargs="+", help="nvlog.json files, or run directories that contain one")
     parser.add_argument("-o", "--output", default="curves.png", help="PNG file to write")
     parser.add_argument("--labels", nargs="+", help="names of the runs in the legend")
-    parser.add_argument("--smooth", type=int, default=20, help="logged steps over which training curves are averaged")
+    parser.add_argument("--smooth", type=int, default=20, help="average training curves over this number of logged steps")
     args = parser.parse_args(argv)
     paths = [Path(log) / "nvlog.json" if Path(log).is_dir() else Path(log) for log in args.logs]
     names = [path.resolve().parent.name for path in paths]
-    # Directories of equal names are told apart by their whole paths.
+    # Runs in directories of the same name are labelled with their full paths.
     labels = args.labels or [
         name if names.count(name) == 1 else str(path.parent) for name, path in zip(names, paths, strict=True)
     ]
@@ -58,13 +58,13 @@ Curves = dict[str, tuple[list[float], list[float]]]  # metric -> (epochs, values
 
 
 def read_curves(path: Path) -> Curves:
-    """All metrics of a DLLogger file, over the epoch (in its course, for those of optimiser steps).
+    """Return all metrics of a DLLogger file over the epoch, which is fractional for metrics of optimiser steps.
 
-    A run that was resumed may have logged a step twice: the later value counts.
+    A resumed run may have logged a step twice. The later value counts.
 
     Raises:
         FileNotFoundError: no such file.
-        InputError: not a DLLogger file, or nothing was trained yet.
+        InputError: not a DLLogger file, or a log without training steps.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such log; a training run writes nvlog.json into its --output")
@@ -80,7 +80,7 @@ def read_curves(path: Path) -> Curves:
 
 
 def smoothed(values: Sequence[float], window: int) -> np.ndarray:
-    """Mean of each value and up to `window` - 1 before it, as long as the input; NaN does not count."""
+    """Return the mean of each value and up to `window` - 1 values before it, ignoring NaN."""
     finite = np.isfinite(values)
     sums = np.cumsum(np.concatenate([[0.0], np.where(finite, values, 0.0)]))
     counts = np.cumsum(np.concatenate([[0], finite]))
@@ -91,13 +91,13 @@ def smoothed(values: Sequence[float], window: int) -> np.ndarray:
 
 
 def draw(runs: Sequence[tuple[str, Curves]], output: Path, window: int) -> None:
-    """Writes a PNG with one panel for each metric and one line for each run."""
+    """Write a PNG with one panel for each metric and one line for each run."""
     from matplotlib.figure import Figure
 
-    panels = [panel for panel in PANELS.items() if any(panel[1][0] in curves for _, curves in runs)]
+    panels = _choose_panels([curves for _, curves in runs])
     rows = -(-len(panels) // 2)
     figure = Figure(figsize=(12, 3.4 * rows), layout="constrained")
-    for i, (title, (metric, logarithmic)) in enumerate(panels, 1):
+    for i, (title, (metric, logarithmic)) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(rows, 2, i)
         for label, curves in runs:
             if metric in curves:
@@ -113,6 +113,15 @@ def draw(runs: Sequence[tuple[str, Curves]], output: Path, window: int) -> None:
     figure.axes[0].legend()
     output.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(output, dpi=100, format="png")
+
+
+def _choose_panels(runs: Sequence[Curves]) -> dict[str, tuple[str, bool]]:
+    """Return the panels that have a curve, including one for each training loss that `PANELS` does not list."""
+    logged = dict.fromkeys(metric for curves in runs for metric in curves)
+    listed = {metric for metric, _ in PANELS.values()}
+    losses = [m for m in logged if m.startswith("train_") and m.endswith("_loss") and m not in {*listed, "train_loss"}]
+    further = {metric.removeprefix("train_").replace("_", " "): (metric, False) for metric in losses}
+    return {title: panel for title, panel in {**PANELS, **further}.items() if panel[0] in logged}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Losses of FastPitch (arXiv:2006.06873, section 2.2) and its aligner (arXiv:2108.10447, section 3), fp32 scalars.
 
-Shapes: B batch, S symbols, L mel frames, M mel bands. Padding counts nowhere.
+Shapes: B batch, S symbols, L mel frames, M mel bands. No loss counts padding.
 """
 
 from __future__ import annotations
@@ -19,24 +19,25 @@ _IMPOSSIBLE = -1e4  # -inf would make the gradient of CTC NaN
 
 
 def mel_loss(mel: Tensor, target: Tensor, mel_lens: Tensor) -> Tensor:
-    """Mean squared error of mels [B, M, L] over the items' own frames."""
+    """Mean squared error of mels [B, M, L], without padding frames."""
     mask = length_mask(mel_lens, target.size(2)).unsqueeze(1)
     errors = (mel.float() - target.float()).square().masked_fill(~mask, 0.0)
     return errors.sum() / (mel_lens.sum() * target.size(1))
 
 
 def symbol_loss(predicted: Tensor, target: Tensor, text_lens: Tensor) -> Tensor:
-    """Mean squared error of values per symbol [B, S] over the items' own symbols."""
+    """Mean squared error of values per symbol [B, S], without padding symbols."""
     mask = length_mask(text_lens, target.size(1))
     return (predicted.float() - target.float()).square().masked_fill(~mask, 0.0).sum() / text_lens.sum()
 
 
 def alignment_loss(logits: Tensor, text_lens: Tensor, mel_lens: Tensor) -> Tensor:
-    """-ln of the probability of all monotonic paths, per symbol, mean over items (section 3.1, as CTC).
+    """Negative ln of the probability of all monotonic paths, per symbol, mean over items (section 3.1, as CTC).
 
     Args:
-        logits: [B, L, S] of the aligner, -inf at padding symbols; a blank of logit -1 is put before the first symbol.
-        text_lens, mel_lens: [B]. An item with fewer frames than symbols counts as 0.
+        logits: logits [B, L, S] of the aligner, -inf at padding symbols. A blank of logit -1 precedes the first symbol.
+        text_lens: [B].
+        mel_lens: [B]. An item with fewer frames than symbols counts as 0.
     """
     batch, _, num_symbols = logits.shape
     with_blank = F.pad(logits.float().clamp(min=_IMPOSSIBLE), (1, 0), value=BLANK_LOGIT)
@@ -46,19 +47,22 @@ def alignment_loss(logits: Tensor, text_lens: Tensor, mel_lens: Tensor) -> Tenso
 
 
 def binarization_loss(log_soft: Tensor, durations: Tensor, mel_lens: Tensor) -> Tensor:
-    """-mean ln of the soft alignment [B, L, S] along the hard one, given as durations [B, S] (section 3.3)."""
+    """Negative mean ln of the soft alignment [B, L, S] along the hard one, given as durations [B, S] (section 3.3)."""
     inside = length_mask(mel_lens, log_soft.size(1))
     symbols = frame_symbols(durations, log_soft.size(1)).clamp(max=log_soft.size(2) - 1)
     along = log_soft.float().gather(2, symbols.unsqueeze(2)).squeeze(2)
     return -along.masked_fill(~inside, 0.0).sum() / mel_lens.sum()
 
 
-def fastpitch_losses(output: TeacherForced, mel: Tensor) -> dict[str, Tensor]:
-    """All parts, unweighted, and `loss`, their weighted sum without `binarization_loss`, which has a ramp.
+def fastpitch_losses(output: TeacherForced, mel: Tensor, binarization_weight: float = 0.0) -> dict[str, Tensor]:
+    """Return "loss", the weighted sum that training minimises, and its unweighted parts.
+
+    Logs, plots and TensorBoard follow these names, so a further loss is added in this module alone.
 
     Args:
         output: of `FastPitch.teacher_forced`.
-        mel: [B, M, L], the recordings.
+        mel: mels [B, M, L] of the recordings.
+        binarization_weight: weight of the binarisation loss, which rises during training.
     """
     lens = output.text_lens
     parts = {
@@ -71,4 +75,4 @@ def fastpitch_losses(output: TeacherForced, mel: Tensor) -> dict[str, Tensor]:
         parts["energy_loss"] = symbol_loss(output.energy, output.energy_target, lens)
     total = torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum()
     binarization = binarization_loss(output.log_soft, output.durations, output.mel_lens)
-    return {"loss": total, **parts, "binarization_loss": binarization}
+    return {"loss": total + binarization_weight * binarization, **parts, "binarization_loss": binarization}

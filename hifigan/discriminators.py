@@ -1,8 +1,8 @@
 """Multi-period and multi-scale discriminators (paper sections 2.3 and 2.4).
 
-Each takes one signal wav [B, 1, T] and returns `(scores, fmaps)`: per sub-discriminator a score tensor [B, N] and the
-list of its feature maps, the output of the last convolution included. With `signals=n` the batch holds n signals, one
-after the other [n * B, 1, T], and each is judged as by a call of its own.
+Each takes one signal wav [B, 1, T] and returns `(scores, fmaps)`: for each sub-discriminator a score tensor [B, N] and
+the list of its feature maps, including the output of the last convolution. With `signals=n` the batch holds n signals,
+one after the other [n * B, 1, T]. The result equals n separate calls.
 """
 
 from __future__ import annotations
@@ -18,6 +18,17 @@ from hifigan.layers import SpectralNormConv1d, WeightNormConv1d, WeightNormConv2
 
 SLOPE = 0.1
 Judgement = tuple[list[Tensor], list[list[Tensor]]]
+
+
+def build_discriminators(amp_grouped_conv: bool = True) -> nn.ModuleDict:
+    """Build the discriminators of a training run under their public names, which are also their checkpoint keys.
+
+    Training, checkpoints and benchmarks follow this dictionary, so a further discriminator is added here alone.
+
+    Args:
+        amp_grouped_conv: see `ScaleDiscriminator`.
+    """
+    return nn.ModuleDict({"mpd": MultiPeriodDiscriminator(), "msd": MultiScaleDiscriminator(amp_grouped_conv)})
 
 
 class PeriodDiscriminator(nn.Module):
@@ -36,11 +47,11 @@ class PeriodDiscriminator(nn.Module):
 
     def forward(self, wav: Tensor) -> tuple[Tensor, list[Tensor]]:
         x = F.pad(wav, (0, -wav.size(2) % self.period), mode="reflect")
-        return _run_layers(_as(wav, x.unflatten(2, (-1, self.period))), self.convs, self.conv_post)
+        return _run_layers(_match_layout(wav, x.unflatten(2, (-1, self.period))), self.convs, self.conv_post)
 
 
 class MultiPeriodDiscriminator(nn.Module):
-    """One `PeriodDiscriminator` per period; primes, so that they overlap as little as possible."""
+    """One `PeriodDiscriminator` per period. The periods are primes, so that they overlap as little as possible."""
 
     def __init__(self, periods: Sequence[int] = (2, 3, 5, 7, 11)) -> None:
         super().__init__()
@@ -55,8 +66,8 @@ class ScaleDiscriminator(nn.Module):
     """Judges the waveform through grouped, strided convolutions.
 
     Args:
-        conv: with spectral or with weight norm.
-        amp_grouped_conv: False keeps the grouped convolutions in fp32 under autocast; some GPUs run these faster.
+        conv: convolution with spectral or with weight norm.
+        amp_grouped_conv: False runs grouped convolutions in fp32 under autocast, which is faster on some GPUs.
     """
 
     def __init__(self, conv: type[SpectralNormConv1d] | type[WeightNormConv1d], amp_grouped_conv: bool = True) -> None:
@@ -77,7 +88,7 @@ class ScaleDiscriminator(nn.Module):
 
 
 class MultiScaleDiscriminator(nn.Module):
-    """Three `ScaleDiscriminator`s, on the raw signal (spectral norm), at half and at a quarter of the rate."""
+    """Three `ScaleDiscriminator`s: on the raw signal (with spectral norm), at half and at a quarter of the rate."""
 
     def __init__(self, amp_grouped_conv: bool = True) -> None:
         super().__init__()
@@ -90,23 +101,31 @@ class MultiScaleDiscriminator(nn.Module):
         """wav [signals * B, 1, T] -> (scores, fmaps)."""
         results = []
         for i, discriminator in enumerate(self.discriminators):
-            wav = _as(wav, self.pool(wav)) if i else wav
+            wav = _match_layout(wav, self.pool(wav)) if i else wav
             results.append(discriminator(wav, signals))
         return _split(results)
 
-    def power_iterations(self, count: int) -> None:
-        """Advances the spectral-norm vectors as `count` forward passes in training mode would."""
-        for module in self.modules():
-            if isinstance(module, SpectralNormConv1d):
-                for _ in range(count):
-                    module.power_iteration()
+
+def has_spectral_norm(module: nn.Module) -> bool:
+    """Return whether any convolution below `module` uses spectral norm."""
+    return any(isinstance(layer, SpectralNormConv1d) for layer in module.modules())
 
 
-def judge_both(judge: nn.Module, real: Tensor, fake: Tensor, in_one_call: bool) -> tuple[Judgement, Judgement]:
-    """Judgements of real and fake [B, 1, T] by two calls of a discriminator, or the same by one."""
+def advance_spectral_norm(module: nn.Module, count: int) -> None:
+    """Advance the spectral-norm vectors of `module` as `count` forward passes in training mode would."""
+    for layer in module.modules() if count else ():
+        if isinstance(layer, SpectralNormConv1d):
+            for _ in range(count):
+                layer.power_iteration()
+
+
+def judge_both(
+    discriminator: nn.Module, real: Tensor, fake: Tensor, in_one_call: bool
+) -> tuple[Judgement, Judgement]:
+    """Return a discriminator's judgements of real and fake [B, 1, T], computed in one call or in two."""
     if not in_one_call:
-        return judge(real), judge(fake)
-    scores, fmaps = judge(_as(real, torch.cat([real, fake])), signals=2)
+        return discriminator(real), discriminator(fake)
+    scores, fmaps = discriminator(_match_layout(real, torch.cat([real, fake])), signals=2)
     b = len(real)
     return (
         ([score[:b] for score in scores], [[fmap[:b] for fmap in maps] for maps in fmaps]),
@@ -131,8 +150,8 @@ def _run_layers(
     return x.flatten(1), fmaps
 
 
-def _as(wav: Tensor, x: Tensor) -> Tensor:
-    """`x` in the memory layout of `wav`, which decides how all layers compute."""
+def _match_layout(wav: Tensor, x: Tensor) -> Tensor:
+    """Return `x` in the memory layout of `wav`, which determines how all layers compute."""
     return to_rows(x) if are_rows(wav) else x
 
 

@@ -1,15 +1,65 @@
-"""Losses of the adversarial game (paper section 2.5), each a scalar summed over sub-discriminators, in fp32."""
+"""Losses of the adversarial game (paper section 2.5), summed over sub-discriminators, as scalars in fp32.
+
+`GeneratorLosses` and `discriminator_losses` return named losses. Logs, plots and TensorBoard follow these names, so a
+further loss is added here alone.
+
+Shapes: B batch, T samples, M mel bands, L mel frames.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import operator
+from collections.abc import Iterable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+
+from common.audio import AudioConfig, MelSpectrogram
+from hifigan.discriminators import Judgement
 
 FEATURE_WEIGHT = 2.0  # lambda_fm, paper equation 5
 MEL_WEIGHT = 45.0  # lambda_mel, paper equation 5
+
+Judgements = Iterable[tuple[Judgement, Judgement]]  # of the real and of the fake signal, for each discriminator
+
+
+def discriminator_losses(judgements: Judgements) -> dict[str, Tensor]:
+    """Return "d_loss", which the discriminators minimise (paper equation 6)."""
+    parts = (discriminator_loss(real_scores, fake_scores) for (real_scores, _), (fake_scores, _) in judgements)
+    return {"d_loss": functools.reduce(operator.add, parts)}
+
+
+class GeneratorLosses(nn.Module):
+    """All losses of the generator.
+
+    Args:
+        audio: mel spectrograms of the mel loss.
+    """
+
+    def __init__(self, audio: AudioConfig) -> None:
+        super().__init__()
+        self.mel = MelSpectrogram(audio)
+
+    def forward(self, real: Tensor, fake: Tensor, judgements: Judgements) -> dict[str, Tensor]:
+        """Return "g_loss", which the generator minimises (paper equation 5), and its logged parts.
+
+        Args:
+            real: wav [B, 1, T].
+            fake: wav [B, 1, T].
+            judgements: of both wavs.
+        """
+        parts = self.reconstruction(real, fake)
+        total = functools.reduce(operator.add, parts.values())
+        for (_, real_fmaps), (fake_scores, fake_fmaps) in judgements:
+            total = total + generator_loss(fake_scores)
+            total = total + FEATURE_WEIGHT * feature_matching_loss(real_fmaps, fake_fmaps)
+        return {"g_loss": total, **parts}
+
+    def reconstruction(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Return the weighted losses that need no discriminator, of wavs [B, 1, T]."""
+        return {"mel_loss": MEL_WEIGHT * mel_loss(self.mel(real.squeeze(1)), self.mel(fake.squeeze(1)))}
 
 
 def discriminator_loss(real_scores: Sequence[Tensor], fake_scores: Sequence[Tensor]) -> Tensor:
@@ -27,7 +77,7 @@ def generator_loss(fake_scores: Sequence[Tensor]) -> Tensor:
 
 
 def feature_matching_loss(real_fmaps: Sequence[Sequence[Tensor]], fake_fmaps: Sequence[Sequence[Tensor]]) -> Tensor:
-    """Sum over all feature maps of the mean absolute difference (paper equation 4); the weight is the caller's."""
+    """Sum over all feature maps of the mean absolute difference (paper equation 4). The caller weights it."""
     losses = [
         F.l1_loss(fake.float(), real.float())
         for real_maps, fake_maps in zip(real_fmaps, fake_fmaps, strict=True)
@@ -37,5 +87,5 @@ def feature_matching_loss(real_fmaps: Sequence[Sequence[Tensor]], fake_fmaps: Se
 
 
 def mel_loss(real_mel: Tensor, fake_mel: Tensor) -> Tensor:
-    """Mean absolute difference of log-mel spectrograms [B, M, L] (paper equation 3); the weight is the caller's."""
+    """Mean absolute difference of log-mel spectrograms [B, M, L] (paper equation 3). The caller weights it."""
     return F.l1_loss(fake_mel.float(), real_mel.float())

@@ -12,6 +12,17 @@ def half_precision(device: str | torch.device) -> str:
     return "fp16" if torch.device(device).type == "cuda" else "bf16"
 
 
-def mixed_precision(device: torch.device, enabled: bool = True, cached: bool = True) -> torch.autocast:
-    """Autocast to the device's `half_precision`; does nothing unless `enabled`. `cached` is `cache_enabled`."""
-    return torch.autocast(device.type, DTYPES[half_precision(device)], enabled=enabled, cache_enabled=cached)
+def amp_format(choice: str, device: str | torch.device) -> str:
+    """Return the format that --amp-dtype selects on a device. "auto" is its `half_precision`."""
+    return half_precision(device) if choice == "auto" else choice
+
+
+def mixed_precision(
+    device: torch.device, enabled: bool = True, cached: bool = True, dtype: torch.dtype | None = None
+) -> torch.autocast:
+    """Return autocast to `dtype`, by default the device's `half_precision`. It does nothing unless `enabled`.
+
+    `cached` is PyTorch's `cache_enabled`.
+    """
+    dtype = DTYPES[half_precision(device)] if dtype is None else dtype
+    return torch.autocast(device.type, dtype, enabled=enabled, cache_enabled=cached)

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 log = logging.getLogger(__name__)
 
 Group = Sequence[Sequence[Tensor]]  # the micro-batches of an optimiser step, each of some tensors
-Results = tuple[Tensor, ...]  # losses, scalars, and last 1 if the step was made or 0 if it was left out
+MADE = "made"
+Results = Mapping[str, Tensor]  # scalars on the device: losses, and under MADE 1, or 0 if the step was skipped
 Step = Callable[[Group], Results]
 
 WARM_UP = 3  # eager steps that are made before the recording: libraries choose kernels, optimisers make their state
@@ -157,7 +158,7 @@ class GraphedStep:
         self._rate = torch.zeros((), device=device)
         self._device = device
         self._given: list[list[Tensor]] = []  # where the recorded step reads its inputs
-        self._results: Results = ()
+        self._results: Results = {}
         self._replay: Callable[[], None] | None = None
         self._made = 0  # of the warm-up
         self._may_record = True
@@ -193,7 +194,7 @@ class GraphedStep:
         """An eager step; after the first ones it is recorded as well, and the recording tried on the same inputs."""
         before = self._changing.snapshot() if self._made == WARM_UP else None
         results = self._recorder.warm_up(lambda: self._step(group))
-        if not results[-1]:  # left out, as first steps in fp16 are: it changes nothing that could be compared
+        if not results[MADE]:  # left out, as first steps in fp16 are: it changes nothing that could be compared
             return results
         if before is None:
             self._made += 1
@@ -207,7 +208,7 @@ class GraphedStep:
         except Exception as error:  # whatever it is, the eager step has been made and training can go on from there
             problem = (str(error).splitlines() or [type(error).__name__])[0]
         if problem:
-            self._replay, self._given, self._results, self._may_record = None, [], (), False
+            self._replay, self._given, self._results, self._may_record = None, [], {}, False
             self._changing.forget_unfinished_step()
             log.warning("training goes on without CUDA graphs, with the same results but slower: %s", problem)
         self._changing.restore(after)
@@ -225,7 +226,7 @@ class GraphedStep:
 
     def _difference(self, before: Snapshot, after: Snapshot, results: Results) -> str:
         """What the recorded step computed otherwise than the eager one; empty if nothing."""
-        expected, actual = torch.stack(results).tolist(), torch.stack(self._results).tolist()
+        expected, actual = (torch.stack([*found.values()]).tolist() for found in (results, self._results))
         if not all(math.isclose(a, e, rel_tol=LOSS_TOLERANCE) for a, e in zip(actual, expected, strict=True)):
             return f"the recorded step has losses {_rounded(actual)} where the eager one has {_rounded(expected)}"
         replayed = self._changing.snapshot()

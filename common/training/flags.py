@@ -1,17 +1,21 @@
-"""What every program can be told about runs, optimiser steps and the signal; models add their own flags."""
+"""Flags that all training programs share. Each model's subclasses add its own flags."""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
-from common.cli import flag, not_negative, positive
+from common.cli import add_flags, flag, not_negative, positive
 from common.errors import InputError
+from common.machine.hardware import available_cores
+from common.training.checkpoint_store import KEPT_CHECKPOINTS
 
 
 @dataclasses.dataclass(frozen=True)
-class RunConfig:
-    """What is run, where it is written, and how often."""
+class BaseRunConfig:
+    """Where a run writes, how long it trains, and how often it logs, validates and saves."""
 
     output: str = flag("./output", "directory for checkpoints and logs", short=("-o",))
     log_file: str = flag("", "DLLogger file; without it, nvlog.json in the output directory")
@@ -20,18 +24,20 @@ class RunConfig:
     amp_dtype: str = flag(
         "auto", "precision: auto is fp16 on GPUs, bf16 on CPUs", choices=("auto", "fp16", "bf16"), only_with="amp"
     )
-    seed: int = flag(1234, "seed of initialisation, order and all that is random about the data")
+    seed: int = flag(1234, "seed of the initial weights, the order of clips and every random choice about the data")
     epochs: int = flag(1000, "epochs in the whole run")
-    epochs_this_job: int = flag(0, "stop, with a checkpoint, after so many epochs of this process (0: no limit)")
-    resume: bool = flag(True, "go on from the newest checkpoint in the output directory")
-    checkpoint_interval: int = flag(10, "epochs between checkpoints; the last two are kept")
-    keep_milestones: tuple[int, ...] = flag(tuple(range(1000, 10001, 1000)), "epochs whose checkpoints stay")
+    epochs_this_job: int = flag(0, "stop, with a checkpoint, after this number of epochs in this process (0: no limit)")
+    resume: bool = flag(True, "continue from the newest checkpoint in the output directory")
+    checkpoint_interval: int = flag(10, f"epochs between checkpoints; the newest {KEPT_CHECKPOINTS} are kept")
+    keep_milestones: tuple[int, ...] = flag(
+        tuple(range(1000, 10001, 1000)), "epochs whose checkpoints are never deleted"
+    )
     validation_interval: int = flag(10, "epochs between validations")
     samples_interval: int = flag(100, "epochs between TensorBoard samples of validation clips")
     step_logs_interval: int = flag(1, "optimiser steps between log lines")
-    benchmark_epochs_num: int = flag(0, "at the end, record the throughput of so many last epochs (0: do not)")
+    benchmark_epochs_num: int = flag(0, "at the end, log the throughput of this number of last epochs (0: do not)")
     nonfinite_limit: int = flag(
-        20, "stop, with a checkpoint, after so many steps in a row that were left out as not finite"
+        20, "stop, with a checkpoint, after this number of consecutive steps skipped for non-finite values"
     )
 
     def __post_init__(self) -> None:
@@ -49,20 +55,20 @@ class RunConfig:
             raise InputError(f"--seed: {self.seed} is not between 0 and 2^63")
 
 
-S = TypeVar("S", bound="StepConfig")
+S = TypeVar("S", bound="BaseOptimConfig")
 
 
 @dataclasses.dataclass(frozen=True)
-class StepConfig:
-    """What an optimiser step is made of, whatever the optimiser."""
+class BaseOptimConfig:
+    """An optimiser step, whatever the optimiser."""
 
     batch_size: int = flag(16, "clips in one forward and backward pass of one process", short=("-bs",))
     grad_accumulation: int = flag(1, "forward and backward passes in one optimiser step")
     global_batch_size: int = flag(
-        0, "clips in one optimiser step; sets --grad-accumulation by the number of processes (0: leave it)"
+        0, "clips in one optimiser step; sets --grad-accumulation from the number of processes (0: unused)"
     )
     warmup_steps: int = flag(0, "optimiser steps over which the learning rate rises from 0")
-    grad_clip_thresh: float = flag(0.0, "largest norm of the gradients of each optimiser (0: no limit)")
+    grad_clip_thresh: float = flag(0.0, "largest gradient norm of each optimiser (0: no limit)")
     ema: float = flag(0.0, "decay of the moving average of the weights, such as 0.999 (0: none)")
 
     def __post_init__(self) -> None:
@@ -72,15 +78,21 @@ class StepConfig:
         if not 0 <= self.ema < 1:
             raise InputError(f"--ema: {self.ema} is not between 0 and 1")
 
+    def check_betas(self) -> None:
+        """Raise `InputError` unless the optimiser's betas, which subclasses have, are in range."""
+        for name in ("adam_beta1", "adam_beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"--{name.replace('_', '-')}: {getattr(self, name)} is not between 0 and 1")
+
     def learning_rate_at(self, epoch: int, step: int) -> float:
-        """The rate of an optimiser step, after `epoch` finished epochs and `step` steps since the beginning."""
+        """Return the rate of an optimiser step after `epoch` finished epochs and `step` steps since the beginning."""
         raise NotImplementedError
 
     def shared_by(self: S, world_size: int) -> S:
-        """The same optimisation on so many processes: --global-batch-size settles the accumulation.
+        """Return the same optimisation on `world_size` processes, where --global-batch-size sets the accumulation.
 
         Raises:
-            InputError: the global batch cannot be shared out evenly.
+            InputError: the global batch does not divide evenly.
         """
         if not self.global_batch_size:
             return self
@@ -94,8 +106,25 @@ class StepConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class BaseDataConfig:
+    """Which clips a run trains on, and how processes load them."""
+
+    dataset_path: str = flag("data/LJSpeech-1.1", "directory that the file lists are relative to", short=("-d",))
+    training_files: tuple[str, ...] = flag((), "file lists for training (required)")
+    validation_files: tuple[str, ...] = flag((), "file lists for validation (required)")
+    num_workers: int = flag(min(4, available_cores()), "processes that load data; 0 loads in the training process")
+    dataset_cache: str = flag("none", "ram: each process loads all clips once and keeps them", choices=("none", "ram"))
+
+    def __post_init__(self) -> None:
+        not_negative(num_workers=self.num_workers)
+        for name in ("training_files", "validation_files"):
+            if not getattr(self, name):
+                raise InputError(f"--{name.replace('_', '-')}: give at least one file list")
+
+
+@dataclasses.dataclass(frozen=True)
 class SignalFlags:
-    """The signal contract; a base checkpoint or a JSON configuration may set these too."""
+    """The signal contract. A base checkpoint or a JSON configuration may set these too."""
 
     sampling_rate: int = flag(22050, "sampling rate in Hz")
     filter_length: int = flag(1024, "FFT size in samples")
@@ -103,4 +132,20 @@ class SignalFlags:
     win_length: int = flag(1024, "window in samples")
     num_mels: int = flag(80, "mel bands")
     mel_fmin: float = flag(0.0, "lowest mel frequency in Hz")
-    mel_fmax: float = flag(8000.0, "highest mel frequency in Hz of what models take or make")
+    mel_fmax: float = flag(8000.0, "highest mel frequency in Hz of the models' input or output")
+
+
+def parse_flags(
+    parser: argparse.ArgumentParser, sections: Sequence[tuple[type, str]], argv: Sequence[str] | None
+) -> dict[str, Any]:
+    """Parse the flags of dataclasses and their titles; return the values that the user gave.
+
+    Raises:
+        InputError: two flags that set the same value.
+    """
+    for cls, title in sections:
+        add_flags(parser, cls, title)
+    given = vars(parser.parse_args(argv))
+    if given.get("global_batch_size") and "grad_accumulation" in given:
+        raise InputError("--global-batch-size: sets --grad-accumulation; give one of them")
+    return given

@@ -1,4 +1,4 @@
-"""Logs of a training run: DLLogger lines, stdout and TensorBoard. The only importer of either library."""
+"""Logs of a training run: DLLogger lines, stdout and TensorBoard. No other module imports TensorBoard's writer."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from common.audio import SILENCE
 from common.files.dllogger_lines import json_lines
 
 SUBSETS = ("train", "val", "test")
-# How a metric is shown on stdout; metrics without an entry go to the files only.
-_STDOUT = {
+# Losses on stdout, in this order. None hides a loss there, and `_format_loss` formats losses without an entry.
+_LOSSES = {
     "loss": "loss {:>6.3f}",
     "d_loss": "d loss {:>6.3f}",
     "g_loss": "g loss {:>6.3f}",
@@ -23,6 +23,11 @@ _STDOUT = {
     "duration_loss": "dur loss {:>5.3f}",
     "pitch_loss": "pitch loss {:>5.3f}",
     "alignment_loss": "align loss {:>5.3f}",
+    "energy_loss": None,
+    "binarization_loss": None,
+}
+# Then these. All other metrics go to the files only.
+_OTHERS = {
     "frames/s": "{:>8.2f} frames/s",
     "took": "took {:.2f} s",
     "lrate": "lr {:.2e}",
@@ -32,12 +37,12 @@ _STDOUT = {
 
 
 class RunLog:
-    """Where a run tells what it does; silent on all processes but the main one.
+    """Log of a run, silent on all processes except the main one.
 
     Args:
-        output: the run's directory; TensorBoard files go to its `train`, `val` and `test` folders.
-        log_file: DLLogger file; empty for `nvlog.json` in `output`.
-        enabled: False on all processes but the main one.
+        output: the run's directory. TensorBoard files go to its `train`, `val` and `test` folders.
+        log_file: DLLogger file, by default `nvlog.json` in `output`.
+        enabled: False on all processes except the main one.
     """
 
     def __init__(self, output: str | Path, log_file: str = "", enabled: bool = True) -> None:
@@ -60,44 +65,44 @@ class RunLog:
                 board.close()
 
     def parameters(self, values: Mapping[str, Any]) -> None:
-        """Records the run's configuration."""
+        """Log the run's configuration."""
         if self._enabled:
             self._json.log("PARAMETER", values)
 
     def train(self, epoch: int, step: int, steps: int, total_steps: int, metrics: Mapping[str, float]) -> None:
-        """One line per logged optimiser step: `step` of `steps` in the epoch, `total_steps` since the beginning."""
+        """Log an optimiser step: `step` of `steps` in the epoch, `total_steps` since the beginning."""
         self._write("train_", [epoch, step, steps], f"iter {step:>3}/{steps}", total_steps, "train", metrics)
 
     def epoch(self, epoch: int, total_steps: int, metrics: Mapping[str, float]) -> None:
-        """Averages over a training epoch."""
+        """Log averages over a training epoch."""
         self._write("avg_train_", [epoch], "avg train", total_steps, "", metrics)
 
     def benchmark(self, total_steps: int, metrics: Mapping[str, float]) -> None:
-        """The result of a benchmark run, under names that begin with `train_benchmark_`."""
+        """Log the result of a benchmark run under names that begin with `train_benchmark_`."""
         self._write("train_benchmark_", [], "benchmark", total_steps, "", metrics)
 
     def val(self, epoch: int, total_steps: int, metrics: Mapping[str, float]) -> None:
-        """Averages over the validation clips."""
+        """Log averages over the validation clips."""
         self._write("val_", [epoch], "val", total_steps, "val", metrics)
 
     def message(self, text: str) -> None:
-        """A line on stdout for the person who watches."""
+        """Print a line on stdout."""
         if self._enabled:
             print(f"DLL {_now()} - {text}", flush=True)
 
     def sample(self, name: str, total_steps: int, wav: np.ndarray, sampling_rate: int, mel: np.ndarray) -> None:
-        """Audio [T] in [-1, 1] and its log mel [M, L], for TensorBoard's `test` folder."""
+        """Log audio [T] in [-1, 1] and its log mel [M, L] to TensorBoard's `test` folder."""
         if self._enabled:
             self._boards["test"].add_audio(f"audio/{name}", wav[None], total_steps, sampling_rate)
             self.spectrogram(name, total_steps, mel)
 
     def spectrogram(self, name: str, total_steps: int, mel: np.ndarray) -> None:
-        """A log mel [M, L], for TensorBoard's `test` folder."""
+        """Log a log mel [M, L] as a picture to TensorBoard's `test` folder."""
         # Fixed limits, so that pictures of different steps can be compared.
         self.picture(f"spectrogram/{name}", total_steps, (np.clip(mel, SILENCE, 2.0) - SILENCE) / (2.0 - SILENCE))
 
     def picture(self, name: str, total_steps: int, rows: np.ndarray) -> None:
-        """Brightness in [0, 1], [rows, columns], the first row at the bottom, for TensorBoard's `test` folder."""
+        """Log brightness [rows, columns] in [0, 1], the first row at the bottom, to TensorBoard's `test` folder."""
         if self._enabled:
             self._boards["test"].add_image(name, rows[None, ::-1].copy(), total_steps)
 
@@ -108,12 +113,22 @@ class RunLog:
             return
         self._json.log(step, {prefix + name: value for name, value in metrics.items()})
         self._json.flush()
-        shown = [form.format(metrics[name]) for name, form in _STDOUT.items() if name in metrics]
         place = [f"epoch {step[0]:>4}"] if step else []
-        print(f"DLL {_now()} - {' | '.join([*place, label, *shown])}", flush=True)
+        print(f"DLL {_now()} - {' | '.join([*place, label, *_format_metrics(metrics)])}", flush=True)
         if board:
             for name, value in metrics.items():
                 self._boards[board].add_scalar(name, value, total_steps)
+
+
+def _format_metrics(metrics: Mapping[str, float]) -> list[str]:
+    """Format the metrics that stdout shows."""
+    unlisted = {name: _format_loss(name) for name in metrics if name.endswith("_loss") and name not in _LOSSES}
+    formats = {**_LOSSES, **unlisted, **_OTHERS}
+    return [text.format(metrics[name]) for name, text in formats.items() if text and name in metrics]
+
+
+def _format_loss(name: str) -> str:
+    return name.replace("_", " ") + " {:>6.3f}"
 
 
 def _now() -> str:

@@ -1,4 +1,4 @@
-"""The loop around every model's optimiser step: epochs, logs, validation, checkpoints, signals."""
+"""The training loop around a model's optimiser step: epochs, logs, validation, checkpoints, signals."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from common.training.checkpoint_store import CheckpointStore
 from common.training.loader_processes import stop_loader_processes
 from common.training.log import RunLog
 from common.training.sampling import MicroBatchSampler
-from common.training.state import TrainState
+from common.training.state import BaseTrainState
 from common.training.stop_signals import StopSignals
 
 
 class TrainingLoop(abc.ABC):
-    """A training run; each model says what a step, a validation and a sample are.
+    """A training run. Each model implements the step, the validation and the samples.
 
     Args:
-        state: built, and restored or given its first weights.
-        store: where checkpoints go.
-        sampler: the order of the clips.
+        state: the restored or initialised state.
+        store: checkpoints of the run.
+        sampler: order of the clips.
         loader: micro-batches in that order.
     """
 
     def __init__(
-        self, state: TrainState, store: CheckpointStore, sampler: MicroBatchSampler, loader: Iterable[Any]
+        self, state: BaseTrainState, store: CheckpointStore, sampler: MicroBatchSampler, loader: Iterable[Any]
     ) -> None:
         self.cfg = state.cfg.run
         self.state = state
@@ -40,22 +40,22 @@ class TrainingLoop(abc.ABC):
 
     @abc.abstractmethod
     def step(self, group: list[Any]) -> None:
-        """One optimiser step over these micro-batches; tells the meter, and whether it was made."""
+        """Make one optimiser step over these micro-batches, and add its losses to the meter."""
 
     @abc.abstractmethod
     def frames_per_step(self, means: Mapping[str, float]) -> float:
-        """Mel frames of the average step whose metrics these are, over all processes."""
+        """Return the mel frames of an average step with these metrics, over all processes."""
 
     @abc.abstractmethod
     def validate(self) -> dict[str, float] | None:
-        """Means over the validation data of all processes; None if a signal came, on any of them."""
+        """Return means over the validation data of all processes, or None if any process was stopped by a signal."""
 
     @abc.abstractmethod
     def log_samples(self, log: RunLog) -> None:
-        """What the model makes of some validation clips, for TensorBoard."""
+        """Log the model's output for some validation clips to TensorBoard."""
 
     def run_logged(self, resumed: bool) -> int:
-        """`run` with its log, and an end without processes that are left over."""
+        """Open the log and `run`; afterwards end all loader processes and leave the process group."""
         cfg, place = self.state.cfg, self.state.place
         try:
             with RunLog(cfg.run.output, cfg.run.log_file, enabled=place.is_main) as log:
@@ -67,11 +67,11 @@ class TrainingLoop(abc.ABC):
             distributed.shutdown()
 
     def run(self, log: RunLog, resumed: bool) -> int:
-        """Trains, validates and saves from where the state stands; returns the exit status."""
+        """Train, validate and save from the current position; return the exit status."""
         cfg, state = self.cfg, self.state
         if resumed:
             log.message(f"resumed after epoch {state.epoch}, optimiser step {state.steps}")
-        else:  # what the training starts from; it also finds faults of the validation data before any is spent
+        else:  # a baseline, which also reveals faulty validation data before time is spent on training
             metrics = self.validate()
             if metrics is None:
                 log.message("stopped before the first step: there is nothing to save")
@@ -82,13 +82,13 @@ class TrainingLoop(abc.ABC):
         for epoch in range(first, last + 1):
             if not (self.train_epoch(log) and self.finish_epoch(log, is_last=epoch == last)):
                 self.save(log)
-                if state.meter.left_out_in_a_row >= cfg.nonfinite_limit:
+                if state.meter.skipped_in_a_row >= cfg.nonfinite_limit:
                     raise InputError(
                         f"the losses or gradients of {cfg.nonfinite_limit} steps in a row were not finite numbers "
                         f"(step {state.steps}, saved); start again from an older checkpoint or with a lower "
                         "--learning-rate, into another --output"
                     )
-                log.message(f"stopped by signal {self.stop.received or 'on another process'}; start again to go on")
+                log.message(f"stopped by signal {self.stop.received or 'on another process'}; start again to resume")
                 return self.stop.status
         if cfg.benchmark_epochs_num and state.throughputs:
             measured = state.throughputs[-cfg.benchmark_epochs_num :]
@@ -98,11 +98,11 @@ class TrainingLoop(abc.ABC):
         return 0
 
     def train_epoch(self, log: RunLog) -> bool:
-        """Trains the rest of one epoch; False when a signal or losses that are not finite ended it before."""
+        """Train the rest of one epoch; return False if a signal or non-finite losses interrupted it."""
         state, sampler, meter = self.state, self.sampler, self.state.meter
         epoch = sampler.epoch = state.epoch + 1
         sampler.first_step = state.epoch_clips // sampler.clips_per_step
-        state.epoch_clips = sampler.first_step * sampler.clips_per_step  # another one, if the global batch has changed
+        state.epoch_clips = sampler.first_step * sampler.clips_per_step  # changes with the global batch
         if sampler.first_step >= sampler.steps_per_epoch:  # resumed after the last step
             return True
         poll = distributed.Poll()
@@ -120,7 +120,7 @@ class TrainingLoop(abc.ABC):
                 last_logged = now
                 metrics = {**means, "frames/s": self.frames_per_step(means) / took, "took": took}
                 log.train(epoch, step, sampler.steps_per_epoch, state.steps, {**metrics, **state.learning_rates()})
-                if meter.left_out_in_a_row >= self.cfg.nonfinite_limit:
+                if meter.skipped_in_a_row >= self.cfg.nonfinite_limit:
                     return False
             if poll.any_rank(self.stop.received != 0) and step < sampler.steps_per_epoch:
                 return False
@@ -133,7 +133,7 @@ class TrainingLoop(abc.ABC):
         return True
 
     def finish_epoch(self, log: RunLog, is_last: bool) -> bool:
-        """Validates and saves, where it is time to; False when a signal came before the epoch was finished."""
+        """Validate and save when due; return False if a signal came before the epoch was finished."""
         cfg, state = self.cfg, self.state
         epoch = state.epoch + 1
         if epoch % cfg.validation_interval == 0 or is_last:
@@ -146,13 +146,13 @@ class TrainingLoop(abc.ABC):
         if distributed.any_rank(self.stop.received != 0):
             return False
         state.end_epoch()
-        # While steps are left out, the older checkpoints are the better ones.
-        if (epoch % cfg.checkpoint_interval == 0 and not state.meter.left_out_in_a_row) or is_last:
+        # While steps are being skipped, the older checkpoints are better.
+        if (epoch % cfg.checkpoint_interval == 0 and not state.meter.skipped_in_a_row) or is_last:
             self.save(log)
         return True
 
     def save(self, log: RunLog) -> None:
-        """Saves on the main process while the others wait."""
+        """Save on the main process while the others wait."""
         if self.state.place.is_main:
             self.state.save(self.store)
             log.message(f"saved {self.store.paths(self.state.written[-1])[0]}")
@@ -160,7 +160,7 @@ class TrainingLoop(abc.ABC):
 
 
 def groups(loader: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    """The micro-batches of one optimiser step after the other."""
+    """Yield the micro-batches of each optimiser step."""
     batches = iter(loader)
     while group := list(islice(batches, size)):
         yield group

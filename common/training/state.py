@@ -1,11 +1,11 @@
-"""What the state of a training run consists of for every model: position, identity, precision, checkpoints."""
+"""State of a training run, shared by all models: position, identity, precision and checkpoints."""
 
 from __future__ import annotations
 
 import abc
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import torch
@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from common import distributed
 from common.distributed import Distributed
 from common.errors import InputError
-from common.machine.precision import DTYPES, half_precision
+from common.machine.precision import DTYPES, amp_format, mixed_precision
 from common.training.checkpoint_store import CheckpointStore, Contents
-from common.training.flags import RunConfig, StepConfig
-from common.training.loss_meter import Meter
+from common.training.flags import BaseDataConfig, BaseOptimConfig, BaseRunConfig
+from common.training.loss_meter import LossMeter
 from common.training.moving_average import EMA
 
 log = logging.getLogger(__name__)
 
-# How the global batch is shared out may change, and an average may begin; train_setup compares the rates.
+# Settings that a resumed run may change. `train_setup` compares the learning rates.
 _MAY_CHANGE = {
     "batch_size",
     "grad_accumulation",
@@ -31,45 +31,48 @@ _MAY_CHANGE = {
     "learning_rate_decay",
     "ema",
 }
-# Checkpoints did not always say these; the fingerprint of the data tells mels of one framing from those of another.
+# Older checkpoints lack these keys. The fingerprint of the data also tells mels of different framings apart.
 _NEWER = {"framing", "log_base"}
 
 
-class TrainConfig(Protocol):
-    """The configuration of a run of any model."""
+class BaseTrainConfig(Protocol):
+    """Configuration of a training run of any model; a frozen dataclass."""
 
     @property
-    def run(self) -> RunConfig: ...
+    def run(self) -> BaseRunConfig: ...
 
     @property
-    def optim(self) -> StepConfig: ...
+    def optim(self) -> BaseOptimConfig: ...
+
+    @property
+    def data(self) -> BaseDataConfig: ...
 
     def architecture(self) -> dict[str, Any]:
-        """The `config` of a checkpoint: what the model is."""
+        """Return the `config` of a checkpoint, which describes the model."""
 
     def train_setup(self) -> dict[str, Any]:
-        """The `train_setup` of a checkpoint: plain values under their public names."""
+        """Return the `train_setup` of a checkpoint: plain values under their public names."""
 
 
-class TrainState(abc.ABC):
-    """Everything that changes while training; each model adds its modules, optimisers and the files they go to.
+class BaseTrainState(abc.ABC):
+    """Everything that changes while training. Each model adds its modules, optimisers and checkpoint contents.
 
     Attributes:
         epoch: finished epochs.
         epoch_clips: clips used of the next epoch, over all processes.
-        steps: all optimiser steps.
-        written: the epochs whose checkpoints this run made and kept.
-        identity: data, base model and settings of the optimiser; a run with another one may not continue this.
-        ema: the moving average of `averaged`, made when the first weights are there.
-        made: 0 if an optimiser left the last step out, else 1, on the device.
-        throughputs: mel frames per second of this process's epochs.
+        steps: optimiser steps since the beginning.
+        written: epochs of this run's checkpoints that were not deleted.
+        identity: data, base model and optimiser settings. A run with different ones must not resume this run.
+        ema: moving average of the module `averaged`, created once the initial weights are loaded.
+        made: 1, or 0 if an optimiser skipped the last step, on the device.
+        throughputs: mel frames per second in each epoch of this process.
     """
 
-    ema_key: str  # under which the first file of a checkpoint has the moving average
-    own_keys: frozenset[str]  # what the last file has to have beside the bookkeeping
-    how_to_start: str  # from a checkpoint's weights, in the words of an error message
+    checkpoint_files: tuple[str, ...]  # names, with {} for the epoch
+    ema_key: str  # key of the moving average in the first file of a checkpoint
+    how_to_start: str  # advice for starting from a checkpoint's weights, part of an error message
 
-    def __init__(self, cfg: TrainConfig, place: Distributed, losses: Sequence[str], **identity: Any) -> None:
+    def __init__(self, cfg: BaseTrainConfig, place: Distributed, **identity: Any) -> None:
         torch.manual_seed(cfg.run.seed)
         self.cfg = cfg
         self.place = place
@@ -80,74 +83,82 @@ class TrainState(abc.ABC):
         self.clips_per_step = cfg.optim.batch_size * cfg.optim.grad_accumulation * place.world_size
         self.throughputs: list[float] = []
         self.ema: EMA | None = None
-        self.meter = Meter(losses, place.device)
+        self.meter = LossMeter(place.device)
         self.made = torch.ones((), device=place.device)
-        self._amp_dtype = _amp_dtype(cfg.run, place)
+        self._amp_dtype = _amp_dtype(cfg.run, place) if cfg.run.amp else None
+
+    @property
+    @abc.abstractmethod
+    def own_keys(self) -> set[str]:
+        """Keys that the last file of a checkpoint must have besides the bookkeeping."""
 
     @property
     @abc.abstractmethod
     def averaged(self) -> nn.Module:
-        """The module of which there can be a moving average."""
+        """The module that a moving average can follow."""
 
     @abc.abstractmethod
     def optimisers(self) -> tuple[torch.optim.Optimizer, ...]:
-        """All optimisers; they share one learning rate."""
+        """Return all optimisers. They share one learning rate."""
+
+    @abc.abstractmethod
+    def load_base(self) -> None:
+        """Start from given weights, if any, with fresh optimisers."""
 
     @abc.abstractmethod
     def load_weights(self, module: nn.Module, stored: Mapping[str, Tensor]) -> None:
-        """Weights under their public names; InputError if they do not fit."""
+        """Load weights under their public names; raise `InputError` if they do not fit."""
 
     @abc.abstractmethod
     def contents(self, bookkeeping: dict[str, Any]) -> Contents:
-        """What the files of a checkpoint hold; `bookkeeping` belongs into the last of them."""
+        """Return the contents of a checkpoint's files. `bookkeeping` belongs in the last one."""
 
     @abc.abstractmethod
     def restore_own(self, contents: Contents) -> None:
-        """Takes over modules and optimisers of a checkpoint of this run."""
+        """Restore modules and optimisers from a checkpoint of this run."""
 
     def learning_rates(self) -> dict[str, float]:
-        """The present rate under the names that logs give it."""
+        """Return the current rate under its names in logs."""
         return {"lrate": self.optimisers()[0].param_groups[0]["lr"]}
 
     def autocast(self, cached: bool = True) -> torch.autocast:
-        """Mixed precision where `--amp` asks for it; `cached` as PyTorch's `cache_enabled`."""
-        enabled = self._amp_dtype is not None
-        return torch.autocast(self.place.device.type, self._amp_dtype, enabled=enabled, cache_enabled=cached)
+        """Return mixed precision if `--amp` is given. `cached` is PyTorch's `cache_enabled`."""
+        return mixed_precision(self.place.device, self._amp_dtype is not None, cached, self._amp_dtype)
 
     def make_scaler(self) -> torch.amp.GradScaler:
-        """Loss scaling for fp16, and for every precision the guard that leaves out steps with non-finite gradients.
+        """Return loss scaling for fp16, which in every precision also skips steps with non-finite gradients.
 
-        It works on the device, without waiting for it. In fp32 and bf16 that is its only use, and the scale stays 1.
+        It works on the device and never waits for it. In fp32 and bf16 skipping is its only use, and the scale stays 1.
         """
         if self._amp_dtype is torch.float16:
             return torch.amp.GradScaler(self.place.device.type)
         return torch.amp.GradScaler(self.place.device.type, init_scale=1.0, growth_interval=2**31 - 1)
 
     def set_learning_rate(self) -> None:
-        """The rate of the step that comes next: a function of the position alone, so that resuming cannot shift it."""
+        """Set the rate of the next step. It depends on the position alone, so that resuming cannot shift it."""
         rate = self.cfg.optim.learning_rate_at(self.epoch, self.steps)
         for optimiser in self.optimisers():
             for group in optimiser.param_groups:
                 group["lr"] = rate
 
     def step_optimiser(self, optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> Tensor:
-        """Clips and applies the gradients, unless some are not finite.
+        """Clip and apply the gradients, unless some are not finite.
 
         Returns:
-            1 if the step was made and 0 if it was left out, on the device: reading it would wait for the step.
+            1 if the step was made or 0 if it was skipped, on the device. Reading it would wait for the step.
         """
         if self.cfg.optim.grad_clip_thresh > 0:
             scaler.unscale_(optimiser)
             parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
             nn.utils.clip_grad_norm_(parameters, self.cfg.optim.grad_clip_thresh)
-        before = _steps_made(optimiser)
+        before = _count_steps(optimiser)
         scaler.step(optimiser)
-        # Each step that is left out lowers the scale: right for fp16 alone.
+        # Each skipped step lowers the scale, which is right for fp16 alone.
         scaler.update(None if self._amp_dtype is torch.float16 else 1.0)
-        return _steps_made(optimiser) - before
+        return _count_steps(optimiser) - before
 
     def start_ema(self, stored: Mapping[str, Tensor] | None = None) -> None:
-        """Starts the moving average, if one is wanted, at the current weights or goes on with a stored one."""
+        """Start the moving average, if `--ema` asks for one, from the current weights or from a stored average."""
         if not self.cfg.optim.ema:
             return
         self.ema = EMA(self.averaged, self.cfg.optim.ema)
@@ -158,7 +169,7 @@ class TrainState(abc.ABC):
         self.epoch, self.epoch_clips = self.epoch + 1, 0
 
     def save(self, store: CheckpointStore) -> None:
-        """Writes the checkpoint of the epoch that is finished or under way, and removes old ones of this run."""
+        """Write the checkpoint of the last finished or current epoch, and delete old checkpoints of this run."""
         name = self.epoch + (self.epoch_clips > 0)
         self.written = [*(epoch for epoch in self.written if epoch != name), name]
         bookkeeping = {
@@ -170,31 +181,31 @@ class TrainState(abc.ABC):
         train_state = {"epoch": self.epoch, "epoch_clips": self.epoch_clips, "steps": self.steps}
         both = {"train_setup": self.cfg.train_setup(), "train_state": train_state}
         store.save(name, *({**content, **both} for content in self.contents(bookkeeping)))
-        if not self.meter.left_out_in_a_row:  # a run that diverges must not delete what it could start again from
+        if not self.meter.skipped_in_a_row:  # a diverging run must not delete the checkpoints to restart from
             self.written = store.prune(self.written, self.cfg.run.keep_milestones)
 
     def restore(self, contents: Contents) -> None:
-        """Takes over a checkpoint of this run."""
+        """Restore everything from a checkpoint of this run."""
         first, last = contents[0], contents[-1]
         self.restore_own(contents)
         torch.set_rng_state(last["rng"])
         if self.cfg.optim.ema and first[self.ema_key] is None:
-            log.warning("--ema: the checkpoint has no moving average; it starts from the present weights")
+            log.warning("--ema: the checkpoint has no moving average; it starts from the current weights")
         self.start_ema(first[self.ema_key])
         self.written = list(last["written"])
         self.epoch, self.epoch_clips, self.steps = (last["train_state"][k] for k in ("epoch", "epoch_clips", "steps"))
 
     def resume(self, store: CheckpointStore) -> bool:
-        """Goes on from the newest checkpoint in the output directory; False where there is none.
+        """Resume from the newest checkpoint in the output directory; return False if there is none.
 
         Raises:
-            InputError: the directory holds another run, or checkpoints although `--no-resume` was given, or not all
-                processes find the same.
+            InputError: the directory holds another run, or checkpoints despite `--no-resume`, or processes find
+                different checkpoints.
         """
         resumed = self._resume(store)
         if distributed.differs(self.steps):
             raise InputError(
-                f"--output: in {store.directory} not all processes find the same checkpoint; "
+                f"--output: processes find different checkpoints in {store.directory}; "
                 "it must be one directory that all machines share"
             )
         return resumed
@@ -224,13 +235,13 @@ class TrainState(abc.ABC):
             )
         self._refuse_another_run(contents, store)
         self.restore(contents)
-        if self.place.is_main:  # a save that was killed did not come to it, and perhaps none follows
+        if self.place.is_main:  # a killed save skipped this, and no further save may follow
             store.remove_leftovers()
             self.written = store.prune(self.written, self.cfg.run.keep_milestones)
         return True
 
     def _refuse_another_run(self, contents: Contents, store: CheckpointStore) -> None:
-        """`--resume` is the default, so that another experiment's directory must not be continued by accident."""
+        """Raise `InputError` if the checkpoint is of another run, since `--resume` is the default."""
         first, last = contents[0], contents[-1]
         stored = {**first.get("config", {}), **first.get("train_setup", {}), **last["identity"]}
         wanted = {**self.cfg.architecture(), **self.cfg.train_setup(), **self.identity}
@@ -247,29 +258,27 @@ class TrainState(abc.ABC):
             raise InputError(f"--ema: the moving average in {store.directory} would be lost; give its decay again")
         if last["clips_per_step"] != self.clips_per_step and self.place.is_main:
             log.warning(
-                "an optimiser step took %d clips so far and takes %d from now on; --global-batch-size keeps it",
+                "an optimiser step took %d clips so far and takes %d from now on; --global-batch-size keeps it constant",
                 last["clips_per_step"],
                 self.clips_per_step,
             )
 
 
 def load_scaler(scaler: torch.amp.GradScaler, stored: dict[str, Any]) -> None:
-    """Goes on with a stored loss scale, unless the precision has changed."""
-    # The interval tells a scaler of fp16 from one of the other precisions.
+    """Restore a stored loss scale, unless the precision has changed."""
+    # The interval distinguishes fp16 scalers from the others.
     if stored["growth_interval"] == scaler.get_growth_interval():
         scaler.load_state_dict(stored)
 
 
-def _steps_made(optimiser: torch.optim.Optimizer) -> Tensor:
-    """The optimiser's own count on the device, in which a step that was left out does not count."""
+def _count_steps(optimiser: torch.optim.Optimizer) -> Tensor:
+    """Return the optimiser's own count of steps, which excludes skipped ones, on the device."""
     first = optimiser.param_groups[0]["params"][0]
     return optimiser.state[first]["step"].clone() if first in optimiser.state else torch.zeros((), device=first.device)
 
 
-def _amp_dtype(run: RunConfig, place: Distributed) -> torch.dtype | None:
-    if not run.amp:
-        return None
-    name = half_precision(place.device) if run.amp_dtype == "auto" else run.amp_dtype
+def _amp_dtype(run: BaseRunConfig, place: Distributed) -> torch.dtype:
+    name = amp_format(run.amp_dtype, place.device)
     if name == "fp16" and place.device.type == "cpu":
-        log.warning("--amp-dtype fp16: many times slower than fp32 on a CPU; bf16 is made for it")
+        log.warning("--amp-dtype fp16: many times slower than fp32 on a CPU; use bf16 there")
     return DTYPES[name]

@@ -114,7 +114,7 @@ class SpeechDataset(Dataset[Example]):
         self.recordings = list(recordings)
         self.audio = audio
         self._text = text
-        self._mean_hz, self._std_hz = pitch_mean_hz, pitch_std_hz
+        self.pitch_hz = pitch_mean_hz, pitch_std_hz
         self._seed = seed
         self._mel = MelSpectrogram(audio)
 
@@ -139,7 +139,8 @@ class SpeechDataset(Dataset[Example]):
         wav = load_wav_at(recording.wav, self.audio.sampling_rate)
         mel = self._mel(torch.from_numpy(wav.astype(np.float32))[None])[0]
         f0 = self._pitch_hz(recording, mel.size(1))
-        pitch = torch.where(f0 > 0, (f0 - self._mean_hz) / self._std_hz, 0.0)
+        mean_hz, std_hz = self.pitch_hz
+        pitch = torch.where(f0 > 0, (f0 - mean_hz) / std_hz, 0.0)
         return Example(self.ids(key), mel, pitch, recording.speaker)
 
     def _pitch_hz(self, recording: Recording, frames: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The state of a training run of FastPitch: model, optimiser; how they are built, saved and restored."""
+"""State of a FastPitch training run: model, optimiser, and how they are built, saved and restored."""
 
 from __future__ import annotations
 
@@ -12,57 +12,48 @@ from common import distributed
 from common.distributed import Distributed
 from common.files.checkpoints import check_tensors
 from common.files.fingerprints import file_digest
-from common.training import state
 from common.training.checkpoint_store import Contents
 from common.training.sampling import DROPOUT, philox
-from common.training.state import load_scaler
+from common.training.state import BaseTrainState, load_scaler
 from fastpitch.checkpoint import load_fastpitch
 from fastpitch.model import FastPitch, TeacherForced
-from fastpitch.training.config import TrainConfig
+from fastpitch.training.config import FastPitchTrainConfig
 from fastpitch.training.lamb import Lamb
 from fastpitch.training.recordings import Batch
 
 CHECKPOINT_FILES = ("FastPitch_checkpoint_{}.pt",)
-LOSSES = (
-    "loss",
-    "mel_loss",
-    "duration_loss",
-    "pitch_loss",
-    "energy_loss",
-    "alignment_loss",
-    "binarization_loss",
-)
 
 
-class TrainState(state.TrainState):
+class FastPitchTrainState(BaseTrainState):
     """FastPitch with its aligner, and the optimiser.
 
-    `model_sync` calls `model.teacher_forced`, with gradients averaged over processes.
+    Attributes:
+        model: the model.
+        model_sync: calls `model.teacher_forced`, with gradients averaged over processes.
 
     Args:
         cfg: the configuration.
         place: of this process.
         pitch_hz: mean and standard deviation of the voice's pitch, which become part of the model.
-        training_clips: tells the data from other data.
+        training_clips: fingerprint of the training data.
     """
 
+    checkpoint_files = CHECKPOINT_FILES
     ema_key = "ema_state_dict"
-    own_keys = frozenset({"state_dict", "optimizer", "scaler"})
+    own_keys = {"state_dict", "optimizer", "scaler"}
     how_to_start = "and this file to --checkpoint-path"
-    cfg: TrainConfig
+    cfg: FastPitchTrainConfig
 
     def __init__(
-        self, cfg: TrainConfig, place: Distributed, pitch_hz: tuple[float, float], training_clips: str = ""
+        self, cfg: FastPitchTrainConfig, place: Distributed, pitch_hz: tuple[float, float], training_clips: str = ""
     ) -> None:
         identity: dict[str, Any] = {"training_clips": training_clips, "pitch_hz": list(pitch_hz)}
         if cfg.run.checkpoint_path:
             identity["base_model"] = file_digest(cfg.run.checkpoint_path)
-        losses = [name for name in LOSSES if cfg.model.energy_conditioning or name != "energy_loss"]
-        super().__init__(cfg, place, [*losses, "frames"], **identity)
-        self.losses = losses
+        super().__init__(cfg, place, **identity)
         self.model = FastPitch(cfg.model).to(place.device).train()
         assert self.model.attention is not None
-        self.model.attention.attn_proj.requires_grad_(False)  # it takes part in nothing
+        self.model.attention.attn_proj.requires_grad_(False)  # unused
         self.model.pitch_mean.fill_(pitch_hz[0])
         self.model.pitch_std.fill_(pitch_hz[1])
         self.model_sync = distributed.wrap(_TeacherForcing(self.model), place)
@@ -91,9 +82,9 @@ class TrainState(state.TrainState):
         module.load_state_dict(stored)
 
     def seed_dropout(self, micro_batch: int) -> None:
-        """Seeds what is random about a micro-batch of the next step: a function of its place in the step alone.
+        """Seed the dropout of a micro-batch of the next step by its place in the step alone.
 
-        So neither resuming nor the number of processes that share the step matters, and no two of them drop alike.
+        Neither resuming nor the number of processes changes the seed, and no two micro-batches drop alike.
         """
         place = micro_batch * self.place.world_size + self.place.rank
         torch.manual_seed(int(philox(self.cfg.run.seed, DROPOUT, self.steps, place).integers(2**63)))
@@ -119,19 +110,19 @@ class TrainState(state.TrainState):
         load_scaler(self.scaler, content["scaler"])
 
     def load_base(self) -> None:
-        """Starts from given weights, where there are some, with a fresh optimiser; the voice's pitch is the data's."""
+        """Start from given weights, if any, with a fresh optimiser. The pitch statistics stay those of the data."""
         if self.cfg.run.checkpoint_path:
             base, _ = load_fastpitch(self.cfg.run.checkpoint_path)
             given = base.state_dict()
             own = self.model.state_dict()
-            # Files for synthesis lack the aligner, which then is learned anew.
-            kept = {name: own[name] for name in own if name not in given or name in ("pitch_mean", "pitch_std")}
-            self.load_weights(self.model, {**given, **kept})
+            # Files for synthesis lack the aligner, which is then learned from its initial weights.
+            initial = {name: own[name] for name in own if name not in given or name in ("pitch_mean", "pitch_std")}
+            self.load_weights(self.model, {**given, **initial})
         self.start_ema()
 
 
 class _TeacherForcing(nn.Module):
-    """DistributedDataParallel knows `forward` alone."""
+    """Teacher forcing as `forward`, the only method that DistributedDataParallel wraps."""
 
     def __init__(self, model: FastPitch) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Everything `train.py` can be told, as frozen dataclasses: field name == flag == checkpoint key."""
+"""Flags of `train.py` as frozen dataclasses: field name == flag == checkpoint key."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from common.audio import MAX_WAV_VALUE, AudioConfig
-from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, refuse_contradictions
+from common.cli import ArgumentParser, flag, from_flags, not_negative, positive, refuse_contradictions
 from common.errors import InputError
-from common.machine.hardware import available_cores
-from common.training import flags
+from common.training.flags import BaseDataConfig, BaseOptimConfig, BaseRunConfig, SignalFlags, parse_flags
 from hifigan.checkpoint import load_trainable_generator
 from hifigan.config import GeneratorConfig, read_config_file
 
 
 @dataclasses.dataclass(frozen=True)
-class RunConfig(flags.RunConfig):
-    """What every run can be told, and what only the vocoder has."""
+class VocoderRunConfig(BaseRunConfig):
+    """A run of the vocoder: how steps are computed, and where training starts."""
 
     fast: str = flag(
         "on",
-        "on: fast formulations of the same mathematics, which add in another order; off: the recipe written plainly",
+        "on: fast formulations of the same mathematics, with different rounding; off: the recipe computed plainly",
         choices=("on", "off"),
     )
     cuda_graphs: bool = flag(
@@ -33,7 +32,7 @@ class RunConfig(flags.RunConfig):
         False, "keep the grouped convolutions of the discriminators in fp32", only_with="amp"
     )
     concat_fwd: bool = flag(
-        False, "the discriminators' step judges real and fake in one call, as --fast does where it is faster"
+        False, "let the discriminators judge real and fake in one call, as --fast does where it is faster"
     )
     checkpoint_path_gen: str = flag("", "start from this generator, of any public format, when not resuming")
     checkpoint_path_discrim: str = flag("", "start from these discriminators when not resuming")
@@ -41,12 +40,12 @@ class RunConfig(flags.RunConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.checkpoint_path_discrim and not self.checkpoint_path_gen:
-            raise InputError("--checkpoint-path-discrim: needs --checkpoint-path-gen beside it")
+            raise InputError("--checkpoint-path-discrim: needs --checkpoint-path-gen")
 
 
 @dataclasses.dataclass(frozen=True)
-class OptimConfig(flags.StepConfig):
-    """AdamW with a learning rate that decays per epoch (paper section 3.1, rates of this recipe)."""
+class VocoderOptimConfig(BaseOptimConfig):
+    """AdamW with a learning rate that decays with each epoch (paper section 3.1, with this recipe's rates)."""
 
     learning_rate: float = flag(3e-4, "learning rate of the first epoch", short=("-lr",))
     learning_rate_decay: float = flag(0.9998, "factor of the learning rate per epoch")
@@ -59,9 +58,7 @@ class OptimConfig(flags.StepConfig):
         super().__post_init__()
         for name in ("learning_rate", "learning_rate_decay", "fine_tune_lr_factor"):
             positive(**{name: getattr(self, name)})
-        for name in ("adam_beta1", "adam_beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"--{name.replace('_', '-')}: {getattr(self, name)} is not between 0 and 1")
+        self.check_betas()
         not_negative(weight_decay=self.weight_decay)
 
     def learning_rate_at(self, epoch: int, step: int) -> float:
@@ -70,41 +67,35 @@ class OptimConfig(flags.StepConfig):
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig:
+class VocoderDataConfig(BaseDataConfig):
     """Which audio is used, and how it is cut."""
 
-    dataset_path: str = flag("data/LJSpeech-1.1", "directory that the file lists are relative to", short=("-d",))
     training_files: tuple[str, ...] = flag((), "file lists for training, one wav path a line (required)")
-    validation_files: tuple[str, ...] = flag((), "file lists for validation (required)")
-    hifigan_config: str = flag("v1", "generator: v1, v2, v3 or a JSON file with the six keys")
-    segment_size: int = flag(8192, "samples in one training segment")
-    num_workers: int = flag(min(4, available_cores()), "processes that load audio; 0 loads in the training process")
     dataset_cache: str = flag(
         "auto",
-        "where each process keeps all clips (4 bytes a sample) once they are read: RAM, or the training device; auto "
-        "is none on a CPU and with --fast off, else a GPU of which they take a quarter at most, else RAM of which all "
-        "processes' clips take a quarter of what is free",
+        "where each process keeps all clips (4 bytes a sample) after reading them once: RAM or the training device. "
+        "auto is none on a CPU and with --fast off; else the GPU, if they take at most a quarter of it; else RAM, if "
+        "the clips of all processes take at most a quarter of the free memory",
         choices=("auto", "none", "ram", "device"),
     )
-    input_mels_dir: str = flag("", "fine-tune on the mels of this directory, as an acoustic model made them")
+    hifigan_config: str = flag("v1", "generator: v1, v2, v3 or a JSON file with the six keys")
+    segment_size: int = flag(8192, "samples in one training segment")
+    input_mels_dir: str = flag("", "fine-tune on the mels of an acoustic model in this directory")
     input_mels_framing: str = flag(
         "auto",
-        "how these mels lie over the audio: auto is as described in the directory, else tacotron, as FastPitch makes "
-        "them; vocoder pairs them half a hop out of phase, as the recipe of 2022 did",
+        "how these mels align with the audio: auto follows the directory's description, else tacotron, FastPitch's "
+        "framing; vocoder pairs them half a hop out of phase, as the recipe of 2022 did",
         choices=("auto", "tacotron", "vocoder"),
         only_with="input_mels_dir",
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         positive(segment_size=self.segment_size)
-        not_negative(num_workers=self.num_workers)
-        for name in ("training_files", "validation_files"):
-            if not getattr(self, name):
-                raise InputError(f"--{name.replace('_', '-')}: give at least one file list")
 
 
 @dataclasses.dataclass(frozen=True)
-class SignalFlags(flags.SignalFlags):
+class VocoderSignalFlags(SignalFlags):
     """The signal contract of the generator's input, and the bands of the loss."""
 
     mel_fmax_loss: float | None = flag(
@@ -113,12 +104,12 @@ class SignalFlags(flags.SignalFlags):
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainConfig:
-    """The whole configuration of a training run; `learned_framing` is that of the mels that the generator will take."""
+class VocoderTrainConfig:
+    """The whole configuration of a training run. `learned_framing` is the framing that the generator learns to take."""
 
-    run: RunConfig
-    optim: OptimConfig
-    data: DataConfig
+    run: VocoderRunConfig
+    optim: VocoderOptimConfig
+    data: VocoderDataConfig
     audio: AudioConfig
     generator: GeneratorConfig
     mel_fmax_loss: float | None = None
@@ -142,7 +133,7 @@ class TrainConfig:
 
     @property
     def loss_audio(self) -> AudioConfig:
-        """The mel spectrogram of the loss: up to the Nyquist frequency unless told otherwise."""
+        """The mel spectrogram of the loss, by default up to the Nyquist frequency."""
         return dataclasses.replace(self.audio, mel_fmax=self.mel_fmax_loss)
 
     @property
@@ -150,11 +141,11 @@ class TrainConfig:
         return self.data.segment_size // self.audio.hop_length
 
     def architecture(self) -> dict[str, Any]:
-        """The `config` of a checkpoint."""
+        """Return the `config` of a checkpoint."""
         return self.generator.to_dict()
 
     def train_setup(self) -> dict[str, Any]:
-        """The `train_setup` of a checkpoint: plain values under their public names."""
+        """Return the `train_setup` of a checkpoint: plain values under their public names."""
         return {
             **dataclasses.asdict(self.audio),
             "framing": self.learned_framing,
@@ -169,32 +160,29 @@ class TrainConfig:
         }
 
 
-def parse_train_config(argv: Sequence[str] | None = None) -> TrainConfig:
-    """Command line -> TrainConfig.
+def parse_train_config(argv: Sequence[str] | None = None) -> VocoderTrainConfig:
+    """Parse the command line.
 
     The generator and the signal contract come from the base checkpoint, then from the JSON configuration, then from
-    flags; a flag that contradicts the checkpoint or the file is an error.
+    flags. A flag that contradicts the checkpoint or the file is an error.
 
     Raises:
         InputError: contradictory or impossible values, with the flag's name.
     """
     parser = ArgumentParser(prog="train.py", description="Trains HiFi-GAN on wav files.", epilog=_EPILOG)
-    for cls, title in ((RunConfig, "run"), (OptimConfig, "optimiser"), (DataConfig, "data"), (SignalFlags, "signal")):
-        add_flags(parser, cls, title)
-    given = vars(parser.parse_args(argv))
-    if given.get("global_batch_size") and "grad_accumulation" in given:
-        raise InputError("--global-batch-size: sets --grad-accumulation; give one of them")
-    run = from_flags(RunConfig, given)
-    data = from_flags(DataConfig, given)
-    generator, settled, source = _settled_signal(run, data, "hifigan_config" in given)
-    refuse_contradictions(given, settled, source)
-    flags = {field.name: given[field.name] for field in dataclasses.fields(SignalFlags) if field.name in given}
-    signal = {**dataclasses.asdict(SignalFlags()), **settled, **flags}
-    if "segment_size" in settled:
-        data = dataclasses.replace(data, segment_size=settled["segment_size"])
-    return TrainConfig(
+    sections: tuple[tuple[type, str], ...] = ((VocoderRunConfig, "run"), (VocoderOptimConfig, "optimiser"))
+    given = parse_flags(parser, (*sections, (VocoderDataConfig, "data"), (VocoderSignalFlags, "signal")), argv)
+    run = from_flags(VocoderRunConfig, given)
+    data = from_flags(VocoderDataConfig, given)
+    generator, fixed, source = _read_fixed_settings(run, data, "hifigan_config" in given)
+    refuse_contradictions(given, fixed, source)
+    flags = {field.name: given[field.name] for field in dataclasses.fields(VocoderSignalFlags) if field.name in given}
+    signal = {**dataclasses.asdict(VocoderSignalFlags()), **fixed, **flags}
+    if "segment_size" in fixed:
+        data = dataclasses.replace(data, segment_size=fixed["segment_size"])
+    return VocoderTrainConfig(
         run=run,
-        optim=from_flags(OptimConfig, given),
+        optim=from_flags(VocoderOptimConfig, given),
         data=data,
         audio=AudioConfig.from_dict(signal),
         generator=dataclasses.replace(generator, num_mels=signal["num_mels"]),
@@ -205,21 +193,21 @@ def parse_train_config(argv: Sequence[str] | None = None) -> TrainConfig:
 _EPILOG = "Start several processes with torchrun. Flags may be written with - or _."
 
 
-def _settled_signal(
-    run: RunConfig, data: DataConfig, config_given: bool
+def _read_fixed_settings(
+    run: VocoderRunConfig, data: VocoderDataConfig, config_given: bool
 ) -> tuple[GeneratorConfig, dict[str, Any], str]:
-    """Generator and signal settings that a base checkpoint or a configuration file fixes, and which of them it was."""
-    chosen, settled = read_config_file(data.hifigan_config)
+    """Return the generator and signal settings that a base checkpoint or a configuration file fixes, and its name."""
+    chosen, fixed = read_config_file(data.hifigan_config)
     source = data.hifigan_config
     if run.checkpoint_path_gen:
-        # Without --hifigan-config the checkpoint decides; with it, the loader refuses an architecture that contradicts,
-        # and takes from it what the checkpoint does not say about the signal.
+        # Without --hifigan-config the checkpoint decides. With it, the loader refuses an architecture that contradicts
+        # the checkpoint, and takes signal settings from the file that the checkpoint lacks.
         _, info = load_trainable_generator(run.checkpoint_path_gen, data.hifigan_config if config_given else None)
         audio = dataclasses.asdict(info.audio)
         del audio["framing"]
         source = os.fspath(Path(run.checkpoint_path_gen))
-        for name, value in settled.items():
+        for name, value in fixed.items():
             if audio.get(name, value) != value:
                 raise InputError(f"--hifigan-config: {name} {value} contradicts {source}, which has {audio[name]}")
-        chosen, settled = info.config, {**settled, **audio}
-    return chosen, settled, source
+        chosen, fixed = info.config, {**fixed, **audio}
+    return chosen, fixed, source

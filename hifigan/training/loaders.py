@@ -1,4 +1,4 @@
-"""Opening the data of a training run of the vocoder."""
+"""Data sets and loaders of a vocoder's training run."""
 
 from __future__ import annotations
 
@@ -11,30 +11,29 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from common import distributed
-from common.data.filelists import check_wavs, read_paths
+from common.data.filelists import read_paths
 from common.data.mel_files import check_mel_config, find_mels
 from common.distributed import Distributed
 from common.errors import InputError
 from common.files.fingerprints import fingerprint
 from common.machine.hardware import free_bytes
 from common.progress import watched
-from common.training.loader_processes import leave_signals_to_the_parent
+from common.training.loaders import training_batches, validation_batches
 from common.training.sampling import ClipKey, MicroBatchSampler
-from hifigan.training.config import TrainConfig
+from hifigan.training.config import VocoderTrainConfig
 from hifigan.training.segment_cache import CachedSegments, needed_bytes
 from hifigan.training.segments import PairDataset, Segment, SegmentDataset
 
-VALIDATION_SEGMENTS = 5  # deterministic segments per validation clip, the published protocol
-AUTO_SHARE = 0.25  # of a GPU's memory, or of the free RAM, which the clips may take without being asked for
-VALIDATION_SEED = 0  # not the run's: validation losses of different runs are comparable
+VALIDATION_SEGMENTS = 5  # fixed segments per validation clip, the published protocol
+AUTO_CACHE_SHARE = 0.25  # of a GPU's memory or of the free RAM, at most, that --dataset-cache auto takes
+VALIDATION_SEED = 0  # not the run's seed, so that validation losses of different runs are comparable
 
 
-def open_datasets(cfg: TrainConfig) -> tuple[SegmentDataset, SegmentDataset]:
-    """The training and the validation data.
+def open_datasets(cfg: VocoderTrainConfig) -> tuple[SegmentDataset, SegmentDataset]:
+    """Open the training and the validation data, without reading audio.
 
     Raises:
-        FileNotFoundError, InputError: file lists or mels that are missing or do not fit; audio is not looked at.
+        FileNotFoundError, InputError: file lists or mels that are missing or do not fit.
     """
     return (
         _open(cfg, cfg.data.training_files, cfg.run.seed),
@@ -42,7 +41,7 @@ def open_datasets(cfg: TrainConfig) -> tuple[SegmentDataset, SegmentDataset]:
     )
 
 
-def _open(cfg: TrainConfig, filelists: Sequence[str], seed: int) -> SegmentDataset:
+def _open(cfg: VocoderTrainConfig, filelists: Sequence[str], seed: int) -> SegmentDataset:
     data = cfg.data
     paths = read_paths(filelists, data.dataset_path)
     if not data.input_mels_dir:
@@ -60,90 +59,72 @@ def _open(cfg: TrainConfig, filelists: Sequence[str], seed: int) -> SegmentDatas
     return PairDataset(paths, mels, audio, data.segment_size, seed, any_phase=chosen)
 
 
-def learned_framing(dataset: SegmentDataset, cfg: TrainConfig) -> str:
-    """The framing of the mels that a generator trained on this data takes, as far as the mels' descriptions tell."""
+def learned_framing(dataset: SegmentDataset, cfg: VocoderTrainConfig) -> str:
+    """Return the framing that a generator trained on this data learns, according to the mels' descriptions."""
     if not isinstance(dataset, PairDataset):
         return cfg.audio.framing
     described = check_mel_config(dataset.mels, Path(cfg.data.input_mels_dir), cfg.audio)
-    learned = {dataset.learned_framing(made_as) for made_as in described or {"tacotron"}}  # as FastPitch makes them
+    learned = {dataset.learned_framing(framing) for framing in described or {"tacotron"}}  # FastPitch's framing
     return learned.pop() if len(learned) == 1 else cfg.audio.framing
 
 
-def fingerprint_of(dataset: SegmentDataset, cfg: TrainConfig) -> str:
-    """Tells the data of a run from other data."""
+def data_fingerprint(dataset: SegmentDataset, cfg: VocoderTrainConfig) -> str:
+    """Return text that differs between different data."""
     clips = fingerprint(dataset.paths, cfg.data.dataset_path)
     if not isinstance(dataset, PairDataset):
         return clips
     return f"{clips}, {dataset.audio.framing} mels {fingerprint(dataset.mels, cfg.data.input_mels_dir)}"
 
 
-def check_datasets(datasets: Sequence[SegmentDataset], place: Distributed) -> None:
-    """Checks all data on the main process, before any is used; if some cannot be, the others end quietly.
-
-    Raises:
-        InputError: what cannot be used.
-    """
-
-    def check() -> None:
-        paths = [path for dataset in datasets for path in dataset.paths]
-        check_wavs(paths, datasets[0].audio.sampling_rate, progress=watched(), decode=True)
-        for dataset in datasets:
-            if isinstance(dataset, PairDataset):
-                dataset.check(progress=watched())
-
-    distributed.first_on_main(check, place)
-
-
 def training_loader(
-    dataset: SegmentDataset, sampler: MicroBatchSampler, cfg: TrainConfig, place: Distributed
+    dataset: SegmentDataset, sampler: MicroBatchSampler, cfg: VocoderTrainConfig, place: Distributed
 ) -> DataLoader[Segment]:
-    """Segments in micro-batches; set `sampler.epoch` and `sampler.first_step` before each pass."""
-    cache = cache_for(dataset, cfg, place)
-    num_workers = cfg.data.num_workers if cache == "none" else 0  # nothing is left to do for them
-    return DataLoader(
-        _cached(dataset, cache, place),
-        batch_sampler=sampler,
-        collate_fn=None if cache == "none" else _as_it_is,
-        num_workers=num_workers,
+    """Load segments in micro-batches. Set `sampler.epoch` and `sampler.first_step` before each pass."""
+    cache = choose_cache(dataset, cfg, place)
+    return training_batches(
+        _cache(dataset, cache, place),
+        sampler,
+        collate=None if cache == "none" else _pass_through,
+        num_workers=cfg.data.num_workers if cache == "none" else 0,  # with a cache they have nothing to do
         pin_memory=cfg.run.cuda and cache != "device",
-        persistent_workers=num_workers > 0,
-        worker_init_fn=leave_signals_to_the_parent if num_workers else None,
     )
 
 
-def validation_loader(dataset: SegmentDataset, cfg: TrainConfig, place: Distributed) -> DataLoader[Segment]:
-    """Five fixed segments of every validation clip, shared out over the processes without repetition."""
-    keys = [ClipKey(clip, draw) for clip in range(len(dataset)) for draw in range(VALIDATION_SEGMENTS)]
-    mine = keys[place.rank :: place.world_size]
-    size = cfg.optim.batch_size
-    batches = [mine[i : i + size] for i in range(0, len(mine), size)]
-    cache = cache_for(dataset, cfg, place)
-    collate = None if cache == "none" else _as_it_is
-    return DataLoader(_cached(dataset, cache, place), batch_sampler=batches, collate_fn=collate)
+def validation_loader(dataset: SegmentDataset, cfg: VocoderTrainConfig, place: Distributed) -> DataLoader[Segment]:
+    """Load five fixed segments of every validation clip, divided among the processes without repetition."""
+    cache = choose_cache(dataset, cfg, place)
+    return validation_batches(
+        _cache(dataset, cache, place),
+        [ClipKey(clip, draw) for clip in range(len(dataset)) for draw in range(VALIDATION_SEGMENTS)],
+        collate=None if cache == "none" else _pass_through,
+        batch_size=cfg.optim.batch_size,
+        place=place,
+    )
 
 
-def cache_for(dataset: SegmentDataset, cfg: TrainConfig, place: Distributed) -> str:
-    """Where the clips are kept: "none", "ram" or "device"."""
+def choose_cache(dataset: SegmentDataset, cfg: VocoderTrainConfig, place: Distributed) -> str:
+    """Return where the clips are cached: "none", "ram" or "device"."""
     if cfg.data.dataset_cache != "auto":
         return cfg.data.dataset_cache
     if cfg.run.fast == "off" or place.device.type != "cuda":
         return "none"
     needed = needed_bytes(dataset)
     free, total = torch.cuda.mem_get_info(place.device)
-    if needed <= min(AUTO_SHARE * total, free / 2):
+    if needed <= min(AUTO_CACHE_SHARE * total, free / 2):
         return "device"
     in_ram = free_bytes(torch.device("cpu"))
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # of this machine, by torchrun
-    return "ram" if in_ram is not None and processes * needed <= AUTO_SHARE * in_ram else "none"
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # on this machine, set by torchrun
+    return "ram" if in_ram is not None and processes * needed <= AUTO_CACHE_SHARE * in_ram else "none"
 
 
-def _cached(dataset: SegmentDataset, cache: str, place: Distributed) -> Dataset[Segment]:
-    """The data set itself, or its clips in memory."""
+def _cache(dataset: SegmentDataset, cache: str, place: Distributed) -> Dataset[Segment]:
+    """Return the data set itself, or its clips in memory."""
     if cache == "none":
         return dataset
     device = place.device if cache == "device" else torch.device("cpu")
     return CachedSegments(dataset, device, progress=watched() and place.is_main)
 
 
-def _as_it_is(batch: Any) -> Any:
+def _pass_through(batch: Any) -> Any:
+    """Collate batches that `CachedSegments` has already assembled."""
     return batch

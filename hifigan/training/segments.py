@@ -55,6 +55,9 @@ class SegmentDataset(Dataset[Segment]):
         wav = normalise_peak(load_wav_at(self.paths[clip], self.audio.sampling_rate))
         return (_at_least(torch.from_numpy(wav.astype(np.float32)), self.segment_size, 0.0),)
 
+    def check(self, progress: bool = False) -> None:
+        """Check the data besides the audio. Here there is none."""
+
     def places(self, lengths: Sequence[int], key: ClipKey) -> Sequence[slice]:
         """Where the segment that the key names lies in the parts of a whole clip, which have these lengths."""
         start = self._draw(key, lengths[0] - self.segment_size)
