@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("logs", nargs="+", help="nvlog.json files, or run directories that contain one")
     parser.add_argument("-o", "--output", default="curves.png", help="PNG file to write")
     parser.add_argument("--labels", nargs="+", help="names of the runs in the legend")
-    parser.add_argument("--smooth", type=int, default=20, help="average training curves over this number of logged steps")
+    parser.add_argument("--smooth", type=int, default=20, help="logged steps in the average of training curves")
     args = parser.parse_args(argv)
     paths = [Path(log) / "nvlog.json" if Path(log).is_dir() else Path(log) for log in args.logs]
     names = [path.resolve().parent.name for path in paths]

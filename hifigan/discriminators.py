@@ -119,9 +119,7 @@ def advance_spectral_norm(module: nn.Module, count: int) -> None:
                 layer.power_iteration()
 
 
-def judge_both(
-    discriminator: nn.Module, real: Tensor, fake: Tensor, in_one_call: bool
-) -> tuple[Judgement, Judgement]:
+def judge_both(discriminator: nn.Module, real: Tensor, fake: Tensor, in_one_call: bool) -> tuple[Judgement, Judgement]:
     """Return a discriminator's judgements of real and fake [B, 1, T], computed in one call or in two."""
     if not in_one_call:
         return discriminator(real), discriminator(fake)

@@ -11,7 +11,6 @@ import numpy as np
 from common.machine import hardware
 from common.markdown import table
 
-PARTS = ("G", "MPD", "MSD", "mel", "optimiser", "data", "logging")
 NOTES = (
     "Medians of the bursts. Speed-up: seconds of the plain recipe in the same precision, or in full precision, divided "
     "by those of the row, the median of the ratios of bursts that followed each other; the same of processor time, "
@@ -73,7 +72,9 @@ def rows_of(
                 "share_of_peak": flop / median / course.matmul_flops,
                 "agreement": agreement(plain.losses, course.losses, steps) if steps and course is not plain else None,
                 "compared_steps": steps,
-                "parts_sec": {part: float(np.median([parts[part] for parts in course.parts])) for part in PARTS},
+                "parts_sec": {
+                    part: float(np.median([parts[part] for parts in course.parts])) for part in course.parts[0]
+                },
             }
         )
     return rows
@@ -141,9 +142,9 @@ def markdown(
         ]
         lines += ["", *table(columns, cells), "", "Seconds of the parts of a step:", ""]
         in_parts = [
-            (row["precision"], row["fast"], *(f"{row['parts_sec'][part]:.4f}" for part in PARTS)) for row in chosen
+            (row["precision"], row["fast"], *(f"{sec:.4f}" for sec in row["parts_sec"].values())) for row in chosen
         ]
-        lines += table(("Precision", "--fast", *PARTS), in_parts)
+        lines += table(("Precision", "--fast", *chosen[0]["parts_sec"]), in_parts)
     for block in layer_ways:
         lines += ["", f"## Layers, batch {block['batch_size']} for real and fake together, {block['precision']}", ""]
         lines.append("Milliseconds of ways to compute the discriminators' layers, forward and backward.")

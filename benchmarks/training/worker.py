@@ -83,7 +83,9 @@ class Worker:
         """
         with torch.no_grad():
             real, mel = train.to_batch(next(self.batches)[0], self.state)
-            generator, *judges = (_count_flop(module, mel if i == 0 else real) for i, module in enumerate(self._modules()))
+            generator, *judges = (
+                _count_flop(module, mel if i == 0 else real) for i, module in enumerate(self._modules())
+            )
         return self.sampler.grad_accumulation * (3 * generator + 9 * sum(judges))
 
     def _modules(self) -> tuple[torch.nn.Module, ...]:
@@ -107,7 +109,7 @@ class Worker:
         return Burst(seconds, processor_sec + time.process_time(), values)
 
     def parts(self) -> dict[str, float]:
-        """Return the seconds of each part of a step, run alone: forward and backward as both optimiser steps need them."""
+        """Return the seconds of each part of a step, run alone, forward and backward as in both optimiser steps."""
         state, device = self.state, self.device
         seconds = {}
 

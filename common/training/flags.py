@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from common.cli import add_flags, flag, not_negative, positive
+from common.cli import ArgumentParser, add_flags, flag, not_negative, positive
 from common.errors import InputError
 from common.machine.hardware import available_cores
 from common.training.checkpoint_store import KEPT_CHECKPOINTS
@@ -136,7 +135,7 @@ class SignalFlags:
 
 
 def parse_flags(
-    parser: argparse.ArgumentParser, sections: Sequence[tuple[type, str]], argv: Sequence[str] | None
+    parser: ArgumentParser, sections: Sequence[tuple[type, str]], argv: Sequence[str] | None
 ) -> dict[str, Any]:
     """Parse the flags of dataclasses and their titles; return the values that the user gave.
 

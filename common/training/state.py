@@ -89,7 +89,7 @@ class BaseTrainState(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def own_keys(self) -> set[str]:
+    def own_keys(self) -> frozenset[str]:
         """Keys that the last file of a checkpoint must have besides the bookkeeping."""
 
     @property
@@ -258,7 +258,7 @@ class BaseTrainState(abc.ABC):
             raise InputError(f"--ema: the moving average in {store.directory} would be lost; give its decay again")
         if last["clips_per_step"] != self.clips_per_step and self.place.is_main:
             log.warning(
-                "an optimiser step took %d clips so far and takes %d from now on; --global-batch-size keeps it constant",
+                "an optimiser step took %d clips so far and now takes %d; --global-batch-size keeps it constant",
                 last["clips_per_step"],
                 self.clips_per_step,
             )

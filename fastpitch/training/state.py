@@ -40,7 +40,7 @@ class FastPitchTrainState(BaseTrainState):
 
     checkpoint_files = CHECKPOINT_FILES
     ema_key = "ema_state_dict"
-    own_keys = {"state_dict", "optimizer", "scaler"}
+    own_keys = frozenset({"state_dict", "optimizer", "scaler"})
     how_to_start = "and this file to --checkpoint-path"
     cfg: FastPitchTrainConfig
 

@@ -31,7 +31,7 @@ from hifigan.plan.rules import (
     other_hops,
     settled_rates,
 )
-from hifigan.training.config import DataConfig, OptimConfig, RunConfig, TrainConfig
+from hifigan.training.config import VocoderDataConfig, VocoderOptimConfig, VocoderRunConfig, VocoderTrainConfig
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +83,8 @@ class Plan:
     remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        lists = DataConfig(training_files=("any",), validation_files=("any",), segment_size=self.segment_size)
-        TrainConfig(RunConfig(), OptimConfig(), lists, self.audio, self.generator)
+        lists = VocoderDataConfig(training_files=("any",), validation_files=("any",), segment_size=self.segment_size)
+        VocoderTrainConfig(VocoderRunConfig(), VocoderOptimConfig(), lists, self.audio, self.generator)
         check_bands(self.audio)  # those of the loss are wider
 
     def to_dict(self) -> dict[str, Any]:

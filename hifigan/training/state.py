@@ -76,8 +76,8 @@ class VocoderTrainState(BaseTrainState):
         return self.generator, *self.discriminators.values()
 
     @property
-    def own_keys(self) -> set[str]:
-        return {*self.discriminators, "optim_g", "optim_d", "scaler_g", "scaler_d"}
+    def own_keys(self) -> frozenset[str]:
+        return frozenset({*self.discriminators, "optim_g", "optim_d", "scaler_g", "scaler_d"})
 
     @property
     def averaged(self) -> nn.Module:

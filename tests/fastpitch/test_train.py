@@ -14,7 +14,7 @@ from common.cli import run as run_program
 from common.errors import InputError
 from common.files.dllogger_lines import read_json_lines
 from fastpitch import load_fastpitch, train
-from fastpitch.training.config import OptimConfig
+from fastpitch.training.config import FastPitchOptimConfig
 from tests.support.data_sets import write_speech_set
 from tests.support.paths import REPOSITORY
 from tests.support.programs import fastpitch_arguments
@@ -175,7 +175,7 @@ def test_base_model_gives_weights_and_settings(data_set, tmp_path):
 
 
 def test_rate_of_the_recipe():
-    optim = OptimConfig()
+    optim = FastPitchOptimConfig()
     rates = [optim.learning_rate_at(0, step) for step in (0, 499, 999, 3999)]
     assert rates == pytest.approx([0.1 / 1000**1.5, 0.05 / 1000**0.5, 0.1 / 1000**0.5, 0.05 / 1000**0.5])
     assert [optim.binarization_weight(epoch) for epoch in (0, 50, 100, 500)] == [0, 0.5, 1, 1]

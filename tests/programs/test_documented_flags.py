@@ -18,8 +18,14 @@ from common import distributed
 from common.errors import InputError
 from common.files.dllogger_lines import read_json_lines
 from hifigan import Generator, discriminators
-from hifigan.training.config import DataConfig, OptimConfig, RunConfig, SignalFlags, parse_train_config
-from hifigan.training.state import TrainState
+from hifigan.training.config import (
+    VocoderDataConfig,
+    VocoderOptimConfig,
+    VocoderRunConfig,
+    VocoderSignalFlags,
+    parse_train_config,
+)
+from hifigan.training.state import VocoderTrainState
 from tests.support.data_sets import write_data_set
 from tests.support.models import TINY, thin_layers
 from tests.support.paths import REPOSITORY
@@ -57,7 +63,7 @@ DOCUMENTED = {
     "warmup_steps": "0",
 }
 SHORT = {"output": "-o", "batch_size": "-bs", "learning_rate": "-lr", "dataset_path": "-d"}
-PARTS = (RunConfig, OptimConfig, DataConfig, SignalFlags)
+PARTS = (VocoderRunConfig, VocoderOptimConfig, VocoderDataConfig, VocoderSignalFlags)
 FIELDS = {field.name: field for part in PARTS for field in dataclasses.fields(part)}
 HINTS = {name: hint for part in PARTS for name, hint in typing.get_type_hints(part).items()}
 REQUIRED = {"training_files": ["a.txt"], "validation_files": ["b.txt"]}
@@ -314,7 +320,9 @@ def test_seed_decides_order_crops_and_weights(tmp_path, thin, monkeypatch):
 
 def state_with(*words):
     lists = [word for name, files in REQUIRED.items() for word in (f"--{name}", *files)]
-    return TrainState(parse_train_config([*lists, "--hifigan-config", "v3", *words]), distributed.init(cuda=False))
+    return VocoderTrainState(
+        parse_train_config([*lists, "--hifigan-config", "v3", *words]), distributed.init(cuda=False)
+    )
 
 
 def test_optimiser_settings(thin):
@@ -334,8 +342,9 @@ def test_precision(words, dtype, thin):
 
 
 def test_grouped_convolutions_stay_in_fp32_when_asked(thin):
-    assert [d.amp_grouped_conv for d in state_with("--amp", "--no_amp_grouped_conv").msd.discriminators] == [False] * 3
-    assert [d.amp_grouped_conv for d in state_with("--amp").msd.discriminators] == [True] * 3
+    plain, mixed = state_with("--amp", "--no_amp_grouped_conv"), state_with("--amp")
+    assert [d.amp_grouped_conv for d in plain.discriminators["msd"].discriminators] == [False] * 3
+    assert [d.amp_grouped_conv for d in mixed.discriminators["msd"].discriminators] == [True] * 3
 
 
 def test_signal_flags_reach_both_spectrograms(thin):
@@ -355,10 +364,10 @@ def test_signal_flags_reach_both_spectrograms(thin):
 
 
 def test_global_batch_size_sets_the_accumulation():
-    assert OptimConfig(batch_size=16, global_batch_size=128).shared_by(2).grad_accumulation == 4
-    assert OptimConfig(batch_size=16, grad_accumulation=3).shared_by(2).grad_accumulation == 3
+    assert VocoderOptimConfig(batch_size=16, global_batch_size=128).shared_by(2).grad_accumulation == 4
+    assert VocoderOptimConfig(batch_size=16, grad_accumulation=3).shared_by(2).grad_accumulation == 3
     for size in (100, 16):
         with pytest.raises(InputError, match=f"--global-batch-size: {size} is not a multiple of --batch-size 16 x 2"):
-            OptimConfig(batch_size=16, global_batch_size=size).shared_by(2)
+            VocoderOptimConfig(batch_size=16, global_batch_size=size).shared_by(2)
     with pytest.raises(InputError, match="--global-batch-size: sets --grad-accumulation"):
         state_with("--global-batch-size", "8", "--grad-accumulation", "2")

@@ -12,12 +12,12 @@ import train
 from common import distributed
 from common.cli import run as run_program
 from common.training.checkpoint_store import CheckpointStore
-from hifigan.training.config import DataConfig, parse_train_config
-from hifigan.training.state import CHECKPOINT_FILES, TrainState
+from hifigan.training.config import VocoderDataConfig, parse_train_config
+from hifigan.training.state import CHECKPOINT_FILES, VocoderTrainState
 from tests.support.paths import REPOSITORY
 from tests.support.programs import train_arguments
 
-LISTS = DataConfig(training_files=("train.txt",), validation_files=("val.txt",))
+LISTS = VocoderDataConfig(training_files=("train.txt",), validation_files=("val.txt",))
 
 
 def train_process(*args, **kwargs):
@@ -63,7 +63,7 @@ def run_main(argv, capsys):
 def saved_state(data_set, output, **changes):
     """A new run's first pair in `output`; its state and configuration."""
     cfg = parse_train_config(train_arguments(data_set, output, **changes))
-    state = TrainState(cfg, distributed.init(cuda=False), "clips")
+    state = VocoderTrainState(cfg, distributed.init(cuda=False), "clips")
     state.start_ema()
     state.end_epoch()
     state.save(CheckpointStore(output, CHECKPOINT_FILES))

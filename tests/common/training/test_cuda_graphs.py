@@ -10,7 +10,7 @@ import re
 import pytest
 import torch
 
-from common.training.cuda_graphs import WARM_UP, Changing, GraphedStep
+from common.training.cuda_graphs import MADE, WARM_UP, Changing, GraphedStep
 from common.training.moving_average import EMA
 
 STEPS = WARM_UP + 5
@@ -30,8 +30,8 @@ class Rerun:
 
         def replay():
             self.replays += 1
-            for kept, new in zip(results, work(), strict=True):
-                kept.copy_(new)
+            for name, new in work().items():
+                results[name].copy_(new)
 
         return replay, results
 
@@ -88,7 +88,7 @@ class Training:
             self.model[1].running_mean.zero_()
         if broken != "average":
             self.ema.update(self.model, made)
-        return total + (0.5 if broken == "loss" else 0.0), made
+        return {"loss": total + (0.5 if broken == "loss" else 0.0), MADE: made}
 
     def values(self):
         snapshot = self.changing.snapshot()
@@ -104,7 +104,7 @@ def course(training, step, steps=STEPS, overflow_at=()):
         group = [(torch.randn(6, 4, generator=generator), torch.randn(6, 1, generator=generator)) for _ in range(2)]
         if number in overflow_at:
             group[0][1][0, 0] = torch.inf
-        losses.append([value.item() for value in step(group)])
+        losses.append([value.item() for value in step(group).values()])
     return losses, *training.values()
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from common.text.settings import TextConfig
 from common.training.flags import SignalFlags
-from fastpitch.training.config import DataConfig, OptimConfig, RunConfig, parse_train_config
+from fastpitch.training.config import FastPitchDataConfig, FastPitchOptimConfig, FastPitchRunConfig, parse_train_config
 
-PARTS = (RunConfig, OptimConfig, DataConfig, TextConfig, SignalFlags)
+PARTS = (FastPitchRunConfig, FastPitchOptimConfig, FastPitchDataConfig, TextConfig, SignalFlags)
 HINTS = {name: hint for part in PARTS for name, hint in typing.get_type_hints(part).items()}
 FIELDS = {field.name: field for part in PARTS for field in dataclasses.fields(part)}
 REQUIRED = {"training_files": "a.txt", "validation_files": "b.txt"}

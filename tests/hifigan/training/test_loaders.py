@@ -11,8 +11,14 @@ from common.audio import AudioConfig
 from common.distributed import Distributed
 from common.mel_contract import read_contract
 from common.training.sampling import MicroBatchSampler
-from hifigan.training.config import DataConfig, OptimConfig, RunConfig, TrainConfig, parse_train_config
-from hifigan.training.loaders import cache_for, learned_framing, open_datasets, training_loader, validation_loader
+from hifigan.training.config import (
+    VocoderDataConfig,
+    VocoderOptimConfig,
+    VocoderRunConfig,
+    VocoderTrainConfig,
+    parse_train_config,
+)
+from hifigan.training.loaders import choose_cache, learned_framing, open_datasets, training_loader, validation_loader
 from hifigan.training.segment_cache import needed_bytes
 from hifigan.training.segments import SegmentDataset
 from tests.support.data_sets import write_data_set
@@ -20,10 +26,10 @@ from tests.support.models import SETUP, TINY, make_checkpoint
 from tests.support.programs import train_arguments
 
 SEGMENT = 1024
-CFG = TrainConfig(
-    RunConfig(),
-    OptimConfig(batch_size=4),
-    DataConfig(training_files=("a",), validation_files=("b",), segment_size=SEGMENT, num_workers=0),
+CFG = VocoderTrainConfig(
+    VocoderRunConfig(),
+    VocoderOptimConfig(batch_size=4),
+    VocoderDataConfig(training_files=("a",), validation_files=("b",), segment_size=SEGMENT, num_workers=0),
     AudioConfig(),
     TINY,
 )
@@ -98,9 +104,9 @@ def test_clips_are_kept_where_there_is_room(fast, kind, total, free, in_ram, pro
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
     where = dataclasses.replace(place(), device=torch.device(kind, 0))
     cfg = dataclasses.replace(CFG, run=dataclasses.replace(CFG.run, fast=fast))
-    assert cache_for(dataset, cfg, where) == expected
+    assert choose_cache(dataset, cfg, where) == expected
     chosen = dataclasses.replace(cfg, data=dataclasses.replace(cfg.data, dataset_cache="none"))
-    assert cache_for(dataset, chosen, where) == "none"
+    assert choose_cache(dataset, chosen, where) == "none"
 
 
 def test_mels_count_in_what_clips_take(tmp_path):

@@ -15,7 +15,7 @@ from common.errors import InputError
 from common.mel_contract import MelContract, read_contract
 from hifigan import Generator
 from hifigan.training.config import parse_train_config
-from hifigan.training.state import TrainState
+from hifigan.training.state import VocoderTrainState
 from tests.support.models import TINY
 from tests.support.programs import train_arguments
 from tests.support.training import run_main, weights
@@ -28,7 +28,7 @@ def test_fine_tuning_beyond_the_last_epoch_is_refused(data_set, tmp_path):
     )
     cfg = parse_train_config(train_arguments(data_set, tmp_path, checkpoint_path_gen=base, input_mels_dir=tmp_path))
     with pytest.raises(InputError, match="--epochs: 1, but fine-tuning counts on from the base model's 6500"):
-        TrainState(cfg, distributed.init(cuda=False)).load_base()
+        VocoderTrainState(cfg, distributed.init(cuda=False)).load_base()
 
 
 @pytest.mark.slow
@@ -37,13 +37,13 @@ def test_starting_from_given_weights(data_set, undisturbed, tmp_path):
     base = [undisturbed[0] / f"hifigan_{kind}_checkpoint_2.pt" for kind in ("gen", "discrim")]
     argv = train_arguments(data_set, tmp_path, checkpoint_path_gen=base[0], checkpoint_path_discrim=base[1])
     cfg = parse_train_config(argv)
-    state = TrainState(cfg, distributed.init(cuda=False))
+    state = VocoderTrainState(cfg, distributed.init(cuda=False))
     state.load_base()
     saved, _, _ = weights(undisturbed[0], 2)
     loaded = {
         **state.generator.state_dict(),
-        **state.mpd.state_dict(),
-        **{f"msd.{k}": v for k, v in state.msd.state_dict().items()},
+        **state.discriminators["mpd"].state_dict(),
+        **{f"msd.{k}": v for k, v in state.discriminators["msd"].state_dict().items()},
     }
     assert all(torch.equal(value, saved[key]) for key, value in loaded.items())
     with pytest.raises(InputError, match=r"--num-mels: 40 contradicts .*checkpoint_2\.pt, which has 80"):
@@ -87,7 +87,7 @@ def test_fine_tuning_goes_on_from_the_base_model(data_set, undisturbed, tmp_path
         built.append(cfg)
         raise InputError("enough")
 
-    monkeypatch.setattr(train, "TrainState", build)
+    monkeypatch.setattr(train, "VocoderTrainState", build)
     with pytest.raises(InputError, match="enough"):
         train.main(train_arguments(data_set, tmp_path / "other", input_mels_framing="vocoder", **options))
     assert built[0].train_setup()["framing"] == "tacotron"

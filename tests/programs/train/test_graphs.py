@@ -12,14 +12,14 @@ from common import distributed
 from common.audio import AudioConfig
 from common.training import cuda_graphs
 from common.training.checkpoint_store import CheckpointStore
-from common.training.cuda_graphs import WARM_UP, GraphedStep
+from common.training.cuda_graphs import MADE, WARM_UP, GraphedStep
 from hifigan import discriminators
-from hifigan.training.config import DataConfig, OptimConfig, RunConfig, TrainConfig
-from hifigan.training.state import CHECKPOINT_FILES, TrainState
+from hifigan.training.config import VocoderDataConfig, VocoderOptimConfig, VocoderRunConfig, VocoderTrainConfig
+from hifigan.training.state import CHECKPOINT_FILES, VocoderTrainState
 from tests.support.data_sets import speechlike
 from tests.support.models import TINY, thin_layers
 
-LISTS = DataConfig(training_files=("train.txt",), validation_files=("val.txt",), segment_size=1024)
+LISTS = VocoderDataConfig(training_files=("train.txt",), validation_files=("val.txt",), segment_size=1024)
 
 
 class Rerun:
@@ -32,8 +32,8 @@ class Rerun:
         results = work()
 
         def replay():
-            for kept, new in zip(results, work(), strict=True):
-                kept.copy_(new)
+            for name, new in work().items():
+                results[name].copy_(new)
 
         return replay, results
 
@@ -57,8 +57,8 @@ def short_warm_up(monkeypatch):
 
 def new_state(optim=None, **run):
     changes = {"batch_size": 1, "ema": 0.9, "grad_clip_thresh": 50.0, "warmup_steps": 20, **(optim or {})}
-    cfg = TrainConfig(RunConfig(**run), OptimConfig(**changes), LISTS, AudioConfig(), TINY)
-    state = TrainState(cfg, distributed.init(cfg.run.cuda))
+    cfg = VocoderTrainConfig(VocoderRunConfig(**run), VocoderOptimConfig(**changes), LISTS, AudioConfig(), TINY)
+    state = VocoderTrainState(cfg, distributed.init(cfg.run.cuda))
     state.start_ema()
     return state
 
@@ -72,10 +72,11 @@ def take_steps(state, both_steps, steps):
         shape = state.cfg.optim.grad_accumulation, state.cfg.optim.batch_size
         starts = np.random.default_rng(state.steps).integers(len(wav) - 1024, size=shape)
         group = [[torch.stack([wav[start : start + 1024] for start in part])] for part in starts]
-        *losses, made = both_steps(group)
-        state.meter.add(*losses, made=made)
+        results = both_steps(group)
+        losses = {name: value for name, value in results.items() if name != MADE}
+        state.meter.add(losses, made=results[MADE])
         state.steps += 1
-        courses.append([value.item() for value in (*losses, made)])
+        courses.append([value.item() for value in results.values()])
     return courses
 
 
@@ -136,9 +137,9 @@ def test_checkpoints_go_from_recorded_to_eager_training_and_back(first_recorded,
 
 def test_steps_are_recorded_on_one_gpu_by_default():
     state = new_state()
-    assert not state.graphed  # on the CPU
+    assert not state.computation.graphed  # on the CPU
     step = functools.partial(train.both_steps, state)
-    assert state.accelerated(step) is step
+    assert state.computation.accelerated(step, state.changing()) is step
 
 
 @pytest.mark.gpu
@@ -151,7 +152,7 @@ def test_cuda_graphs_are_the_same_training(amp, accumulation, ema, caplog):
     for graphs in (False, True):
         run = {"cuda": True, "cuda_graphs": graphs, **({} if amp == "fp32" else {"amp": True, "amp_dtype": amp})}
         state = new_state({"grad_accumulation": accumulation, "ema": ema}, **run)
-        step = state.accelerated(functools.partial(train.both_steps, state))
+        step = state.computation.accelerated(functools.partial(train.both_steps, state), state.changing())
         courses[graphs] = take_steps(state, step, 25)
         if graphs:
             assert step.recorded, caplog.text
@@ -164,10 +165,10 @@ def test_a_recording_that_waits_for_the_gpu_fails_and_training_goes_on(caplog, m
 
     def waits(group):
         results = train.both_steps(state, group)
-        assert results[0].item() > 0
+        assert results["d_loss"].item() > 0
         return results
 
-    step = state.accelerated(waits)
+    step = state.computation.accelerated(waits, state.changing())
     losses = np.array(take_steps(state, step, WARM_UP + 4))
     assert not step.recorded
     assert np.isfinite(losses).all()
@@ -176,6 +177,6 @@ def test_a_recording_that_waits_for_the_gpu_fails_and_training_goes_on(caplog, m
 
 @pytest.mark.gpu
 def test_cuda_graphs_can_be_left_out():
-    assert new_state(cuda=True).graphed
-    assert not new_state(cuda=True, cuda_graphs=False).graphed
-    assert not new_state(cuda=True, fast="off").graphed
+    assert new_state(cuda=True).computation.graphed
+    assert not new_state(cuda=True, cuda_graphs=False).computation.graphed
+    assert not new_state(cuda=True, fast="off").computation.graphed

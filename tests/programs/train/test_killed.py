@@ -30,7 +30,7 @@ from common.cli import run as run_program
 from common.plot_log import read_curves
 from hifigan import discriminators
 from hifigan.training.config import parse_train_config
-from hifigan.training.state import TrainState
+from hifigan.training.state import VocoderTrainState
 from tests.support.data_sets import write_data_set
 from tests.support.models import thin_layers
 from tests.support.paths import REPOSITORY
@@ -85,7 +85,7 @@ def main() -> None:
             setattr(discriminators, name, layer)
         # Import now what the program imports lazily, so that every fork has it.
         importlib.import_module("torch.utils.tensorboard")
-        TrainState(parse_train_config(train_arguments(data_set, args.folder)), distributed.init(cuda=False))
+        VocoderTrainState(parse_train_config(train_arguments(data_set, args.folder)), distributed.init(cuda=False))
     epochs = args.kills + 4  # of one step and one save each; more than the killed runs can finish
     undisturbed, killed = (Run(data_set, args.folder / name, epochs, args.plain) for name in ("undisturbed", "killed"))
     seconds = undisturbed.measure()

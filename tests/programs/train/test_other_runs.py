@@ -12,7 +12,7 @@ from common.errors import InputError
 from common.training.checkpoint_store import CheckpointStore
 from hifigan import Generator
 from hifigan.training.config import parse_train_config
-from hifigan.training.state import CHECKPOINT_FILES, TrainState
+from hifigan.training.state import CHECKPOINT_FILES, VocoderTrainState
 from tests.support.models import TINY
 from tests.support.programs import train_arguments
 from tests.support.training import run_main, saved_state
@@ -41,7 +41,9 @@ def test_a_moving_average_is_not_lost_by_accident(data_set, tmp_path):
     saved_state(data_set, tmp_path, ema=0.9)
     cfg = parse_train_config(train_arguments(data_set, tmp_path))
     with pytest.raises(InputError, match=r"--ema: the moving average in .* would be lost"):
-        TrainState(cfg, distributed.init(cuda=False), "clips").resume(CheckpointStore(tmp_path, CHECKPOINT_FILES))
+        VocoderTrainState(cfg, distributed.init(cuda=False), "clips").resume(
+            CheckpointStore(tmp_path, CHECKPOINT_FILES)
+        )
 
 
 def test_another_base_model_is_another_run(data_set, tmp_path):
@@ -50,7 +52,7 @@ def test_another_base_model_is_another_run(data_set, tmp_path):
     argv = train_arguments(data_set, tmp_path / "out", checkpoint_path_gen=tmp_path / "base.pt")
     cfg = parse_train_config(argv)
     with pytest.raises(InputError, match="base_model was None, now"):
-        TrainState(cfg, distributed.init(cuda=False), "clips").resume(
+        VocoderTrainState(cfg, distributed.init(cuda=False), "clips").resume(
             CheckpointStore(tmp_path / "out", CHECKPOINT_FILES)
         )
 
@@ -60,7 +62,7 @@ def test_a_file_of_somebody_else_is_not_overwritten(resume, data_set, tmp_path):
     (tmp_path / "hifigan_gen_checkpoint_1.pt").write_bytes(b"somebody's")
     cfg = parse_train_config([*train_arguments(data_set, tmp_path), resume])
     with pytest.raises(InputError, match=r"holds (a checkpoint file without its other half|checkpoints)"):
-        TrainState(cfg, distributed.init(cuda=False)).resume(CheckpointStore(tmp_path, CHECKPOINT_FILES))
+        VocoderTrainState(cfg, distributed.init(cuda=False)).resume(CheckpointStore(tmp_path, CHECKPOINT_FILES))
 
 
 def test_a_pair_of_another_program_is_named(data_set, tmp_path, capsys):

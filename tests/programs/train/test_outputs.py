@@ -11,7 +11,7 @@ import train
 from common import distributed
 from hifigan import Generator, load_generator
 from hifigan.training.config import parse_train_config
-from hifigan.training.state import TrainState
+from hifigan.training.state import VocoderTrainState
 from tests.support.models import TINY
 from tests.support.programs import train_arguments
 from tests.support.training import weights
@@ -59,7 +59,7 @@ def test_moving_average_is_kept_restored_validated_and_usable(own_copy, tmp_path
     first = torch.load(output / "hifigan_gen_checkpoint_1.pt", weights_only=True)
     assert train.main([*argv, "--epochs", "2"]) == 0
     second = torch.load(output / "hifigan_gen_checkpoint_2.pt", weights_only=True)
-    initial = TrainState(parse_train_config(argv), distributed.init(cuda=False)).generator.state_dict()
+    initial = VocoderTrainState(parse_train_config(argv), distributed.init(cuda=False)).generator.state_dict()
     for key, average in first["gen_ema"].items():
         assert (average != first["generator"][key]).any(), key
         # Two steps from the initial weights, with decay 1/2: a quarter of these remains.

@@ -11,8 +11,8 @@ import train
 from common import distributed
 from common.audio import AudioConfig
 from hifigan.config import GeneratorConfig
-from hifigan.training.config import OptimConfig, RunConfig, TrainConfig
-from hifigan.training.state import TrainState
+from hifigan.training.config import VocoderOptimConfig, VocoderRunConfig, VocoderTrainConfig
+from hifigan.training.state import VocoderTrainState
 from tests.support.data_sets import speechlike
 from tests.support.models import TINY
 from tests.support.paths import PARITY, real_speech
@@ -27,10 +27,10 @@ from tests.support.weights import rule_weights
 def test_training_steps_match_published_numbers(accumulation, fast):
     expected = np.load(PARITY / "train_steps.npz")
     audio = torch.from_numpy(expected["audio"])
-    optim = OptimConfig(batch_size=2, grad_accumulation=accumulation)
+    optim = VocoderOptimConfig(batch_size=2, grad_accumulation=accumulation)
     generator = GeneratorConfig(upsample_initial_channel=32)
-    cfg = TrainConfig(RunConfig(fast=fast), optim, LISTS, AudioConfig(), generator)
-    state = TrainState(cfg, distributed.init(cuda=False))
+    cfg = VocoderTrainConfig(VocoderRunConfig(fast=fast), optim, LISTS, AudioConfig(), generator)
+    state = VocoderTrainState(cfg, distributed.init(cuda=False))
     for module in state.modules():
         module.load_state_dict(rule_weights(module.state_dict()))
     # Adam's first steps turn the sign of a gradient near zero into a full step: with fp32 rounding in the input mel two
@@ -39,9 +39,13 @@ def test_training_steps_match_published_numbers(accumulation, fast):
     losses = []
     for step in range(len(expected[f"accum{accumulation}/losses_disc_gen_mel"])):
         wavs = audio.split(2)[step * accumulation : (step + 1) * accumulation]
-        batches = [(state.as_rows(wav.unsqueeze(1)), state.as_rows(exact_mel(wav).float())) for wav in wavs]
-        d_loss, fake = train.discriminator_step(state, batches)
-        losses.append([d_loss.item(), *(loss.item() for loss in train.generator_step(state, batches, fake))])
+        batches = [
+            (state.computation.lay_out(wav.unsqueeze(1)), state.computation.lay_out(exact_mel(wav).float()))
+            for wav in wavs
+        ]
+        d_losses, fake = train.discriminator_step(state, batches)
+        g_losses = train.generator_step(state, batches, fake)
+        losses.append([loss.item() for loss in (*d_losses.values(), *g_losses.values())])
     np.testing.assert_allclose(losses, expected[f"accum{accumulation}/losses_disc_gen_mel"], rtol=1e-5)
     weights = state.generator.state_dict()
     norms = [weights[key].norm().item() for key in expected["generator_keys"]]
@@ -50,14 +54,14 @@ def test_training_steps_match_published_numbers(accumulation, fast):
 
 def one_discriminator_step(**changes):
     """Loss of a second discriminator step, and the weights after both, from a state made by rule."""
-    cfg = TrainConfig(RunConfig(**changes), OptimConfig(), LISTS, AudioConfig(), TINY)
-    state = TrainState(cfg, distributed.init(cuda=False))
+    cfg = VocoderTrainConfig(VocoderRunConfig(**changes), VocoderOptimConfig(), LISTS, AudioConfig(), TINY)
+    state = VocoderTrainState(cfg, distributed.init(cuda=False))
     wav = torch.from_numpy(np.stack([speechlike(0.2, seed=i)[:2048] for i in range(2)])).float()
     for _ in range(2):
-        loss, _ = train.discriminator_step(state, [train.to_batch([wav], state)])
-    return loss.item(), {
-        **state.mpd.state_dict(),
-        **{f"msd.{key}": value for key, value in state.msd.state_dict().items()},
+        losses, _ = train.discriminator_step(state, [train.to_batch([wav], state)])
+    return losses["d_loss"].item(), {
+        **state.discriminators["mpd"].state_dict(),
+        **{f"msd.{key}": value for key, value in state.discriminators["msd"].state_dict().items()},
     }
 
 
@@ -78,16 +82,16 @@ def test_fast_and_plain_are_the_same_training(cuda, accumulation):
     generator = GeneratorConfig(upsample_initial_channel=32)
     wavs = torch.from_numpy(np.stack([speechlike(0.4, seed=i)[:4096] for i in range(6)])).float()
     for fast in ("off", "on"):
-        optim = OptimConfig(batch_size=2, grad_accumulation=accumulation)
-        cfg = TrainConfig(RunConfig(fast=fast, cuda=cuda), optim, LISTS, AudioConfig(), generator)
-        state = TrainState(cfg, distributed.init(cuda))
-        assert state.fast == (fast == "on")
+        optim = VocoderOptimConfig(batch_size=2, grad_accumulation=accumulation)
+        cfg = VocoderTrainConfig(VocoderRunConfig(fast=fast, cuda=cuda), optim, LISTS, AudioConfig(), generator)
+        state = VocoderTrainState(cfg, distributed.init(cuda))
+        assert state.computation.fast == (fast == "on")
         courses[fast] = []
         for step in range(3):
             batches = [train.to_batch([wavs[2 * (step + i) % 6 :][:2]], state) for i in range(accumulation)]
-            d_loss, fake = train.discriminator_step(state, batches)
-            losses = d_loss, *train.generator_step(state, batches, fake)
-            courses[fast].append([loss.item() for loss in losses])
+            d_losses, fake = train.discriminator_step(state, batches)
+            losses = {**d_losses, **train.generator_step(state, batches, fake)}
+            courses[fast].append([loss.item() for loss in losses.values()])
     np.testing.assert_allclose(courses["on"], courses["off"], rtol=1e-3)
     assert courses["on"] != courses["off"], "the same formulations"
 
@@ -99,14 +103,16 @@ def test_losses_of_fast_and_plain_agree_over_fifty_steps():
     wavs = torch.from_numpy(np.stack([speechlike(0.2, seed=i)[:1024] for i in range(16)])).float()
     courses = {}
     for fast in ("off", "on"):
-        state = TrainState(
-            TrainConfig(RunConfig(fast=fast), OptimConfig(batch_size=1), LISTS, AudioConfig(), TINY),
+        state = VocoderTrainState(
+            VocoderTrainConfig(
+                VocoderRunConfig(fast=fast), VocoderOptimConfig(batch_size=1), LISTS, AudioConfig(), TINY
+            ),
             distributed.init(cuda=False),
         )
         courses[fast] = []
         for state.steps in range(50):
             state.set_learning_rate()
-            *losses, _ = train.both_steps(state, [[wavs[state.steps % 16][None]]])
+            *losses, _ = train.both_steps(state, [[wavs[state.steps % 16][None]]]).values()
             courses[fast].append([loss.item() for loss in losses])
     np.testing.assert_allclose(courses["on"], courses["off"], rtol=1e-3)
     assert courses["on"][-1][2] < 0.5 * courses["on"][0][2], "nothing is learned"
@@ -117,8 +123,8 @@ def test_the_plain_recipe_is_plain():
     """Separate calls, PyTorch's own convolutions and a weight norm for each; by default one for all calls of a step."""
     computed = {}
     for fast in ("off", "on"):
-        cfg = TrainConfig(RunConfig(fast=fast), OptimConfig(), LISTS, AudioConfig(), TINY)
-        state = TrainState(cfg, distributed.init(cuda=False))
+        cfg = VocoderTrainConfig(VocoderRunConfig(fast=fast), VocoderOptimConfig(), LISTS, AudioConfig(), TINY)
+        state = VocoderTrainState(cfg, distributed.init(cuda=False))
         wav = torch.from_numpy(speechlike(0.2)[:2048]).float()[None]
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
             batches = [train.to_batch([wav], state)]
@@ -127,7 +133,9 @@ def test_the_plain_recipe_is_plain():
         counts = {event.key: event.count for event in profile.key_averages()}
         computed[fast] = counts["aten::_weight_norm_interface"], counts.get("_ColumnConvolution", 0)
     generator_layers = sum(name.endswith("weight_g") for name in state.generator.state_dict())
-    judge_layers = sum(name.endswith("weight_g") for judge in (state.mpd, state.msd) for name in judge.state_dict())
+    judge_layers = sum(
+        name.endswith("weight_g") for judge in state.discriminators.values() for name in judge.state_dict()
+    )
     assert computed["off"] == (generator_layers + 4 * judge_layers, 0)
     assert computed["on"][0] == generator_layers + 2 * judge_layers
     assert computed["on"][1] > 0
@@ -145,7 +153,7 @@ def test_steps_with_losses_that_are_not_finite_are_left_out(own_copy, tmp_path, 
         real, mel = whole_batch(segments, state)
         if not state.generator.training:
             return real, mel
-        modules = (state.generator, state.msd, state.ema.module)
+        modules = (state.generator, state.discriminators["msd"], state.ema.module)
         seen.append([parameter.detach().clone() for module in modules for parameter in module.parameters()])
         return real, mel * float("nan") if len(seen) in (2, 4, 5, 6) else mel
 
@@ -165,8 +173,10 @@ def test_steps_with_losses_that_are_not_finite_are_left_out(own_copy, tmp_path, 
 
 
 def test_gradients_are_clipped_before_the_step():
-    optim = OptimConfig(grad_clip_thresh=0.5)
-    state = TrainState(TrainConfig(RunConfig(), optim, LISTS, AudioConfig(), TINY), distributed.init(cuda=False))
+    optim = VocoderOptimConfig(grad_clip_thresh=0.5)
+    state = VocoderTrainState(
+        VocoderTrainConfig(VocoderRunConfig(), optim, LISTS, AudioConfig(), TINY), distributed.init(cuda=False)
+    )
     for parameter in state.generator.parameters():
         parameter.grad = torch.ones_like(parameter)
     state.scaler_g.scale(torch.zeros(()))  # as a backward pass does first
@@ -177,8 +187,10 @@ def test_gradients_are_clipped_before_the_step():
 
 @pytest.mark.parametrize("clip", [0.0, 0.5])
 def test_a_step_that_is_left_out_says_so_and_changes_nothing(clip):
-    optim = OptimConfig(grad_clip_thresh=clip)
-    state = TrainState(TrainConfig(RunConfig(), optim, LISTS, AudioConfig(), TINY), distributed.init(cuda=False))
+    optim = VocoderOptimConfig(grad_clip_thresh=clip)
+    state = VocoderTrainState(
+        VocoderTrainConfig(VocoderRunConfig(), optim, LISTS, AudioConfig(), TINY), distributed.init(cuda=False)
+    )
     made = []
     for value in (float("nan"), 1.0, float("inf"), 1.0):
         before = [parameter.detach().clone() for parameter in state.generator.parameters()]

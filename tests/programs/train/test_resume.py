@@ -14,8 +14,8 @@ from common.audio import AudioConfig
 from common.training.checkpoint_store import CheckpointStore
 from common.training.log import RunLog
 from common.training.sampling import MicroBatchSampler
-from hifigan.training.config import OptimConfig, RunConfig, TrainConfig, parse_train_config
-from hifigan.training.state import CHECKPOINT_FILES, TrainState
+from hifigan.training.config import VocoderOptimConfig, VocoderRunConfig, VocoderTrainConfig, parse_train_config
+from hifigan.training.state import CHECKPOINT_FILES, VocoderTrainState
 from tests.support.models import TINY
 from tests.support.programs import train_arguments
 from tests.support.training import LISTS, finished, run_main, saved_state, train_losses, train_process, weights
@@ -113,7 +113,7 @@ def test_mixed_precision_resumes(dtype, cuda, tolerance, own_copy, tmp_path):
 def test_loss_scales_are_saved_and_restored(data_set, tmp_path):
     cfg = parse_train_config(train_arguments(data_set, tmp_path, amp=True, amp_dtype="fp16"))
     store = CheckpointStore(tmp_path, CHECKPOINT_FILES)
-    states = [TrainState(cfg, distributed.init(cuda=False)) for _ in range(2)]
+    states = [VocoderTrainState(cfg, distributed.init(cuda=False)) for _ in range(2)]
     for scaler, scale in ((states[0].scaler_g, 512.0), (states[0].scaler_d, 64.0)):
         scaler.scale(torch.zeros(()))
         scaler.update(scale)
@@ -126,8 +126,8 @@ def test_loss_scales_are_saved_and_restored(data_set, tmp_path):
 
 def test_an_epoch_without_a_further_step_is_finished(tmp_path):
     """Stopped after 6 of 7 clips, resumed with a global batch of 4: no second step of the epoch is left."""
-    cfg = TrainConfig(RunConfig(), OptimConfig(batch_size=4), LISTS, AudioConfig(), TINY)
-    state = TrainState(cfg, distributed.init(cuda=False))
+    cfg = VocoderTrainConfig(VocoderRunConfig(), VocoderOptimConfig(batch_size=4), LISTS, AudioConfig(), TINY)
+    state = VocoderTrainState(cfg, distributed.init(cuda=False))
     state.epoch, state.epoch_clips, state.steps = 2, 6, 20
     sampler = MicroBatchSampler(7, 4, 1, 0, 1, 1)
     store = CheckpointStore(tmp_path, CHECKPOINT_FILES)
@@ -140,12 +140,12 @@ def test_an_epoch_without_a_further_step_is_finished(tmp_path):
 
 def test_while_steps_are_left_out_no_pair_is_deleted(data_set, tmp_path):
     state, _ = saved_state(data_set, tmp_path)
-    state.meter.left_out_in_a_row = 5
+    state.meter.skipped_in_a_row = 5
     for _ in range(3):
         state.end_epoch()
         state.save(CheckpointStore(tmp_path, CHECKPOINT_FILES))
     assert CheckpointStore(tmp_path, CHECKPOINT_FILES).epochs() == [1, 2, 3, 4]
-    state.meter.left_out_in_a_row = 0
+    state.meter.skipped_in_a_row = 0
     state.end_epoch()
     state.save(CheckpointStore(tmp_path, CHECKPOINT_FILES))
     assert CheckpointStore(tmp_path, CHECKPOINT_FILES).epochs() == [4, 5]
