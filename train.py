@@ -16,9 +16,8 @@ from common.distributed import Distributed
 from common.training.checkpoint_store import CheckpointStore
 from common.training.cuda_graphs import MADE
 from common.training.log import RunLog
-from common.training.loop import TrainingLoop
+from common.training.loop import TrainingLoop, run_training
 from common.training.loss_meter import ValidationMeter, accumulate
-from common.training.main import run_training
 from common.training.sampling import MicroBatchSampler
 from common.training.stop_signals import StopSignals
 from hifigan.discriminators import Judgement, judge_both

@@ -16,9 +16,8 @@ from common.cli import run as run_program
 from common.distributed import Distributed
 from common.training.checkpoint_store import CheckpointStore
 from common.training.log import RunLog
-from common.training.loop import TrainingLoop
+from common.training.loop import TrainingLoop, run_training
 from common.training.loss_meter import ValidationMeter, accumulate
-from common.training.main import run_training
 from common.training.sampling import MicroBatchSampler
 from fastpitch.losses import fastpitch_losses
 from fastpitch.model import FastPitch, TeacherForced

@@ -28,10 +28,10 @@ FLOORS: dict[str, list[str]] = {
         "engine export",
         "vocoder_module plan",
         "denoiser training",
-        "streaming backend checkpoint",
+        "streaming backend checkpoint losses",
         "generator discriminators",
         "layers",
-        "windows config convolutions losses",
+        "windows config convolutions",
     ],
     "fastpitch": [
         "extract_mels train",

@@ -40,7 +40,7 @@ NO_GRAPHS = "on, no graphs"  # train.py's --no-cuda-graphs
 
 
 @dataclasses.dataclass(frozen=True)
-class BenchmarkConfig:
+class TrainingBenchmarkConfig:
     """What is measured, and how often."""
 
     hifigan_config: tuple[str, ...] = flag(
@@ -89,8 +89,8 @@ class BenchmarkConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     parser = ArgumentParser(prog=PROGRAM, description=__doc__, epilog="Flags may be written with - or _.")
-    add_flags(parser, BenchmarkConfig, "benchmark")
-    cfg = from_flags(BenchmarkConfig, vars(parser.parse_args(words)))
+    add_flags(parser, TrainingBenchmarkConfig, "benchmark")
+    cfg = from_flags(TrainingBenchmarkConfig, vars(parser.parse_args(words)))
     device = distributed.device_of(cfg.cuda)
     Path(cfg.output).mkdir(parents=True, exist_ok=True)
     header = {
@@ -140,7 +140,7 @@ def make_clips(folder: Path, batch_size: int) -> None:
 
 
 def measured_case(
-    cfg: BenchmarkConfig, folder: Path, config: str, batch_size: int, deadline: float
+    cfg: TrainingBenchmarkConfig, folder: Path, config: str, batch_size: int, deadline: float
 ) -> list[dict[str, Any]]:
     """A row for each variant of one generator and batch size, the plain recipe in full precision first."""
     full = hardware.full_precision(torch.device("cuda" if cfg.cuda else "cpu"))
@@ -163,7 +163,9 @@ def measured_case(
     return rows_of(courses, flop, cfg.compared, config, batch_size, cfg.segment_size)
 
 
-def run_in_turn(cfg: BenchmarkConfig, workers: Sequence[Any], courses: Sequence[Course], deadline: float) -> None:
+def run_in_turn(
+    cfg: TrainingBenchmarkConfig, workers: Sequence[Any], courses: Sequence[Course], deadline: float
+) -> None:
     """All measurements of some variants; past the deadline, what is enough for a row."""
     for worker, course in zip(workers, courses, strict=True):
         course.matmul_flops = ask(worker, "matmul_flops")
@@ -187,7 +189,7 @@ def run_in_turn(cfg: BenchmarkConfig, workers: Sequence[Any], courses: Sequence[
         course.peak_bytes, course.graphs = ask(worker, "peak_bytes"), ask(worker, "graphs")
 
 
-def measured_layers(cfg: BenchmarkConfig, device: torch.device) -> dict[str, Any]:
+def measured_layers(cfg: TrainingBenchmarkConfig, device: torch.device) -> dict[str, Any]:
     """Seconds of all ways to compute the discriminators' layers, at the first batch size, real and fake in one call."""
     torch.backends.cudnn.benchmark = True
     batch = 2 * cfg.cases[0][1]
@@ -198,12 +200,14 @@ def measured_layers(cfg: BenchmarkConfig, device: torch.device) -> dict[str, Any
     return {"batch_size": batch, "precision": str(dtype).removeprefix("torch."), "layers": seconds}
 
 
-def mixed_precision(cfg: BenchmarkConfig) -> str:
+def mixed_precision(cfg: TrainingBenchmarkConfig) -> str:
     """What train.py --amp takes."""
     return half_precision("cuda" if cfg.cuda else "cpu") if cfg.amp_dtype == "auto" else cfg.amp_dtype
 
 
-def arguments(cfg: BenchmarkConfig, folder: Path, config: str, batch_size: int, fast: str, amp: bool) -> list[str]:
+def arguments(
+    cfg: TrainingBenchmarkConfig, folder: Path, config: str, batch_size: int, fast: str, amp: bool
+) -> list[str]:
     """A command line of train.py."""
     words = ["--fast", fast.split(",")[0], *(["--no-cuda-graphs"] if fast == NO_GRAPHS else [])]
     words += ["--dataset-path", str(folder), "--hifigan-config", config]

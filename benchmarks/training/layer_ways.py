@@ -42,7 +42,7 @@ class Layer:
         return self.weight[2] // 2
 
 
-class Way(NamedTuple):
+class LayerWay(NamedTuple):
     """A signal [B, C, T(, P)] in the layout of the way, the convolution of it, and the result in the usual shape."""
 
     laid_out: Callable[[Tensor, Layer], Tensor]
@@ -70,29 +70,29 @@ def layers(segment: int) -> list[Layer]:
     return found
 
 
-def ways(layer: Layer) -> dict[str, Way]:
+def ways(layer: Layer) -> dict[str, LayerWay]:
     """The ways that are there for a layer; the first is PyTorch's own, as --fast on uses it on GPUs."""
     if layer.period:
         return {
-            "as it is": Way(_same, _image, _same),
-            "channels last": Way(_channels_last, _image_channels_last, _same),
-            "period in the batch": Way(_folded, _series, _unfolded),
-            "period in the batch, channels last": Way(
+            "as it is": LayerWay(_same, _image, _same),
+            "channels last": LayerWay(_channels_last, _image_channels_last, _same),
+            "period in the batch": LayerWay(_folded, _series, _unfolded),
+            "period in the batch, channels last": LayerWay(
                 lambda x, layer: _channels_last(_folded(x, layer).unsqueeze(2), layer),
                 _row,
                 lambda y, layer: _unfolded(y.squeeze(2), layer),
             ),
         }
     found = {
-        "as it is": Way(_same, _series, _same),
-        "channels last": Way(
+        "as it is": LayerWay(_same, _series, _same),
+        "channels last": LayerWay(
             lambda x, layer: _channels_last(x.unsqueeze(2), layer), _row, lambda y, layer: y.squeeze(2)
         ),
     }
     if layer.groups > 1:
-        found["fp32"] = Way(_same, lambda x, w, layer: _series(x.float(), w.float(), layer).to(x.dtype), _same)
-        found["wider groups"] = Way(_same, _wider_groups, _same)
-        found["products"] = Way(_same, _products, _same)
+        found["fp32"] = LayerWay(_same, lambda x, w, layer: _series(x.float(), w.float(), layer).to(x.dtype), _same)
+        found["wider groups"] = LayerWay(_same, _wider_groups, _same)
+        found["products"] = LayerWay(_same, _products, _same)
     return found
 
 
@@ -103,7 +103,7 @@ def measured(layer: Layer, batch: int, dtype: torch.dtype, device: torch.device)
     return {name: _seconds(way, x, weight, layer) for name, way in ways(layer).items()}
 
 
-def _seconds(way: Way, x: Tensor, weight: Tensor, layer: Layer) -> float | None:
+def _seconds(way: LayerWay, x: Tensor, weight: Tensor, layer: Layer) -> float | None:
     taken = []
     try:
         signal = way.laid_out(x, layer).detach().requires_grad_()

@@ -103,11 +103,13 @@ def convolve(
     x: Tensor, weight: Tensor, bias: Tensor | None, taps: int, stride: int, padding: int, groups: int
 ) -> Tensor:
     """A convolution of rows [N, C, T] or [N, C, T, P] in fp32 with a transformed weight -> rows of the same kind."""
-    y: Tensor = _Convolution.apply(x if x.dim() == 4 else x.unsqueeze(3), weight, bias, taps, stride, padding, groups)
+    y: Tensor = _WinogradConvolution.apply(
+        x if x.dim() == 4 else x.unsqueeze(3), weight, bias, taps, stride, padding, groups
+    )
     return y if x.dim() == 4 else y.squeeze(3)
 
 
-class _Convolution(torch.autograd.Function):
+class _WinogradConvolution(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, taps: int, stride: int, padding: int, groups: int

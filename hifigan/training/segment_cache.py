@@ -62,7 +62,7 @@ class _Clips:
         return torch.stack([self._tensors[clip][..., place] for clip, place in zip(clips, places, strict=True)])
 
 
-class _Block:
+class _PackedClips:
     """The same on a GPU, in one block: clips of their own would fill its memory with gaps, and a batch of them would
     take a kernel for each."""
 
@@ -87,8 +87,8 @@ class _Block:
         return self._block[index].view(len(clips), *self._shape, -1)
 
 
-def _in_memory(tensors: Sequence[Tensor], device: torch.device) -> _Clips | _Block:
-    return _Clips(tensors) if device.type == "cpu" else _Block(tensors, device)
+def _in_memory(tensors: Sequence[Tensor], device: torch.device) -> _Clips | _PackedClips:
+    return _Clips(tensors) if device.type == "cpu" else _PackedClips(tensors, device)
 
 
 def needed_bytes(dataset: SegmentDataset) -> int:

@@ -3,16 +3,8 @@
 import pytest
 import torch
 
-<<<<<<< HEAD
-from hifigan import losses
-=======
-from common import distributed
 from common.audio import AudioConfig
-from hifigan import MultiPeriodDiscriminator, losses
-from hifigan.training.config import VocoderDataConfig, VocoderOptimConfig, VocoderRunConfig, VocoderTrainConfig
-from hifigan.training.state import VocoderTrainState
-from tests.support.models import TINY
->>>>>>> 4889755 (Tests and importers follow the new names of the training code)
+from hifigan import losses
 
 
 def test_by_hand():
@@ -37,32 +29,17 @@ def test_half_precision_is_summed_in_fp32():
 def test_number_of_sub_discriminators_must_agree():
     with pytest.raises(ValueError, match="longer than"):
         losses.discriminator_loss([torch.zeros(1, 1)], [torch.zeros(1, 1)] * 2)
-<<<<<<< HEAD
-=======
 
 
-@pytest.mark.parametrize("period", [2, 3, 11])
-def test_period_discriminator_sees_every_sample(period):
-    wav = torch.randn(1, 1, 1001, requires_grad=True)
-    scores, _ = MultiPeriodDiscriminator([period])(wav)
-    scores[0].square().sum().backward()
-    assert (wav.grad != 0).all()
-
-
-def test_frozen_discriminators_pass_gradients_on_and_keep_none():
-    cfg = VocoderTrainConfig(
-        VocoderRunConfig(),
-        VocoderOptimConfig(),
-        VocoderDataConfig(training_files=("t",), validation_files=("v",)),
-        AudioConfig(),
-        TINY,
-    )
-    state = VocoderTrainState(cfg, distributed.init(cuda=False))
-    wav = torch.randn(1, 1, 2048, requires_grad=True)
-    with state.frozen_discriminators():
-        scores, _ = state.discriminators["msd"](wav)
-        torch.stack([score.sum() for score in scores]).sum().backward()
-    assert wav.grad.abs().sum() > 0
-    parameters = list(state.discriminators["msd"].parameters())
-    assert all(parameter.grad is None and parameter.requires_grad for parameter in parameters)
->>>>>>> 4889755 (Tests and importers follow the new names of the training code)
+def test_the_generators_loss_is_the_weighted_sum():
+    torch.manual_seed(0)
+    real, fake = torch.rand(2, 1, 1, 2048) - 0.5
+    maps = [[torch.tensor([1.0, 2.0])]], [[torch.tensor([2.0, 0.0])]]
+    judgements = [(([torch.ones(1, 1)], maps[0]), ([torch.tensor([[3.0]])], maps[1]))] * 2
+    module = losses.GeneratorLosses(AudioConfig())
+    found = module(real, fake, judgements)
+    mel = 45 * losses.mel_loss(module.mel(real[:, 0]), module.mel(fake[:, 0])).item()
+    assert list(found) == ["g_loss", "mel_loss"]
+    assert found["mel_loss"].item() == pytest.approx(mel)
+    assert found["g_loss"].item() == pytest.approx(mel + 2 * (4 + 2 * 1.5))
+    assert losses.discriminator_losses(judgements)["d_loss"].item() == pytest.approx(2 * 9)

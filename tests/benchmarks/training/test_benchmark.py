@@ -83,7 +83,7 @@ def test_a_time_limit_shortens_what_is_measured():
         return {"burst": Burst(3.0, 3.0, [[1.0] * 3]), "parts": {}}.get(method, 1)
 
     courses = [report.Course("fp32", fast) for fast in ("off", "on")]
-    cfg = benchmark.BenchmarkConfig(steps=3, repeats=5, agreement_steps=50)
+    cfg = benchmark.TrainingBenchmarkConfig(steps=3, repeats=5, agreement_steps=50)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(benchmark, "ask", ask)
         benchmark.run_in_turn(cfg, ["plain", "fast"], courses, 0.0)

@@ -141,3 +141,9 @@ def test_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with RunLog(tmp_path) as log:
         log.message("saved")
     assert capsys.readouterr().out.endswith(" - saved\n")
+
+
+def test_a_loss_without_an_entry_is_shown_after_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with RunLog(tmp_path) as log:
+        log.train(1, 1, 24, 1, {"stft_loss": 1.5, **METRICS})
+    assert "| mel loss 87.291 | stft loss  1.500 |  3092.31 frames/s |" in capsys.readouterr().out

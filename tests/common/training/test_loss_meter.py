@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from common.training.loss_meter import LossMeter
+from common.training.loss_meter import LossMeter, ValidationMeter
 
 
 def add(meter, *values, made=None):
@@ -61,3 +61,11 @@ def test_what_the_optimisers_left_out_counts_whatever_the_losses_are():
     add(meter, 7.0, made=False)
     meter.since_last_log()
     assert (meter.skipped, meter.skipped_in_a_row) == (2, 1)
+
+
+def test_validation_means_are_over_items():
+    meter = ValidationMeter(torch.device("cpu"))
+    meter.add({"a": torch.tensor(6.0), "b": torch.tensor(3.0)}, 3)
+    meter.add({"a": torch.tensor(2.0), "b": torch.tensor(1.0)}, 1)
+    assert meter.means(stopped=False) == {"a": 2.0, "b": 1.0}
+    assert meter.means(stopped=True) is None

@@ -6,7 +6,7 @@ import torch
 from common.audio import AudioConfig, MelSpectrogram
 from common.errors import InputError
 from common.training.sampling import ClipKey
-from hifigan.training.segment_cache import CachedSegments, _Block
+from hifigan.training.segment_cache import CachedSegments, _PackedClips
 from hifigan.training.segments import PairDataset, SegmentDataset
 
 AUDIO, SEGMENT = AudioConfig(), 1024
@@ -34,7 +34,7 @@ def test_batches_gathered_at_once_are_those_of_items(framing, device, paths, pai
     dataset = SegmentDataset(paths, AUDIO, SEGMENT, 5)
     if framing:
         dataset = PairDataset(pairs[0], pairs[1][framing], AudioConfig(framing=framing), 8192, 5)
-    monkeypatch.setattr("hifigan.training.segment_cache._in_memory", _Block)
+    monkeypatch.setattr("hifigan.training.segment_cache._in_memory", _PackedClips)
     cached = CachedSegments(dataset, torch.device(device))
     keys = [ClipKey(clip, draw) for draw in range(5) for clip in torch.randperm(len(dataset)).tolist()]
     expected = [torch.stack(parts) for parts in zip(*(dataset[key] for key in keys), strict=True)]
