@@ -1,19 +1,80 @@
 #!/usr/bin/env bash
-# Sets up the environment and passes lint, types and tests. Further arguments go to pytest.
+# Sets up the environment, then runs lint, type checks and tests. Arguments are passed on to pytest.
 #
+#   bash scripts/test.sh                                # everything
+#   FAST=true bash scripts/test.sh                      # lint, types, and tests of at most a second: two minutes
+#   bash scripts/test.sh tests/hifigan -k losses        # some tests
+#   bash scripts/test.sh -m "not slow"                  # tests without a marker
+#
+#   FAST               true: skip tests marked medium, slow or alone (default: false)
+#   TEST_PROCESSES     number of tests that run at the same time (default: 2). Tests marked alone run one by one.
+#   HIFIGAN_TEST_DATA  folder with LJSpeech clips. Tests of real speech are skipped without it.
 #   PYTHON, VENV       as in scripts/lib/env.sh
-#   TEST_PROCESSES     tests that run at a time, but for those that want the machine for themselves (default: 2)
-#   HIFIGAN_TEST_DATA  folder with real LJSpeech clips for the tests that want them (they are skipped without it)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/env.sh
 
+# Runs one step, and stops the script with its name and status if it fails.
+step() {
+    local name=$1 status=0
+    shift
+    "$@" || status=$?
+    if ((status)); then
+        echo "scripts/test.sh: $name failed (exit status $status)" >&2
+        exit "$status"
+    fi
+}
+
+# Runs the tests that a marker expression selects, among those that the arguments select.
+selected_any=false
+run_tests() {
+    local markers=$1 status=0
+    shift
+    "$PYTHON" -m pytest -m "($markers)${expression:+ and ($expression)}" "$@" || status=$?
+    if ((status == 5)); then return; fi # pytest: no test is selected
+    selected_any=true
+    return "$status"
+}
+
+# The last -m wins in pytest, so the expression is taken out of the arguments and joined with the script's own.
+expression="" arguments=()
+while (($#)); do
+    case $1 in
+        -m)
+            expression=${2:?"-m needs a marker expression"}
+            shift
+            ;;
+        -m*)
+            expression=${1#-m}
+            expression=${expression#=}
+            ;;
+        *) arguments+=("$1") ;;
+    esac
+    shift
+done
+set -- ${arguments[@]+"${arguments[@]}"}
+
+fast=${FAST:-false}
+if [[ ! $fast =~ ^(true|false)$ ]]; then
+    echo "error: FAST: '$fast' is not true or false" >&2
+    exit 1
+fi
+
 setup_env requirements.txt requirements-export.txt requirements-dev.txt
-add_optional requirements-evaluation.txt pesq pystoi # for their tests, which are skipped without them
 bin=$(dirname "$PYTHON")
-"$bin/ruff" format --check .
-"$bin/ruff" check .
-"$bin/mypy"
-run() { "$PYTHON" -m pytest "$@" || [[ $? == 5 ]]; } # 5: none of the tests that were asked for is of this kind
-OMP_NUM_THREADS=1 run -m "not alone" --numprocesses "${TEST_PROCESSES:-2}" --dist worksteal "$@"
-run -m alone "$@"
+step "lint (ruff format)" "$bin/ruff" format --check .
+step "lint (ruff check)" "$bin/ruff" check .
+step "type check (mypy)" "$bin/mypy"
+
+parallel=(--numprocesses "${TEST_PROCESSES:-2}" --dist worksteal)
+if [[ $fast == true ]]; then
+    OMP_NUM_THREADS=1 step tests run_tests "not medium and not slow and not alone" "${parallel[@]}" "$@"
+else
+    add_optional requirements-evaluation.txt pesq pystoi # their tests are skipped without them
+    OMP_NUM_THREADS=1 step "tests that share the machine" run_tests "not alone" "${parallel[@]}" "$@"
+    step "tests that run alone" run_tests alone "$@" --numprocesses 0
+fi
+if [[ $selected_any == false ]]; then
+    echo "scripts/test.sh: these arguments select no test" >&2
+    exit 5
+fi
