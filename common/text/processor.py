@@ -1,4 +1,4 @@
-"""From text to symbol ids and back."""
+"""Convert text to symbol ids and back."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class TextProcessor:
         if new:
             self._warned_about.update(new)
             names = ", ".join(f"{character!r} (U+{ord(character):04X})" for character in new)
-            log.warning("characters without a symbol in %s are left out: %s", self.symbol_set, names)
+            log.warning("characters without a symbol in %s are skipped: %s", self.symbol_set, names)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of symbol ids, with phonemes in braces and without padding.
@@ -161,7 +161,7 @@ class TextProcessor:
         phonemes: list[str] = []
         for i in ids:
             if not 0 <= i < len(self.symbols):
-                raise InputError(f"{i} is no symbol id of {self.symbol_set}, which has 0 to {len(self.symbols) - 1}")
+                raise InputError(f"{i} is not a symbol id of {self.symbol_set}, which has 0 to {len(self.symbols) - 1}")
             symbol = self.symbols[i]
             if len(symbol) > 1:
                 phonemes.append(symbol[1:])

@@ -1,4 +1,4 @@
-"""How texts become symbol ids, as command-line flags and in checkpoints."""
+"""Text settings, as command-line flags and in checkpoints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from common.text.processor import TextProcessor
 
 @dataclasses.dataclass(frozen=True)
 class TextConfig:
-    """The text settings that a model was trained with; the names are the keys of published checkpoints.
+    """The text settings of a model. Their names are the keys of published checkpoints.
 
     Raises:
         InputError: a probability outside [0, 1], or an unknown symbol set or cleaner.
@@ -29,21 +29,21 @@ class TextConfig:
             raise InputError(f"p_arpabet: {self.p_arpabet!r} is not a number between 0 and 1")
         for name in (self.symbol_set, *self.text_cleaners):
             if not isinstance(name, str):
-                raise InputError(f"{name!r} is no name of a symbol set or text cleaner")
+                raise InputError(f"{name!r} is not the name of a symbol set or text cleaner")
         find_language(self.symbol_set)
         find_cleaners(self.text_cleaners)
 
     @classmethod
     def from_setup(cls, setup: Mapping[str, Any], **changes: Any) -> TextConfig:
-        """From a checkpoint's `train_setup` with changes; what neither says is as in the published recipe."""
+        """Build from a checkpoint's `train_setup` and changes. The published recipe provides the defaults."""
         return cls(**{**stored_settings(setup), **changes})
 
     def symbols(self) -> list[str]:
-        """The symbols; ids are positions among them."""
+        """Return the symbols. A symbol's id is its position."""
         return list(SYMBOL_SETS[self.symbol_set])
 
     def processor(self, cmudict_path: str = "", heteronyms_path: str = "", seed: int = 0) -> TextProcessor:
-        """The processor with these settings; empty paths are for the dictionaries found by default."""
+        """Build the processor. Empty paths select the default files."""
         return TextProcessor(
             self.symbol_set,
             self.text_cleaners,
@@ -55,7 +55,7 @@ class TextConfig:
 
 
 def stored_settings(setup: Mapping[str, Any]) -> dict[str, Any]:
-    """The text settings in a checkpoint's `train_setup`, as far as it has them."""
+    """Return the text settings that a checkpoint's `train_setup` contains."""
     names = [field.name for field in dataclasses.fields(TextConfig)]
     stored = {name: setup[name] for name in names if setup.get(name) is not None}
     if "text_cleaners" in stored:

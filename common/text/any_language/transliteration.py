@@ -1,10 +1,10 @@
-"""Any script to ASCII letters: accents dropped, ligatures spelt, typographic marks replaced by plain ones."""
+"""Transliterate any script to ASCII: drop accents, expand ligatures, and replace typographic marks."""
 
 from __future__ import annotations
 
 import unicodedata
 
-# What must be read before Unicode's own compatibility forms are: they would glue 2½ to 21/2, ™ to the word TM.
+# Replaced before Unicode's compatibility forms, which would turn 2½ into 21/2 and ™ into TM.
 _MARKS = str.maketrans(
     {
         **dict.fromkeys("‘’‚‛′ʼ´`", "'"),
@@ -21,9 +21,9 @@ _SLASH = str.maketrans({"⁄": "/"})
 
 
 def to_ascii(text: str) -> str:
-    """Spells letters, digits and marks of any script in ASCII; signs without a reading (£, emoji) stay as they are.
+    """Spell letters, digits, and marks of any script in ASCII. Signs without a reading (£, emoji) stay.
 
-    Signs stay so that later rules can read some of them and the encoder can name the others in its warning.
+    Later rules read some of these signs, and the encoder's warning names the others.
     """
     if text.isascii():
         return _plain(text)
@@ -37,7 +37,7 @@ def _spell(character: str) -> str:
         return ""
     if category[0] not in "LMNPZ":
         return character
-    # Imported where needed: most text is ASCII. Chosen over unidecode, which is GPL.
+    # Imported here, because most text is ASCII. Chosen over unidecode, which is GPL.
     from anyascii import anyascii
 
     spelling = anyascii(character)
@@ -45,6 +45,6 @@ def _spell(character: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """ASCII's own oddities: the grave accent as a quotation mark, which some spellings use too; control characters."""
+    """Replace grave accents, which serve as quotation marks, and control characters."""
     text = text.replace("`", "'")
     return text if text.isprintable() else "".join(" " if unicodedata.category(c) == "Cc" else c for c in text)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 
-# Each table holds abbreviations without their full stop, in lower case.
+# Each table contains abbreviations in lower case, without their full stop.
 # Before names:
 _TITLES = {
-    # The published models heard "misess"; the dictionary knows this one.
+    # The published models were trained with "misess", but the dictionary has "missus".
     "mrs": "missus",
     "ms": "miss",
     "mr": "mister",
@@ -71,7 +71,7 @@ def _compile_abbreviations(words: dict[str, str]) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w.'])({'|'.join(words)})\.(?!\w)", re.IGNORECASE)
 
 
-# "He said no. I left.": a lone I is a numeral only after the others.
+# "He said no. I left.": a single I is a numeral only after the other abbreviations.
 _NUMERAL = r"(?=#?\d|[A-Z]{1,4}\d|(?-i:[IVXLC]{2,}\b(?!\.\w)))"
 _BEFORE_NUMBER = re.compile(
     rf"(?<![\w.'])(?:(nos?)\.\s*{_NUMERAL}|({'|'.join(_BEFORE_NUMBERS)})\.\s*(?:{_NUMERAL}|(?=(?-i:[IVX])\b)))"
@@ -105,7 +105,7 @@ _SHOUTED = re.compile(r"\b(?:(?:[A-Z]{2,}|[AI])[ ]){2,}(?:[A-Z]{2,}|[AI])\b")
 _FUNCTION_WORDS = frozenset(
     "A AND ARE AS AT BY FOR FROM HE I IN IS IT NO NOT OF ON OR THE THIS TO WAS WE WITH YOU".split()
 )
-# Longer runs of capitals are words in capitals, not acronyms.
+# Longer runs of capitals are ordinary words, not acronyms.
 _LONGEST_ACRONYM = 6
 _SPOKEN_AS_WORDS = frozenset(
     "AIDS ASAP COVID GIF LASER LEGO NAFTA NASA NASDAQ NATO OPEC RADAR RAM SARS SCUBA SONAR SWAT UNESCO UNICEF".split()
@@ -120,14 +120,14 @@ def expand_web(text: str) -> str:
 
 
 def expand_signs(text: str) -> str:
-    """20% -> 20 percent; & and; @ at; = equals; + plus, the last two between words or numbers."""
+    """20% -> 20 percent, & -> and, @ -> at. Between words or numbers also = -> equals and + -> plus."""
     for pattern, words in _SIGNS:
         text = pattern.sub(words, text)
     return text
 
 
 def expand_abbreviations(text: str) -> str:
-    """Dr. Smith -> doctor Smith; No. 5 -> number 5; 12 Baker St. in -> 12 Baker street in; St. Paul -> saint Paul."""
+    """Dr. Smith -> doctor Smith, No. 5 -> number 5, 12 Baker St. in -> 12 Baker street in, St. Paul -> saint Paul."""
     text = _BEFORE_NUMBER.sub(_expand_before_number, text)
     text = _TITLE.sub(lambda m: _TITLES[m[1].lower()], text)
     text = _BARE_TITLE.sub(lambda m: _TITLES[m[1].lower()], text)
@@ -142,7 +142,7 @@ def _expand_before_number(match: re.Match[str]) -> str:
 
 
 def _expand_common(match: re.Match[str]) -> str:
-    """Return the words, with the full stop at the end of the text, and after `etc.` if a new sentence begins."""
+    """Expand an abbreviation. Keep the full stop at the end of the text, and after `etc.` if a new sentence begins."""
     short = match[1].lower()
     words = _COMMON[short]
     stop = _CLOSING.match(match.string, match.end())
@@ -164,22 +164,22 @@ def _expand_street(match: re.Match[str]) -> str:
 
 
 def spell_acronyms(text: str) -> str:
-    """BBC -> B.B.C.; TVs -> T.V.'s; words in a row in capitals are emphasis and become lower case."""
-    text = _SHOUTED.sub(_shouted, text)
-    return _EMAIL.sub(r"\1-", _ACRONYM.sub(_acronym, text))
+    """BBC -> B.B.C., TVs -> T.V.'s. Several words in capitals are emphasis and become lower case."""
+    text = _SHOUTED.sub(_lower_emphasis, text)
+    return _EMAIL.sub(r"\1-", _ACRONYM.sub(_spell_acronym, text))
 
 
-def _shouted(match: re.Match[str]) -> str:
+def _lower_emphasis(match: re.Match[str]) -> str:
     words = match[0].split(" ")
     return match[0].lower() if len(words) > 3 or not _FUNCTION_WORDS.isdisjoint(words) else match[0]
 
 
-def _acronym(match: re.Match[str]) -> str:
+def _spell_acronym(match: re.Match[str]) -> str:
     letters, ending = match[1], match[2] or ""
     if letters in _SPOKEN_AS_WORDS or len(letters) > _LONGEST_ACRONYM:
         return letters.lower() + ending
     if letters in _SPELT_IN_PART:
         return _SPELT_IN_PART[letters] + ending
-    # An ending is set off by an apostrophe; a full stop that follows anyway is not doubled.
+    # An apostrophe separates the ending. A following full stop is not doubled.
     stop = "" if not ending and match.string.startswith(".", match.end()) else "."
     return ".".join(letters) + stop + (f"'{ending.lstrip(chr(39))}" if ending else "")

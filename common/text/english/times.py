@@ -19,13 +19,13 @@ _SHORT_MONTH = re.compile(rf"\b({'|'.join(sorted(name.title() for name in SHORT_
 
 
 def expand_times(text: str) -> str:
-    """10:30 am -> 10 30 a.m.; 9:00PM -> 9 p.m.; 9:00 -> 9 o'clock; 9:05 -> 9 oh 5; a ratio 16:9 -> 16 to 9."""
-    text = _CLOCK.sub(_clock, _CLOCK_RANGE.sub(" to ", text))
+    """10:30 am -> 10 30 a.m., 9:00PM -> 9 p.m., 9:00 -> 9 o'clock, 9:05 -> 9 oh 5, a ratio 16:9 -> 16 to 9."""
+    text = _CLOCK.sub(_expand_clock, _CLOCK_RANGE.sub(" to ", text))
     text = _HOUR.sub(lambda m: f"{int(m[1])} {m[2].lower()}.m.", text)
     return _RATIO.sub(" to ", text)
 
 
-def _clock(match: re.Match[str]) -> str:
+def _expand_clock(match: re.Match[str]) -> str:
     hour, minute, second, half = match.groups()
     if int(hour) > 24:
         return match[0]
@@ -40,16 +40,16 @@ def _clock(match: re.Match[str]) -> str:
 
 
 def expand_dates(text: str) -> str:
-    """2021-03-05 and 3/5/2021 (month first, unless it cannot be one) -> March 5, 2021; Nov. 5 -> November 5."""
-    text = _ISO_DATE.sub(lambda m: _date(m, m[1], int(m[2]), int(m[3])), text)
-    text = _SLASH_DATE.sub(_slash_date, text)
+    """2021-03-05 and 3/5/2021 (month first if possible) -> March 5, 2021, Nov. 5 -> November 5."""
+    text = _ISO_DATE.sub(lambda m: _format_date(m, m[1], int(m[2]), int(m[3])), text)
+    text = _SLASH_DATE.sub(_expand_slash_date, text)
     return _SHORT_MONTH.sub(lambda m: next(month for month in _MONTHS if month.startswith(m[1][:3])), text)
 
 
-def _slash_date(match: re.Match[str]) -> str:
+def _expand_slash_date(match: re.Match[str]) -> str:
     month, day = int(match[1]), int(match[2])
-    return _date(match, match[3], *((month, day) if month <= 12 else (day, month)))
+    return _format_date(match, match[3], *((month, day) if month <= 12 else (day, month)))
 
 
-def _date(match: re.Match[str], year: str, month: int, day: int) -> str:
+def _format_date(match: re.Match[str], year: str, month: int, day: int) -> str:
     return f"{_MONTHS[month - 1]} {day}, {year}" if 1 <= month <= 12 and 1 <= day <= 31 else match[0]

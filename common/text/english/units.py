@@ -1,4 +1,4 @@
-"""Units after a number, dimensions, and tokens that mix letters and digits."""
+"""Expand units after a number, dimensions, and tokens that mix letters and digits."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _DEGREES = re.compile(r"(?<=\d)\s?°(?:\s?([CF])\b)?")
 _SCALES = {"C": " degrees Celsius", "F": " degrees Fahrenheit", None: " degrees"}
 
 _BY = re.compile(rf"{_BEFORE}(?!0[xX])({AMOUNT})\s*[xX×]\s*(?=\d)")
-# The preposition is followed by a noun phrase: a 2 x 4 in the cellar, 3 x 4 in size.
+# In "a 2 x 4 in the cellar" and "3 x 4 in size", a noun phrase follows the preposition.
 _INCH = re.compile(rf"(?<= by )({AMOUNT})\s?in\b(?!\s+(?!and\b|or\b|by\b|with\b|for\b|on\b)\w)")
 
 _MIXED = re.compile(r"(?<!\w)(?<!\w')(?=[A-Za-z]+\d|\d+[A-Za-z])[A-Za-z\d]+")
@@ -58,13 +58,13 @@ _RUNS = re.compile(r"\d+(?:st|nd|rd|th|s)$|\d+|[A-Za-z]+", re.IGNORECASE)
 
 
 def expand_units(text: str) -> str:
-    """80GB -> 80 gigabytes; 3 x 4 in -> 3 by 4 inch; 20 °C -> 20 degrees Celsius."""
+    """80GB -> 80 gigabytes, 3 x 4 in -> 3 by 4 inch, 20 °C -> 20 degrees Celsius."""
     text = _INCH.sub(r"\1 inch", _BY.sub(r"\1 by ", text))
     text = _DEGREES.sub(lambda m: _SCALES[m[1]], text)
-    return _UNIT.sub(_unit, text)
+    return _UNIT.sub(_expand_unit, text)
 
 
-def _unit(match: re.Match[str]) -> str:
+def _expand_unit(match: re.Match[str]) -> str:
     amount, gap, name = match[1], match[2], _UNITS[match[3].lower()]
     if gap == "-":  # a 10-GB file
         return f"{amount}-{name}"
@@ -76,11 +76,11 @@ def _unit(match: re.Match[str]) -> str:
 
 
 def split_mixed(text: str) -> str:
-    """Splits model names and house numbers into what is read: A100 -> A 100, C2766 -> C 27 66, 221B -> 2 21 B."""
-    return _MIXED.sub(_split, text)
+    """Split model names and house numbers as they are read: A100 -> A 100, C2766 -> C 27 66, 221B -> 2 21 B."""
+    return _MIXED.sub(_split_token, text)
 
 
-def _split(match: re.Match[str]) -> str:
+def _split_token(match: re.Match[str]) -> str:
     token = match[0]
     # Digits after a point or comma belong to the number before it.
     after_point = bool(re.search(r"\d[.,]$", match.string[max(0, match.start() - 2) : match.start()]))
@@ -88,12 +88,13 @@ def _split(match: re.Match[str]) -> str:
     if len(parts) == 1:  # 1920s, 3rd
         return token
     grouped = [
-        part if not part.isdecimal() or (after_point and i == 0) else _group(part) for i, part in enumerate(parts)
+        part if not part.isdecimal() or (after_point and i == 0) else _group_digits(part)
+        for i, part in enumerate(parts)
     ]
     return " ".join(grouped)
 
 
-def _group(digits: str) -> str:
+def _group_digits(digits: str) -> str:
     count = len(digits)
     if count > 4 or (count > 1 and digits[-2] == "0" and digits[-1] != "0"):
         return " ".join(digits)

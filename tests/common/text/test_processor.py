@@ -70,13 +70,13 @@ def test_bad_settings(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="absent: no such list of heteronyms"):
         TextProcessor(cmudict_path=DICTIONARY, heteronyms_path=tmp_path / "absent")
     (tmp_path / "html").write_text("<html> <body>\n")
-    with pytest.raises(InputError, match="html: line 1 is no entry"):
+    with pytest.raises(InputError, match="html: line 1 is not an entry"):
         TextProcessor(cmudict_path=tmp_path / "html")
     (tmp_path / "empty").write_text(";;; nothing\n")
     with pytest.raises(InputError, match="empty: the pronouncing dictionary has no entries"):
         TextProcessor(cmudict_path=tmp_path / "empty")
     for i in (-1, 148):
-        with pytest.raises(InputError, match=f"{i} is no symbol id of english_basic, which has 0 to 147"):
+        with pytest.raises(InputError, match=f"{i} is not a symbol id of english_basic, which has 0 to 147"):
             LETTERS.decode([1, i])
 
 

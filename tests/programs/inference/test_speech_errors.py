@@ -115,7 +115,7 @@ REFUSED_MODELS: dict[str, tuple[Callable[[dict], object], str]] = {
     ),
     "unknown symbols": (_setup(symbol_set="klingon"), "MODEL: its text settings"),
     "cleaner": (_setup(text_cleaners=["german_cleaners"]), "unknown text cleaner 'german_cleaners'"),
-    "cleaners": (_setup(text_cleaners=7), "7 is no name of a symbol set or text cleaner"),
+    "cleaners": (_setup(text_cleaners=7), "7 is not the name of a symbol set or text cleaner"),
     "probability": (_setup(p_arpabet="often"), "p_arpabet: 'often' is not a number between 0 and 1"),
     "generator": (lambda content: {"generator": {"conv_pre.weight": torch.zeros(1)}}, "MODEL: not a FastPitch"),
     "NaN": (
