@@ -1,8 +1,8 @@
-"""Reading checkpoints of every public format; their history stays in this file.
+"""Reads generator checkpoints of every public format, and converts them to this recipe's names.
 
-Formats: this recipe's own and NVIDIA's pairs ({generator, config, train_setup, ...}), the paper authors' files
-({"generator": ...} with flat `resblocks.N`, configuration in a JSON file), files whose weight norm was already
-removed (plain `weight` keys), names with a `module.` prefix and names of PyTorch's parametrizations.
+Formats: this recipe's own and NVIDIA's files ({generator, config, train_setup, ...}), the paper authors' files
+({"generator": ...} with flat `resblocks.N` and the configuration in a JSON file), files without weight norm (plain
+`weight` keys), names with a `module.` prefix, and names of PyTorch's parametrizations.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ State = dict[str, Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class GeneratorInfo:
-    """What a generator file says about itself.
+    """Description of a generator file.
 
     Attributes:
         path: the file.
         config: architecture, from the caller, the file, the JSON file beside it, or the tensor shapes.
-        audio: signal contract; LJSpeech defaults where the file says nothing. The framing is "vocoder", unless the
-            generator was fine-tuned half a hop apart (`--input-mels-framing`) and its file says so.
-        train_setup: the file's `train_setup`, empty where it has none.
-        epoch: finished training epochs, None where unknown.
+        audio: signal contract, with LJSpeech's values for missing settings. The framing is "vocoder" unless the file
+            records that the generator was fine-tuned half a hop apart (`--input-mels-framing`).
+        train_setup: the file's `train_setup`, or empty.
+        epoch: finished training epochs, or None if unknown.
     """
 
     path: Path
@@ -54,22 +54,22 @@ def load_generator(
     device: str | torch.device = "cpu",
     ema: bool = False,
 ) -> tuple[Generator, GeneratorInfo]:
-    """Loads a generator for inference from any public format.
+    """Load a generator for inference from any public format.
 
     Args:
         path: checkpoint file.
-        config: architecture, as an object, a dictionary of the six keys or a JSON file. Needed only for files that
-            have none inside or beside them and are not V1, V2 or V3.
-        device: where the generator goes.
-        ema: take the moving average of the weights, from a run with `--ema`.
+        config: architecture, as an object, a dictionary of the six keys, or a JSON file. Required only if the file has
+            no configuration inside or beside it and is not V1, V2, or V3.
+        device: where to put the generator.
+        ema: load the moving average of the weights, from a run with `--ema`.
 
     Returns:
-        the generator in evaluation mode with weight norm removed, and what is known about it.
+        The generator in evaluation mode with weight norm removed, and a description of its file.
 
     Raises:
         FileNotFoundError: no such file.
-        InputError: damaged, of another kind, an export, contradicting `config`, or with missing, extra or misshapen
-            tensors; `ema` asked of a file without one.
+        InputError: the file is damaged, of another kind, or an export; it contradicts `config`; it has missing, extra,
+            or misshapen tensors; or `ema` is set and it has no moving average.
     """
     generator, info = load_trainable_generator(path, config, ema)
     generator.remove_weight_norm()
@@ -79,15 +79,15 @@ def load_generator(
 def load_trainable_generator(
     path: str | Path, config: GeneratorConfig | Mapping[str, Any] | str | Path | None = None, ema: bool = False
 ) -> tuple[Generator, GeneratorInfo]:
-    """As `load_generator`, on the CPU, with weight norm kept (or restored) for training."""
+    """Load a generator for training: like `load_generator`, but on the CPU and with weight norm."""
     path = Path(path)
     if is_export(path):
         raise InputError(
             f"{path}: an exported model, not a checkpoint; inference.py --backend auto runs it, and in Python "
-            "hifigan.export.writers.files.load_export"
+            "hifigan.export.files.load_export"
         )
     content = read_file(path)
-    state = _generator_state(path, content, ema)
+    state = _find_state(path, content, ema)
     try:
         chosen, audio = _find_config(path, content, state, config)
         generator = Generator(chosen)
@@ -99,23 +99,23 @@ def load_trainable_generator(
 
 
 def load_public_state(module: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
-    """Loads tensors under the public names, strictly: every name and shape must fit, or nothing is changed.
+    """Load tensors under the public names. All names and shapes must match, or `module` stays unchanged.
 
-    Weight-normed and plain (`weight`) tensors are converted into each other as `module` needs them.
+    Weight-normed and plain (`weight`) tensors are converted to each other as `module` requires.
 
     Raises:
-        InputError: missing, extra or misshapen tensors, each kind named.
+        InputError: lists missing, extra, and misshapen tensors.
     """
     expected = module.state_dict()
-    given = _public_names(state_dict)
+    given = _to_public_names(state_dict)
     if isinstance(module, Generator):
-        given = _nested_resblocks(given, len(module.config.resblock_kernel_sizes))
+        given = _nest_resblocks(given, len(module.config.resblock_kernel_sizes))
     given = _match_weight_norm(given, expected)
     check_tensors(given, expected, type(module).__name__)
     module.load_state_dict(given)
 
 
-def _generator_state(path: Path, content: Mapping[str, Any], ema: bool) -> State:
+def _find_state(path: Path, content: Mapping[str, Any], ema: bool) -> State:
     state = content.get("generator", content)
     if ema:
         state = content.get("gen_ema")
@@ -128,7 +128,7 @@ def _generator_state(path: Path, content: Mapping[str, Any], ema: bool) -> State
     raise InputError(f"{path}: not a HiFi-GAN generator (its keys: {', '.join(map(str, list(content)[:5]))})")
 
 
-def _public_names(state: Mapping[str, Tensor]) -> State:
+def _to_public_names(state: Mapping[str, Tensor]) -> State:
     names = {}
     for key, value in state.items():
         name = key.removeprefix("module.")
@@ -137,8 +137,8 @@ def _public_names(state: Mapping[str, Tensor]) -> State:
     return names
 
 
-def _nested_resblocks(state: State, blocks_per_stage: int) -> State:
-    """`resblocks.7.convs...` (the paper authors' numbering) -> `resblocks.2.1.convs...`."""
+def _nest_resblocks(state: State, blocks_per_stage: int) -> State:
+    """Convert the paper authors' numbering: `resblocks.7.convs...` -> `resblocks.2.1.convs...`."""
 
     def rename(match: re.Match[str]) -> str:
         stage, block = divmod(int(match[1]), blocks_per_stage)
@@ -164,7 +164,7 @@ def _match_weight_norm(state: State, expected: Mapping[str, Tensor]) -> State:
 def _find_config(
     path: Path, content: Mapping[str, Any], state: State, given: GeneratorConfig | Mapping[str, Any] | str | Path | None
 ) -> tuple[GeneratorConfig, AudioConfig]:
-    """The architecture and signal contract, in this order: the caller's, the file's, beside it, by the shapes."""
+    """Return architecture and signal contract, from the first of: caller, file, JSON file beside it, tensor shapes."""
     setup = dictionary(path, content, "train_setup")
     framing = setup.get("framing", "vocoder")
     stored = dictionary(path, content, "config")
@@ -183,7 +183,7 @@ def _find_config(
     if config is None and beside is not None:
         config, setup = read_config_file(beside)
     if config is None:
-        config = _config_by_shapes(path, state)
+        config = _match_preset(path, state)
     audio = AudioConfig.from_dict({**setup, "num_mels": config.num_mels}, framing=framing)
     if audio.hop_length != config.hop_length:
         raise InputError(
@@ -192,18 +192,18 @@ def _find_config(
     return config, audio
 
 
-def _config_by_shapes(path: Path, state: State) -> GeneratorConfig:
-    """The preset whose tensors have exactly these shapes; their rates and dilations are then known."""
+def _match_preset(path: Path, state: State) -> GeneratorConfig:
+    """Return the preset whose tensors have exactly these shapes, from which rates and dilations follow."""
     for preset in PRESETS.values():
         config = dataclasses.replace(preset, num_mels=num_mels(state))
         with torch.device("meta"):
             generator = Generator(config)
         expected = {key: value.shape for key, value in generator.state_dict().items()}
-        given = _nested_resblocks(_public_names(state), len(config.resblock_kernel_sizes))
+        given = _nest_resblocks(_to_public_names(state), len(config.resblock_kernel_sizes))
         given = _match_weight_norm(given, generator.state_dict())
         if expected == {key: value.shape for key, value in given.items()}:
             return config
     raise InputError(
-        f"{path}: no generator configuration in the file, none beside it (config.json), and its tensors are not "
-        "exactly those of V1, V2 or V3; give one with --hifigan-config FILE.json"
+        f"{path}: no generator configuration in the file or beside it (config.json), and its tensors do not match V1, "
+        "V2 or V3; give one with --hifigan-config FILE.json"
     )

@@ -1,4 +1,4 @@
-"""Generator configuration: the six keys of every checkpoint, plus the number of mel bands."""
+"""Generator configuration: the six keys in every checkpoint, and the number of mel bands."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ GENERATOR_KEYS = (
 
 @dataclasses.dataclass(frozen=True)
 class GeneratorConfig:
-    """Architecture of the generator (paper section 2.2 and appendix A.1); the defaults are V1.
+    """Architecture of the generator (paper section 2.2 and appendix A.1). The defaults are V1.
 
     Attributes:
-        upsample_rates: stride of each transposed convolution; their product is the hop length.
-        upsample_kernel_sizes: kernel of each transposed convolution; kernel - rate must be even and not negative.
-        upsample_initial_channel: channels before the first stage, halved in each.
+        upsample_rates: stride of each transposed convolution. Their product is the hop length.
+        upsample_kernel_sizes: kernel of each transposed convolution. kernel - rate must be even and not negative.
+        upsample_initial_channel: channels before the first stage. Each stage halves them.
         resblock: "1" (pairs of convolutions) or "2" (single convolutions).
         resblock_kernel_sizes: odd kernel of each residual block of a stage.
         resblock_dilation_sizes: dilations within each of these blocks.
@@ -97,8 +97,8 @@ class GeneratorConfig:
 
     @property
     def receptive_field_frames(self) -> int:
-        """Mel frames to either side of its own that an output sample can depend on (13 in V1 and V2, 11 in V3)."""
-        # The interval of positions that the samples of one frame (number 100) depend on, followed back layer by layer.
+        """Mel frames on each side of its own that an output sample can depend on (13 in V1 and V2, 11 in V3)."""
+        # Follow the interval that the samples of frame 100 depend on back through the layers.
         first, last = 100 * self.hop_length - 3, 101 * self.hop_length - 1 + 3  # conv_post, kernel 7
         for rate, kernel in zip(self.upsample_rates[::-1], self.upsample_kernel_sizes[::-1], strict=True):
             span = max(
@@ -111,13 +111,13 @@ class GeneratorConfig:
         return max(100 - (first - 3), last + 3 - 100)  # conv_pre, kernel 7
 
     def to_dict(self) -> dict[str, Any]:
-        """The six checkpoint keys as plain lists, ints and the string `resblock`."""
+        """Return the six checkpoint keys as plain lists, ints, and the string `resblock`."""
         values = {key: getattr(self, key) for key in GENERATOR_KEYS}
-        return {key: _as_lists(value) for key, value in values.items()}
+        return {key: _to_lists(value) for key, value in values.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], num_mels: int = 80) -> GeneratorConfig:
-        """From a checkpoint's `config`; each of the six keys must be there.
+        """Read the six keys of a checkpoint's `config`.
 
         Raises:
             InputError: a key is missing.
@@ -128,8 +128,8 @@ class GeneratorConfig:
         return cls(**{key: values[key] for key in GENERATOR_KEYS}, num_mels=num_mels)
 
 
-def _as_lists(value: Any) -> Any:
-    return [_as_lists(item) for item in value] if isinstance(value, tuple) else value
+def _to_lists(value: Any) -> Any:
+    return [_to_lists(item) for item in value] if isinstance(value, tuple) else value
 
 
 PRESETS = {
@@ -147,11 +147,11 @@ PRESETS = {
 
 
 def read_config_file(path: str | Path) -> tuple[GeneratorConfig, dict[str, Any]]:
-    """Reads a JSON file with the six generator keys, ours or the paper authors'; v1, v2, v3 are presets.
+    """Read a JSON file with the six generator keys, ours or the paper authors', or return the preset v1, v2, or v3.
 
     Returns:
-        the configuration, and the file's signal settings under our names (`sampling_rate`, `hop_length`, ...).
-        Keys of either kind of file that do not describe the model (batch size, optimiser, ...) are named in the log.
+        The configuration, and the file's signal settings under our names (`sampling_rate`, `hop_length`, ...).
+        Keys that do not describe the model (batch size, optimiser, ...) are ignored and listed in the log.
 
     Raises:
         FileNotFoundError: no such file.

@@ -1,4 +1,7 @@
-"""The HiFi-GAN generator (paper section 2.2). Shapes: B batch, M mel bands, L frames, T = L * hop samples."""
+"""The HiFi-GAN generator (paper section 2.2).
+
+Shapes: B batch, M mel bands, L frames, T = L * hop_length samples, C channels.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from hifigan.layers import WeightNormConv1d, WeightNormConvTranspose1d, remove_w
 
 
 def activate(x: Tensor) -> Tensor:
-    """The activation before every layer but the first and the last (slope 0.1)."""
+    """Apply the activation before every layer except the first and the last: leaky ReLU with slope 0.1."""
     return F.leaky_relu(x, 0.1)
 
 
@@ -69,9 +72,9 @@ class ReceptiveFieldFusion(nn.ModuleList):
 
 
 class Generator(nn.Module):
-    """Turns a log-mel spectrogram [B, M, L] into a waveform [B, 1, L * hop_length] in [-1, 1]."""
+    """Converts a log-mel spectrogram [B, M, L] to a waveform [B, 1, T] in [-1, 1]."""
 
-    __jit_unused_properties__ = ("device",)  # TorchScript would compile it, and cannot know that there is a bias
+    __jit_unused_properties__ = ("device",)  # TorchScript cannot compile it: the bias is optional to it
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -97,32 +100,36 @@ class Generator(nn.Module):
         return self.conv_post.bias.device  # type: ignore[union-attr]
 
     def forward(self, mel: Tensor) -> Tensor:
-        """mel [B, M, L] -> wav [B, 1, L * hop_length]; ValueError for any other shape."""
+        """mel [B, M, L] -> wav [B, 1, T].
+
+        Raises:
+            ValueError: the mel has another shape.
+        """
         if mel.dim() != 3 or mel.size(1) != self.num_mels or mel.size(2) == 0:
             raise ValueError(f"generator: expected a mel of shape [B, {self.num_mels}, L], got {list(mel.shape)}")
         x = self.hidden(mel)
         if torch.jit.is_scripting():
             wav = self.output(x)
         else:
-            # One narrow layer, but samples in bf16 have 8 bits, which is heard as noise: in fp32 under autocast too.
+            # In fp32 even under autocast: the 8 bits of bf16 samples would be audible as noise.
             with torch.autocast(x.device.type, enabled=False):
                 wav = self.output(x.float())
         return wav
 
     def hidden(self, mel: Tensor) -> Tensor:
-        """mel [B, M, L] -> what the last layer sees, [B, C, L * hop_length]."""
+        """mel [B, M, L] -> the last layer's input, [B, C, T]."""
         return self.refined(self.upsampled(mel))
 
     def upsampled(self, mel: Tensor) -> Tensor:
-        """The first two layers, mel [B, M, L] -> [B, C, L * first rate].
+        """Run the first two layers: mel [B, M, L] -> [B, C, L * first rate].
 
-        They decide about the phase of all that follows, at less than 1 % of the work: where the rest is computed in 16
-        bits, they belong in fp32. With V1 and bf16 that is the difference between 25 and 38 dB of SNR on speech.
+        They determine the phase of everything after them, at less than 1 % of the work. If the rest runs in 16 bits,
+        these should run in fp32: for V1 in bf16, this raises the SNR on speech from 25 to 38 dB.
         """
         return self.ups[0](activate(self.conv_pre(mel)))
 
     def refined(self, x: Tensor) -> Tensor:
-        """What lies between: [B, C, L * first rate] -> [B, C', L * hop_length]."""
+        """Run all layers between `upsampled` and `output`: [B, C, L * first rate] -> [B, C', T]."""
         for number, (up, blocks) in enumerate(zip(self.ups, self.resblocks)):  # noqa: B905
             if number > 0:
                 x = up(activate(x))
@@ -130,10 +137,10 @@ class Generator(nn.Module):
         return x
 
     def output(self, x: Tensor) -> Tensor:
-        """The last layer: [B, C, T] -> wav [B, 1, T]."""
-        # The last activation has PyTorch's default slope, 0.01: that is how every published checkpoint was trained.
+        """Run the last layer: [B, C, T] -> wav [B, 1, T]."""
+        # Its activation has PyTorch's default slope, 0.01, with which every published checkpoint was trained.
         return torch.tanh(self.conv_post(F.leaky_relu(x)))
 
     def remove_weight_norm(self) -> None:
-        """Folds weight norm into plain weights, for inference."""
+        """Fold weight norm into plain weights, for inference."""
         remove_weight_norm(self)

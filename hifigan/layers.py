@@ -1,10 +1,10 @@
 """Convolutions with weight norm or spectral norm under the public checkpoint names.
 
-The parameters are stored as `weight_g`/`weight_v` (weight norm) and `weight_orig`/`weight_u`/`weight_v` (spectral
-norm) themselves, so a state_dict needs no translation. All layers start from PyTorch's default initialisation: the
-N(0, 0.01) of published code was written to a tensor that weight norm overwrote, and never took effect.
+The parameters are named `weight_g`/`weight_v` (weight norm) and `weight_orig`/`weight_u`/`weight_v` (spectral norm), so
+that a state_dict needs no conversion. All layers start from PyTorch's default initialisation. The N(0, 0.01) of the
+published code never took effect: it was written to a tensor that weight norm overwrote.
 
-Each layer answers in the memory layout that it is asked in: "rows" (see `kernels`) stay rows through a whole network.
+Each layer returns the memory layout of its input: "rows" (see `convolutions.rows`) stay rows through a whole network.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from torch.nn import functional as F
 
 from hifigan.convolutions.rows import are_rows, convolve_rows, convolve_transposed_rows, prepared_weight
 
-LARGE = 2**20  # elements of a weight that is larger than what it makes of a training batch on a CPU
-INITIAL_ITERATIONS = 15  # as torch.nn.utils.parametrizations.spectral_norm
+LARGE_WEIGHT_ELEMENTS = 2**20  # a weight of this size is larger than its output for a training batch on a CPU
+INITIAL_POWER_ITERATIONS = 15  # as in torch.nn.utils.parametrizations.spectral_norm
 
 
 def weight_norms(weight: Tensor) -> Tensor:
-    """||weight|| over all dimensions but the first, these kept as 1."""
-    if weight.is_meta:  # PyTorch would import its compiler to find the shape, which takes a second
+    """Return ||weight|| over all dimensions but the first, which become 1."""
+    if weight.is_meta:  # PyTorch would import its compiler to infer the shape, which takes a second
         return weight.new_empty(len(weight), *[1] * (weight.dim() - 1))
     return torch.linalg.vector_norm(weight, dim=tuple(range(1, weight.dim())), keepdim=True)
 
 
 class _WeightNorm(nn.Module):
-    """Stands before a convolution class and splits its `weight` into norm `weight_g` and direction `weight_v`."""
+    """Mixin for convolution classes: splits `weight` into its norm `weight_g` and its direction `weight_v`."""
 
     weight: Any
     weight_g: nn.Parameter
     weight_v: nn.Parameter
-    kept: Tensor | None = None  # by `weights_kept`: the weight,
-    kept_prepared: Tensor | None = None  # and the same for rows
+    cached: Tensor | None = None  # the weight, within `cache_weights`
+    cached_prepared: Tensor | None = None  # the weight prepared for rows, within `cache_weights`
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -47,33 +47,33 @@ class _WeightNorm(nn.Module):
         self.weight_v = nn.Parameter(weight)
 
     def normed_weight(self) -> Tensor:
-        """g * v / ||v||, the norm taken over all dimensions but the first."""
-        return torch._weight_norm(self.weight_v, self.weight_g, 0) if self.kept is None else self.kept
+        """Return g * v / ||v||, with the norm over all dimensions but the first."""
+        return torch._weight_norm(self.weight_v, self.weight_g, 0) if self.cached is None else self.cached
 
 
 @contextlib.contextmanager
-def weights_kept(*modules: nn.Module, when: bool = True) -> Iterator[None]:
-    """All calls of `modules` in here share one computation of each weight norm, and of its gradient.
+def cache_weights(*modules: nn.Module, when: bool = True) -> Iterator[None]:
+    """Within this context, compute each weight norm of `modules`, and its gradient, only once for all calls.
 
-    On a CPU, large weights with spectral norm are also brought into the shape that their convolution takes but once.
+    On a CPU, large weights with spectral norm are also prepared for their convolution only once.
 
-    The weights and the precision must not change in here; at most one backward pass goes through, unless the weights
-    are frozen.
+    The weights and the precision must not change within the context. Unless the weights are frozen, only one backward
+    pass is allowed.
     """
     inside = [layer for module in modules if when for layer in module.modules()]
     normed = [layer for layer in inside if isinstance(layer, _WeightNorm)]
     spectral = [layer for layer in inside if isinstance(layer, SpectralNormConv1d)]
     for layer in normed:
-        layer.kept = layer.normed_weight()
+        layer.cached = layer.normed_weight()
     for conv in spectral:
-        conv.shared = conv.weight_orig.numel() >= LARGE
+        conv.shared = conv.weight_orig.numel() >= LARGE_WEIGHT_ELEMENTS
     try:
         yield
     finally:
         for layer in normed:
-            layer.kept = layer.kept_prepared = None
+            layer.cached = layer.cached_prepared = None
         for conv in spectral:
-            conv.shared, conv.kept_prepared = False, None
+            conv.shared, conv.cached_prepared = False, None
 
 
 def _convolve(
@@ -83,12 +83,12 @@ def _convolve(
         return conv._conv_forward(x, weight, bias)
     stride, padding, dilation = conv.stride[0], conv.padding[0], conv.dilation[0]
     assert isinstance(padding, int)
-    keeps = (conv.kept is weight) if isinstance(conv, _WeightNorm) else conv.shared
-    prepared = conv.kept_prepared if keeps else None
+    use_cache = (conv.cached is weight) if isinstance(conv, _WeightNorm) else conv.shared
+    prepared = conv.cached_prepared if use_cache else None
     if prepared is None:
         prepared = prepared_weight(weight, stride, dilation, conv.groups)
-        if keeps:
-            conv.kept_prepared = prepared
+        if use_cache:
+            conv.cached_prepared = prepared
     return convolve_rows(x, prepared, bias, conv.kernel_size[0], stride, padding, dilation, conv.groups)
 
 
@@ -110,14 +110,14 @@ class WeightNormConvTranspose1d(_WeightNorm, nn.ConvTranspose1d):
 
 
 class WeightNormConv2d(_WeightNorm, nn.Conv2d):
-    """`nn.Conv2d` with weight norm over the output channels, and kernels of one column."""
+    """`nn.Conv2d` with weight norm over the output channels. Kernels have one column."""
 
     def forward(self, x: Tensor) -> Tensor:
         return _convolve(self, x, self.normed_weight(), self.bias)
 
 
-def _fused(conv: WeightNormConv1d | WeightNormConvTranspose1d) -> nn.Module:
-    """The same convolution with a plain weight."""
+def _fuse(conv: WeightNormConv1d | WeightNormConvTranspose1d) -> nn.Module:
+    """Return the same convolution with a plain weight."""
     kind = nn.Conv1d if isinstance(conv, nn.Conv1d) else nn.ConvTranspose1d
     shape: dict[str, Any] = {"stride": conv.stride, "padding": conv.padding, "dilation": conv.dilation}
     plain: Any = kind(conv.in_channels, conv.out_channels, conv.kernel_size, **shape)  # type: ignore[arg-type]
@@ -128,10 +128,10 @@ def _fused(conv: WeightNormConv1d | WeightNormConvTranspose1d) -> nn.Module:
 
 
 def remove_weight_norm(module: nn.Module) -> None:
-    """Replaces every weight-normed convolution below `module` by its plain equal; nothing to do the second time."""
+    """Replace every weight-normed convolution below `module` by an equal plain one. A second call does nothing."""
     for name, child in module.named_children():
         if isinstance(child, WeightNormConv1d | WeightNormConvTranspose1d):
-            setattr(module, name, _fused(child))
+            setattr(module, name, _fuse(child))
         else:
             remove_weight_norm(child)
 
@@ -139,15 +139,15 @@ def remove_weight_norm(module: nn.Module) -> None:
 class SpectralNormConv1d(nn.Conv1d):
     """`nn.Conv1d` whose weight is divided by its largest singular value, estimated by power iteration.
 
-    In training mode each call does one iteration, v <- norm(W^T u), u <- norm(W v), and then uses
-    sigma = u^T W v; in evaluation mode the stored vectors are used and left alone (Miyato et al. 2018, algorithm 1).
+    In training mode each call does one iteration, v <- norm(W^T u), u <- norm(W v), and then uses sigma = u^T W v. In
+    evaluation mode the stored vectors are used unchanged (Miyato et al. 2018, algorithm 1).
     """
 
     weight_orig: nn.Parameter
     weight_u: Tensor
     weight_v: Tensor
-    shared = False  # by `weights_kept`: whether all calls share
-    kept_prepared: Tensor | None = None  # `weight_orig` for rows
+    shared = False  # whether all calls share the prepared weight, within `cache_weights`
+    cached_prepared: Tensor | None = None  # `weight_orig` prepared for rows
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -157,15 +157,17 @@ class SpectralNormConv1d(nn.Conv1d):
         matrix = weight.flatten(1)
         self.register_buffer("weight_u", F.normalize(torch.randn(matrix.size(0)), dim=0))
         self.register_buffer("weight_v", F.normalize(torch.randn(matrix.size(1)), dim=0))
-        for _ in range(INITIAL_ITERATIONS):  # random vectors would make evaluation before any training meaningless
+        for _ in range(
+            INITIAL_POWER_ITERATIONS
+        ):  # with random vectors, evaluation before training would be meaningless
             self.power_iteration()
 
     @torch.no_grad()
     def power_iteration(self) -> None:
-        """One iteration of the stored singular vectors, in fp32."""
+        """Update the stored singular vectors by one iteration, in fp32."""
         matrix = self.weight_orig.detach().flatten(1)
         with torch.autocast(matrix.device.type, enabled=False):
-            # In place: a CUDA graph reads and writes the vectors where it found them.
+            # In place, because a CUDA graph reads and writes the vectors at fixed addresses.
             self.weight_v.copy_(F.normalize(torch.mv(matrix.t(), self.weight_u), dim=0))
             self.weight_u.copy_(F.normalize(torch.mv(matrix, self.weight_v), dim=0))
 
@@ -173,16 +175,16 @@ class SpectralNormConv1d(nn.Conv1d):
         if self.training:
             self.power_iteration()
         with torch.autocast(self.weight_orig.device.type, enabled=False):
-            # Copies: the next iteration may come before the backward pass of this one.
+            # Copies, because the next iteration may precede this one's backward pass.
             u, v = self.weight_u.clone(), self.weight_v.clone()
             return torch.dot(u, torch.mv(self.weight_orig.flatten(1), v))
 
     def forward(self, x: Tensor, signals: int = 1) -> Tensor:
-        """x [signals * B, C, T], the signals one after the other: each has its iteration, as in calls of their own."""
+        """x [signals * B, C, T], the signals concatenated. Each gets its own iteration, as in separate calls."""
         signals = signals if self.training else 1
         if signals == 1 and not (self.shared and are_rows(x)):
             return _convolve(self, x, self.weight_orig / self._next_sigma(), self.bias)
-        # The convolution is linear, so that each signal's output can be divided by its own sigma; before the bias.
+        # The convolution is linear: each signal's output is divided by its own sigma before the bias is added.
         sigmas = torch.stack([self._next_sigma() for _ in range(signals)])
         y = _convolve(self, x, self.weight_orig[:], None)  # a view: a module may not keep a parameter twice
         scaled = (y.unflatten(0, (signals, -1)) / sigmas.view(-1, 1, 1, 1)).flatten(0, 1)

@@ -15,7 +15,7 @@ from common.machine.malloc import keep_freed_memory
 from common.training.cuda_graphs import Changing, CudaRecorder, GraphedStep, Step
 from hifigan.convolutions.rows import to_rows
 from hifigan.discriminators import has_spectral_norm
-from hifigan.layers import weights_kept
+from hifigan.layers import cache_weights
 from hifigan.training.config import VocoderRunConfig
 
 
@@ -56,7 +56,7 @@ class StepComputation:
 
     def shared_weights(self, *modules: nn.Module) -> contextlib.AbstractContextManager[None]:
         """Compute each weight norm of `modules` once for all calls in this context, unless computed plainly."""
-        return weights_kept(*modules, when=self.fast)
+        return cache_weights(*modules, when=self.fast)
 
     def accelerated(self, step: Step, changing: Changing) -> Step:
         """Return an optimiser step that becomes a CUDA graph if possible. Call this when all weights are loaded.

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hifigan.convolutions.rows import to_rows
-from hifigan.layers import SpectralNormConv1d, WeightNormConv1d, weights_kept
+from hifigan.layers import SpectralNormConv1d, WeightNormConv1d, cache_weights
 
 
 @pytest.mark.parametrize("layout", [to_rows, torch.clone])
@@ -20,7 +20,7 @@ def test_kept_weights_are_computed_once_with_the_same_gradients(layout, monkeypa
     computed = []
     weight_norm = torch._weight_norm
     monkeypatch.setattr(torch, "_weight_norm", lambda *given: computed.append(1) or weight_norm(*given))
-    with weights_kept(layer):
+    with cache_weights(layer):
         loss = layer(layout(x)).sum() + layer(layout(y)).square().sum()
     loss.backward()
     assert len(computed) == 1
@@ -39,13 +39,13 @@ def test_shared_weights_with_spectral_norm(signals):
     errors = torch.randn(4, 1024, 9)
     expected = torch.cat([plain(x[:2]), plain(x[2:])])
     expected.backward(errors)
-    with weights_kept(layer):
+    with cache_weights(layer):
         rows = to_rows(x)
         parts = [rows] if signals == 2 else [rows[:2], rows[2:]]
         y = torch.cat([layer(part, signals) for part in parts])
-        assert layer.kept_prepared is not None
+        assert layer.cached_prepared is not None
     y.backward(errors)
-    assert layer.kept_prepared is None
+    assert layer.cached_prepared is None
     torch.testing.assert_close(y, expected, rtol=1e-5, atol=1e-5)
     for name, parameter in layer.named_parameters():
         torch.testing.assert_close(parameter.grad, plain.get_parameter(name).grad, rtol=1e-4, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Plans for any sampling rate: closed forms, real generators, and input that no plan is made of."""
+"""Plans for any sampling rate: values, real generators, and rejected input."""
 
 from __future__ import annotations
 
@@ -104,11 +104,11 @@ def refused(capsys: pytest.CaptureFixture[str], words: str) -> str:
         ("--sampling-rate 24", "--sampling-rate: 24; give 8000 to 192000 Hz"),
         (
             "--sampling-rate 24000 --hop-length 257",
-            "--hop-length: 257 is no product of 3 to 5 rates from 2 to 10; the nearest that are: 256 and 270",
+            "--hop-length: 257 is not a product of 3 to 5 rates from 2 to 10; the nearest that are: 256 and 270",
         ),
         (
             "--sampling-rate 16000 --hop-length 65",  # 64 is the shortest, 4 ms
-            "--hop-length: 65 is no product of 3 to 5 rates from 2 to 10; the nearest that are: 64 and 70",
+            "--hop-length: 65 is not a product of 3 to 5 rates from 2 to 10; the nearest that are: 64 and 70",
         ),
         (
             "--sampling-rate 22050 --hop-length 4096",
