@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_plan(cfg: EvaluationConfig, systems: Sequence[System]) -> tuple[EvaluationPlan, dict[str, str]]:
-    """Check the input as far as possible before any work; return the plan, and why each skipped metric is skipped.
+    """Check the input before any work starts. Return the plan, and the reason for each skipped metric.
 
     Raises:
         InputError: nothing to compare, an unknown baseline, no usable input, or output inside an input folder.

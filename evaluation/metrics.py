@@ -228,7 +228,7 @@ def choose_metrics(wanted: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Return the names of the metrics to measure, and the reason for each that is skipped.
 
     Args:
-        wanted: names; empty for all whose packages can be used.
+        wanted: names, or empty for all whose packages can be used.
 
     Raises:
         InputError: a metric requested by name needs a package that cannot be used.

@@ -22,7 +22,7 @@ def track_pitch(wav: np.ndarray, sampling_rate: int, hop_length: int) -> Track:
 
 
 def pitch_error_cents(real: Track, fake: Track) -> float:
-    """Return the root mean square pitch difference in cents over frames that are voiced in both; NaN without any."""
+    """Return the root mean square pitch difference in cents over frames voiced in both, or NaN without any."""
     both = (real.f0_hz > 0) & (fake.f0_hz > 0)
     if not both.any():
         return math.nan
@@ -31,7 +31,7 @@ def pitch_error_cents(real: Track, fake: Track) -> float:
 
 
 def voicing_f1(real: Track, fake: Track) -> float:
-    """Return the F1 score of the voiced decision, with the recording as truth; NaN if nothing is voiced in either."""
+    """Return the F1 score of the voiced decision, with the recording as truth, or NaN if nothing is voiced."""
     truth, found = real.f0_hz > 0, fake.f0_hz > 0
     total = truth.sum() + found.sum()
     return float(2 * (truth & found).sum() / total) if total else math.nan

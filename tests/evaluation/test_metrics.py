@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common.audio import AudioConfig
-from evaluation.metrics import METRICS, SEGMENT_METRIC, ReferenceClip, choose_metrics, measure_clip
+from evaluation.metrics import HIGHER, METRICS, SEGMENT_METRIC, Metric, ReferenceClip, choose_metrics, measure_clip
 from tests.support.data_sets import speechlike
 
 GAIN = 10 ** (-3 / 20)
@@ -57,3 +57,12 @@ def test_every_column(measure, gain, expected):
     figures = measure(gain)
     assert {*figures, "pesq", "stoi"} == set(expected) == set(METRICS) - {"mos", SEGMENT_METRIC}
     assert figures == {name: pytest.approx(expected[name], rel=2e-3, abs=2e-3) for name in figures}
+
+
+def test_a_metric_is_one_entry(monkeypatch):
+    metric = Metric("peak", HIGHER, "highest sample", lambda clip: clip.fake.max())
+    monkeypatch.setitem(METRICS, "peak", metric)
+    assert choose_metrics(["peak"]) == (["peak"], {})
+    wav = speechlike(0.5)
+    figures, remarks, pitch_hz = measure_clip(ReferenceClip(wav, AudioConfig()), wav / 2, ["peak"])
+    assert (figures, remarks, pitch_hz) == ({"peak": wav.max() / 2}, [], None)
