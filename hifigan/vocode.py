@@ -13,7 +13,7 @@ from common.audio_files import save_wav, wav_info
 from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, run
 from common.download.models import fetch_models, models_dir
 from common.errors import InputError
-from common.synthesis.sources import copied_utterance
+from common.synthesis.sources import utterance_from_audio
 from hifigan.checkpoint import load_generator
 from hifigan.engine.select import ALL_PRECISIONS, PRECISION_HELP, engine_backend
 from hifigan.synthesis.vocoder import Vocoder
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     generator, info = load_generator(checkpoint, cfg.hifigan_config or None, device)
     engine = engine_backend(generator, cfg.precision)
     vocoder = Vocoder(engine, cfg.denoising_strength, info.audio.filter_length)
-    utterance = copied_utterance(target.name, source, MelSpectrogram(info.audio))
+    utterance = utterance_from_audio(target.name, source, MelSpectrogram(info.audio))
     (wav,) = vocoder([utterance.mel])
     save_wav(target, wav[: utterance.num_samples].numpy(), info.audio.sampling_rate)
     log.info("%s -> %s, with %s", source, target, info.path)

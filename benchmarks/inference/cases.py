@@ -15,11 +15,9 @@ from torch import Tensor
 
 from benchmarks.inference.rounds import Case
 from common.audio import AudioConfig, MelSpectrogram
-from common.data.mel_files import differences
-from common.errors import InputError
-from common.mel_contract import in_words
 from common.synthesis.phrases import Phrase, read_phrases
 from fastpitch import load_fastpitch
+from fastpitch.synthesis.job import check_models_fit
 from fastpitch.synthesis.pieces import Piece, SpeechConfig, read_pieces
 from fastpitch.synthesis.synthesiser import Synthesiser
 from fastpitch.synthesis.text_flags import text_processor
@@ -109,11 +107,7 @@ class Speech:
 
     def check_fits(self, vocoder: GeneratorInfo) -> None:
         """Raises `InputError` for a vocoder of other mels."""
-        if differing := differences(self.info.audio, vocoder.audio):
-            raise InputError(
-                f"{self.info.path} and {vocoder.path} do not fit together: {in_words(differing)}; take two models "
-                "whose mels are made alike (python -m common.mel_contract A B compares them)"
-            )
+        check_models_fit(self.info, vocoder.path, vocoder.audio)
 
     def synthesiser(self, torchscript: bool, amp: bool) -> Synthesiser:
         """What makes mels; always the same one for these switches."""

@@ -1,10 +1,11 @@
-"""Speech on its way out: what a batch is made of, and the files, or the samples in a pipe, that its items become."""
+"""Output of synthesis: the parts of a batch, and the writers of wav files and of raw samples in a pipe."""
 
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from io import RawIOBase
+from io import FileIO, RawIOBase
 from itertools import islice
 from pathlib import Path
 
@@ -20,20 +21,20 @@ from common.files.arrays import save_array
 from common.mel_contract import MelContract
 
 PAUSE_SEC = 0.15  # between the pieces of a long text
-FADE_SEC = 0.01  # of the ends of pieces that meet the pause
-SORTED_BATCHES = 16  # so many batches are put in order of length at a time
-MOST_PADDING = 1.3  # frames of a batch with its padding, as a multiple of those without
+FADE_SEC = 0.01  # at the ends of pieces, beside the pause
+SORTED_BATCHES = 16  # batches whose parts are sorted by length together
+MAX_PADDING_FACTOR = 1.3  # frames of a batch with padding / frames without
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Part:
-    """One item of a batch: an output or, of a long text, a piece of one.
+    """One item of a batch: an output, or one piece of it if its text is long.
 
     Attributes:
-        name: of the wav file, relative to the output directory.
-        index: which piece of its output this is, of `count`.
-        skip_samples: how much of the beginning of the audio is not wanted.
-        num_samples: how much is wanted of the rest; None is all.
+        name: wav file, relative to the output directory.
+        index: position among the `count` pieces of the output.
+        skip_samples: samples to drop at the beginning.
+        num_samples: samples to keep after these, or None for all.
     """
 
     name: str
@@ -44,14 +45,14 @@ class Part:
 
     @property
     def length(self) -> int:
-        """What the time to make it grows with; only compared."""
+        """A number that the cost of synthesis grows with. Only used to compare parts."""
         raise NotImplementedError
 
 
 def batches(parts: Iterable[Part], size: int) -> Iterator[list[Part]]:
-    """Groups of up to `size` and of like lengths, so that little is padded, made as they are needed.
+    """Yield batches of up to `size` parts of similar length, to keep padding low.
 
-    Only so many parts are in memory as are sorted by length at a time.
+    At most `size * SORTED_BATCHES` parts are in memory at a time.
     """
     waiting = iter(parts)
     while window := list(islice(waiting, size * SORTED_BATCHES)):
@@ -60,7 +61,7 @@ def batches(parts: Iterable[Part], size: int) -> Iterator[list[Part]]:
         for part in sorted(window, key=lambda part: part.length, reverse=True):
             total += part.length
             # The longest comes first. One long clip among short ones would multiply time and memory.
-            if batch and (len(batch) == size or batch[0].length * (len(batch) + 1) > MOST_PADDING * total):
+            if batch and (len(batch) == size or batch[0].length * (len(batch) + 1) > MAX_PADDING_FACTOR * total):
                 yield batch
                 batch, total = [], part.length
             batch.append(part)
@@ -68,13 +69,13 @@ def batches(parts: Iterable[Part], size: int) -> Iterator[list[Part]]:
 
 
 class SpeechWriter:
-    """Collects pieces, in any order, and writes each output as soon as all of its pieces are there.
+    """Collect pieces, in any order, and write each output as soon as all of its pieces are there.
 
     Args:
         folder: the output directory.
-        audio: of the wav files.
-        fade_frames: over which the end of each output fades.
-        save_mels: write the mel [M, L] of each output, too, as `<name>.npy` beside its wav.
+        audio: signal settings of the wav files.
+        fade_frames: frames over which the end of each output fades.
+        save_mels: also write the mel [M, L] of each output as `<name>.npy` beside its wav.
     """
 
     def __init__(self, folder: Path, audio: AudioConfig, fade_frames: int = 0, save_mels: bool = False) -> None:
@@ -86,9 +87,14 @@ class SpeechWriter:
         self._waiting: dict[str, dict[int, tuple[np.ndarray, np.ndarray | None]]] = {}
         self._chunks: list[Tensor] = []
 
+    @property
+    def companions(self) -> tuple[str, ...]:
+        """Suffixes of the files written beside each wav."""
+        return (".npy",) if self._save_mels else ()
+
     def add(self, part: Part, wav: Tensor, mel: Tensor) -> bool:
-        """Takes the audio [T] of a piece and the mel [M, L] that it was made from; True if that completed a file."""
-        # Copies of what may be slices of a batch, which would stay in memory with them.
+        """Take the audio [T] of a piece and its mel [M, L]. Return whether that completed a file."""
+        # Copied, since slices would keep the whole batch in memory.
         kept_mel = np.array(mel.cpu().float().numpy()) if self._save_mels else None
         pieces = self._waiting.setdefault(part.name, {})
         pieces[part.index] = np.array(wav.numpy()[part.skip_samples :][: part.num_samples]), kept_mel
@@ -100,11 +106,11 @@ class SpeechWriter:
         return True
 
     def add_chunk(self, part: Part, wav: Tensor) -> None:
-        """Takes the next samples [T] of a piece; pieces do not mix."""
+        """Take the next samples [T] of a piece. Pieces come one after the other."""
         self._chunks.append(wav)
 
     def finish(self, part: Part, mel: Tensor) -> bool:
-        """Ends the piece that came in chunks; True if that completed a file."""
+        """End the piece that came in chunks. Return whether that completed a file."""
         wav, self._chunks = torch.cat(self._chunks), []
         return self.add(part, wav, mel)
 
@@ -113,19 +119,20 @@ class SpeechWriter:
         wav = join(wavs, self._pause_frames * hop, _fade_samples(self.audio))
         if self._save_mels:
             save_array(path.with_suffix(".npy"), _joined_mels(mels, self._pause_frames))
-        save_wav(path, fade_out(wav, self._fade_samples), self.audio.sampling_rate)  # last: it says that all is there
+        # Written last: it marks the output as complete.
+        save_wav(path, fade_out(wav, self._fade_samples), self.audio.sampling_rate)
 
 
 class PcmWriter:
-    """Writes speech chunk by chunk as raw samples: 16 bits, signed, little endian, mono; one output after the other.
+    """Write speech chunk by chunk as raw samples (16 bits, signed, little endian, mono), one output after the other.
 
-    They are the samples of `SpeechWriter`'s files. Only what may have to fade waits: 10 ms of a piece that a pause
-    follows, and the frames over which the outputs' ends fade.
+    The samples equal those of `SpeechWriter`'s files. Only samples that may have to fade are held back: the last 10 ms
+    of a piece before a pause, and the last `fade_frames` of an output.
 
     Args:
-        out: where to; unbuffered, so that each chunk can be played at once.
-        audio: of the speech.
-        fade_frames: over which the end of each output fades.
+        out: unbuffered, so that each chunk can be played at once.
+        audio: signal settings of the speech.
+        fade_frames: frames over which the end of each output fades.
     """
 
     def __init__(self, out: RawIOBase, audio: AudioConfig, fade_frames: int = 0) -> None:
@@ -136,7 +143,7 @@ class PcmWriter:
         self._position = 0  # in the piece, in samples
 
     def add_chunk(self, part: Part, wav: Tensor) -> None:
-        """Takes the next samples [T] of a piece; pieces come in order and do not mix."""
+        """Take the next samples [T] of a piece. Pieces come in order, one after the other."""
         if self._piece is None:
             fade = _fade_samples(self.audio)
             self._piece = _Fading(fade if part.index > 0 else 0, fade if part.index < part.count - 1 else 0)
@@ -148,7 +155,7 @@ class PcmWriter:
         self._write(part, self._output.push(self._piece.push(wav.numpy()[start:stop])))
 
     def finish(self, part: Part, mel: Tensor) -> bool:
-        """Ends the piece, with a pause if more follow; True if that was the output's last."""
+        """End the piece, with a pause if more follow. Return whether it was the output's last."""
         assert self._piece is not None
         rest, self._piece, self._position = self._piece.end(), None, 0
         is_last = part.index == part.count - 1
@@ -161,36 +168,47 @@ class PcmWriter:
 
     def _write(self, part: Part, wav: np.ndarray) -> None:
         content = memoryview(to_int16(wav, part.name).astype("<i2").tobytes())
-        while content:  # a pipe takes no more than it has room for
+        while content:  # a pipe may take only part of it
             content = content[self._out.write(content) or 0 :]
 
 
+def open_stdout() -> FileIO:
+    """Open standard output for raw samples, unbuffered: nothing is written again at exit if the player has ended.
+
+    Raises:
+        InputError: it is a terminal or closed.
+    """
+    if sys.stdout is None or sys.stdout.isatty():
+        raise InputError("-o -: stdout is a terminal or closed; add a player, such as | aplay -f S16_LE -r 22050")
+    return FileIO(sys.stdout.fileno(), "w", closefd=False)
+
+
 class _Fading:
-    """Samples that come in chunks and fade at both ends; sends each as soon as it is known how loud it is.
+    """Fade samples that come in chunks at both ends, passing each sample on as soon as its gain is known.
 
     Args:
-        in_samples, out_samples: of the fades, each as in `fade_in` and `fade_out`.
+        in_samples, out_samples: lengths of the fades, as in `fade_in` and `fade_out`.
     """
 
     def __init__(self, in_samples: int, out_samples: int) -> None:
         self._in_samples = in_samples
         self._out_samples = out_samples
-        self._kept = np.zeros(0, np.float32)
+        self._pending = np.zeros(0, np.float32)
 
     def push(self, wav: np.ndarray) -> np.ndarray:
-        """The next samples [T] -> those that are settled."""
-        self._kept = np.concatenate([self._kept, wav])
-        if len(self._kept) < self._in_samples:  # how steep the fade is depends on the length, if it ends here
-            return self._kept[:0]
-        kept, self._in_samples = fade_in(self._kept, self._in_samples), 0
-        settled = max(0, len(kept) - self._out_samples)
-        self._kept = kept[settled:]
-        return kept[:settled]
+        """Take the next samples [T], return the faded samples that are final."""
+        self._pending = np.concatenate([self._pending, wav])
+        if len(self._pending) < self._in_samples:  # if the signal ended here, the fade would be shorter
+            return self._pending[:0]
+        wav, self._in_samples = fade_in(self._pending, self._in_samples), 0
+        final = max(0, len(wav) - self._out_samples)
+        self._pending = wav[final:]
+        return wav[:final]
 
     def end(self) -> np.ndarray:
-        """The rest; the next samples may begin something else that only fades out."""
-        rest = fade_out(fade_in(self._kept, self._in_samples), self._out_samples)
-        self._kept = self._kept[:0]
+        """Return the remaining samples, faded out. Later samples start a signal without fade-in."""
+        rest = fade_out(fade_in(self._pending, self._in_samples), self._out_samples)
+        self._pending = self._pending[:0]
         return rest
 
 
@@ -203,21 +221,24 @@ def _fade_samples(audio: AudioConfig) -> int:
 
 
 def _joined_mels(mels: Sequence[np.ndarray], pause_frames: int) -> np.ndarray:
-    """[M, L_i] -> [M, L], with frames of silence where the audio has pauses."""
+    """Join mels [M, L_i] to [M, L], with silent frames where the audio has pauses."""
     pause = np.full((mels[0].shape[0], pause_frames), SILENCE, dtype=np.float32)
     parts = [part for mel in mels for part in (pause, mel)]
     return np.concatenate(parts[1:], axis=1)
 
 
 def describe_saved_mels(names: Sequence[str], folder: Path, audio: AudioConfig, inputs: Collection[Path] = ()) -> None:
-    """Writes what the mels of `SpeechWriter` will be like, for all who read them.
+    """Write the description of `SpeechWriter`'s mels, for programs that read them.
 
     Args:
-        names: of the wav files.
+        names: wav files of the outputs.
+        folder: the output directory.
+        audio: signal settings of the mels.
         inputs: files that must not be overwritten.
 
     Raises:
-        InputError: two outputs would have one mel file, an input would be overwritten, or the folder holds other mels.
+        InputError: two outputs would share a mel file, an input would be overwritten, or the folder holds mels with
+            other settings.
     """
     targets: dict[Path, str] = {}
     for name in names:

@@ -1,4 +1,4 @@
-"""Phrase files: what to synthesise, and what to call it."""
+"""Phrase files: lists of utterances to synthesise, with the names of their outputs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Phrase:
     Attributes:
         output: wav file name, relative to the output directory and always inside it.
         mel: mel file relative to the data set, or None.
-        text: utterance, or None.
-        pitch: file of the pitch to speak with, relative to the data set, or None.
-        speaker: which voice, as it stands there, or None.
-        line: its number in the file.
+        text: text to speak, or None.
+        pitch: pitch file relative to the data set, or None.
+        speaker: voice, as written in the file, or None.
+        line: line number in the file.
     """
 
     output: str
@@ -34,14 +34,14 @@ class Phrase:
 
 
 def read_phrases(path: str | Path) -> list[Phrase]:
-    """Reads (a) a TSV whose header names columns, (b) lines `<output wav name>|<utterance>` or (c) lines of text.
+    """Read (a) a TSV whose header names columns, (b) lines `<output wav name>|<text>` or (c) lines of text.
 
-    Blank lines are passed over. A phrase without a name is called `audio_<line's number among the phrases>.wav`.
+    Blank lines are skipped. The N-th phrase is called `audio_N.wav` unless the file names it.
 
     Raises:
         FileNotFoundError: no such file.
-        InputError: an empty file, a TSV row without the header's number of columns, a name outside the output
-            directory, or a name used twice or as a folder: with the file's line number.
+        InputError: an empty file, a TSV row whose number of columns differs from the header's, a name outside the
+            output directory, or a name used twice or as a folder. The message has the line number.
     """
     path = Path(path)
     if not path.is_file():
@@ -61,7 +61,7 @@ def read_phrases(path: str | Path) -> list[Phrase]:
             raise InputError(f"{path}: line {number}: {error}") from error
         if name in lines:
             raise InputError(
-                f"{path}: line {number}: the output name {name!r} is that of line {lines[name]} already; "
+                f"{path}: line {number}: line {lines[name]} has the output name {name!r} already; "
                 "one would overwrite the other"
             )
         lines[name] = number
@@ -79,10 +79,10 @@ def read_phrases(path: str | Path) -> list[Phrase]:
 
 
 def safe_name(name: str) -> str:
-    """An output name with the suffix `.wav` that stays inside the output directory.
+    """Return an output name with the suffix `.wav`.
 
     Raises:
-        InputError: an absolute path, one with `..`, or an empty name.
+        InputError: a name outside the output directory (absolute, or with `..`), or an empty one.
     """
     pure = PurePosixPath(name.strip().replace("\\", "/"))
     drive = len(pure.parts) > 0 and pure.parts[0].endswith(":")

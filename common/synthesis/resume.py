@@ -1,8 +1,8 @@
-"""A synthesis job that can be broken off and started again: what it makes, and what of it is there already.
+"""A synthesis job that can be interrupted and resumed: its outputs, and which of them are finished.
 
-One file in the output directory says what each output is made of. It is written before the work begins, by one process
-and in one move, so nothing needs to be written while the work goes on, and a kill at any moment does no harm. Files are
-known by size and time of change, and only compared for equality: no clock has to be right.
+One file in the output directory records how each output is made. One process writes it, in one move, before the work
+begins. Nothing is written to it during the work, so a kill at any moment does no harm. Files are recognised by size and
+modification time, which are only compared for equality: no clock has to be right.
 """
 
 from __future__ import annotations
@@ -27,38 +27,39 @@ _KIND = "speech synthesis of inference.py"
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
-    """What is to be synthesised.
+class SynthesisJob:
+    """Outputs to synthesise, and how to get their mels.
 
     Attributes:
-        made_of: output name -> what tells whether it would be made of the same again; in order.
-        parts: the parts of these outputs, made as they are needed.
+        sources: output name -> short text that changes whenever the output's inputs change. Ordered.
+        parts: output names -> their parts, read one at a time while they are consumed.
         mels: a batch of parts -> their mels [M, L].
-        speaks: whether `mels` is FastPitch at work, and measured.
-        problems: what was wrong with the files that `parts` has left out so far.
+        speaks: `mels` runs FastPitch, and is measured.
+        problems: messages about the input files that `parts` has skipped so far.
     """
 
-    made_of: Mapping[str, str]
+    sources: Mapping[str, str]
     parts: Callable[[Collection[str]], Iterable[Part]]
     mels: Callable[[Sequence[Any]], list[Tensor]]
     speaks: bool
     problems: list[str] = dataclasses.field(default_factory=list)
 
 
-def left_out(problems: Sequence[str], total: int) -> str:
-    """The message at the end of a job of `total` outputs, when some input files could not be used."""
+def unusable_inputs(problems: Sequence[str], total: int) -> str:
+    """Return the message at the end of a job of `total` outputs some of whose input files cannot be used."""
     rest = "" if len(problems) == total else "; all others are made"
     return f"{len(problems)} of {total} input files cannot be used{rest}: {first_three(problems)}"
 
 
 @dataclasses.dataclass(frozen=True)
 class _Record:
-    """The content of a job file.
+    """Content of a job file. The field names are its keys.
 
     Attributes:
-        settings: plain values that decide what all outputs are like.
-        made_of: output name -> what it is made of.
-        outdated: output name -> size and time of a file there that was made otherwise. It stays until it is replaced.
+        settings: plain values that affect the sound of all outputs.
+        made_of: output name -> its source, as in `SynthesisJob.sources`.
+        outdated: output name -> size and modification time of a file made from another source. The file stays until it
+            is replaced.
     """
 
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -66,66 +67,70 @@ class _Record:
     outdated: Mapping[str, list[int]] = dataclasses.field(default_factory=dict)
 
 
-def stamp(path: Path) -> str:
-    """What tells a file from others and from what was there before: its place, size in bytes and time of change."""
+def file_version(path: Path) -> str:
+    """Return a file's path, size in bytes and modification time: a text that changes when the file is replaced."""
     status = path.stat()
     return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
 
 
-def share(
-    folder: Path, settings: Mapping[str, Any], job: Job, anew: bool, beside: Sequence[str], place: Distributed
+def share_outputs(
+    folder: Path,
+    settings: Mapping[str, Any],
+    job: SynthesisJob,
+    redo: bool,
+    companions: Sequence[str],
+    place: Distributed,
 ) -> list[str]:
-    """This process's share of the outputs that are still to be made; `start_job` on the main process, for all."""
+    """Return this process's share of the outputs still to make. Runs `start_job` on the main process."""
     names: list[str] = []
-    distributed.first_on_main(lambda: names.extend(start_job(folder, settings, job.made_of, anew, beside)), place)
+    distributed.first_on_main(lambda: names.extend(start_job(folder, settings, job.sources, redo, companions)), place)
     return distributed.gather(names)[0][place.rank :: place.world_size]
 
 
 def start_job(
-    folder: Path, settings: Mapping[str, Any], made_of: Mapping[str, str], anew: bool, beside: Sequence[str] = ()
+    folder: Path, settings: Mapping[str, Any], sources: Mapping[str, str], redo: bool, companions: Sequence[str] = ()
 ) -> list[str]:
-    """Records what the outputs are made of, and clears away what a killed run of the job left half written.
+    """Record how the outputs are made, and remove half-written files of a killed run.
 
-    Must be called before any process writes. Outputs that the folder has from the same settings stay in its record,
-    though this job has no part in them.
+    Must be called before any process writes. Outputs of earlier jobs with the same settings stay in the record.
 
     Args:
-        folder: the output directory; made if it is not there.
-        settings: plain values that decide what all outputs are like.
-        made_of: output name, relative to the folder -> what it is made of.
-        anew: make all of them, even where they are finished.
-        beside: suffixes of further files that belong to each output.
+        folder: the output directory, created if missing.
+        settings: plain values that affect the sound of all outputs.
+        sources: output name, relative to the folder -> its source, as in `SynthesisJob`.
+        redo: make all of them, even finished ones.
+        companions: suffixes of further files that belong to each output.
 
     Returns:
-        the names of the outputs that are still to be made, in order.
+        the names of the outputs still to make, in order.
 
     Raises:
-        InputError: the job file is not one of ours, and is not overwritten.
+        InputError: the job file is not one of ours. It is not overwritten.
     """
     settings = json.loads(json.dumps(settings))
     before = _read(folder / JOB_FILE)
     if before.settings != settings:
         before = _Record(settings)
-    outdated = {name: found for name, found in before.outdated.items() if name not in made_of}
+    outdated = {name: found for name, found in before.outdated.items() if name not in sources}
     to_make = []
-    for name, source in made_of.items():
+    for name, source in sources.items():
         path = folder / name
         found = _size_and_time(path)
         is_finished = (
             found is not None
-            and found[0] > 0  # after a power cut, a file may be there without its content
+            and found[0] > 0  # after a power cut, a file may exist without its content
             and before.made_of.get(name) == source
             and before.outdated.get(name) != found
-            and all(path.with_suffix(suffix).is_file() for suffix in beside)
+            and all(path.with_suffix(suffix).is_file() for suffix in companions)
         )
-        if anew or not is_finished:
+        if redo or not is_finished:
             to_make.append(name)
             if found:
                 outdated[name] = found
-    record = _Record(settings, {**before.made_of, **made_of}, outdated)
+    record = _Record(settings, {**before.made_of, **sources}, outdated)
     outputs = [folder / name for name in record.made_of]
-    companions = [path.with_suffix(suffix) for path in outputs for suffix in beside]
-    remove_leftovers([*outputs, *companions, folder / JOB_FILE, folder / MEL_CONFIG_FILE])
+    beside = [path.with_suffix(suffix) for path in outputs for suffix in companions]
+    remove_leftovers([*outputs, *beside, folder / JOB_FILE, folder / MEL_CONFIG_FILE])
     content = {"kind": _KIND, **dataclasses.asdict(record)}
     write_whole(folder / JOB_FILE, (json.dumps(content, indent=0) + "\n").encode())
     return to_make
@@ -144,7 +149,7 @@ def _read(path: Path) -> _Record:
         if len(values) == len(names):
             return _Record(**values)
     raise InputError(
-        f"{path}: is not the record of a synthesis, or damaged, and would be overwritten; "
+        f"{path}: not the record of a synthesis, or damaged, and would be overwritten; "
         "move it away, or give another output directory"
     )
 

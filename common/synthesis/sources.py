@@ -1,4 +1,4 @@
-"""Mels to vocode: of audio files (copy synthesis), or prepared ones of a data set."""
+"""Mels to vocode: from audio files (copy synthesis), or mel files of a data set."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from common.errors import InputError, first_three
 from common.mel_contract import MelContract
 from common.synthesis.outputs import Part
 from common.synthesis.phrases import Phrase, read_phrases, safe_name
-from common.synthesis.resume import Job, stamp
+from common.synthesis.resume import SynthesisJob, file_version
 
 log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Utterance(Part):
-    """A mel [M, L] and what its audio is called."""
+    """A mel [M, L] and the name of its wav file."""
 
     mel: Tensor
 
@@ -36,15 +36,20 @@ class Utterance(Part):
 
 
 def is_audio(source: Path) -> bool:
-    """Whether -i names audio, a file or a folder, and not a phrase file."""
+    """Return whether -i names an audio file or a folder of them, rather than a phrase file."""
     return source.is_dir() or is_audio_file(source)
 
 
 def find_audio(source: Path, output: Path | None) -> dict[str, Path]:
-    """Output name -> audio file below `source` (or `source` itself), checked before anything is written.
+    """Map output names to the audio files below `source` (or `source` itself), checked before anything is written.
 
     Args:
-        output: the output directory, in which nothing may be overwritten; None for audio that goes to no files.
+        source: file or folder.
+        output: the output directory, in which no original may be overwritten. None if no files are written.
+
+    Raises:
+        FileNotFoundError: no such file or folder.
+        InputError: no audio files, two for one output, or an output that would overwrite an original.
     """
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder (-i)")
@@ -63,64 +68,75 @@ def find_audio(source: Path, output: Path | None) -> dict[str, Path]:
     return named
 
 
-def copying(source: Path, output: Path | None, audio: AudioConfig) -> Job:
-    """The job of copying audio files; see `find_audio`.
+def copy_synthesis_job(source: Path, output: Path | None, audio: AudioConfig) -> SynthesisJob:
+    """Return the job of resynthesising audio files.
 
     Args:
-        audio: what the generator was trained on.
+        source, output: see `find_audio`.
+        audio: the generator's signal settings.
     """
     files = find_audio(source, output)
-    made_of = {name: stamp(path) for name, path in files.items()}
-    return _job(files, made_of, partial(copied_utterance, mel=MelSpectrogram(audio)))
+    sources = {name: file_version(path) for name, path in files.items()}
+    return _job(files, sources, partial(utterance_from_audio, mel=MelSpectrogram(audio)))
 
 
-def from_prepared_mels(source: Path, dataset: Path, audio: AudioConfig, framing: str, log_base: str) -> Job:
-    """The job of vocoding the mels of a phrase file, relative to `dataset`; see `mel_files` and `chosen_contracts`."""
-    files = mel_files(read_phrases(source), source, dataset)
-    contracts = chosen_contracts(files.values(), dataset, audio, framing, log_base)
+def prepared_mels_job(source: Path, dataset: Path, audio: AudioConfig, framing: str, log_base: str) -> SynthesisJob:
+    """Return the job of vocoding the mel files of a phrase file.
+
+    Args:
+        source: the phrase file.
+        dataset: folder that its mel column is relative to.
+        audio, framing, log_base: see `choose_contracts`.
+    """
+    files = find_mel_files(read_phrases(source), source, dataset)
+    contracts = choose_contracts(files.values(), dataset, audio, framing, log_base)
     read_as = {path: f"{contract.audio.framing} {contract.log_base}" for path, contract in contracts.items()}
-    made_of = {name: f"{stamp(path)} {read_as[path]}" for name, path in files.items()}
-    return _job(files, made_of, partial(prepared_utterance, contracts=contracts))
+    sources = {name: f"{file_version(path)} {read_as[path]}" for name, path in files.items()}
+    return _job(files, sources, partial(utterance_from_mel, contracts=contracts))
 
 
-def _job(files: Mapping[str, Path], made_of: Mapping[str, str], read: Callable[[str, Path], Utterance]) -> Job:
+def _job(files: Mapping[str, Path], sources: Mapping[str, str], read: Callable[[str, Path], Utterance]) -> SynthesisJob:
     problems: list[str] = []
 
     def parts(names: Collection[str]) -> Iterator[Utterance]:
-        return usable({name: path for name, path in files.items() if name in names}, read, problems)
+        return _read_usable({name: path for name, path in files.items() if name in names}, read, problems)
 
-    return Job(made_of, parts, lambda batch: [utterance.mel for utterance in batch], speaks=False, problems=problems)
+    def mels(batch: Sequence[Utterance]) -> list[Tensor]:
+        return [utterance.mel for utterance in batch]
+
+    return SynthesisJob(sources, parts, mels, speaks=False, problems=problems)
 
 
-def usable(
+def _read_usable(
     files: Mapping[str, Path], read: Callable[[str, Path], Utterance], problems: list[str]
 ) -> Iterator[Utterance]:
-    """The utterances of all files that can be read, one at a time.
+    """Yield the utterance of each readable file, reading one file at a time.
 
-    The others are named in the log as they are met, and added to `problems`: one bad file among thousands must neither
-    end the work nor be overlooked.
+    Unreadable files are logged as they are met, and added to `problems`: one bad file among thousands must neither end
+    the work nor go unnoticed.
 
     Args:
         files: output name -> file.
-        read: what makes an utterance of both.
+        read: reads the utterance of an output name and its file.
+        problems: gets a message for each unreadable file.
     """
     for name, path in files.items():
         try:
             utterance = read(name, path)
         except (InputError, OSError) as error:
             problems.append(str(error))
-            if len(files) > 1:  # else the error at the end says it all
-                log.warning("left out: %s", error)
+            if len(files) > 1:  # for a single file, the error at the end is enough
+                log.warning("skipped: %s", error)
             continue
         yield utterance
 
 
-def copied_utterance(name: str, path: Path, mel: MelSpectrogram) -> Utterance:
-    """The mel of an audio file; another sampling rate is converted, the level is kept.
+def utterance_from_audio(name: str, path: Path, mel: MelSpectrogram) -> Utterance:
+    """Compute the mel of an audio file. Other sampling rates are converted, the level is not changed.
 
     Raises:
         FileNotFoundError: no such file.
-        InputError: unreadable, broken off, without samples, or with samples that are not finite.
+        InputError: unreadable, truncated, without samples, or with samples that are not finite.
     """
     audio = mel.config
     channels = wav_info(path).channels
@@ -130,14 +146,14 @@ def copied_utterance(name: str, path: Path, mel: MelSpectrogram) -> Utterance:
     if sampling_rate != audio.sampling_rate:
         log.info("%s: resampled from %d to %d Hz", path, sampling_rate, audio.sampling_rate)
         wav = resample(wav, sampling_rate, audio.sampling_rate)
-    # Whole frames, and enough samples for the mel spectrogram to reflect; the copy is as long as the original.
+    # Whole frames, and enough samples for the mel spectrogram to reflect. `num_samples` restores the length.
     padded = max(-(-len(wav) // audio.hop_length), audio.padding // audio.hop_length + 1) * audio.hop_length
     samples = torch.from_numpy(np.pad(wav, (0, padded - len(wav))).astype(np.float32))
     return Utterance(name=name, mel=mel(samples[None])[0], num_samples=len(wav))
 
 
-def mel_files(phrases: Sequence[Phrase], source: Path, dataset: Path) -> dict[str, Path]:
-    """Output name -> mel file of each phrase; all must exist before anything is synthesised."""
+def find_mel_files(phrases: Sequence[Phrase], source: Path, dataset: Path) -> dict[str, Path]:
+    """Map output names to mel files. All must exist before anything is synthesised."""
     files = {}
     for phrase in phrases:
         if phrase.mel is None:
@@ -155,33 +171,35 @@ def mel_files(phrases: Sequence[Phrase], source: Path, dataset: Path) -> dict[st
     return files
 
 
-def chosen_contracts(
+def choose_contracts(
     paths: Iterable[Path], root: Path, audio: AudioConfig, framing: str = "auto", log_base: str = "auto"
 ) -> dict[Path, MelContract]:
-    """How each mel file below `root` is to be read: "vocoder" framing fits the generator, "tacotron" is moved.
+    """Decide how to read each mel file below `root`. Audio of "tacotron" framing is shifted, of "vocoder" framing not.
 
     Args:
-        audio: what the generator was trained on; mels that nothing describes are like it, in natural logarithms. For
-            one that takes "tacotron" framing, nothing is moved.
-        framing, log_base: of all mels, whatever their descriptions say; "auto" is what these say.
+        paths: mel files.
+        root: the data set.
+        audio: the generator's signal settings. Mels without a description are assumed to have these, in natural
+            logarithms. A generator fine-tuned on "tacotron" framing needs no shift.
+        framing, log_base: override the descriptions of all mels, unless "auto".
 
     Raises:
-        InputError: descriptions that do not fit the generator, or a first mel without one whose values are those of
-            log10 mels: then this is no fault of one file.
+        InputError: descriptions that do not fit the generator, or the first mel without a description has the range
+            of values of log10 mels. Then probably all have it.
     """
     chosen: dict[Path, MelContract] = {}
     problems = []
-    learned = audio.framing == "tacotron"  # by fine-tuning half a hop apart
+    learned_tacotron = audio.framing == "tacotron"  # by fine-tuning half a hop apart
     for path, found in mel_contracts(paths, root, audio).items():
         contract = found or MelContract(audio)
-        told = contract.audio.framing if framing == "auto" else framing
+        found_framing = contract.audio.framing if framing == "auto" else framing
         chosen[path] = dataclasses.replace(
             contract,
-            audio=dataclasses.replace(contract.audio, framing="vocoder" if learned else told),
+            audio=dataclasses.replace(contract.audio, framing="vocoder" if learned_tacotron else found_framing),
             log_base=contract.log_base if log_base == "auto" else log_base,
             origin=contract.origin if log_base == "auto" else "--mel-log",
         )
-        if learned and framing == "auto" and told == "vocoder":
+        if learned_tacotron and framing == "auto" and found_framing == "vocoder":
             problems.append(
                 f"{path}: vocoder-framed ({contract.origin}), and this generator was fine-tuned to take tacotron "
                 "framing; make the mels again (prepare_dataset.py --extract-mels --framing tacotron), or give "
@@ -194,23 +212,23 @@ def chosen_contracts(
     if undescribed:
         try:
             mel = read_mel(undescribed, audio.num_mels)
-        except InputError:  # no fault of all; it is left out when its turn comes
+        except InputError:  # a problem of this file only, which is skipped later
             return chosen
         _refuse_log10(undescribed, mel)
     return chosen
 
 
-def prepared_utterance(name: str, path: Path, contracts: Mapping[Path, MelContract]) -> Utterance:
-    """The mel of a `.pt` or `.npy` file, in natural logarithms, and which part of its audio is wanted.
+def utterance_from_mel(name: str, path: Path, contracts: Mapping[Path, MelContract]) -> Utterance:
+    """Read a `.pt` or `.npy` mel file in natural logarithms, and note which part of its audio to keep.
 
-    Frame k of a "tacotron"-framed mel is centred on sample hop * k, what the generator makes of it on
-    hop * k + hop / 2. The mel stays as it is and the audio is moved back by half a hop: this is exact, whereas the mean
-    of neighbouring frames is a mel of the other framing with an error of 0.10 (log-mel L1 on LJSpeech; 0.25 unmoved,
-    2e-5 moved). The audio is then as long as that of the "vocoder"-framed mel of the same clip.
+    Frame k of a "tacotron"-framed mel is centred on sample hop * k, but the generator centres its audio on
+    hop * k + hop / 2. The mel is used as it is, and the audio is moved back by half a hop. This is exact: the log-mel
+    L1 on LJSpeech is 2e-5, against 0.25 without the shift and 0.10 with the mean of neighbouring frames. The audio is
+    then as long as with the "vocoder"-framed mel of the same clip.
 
     Raises:
-        InputError: unreadable, of another shape, with values that are not finite, or with those of a log10 mel where
-            nothing says that it is one.
+        InputError: unreadable, of another shape, with values that are not finite, or with the range of a log10 mel
+            but no description.
     """
     contract = contracts[path]
     mel = read_mel(path, contract.audio.num_mels, contract.log_base)
@@ -223,9 +241,9 @@ def prepared_utterance(name: str, path: Path, contracts: Mapping[Path, MelContra
 
 
 def _refuse_log10(path: Path, mel: Tensor) -> None:
-    """Raises `InputError` for a mel that nothing describes, if it cannot be one in natural logarithms."""
+    """Raise `InputError` for a mel without description that cannot be in natural logarithms."""
     if looks_like_log10(mel):
         raise InputError(
             f"{path}: no {MEL_CONFIG_FILE} describes this mel, and its values ({mel.min():.1f} to {mel.max():.1f}) "
-            "are those of a log10 mel; give --mel-log log10, or --mel-log ln if it is in natural logarithms"
+            "look like log10; give --mel-log log10, or --mel-log ln if it is in natural logarithms"
         )

@@ -15,6 +15,7 @@ from torch import Tensor
 from common.cli import flag, positive
 from common.data.mel_files import read_symbol_pitch
 from common.errors import InputError
+from common.files.fingerprints import file_digest
 from common.synthesis.outputs import Part
 from common.synthesis.phrases import Phrase
 from common.text.processor import NothingToSay, TextProcessor
@@ -41,11 +42,13 @@ class SpeechConfig(TextFlags):
         "", "formula of the pitch in Hz, applied last, such as 'mean + 1.5 * (pitch - mean)'; see the README"
     )
     split_longer_than: int = flag(250, "texts of more characters are spoken in pieces, cut at ends of sentences")
-    save_mels: bool = flag(False, "write the mel of each phrase as <output>.npy beside its wav")
+    save_mels: bool = flag(False, "write the mel of each phrase as <output>.npy beside its wav", not_with="output=-")
     seed: int = flag(1234, "of the choice of words for a probability between 0 and 1")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.fastpitch:
+            raise InputError("--fastpitch: names no checkpoint")
         if not SLOWEST <= self.pace <= FASTEST:
             raise InputError(f"--pace: {self.pace} does not lie between {SLOWEST} and {FASTEST}")
         positive(split_longer_than=self.split_longer_than)
@@ -54,11 +57,12 @@ class SpeechConfig(TextFlags):
                 raise InputError(f"--{name.replace('_', '-')}: {getattr(self, name)} is not a finite number")
         self.pitch_transform()
 
-    def manner(self) -> dict[str, Any]:
-        """What decides, beside the model, how given pieces sound, as plain values."""
+    def sound_settings(self) -> dict[str, Any]:
+        """Return the plain values that, with the pieces, affect the sound of all outputs."""
         names = ("fastpitch_ema", "pace", "save_mels")
         settings = dataclasses.asdict(self)
-        return {name: settings[name] for name in settings if name in names or name.startswith("pitch_transform")}
+        chosen = {name: settings[name] for name in settings if name in names or name.startswith("pitch_transform")}
+        return {"fastpitch": file_digest(self.fastpitch), **chosen}
 
     def pitch_transform(self) -> PitchTransform | None:
         """The transform that the flags ask for, None for none.

@@ -1,35 +1,38 @@
-"""What `inference.py` can be told about the vocoder's side of its work."""
+"""Flags of `inference.py`: inputs, outputs, vocoder and measurement."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
+from typing import Any
 
 from common.cli import flag, not_negative, positive
 from common.errors import InputError
+from common.files.fingerprints import file_digest
 from common.mel_contract import LOG_BASES
+from common.synthesis.sources import is_audio
+from hifigan.checkpoint import GeneratorInfo
 from hifigan.engine.select import ALL_PRECISIONS, PRECISION_HELP
 from hifigan.export.files import FORMATS
 
-STDOUT = "-"  # as -o
-OWN_BACKENDS = ("engine", "eager")  # for checkpoints
+STDOUT = "-"  # value of -o
+OWN_BACKENDS = ("engine", "eager")  # values of --backend for checkpoints
 
 
 @dataclasses.dataclass(frozen=True)
 class InferenceConfig:
-    """What to synthesise, with which model, and how it is measured."""
+    """Input, output and vocoder of a synthesis, and how it is measured."""
 
-    input: str = flag(
-        "", "phrase file, or an audio file or folder of them to copy-synthesise (required)", short=("-i",)
-    )
+    input: str = flag("", "phrase file, or an audio file or folder to resynthesise (required)", short=("-i",))
     output: str = flag(
-        "", "directory for the wav files; with --stream, - is raw 16-bit samples to stdout (required)", short=("-o",)
+        "", "directory for wav files; with --stream, - sends raw 16-bit samples to stdout (required)", short=("-o",)
     )
     hifigan: str = flag("", "generator checkpoint of any public format, or a model of export.py (required)")
     backend: str = flag(
         "engine",
-        "what runs --hifigan: engine for a checkpoint, or eager for PyTorch's plain layers; the format of a model of "
-        "export.py; or auto to see by the file. An exported model is a program, so run only those that you trust",
+        "for a checkpoint, engine (fast) or eager (PyTorch's plain layers); for an exported model, its format; auto "
+        "looks at the file. An exported model is a program: run only models that you trust",
         choices=(*OWN_BACKENDS, "auto", *FORMATS),
     )
     precision: str = flag("fp32", PRECISION_HELP, choices=ALL_PRECISIONS)
@@ -40,26 +43,28 @@ class InferenceConfig:
     )
     mel_framing: str = flag(
         "auto",
-        "framing of the mels of files: auto is as their audio_config.json says, else vocoder; the audio of tacotron "
-        "framing is moved by half a hop, to where the original was, unless the generator has learned it by fine-tuning",
+        "framing of mel files: auto reads their audio_config.json, and assumes vocoder without one; with tacotron, the "
+        "audio is moved by half a hop to where the original was, unless the generator was fine-tuned on this framing",
         choices=("auto", "vocoder", "tacotron"),
+        not_with="fastpitch",
     )
     mel_log: str = flag(
         "auto",
-        "logarithm of the mels of files: auto is as their audio_config.json says, else ln; log10 is converted",
+        "logarithm of mel files: auto reads their audio_config.json, and assumes ln without one; log10 is converted",
         choices=("auto", *LOG_BASES),
+        not_with="fastpitch",
     )
     cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
     amp: bool = flag(
         False, "mixed precision: fp16 on the GPU, bf16 on the CPU; FastPitch stays in fp32 with --torchscript"
     )
     torchscript: bool = flag(False, "run the models as TorchScript, the vocoder without the engine")
-    batch_size: int = flag(8, "utterances, or pieces of long texts, in one batch", short=("-bs",))
+    batch_size: int = flag(8, "utterances, or pieces of long texts, in one batch", short=("-bs",), not_with="stream")
     denoising_strength: float = flag(0.0, "share of the generator's hum that is subtracted; 0.005 to 0.1 is usual")
     fade_out: int = flag(0, "frames over which the end of each utterance fades")
-    repeats: int = flag(1, "measured runs of each batch; with more than one, all is made anew")
-    warmup_steps: int = flag(0, "runs of the first batch before anything is measured; with any, all is made anew")
-    overwrite: bool = flag(False, "make all anew, also what is there from this same job, broken off or not")
+    repeats: int = flag(1, "measured runs of each batch; above 1 implies --overwrite")
+    warmup_steps: int = flag(0, "unmeasured runs of the first batch; above 0 implies --overwrite")
+    overwrite: bool = flag(False, "make finished outputs of the same job again", not_with=f"output={STDOUT}")
     log_file: str = flag("", "DLLogger file; without it, nvlog_infer.json in the output directory")
 
     def __post_init__(self) -> None:
@@ -71,11 +76,29 @@ class InferenceConfig:
             raise InputError("--denoising-strength: is infinite; 0.005 to 0.1 is usual")
         not_negative(denoising_strength=self.denoising_strength, fade_out=self.fade_out, warmup_steps=self.warmup_steps)
         if self.precision != "fp32" and self.amp:
-            raise InputError("--precision: with --amp it is fp16 on GPUs and bf16 on CPUs; leave out one of them")
+            raise InputError("--precision: with --amp it is fp16 on GPUs and bf16 on CPUs; give only one of them")
         if self.precision != "fp32" and self.runs_eagerly:
             raise InputError("--precision: is for the engine; with --torchscript or --backend eager, there is --amp")
 
+        if (self.mel_framing, self.mel_log) != ("auto", "auto") and is_audio(Path(self.input)):
+            raise InputError("--mel-framing and --mel-log: have no effect on audio files (-i)")
+
     @property
     def runs_eagerly(self) -> bool:
-        """Whether a checkpoint is run without the engine."""
+        """Run a checkpoint without the engine."""
         return self.torchscript or self.backend == "eager"
+
+    @property
+    def redo(self) -> bool:
+        """Make finished outputs again. A measurement needs all of them."""
+        return self.overwrite or self.repeats > 1 or self.warmup_steps > 0
+
+    def sound_settings(self, info: GeneratorInfo) -> dict[str, Any]:
+        """Return the plain values that affect the sound of all outputs. A model counts by content, not by name."""
+        names = ("ema", "amp", "precision", "torchscript", "denoising_strength", "fade_out")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "hifigan": file_digest(self.hifigan),
+            "generator": info.config.to_dict(),
+            "audio": dataclasses.asdict(info.audio),
+        }

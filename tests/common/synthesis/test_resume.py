@@ -1,4 +1,4 @@
-"""Which outputs of a job are finished, by its record and the files that are there."""
+"""The record of a synthesis job: which outputs are finished, and which have to be made."""
 
 import json
 import os
@@ -6,17 +6,17 @@ import os
 import pytest
 
 from common.errors import InputError
-from common.synthesis.resume import JOB_FILE, left_out, stamp, start_job
+from common.synthesis.resume import JOB_FILE, file_version, start_job, unusable_inputs
 
 SETTINGS = {"model": "a", "rates": (8, 8)}
-MADE_OF = {"one.wav": "1", "sub/two.wav": "2"}
+SOURCES = {"one.wav": "1", "sub/two.wav": "2"}
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """A job that was ended, with a mel beside each output."""
-    assert start_job(tmp_path, SETTINGS, MADE_OF, anew=False) == list(MADE_OF)
-    for name in MADE_OF:
+    """The folder of a finished job, with a mel beside each output."""
+    assert start_job(tmp_path, SETTINGS, SOURCES, redo=False) == list(SOURCES)
+    for name in SOURCES:
         write(tmp_path, name)
     return tmp_path
 
@@ -31,30 +31,30 @@ def write(folder, name, content=b"audio"):
     return path
 
 
-def to_make(folder, settings=SETTINGS, made_of=MADE_OF, anew=False):
-    return start_job(folder, settings, made_of, anew, beside=(".npy",))
+def to_make(folder, settings=SETTINGS, sources=SOURCES, redo=False):
+    return start_job(folder, settings, sources, redo, companions=(".npy",))
 
 
-def test_the_same_job_goes_on(folder):
+def test_the_same_job_resumes(folder):
     for _ in range(2):
         assert to_make(folder) == []
     (folder / "one.wav").unlink()
     (folder / "sub" / "two.npy").unlink()
-    assert to_make(folder) == list(MADE_OF)
-    assert start_job(folder, SETTINGS, MADE_OF, anew=False) == list(MADE_OF), "its wav is of no use any more"
+    assert to_make(folder) == list(SOURCES)
+    assert start_job(folder, SETTINGS, SOURCES, redo=False) == list(SOURCES), "a wav without its mel is not finished"
 
 
-def test_what_is_added_or_changed_is_made(folder):
-    assert to_make(folder, made_of={**MADE_OF, "new.wav": "3"}) == ["new.wav"]
-    assert to_make(folder, made_of={**MADE_OF, "one.wav": "1b"}) == ["one.wav"]
-    assert to_make(folder) == ["one.wav"], "1b was begun, and 1 may be overwritten"
+def test_added_and_changed_outputs_are_made(folder):
+    assert to_make(folder, sources={**SOURCES, "new.wav": "3"}) == ["new.wav"]
+    assert to_make(folder, sources={**SOURCES, "one.wav": "1b"}) == ["one.wav"]
+    assert to_make(folder) == ["one.wav"], "1b was begun, so the file of 1 may have been replaced"
 
 
-@pytest.mark.parametrize(("settings", "anew"), [({"model": "b"}, False), (SETTINGS, True)])
-def test_a_job_that_begins_anew_can_be_broken_off(folder, settings, anew):
-    assert to_make(folder, settings, anew=anew) == list(MADE_OF)
-    assert to_make(folder, settings) == list(MADE_OF)
-    # Old files stay until they are replaced, and are told from new ones by their time alone.
+@pytest.mark.parametrize(("settings", "redo"), [({"model": "b"}, False), (SETTINGS, True)])
+def test_a_job_that_starts_again_can_be_interrupted(folder, settings, redo):
+    assert to_make(folder, settings, redo=redo) == list(SOURCES)
+    assert to_make(folder, settings) == list(SOURCES)
+    # Old files stay until they are replaced. Only their modification time distinguishes them from new ones.
     path = write(folder, "one.wav")
     os.utime(path, ns=(0, 0))
     assert to_make(folder, settings) == ["sub/two.wav"]
@@ -63,25 +63,25 @@ def test_a_job_that_begins_anew_can_be_broken_off(folder, settings, anew):
 
 
 def test_jobs_of_the_same_settings_share_a_folder(folder):
-    assert to_make(folder, made_of={"other.wav": "4"}, anew=True) == ["other.wav"]
+    assert to_make(folder, sources={"other.wav": "4"}, redo=True) == ["other.wav"]
     write(folder, "other.wav")
     assert to_make(folder) == []
-    assert to_make(folder, made_of={"other.wav": "4"}) == []
+    assert to_make(folder, sources={"other.wav": "4"}) == []
 
 
 def test_files_without_a_record_or_content_are_not_finished(folder):
     write(folder, "mine.wav")
-    assert to_make(folder, made_of={"mine.wav": "5"}) == ["mine.wav"]
+    assert to_make(folder, sources={"mine.wav": "5"}) == ["mine.wav"]
     write(folder, "one.wav", b"")
     assert to_make(folder) == ["one.wav"]
 
 
 @pytest.mark.parametrize("content", ["", "null", "[]", "{}", '{"settings": {}, "made_of": {}, "outdated": {}}'])
-def test_a_record_that_is_not_ours_is_kept(folder, content):
+def test_foreign_records_are_not_overwritten(folder, content):
     path = folder / JOB_FILE
     path.write_text(content)
     with pytest.raises(InputError, match="not the record of a synthesis"):
-        to_make(folder, anew=True)
+        to_make(folder, redo=True)
     assert path.read_text() == content
 
 
@@ -92,15 +92,15 @@ def test_a_damaged_record_is_refused(folder):
         to_make(folder)
 
 
-def test_a_stamp_tells_place_size_and_time(tmp_path):
+def test_file_version_changes_with_path_size_and_time(tmp_path):
     path = write(tmp_path, "a.wav")
-    known = stamp(path)
-    assert stamp(tmp_path / "." / "a.wav") == known
+    known = file_version(path)
+    assert file_version(tmp_path / "." / "a.wav") == known
     os.utime(path, ns=(0, path.stat().st_mtime_ns - 1))
-    assert stamp(path) != known
-    assert stamp(write(tmp_path, "b.wav")) != stamp(path)
+    assert file_version(path) != known
+    assert file_version(write(tmp_path, "b.wav")) != file_version(path)
 
 
-def test_what_was_left_out_is_told():
-    assert left_out(["x: bad"], 3) == "1 of 3 input files cannot be used; all others are made: x: bad"
-    assert left_out(list("abcd"), 4) == "4 of 4 input files cannot be used: a; b; c (and 1 more)"
+def test_message_about_unusable_inputs():
+    assert unusable_inputs(["x: bad"], 3) == "1 of 3 input files cannot be used; all others are made: x: bad"
+    assert unusable_inputs(list("abcd"), 4) == "4 of 4 input files cannot be used: a; b; c (and 1 more)"

@@ -16,6 +16,8 @@ import inference
 from common.audio import AudioConfig
 from common.data.mel_files import check_mel_config, read_mel
 from fastpitch.pitch_transform import PitchTransform
+from fastpitch.synthesis.synthesiser import Synthesiser
+from hifigan.synthesis.vocoder import Vocoder
 from tests.support.models import make_checkpoint, make_fastpitch
 from tests.support.paths import REPOSITORY
 from tests.support.programs import summary, wavs
@@ -122,13 +124,13 @@ def test_long_texts_are_spoken_in_pieces(models: tuple[Path, Path], tmp_path: Pa
 
 def test_five_thousand_words(models: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    original = inference.Synthesiser.__call__
+    original = Synthesiser.__call__
 
-    def counted(self: inference.Synthesiser, pieces: list) -> list:
+    def counted(self: Synthesiser, pieces: list) -> list:
         sizes.append(max(len(piece.ids) for piece in pieces) * len(pieces))
         return original(self, pieces)
 
-    monkeypatch.setattr(inference.Synthesiser, "__call__", counted)
+    monkeypatch.setattr(Synthesiser, "__call__", counted)
     text = "Now it was said, and heard by many, that all of this went on and on. " * 312  # 4992 words
     made = speak(models, f"{text}and so it did to the end\n", tmp_path, "--pace", 4)
     assert len(sizes) == 13  # 312 sentences, three in a piece, 8 pieces in a batch
@@ -173,9 +175,10 @@ def test_measurement(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     clock = iter(range(10**6))
-    monkeypatch.setattr(inference, "now_sec", lambda device: float(next(clock)))  # each stage takes one second
+    # Each stage takes one second.
+    monkeypatch.setattr("hifigan.synthesis.run.now_sec", lambda device: float(next(clock)))
     calls: list[tuple[str, int]] = []
-    for stage in (inference.Synthesiser, inference.Vocoder):
+    for stage in (Synthesiser, Vocoder):
 
         def counted(self: object, batch: list, stage: type = stage, original: Callable = stage.__call__) -> list:
             calls.append((stage.__name__[0], len(batch)))

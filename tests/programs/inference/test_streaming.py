@@ -124,7 +124,7 @@ def test_a_copy_goes_into_a_pipe_from_the_folder_of_the_original(
     soundfile.write(tmp_path / "in" / "x.wav", speechlike(0.3), 22050)
     monkeypatch.chdir(tmp_path / "in")
     with FileIO(tmp_path / "pcm", "w") as out:
-        monkeypatch.setattr(inference, "stdout_for_samples", lambda *_: out)
+        monkeypatch.setattr(inference, "open_stdout", lambda: out)
         assert inference.main(["--hifigan", str(folder / "generator.pt"), "--stream", "-i", ".", "-o", "-"]) == 0
     assert (tmp_path / "pcm").stat().st_size == 2 * int(0.3 * 22050)
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["x.wav"]
@@ -222,11 +222,11 @@ REFUSED = {
     "negative": (["--stream", "--look-ahead", "-1"], "--look-ahead: -1 is below 0"),
     "far": (["--stream", "--look-ahead", "99"], "--look-ahead: 99 is above"),
     "denoiser": (["--stream", "--denoising-strength", "0.1"], "the denoiser needs whole utterances"),
-    "torchscript": (["--stream", "--torchscript"], "leave out --torchscript"),
+    "torchscript": (["--stream", "--torchscript"], "remove --torchscript"),
     "backend": (["--stream", "--backend", "onnx"], "an exported model, which takes whole mels"),
-    "pipe": (["-o", "-"], "-o -: samples go to stdout as they are made, so give --stream, too"),
-    "mels": (["--stream", "-o", "-", "--save-mels"], "--save-mels: with -o - there are no files"),
-    "anew": (["--stream", "-o", "-", "--overwrite"], "--overwrite: has no effect with -o -"),
+    "pipe": (["-o", "-"], "-o -: samples go to stdout as they are made, so add --stream"),
+    "mels": (["--stream", "-o", "-", "--save-mels"], "--save-mels: has no effect with --output -"),
+    "anew": (["--stream", "-o", "-", "--overwrite"], "--overwrite: has no effect with --output -"),
 }
 
 
@@ -248,7 +248,7 @@ def test_where_samples_cannot_go(
         patch.setattr(sys.stdout, "isatty", lambda: True)
         assert "-o -: stdout is a terminal" in one_line_of_error(inference.main, argv, capsys)
     with FileIO(tmp_path / "pcm", "w") as out:
-        monkeypatch.setattr(inference, "stdout_for_samples", lambda *_: out)
+        monkeypatch.setattr(inference, "open_stdout", lambda: out)
         two = Distributed(rank=0, local_rank=0, world_size=2, device=torch.device("cpu"))
         monkeypatch.setattr(distributed, "init", lambda *_: two)
         assert "-o -: 2 processes cannot share one pipe" in one_line_of_error(inference.main, argv, capsys)

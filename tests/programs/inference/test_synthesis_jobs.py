@@ -226,7 +226,7 @@ def test_an_own_file_of_the_user_is_not_overwritten(checkpoint, folder, tmp_path
         path.write_text(content)
         for more in ([], ["--overwrite"]):
             error = one_line_of_error(inference.main, command(checkpoint, folder, path.parent, *more), capsys)
-            assert f"{path}: is not the record of a synthesis, or damaged, and would be overwritten" in error
+            assert f"{path}: not the record of a synthesis, or damaged, and would be overwritten" in error
         assert path.read_text() == content
         assert list(path.parent.iterdir()) == [path]
 
@@ -276,7 +276,7 @@ def test_processes_share_the_work(checkpoint, folder, tmp_path):
     argv = [*launch, str(tmp_path / "program.py"), *command(checkpoint, folder, tmp_path / "two")]
     done = subprocess.run(argv, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "inference.py: WARNING: left out: " in done.stderr
+    assert "inference.py: WARNING: skipped: " in done.stderr
     assert done.stderr.count("inference.py: error: 1 of 6 input files cannot be used; all others are made: ") == 1
     assert "5 utterances" in done.stdout
     ranks = {path.stem: path.read_text() for path in (tmp_path / "two").rglob("*.rank")}

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-import inference
 from common.audio_files import fade_out
 from common.synthesis.outputs import SORTED_BATCHES, batches
 from common.synthesis.sources import Utterance
 from hifigan import load_generator
 from hifigan.denoiser import Denoiser
+from hifigan.synthesis.vocoder import Vocoder
 from tests.support.inference import LENGTHS, command, from_mels, random_mel
 from tests.support.models import TINY, make_checkpoint
 from tests.support.paths import REPOSITORY
@@ -78,13 +78,13 @@ def test_measurement(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     calls: list[int] = []
-    original = inference.Vocoder.__call__
+    original = Vocoder.__call__
 
-    def counted(self: inference.Vocoder, mels: list) -> list:
+    def counted(self: Vocoder, mels: list) -> list:
         calls.append(len(mels))
         return original(self, mels)
 
-    monkeypatch.setattr(inference.Vocoder, "__call__", counted)
+    monkeypatch.setattr(Vocoder, "__call__", counted)
     from_mels(checkpoint, dataset, tmp_path, "--batch-size", 4, "--repeats", 5, "--warmup_steps", 3)
     assert calls == [2] * (3 + 5) + [1] * 5 + [2] * 5 + [1] * 5  # 70 and 45 frames, 23, 3 and 2, 1
     figures = summary(tmp_path)
