@@ -1,10 +1,10 @@
-"""Writes a HiFi-GAN generator as TorchScript, ONNX or another deployment format. See --help."""
+"""Export a HiFi-GAN generator as TorchScript, ONNX or another deployment format. See --help."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from common import distributed
@@ -14,30 +14,38 @@ from common.files.atomic import replacing
 from common.machine.precision import DTYPES
 from hifigan.checkpoint import load_generator
 from hifigan.export.formats import FORMATS
-from hifigan.export.writers import check_exportable, export, verify
+from hifigan.export.write import check_exportable, export, verify
+
+
+def _listed(words: Iterable[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} or {last}"
+
+
+_NO_BF16 = _listed(name for name, kind in FORMATS.items() if "bf16" not in kind.precisions)
+_BOUND = _listed(name for name, kind in FORMATS.items() if kind.bound_to_device)
 
 
 @dataclasses.dataclass(frozen=True)
 class ExportConfig:
-    """What to export, and how."""
+    """The generator, the format, and the file to write."""
 
     hifigan: str = flag("", "generator checkpoint of any public format (required)")
-    output: str = flag("", "file to write, ending in .ts, .onnx or .pt2 as the format has it (required)", short=("-o",))
+    output: str = flag("", "file to write, with the suffix of the format (required)", short=("-o",))
     format: str = flag(
         "",
-        "torchscript (.ts), onnx (.onnx), torch-export (.pt2), aoti: compiled ahead of time by AOTInductor (.pt2), or "
-        "tensorrt: Torch-TensorRT (.pt2) (required)",
+        f"{_listed(f'{name} ({kind.about or kind.suffix})' for name, kind in FORMATS.items())} (required)",
         choices=tuple(FORMATS),
     )
     precision: str = flag(
         "fp32",
-        "of all layers but the first two, the last one and the denoiser; onnx and tensorrt take no bf16",
+        f"of all layers but the first two, the last one and the denoiser; no bf16 with {_NO_BF16}",
         choices=tuple(DTYPES),
     )
-    denoising_strength: float = flag(0.0, "put a denoiser of this strength behind the generator; 0.005 to 0.1 is usual")
-    cuda: bool = flag(False, "export on the GPU (aoti and tensorrt files run on the kind of device they were made on)")
+    denoising_strength: float = flag(0.0, "add a denoiser of this strength after the generator; 0.005 to 0.1 is usual")
+    cuda: bool = flag(False, f"export on the GPU ({_BOUND} files run only on the kind of device they were made on)")
     hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
-    ema: bool = flag(False, "take the checkpoint's moving average of the weights (from training with --ema)")
+    ema: bool = flag(False, "use the checkpoint's moving average of the weights (from training with --ema)")
     opset: int | None = flag(
         None, "operator set, 18 or higher; without it, the exporter's own choice", only_with="format=onnx"
     )
@@ -51,23 +59,23 @@ class ExportConfig:
             raise InputError(f"--opset: {self.opset} is below 18")
         suffix = FORMATS[self.format].suffix
         if Path(self.output).suffix.lower() != suffix:
-            raise InputError(f"-o: {self.output} does not end in {suffix}, as {self.format} files do")
+            raise InputError(f"-o: {self.output} does not end in {suffix}, the suffix of {self.format} files")
         if os.path.lexists(self.output):
             raise InputError(f"-o: {self.output} exists already; remove it or name another file")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = ArgumentParser(prog="export.py", description="Generator checkpoint -> file for deployment, compared.")
+    parser = ArgumentParser(prog="export.py", description="Generator checkpoint -> file for deployment, verified.")
     add_flags(parser, ExportConfig, "export")
     cfg = from_flags(ExportConfig, vars(parser.parse_args(argv)))
     device = distributed.device_of(cfg.cuda)
     check_exportable(cfg.format, cfg.precision, device)
     generator, info = load_generator(cfg.hifigan, cfg.hifigan_config or None, device, cfg.ema)
     output = Path(cfg.output)
-    with replacing(output, suffix=FORMATS[cfg.format].suffix) as unproven:
-        unproven.touch()  # an output that cannot be written is found before minutes of compilation
-        contract = export(generator, info, unproven, cfg.format, cfg.precision, cfg.denoising_strength, cfg.opset)
-        difference = verify(unproven, generator, contract)
+    with replacing(output, suffix=FORMATS[cfg.format].suffix) as unverified:
+        unverified.touch()  # fails before minutes of compilation if the output cannot be written
+        contract = export(generator, info, unverified, cfg.format, cfg.precision, cfg.denoising_strength, cfg.opset)
+        difference = verify(unverified, generator, contract)
     size_mb = output.stat().st_size / 1e6
     denoiser = f", denoiser {contract.denoising_strength:g}" if contract.denoising_strength else ""
     print(

@@ -34,7 +34,7 @@ from hifigan.checkpoint import GeneratorInfo
 from hifigan.engine.select import engine_backend, list_precisions
 from hifigan.export.files import load_export
 from hifigan.export.formats import FORMATS
-from hifigan.export.writers import Difference, check_exportable, compare, eager_reference, export
+from hifigan.export.write import ExportDifference, check_exportable, compare, eager_reference, export
 
 WARM_UP_ROUNDS = 2  # TorchScript optimises itself in the second
 PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnx", "onnxscript", "torch-tensorrt")
@@ -164,7 +164,9 @@ def measure(backends: Sequence[Backend], mels: Sequence[Tensor], rounds: int) ->
     return seconds[WARM_UP_ROUNDS:].reshape(-1, len(backends))
 
 
-def comparison_table(variants: Sequence[Variant], differences: Sequence[Difference], seconds: np.ndarray) -> list[str]:
+def comparison_table(
+    variants: Sequence[Variant], differences: Sequence[ExportDifference], seconds: np.ndarray
+) -> list[str]:
     """The lines of the Markdown table."""
     speeds = np.median(seconds[:, :1] / seconds, axis=0)
     rows = []

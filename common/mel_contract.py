@@ -1,7 +1,7 @@
-"""What two programs must agree on to exchange mel spectrograms, read from whatever carries it.
+"""The settings that two programs must share to exchange mel spectrograms, read from any file that records them.
 
-Generators, FastPitch models, exports, prepared mels and JSON configurations all say how their mels are made, each in
-its own way. As a program this compares two of them: `python -m common.mel_contract A B`.
+Generators, FastPitch models, exports, prepared mels and JSON configurations each record them in their own way. As a
+program this compares two of them: `python -m common.mel_contract A B`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from common.audio import MEL_CONFIG_FILE, AudioConfig
 from common.cli import ArgumentParser
 from common.errors import InputError
 from common.files.checkpoints import dictionary, read_file
-from common.files.exports import export_metadata, is_onnx
+from common.files.exports import export_metadata, is_export
+from common.files.generator_files import parse_generator
+from common.files.json_files import read_json
 
 LOG_BASES = ("ln", "log10")
-# Signal keys in the paper authors' JSON files, and our names for them.
+# Signal keys of the paper authors' JSON files -> our names.
 SIGNAL_KEYS = {
     "segment_size": "segment_size",
     "num_mels": "num_mels",
@@ -36,20 +36,20 @@ SIGNAL_KEYS = {
     "fmax_loss": "mel_fmax_loss",
     "fmax_for_loss": "mel_fmax_loss",
 }
-SAME, DIFFERENT, UNREADABLE = 0, 1, 2  # exit statuses, as of diff(1)
+SAME, DIFFERENT, UNREADABLE = 0, 1, 2  # exit statuses, as in diff(1)
 
 
 @dataclasses.dataclass(frozen=True)
 class MelContract:
-    """How mels are made.
+    """Settings of mel spectrograms.
 
     Attributes:
-        audio: the signal and the framing.
-        log_base: of the logarithm, "ln" or "log10".
-        peak_normalised: whether each clip was brought to one peak before; None where nothing says so. Generators are
-            trained on such clips, and cope with others.
-        origin: where this was read, for messages.
-        assumed: the values of `audio` that the origin does not say, which are those of LJSpeech's published models.
+        audio: signal settings and framing.
+        log_base: "ln" or "log10".
+        peak_normalised: each clip was scaled to the same peak before, or None if unknown. Generators are trained on
+            such clips, but can handle others.
+        origin: where the contract was read, for messages.
+        assumed: names of the values of `audio` that the origin lacks. The published LJSpeech models' are assumed.
 
     Raises:
         InputError: an unknown logarithm, or a level that is neither true nor false.
@@ -69,22 +69,22 @@ class MelContract:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], origin: str = "", **fixed: Any) -> MelContract:
-        """From a checkpoint's `train_setup`, the metadata of an export, a description of mels or a configuration.
+        """Read a checkpoint's `train_setup`, the metadata of an export, a description of mels or a configuration.
 
         Args:
-            values: of `AudioConfig`, under our names or the paper authors' (exports have them under `audio`),
-                `log_base` and `peak_normalised`; other keys are passed over. All that this project ever wrote without
-                `log_base` is in natural logarithms.
-            origin: where they come from.
-            fixed: values of `AudioConfig` that are known otherwise.
+            values: values of `AudioConfig`, under our names or the paper authors' (exports have them under `audio`),
+                `log_base` and `peak_normalised`. Other keys are ignored. Without `log_base`, mels are in natural
+                logarithms, as this project always wrote them.
+            origin: where the values come from.
+            fixed: values of `AudioConfig` that override `values`.
 
         Raises:
-            InputError: values that contradict each other, or no dictionary.
+            InputError: values that contradict each other, or not a dictionary.
         """
         if not isinstance(values, Mapping):
             raise InputError(f"expected a JSON object, found {type(values).__name__}")
-        said = {**values, **values["audio"]} if isinstance(values.get("audio"), Mapping) else values
-        ours = {**{SIGNAL_KEYS.get(key, key): value for key, value in said.items()}, **said, **fixed}
+        stored = {**values, **values["audio"]} if isinstance(values.get("audio"), Mapping) else values
+        ours = {**{SIGNAL_KEYS.get(key, key): value for key, value in stored.items()}, **stored, **fixed}
         names = [field.name for field in dataclasses.fields(AudioConfig)]
         return cls(
             AudioConfig.from_dict(ours),
@@ -95,14 +95,14 @@ class MelContract:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """What `from_dict` reads, as plain values for JSON files and metadata."""
+        """Return plain values for JSON files and metadata, which `from_dict` reads."""
         level = {} if self.peak_normalised is None else {"peak_normalised": self.peak_normalised}
         return {**dataclasses.asdict(self.audio), "log_base": self.log_base, **level}
 
 
 @dataclasses.dataclass(frozen=True)
-class Difference:
-    """A value in which two contracts differ, and what can be done about it."""
+class MelDifference:
+    """A value in which two contracts differ, and the remedy."""
 
     name: str
     first: Any
@@ -113,18 +113,18 @@ class Difference:
         return f"{self.name}: {self.first} / {self.second}; {self.remedy}"
 
 
-def compare(first: MelContract, second: MelContract) -> list[Difference]:
-    """In what two contracts differ; levels are compared where both say them."""
+def compare(first: MelContract, second: MelContract) -> list[MelDifference]:
+    """Return the differences of two contracts. Peak normalisation is compared only if both record it."""
     one, other = _comparable(first), _comparable(second)
     return [
-        Difference(name, one[name], other[name], _remedy(name))
+        MelDifference(name, one[name], other[name], _remedy(name))
         for name in one
         if one[name] != other[name] and not (name == "peak_normalised" and None in (one[name], other[name]))
     ]
 
 
-def in_words(differing: Sequence[Difference]) -> str:
-    """Differences for a message that says itself what to do."""
+def in_words(differing: Sequence[MelDifference]) -> str:
+    """Format differences for a message that contains its own remedy."""
     return ", ".join(f"{difference.name} {difference.first} instead of {difference.second}" for difference in differing)
 
 
@@ -143,9 +143,9 @@ def _remedy(name: str) -> str:
     return {
         "sampling_rate": "resample the audio (prepare_dataset.py --convert-to DST --sampling-rate N) and make its mels "
         "again, or take a model of the other rate",
-        "framing": "half a hop of shift: inference.py converts to vocoder, training pairs (--input-mels-framing)",
+        "framing": "shifted by half a hop: inference.py converts to vocoder, training aligns (--input-mels-framing)",
         "log_base": "inference.py converts (--mel-log); for training, make the mels again",
-        "peak_normalised": "another loudness, nothing else: scale the audio and make its mels again",
+        "peak_normalised": "only the loudness differs: scale the audio and make its mels again",
     }.get(
         name,
         f"no conversion: make the mels again (prepare_dataset.py --extract-mels --{flag} N), or take another model",
@@ -153,27 +153,27 @@ def _remedy(name: str) -> str:
 
 
 def read_contract(path: str | Path) -> MelContract:
-    """The contract of a generator or FastPitch checkpoint, an export, a data set, a folder of mels, or a JSON file.
+    """Read the contract of a checkpoint, an export, a data set, a folder of mels, or a JSON file.
 
-    FastPitch makes mels in "tacotron" framing, which its files do not say. A generator takes "vocoder" framing, unless
-    it was fine-tuned with others half a hop apart; its file then says so.
+    FastPitch makes mels in "tacotron" framing, which its checkpoints do not record. A generator takes "vocoder"
+    framing, unless it was fine-tuned on mels half a hop apart and its checkpoint records this.
 
     Raises:
         FileNotFoundError: no such file or folder.
-        InputError: one that says nothing about mels, or contradicts itself.
+        InputError: a file that does not describe mels, or contradicts itself.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
     if path.is_dir():
-        return _of_folder(path)
+        return _read_folder(path)
     try:
         if path.suffix.lower() == ".json":
-            return _of_json(path)
+            return _read_json_file(path)
         exported = export_metadata(path)
-        if exported is None and is_onnx(path):
-            raise InputError("this ONNX file says nothing about mels; export.py writes files that do")
-        return _of_checkpoint(path) if exported is None else MelContract.from_dict(json.loads(exported), str(path))
+        if exported is None and is_export(path):
+            raise InputError("this exported model does not describe its mels; export.py writes files that do")
+        return _read_checkpoint(path) if exported is None else MelContract.from_dict(json.loads(exported), str(path))
     except (ValueError, zipfile.BadZipFile) as error:
         raise (
             error if isinstance(error, InputError) and str(path) in str(error) else InputError(f"{path}: {error}")
@@ -181,83 +181,59 @@ def read_contract(path: str | Path) -> MelContract:
 
 
 def read_description(path: Path) -> MelContract:
-    """The description beside prepared mels.
+    """Read the description beside prepared mels.
 
     Raises:
-        InputError: it is damaged.
+        InputError: a damaged description.
     """
     try:
-        return MelContract.from_dict(json.loads(path.read_text(encoding="utf-8")), str(path))
-    except ValueError as error:
-        raise InputError(f"{path}: does not describe mels ({error}); make them again") from error
+        return MelContract.from_dict(read_json(path), str(path))
+    except InputError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise InputError(f"{path}: does not describe mels ({reason}); make them again") from error
 
 
-def _of_folder(folder: Path) -> MelContract:
+def _read_folder(folder: Path) -> MelContract:
     for file in (folder / MEL_CONFIG_FILE, folder / "mels" / MEL_CONFIG_FILE):
         if file.is_file():
             return read_description(file)
     raise InputError(
-        f"{folder}: neither {MEL_CONFIG_FILE} nor mels/{MEL_CONFIG_FILE} says how mels were made; "
+        f"{folder}: neither {MEL_CONFIG_FILE} nor mels/{MEL_CONFIG_FILE} describes mels; "
         "prepare_dataset.py --extract-mels writes it"
     )
 
 
-def _of_json(path: Path) -> MelContract:
-    values = _read_json(path)
+def _read_json_file(path: Path) -> MelContract:
+    values = read_json(path)
     contract = MelContract.from_dict(values, str(path))
     if len(contract.assumed) == len(dataclasses.fields(AudioConfig)) and "upsample_rates" not in values:
-        raise InputError("says nothing about mels")
+        raise InputError("does not describe mels")
     return contract
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not a JSON file ({error})") from error
-
-
-def _of_checkpoint(path: Path) -> MelContract:
+def _read_checkpoint(path: Path) -> MelContract:
     content = read_file(path)
-    setup: Any = dictionary(path, content, "train_setup")
-    framing = setup.get("framing", "vocoder")
-    generator = content.get("generator", content)
-    if isinstance(generator, Mapping) and any("conv_pre" in str(key) for key in generator):
-        if not content.get("config") and (beside := config_beside(path)):
-            setup = _read_json(beside)
-        return MelContract.from_dict({"num_mels": num_mels(generator), **setup}, str(path), framing=framing)
+    if generator := parse_generator(path, content):
+        return MelContract.from_dict(generator.signal_settings(), str(path))
     acoustic = content.get("state_dict")
     if isinstance(acoustic, Mapping) and any(str(key).endswith("encoder.word_emb.weight") for key in acoustic):
         bands = dictionary(path, content, "config").get("n_mel_channels", 80)
+        setup = dictionary(path, content, "train_setup")
         return MelContract.from_dict(setup, str(path), framing="tacotron", num_mels=bands)
     raise InputError(
         f"neither a HiFi-GAN generator nor a FastPitch checkpoint (its keys: {', '.join(map(str, list(content)[:5]))})"
     )
 
 
-def config_beside(path: Path) -> Path | None:
-    """The JSON configuration that belongs to a generator file without one inside."""
-    candidates = (path.with_name(path.name + ".json"), path.with_suffix(".json"), path.with_name("config.json"))
-    return next((file for file in candidates if file.is_file()), None)
-
-
-def num_mels(state: Mapping[str, Tensor]) -> int:
-    """The mel bands that a generator of these tensors takes."""
-    for key, value in state.items():
-        if key.rpartition("conv_pre.")[2] in ("weight", "weight_v", "parametrizations.weight.original1"):
-            return value.shape[1]
-    return 80
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints one contract or the differences of two; returns the exit status."""
+    """Print one contract or the differences of two, and return the exit status."""
     parser = ArgumentParser(
         prog="mel_contract",
         usage="python -m common.mel_contract [check] A [B]",
-        description="How mel spectrograms are made, according to a generator or FastPitch checkpoint, an exported "
-        "model, a data set, a folder of mels, or a JSON file; of two, in what they differ and what to do about it.",
-        epilog="The word check, in any case, may be left out. Exit status: 0 the same (or one was shown), 1 different, "
-        "2 unreadable. That a FastPitch and a generator differ in framing is as it must be; inference.py knows.",
+        description="Show the mel settings of a generator or FastPitch checkpoint, an exported model, a data set, a "
+        "folder of mels, or a JSON file. Given two of them, show the differences and their remedies.",
+        epilog="The word check (in any case) is optional. Exit status: 0 the same (or only one given), 1 different, "
+        "2 unreadable. FastPitch and generators normally differ in framing, which inference.py handles.",
     )
     parser.add_argument("words", nargs="+", metavar="A", help="file or folder; the first word may be check")
     words = parser.parse_args(argv).words
@@ -273,7 +249,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if len(contracts) == 1:
             print("\n".join(f"{name}: {value}" for name, value in contract.to_dict().items()))
         if contract.assumed:
-            print(f"{contract.origin}: does not say {', '.join(contract.assumed)}; assumed as in published models")
+            print(f"{contract.origin}: does not record {', '.join(contract.assumed)}; assumed as in published models")
     if len(contracts) == 1:
         return SAME
     differing = compare(*contracts)

@@ -30,6 +30,7 @@ from common.errors import InputError
 from common.files.arrays import save_array
 from common.files.atomic import write_whole
 from common.files.fingerprints import file_digest, is_newer
+from common.files.json_files import read_json
 from common.machine.hardware import available_cores
 from common.machine.precision import DTYPES, half_precision, mixed_precision
 from common.progress import watched
@@ -175,7 +176,7 @@ def forget_other_texts(dataset: SpeechDataset, targets: Sequence[Path], folder: 
         symbols = f"{dataset.ids(ClipKey(clip, 0)).tolist()} {dataset.recordings[clip].speaker}"
         said[target.relative_to(folder).as_posix()] = hashlib.sha256(symbols.encode()).hexdigest()[:12]
     known_file = folder / SYMBOLS_FILE
-    known = json.loads(known_file.read_text(encoding="utf-8")) if known_file.is_file() else {}
+    known = read_json(known_file) if known_file.is_file() else {}
     for name, digest in said.items():
         if known.get(name) != digest:
             (folder / name).unlink(missing_ok=True)

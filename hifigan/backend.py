@@ -1,4 +1,4 @@
-"""Mel spectrogram -> waveform behind one call, wherever it runs.
+"""Mel spectrogram -> waveform behind one call, whatever runs it, and the checks of its input.
 
 Shapes: B batch, M mel bands, L frames, T = L * hop samples.
 """
@@ -21,16 +21,16 @@ Run = Callable[[Tensor], Tensor]
 
 
 class Backend:
-    """Mel [B, M, L] -> wav [B, T], wherever it runs.
+    """Mel [B, M, L] -> wav [B, T], whatever runs the generator.
 
     Args:
-        run: does it, for float32 mels of the right shape on `device`.
+        run: maps float32 mels of the right shape on `device` to waveforms on `device`.
         config: architecture of the generator.
-        device: where mels are expected and waveforms returned.
-        denoising_strength: above 0, `run` denoises: clips must then come whole and without padding.
-        min_frames: of the shortest mel that `run` takes.
-        frame_step: `run` is fastest for multiples of so many frames.
-        window_frames: of the longest mel that is best given to `run` at once; None is as for other backends.
+        device: where `run` runs.
+        denoising_strength: above 0, `run` includes the denoiser. Utterances must then come whole and without padding.
+        min_frames: frames of the shortest mel that `run` takes.
+        frame_step: `run` is fastest for multiples of this number of frames.
+        window_frames: frames of the longest mel to give to `run` at once, or None for the default of the device.
     """
 
     def __init__(
@@ -66,10 +66,10 @@ class Backend:
         return self.run(mel.to(self.device))
 
 
-def check_mels(mels: Sequence[Tensor], num_mels: int) -> None:
-    """Raises `InputError`, with the remedy, unless all are float32 [M, L] of finite values."""
+def check_mels(mels: Sequence[Tensor], num_mels: int, min_frames: int = 1) -> None:
+    """Raise `InputError`, with the remedy, unless all mels are float32 [M, L] of finite values, L >= `min_frames`."""
     if not mels:
-        raise InputError("mel: there is none in the batch")
+        raise InputError("mel: the batch is empty")
     for mel in mels:
         shape = list(mel.shape)
         if mel.dim() != 2:
@@ -77,7 +77,7 @@ def check_mels(mels: Sequence[Tensor], num_mels: int) -> None:
         if mel.size(0) != num_mels:
             hint = "transpose it" if mel.size(1) == num_mels else f"this model takes {num_mels} bands"
             raise InputError(f"mel: expected shape [{num_mels}, frames], got {shape}; {hint}")
-        if mel.size(1) == 0:
+        if mel.size(1) < min_frames:
             raise InputError(f"mel: it is empty, {shape}")
         if mel.dtype != torch.float32:
             raise InputError(f"mel: it is {str(mel.dtype).removeprefix('torch.')}; convert it to float32")
@@ -86,7 +86,7 @@ def check_mels(mels: Sequence[Tensor], num_mels: int) -> None:
 
 
 def eager_backend(generator: Generator, scripted: bool = False, amp: bool = False) -> Backend:
-    """The generator itself, as TorchScript or not, in mixed precision (fp16 on GPUs, bf16 on CPUs) or not."""
+    """Run the generator itself, optionally as TorchScript or in mixed precision (fp16 on GPUs, bf16 on CPUs)."""
     device = generator.device
     model: Any = torchscript.script(generator) if scripted else generator
 
@@ -94,6 +94,6 @@ def eager_backend(generator: Generator, scripted: bool = False, amp: bool = Fals
         x = model.upsampled(mel)
         with mixed_precision(device, amp):
             hidden = model.refined(x)
-        return model.output(hidden.float()).squeeze(1)  # scripted code cannot leave autocast itself
+        return model.output(hidden.float()).squeeze(1)  # TorchScript cannot leave autocast by itself
 
     return Backend(run, generator.config, device)

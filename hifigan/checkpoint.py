@@ -1,8 +1,7 @@
-"""Reads generator checkpoints of every public format, and converts them to this recipe's names.
+"""Load generators from checkpoints. `common.files.generator_files` knows the formats of the files.
 
-Formats: this recipe's own and NVIDIA's files ({generator, config, train_setup, ...}), the paper authors' files
-({"generator": ...} with flat `resblocks.N` and the configuration in a JSON file), files without weight norm (plain
-`weight` keys), names with a `module.` prefix, and names of PyTorch's parametrizations.
+Tensors of every format are matched to the model here: the paper authors number the residual blocks in one sequence
+(`resblocks.N`), and the weight norm may have been removed (plain `weight` keys).
 """
 
 from __future__ import annotations
@@ -18,14 +17,12 @@ from torch import Tensor, nn
 
 from common.audio import AudioConfig
 from common.errors import InputError
-from common.files.checkpoints import check_tensors, dictionary, read_file
+from common.files.checkpoints import check_tensors
 from common.files.exports import is_export
-from common.mel_contract import config_beside, num_mels
+from common.files.generator_files import GeneratorFile, State, public_names, read_generator
 from hifigan.config import PRESETS, GeneratorConfig, read_config_file
 from hifigan.generator import Generator
 from hifigan.layers import weight_norms
-
-State = dict[str, Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,16 +83,14 @@ def load_trainable_generator(
             f"{path}: an exported model, not a checkpoint; inference.py --backend auto runs it, and in Python "
             "hifigan.export.files.load_export"
         )
-    content = read_file(path)
-    state = _find_state(path, content, ema)
+    file = read_generator(path, ema)
     try:
-        chosen, audio = _find_config(path, content, state, config)
+        chosen, audio = _find_config(file, config)
         generator = Generator(chosen)
-        load_public_state(generator, state)
+        load_public_state(generator, file.state)
     except InputError as error:
         raise error if str(path) in str(error) else InputError(f"{path}: {error}") from error
-    epoch = dictionary(path, content, "train_state").get("epoch")
-    return generator, GeneratorInfo(path, chosen, audio, dictionary(path, content, "train_setup"), epoch)
+    return generator, GeneratorInfo(path, chosen, audio, file.setup, file.epoch)
 
 
 def load_public_state(module: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
@@ -107,34 +102,12 @@ def load_public_state(module: nn.Module, state_dict: Mapping[str, Tensor]) -> No
         InputError: lists missing, extra, and misshapen tensors.
     """
     expected = module.state_dict()
-    given = _to_public_names(state_dict)
+    given = public_names(state_dict)
     if isinstance(module, Generator):
         given = _nest_resblocks(given, len(module.config.resblock_kernel_sizes))
     given = _match_weight_norm(given, expected)
     check_tensors(given, expected, type(module).__name__)
     module.load_state_dict(given)
-
-
-def _find_state(path: Path, content: Mapping[str, Any], ema: bool) -> State:
-    state = content.get("generator", content)
-    if ema:
-        state = content.get("gen_ema")
-        if state is None:
-            raise InputError(f"--ema: {path} has no moving average; it comes from training with --ema")
-    if isinstance(state, Mapping) and any("conv_pre" in str(key) for key in state):
-        wrong = [key for key, value in state.items() if not isinstance(value, Tensor)]
-        if not wrong:
-            return dict(state)
-    raise InputError(f"{path}: not a HiFi-GAN generator (its keys: {', '.join(map(str, list(content)[:5]))})")
-
-
-def _to_public_names(state: Mapping[str, Tensor]) -> State:
-    names = {}
-    for key, value in state.items():
-        name = key.removeprefix("module.")
-        name = re.sub(r"parametrizations\.weight\.original([01])$", lambda m: "weight_" + "gv"[int(m[1])], name)
-        names[name] = value
-    return names
 
 
 def _nest_resblocks(state: State, blocks_per_stage: int) -> State:
@@ -162,48 +135,45 @@ def _match_weight_norm(state: State, expected: Mapping[str, Tensor]) -> State:
 
 
 def _find_config(
-    path: Path, content: Mapping[str, Any], state: State, given: GeneratorConfig | Mapping[str, Any] | str | Path | None
+    file: GeneratorFile, given: GeneratorConfig | Mapping[str, Any] | str | Path | None
 ) -> tuple[GeneratorConfig, AudioConfig]:
-    """Return architecture and signal contract, from the first of: caller, file, JSON file beside it, tensor shapes."""
-    setup = dictionary(path, content, "train_setup")
-    framing = setup.get("framing", "vocoder")
-    stored = dictionary(path, content, "config")
-    in_file = GeneratorConfig.from_dict(stored, setup.get("num_mels", num_mels(state))) if stored else None
+    """Return architecture and signal settings: the caller's, else the file's, else those beside it, else by shapes."""
+    setup = file.setup
+    in_file = GeneratorConfig.from_dict(file.config, setup.get("num_mels", file.num_mels)) if file.config else None
     config = in_file
     if isinstance(given, GeneratorConfig):
         config = given
     elif isinstance(given, Mapping):
-        config = GeneratorConfig.from_dict(given, given.get("num_mels", num_mels(state)))
+        config = GeneratorConfig.from_dict(given, given.get("num_mels", file.num_mels))
     elif given is not None:
         config, signal = read_config_file(given)
         setup = {**signal, **setup}
     if in_file is not None and config != in_file:
-        raise InputError(f"{path}: the given generator configuration contradicts the checkpoint's own")
-    beside = config_beside(path)
-    if config is None and beside is not None:
-        config, setup = read_config_file(beside)
+        raise InputError(f"{file.path}: the given generator configuration contradicts the checkpoint's own")
+    if config is None and file.config_beside is not None:
+        config, setup = read_config_file(file.config_beside)
     if config is None:
-        config = _match_preset(path, state)
-    audio = AudioConfig.from_dict({**setup, "num_mels": config.num_mels}, framing=framing)
+        config = _match_preset(file)
+    audio = AudioConfig.from_dict({**setup, "num_mels": config.num_mels}, framing=file.framing)
     if audio.hop_length != config.hop_length:
         raise InputError(
-            f"{path}: the upsampling rates multiply to {config.hop_length}, but hop_length is {audio.hop_length}"
+            f"{file.path}: the upsampling rates multiply to {config.hop_length}, but hop_length is {audio.hop_length}"
         )
     return config, audio
 
 
-def _match_preset(path: Path, state: State) -> GeneratorConfig:
-    """Return the preset whose tensors have exactly these shapes, from which rates and dilations follow."""
+def _match_preset(file: GeneratorFile) -> GeneratorConfig:
+    """Return the preset whose tensors have exactly the file's shapes, from which rates and dilations follow."""
     for preset in PRESETS.values():
-        config = dataclasses.replace(preset, num_mels=num_mels(state))
+        config = dataclasses.replace(preset, num_mels=file.num_mels)
         with torch.device("meta"):
             generator = Generator(config)
         expected = {key: value.shape for key, value in generator.state_dict().items()}
-        given = _nest_resblocks(_to_public_names(state), len(config.resblock_kernel_sizes))
+        given = _nest_resblocks(file.state, len(config.resblock_kernel_sizes))
         given = _match_weight_norm(given, generator.state_dict())
         if expected == {key: value.shape for key, value in given.items()}:
             return config
     raise InputError(
-        f"{path}: no generator configuration in the file or beside it (config.json), and its tensors do not match V1, "
+        f"{file.path}: no generator configuration in the file or beside it (config.json), and its tensors do not match V1, "
         "V2 or V3; give one with --hifigan-config FILE.json"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import math
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
+from common.files.json_files import read_json
 from common.mel_contract import SIGNAL_KEYS
 
 log = logging.getLogger(__name__)
@@ -162,10 +162,7 @@ def read_config_file(path: str | Path) -> tuple[GeneratorConfig, dict[str, Any]]
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such configuration file, and not v1, v2 or v3 (--hifigan-config)")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a JSON file ({error})") from error
+    values = read_json(path)
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected a JSON object with the keys {', '.join(GENERATOR_KEYS)}")
     known_signal = {**SIGNAL_KEYS, **{name: name for name in SIGNAL_KEYS.values()}}

@@ -1,4 +1,4 @@
-"""Removes the generator's own hum: the spectrum it makes of an all-zero mel is subtracted from its output.
+"""Remove the generator's hum: subtract the spectrum of its output for an all-zero mel.
 
 Shapes: B batch, T samples, L frames, F frequency bins.
 """
@@ -13,15 +13,15 @@ from hifigan.backend import Backend
 from hifigan.generator import Generator
 from hifigan.windows import windows
 
-BIAS_FRAMES = 88  # length of the all-zero mel; the first frame of its spectrum is used, as published
-BLOCK_HOPS = 4096  # of a longer waveform at a time, which bounds the memory: 0.1 GB for 1024 samples of filter
+BIAS_FRAMES = 88  # length of the all-zero mel, as published. The first frame of the spectrum is used.
+BLOCK_HOPS = 4096  # hops per block, which bounds the memory: 0.1 GB with a filter of 1024 samples
 
 
 class Denoiser(nn.Module):
     """Spectral subtraction of the generator's bias.
 
-    The bias is taken from `generator(zeros)`. Zeros are a loud mel, not silence: the published choice, to which
-    the published strengths (around 0.005 to 0.1) belong.
+    The bias comes from `generator(zeros)`. A zero mel is loud, not silent. This is the published choice, and the
+    published strengths (around 0.005 to 0.1) refer to it.
     """
 
     bias_spec: Tensor
@@ -40,16 +40,16 @@ class Denoiser(nn.Module):
         self.register_buffer("bias_spec", spec[:, :, :1].abs(), persistent=False)
 
     def forward(self, wav: Tensor, strength: float = 0.1) -> Tensor:
-        """wav [B, T] -> [B, T'], T' = T in whole hops; `strength` 0 is the identity on these."""
+        """wav [B, T] -> [B, T'], T' = T in whole hops. With `strength` 0 nothing is subtracted."""
         hop, hops = self.hop_length, wav.size(1) // self.hop_length
-        # A sample depends on the transforms that reach it, and through them on a filter length to either side.
+        # A sample depends on the transforms that cover it, and so on a filter length on either side.
         context = -(-self.filter_length // hop)
         blocks = windows(hops, max(BLOCK_HOPS, 4 * context), context)
         if len(blocks) == 1:
             return self._denoised(wav, strength)
         denoised = wav.new_empty(wav.size(0), hops * hop, dtype=torch.float32)
         for block in blocks:
-            # The last one takes the samples beyond whole hops along, which the transform reflects at the end.
+            # The last block includes the samples after the last whole hop, which the transform reflects.
             samples = wav[:, block.first * hop : block.last * hop if block.last < hops else None]
             kept = self._denoised(samples, strength)[
                 :, (block.start - block.first) * hop : (block.end - block.first) * hop
@@ -58,9 +58,9 @@ class Denoiser(nn.Module):
         return denoised
 
     def _denoised(self, wav: Tensor, strength: float) -> Tensor:
-        spec = self._stft(wav.float())  # autocast leaves Fourier transforms in fp32
+        spec = self._stft(wav.float())  # autocast runs Fourier transforms in fp32
         magnitude = spec.abs()
-        # Scaling the complex value keeps its phase; where the magnitude is 0, the result is 0 as well.
+        # Scaling the complex value keeps its phase. Zero stays zero.
         gain = (magnitude - strength * self.bias_spec).clamp_min(0.0) / magnitude.clamp_min(1e-20)
         return torch.istft(spec * gain, self.filter_length, self.hop_length, window=self.window)
 
@@ -71,14 +71,14 @@ class Denoiser(nn.Module):
 
 
 class ConvolutionalDenoiser(nn.Module):
-    """A `Denoiser` of one strength made of convolutions, for exports: not every format has Fourier transforms.
+    """A `Denoiser` of fixed strength as convolutions, for export formats without Fourier transforms.
 
-    The transform is a convolution with windowed cosines and sines whose stride is the hop; its inverse is the
-    transposed convolution of the scaled bins, divided by the sum of the squared windows that overlap.
+    The transform is a convolution with windowed cosines and sines, with the hop as stride. Its inverse is the
+    transposed convolution of the scaled bins, divided by the sum of the overlapping squared windows.
 
     Args:
-        denoiser: whose bias and transform are taken.
-        strength: share of the bias that is subtracted.
+        denoiser: provides bias and transform.
+        strength: share of the bias to subtract.
     """
 
     basis: Tensor
@@ -96,7 +96,7 @@ class ConvolutionalDenoiser(nn.Module):
         bins = torch.arange(size // 2 + 1, device=window.device)[:, None]
         angles = 2 * math.pi / size * (bins * positions % size)
         basis = torch.cat([angles.cos(), -angles.sin()]) * window  # [2F, size]
-        # A real signal's bins stand for two each, but for the first, and the last of an even size.
+        # Each bin of a real signal counts twice, except the first, and the last of an even size.
         scale = (2.0 - (bins * 2 % size == 0).double()) / size
         self.register_buffer("basis", basis.float()[:, None])
         self.register_buffer("scale", scale.float())
@@ -104,7 +104,7 @@ class ConvolutionalDenoiser(nn.Module):
         self.register_buffer("bias", strength * denoiser.bias_spec)
 
     def forward(self, wav: Tensor) -> Tensor:
-        """wav [B, T] -> [B, T'], T' = T in whole hops; T must be above half the filter length."""
+        """wav [B, T] -> [B, T'], T' = T in whole hops. T must be above half the filter length."""
         padded = F.pad(wav.unsqueeze(1), (self.margin, self.margin), mode="reflect")
         spec = F.conv1d(padded, self.basis, stride=self.hop_length)
         real, imag = spec.chunk(2, dim=1)
@@ -113,6 +113,6 @@ class ConvolutionalDenoiser(nn.Module):
         summed = F.conv_transpose1d(spec * torch.cat([gain, gain], dim=1), self.basis, stride=self.hop_length)
         frames = torch.ones_like(gain[:1, :1])
         overlap = F.conv_transpose1d(frames, self.squared_window, stride=self.hop_length)
-        # The reflected ends are cut off before the division: there, windows overlap too little.
+        # Cut the reflected ends before the division, since too few windows overlap there.
         margin = self.margin
         return (summed[:, :, margin:-margin] / overlap[:, :, margin:-margin]).squeeze(1)

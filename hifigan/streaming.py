@@ -1,9 +1,10 @@
-"""The generator over an utterance that arrives in pieces, each frame's work done once.
+"""Run the generator on an utterance that arrives in chunks, computing each frame once.
 
-Every layer keeps the little of its input that it will need again (a convolution the span of its kernel, a transposed
-convolution the overlap with its next output, a residual connection what its branch is behind), so that the pieces
-join to what `Generator` (paper section 2.2) makes of the whole. Shapes: B batch, M mel bands, L frames, C channels,
-T samples.
+Every layer keeps the part of its input that it needs again: a convolution the span of its kernel, a transposed
+convolution the overlap with its next output, a residual connection the frames that its branch has not reached yet. The
+joined chunks then equal the output of `Generator` (paper section 2.2) for the whole utterance.
+
+Shapes: B batch, M mel bands, L frames, C channels, T samples.
 """
 
 from __future__ import annotations
@@ -16,21 +17,22 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from common.errors import InputError
+from hifigan.backend import check_mels
 from hifigan.generator import Generator, ResBlock1, activate
 from hifigan.layers import WeightNormConv1d
 
-# What the layers keep of the past. Its tensors are replaced and never changed in place, so a shallow copy is a copy.
+# Inputs that the layers keep. Tensors are replaced and never changed in place, so a shallow copy is enough.
 Memory = dict[Hashable, Tensor]
 
 
 class _Pass:
-    """One pass of the generator over the next piece of an utterance; changes `memory` to what the piece after needs.
+    """One pass of the generator over the next chunk of an utterance. Updates `memory` for the chunk after it.
 
     Args:
         generator: without weight norm.
-        memory: left by the piece before; empty at the utterance's start.
-        last: the utterance ends with this piece. Each layer then pads its own input with zeros, as it does at the
-            start: the biases make what the layers before would compute of frames beyond the edge something else.
+        memory: left by the previous chunk, or empty at the start of an utterance.
+        last: the utterance ends with this chunk. Each layer then pads its own input with zeros, as it does at the
+            start. Zero frames before the first layer would not do, since the biases make the later inputs nonzero.
     """
 
     def __init__(self, generator: Generator, memory: Memory, last: bool) -> None:
@@ -39,9 +41,9 @@ class _Pass:
         self.last = last
 
     def __call__(self, mel: Tensor) -> Tensor:
-        """mel [B, M, L], L from 0 on -> the samples [B, 1, T] that became final."""
+        """mel [B, M, L], L >= 0 -> the samples [B, 1, T] that became final."""
         device = mel.device.type
-        with torch.autocast(device, enabled=False):  # the layers whose rounding is heard, see `Generator.upsampled`
+        with torch.autocast(device, enabled=False):  # rounding is audible here, see `Generator.upsampled`
             x = self._upsample(self.generator.ups[0], activate(self._conv(self.generator.conv_pre, mel.float())))
         for number, (up, blocks) in enumerate(zip(self.generator.ups, self.generator.resblocks, strict=True)):
             if number > 0:
@@ -51,7 +53,7 @@ class _Pass:
             return torch.tanh(self._conv(self.generator.conv_post, F.leaky_relu(x.float())))
 
     def _fusion(self, blocks: Any, x: Tensor) -> Tensor:
-        """Mean of the residual blocks, as far as the one that sees furthest ahead has come."""
+        """Return the mean of the residual blocks, up to the frames that all blocks have reached."""
         outputs = [self._remembered(block, self._block(block, x)) for block in blocks]
         ready = min(y.size(2) for y in outputs)
         for block, y in zip(blocks, outputs, strict=True):
@@ -71,7 +73,7 @@ class _Pass:
         return x
 
     def _delayed_sum(self, conv: Any, x: Tensor, branch: Tensor) -> Tensor:
-        """x + branch, where the branch that ends with `conv` is behind x."""
+        """Return x + branch, where the branch, which ends with `conv`, lags behind x."""
         x = self._remembered(("sum", conv), x)
         ready = branch.size(2)
         self._keep(("sum", conv), x[:, :, ready:])
@@ -90,8 +92,8 @@ class _Pass:
 
     def _upsample(self, up: Any, x: Tensor) -> Tensor:
         padding, overlap = up.padding[0], up.kernel_size[0] - up.stride[0]
-        # What later inputs will add to, without bias. It begins with the next sample to come out: in the beginning
-        # with the first that the whole-utterance layer does not cut off as padding.
+        # Unfinished output, without bias, that later inputs add to. It starts with the next sample to return. At the
+        # start of an utterance, the samples before are those that the whole-utterance layer cuts off as padding.
         y = self.memory.get(up, x.new_zeros(x.size(0), up.out_channels, padding))
         if x.size(2) > 0:
             fresh = F.conv_transpose1d(x, up.weight, stride=up.stride)[:, :, overlap - y.size(2) :]
@@ -101,30 +103,30 @@ class _Pass:
         return y[:, :, :ready] + up.bias.to(y.dtype)[:, None]
 
     def _remembered(self, key: Hashable, x: Tensor, zeros: int = 0) -> Tensor:
-        """x behind what is kept under `key`; at the utterance's start behind `zeros` zeros."""
+        """Put the input kept under `key` before x, or `zeros` zeros at the start of an utterance."""
         kept = self.memory.get(key)
         return F.pad(x, (zeros, 0)) if kept is None else torch.cat([kept.to(x.dtype), x], dim=2)
 
     def _keep(self, key: Hashable, x: Tensor) -> None:
-        self.memory[key] = x.clone()  # a view would hold the activations of the whole piece
+        self.memory[key] = x.clone()  # a view would keep the activations of the whole chunk
 
 
 class StreamingGenerator:
-    """Turns mel chunks of any size into audio while the utterance is still arriving.
+    """Turn mel chunks of any size into audio while the utterance is still arriving.
 
-    With the whole look-ahead the joined audio is that of `generator(mel)`, to rounding. With less of it, each call
-    repeats the last frame in place of those that are not there yet, on a copy of the state, and sends the audio this
-    leads to, faded over from what the call before expected: without that, joints click, and most of the error is
-    theirs. What the layers remember stays exact. The price in work is `receptive_field_frames - look_ahead + 1` more
-    frames in each call, the price in quality is in benchmarks/streaming.md.
+    With the full look-ahead, the joined audio equals `generator(mel)` up to rounding. With less, each call repeats the
+    last frame in place of the missing ones, on a copy of the state, and cross-fades from the audio that the previous
+    call predicted. Without the cross-fade the joints click, and cause most of the error. The kept state stays exact.
+    The cost is `receptive_field_frames - look_ahead + 1` more frames in each call, and the loss of quality in
+    benchmarks/results/streaming.md.
 
     Args:
-        generator: with weight norm removed, as `load_generator` returns it. Its weights are used, not copied.
-        look_ahead: frames after its own that must be there before a frame's audio is sent, from 0 to the generator's
+        generator: with weight norm removed, as `load_generator` returns it. Its weights are shared, not copied.
+        look_ahead: frames after its own that a frame's audio waits for, from 0 to the generator's
             `receptive_field_frames` (13 in V1 and V2, 11 in V3), which is the default and exact.
 
     Raises:
-        InputError: weight norm is still there, or `look_ahead` is outside its range.
+        InputError: the generator has weight norm, or `look_ahead` is out of range.
     """
 
     def __init__(self, generator: Generator, look_ahead: int | None = None) -> None:
@@ -143,7 +145,7 @@ class StreamingGenerator:
 
     @property
     def latency_samples(self) -> int:
-        """Samples from the end of the audio sent so far to the end of the last frame received."""
+        """Samples between the end of the audio sent so far and the end of the last frame received."""
         return self.look_ahead * self._hop_length
 
     def latency_sec(self, sampling_rate: int) -> float:
@@ -151,23 +153,23 @@ class StreamingGenerator:
         return self.latency_samples / sampling_rate
 
     def reset(self) -> None:
-        """Forgets the utterance; the next chunk begins another."""
+        """Drop the current utterance. The next chunk begins a new one."""
         self._memory: Memory = {}
         self._frames = 0
         self._recent: Tensor | None = None  # the last frame [B, M, 0 or 1]
-        self._unsent: Tensor | None = None  # final samples that are not due yet, [B, 1, less than a frame]
+        self._unsent: Tensor | None = None  # final samples that are not due yet, [B, 1, T], less than a frame
         self._ahead = 0  # samples sent that were not final yet
-        self._expected: Tensor | None = None  # what would have come after these, [B, 1, fade], to fade over from
+        self._expected: Tensor | None = None  # prediction of the samples after these, [B, 1, fade], to fade from
 
     @torch.no_grad()
     def stream(self, mel: Tensor) -> Tensor:
-        """mel chunk [B, M, L], L from 0 on -> the next samples [B, 1, T] in [-1, 1], T from 0 on.
+        """mel chunk [B, M, L], L >= 0 -> the next samples [B, 1, T] in [-1, 1], T >= 0.
 
         After N frames of an utterance, max(0, N - look_ahead) * hop_length samples have been sent.
 
         Raises:
-            InputError: wrong shape or type, an empty batch or one of another size than before, or values that are not
-                finite. The stream is left as it was.
+            InputError: wrong shape or type, an empty batch, a batch of another size than before, or values that are
+                not finite. The stream is unchanged then.
         """
         self._check(mel)
         memory, expected = self._memory.copy(), self._expected
@@ -191,10 +193,10 @@ class StreamingGenerator:
 
     @torch.no_grad()
     def finish(self) -> Tensor:
-        """The rest [B, 1, T] of the utterance's samples; the stream is then ready for the next one.
+        """Return the remaining samples [B, 1, T] of the utterance. The stream is then ready for the next one.
 
         Raises:
-            InputError: no frame has come since the last utterance.
+            InputError: no frame since the last utterance.
         """
         if self._frames == 0 or self._recent is None or self._unsent is None:
             raise InputError("streaming: no frames to finish")
@@ -204,11 +206,11 @@ class StreamingGenerator:
         return rest
 
     def _future(self, recent: Tensor, frames: int) -> Tensor:
-        """The last frame [B, M, 1] -> stand-ins [B, M, frames] for those to come."""
+        """Repeat the last frame [B, M, 1] in place of the next `frames` frames."""
         return recent.expand(-1, -1, frames)
 
     def _faded(self, wav: Tensor) -> Tensor:
-        """wav [B, 1, T], the beginning faded over from what was expected there."""
+        """Cross-fade the beginning of wav [B, 1, T] from the predicted samples."""
         if self._expected is None or wav.size(2) == 0:
             return wav
         length = self._expected.size(2)
@@ -217,17 +219,10 @@ class StreamingGenerator:
 
     def _check(self, mel: Tensor) -> None:
         bands = self.generator.num_mels
-        if mel.dim() != 3 or mel.size(1) != bands:
+        if mel.dim() != 3:
             raise InputError(f"streaming: expected a mel chunk of shape [B, {bands}, L], got {list(mel.shape)}")
-        if mel.size(0) == 0:
-            raise InputError(f"streaming: the mel chunk is an empty batch, {list(mel.shape)}")
-        if mel.dtype != torch.float32:
-            raise InputError(
-                f"streaming: the mel chunk is {str(mel.dtype).removeprefix('torch.')}; convert it to float32"
-            )
         if self._recent is not None and mel.size(0) != self._recent.size(0):
             raise InputError(
                 f"streaming: the batch size changed from {self._recent.size(0)} to {mel.size(0)} within an utterance"
             )
-        if not torch.isfinite(mel).all():
-            raise InputError("streaming: the mel chunk has values that are not finite numbers")
+        check_mels(list(mel), bands, min_frames=0)

@@ -1,4 +1,4 @@
-"""Copy synthesis of one file: `python -m hifigan.vocode in.wav out.wav`. For many, see inference.py."""
+"""Resynthesise one audio file: `python -m hifigan.vocode in.wav out.wav`. For many files, see inference.py."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ DEFAULT_MODEL = "hifigan-universal-v1"
 
 @dataclasses.dataclass(frozen=True)
 class VocodeConfig:
-    """With which generator, and where it runs."""
+    """The generator, and how it runs."""
 
     hifigan: str = flag(
-        "", f"generator checkpoint of any public format; without it, {DEFAULT_MODEL}, downloaded if it is not there"
+        "", f"generator checkpoint of any public format; without it, {DEFAULT_MODEL}, downloaded if missing"
     )
     hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
     denoising_strength: float = flag(0.0, "share of the generator's hum that is subtracted; 0.005 to 0.1 is usual")
@@ -43,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(
         prog="hifigan.vocode",
         usage="python -m hifigan.vocode [flags] IN OUT",
-        description="Turns the speech of one audio file into a mel spectrogram and back. The copy has the generator's "
-        "sampling rate, the length and the level of the original.",
+        description="Turns the speech of one audio file into a mel spectrogram and back. The result has the "
+        "generator's sampling rate, and the length and level of the original.",
     )
     parser.add_argument("source", metavar="IN", type=Path, help="audio file: wav, FLAC or OGG, of any sampling rate")
     parser.add_argument("target", metavar="OUT", type=Path, help="wav file to write")
@@ -66,12 +66,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def check_files(source: Path, target: Path) -> None:
-    """Raises FileNotFoundError or InputError unless `source` can be read, and `target` written without harm to it."""
+    """Raise unless `source` can be read, and `target` written without overwriting it.
+
+    Raises:
+        FileNotFoundError: no such source.
+        InputError: a source or target that cannot be used.
+    """
     if source.is_dir():
         raise InputError(f"{source}: is a folder; inference.py -i takes folders")
     wav_info(source)
     if target.suffix.lower() != ".wav":
-        raise InputError(f"{target}: is not called .wav, which is what is written")
+        raise InputError(f"{target}: the output is a wav file; end its name in .wav")
     if target.is_dir():
         raise InputError(f"{target}: is a folder; give the name of a wav file")
     if target.exists() and target.samefile(source):

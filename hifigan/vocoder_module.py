@@ -1,4 +1,4 @@
-"""Generator and denoiser in one module, in a precision of their own: what is exported, and what runs on GPUs."""
+"""Generator and denoiser as one module in a given precision, for exports and for GPUs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from hifigan.generator import Generator
 
 
 class VocoderModule(nn.Module):
-    """The module that is exported: mel [B, M, L] -> wav [B, T], both float32, whatever the precision inside.
+    """Generator and denoiser: mel [B, M, L] -> wav [B, T], both float32 whatever the precision inside.
 
     Args:
-        generator: in evaluation mode, weight norm removed; it is copied.
-        precision: key of `DTYPES`, for all layers but the first two, on which the phase depends, and the last: samples
-            of 8 or 11 bits are heard as noise.
-        denoising_strength: above 0, the denoiser follows, in fp32.
+        generator: in evaluation mode, weight norm removed. It is copied.
+        precision: key of `DTYPES`. The first two layers stay in fp32 because the phase depends on them, the last one
+            because samples of 8 or 11 bits are audible as noise.
+        denoising_strength: above 0, the denoiser follows in fp32.
         filter_length: FFT size of the denoiser, in samples.
     """
 

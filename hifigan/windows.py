@@ -1,4 +1,4 @@
-"""Overlapping windows that cover a sequence too long for the memory at once."""
+"""Overlapping windows over a sequence that is too long to process at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Window(NamedTuple):
-    """Positions in the whole sequence: `first` to `last` are read, `start` to `end` of what comes of them are kept."""
+    """Positions in the whole sequence: `first` to `last` are read, the results for `start` to `end` are kept."""
 
     first: int
     last: int
@@ -15,20 +15,20 @@ class Window(NamedTuple):
 
 
 def windows(length: int, size: int, context: int) -> list[Window]:
-    """Windows of one length, `size` at most, whose kept parts join to the sequence without gap or overlap.
+    """Return windows of one length, at most `size`, whose kept parts cover the sequence without gap or overlap.
 
-    A kept position has `context` others read to either side of it, or all that there are before the sequence's edge.
+    Each kept position is read with `context` positions on either side, or with all of them up to the sequence's edge.
 
     Args:
-        length: of the sequence; one that is not above `size` is one window.
-        size: above twice the context.
-        context: how far a result depends on its neighbours.
+        length: length of the sequence. Up to `size`, it is one window.
+        size: largest window, above twice the context.
+        context: distance to the furthest position that a result depends on.
     """
     if length <= size:
         return [Window(0, length, 0, length)]
     inner = length - 2 * context
     count = -(-inner // (size - 2 * context))
-    step = -(-inner // count)  # as even as they can be: a sequence just above `size` is not done twice
+    step = -(-inner // count)  # as even as possible, so a sequence just above `size` is not computed twice
     found = []
     for i in range(count):
         first = min(i * step, inner - step)

@@ -27,8 +27,6 @@ WITH_PUBLIC_NAMES = {"common.text"}
 MOST_FILES_IN_A_FOLDER = 13
 # Class names that still stand for two things. Remove them here as they get names of their own.
 SHARED_CLASS_NAMES = {
-    "Difference",
-    "Measured",
     "Model",
 }
 

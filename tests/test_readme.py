@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hifigan import load_generator
-from hifigan.export.writers import export
+from hifigan.export.write import export
 from tests.support.data_sets import speechlike
 from tests.support.models import make_checkpoint, make_fastpitch
 from tests.support.paths import REPOSITORY

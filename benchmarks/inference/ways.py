@@ -19,7 +19,7 @@ from hifigan.backend import Backend, eager_backend
 from hifigan.checkpoint import GeneratorInfo
 from hifigan.engine.select import engine_backend, list_precisions
 from hifigan.export.files import load_export
-from hifigan.export.writers import export
+from hifigan.export.write import export
 from hifigan.generator import Generator
 from hifigan.synthesis.vocoder import Vocoder
 

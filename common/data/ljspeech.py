@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from common.data.filelists import read_lines
 from common.errors import InputError
+from common.files.json_files import read_json
 
 SPLIT_FILE = Path(__file__).with_name("ljspeech_split.json")
 
@@ -44,7 +44,7 @@ def split_ljspeech(transcripts: dict[str, str]) -> dict[str, list[str]]:
     Raises:
         InputError: clips of the split are missing, so the metadata is not LJSpeech-1.1.
     """
-    split = json.loads(SPLIT_FILE.read_text(encoding="utf-8"))
+    split = read_json(SPLIT_FILE)
     held_out = set(split["val"]) | set(split["test"]) | set(split["discard"])
     missing = (held_out | split["corrected_transcripts"].keys()) - transcripts.keys()
     if missing:

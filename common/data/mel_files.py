@@ -15,7 +15,8 @@ from torch import Tensor
 from common.audio import MEL_CONFIG_FILE, SILENCE, AudioConfig
 from common.errors import InputError
 from common.files.atomic import write_whole
-from common.mel_contract import Difference, MelContract, compare, in_words, read_description
+from common.files.json_files import read_json
+from common.mel_contract import MelContract, MelDifference, compare, in_words, read_description
 
 SUFFIXES = (".npy", ".pt")
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
@@ -85,8 +86,8 @@ def record_config(config_file: Path, contract: Mapping[str, Any], targets: Seque
 
 def _json_or_none(path: Path) -> object:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        return read_json(path)
+    except InputError:
         return None
 
 
@@ -183,7 +184,7 @@ def _load(path: Path, kind: str) -> object:
         raise InputError(f"{path}: not a readable {kind} file ({type(error).__name__})") from error
 
 
-def differences(found: AudioConfig, wanted: AudioConfig) -> list[Difference]:
+def differences(found: AudioConfig, wanted: AudioConfig) -> list[MelDifference]:
     """List the differences between two signal settings. Framing is excluded: it only shifts audio by half a hop."""
     return [
         difference for difference in compare(MelContract(found), MelContract(wanted)) if difference.name != "framing"

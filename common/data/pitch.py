@@ -6,7 +6,6 @@ Each frame of a "tacotron"-framed mel has one value in Hz, or 0 if unvoiced.
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from common.data.pyin import Pyin
 from common.errors import InputError
+from common.files.json_files import read_json
 
 PITCH_STATISTICS_FILE = "pitch_statistics.json"  # beside the pitch files of a voice
 FMIN_HZ, FMAX_HZ = 65.40639132514966, 2093.004522404789  # C2 and C7
@@ -94,7 +94,7 @@ def read_statistics(path: Path) -> PitchStatistics:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such statistics; prepare_dataset.py --extract-pitch makes them")
     try:
-        found = PitchStatistics(**json.loads(path.read_text(encoding="utf-8")))
+        found = PitchStatistics(**read_json(path))
         usable = found.mean_hz > 0 and found.std_hz > 0
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: not statistics of pitch ({error}); make them again") from error

@@ -1,4 +1,4 @@
-"""What checkpoints of every model have in common: safe reading, and a strict check of names and shapes."""
+"""Read checkpoints safely, and check the names and shapes of their tensors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from common.errors import InputError
 
 
 def read_file(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
-    """`torch.load` with `weights_only=True`.
+    """Read a checkpoint with `torch.load(weights_only=True)`.
 
     Raises:
         FileNotFoundError: no such file.
@@ -26,9 +26,9 @@ def read_file(path: str | Path, map_location: str | torch.device = "cpu") -> dic
         raise FileNotFoundError(f"{path}: no such checkpoint; published ones: bash scripts/download_models.sh")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickle protocols, where a text file happens to look like one
+            warnings.simplefilter("ignore")  # about pickle protocols, when a text file looks like a pickle
             content = torch.load(path, map_location=map_location, weights_only=True)
-    except Exception as error:  # the unpickler meets any bytes, and answers them with almost any exception
+    except Exception as error:  # damaged bytes can raise almost any exception
         raise InputError(f"{path}: not a checkpoint of tensors, or damaged ({_load_failure(error)})") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: the file holds a {type(content).__name__}, not a checkpoint dictionary")
@@ -36,7 +36,7 @@ def read_file(path: str | Path, map_location: str | torch.device = "cpu") -> dic
 
 
 def _load_failure(error: Exception) -> str:
-    """PyTorch's reason in a few words; its own text advises to load the file unsafely."""
+    """Return PyTorch's reason in a few words. Its own message advises loading the file unsafely."""
     if refused := re.search(r"GLOBAL (\S+)", str(error)):
         return f"it holds a Python object, {refused[1]}; only tensors and plain values are loaded"
     if not isinstance(error, RuntimeError | OSError):
@@ -45,7 +45,7 @@ def _load_failure(error: Exception) -> str:
 
 
 def dictionary(path: Path, content: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """The dictionary under `key` of a checkpoint, empty where there is none; InputError for anything else."""
+    """Return the dictionary under `key`, or an empty one without the key. `InputError` for other types."""
     value = content.get(key) or {}
     if not isinstance(value, Mapping):
         raise InputError(f"{path}: its {key} is a {type(value).__name__}, not a dictionary")
@@ -53,7 +53,7 @@ def dictionary(path: Path, content: Mapping[str, Any], key: str) -> dict[str, An
 
 
 def check_tensors(given: Mapping[str, Tensor], expected: Mapping[str, Tensor], kind: str) -> None:
-    """Raises `InputError` unless names and shapes are the same; `kind` names the model in the message."""
+    """Raise `InputError` unless names and shapes are the same. `kind` names the model in the message."""
     problems = []
     for what, names in (
         ("missing", [key for key in expected if key not in given]),

@@ -1,10 +1,10 @@
-"""Exported files as bytes: whether they are undamaged, and what ONNX files say about themselves; nothing is run.
+"""Read the metadata and the checksums of exported files as bytes, without running anything.
 
-Zip archives (TorchScript, `torch.export`, AOTInductor) have a checksum of each member. ONNX has none, so `sealed` puts
-the SHA-256 of all that is before it at the end, as a metadata property.
+Zip archives (TorchScript, `torch.export`, AOTInductor) have a checksum for each member. ONNX has none, so `sealed`
+appends the SHA-256 of all bytes before it as a metadata property.
 
-An ONNX file is one protobuf message, ModelProto: fields one after the other, each a tag (its number and the kind of its
-value) and a value. Fields may follow in any order, so a property may be appended to the bytes of a file.
+An ONNX file is one protobuf message, ModelProto: a sequence of fields, each a tag (its number and the kind of its
+value) and a value. Fields may come in any order, so a property can be appended to the bytes of a file.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from common.errors import InputError
 
 EXPORT_METADATA = "hifigan"  # property of exported ONNX files, and name (.json) of an extra file in other exports
 SEAL = "hifigan.sha256"  # name of the metadata property
-METADATA_PROPS = 14  # number of ModelProto's repeated field of properties, each with a key (1) and a value (2)
-LENGTH_DELIMITED = 2  # kinds of values; the others have fixed lengths or, 0, end themselves
-FIXED_LENGTHS = {1: 8, 5: 4}
+METADATA_PROPS = 14  # field number of ModelProto's properties, each with a key (1) and a value (2)
+LENGTH_DELIMITED = 2  # kind of a value that starts with its length; varints are 0
+FIXED_LENGTHS = {1: 8, 5: 4}  # kind of a value -> bytes
 Bytes = bytes | mmap.mmap
 
 
 def check_undamaged(path: Path) -> None:
-    """Compares a file with its own checksums; ONNX files without one pass.
+    """Compare a file with its own checksums. ONNX files without one pass.
 
     Raises:
-        InputError: they differ, or the file is cut or no such file.
+        InputError: a checksum differs, or the file is truncated or not an archive.
     """
     if is_onnx(path):
         with _content(path) as content:
@@ -39,7 +39,7 @@ def check_undamaged(path: Path) -> None:
         try:
             with zipfile.ZipFile(path) as archive:
                 intact = archive.testzip() is None
-        except Exception:  # what bytes can do to the reader of an archive has many names
+        except Exception:  # damaged bytes can raise almost any exception
             intact = False
     if not intact:
         raise InputError(f"{path}: damaged or changed since it was exported: its checksum differs; export it again")
@@ -50,15 +50,15 @@ def is_onnx(path: Path) -> bool:
 
 
 def sealed(content: bytes) -> bytes:
-    """The bytes of an ONNX file -> the same with their checksum."""
+    """Append a checksum to the bytes of an ONNX file."""
     return content + _property(SEAL, hashlib.sha256(content).hexdigest())
 
 
 def onnx_metadata(path: Path) -> dict[str, str]:
-    """The metadata properties of an ONNX file.
+    """Read the metadata properties of an ONNX file.
 
     Raises:
-        InputError: no ONNX file, or a damaged one.
+        InputError: not an ONNX file, or a damaged one.
     """
     found = {}
     with _content(path) as content:
@@ -66,7 +66,9 @@ def onnx_metadata(path: Path) -> dict[str, str]:
             for number, start, end in _fields(content):
                 if number == METADATA_PROPS:
                     entry = content[start:end]
-                    texts = {number: entry[a:b].decode() for number, a, b in _fields(entry)}  # empty ones are left out
+                    texts = {
+                        number: entry[a:b].decode() for number, a, b in _fields(entry)
+                    }  # protobuf omits empty texts
                     found[texts.get(1, "")] = texts.get(2, "")
         except (ValueError, IndexError) as error:
             raise InputError(f"{path}: not an ONNX file, or damaged") from error
@@ -74,7 +76,7 @@ def onnx_metadata(path: Path) -> dict[str, str]:
 
 
 def _property(key: str, value: str) -> bytes:
-    """A field of `METADATA_PROPS`; both texts are short, so that each length is one byte."""
+    """Encode a field of `METADATA_PROPS`. Both texts must be short: each length is one byte."""
     entry = b"".join(
         bytes([number << 3 | LENGTH_DELIMITED, len(text)]) + text.encode() for number, text in ((1, key), (2, value))
     )
@@ -91,9 +93,9 @@ def _seal_fits(content: Bytes) -> bool:
 
 @contextlib.contextmanager
 def _content(path: Path) -> Iterator[Bytes]:
-    """The bytes of a file, of which only those that are looked at are read."""
+    """Map a file's bytes, so that only the parts that are used are read."""
     with path.open("rb") as file:
-        if path.stat().st_size == 0:  # cannot be mapped
+        if path.stat().st_size == 0:  # empty files cannot be mapped
             yield b""
             return
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -101,7 +103,7 @@ def _content(path: Path) -> Iterator[Bytes]:
 
 
 def _fields(content: Bytes) -> Iterator[tuple[int, int, int]]:
-    """Number, start and end of the value of each field of a message; ValueError or IndexError where it is none."""
+    """Yield number, start and end of each field's value. ValueError or IndexError if the bytes are not a message."""
     at = 0
     while at < len(content):
         tag, at = _varint(content, at)
@@ -122,7 +124,7 @@ def _fields(content: Bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _varint(content: Bytes, at: int) -> tuple[int, int]:
-    """An integer in groups of seven bits, the lowest first, and where it ends."""
+    """Decode an integer in groups of seven bits, lowest first. Return it and the position after it."""
     value = shift = 0
     while True:
         byte = content[at]
@@ -133,10 +135,10 @@ def _varint(content: Bytes, at: int) -> tuple[int, int]:
 
 
 def export_metadata(path: Path) -> str | None:
-    """What an exported model says about itself, as JSON; None for other files. Its weights are not loaded.
+    """Return the JSON metadata of an exported model without loading its weights, or None for other files.
 
     Raises:
-        InputError: an ONNX file that is none, or a damaged one.
+        InputError: an .onnx file that is not an ONNX file, or a damaged one.
         BadZipFile: a damaged archive.
     """
     if is_onnx(path):
@@ -149,12 +151,12 @@ def export_metadata(path: Path) -> str | None:
 
 
 def is_export(path: Path) -> bool:
-    """Whether the file is an export, by its suffix (ONNX) or the contract inside; nothing is loaded."""
+    """Return whether the file is an export, by its suffix (ONNX) or its metadata. Nothing is loaded."""
     return path.is_file() and (is_onnx(path) or readable_metadata(path) is not None)
 
 
 def readable_metadata(path: Path) -> str | None:
-    """`export_metadata`, or None for a damaged archive: whoever loads the file will name the damage."""
+    """Return `export_metadata`, or None for a damaged archive, which loading will report."""
     try:
         return export_metadata(path)
     except zipfile.BadZipFile:

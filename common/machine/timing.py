@@ -1,4 +1,4 @@
-"""Wall-clock measurement: time of a step, latency percentiles."""
+"""Wall-clock measurement: synchronised time, latency percentiles."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 
 
 def now_sec(device: torch.device) -> float:
-    """Wall-clock seconds after all work queued on `device` is done."""
+    """Return wall-clock seconds, after all work queued on `device` has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
 def latency_summary(latencies_sec: Sequence[float], name: str = "latency") -> dict[str, float]:
-    """Mean and real percentiles (no distribution is assumed) of measured latencies, in seconds."""
+    """Return mean and empirical percentiles (no distribution is assumed) of latencies in seconds."""
     values = np.asarray(latencies_sec)
     summary = {f"{name}_avg": float(values.mean())}
     summary.update({f"{name}_{p}%": float(np.percentile(values, p)) for p in (50, 90, 95, 99)})

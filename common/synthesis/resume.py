@@ -20,6 +20,7 @@ from common.audio import MEL_CONFIG_FILE
 from common.distributed import Distributed
 from common.errors import InputError, first_three
 from common.files.atomic import remove_leftovers, write_whole
+from common.files.json_files import read_json
 from common.synthesis.outputs import Part
 
 JOB_FILE = "synthesis.json"  # in the output directory
@@ -138,10 +139,10 @@ def start_job(
 
 def _read(path: Path) -> _Record:
     try:
-        content = json.loads(path.read_bytes())
+        content = read_json(path)
     except FileNotFoundError:
         return _Record()
-    except ValueError:
+    except InputError:
         content = None
     names = [field.name for field in dataclasses.fields(_Record)]
     if isinstance(content, dict) and content.get("kind") == _KIND:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from common.audio import MAX_WAV_VALUE, AudioConfig
 from common.cli import ArgumentParser, flag, from_flags, not_negative, positive, refuse_contradictions
 from common.errors import InputError
+from common.files.json_files import read_json
 from common.text.any_language.notation import PAD
 from common.text.settings import TextConfig
 from common.training.flags import BaseDataConfig, BaseOptimConfig, BaseRunConfig, SignalFlags, parse_flags
@@ -163,9 +163,9 @@ def _read_json(path: str) -> dict[str, Any]:
     if not Path(path).is_file():
         raise FileNotFoundError(f"--fastpitch-config: {path}: no such file")
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"--fastpitch-config: {path} is not a JSON file ({error})") from error
+        values = read_json(path)
+    except InputError as error:
+        raise InputError(f"--fastpitch-config: {error}") from error
     known = {field.name for field in dataclasses.fields(FastPitchConfig)}
     if not isinstance(values, dict):
         raise InputError(f"--fastpitch-config: {path}: not a JSON object of keys and values")

@@ -1,11 +1,18 @@
-"""Kinds of exported files: what they are called, which precisions they hold, and what runs them."""
+"""Formats of exported files. To add one, write a class with `BaseFormat`'s methods and list it in `FORMATS`.
+
+Shapes: B batch, M mel bands, L frames, T = L * hop samples.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import importlib.util
-from collections.abc import Callable, Sequence
+import io
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,90 +21,217 @@ from torch import Tensor
 
 from common import torchscript
 from common.errors import InputError
+from common.files.exports import EXPORT_METADATA, sealed
 from common.machine.precision import DTYPES
 from hifigan.backend import Run
+from hifigan.export.contract import CONTRACT_FILE, Contract
+from hifigan.vocoder_module import VocoderModule
 
 
-@dataclasses.dataclass(frozen=True)
-class Format:
-    """A kind of exported file.
+class BaseFormat:
+    """One format of exported files.
 
     Attributes:
-        suffix: of its files, in lower case.
-        load: path and device -> what runs it.
-        precisions: that it can hold and run, keys of `DTYPES`.
-        reads_with: packages beyond PyTorch for running it.
-        writes_with: further packages for making it.
-        bound_to_device: the kind of device is compiled in.
+        name: value of --format and --backend.
+        suffix: suffix of its files, in lower case.
+        about: a few words for --help, or "".
+        precisions: precisions that it can hold and run, keys of `DTYPES`.
+        reads_with: packages beyond PyTorch that running a file needs.
+        writes_with: further packages that writing one needs.
+        bound_to_device: a file runs only on the kind of device that it was exported on.
     """
 
+    name: str
     suffix: str
-    load: Callable[[Path, torch.device], Run]
+    about: str = ""
     precisions: tuple[str, ...] = tuple(DTYPES)
     reads_with: tuple[str, ...] = ()
     writes_with: tuple[str, ...] = ()
     bound_to_device: bool = False
 
+    def check_machine(self, device: torch.device) -> None:
+        """Raise `InputError` if the machine lacks something other than packages that writing a file needs."""
+
+    def load(self, path: Path, device: torch.device) -> Run:
+        """Load a file that `write` wrote."""
+        raise NotImplementedError
+
+    def write(self, module: VocoderModule, contract: Contract, path: Path, opset: int | None) -> None:
+        """Write a module and its contract. `opset` is the ONNX operator set."""
+        raise NotImplementedError
+
+
+def check_installed(user: str, packages: Sequence[str]) -> None:
+    """Raise `InputError` with the pip command if packages that `user` needs are not installed."""
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    if missing:
+        names = " ".join(package.replace("_", "-") for package in missing)
+        raise InputError(f"{user}: needs packages that are not installed: pip install {names}")
+
+
+class TorchScript(BaseFormat):
+    name = "torchscript"
+    suffix = ".ts"
+
+    def load(self, path: Path, device: torch.device) -> Run:
+        return torchscript.load(path, device)
+
+    def write(self, module: VocoderModule, contract: Contract, path: Path, opset: int | None) -> None:
+        content = io.BytesIO()
+        torch.jit.save(torchscript.script(module), content, _extra_files={CONTRACT_FILE: contract.to_json()})
+        path.write_bytes(content.getvalue())  # PyTorch itself would not raise OSError when the disk is full
+
+
+class Onnx(BaseFormat):
+    name = "onnx"
+    suffix = ".onnx"
+    precisions = ("fp32", "fp16")
+    reads_with = ("onnxruntime",)
+    writes_with = ("onnx", "onnxscript")
+
+    def load(self, path: Path, device: torch.device) -> Run:
+        session = self._session(path, device)
+
+        def run(mel: Tensor) -> Tensor:
+            (wav,) = session.run(None, {"mel": mel.cpu().numpy()})
+            return torch.from_numpy(wav).to(device)
+
+        return run
+
     @staticmethod
-    def check_installed(name: str, packages: Sequence[str]) -> None:
-        """Raises `InputError` that says what to install."""
-        missing = [package for package in packages if importlib.util.find_spec(package) is None]
-        if missing:
-            names = " ".join(package.replace("_", "-") for package in missing)
-            raise InputError(f"{name}: needs packages that are not installed: pip install {names}")
+    def _session(path: Path, device: torch.device) -> Any:
+        import onnxruntime
+
+        wanted = "CUDAExecutionProvider" if device.type == "cuda" else "CPUExecutionProvider"
+        if wanted not in onnxruntime.get_available_providers():
+            raise InputError(f"this onnxruntime has no {wanted}; install onnxruntime-gpu")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()  # onnxruntime ignores OMP_NUM_THREADS
+        options.log_severity_level = 3
+        return onnxruntime.InferenceSession(str(path), options, providers=[wanted])
+
+    def write(self, module: VocoderModule, contract: Contract, path: Path, opset: int | None) -> None:
+        program = torch.onnx.export(
+            _trace(module, contract),
+            input_names=["mel"],
+            output_names=["wav"],
+            opset_version=opset,
+            dynamo=True,
+            verbose=False,
+        )
+        assert program is not None
+        if opset is not None and program.model.opset_imports[""] != opset:
+            raise InputError(f"--opset: this exporter does not know {opset}")
+        program.model.metadata_props[EXPORT_METADATA] = contract.to_json()
+        path.write_bytes(sealed(program.model_proto.SerializeToString()))
 
 
-def _load_onnx(path: Path, device: torch.device) -> Run:
-    session = _onnx_session(path, device)
-
-    def run(mel: Tensor) -> Tensor:
-        (wav,) = session.run(None, {"mel": mel.cpu().numpy()})
-        return torch.from_numpy(wav).to(device)
-
-    return run
+# The `load` functions below pass open files: given a path, PyTorch insists on the suffix .pt2 in lower case.
 
 
-def _onnx_session(path: Path, device: torch.device) -> Any:
-    import onnxruntime
+class TorchExport(BaseFormat):
+    name = "torch-export"
+    suffix = ".pt2"
 
-    wanted = "CUDAExecutionProvider" if device.type == "cuda" else "CPUExecutionProvider"
-    if wanted not in onnxruntime.get_available_providers():
-        raise InputError(f"this onnxruntime has no {wanted}; install onnxruntime-gpu")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()  # it does not look at OMP_NUM_THREADS
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=[wanted])
+    def load(self, path: Path, device: torch.device) -> Run:
+        from torch.export.passes import move_to_device_pass
 
+        with path.open("rb") as file:
+            return move_to_device_pass(torch.export.load(file), device).module()
 
-def _load_torchscript(path: Path, device: torch.device) -> Run:
-    return torchscript.load(path, device)
-
-
-# PyTorch insists on names that end in .pt2, in lower case, unless it gets a file.
+    def write(self, module: VocoderModule, contract: Contract, path: Path, opset: int | None) -> None:
+        content = io.BytesIO()
+        torch.export.save(_trace(module, contract), content, extra_files={CONTRACT_FILE: contract.to_json()})
+        path.write_bytes(content.getvalue())
 
 
-def _load_program(path: Path, device: torch.device) -> Run:
-    from torch.export.passes import move_to_device_pass
+class AotInductor(BaseFormat):
+    name = "aoti"
+    suffix = ".pt2"
+    about = "compiled ahead of time by AOTInductor"
+    bound_to_device = True
 
-    with path.open("rb") as file:
-        return move_to_device_pass(torch.export.load(file), device).module()
+    def check_machine(self, device: torch.device) -> None:
+        if not any(shutil.which(name) for name in (os.environ.get("CXX"), "g++", "clang++") if name):
+            raise InputError("--format aoti: compiles C++, and no g++ or clang++ was found; install one or set CXX")
+
+    def load(self, path: Path, device: torch.device) -> Run:
+        with path.open("rb") as file:
+            return torch._inductor.aoti_load_package(file)
+
+    def write(self, module: VocoderModule, contract: Contract, path: Path, opset: int | None) -> None:
+        configs = {"cpp.dynamic_threads": True}  # as many threads as the machine has that runs the file
+        with tempfile.TemporaryDirectory() as folder:
+            # The archive's root is named after the file. With one name, exports of one model are identical.
+            package = Path(folder) / "archive.pt2"
+            torch._inductor.aoti_compile_and_package(
+                _trace(module, contract), package_path=str(package), inductor_configs=configs
+            )
+            _add_contract(package, contract)
+            shutil.copyfile(package, path)
 
 
-def _load_package(path: Path, device: torch.device) -> Run:
-    with path.open("rb") as file:
-        return torch._inductor.aoti_load_package(file)
+class TensorRt(BaseFormat):
+    name = "tensorrt"
+    suffix = ".pt2"
+    about = "Torch-TensorRT"
+    precisions = ("fp32", "fp16")
+    reads_with = ("torch_tensorrt",)
+    bound_to_device = True
+    # TensorRT optimises for a range of sizes.
+    min_batch, best_batch, max_batch = 1, 1, 16
+    best_frames, max_frames = 400, 4096
+
+    def check_machine(self, device: torch.device) -> None:
+        if device.type != "cuda":
+            raise InputError("--format tensorrt: runs only on GPUs; add --cuda")
+        try:
+            importlib.import_module("torch_tensorrt")
+        except Exception as error:  # built for another PyTorch, or without TensorRT's libraries
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(
+                f"--format tensorrt: torch_tensorrt does not load ({reason}); install the release for PyTorch "
+                f"{torch.__version__}"
+            ) from error
+
+    def load(self, path: Path, device: torch.device) -> Run:
+        importlib.import_module("torch_tensorrt")  # registers the engines' operator
+        with path.open("rb") as file:
+            return torch.export.load(file).module()
+
+    def write(self, module: VocoderModule, contract: Contract, path: Path, opset: int | None) -> None:
+        import torch_tensorrt
+
+        bands = contract.config.num_mels
+        sizes = torch_tensorrt.Input(
+            min_shape=(self.min_batch, bands, contract.min_frames),
+            opt_shape=(self.best_batch, bands, self.best_frames),
+            max_shape=(self.max_batch, bands, self.max_frames),
+            dtype=torch.float32,
+        )
+        traced = _trace(module, contract, self.max_batch, self.max_frames)
+        engine = torch_tensorrt.dynamo.compile(traced, inputs=[sizes])
+        torch_tensorrt.save(engine, str(path), output_format="exported_program", inputs=[sizes])
+        _add_contract(path, contract)
 
 
-def _load_tensorrt(path: Path, device: torch.device) -> Run:
-    importlib.import_module("torch_tensorrt")  # registers the engines' operator
-    with path.open("rb") as file:
-        return torch.export.load(file).module()
+_ALL: tuple[BaseFormat, ...] = (TorchScript(), Onnx(), TorchExport(), AotInductor(), TensorRt())
+FORMATS = {format.name: format for format in _ALL}
 
 
-FORMATS = {
-    "torchscript": Format(".ts", _load_torchscript),
-    "onnx": Format(".onnx", _load_onnx, ("fp32", "fp16"), ("onnxruntime",), ("onnx", "onnxscript")),
-    "torch-export": Format(".pt2", _load_program),
-    "aoti": Format(".pt2", _load_package, bound_to_device=True),
-    "tensorrt": Format(".pt2", _load_tensorrt, ("fp32", "fp16"), ("torch_tensorrt",), bound_to_device=True),
-}
+def _trace(
+    module: VocoderModule, contract: Contract, max_batch: int | None = None, max_frames: int | None = None
+) -> torch.export.ExportedProgram:
+    """Trace the module with dynamic batch size and length."""
+    mel = torch.zeros(2, contract.config.num_mels, 50, device=next(module.parameters()).device)
+    batch = torch.export.Dim("batch", min=1, max=max_batch)
+    frames = torch.export.Dim("frames", min=contract.min_frames, max=max_frames)
+    return torch.export.export(module, (mel,), dynamic_shapes={"mel": {0: batch, 2: frames}})
+
+
+def _add_contract(path: Path, contract: Contract) -> None:
+    """Add the contract to an archive, at the place where PyTorch's own archives have it."""
+    with zipfile.ZipFile(path, "a") as archive:
+        root = archive.namelist()[0].split("/")[0]
+        # An explicit ZipInfo has no time of day, so exports of one model are identical.
+        archive.writestr(zipfile.ZipInfo(f"{root}/extra/{CONTRACT_FILE}"), contract.to_json())

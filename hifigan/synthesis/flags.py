@@ -14,7 +14,7 @@ from common.mel_contract import LOG_BASES
 from common.synthesis.sources import is_audio
 from hifigan.checkpoint import GeneratorInfo
 from hifigan.engine.select import ALL_PRECISIONS, PRECISION_HELP
-from hifigan.export.files import FORMATS
+from hifigan.export.formats import FORMATS
 
 STDOUT = "-"  # value of -o
 OWN_BACKENDS = ("engine", "eager")  # values of --backend for checkpoints

@@ -1,4 +1,4 @@
-"""Mel spectrograms of different lengths -> waveforms, in batches that do not mix.
+"""Mel spectrograms of different lengths -> waveforms, in batches whose items do not affect each other.
 
 Shapes: B batch, M mel bands, L frames, T samples.
 """
@@ -18,10 +18,10 @@ from hifigan.engine.select import engine_backend
 from hifigan.generator import Generator
 from hifigan.windows import Window, windows
 
-# Mel frames of a window, and of what one call of the generator is given, padding included. V1 takes 0.3 to 0.5 MB for
-# each. One CPU thread is fastest while the activations fit its cache: V1, V2 and V3 took 1.2 to 2.7 times as long for
-# 4096 to 5600 frames at once, in a batch or not, and the 26 frames by which windows overlap are 5 % of 512. So there,
-# every window has a call of its own, which also rounds exactly as for the clip alone. GPUs want much work at once.
+# Mel frames of a window, and of one call of the generator, padding included. V1 takes 0.3 to 0.5 MB per frame. A CPU
+# thread is fastest while the activations fit its cache: V1, V2 and V3 took 1.2 to 2.7 times as long with 4096 to 5600
+# frames at once, in a batch or not. Windows of 512 frames overlap by 26, which costs 5 %. So on the CPU each window is
+# a call of its own, which also rounds exactly as for the utterance alone. GPUs need much work at once.
 CPU_WINDOW_FRAMES = 512
 GPU_WINDOW_FRAMES = 4096
 GPU_BATCH_FRAMES = 8192
@@ -30,19 +30,20 @@ GPU_BATCH_FRAMES = 8192
 class Vocoder:
     """Generator and denoiser behind one call for a list of mels.
 
-    Mels may be of any length: what a call of the generator is given is bounded, and so is its memory. Longer mels are
-    cut into windows that overlap as far as the generator sees, so that their joined audio is that of the whole.
+    Mels may have any length: a call of the generator gets a bounded number of frames, which bounds the memory. Longer
+    mels are cut into windows that overlap by the receptive field, so that the joined audio equals that of the whole.
 
     Args:
-        generator: in evaluation mode, weight norm removed, to be run by the engine in fp32; or what runs it.
-        denoising_strength: of the `Denoiser`; 0 leaves it out.
+        generator: in evaluation mode, weight norm removed, to run in the fp32 engine; or the backend that runs it.
+        denoising_strength: strength of the `Denoiser`, 0 for none.
         filter_length: FFT size of the denoiser, in samples.
-        window_frames: longest mel in one call; at least four times what the generator sees to one side. Without it,
-            as is best for the device.
-        batch_frames: frames of several mels in one call, padding included; 0 runs each alone. Without it, likewise.
+        window_frames: longest mel in one call, at least four times the receptive field to one side. None chooses by
+            device.
+        batch_frames: most frames of several mels in one call, padding included. 0 runs each mel alone, None chooses by
+            device.
 
     Raises:
-        InputError: `denoising_strength` for an exported generator that denoises already.
+        InputError: `denoising_strength` for an exported generator that has a denoiser inside.
     """
 
     def __init__(
@@ -66,59 +67,59 @@ class Vocoder:
         self._context = self.config.receptive_field_frames
         self._batch_frames = (GPU_BATCH_FRAMES if on_gpu else 0) if batch_frames is None else batch_frames
         if self._backend.denoising_strength > 0:
-            # Its transform goes there and back, half a filter length each; the shortest mel is longer than that.
+            # Transform and inverse reach half a filter length each. `min_frames` frames are longer than that.
             self._context += 2 * self._backend.min_frames
-            self._batch_frames = 0  # ends cannot be mended after the transform, so nothing may be padded
+            self._batch_frames = 0  # ends cannot be recomputed after the transform, so nothing may be padded
         size = window_frames or self._backend.window_frames or (GPU_WINDOW_FRAMES if on_gpu else CPU_WINDOW_FRAMES)
         self._window_frames = max(size, 4 * self._context)
 
     @torch.inference_mode()
     def __call__(self, mels: Sequence[Tensor]) -> list[Tensor]:
-        """Mels [M, L_i] -> waveforms [L_i * hop] in [-1, 1] on the CPU, each as if it had been alone in the batch.
+        """Mels [M, L_i] -> waveforms [L_i * hop] in [-1, 1] on the CPU, each as if alone in the batch.
 
         Raises:
             InputError: a mel of another shape or type, or with values that are not finite.
         """
         check_mels(mels, self.config.num_mels)
-        wavs = self._joined(mels)
+        wavs = self._by_windows(mels)
         if self.denoiser is not None:
-            # One by one: the transform reflects at the ends, where padding would be heard.
+            # One by one, since the transform reflects the ends, where padding would be audible.
             wavs = [self._denoised(wav) for wav in wavs]
         return [wav.cpu() for wav in wavs]
 
-    def _joined(self, mels: Sequence[Tensor]) -> list[Tensor]:
-        """The waveforms [L_i * hop] on the device, window by window."""
+    def _by_windows(self, mels: Sequence[Tensor]) -> list[Tensor]:
+        """Compute the waveforms [L_i * hop] on the device, window by window."""
         hop = self.config.hop_length
         wavs = [torch.empty(mel.size(1) * hop, device=self.device) for mel in mels]
         pieces = [
-            (clip, window)
-            for clip, mel in enumerate(mels)
+            (item, window)
+            for item, mel in enumerate(mels)
             for window in windows(mel.size(1), self._window_frames, self._context)
         ]
         for call in self._calls(pieces):
-            made = self._together([mels[clip][:, window.first : window.last] for clip, window in call])
-            for (clip, window), wav in zip(call, made, strict=True):
+            made = self._call([mels[item][:, window.first : window.last] for item, window in call])
+            for (item, window), wav in zip(call, made, strict=True):
                 kept = wav[(window.start - window.first) * hop : (window.end - window.first) * hop]
-                wavs[clip][window.start * hop : window.end * hop] = kept
+                wavs[item][window.start * hop : window.end * hop] = kept
         return wavs
 
     def _calls(self, pieces: Sequence[tuple[int, Window]]) -> list[list[tuple[int, Window]]]:
-        """Windows of clips, those together that go into one call."""
+        """Group windows into calls of the generator."""
         calls: list[list[tuple[int, Window]]] = []
         longest = 0
-        for clip, window in pieces:
+        for item, window in pieces:
             frames = window.last - window.first
             longest = max(longest, frames)
             if not calls or (len(calls[-1]) + 1) * longest > self._batch_frames:
                 calls.append([])
                 longest = frames
-            calls[-1].append((clip, window))
+            calls[-1].append((item, window))
         return calls
 
-    def _together(self, mels: Sequence[Tensor]) -> list[Tensor]:
+    def _call(self, mels: Sequence[Tensor]) -> list[Tensor]:
         """Mels [M, L_i] in one call -> waveforms [L_i * hop], each as if alone.
 
-        A single mel that is too short for the transform of a denoiser inside gets silence behind it, and is cut.
+        A mel that is too short for a denoiser inside is padded with silence, and its audio is trimmed.
         """
         lengths = [mel.size(1) for mel in mels]
         step = self._backend.frame_step
@@ -126,35 +127,35 @@ class Vocoder:
         wavs = self._backend.run(_pad_with_silence(mels, padded).to(self.device))
         trimmed = [wav[: length * self.config.hop_length] for wav, length in zip(wavs, lengths, strict=True)]
         if self._backend.denoising_strength == 0:
-            self._mend_ends(mels, trimmed, padded)
+            self._recompute_ends(mels, trimmed, padded)
         return trimmed
 
     def _denoised(self, wav: Tensor) -> Tensor:
         assert self.denoiser is not None
-        # A clip of one or two frames is too short for the transform to reflect; there is no hum to hear in it.
+        # One or two frames are too short for the transform to reflect, and too short for an audible hum.
         return self.denoiser(wav[None], self.strength)[0] if len(wav) > self.denoiser.filter_length // 2 else wav
 
-    def _mend_ends(self, mels: Sequence[Tensor], wavs: list[Tensor], padded: int) -> None:
-        """Makes the ends of padded clips what they are without padding.
+    def _recompute_ends(self, mels: Sequence[Tensor], wavs: list[Tensor], padded: int) -> None:
+        """Recompute the ends of padded utterances, so that they equal those without padding.
 
-        Beyond its end a clip alone meets the zeros that convolutions pad with, in a batch the frames of silence.
-        Only the last frames notice (`receptive_field_frames`): they are made again from the clip's own tail.
+        After its end, an utterance alone has the zeros that convolutions pad with, but in a batch frames of silence.
+        This affects only the last `receptive_field_frames` frames, which are computed again from the tail.
         """
         reach = self.config.receptive_field_frames
-        # A whole clip that is shorter than its tail is made again alone, as its beginning is at the edge as well.
+        # An utterance shorter than its tail is computed again as a whole, since its beginning is at the edge as well.
         tails: dict[int, list[int]] = {}
         for i, mel in enumerate(mels):
             if mel.size(1) < padded:
                 tails.setdefault(min(mel.size(1), 2 * reach), []).append(i)
-        for frames, clips in tails.items():
-            batch = torch.stack([mels[i][:, -frames:] for i in clips]).to(self.device)
+        for frames, items in tails.items():
+            batch = torch.stack([mels[i][:, -frames:] for i in items]).to(self.device)
             samples = (reach if frames == 2 * reach else frames) * self.config.hop_length
-            for i, tail in zip(clips, self._backend.run(batch), strict=True):
+            for i, tail in zip(items, self._backend.run(batch), strict=True):
                 wavs[i][-samples:] = tail[-samples:]
 
 
 def _pad_with_silence(mels: Sequence[Tensor], frames: int) -> Tensor:
-    """[M, L_i] -> [B, M, frames]; zero would be a loud frame."""
+    """Stack mels [M, L_i] to [B, M, frames]. Zero padding would be loud."""
     batch = mels[0].new_full((len(mels), mels[0].size(0), frames), SILENCE)
     for row, mel in zip(batch, mels, strict=True):
         row[:, : mel.size(1)] = mel

@@ -5,7 +5,7 @@ import torch
 
 from benchmarks import export_matrix
 from hifigan.engine.select import list_precisions
-from hifigan.export.files import FORMATS
+from hifigan.export.formats import FORMATS
 from tests.support.benchmarks import HEADER, parts
 
 
@@ -35,5 +35,5 @@ def test_exports(recording, checkpoint, capsys, monkeypatch):
 def test_speed_ups_are_medians_of_ratios():
     variants = [export_matrix.Variant(name, "fp32", 0.0, None, None, None) for name in ("eager", "onnx")]
     seconds = np.array([[1.0, 2.0], [4.0, 1.0], [9.0, 3.0]])
-    lines = export_matrix.comparison_table(variants, [export_matrix.Difference(0.0, 1.0)] * 2, seconds)
+    lines = export_matrix.comparison_table(variants, [export_matrix.ExportDifference(0.0, 1.0)] * 2, seconds)
     assert parts("\n".join(lines))[2][1][5] == "3.00"

@@ -128,7 +128,7 @@ def test_exports(tmp_path: Path) -> None:
     graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", [value], [out])
     file = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
     onnx.save(file, tmp_path / "other.onnx")
-    with pytest.raises(InputError, match=r"other.onnx: this ONNX file says nothing about mels"):
+    with pytest.raises(InputError, match=r"other.onnx: this exported model does not describe its mels"):
         read_contract(tmp_path / "other.onnx")
     onnx.helper.set_model_props(file, {"hifigan": metadata})
     onnx.save(file, tmp_path / "g.onnx")
@@ -192,14 +192,14 @@ def test_the_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         assert "resample the audio" in lines[0]
         assert "--win-length N" in lines[1]
     assert main([str(fastpitch), str(generator)]) == DIFFERENT
-    assert capsys.readouterr().out.startswith("framing: tacotron / vocoder; half a hop of shift: inference.py converts")
+    assert capsys.readouterr().out.startswith("framing: tacotron / vocoder; shifted by half a hop: inference.py")
     assert main([str(tmp_path), str(generator)]) == DIFFERENT
     assert capsys.readouterr().out.startswith("log_base: log10 / ln; inference.py converts (--mel-log)")
     assert main([str(narrow)]) == SAME
     assert "mel_fmax: 7600.0\nframing: vocoder\nlog_base: ln\n" in capsys.readouterr().out
     silent = make_checkpoint(tmp_path / "s.pt", lambda content: content.pop("train_setup") and None)
     assert main(["check", str(silent), str(generator)]) == SAME
-    assert f"{silent}: does not say sampling_rate, filter_length, " in capsys.readouterr().out
+    assert f"{silent}: does not record sampling_rate, filter_length, " in capsys.readouterr().out
 
 
 def test_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,7 +220,7 @@ def test_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         "rate.pt": "sampling_rate: '22050'",
         "text.pt": "not a checkpoint of tensors",
         "text.onnx": "not an ONNX file, or damaged",
-        "none.json": "says nothing about mels",
+        "none.json": "does not describe mels",
         "list.json": "expected a JSON object, found list",
         "half.json": "not a JSON file",
         "empty": "neither audio_config.json nor mels/audio_config.json",

@@ -39,7 +39,7 @@ def test_batches_that_are_none():
     with pytest.raises(InputError, match=r"expected shape \[80, frames\], got \[1, 80, 5\]"):
         Vocoder(backend)([torch.zeros(1, 80, 5)])
     for none in (lambda: backend(torch.zeros(0, 80, 5)), lambda: Vocoder(backend)([])):
-        with pytest.raises(InputError, match="there is none in the batch"):
+        with pytest.raises(InputError, match="the batch is empty"):
             none()
 
 

@@ -16,7 +16,7 @@ import inference
 from common.cli import run
 from common.download.models import MODELS
 from hifigan import load_generator, vocode
-from hifigan.export.writers import export
+from hifigan.export.write import export
 from tests.support.data_sets import speechlike
 from tests.support.models import make_checkpoint
 from tests.support.paths import REPOSITORY
@@ -83,7 +83,7 @@ def test_refusals(checkpoint: Path, source: Path, tmp_path: Path, capsys: pytest
         (wav, wav, [], "is the original, which would be overwritten"),
         (wav, hard, [], "is the original"),
         (soft, wav, [], "is the original"),
-        (wav, tmp_path / "x" / ".." / "a.flac", [], "is not called .wav"),
+        (wav, tmp_path / "x" / ".." / "a.flac", [], "end its name in .wav"),
         (wav, tmp_path / "folder.wav", [], "folder.wav: is a folder; give the name"),
         (tmp_path, tmp_path / "b.wav", [], "is a folder; inference.py -i takes folders"),
         (tmp_path / "absent.wav", tmp_path / "b.wav", [], "absent.wav: no such file"),

@@ -14,7 +14,7 @@ from common.cli import run
 from common.files.dllogger_lines import read_json_lines
 from evaluation.statistics import interval
 from hifigan import discriminators, load_generator
-from hifigan.export.writers import export
+from hifigan.export.write import export
 from tests.support.data_sets import speechlike, write_data_set
 from tests.support.models import TINY, make_checkpoint, thin_layers
 from tests.support.programs import train_arguments

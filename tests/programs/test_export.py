@@ -16,7 +16,7 @@ import inference
 from common.cli import run
 from common.machine.precision import DTYPES
 from common.mel_contract import read_contract
-from hifigan.export.files import FORMATS
+from hifigan.export.formats import FORMATS
 from tests.support.models import SETUP, make_checkpoint
 from tests.support.paths import REPOSITORY
 from tests.support.programs import one_line_of_error, wavs
@@ -158,7 +158,7 @@ def test_auto_takes_checkpoints_as_well(checkpoint: Path, dataset: Path, tmp_pat
 FLAGS = {
     "hifigan": (["--hifigan", ""], "--hifigan: is required", 1),
     "output": (["-o", ""], "-o: is required", 1),
-    "suffix": (["-o", "model.pt"], "-o: model.pt does not end in .ts, as torchscript files do", 1),
+    "suffix": (["-o", "model.pt"], "-o: model.pt does not end in .ts, the suffix of torchscript files", 1),
     "strength": (["--denoising-strength", "-1"], "--denoising-strength: -1.0", 1),
     "no number": (["--denoising-strength", "nan"], "--denoising-strength: nan", 1),
     "opset": (["--opset", "20"], "--opset: has no effect without --format onnx", 1),

@@ -13,7 +13,7 @@ from benchmarks.inference.report import COLUMNS, SUMMARY_COLUMNS
 from benchmarks.inference.start import Start
 from hifigan import load_generator
 from hifigan.engine.select import list_precisions
-from hifigan.export.writers import export
+from hifigan.export.write import export
 from tests.support.data_sets import speechlike
 from tests.support.models import make_checkpoint, make_fastpitch
 from tests.support.programs import one_line_of_error

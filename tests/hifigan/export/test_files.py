@@ -12,7 +12,8 @@ from common.errors import InputError
 from common.files.exports import is_export
 from hifigan import Denoiser, Generator
 from hifigan.denoiser import ConvolutionalDenoiser
-from hifigan.export.files import CONTRACT_FILE, Contract, load_export, read_contract
+from hifigan.export.contract import CONTRACT_FILE, Contract
+from hifigan.export.files import load_export, read_contract
 from tests.support.models import TINY, make_checkpoint
 
 CONTRACT = Contract("aoti", TINY, AudioConfig(mel_fmax=None), 0.25, "bf16", "cuda", "abc", "2.0")
@@ -81,7 +82,7 @@ def test_files_that_are_refused(tmp_path):
     assert is_export(exported)
     with pytest.raises(InputError, match=r"a\.pt2: an export of format aoti, not onnx"):
         load_export(exported, format="onnx")
-    with pytest.raises(InputError, match="was made for cuda, and runs there alone"):
+    with pytest.raises(InputError, match="was made for cuda, and runs only there"):
         load_export(exported)
     empty = archive(tmp_path / "b.ts", dataclasses.replace(CONTRACT, format="torchscript").to_json())
     with pytest.raises(InputError, match=r"b.ts: does not load as torchscript \(made with PyTorch 2.0, here is"):

@@ -1,6 +1,6 @@
 """The table of export formats."""
 
-from hifigan.export.files import FORMATS
+from hifigan.export.formats import FORMATS
 
 
 def test_formats_are_told_apart():

@@ -16,8 +16,9 @@ from common.errors import InputError
 from hifigan import Denoiser, Generator, load_generator
 from hifigan.config import PRESETS
 from hifigan.denoiser import ConvolutionalDenoiser
-from hifigan.export.files import FORMATS, load_export, read_contract
-from hifigan.export.writers import check_exportable, compare, comparison_mels, eager_reference, export, verify
+from hifigan.export.files import load_export, read_contract
+from hifigan.export.formats import FORMATS
+from hifigan.export.write import check_exportable, compare, comparison_mels, eager_reference, export, verify
 from hifigan.synthesis.vocoder import Vocoder
 from tests.support.models import TINY, make_checkpoint
 from tests.support.paths import REPOSITORY
@@ -283,7 +284,7 @@ def test_what_cannot_be_exported(monkeypatch):
     with pytest.raises(InputError, match="--format aoti: compiles C"):
         check_exportable("aoti", "fp32", CPU)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
-    with pytest.raises(InputError, match="--format tensorrt: runs on GPUs alone; add --cuda"):
+    with pytest.raises(InputError, match="--format tensorrt: runs only on GPUs; add --cuda"):
         check_exportable("tensorrt", "fp32", CPU)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match="not installed: pip install torch-tensorrt"):

@@ -1,0 +1,113 @@
+"""Read generator checkpoints of every public format. To add a format, edit this file.
+
+Formats: this recipe's own and NVIDIA's pairs ({generator, config, train_setup, ...}) and the paper authors' files
+({"generator": ...}, with the configuration in a JSON file beside them). Names may have the prefix `module.`, or be
+the names of PyTorch's parametrizations. The weight norm may have been removed (plain `weight` keys).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from common.errors import InputError
+from common.files.checkpoints import dictionary, read_file
+from common.files.json_files import read_json
+
+State = dict[str, Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratorFile:
+    """Content of a generator checkpoint, whatever its format.
+
+    Attributes:
+        path: the file.
+        state: tensors under their public names, but for the numbering of residual blocks.
+        config: the generator's keys as stored in the file, or empty.
+        setup: signal and training settings (`train_setup`), or empty.
+        config_beside: JSON configuration beside a file that holds none.
+        epoch: finished training epochs, None if unknown.
+    """
+
+    path: Path
+    state: State
+    config: dict[str, Any]
+    setup: dict[str, Any]
+    config_beside: Path | None
+    epoch: int | None
+
+    @property
+    def framing(self) -> str:
+        """Framing of its mels: "vocoder", unless the generator was fine-tuned on mels half a hop apart."""
+        framing: str = self.setup.get("framing", "vocoder")
+        return framing
+
+    @property
+    def num_mels(self) -> int:
+        """Mel bands that the first layer takes."""
+        for key, value in self.state.items():
+            if key.rpartition("conv_pre.")[2] in ("weight", "weight_v"):
+                return value.shape[1]
+        return 80
+
+    def signal_settings(self) -> dict[str, Any]:
+        """Return the signal settings, from the file or from the configuration beside it, under the names used there."""
+        stored = read_json(self.config_beside) if self.config_beside else self.setup
+        return {"num_mels": self.num_mels, **stored, "framing": self.framing}
+
+
+def read_generator(path: str | Path, ema: bool = False) -> GeneratorFile:
+    """Read a generator checkpoint.
+
+    Args:
+        path: the file.
+        ema: read the moving average of the weights.
+
+    Raises:
+        FileNotFoundError: no such file.
+        InputError: damaged, not a generator, or without a moving average.
+    """
+    path = Path(path)
+    content = read_file(path)
+    found = parse_generator(path, content, ema)
+    if found is None:
+        raise InputError(f"{path}: not a HiFi-GAN generator (its keys: {', '.join(map(str, list(content)[:5]))})")
+    return found
+
+
+def parse_generator(path: Path, content: Mapping[str, Any], ema: bool = False) -> GeneratorFile | None:
+    """Return the generator in a checkpoint's content, or None if there is none."""
+    state = content.get("generator", content)
+    if ema:
+        state = content.get("gen_ema")
+        if state is None:
+            raise InputError(f"--ema: {path} has no moving average; it comes from training with --ema")
+    if not isinstance(state, Mapping) or not any("conv_pre" in str(key) for key in state):
+        return None
+    if not all(isinstance(value, Tensor) for value in state.values()):
+        return None
+    config = dictionary(path, content, "config")
+    epoch = dictionary(path, content, "train_state").get("epoch")
+    setup = dictionary(path, content, "train_setup")
+    return GeneratorFile(path, public_names(state), config, setup, None if config else _config_beside(path), epoch)
+
+
+def public_names(state: Mapping[str, Tensor]) -> State:
+    """Rename tensors from a wrapper's or PyTorch's parametrization names to the public ones."""
+    names = {}
+    for key, value in state.items():
+        name = key.removeprefix("module.")
+        name = re.sub(r"parametrizations\.weight\.original([01])$", lambda m: "weight_" + "gv"[int(m[1])], name)
+        names[name] = value
+    return names
+
+
+def _config_beside(path: Path) -> Path | None:
+    candidates = (path.with_name(path.name + ".json"), path.with_suffix(".json"), path.with_name("config.json"))
+    return next((file for file in candidates if file.is_file()), None)

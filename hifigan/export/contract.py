@@ -1,0 +1,71 @@
+"""The contract of an exported file: architecture, signal settings and origin, stored as JSON inside the file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from common.audio import AudioConfig
+from common.errors import InputError
+from common.files.exports import EXPORT_METADATA
+from hifigan.config import GeneratorConfig
+
+VERSION = 1  # of the contract
+CONTRACT_FILE = f"{EXPORT_METADATA}.json"  # in archives
+
+
+@dataclasses.dataclass(frozen=True)
+class Contract:
+    """Everything that a program needs to know about an exported file.
+
+    Attributes:
+        format: a key of `FORMATS`.
+        config: architecture of the generator inside.
+        audio: signal settings of its mels and its audio.
+        denoising_strength: strength of the denoiser inside, 0 without one.
+        precision: a key of `DTYPES`, of all layers but the first two, the last one and the denoiser.
+        device: "cpu" or "cuda", where it was exported. Some formats run only there.
+        checkpoint_sha256: checksum of the checkpoint that the weights come from.
+        torch_version: version of PyTorch that exported it.
+    """
+
+    format: str
+    config: GeneratorConfig
+    audio: AudioConfig
+    denoising_strength: float
+    precision: str
+    device: str
+    checkpoint_sha256: str
+    torch_version: str
+
+    @property
+    def min_frames(self) -> int:
+        """Frames of the shortest mel. A denoiser inside reflects half its filter length at the ends."""
+        half = -(-self.audio.filter_length // 2)  # `Denoiser` makes odd lengths even
+        return half // self.audio.hop_length + 1 if self.denoising_strength > 0 else 1
+
+    def to_json(self) -> str:
+        plain = {**dataclasses.asdict(self), "config": self.config.to_dict()}
+        return json.dumps({"version": VERSION, "log_base": "ln", **plain})
+
+    @classmethod
+    def from_json(cls, text: str) -> Contract:
+        """Read the text that `to_json` wrote.
+
+        Raises:
+            InputError: another text, another version, or contradictory values.
+        """
+        try:
+            values = json.loads(text)
+            if values.pop("version") != VERSION or values.pop("log_base") != "ln":
+                raise InputError("of another version of this program")
+            audio = AudioConfig(**values.pop("audio"))
+            config = GeneratorConfig.from_dict(values.pop("config"), audio.num_mels)
+            contract = cls(config=config, audio=audio, **values)
+        except InputError:
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"unreadable ({error})") from error
+        if audio.hop_length != config.hop_length:
+            raise InputError(f"contradictory (hop length {audio.hop_length} and {config.hop_length})")
+        return contract
