@@ -174,6 +174,6 @@ def _match_preset(file: GeneratorFile) -> GeneratorConfig:
         if expected == {key: value.shape for key, value in given.items()}:
             return config
     raise InputError(
-        f"{file.path}: no generator configuration in the file or beside it (config.json), and its tensors do not match V1, "
-        "V2 or V3; give one with --hifigan-config FILE.json"
+        f"{file.path}: no generator configuration in the file or beside it (config.json), and its tensors do not match "
+        "V1, V2 or V3; give one with --hifigan-config FILE.json"
     )
