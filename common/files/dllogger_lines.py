@@ -1,4 +1,4 @@
-"""DLLogger's JSON lines: writing and reading them. The only importer of that library."""
+"""Write and read DLLogger's JSON lines. The only module that imports that library."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class JsonLines(Protocol):
 
 
 class _OwnJsonLines:
-    """The lines of DLLogger's JSON backend, for machines where the library is not installed."""
+    """Writer of the lines of DLLogger's JSON backend, for machines without the library."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", encoding="utf-8")
@@ -47,15 +47,15 @@ class _OwnJsonLines:
         self._file.flush()
 
 
-def json_lines(path: Path) -> JsonLines:
-    """Appends DLLogger lines to `path`: through NVIDIA's library where it is installed, else by our own writer."""
+def open_json_lines(path: Path) -> JsonLines:
+    """Append DLLogger lines to `path` with NVIDIA's library if it is installed, or else with our own writer."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _end_torn_line(path)
     try:
         import dllogger
     except ImportError:
         return _OwnJsonLines(path)
-    if not hasattr(dllogger, "JSONStreamBackend"):  # PyPI's placeholder of that name
+    if not hasattr(dllogger, "JSONStreamBackend"):  # PyPI's placeholder with that name
         return _OwnJsonLines(path)
     backend = dllogger.JSONStreamBackend(dllogger.Verbosity.DEFAULT, str(path), append=True)
     dllogger.init(backends=[backend])
@@ -63,7 +63,7 @@ def json_lines(path: Path) -> JsonLines:
 
 
 def _end_torn_line(path: Path) -> None:
-    """The last line of a run that was killed may lack its end; what is appended must not become part of it."""
+    """End the last line of a killed run, so that new lines do not become part of it."""
     if not path.is_file() or not path.stat().st_size:
         return
     with path.open("rb+") as file:
@@ -73,10 +73,10 @@ def _end_torn_line(path: Path) -> None:
 
 
 def read_json_lines(path: Path) -> list[tuple[Any, dict[str, Any]]]:
-    """Step and data of the DLLogger lines of a file; those that a killed run left torn are skipped with a warning.
+    """Read step and data of each DLLogger line. Incomplete lines of killed runs are skipped with a warning.
 
     Raises:
-        InputError: the file has lines, but none of DLLogger's.
+        InputError: the file has lines, but none is a DLLogger line.
     """
     found, torn = [], []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -89,5 +89,5 @@ def read_json_lines(path: Path) -> list[tuple[Any, dict[str, Any]]]:
     if lines and not found:
         raise InputError(f"{path}: not one of its {len(lines)} lines is a DLLogger line")
     if torn:
-        logger.warning("%s: skipped, as no DLLogger lines: line %s", path, ", ".join(torn))
+        logger.warning("%s: skipped, not a DLLogger line: line %s", path, ", ".join(torn))
     return found

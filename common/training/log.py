@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from common.audio import SILENCE
-from common.files.dllogger_lines import json_lines
+from common.files.dllogger_lines import open_json_lines
 
 SUBSETS = ("train", "val", "test")
 # Losses on stdout, in this order. None hides a loss there, and `_format_loss` formats losses without an entry.
@@ -52,7 +52,7 @@ class RunLog:
         from torch.utils.tensorboard import SummaryWriter
 
         output = Path(output)
-        self._json = json_lines(Path(log_file) if log_file else output / "nvlog.json")
+        self._json = open_json_lines(Path(log_file) if log_file else output / "nvlog.json")
         self._boards = {subset: SummaryWriter(str(output / subset)) for subset in SUBSETS}
 
     def __enter__(self) -> RunLog:

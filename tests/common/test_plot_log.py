@@ -89,7 +89,7 @@ def test_torn_lines_are_skipped(log, caplog):
         log.write_text(f"{whole}{torn}\n{last}\n")
         caplog.clear()
         assert plot_log.read_curves(log) == curves
-        assert f"nvlog.json: skipped, as no DLLogger lines: line {len(whole.splitlines()) + 1}\n" in caplog.text
+        assert f"nvlog.json: skipped, not a DLLogger line: line {len(whole.splitlines()) + 1}\n" in caplog.text
     log.write_bytes(whole.encode() + b"\xff\xc3")
     assert plot_log.read_curves(log) == curves
 
