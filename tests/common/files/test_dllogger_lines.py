@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from common.files.dllogger_lines import json_lines
+from common.files.dllogger_lines import open_json_lines
 from tests.support.programs import log_records
 
 
 def test_the_placeholder_on_pypi_is_not_taken_for_dllogger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dllogger", types.ModuleType("dllogger"))
-    lines = json_lines(tmp_path / "a.json")
+    lines = open_json_lines(tmp_path / "a.json")
     lines.log([1], {"x": 1.0})
     lines.flush()
     assert log_records(tmp_path / "a.json")[0]["data"] == {"x": 1.0}
@@ -27,5 +27,5 @@ def test_nvidias_library_is_used_where_it_is_installed(tmp_path: Path, monkeypat
     real.Verbosity = types.SimpleNamespace(DEFAULT=0)  # type: ignore[attr-defined]
     real.init = lambda backends: calls.append(backends)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "dllogger", real)
-    assert json_lines(tmp_path / "a.json") is real
+    assert open_json_lines(tmp_path / "a.json") is real
     assert calls == [[(0, str(tmp_path / "a.json"), True)]]
