@@ -25,10 +25,6 @@ FLOOR_OF_ROOM = {
 # Sub-packages whose __init__ holds public names. All others are empty.
 WITH_PUBLIC_NAMES = {"common.text"}
 MOST_FILES_IN_A_FOLDER = 13
-# Class names that still stand for two things. Remove them here as they get names of their own.
-SHARED_CLASS_NAMES = {
-    "Model",
-}
 
 
 def first_parts(path: Path) -> set[str]:
@@ -109,9 +105,8 @@ def test_class_names_stand_for_one_thing():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(str(path.relative_to(REPOSITORY)))
-    twice = {name: found for name, found in places.items() if len(found) > 1 and name not in SHARED_CLASS_NAMES}
+    twice = {name: found for name, found in places.items() if len(found) > 1}
     assert not twice
-    assert not [name for name in SHARED_CLASS_NAMES if len(places[name]) < 2], "no longer shared: remove them above"
 
 
 def test_folders_that_would_shadow_the_standard_library_are_no_packages():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.files.dllogger_lines import json_lines
+from common.files.dllogger_lines import open_json_lines
 from common.machine.timing import latency_summary
 
 
@@ -65,7 +65,7 @@ def summarise(processes: Sequence[SynthesisTimes], speaks: bool, samples_per_sec
 
 def log_figures(figures: dict[str, float], path: Path) -> None:
     """Append the figures to a DLLogger file."""
-    lines = json_lines(path)
+    lines = open_json_lines(path)
     lines.log([], figures)
     lines.flush()
 
