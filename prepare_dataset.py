@@ -1,4 +1,4 @@
-"""Prepares a data set of wav files: checks, file lists, conversion, mel spectrograms, pitch. See --help."""
+"""Prepare a data set: check its audio, write file lists, convert, extract mel spectrograms and pitch. See --help."""
 
 from __future__ import annotations
 
@@ -36,46 +36,46 @@ QUIET_PEAK = 1e-3  # below this peak a clip is reported as silent
 
 @dataclasses.dataclass(frozen=True)
 class PrepareConfig:
-    """Which data set, and what is made of it."""
+    """The data set, and the files to write."""
 
-    dataset_path: str = flag("data/LJSpeech-1.1", "the data set: wavs/, and metadata.csv for file lists", short=("-d",))
+    dataset_path: str = flag("data/LJSpeech-1.1", "data set with wavs/, and metadata.csv for file lists", short=("-d",))
     wav_text_filelists: tuple[str, ...] = flag(
         (),
-        "file lists of the wavs to work on; without it, all of wavs/",
+        "file lists of the audio files to process; without it, all of wavs/",
         only_with=("extract_mels", "extract_pitch", "convert_to"),
     )
     write_filelists: str = flag("", "write file lists of the data set into this directory")
     split: str = flag(
         "own",
-        "ljspeech: the published split; own: a random one",
+        "ljspeech: the published split, own: a random split",
         choices=("ljspeech", "own"),
         only_with="write_filelists",
     )
     name: str = flag(
         "",
-        "prefix of the file lists; without it, ljs or the data set's directory name",
+        "prefix of the file lists; without it, ljs or the name of the data set's directory",
         only_with="write_filelists",
     )
     validation_clips: int = flag(
-        0, "clips held out by an own split (0: a tenth, at most 100)", only_with="write_filelists"
+        0, "validation clips of a random split; 0: a tenth, at most 100", only_with="write_filelists"
     )
-    extract_mels: bool = flag(False, "write mels/<clip>.pt, [bands, frames] each, at the level of the file")
+    extract_mels: bool = flag(False, "write mels/<clip>.pt, [bands, frames], without normalising the level")
     framing: str = flag("vocoder", "framing of the mels", choices=("vocoder", "tacotron"), only_with="extract_mels")
-    extract_pitch: bool = flag(False, "write pitch/<clip>.pt, [1, frames] each, in Hz, and the voice's statistics")
-    convert_to: str = flag("", "write a copy of the data set here: mono, 16 bit, at --sampling-rate")
-    hifigan_config: str = flag("", "JSON file of the generator that the signal settings are taken from")
-    n_workers: int = flag(available_cores(), "processes that share the files (as many as there are cores)")
+    extract_pitch: bool = flag(False, "write pitch/<clip>.pt, [1, frames] in Hz, and the statistics of the voice")
+    convert_to: str = flag("", "write a copy of the data set to this directory: mono, 16 bit, at --sampling-rate")
+    hifigan_config: str = flag("", "JSON file of a generator, which provides the signal settings")
+    n_workers: int = flag(available_cores(), "worker processes")
 
     def __post_init__(self) -> None:
         positive(n_workers=self.n_workers)
         extracts = self.extract_mels or self.extract_pitch
         if not (self.write_filelists or extracts or self.convert_to):
-            raise InputError("nothing to do: give --write-filelists, --extract-mels, --extract-pitch or --convert-to")
+            raise InputError("nothing to do: give --write-filelists, --extract-mels, --extract-pitch, or --convert-to")
         if self.validation_clips < 0 or (self.validation_clips and self.split == "ljspeech"):
             raise InputError("--validation-clips: a positive number, for --split own only")
         if self.convert_to and (self.write_filelists or extracts):
             raise InputError(
-                "--convert-to: makes the copy only; for file lists, mels and pitch run again with it as --dataset-path"
+                "--convert-to: only makes the copy; to write other files, run again with the copy as --dataset-path"
             )
         root, target = Path(self.dataset_path).resolve(), Path(self.convert_to).resolve()
         if self.convert_to and (target == root or target.is_relative_to(root / "wavs")):
@@ -83,14 +83,17 @@ class PrepareConfig:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = ArgumentParser(prog="prepare_dataset.py", description="wav files -> file lists, mel spectrograms, pitch.")
+    parser = ArgumentParser(
+        prog="prepare_dataset.py",
+        description="Write file lists, mel spectrograms, and pitch of a data set, or convert it.",
+    )
     add_flags(parser, PrepareConfig, "preparation")
     add_flags(parser, SignalFlags, "signal")
     given = vars(parser.parse_args(argv))
     cfg = from_flags(PrepareConfig, given)
-    settled = read_config_file(cfg.hifigan_config)[1] if cfg.hifigan_config else {}
-    refuse_contradictions(given, settled, cfg.hifigan_config)
-    signal = {**dataclasses.asdict(SignalFlags()), **settled, **given}
+    from_file = read_config_file(cfg.hifigan_config)[1] if cfg.hifigan_config else {}
+    refuse_contradictions(given, from_file, cfg.hifigan_config)
+    signal = {**dataclasses.asdict(SignalFlags()), **from_file, **given}
     audio = AudioConfig.from_dict(signal, framing=cfg.framing)
     root = Path(cfg.dataset_path)
     if not root.is_dir():
@@ -100,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if cfg.write_filelists:
         write_filelists(root, cfg)
     if cfg.convert_to or cfg.extract_mels or cfg.extract_pitch:
-        paths = wav_paths(root, cfg)
+        paths = find_wavs(root, cfg)
         if cfg.convert_to:
             check_wavs([root / path for path in paths], None)
             convert(root, Path(cfg.convert_to), paths, audio, cfg)
@@ -113,8 +116,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def wav_paths(root: Path, cfg: PrepareConfig) -> list[Path]:
-    """Audio files relative to the data set, from the file lists or from `wavs/`."""
+def find_wavs(root: Path, cfg: PrepareConfig) -> list[Path]:
+    """Find audio files, relative to the data set, in the file lists or in `wavs/`."""
     if cfg.wav_text_filelists:
         return list(
             dict.fromkeys(Path(row[0]) for filelist in cfg.wav_text_filelists for row in read_filelist(filelist))
@@ -123,9 +126,12 @@ def wav_paths(root: Path, cfg: PrepareConfig) -> list[Path]:
 
 
 def write_filelists(root: Path, cfg: PrepareConfig) -> None:
-    """`<name>_audio_<part>.txt` with one wav path a line, and lists with texts and pitch files: of all, and by part."""
+    """Write `<name>_audio_<part>.txt` with one wav path per line, and lists with texts and pitch files.
+
+    The lists with pitch files exist for the whole data set and for each part, the list with texts for the whole one.
+    """
     transcripts = read_metadata(root / "metadata.csv")
-    wavs = {clip: clip_path(root, clip) for clip in transcripts}
+    wavs = {clip: find_clip(root, clip) for clip in transcripts}
     if cfg.split == "ljspeech":
         name, parts = cfg.name or "ljs", split_ljspeech(transcripts)
     else:
@@ -145,17 +151,17 @@ def write_filelists(root: Path, cfg: PrepareConfig) -> None:
     log.info("%s: %s", folder, ", ".join(f"{len(clips)} {part}" for part, clips in parts.items()))
 
 
-def clip_path(root: Path, clip: str) -> str:
-    """The audio file of a metadata id, relative to the data set."""
+def find_clip(root: Path, clip: str) -> str:
+    """Find the audio file of a metadata id, relative to the data set."""
     for suffix in AUDIO_SUFFIXES:
         path = Path("wavs") / f"{clip}{suffix}"
         if (root / path).is_file():
             return path.as_posix()
-    raise FileNotFoundError(f"{root / 'wavs' / clip}.wav: no such file, though metadata.csv names it")
+    raise FileNotFoundError(f"{root / 'wavs' / clip}.wav: no such file, but metadata.csv names it")
 
 
 def extract_mels(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> None:
-    """Writes a mel for each wav, and beside them the configuration that they were made with."""
+    """Write a mel for each wav, and record their settings beside them."""
     targets = distinct_targets(paths, lambda path: Path("mels") / feature_name(path))
     contract = MelContract(audio, peak_normalised=False).to_dict()
     record_config(root / "mels" / MEL_CONFIG_FILE, contract, [root / target for target in targets.values()], "mels")
@@ -164,100 +170,100 @@ def extract_mels(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: Pre
 
 
 def extract_pitches(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> None:
-    """Writes the pitch of each wav, [1, frames] in Hz, and the statistics of the voice; files that are there stay."""
+    """Write the pitch of each wav, [1, frames] in Hz, and the statistics of the voice. Newer files are skipped."""
     targets = distinct_targets(paths, lambda path: Path("pitch") / feature_name(path))
     config = PitchConfig(audio.sampling_rate, audio.hop_length)
     files = [root / target for target in targets.values()]
     record_config(root / "pitch" / PITCH_CONFIG_FILE, config.to_dict(), files, "pitch")
     items = [(path, target) for path, target in targets.items() if not is_newer(root / target, root / path)]
     if len(items) < len(targets):
-        log.info("pitch: %d of %d files are there already", len(targets) - len(items), len(targets))
+        log.info("pitch: %d of %d files exist already", len(targets) - len(items), len(targets))
     if items:
-        run_over_files(partial(extract_pitch_of, root, config), items, cfg.n_workers, "pitch")
-    # Of all files, not only of those in the file lists: they are the statistics of the voice.
+        run_over_files(partial(extract_pitch_file, root, config), items, cfg.n_workers, "pitch")
+    # The statistics describe the voice, so they include all files, not only those in the file lists.
     all_files = sorted((root / "pitch").rglob("*.pt"))
     found = compute_statistics(torch.load(path, weights_only=True).numpy() for path in all_files)
     if found is None:
-        log.warning("pitch: not one frame is voiced; no %s was written", PITCH_STATISTICS_FILE)
+        log.warning("pitch: no frame is voiced; %s was not written", PITCH_STATISTICS_FILE)
         return
     write_lines(root / "pitch" / PITCH_STATISTICS_FILE, [json.dumps(dataclasses.asdict(found), indent=1)])
     log.info("pitch: mean %.2f Hz, standard deviation %.2f Hz", found.mean_hz, found.std_hz)
 
 
-def copy_name(path: Path) -> Path:
+def name_copy(path: Path) -> Path:
     return path.with_suffix(".wav")
 
 
 def extract_mel(root: Path, audio: AudioConfig, item: tuple[Path, Path]) -> Report:
-    """Makes one mel; runs in a worker process."""
+    """Extract one mel, in a worker process."""
     source, target = item
     try:
         wav = load_wav_at(root / source, audio.sampling_rate)
-        mel = _mel_transform(audio)(torch.from_numpy(wav.astype(np.float32))[None])[0]
+        mel = _get_mel_transform(audio)(torch.from_numpy(wav.astype(np.float32))[None])[0]
     except (InputError, OSError) as error:
-        return Report(source, error=_with_path(root / source, error))
+        return Report(source, error=_prepend_path(root / source, error))
     save_tensor(root / target, mel)
-    return Report(source, remark=_loudness_remark(wav))
+    return Report(source, remark=_describe_loudness(wav))
 
 
-def extract_pitch_of(root: Path, config: PitchConfig, item: tuple[Path, Path]) -> Report:
-    """Measures the pitch of one file; runs in a worker process."""
+def extract_pitch_file(root: Path, config: PitchConfig, item: tuple[Path, Path]) -> Report:
+    """Extract the pitch of one file, in a worker process."""
     source, target = item
     try:
         pitch = extract_pitch(load_wav_at(root / source, config.sampling_rate), config)
     except (InputError, OSError) as error:
-        return Report(source, error=_with_path(root / source, error))
+        return Report(source, error=_prepend_path(root / source, error))
     save_tensor(root / target, torch.from_numpy(pitch)[None])
-    return Report(source, remark="" if pitch.any() else "not one frame is voiced")
+    return Report(source, remark="" if pitch.any() else "no frame is voiced")
 
 
 def convert(root: Path, target: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> None:
-    """A copy of the data set in the format that training needs; `metadata.csv` goes along."""
-    targets = distinct_targets(paths, copy_name)
+    """Copy the data set, with `metadata.csv`, in the format that training needs."""
+    targets = distinct_targets(paths, name_copy)
     originals = {(root / path).resolve() for path in paths}
     if overwritten := [copy for copy in targets.values() if (target / copy).resolve() in originals]:
         raise InputError(f"--convert-to: {target / overwritten[0]} is a file of the data set; give another directory")
     copied = target / "metadata.csv"
-    transcripts = _transcripts(root / "metadata.csv")
-    if copied.is_file() and _transcripts(copied) != transcripts:
-        raise InputError(f"--convert-to: {copied} is that of another data set; give another directory")
+    transcripts = _read_transcripts(root / "metadata.csv")
+    if copied.is_file() and _read_transcripts(copied) != transcripts:
+        raise InputError(f"--convert-to: {copied} belongs to another data set; give another directory")
     if transcripts:
         write_lines(copied, transcripts)
     work = partial(convert_file, root, target, audio.sampling_rate)
     run_over_files(work, list(targets.items()), cfg.n_workers, "converting")
 
 
-def _transcripts(metadata: Path) -> list[str]:
+def _read_transcripts(metadata: Path) -> list[str]:
     return [line for line in read_lines(metadata) if line.strip()] if metadata.is_file() else []
 
 
 def convert_file(root: Path, target: Path, sampling_rate: int, item: tuple[Path, Path]) -> Report:
-    """Converts one file; runs in a worker process."""
+    """Convert one file, in a worker process."""
     path, copy = item
     try:
         wav, source_rate = load_wav(root / path)
         save_wav(target / copy, resample(wav, source_rate, sampling_rate), sampling_rate)
     except (InputError, OSError) as error:
-        return Report(path, error=_with_path(root / path, error))
-    return Report(path, remark=_loudness_remark(wav))
+        return Report(path, error=_prepend_path(root / path, error))
+    return Report(path, remark=_describe_loudness(wav))
 
 
 _transforms: dict[AudioConfig, MelSpectrogram] = {}
 
 
-def _mel_transform(audio: AudioConfig) -> MelSpectrogram:
-    """One transform per worker process and configuration."""
+def _get_mel_transform(audio: AudioConfig) -> MelSpectrogram:
+    """Return the transform of this worker process for a configuration."""
     if audio not in _transforms:
         _transforms[audio] = MelSpectrogram(audio)
     return _transforms[audio]
 
 
-def _loudness_remark(wav: np.ndarray) -> str:
+def _describe_loudness(wav: np.ndarray) -> str:
     peak = float(np.abs(wav).max())
     return f"silent (peak {peak:.1e})" if peak < QUIET_PEAK else ""
 
 
-def _with_path(path: Path, error: Exception) -> str:
+def _prepend_path(path: Path, error: Exception) -> str:
     return str(error) if str(path) in str(error) else f"{path}: {error}"
 
 

@@ -56,7 +56,7 @@ def test_conversion_overwrites_nothing_of_others(
     halfway.mkdir()
     (halfway / "wavs").symlink_to(dataset / "wavs")
     before = contents(tmp_path)
-    assert "metadata.csv is that of another data set" in refused(capsys, dataset, "--convert-to", other)
+    assert "metadata.csv belongs to another data set" in refused(capsys, dataset, "--convert-to", other)
     for target in (dataset, link, dataset / "wavs", dataset / "wavs" / "new", tmp_path / "x" / ".." / "data"):
         assert "is the data set itself" in refused(capsys, dataset, "--convert-to", target)
     assert "001.wav is a file of the data set" in refused(capsys, dataset, "--convert-to", halfway)

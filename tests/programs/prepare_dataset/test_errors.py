@@ -67,8 +67,8 @@ def test_lists_that_leave_the_data_set(
 
 FLAGS: dict[str, tuple[list[str], str, int]] = {
     "nothing": ([], "nothing to do", 1),
-    "copy and mels": (["--convert-to", "copy", "--extract-mels"], "--convert-to: makes the copy only", 1),
-    "copy and lists": (["--convert-to", "copy", "--write-filelists", "l"], "--convert-to: makes the copy only", 1),
+    "copy and mels": (["--convert-to", "copy", "--extract-mels"], "--convert-to: only makes the copy", 1),
+    "copy and lists": (["--convert-to", "copy", "--write-filelists", "l"], "--convert-to: only makes the copy", 1),
     "split without lists": (
         ["--extract-mels", "--split", "ljspeech"],
         "--split: has no effect without --write-filelists",

@@ -52,7 +52,7 @@ def test_pitch(dataset: Path, caplog: pytest.LogCaptureFixture) -> None:
         mel = torch.load(dataset / "mels" / f"{clip}.pt", weights_only=True)
         assert (pitch.dtype, pitch.shape) == (torch.float32, (1, mel.size(1)))
     assert not found["silence"].any()
-    assert "silence.wav: not one frame is voiced" in caplog.text
+    assert "silence.wav: no frame is voiced" in caplog.text
     # The tone glides: 300 + 200 t Hz.
     frames = np.arange(found["c"].size(1))[5:-5]
     np.testing.assert_allclose(found["c"][0, 5:-5], 300 + 200 * frames * 256 / 22050, rtol=0.01)
@@ -120,7 +120,7 @@ def test_again(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (dataset / "mels" / "audio_config.json").write_text("{")
     assert "does not describe mels; remove this folder" in refused(capsys, dataset, "--extract-mels")
     (dataset / "mels" / "audio_config.json").unlink()
-    assert "anna/001.pt: exists, and no audio_config.json says" in refused(capsys, dataset, "--extract-mels")
+    assert "anna/001.pt: exists, but no audio_config.json records" in refused(capsys, dataset, "--extract-mels")
     del first["mels/audio_config.json"]
     assert contents(dataset) == first
 

@@ -58,7 +58,7 @@ def test_file_lists_of_ljspeech(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_metadata_without_audio(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (dataset / "wavs" / "c.flac").unlink()
     error = refused(capsys, dataset, "--write-filelists", tmp_path / "lists")
-    assert f"{dataset / 'wavs' / 'c.wav'}: no such file, though metadata.csv names it" in error
+    assert f"{dataset / 'wavs' / 'c.wav'}: no such file, but metadata.csv names it" in error
     (dataset / "metadata.csv").write_bytes(b"c|caf\xe9\n")
     assert "metadata.csv: not a UTF-8" in refused(capsys, dataset, "--write-filelists", tmp_path / "lists")
     (dataset / "metadata.csv").unlink()
