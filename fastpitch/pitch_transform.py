@@ -1,7 +1,7 @@
-"""Changing the predicted pitch before the decoder sees it. Shapes: B batch, S symbols.
+"""Transform the predicted pitch before the decoder. Shapes: B batch, S symbols.
 
-A formula of the user is parsed with `ast`, checked against a short list and turned into a little program in postfix
-notation; nothing of it is ever executed as Python. The same program runs eagerly and under TorchScript.
+A user's formula is parsed with `ast`, checked against a list of allowed nodes, and compiled to a small program in
+postfix notation. It is never executed as Python. The same program runs eagerly and under TorchScript.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from common.errors import InputError
 
-# For models that carry no statistics of their voice.
+# For checkpoints without statistics of their voice.
 DEFAULT_MEAN_HZ = 218.14
 DEFAULT_STD_HZ = 67.24
 
@@ -36,10 +36,10 @@ Instruction = tuple[str, int, float]  # name, number of operands (-1: a number, 
 
 
 def compile_expression(text: str) -> list[Instruction]:
-    """Turns a formula such as `mean + 1.5 * (pitch - mean)` into a program in postfix notation.
+    """Compile a formula such as `mean + 1.5 * (pitch - mean)` to a program in postfix notation.
 
-    Allowed are numbers, the names in `VARIABLES`, + - * / **, comparisons (1 or 0), `a if condition else b`, and the
-    functions in `FUNCTIONS`.
+    Numbers, the names in `VARIABLES`, + - * / **, comparisons (1 or 0), `a if condition else b`, and the functions in
+    `FUNCTIONS` are allowed.
 
     Raises:
         InputError: anything else.
@@ -57,7 +57,7 @@ def compile_expression(text: str) -> list[Instruction]:
 
 
 def _emit(node: ast.expr, program: list[Instruction]) -> None:
-    """Appends the instructions of `node`: those of its operands, then its own."""
+    """Append the instructions of the operands of `node`, then its own."""
     number = 0.0
     operands: list[ast.expr] = []
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
@@ -136,7 +136,7 @@ def _binary(name: str, a: Tensor, b: Tensor) -> Tensor:
     else:
         assert name == "max"
         y = torch.maximum(a, b)
-    return y.to(a.dtype)  # comparisons are 1 or 0
+    return y.to(a.dtype)  # comparisons give 1 or 0
 
 
 def _ternary(name: str, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
@@ -149,7 +149,7 @@ def _ternary(name: str, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
 
 
 def run_program(program: list[tuple[str, int, float]], variables: dict[str, Tensor]) -> Tensor:
-    """Runs a program of `compile_expression`; `variables` are tensors of one shape, the result has it too."""
+    """Run a program from `compile_expression`. All variables have one shape, and so has the result."""
     stack: list[Tensor] = []
     for name, operands, number in program:
         if operands == -1:
@@ -169,16 +169,16 @@ def run_program(program: list[tuple[str, int, float]], variables: dict[str, Tens
 
 
 class PitchTransform(nn.Module):
-    """Flatten, invert, amplify, shift, then a formula of the user's: each that is asked for, in this order.
+    """Flatten, invert, amplify, shift, then apply a user's formula, in this order.
 
-    Assign it to `FastPitch.pitch_transform`. The first three work around the voice's mean.
+    Assign it to `FastPitch.pitch_transform`. The first three operate on the deviation from the voice's mean.
 
     Args:
-        flatten: the voice's mean for every symbol.
-        invert: high becomes low.
+        flatten: set every symbol to the voice's mean.
+        invert: mirror the pitch at the mean.
         amplify: factor of the deviation from the mean.
-        shift_hz: added, in Hz.
-        custom: a formula that gives the pitch in Hz, see `compile_expression`; "" for none.
+        shift_hz: offset in Hz.
+        custom: formula for the pitch in Hz, see `compile_expression`, or "" for none.
 
     Raises:
         InputError: a value that is not finite, or a formula that is not allowed.
@@ -205,7 +205,7 @@ class PitchTransform(nn.Module):
         """pitch [B, S] in standard deviations from the mean, mask [B, S], statistics [1] -> [B, S].
 
         Raises:
-            InputError: the formula gives a pitch that is not finite.
+            InputError: the formula results in a pitch that is not finite.
         """
         pitch = pitch * self.factor + self.shift_hz / std_hz
         if self.has_program:

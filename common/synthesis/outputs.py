@@ -126,8 +126,8 @@ class SpeechWriter:
 class PcmWriter:
     """Write speech chunk by chunk as raw samples (16 bits, signed, little endian, mono), one output after the other.
 
-    The samples equal those of `SpeechWriter`'s files. Only samples that may have to fade are held back: the last 10 ms
-    of a piece before a pause, and the last `fade_frames` of an output.
+    The samples are the same as in `SpeechWriter`'s files. Only samples that may have to fade are held back: the
+    last 10 ms of a piece before a pause, and the last `fade_frames` of an output.
 
     Args:
         out: unbuffered, so that each chunk can be played at once.

@@ -1,4 +1,4 @@
-"""What FastPitch is to say and how: flags, text settings of a checkpoint, phrases -> pieces of speech."""
+"""Flags of text to speech, and phrases -> pieces that FastPitch can speak."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ from fastpitch.checkpoint import FastPitchInfo
 from fastpitch.pitch_transform import PitchTransform
 from fastpitch.synthesis.text_flags import TextFlags
 
-SLOWEST, FASTEST = 0.1, 10.0
+SLOWEST_PACE, FASTEST_PACE = 0.1, 10.0
 
 
 @dataclasses.dataclass(frozen=True)
 class SpeechConfig(TextFlags):
-    """Text to speech: which model, which voice, how texts are read and spoken."""
+    """Model, voice and manner of text to speech."""
 
-    fastpitch: str = flag("", "FastPitch checkpoint; with it the texts of the phrase file are spoken")
-    fastpitch_ema: bool = flag(False, "take that checkpoint's moving average of the weights")
-    pace: float = flag(1.0, f"speed, {SLOWEST} to {FASTEST}; 2 is twice as fast")
-    speaker: int = flag(0, "voice of a model of several, for phrases that name none")
-    pitch_transform_flatten: bool = flag(False, "speak all at the voice's mean pitch")
-    pitch_transform_invert: bool = flag(False, "turn the pitch around the voice's mean: high becomes low")
+    fastpitch: str = flag("", "FastPitch checkpoint that speaks the texts of the phrase file")
+    fastpitch_ema: bool = flag(False, "use the moving average of its weights")
+    pace: float = flag(1.0, f"speed, {SLOWEST_PACE} to {FASTEST_PACE}; 2 is twice as fast")
+    speaker: int = flag(0, "voice of a model with several voices, for phrases that name none")
+    pitch_transform_flatten: bool = flag(False, "speak everything at the voice's mean pitch")
+    pitch_transform_invert: bool = flag(False, "mirror the pitch at the voice's mean: high becomes low")
     pitch_transform_amplify: float = flag(1.0, "factor of the pitch's deviation from the voice's mean")
-    pitch_transform_shift: float = flag(0.0, "added to the pitch, in Hz")
+    pitch_transform_shift: float = flag(0.0, "offset of the pitch in Hz")
     pitch_transform_custom: str = flag(
         "", "formula of the pitch in Hz, applied last, such as 'mean + 1.5 * (pitch - mean)'; see the README"
     )
-    split_longer_than: int = flag(250, "texts of more characters are spoken in pieces, cut at ends of sentences")
+    split_longer_than: int = flag(250, "characters above which a text is spoken in pieces, cut at ends of sentences")
     save_mels: bool = flag(False, "write the mel of each phrase as <output>.npy beside its wav", not_with="output=-")
-    seed: int = flag(1234, "of the choice of words for a probability between 0 and 1")
+    seed: int = flag(1234, "seed of the choice of words if --p-arpabet is between 0 and 1")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.fastpitch:
             raise InputError("--fastpitch: names no checkpoint")
-        if not SLOWEST <= self.pace <= FASTEST:
-            raise InputError(f"--pace: {self.pace} does not lie between {SLOWEST} and {FASTEST}")
+        if not SLOWEST_PACE <= self.pace <= FASTEST_PACE:
+            raise InputError(f"--pace: {self.pace} does not lie between {SLOWEST_PACE} and {FASTEST_PACE}")
         positive(split_longer_than=self.split_longer_than)
         for name in ("pitch_transform_amplify", "pitch_transform_shift"):
             if not math.isfinite(getattr(self, name)):
@@ -65,7 +65,7 @@ class SpeechConfig(TextFlags):
         return {"fastpitch": file_digest(self.fastpitch), **chosen}
 
     def pitch_transform(self) -> PitchTransform | None:
-        """The transform that the flags ask for, None for none.
+        """Return the transform that the flags ask for, or None.
 
         Raises:
             InputError: a formula that is not allowed.
@@ -87,12 +87,12 @@ class SpeechConfig(TextFlags):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Piece(Part):
-    """A text, or a piece of a long one, as the model reads it.
+    """A text, or a piece of a long text, as symbols.
 
     Attributes:
         ids: symbols.
-        speaker: which voice.
-        pitch_hz: one value per symbol, 0 where unvoiced, to be spoken instead of the prediction; None predicts.
+        speaker: voice.
+        pitch_hz: one value per symbol, 0 where unvoiced, or None to predict the pitch.
     """
 
     ids: list[int]
@@ -107,16 +107,20 @@ class Piece(Part):
 def read_pieces(
     phrases: Sequence[Phrase], source: Path, dataset: Path, cfg: SpeechConfig, info: FastPitchInfo, text: TextProcessor
 ) -> list[Piece]:
-    """All phrases as pieces of speech, in order; long texts give several, pitch files belong to whole phrases.
+    """Convert phrases to pieces, in order. A long text becomes several pieces, unless the phrase has a pitch file.
 
     Args:
+        phrases: phrases to speak.
         source: the phrase file, for messages.
-        dataset: where the pitch files lie.
+        dataset: folder of the pitch files.
+        cfg: flags.
+        info: checkpoint of the model.
+        text: converts texts to symbols.
 
     Raises:
-        FileNotFoundError: a pitch file that is missing.
-        InputError: a phrase without text, or of which nothing can be spoken, a speaker that the model lacks, or a
-            pitch file that does not fit: with the line of the phrase file.
+        FileNotFoundError: a missing pitch file.
+        InputError: a phrase without speakable text, a speaker that the model lacks, or a pitch file that does not fit.
+            The message has the line of the phrase file.
     """
     _check_speaker("--speaker", str(cfg.speaker), info)
     pieces: list[Piece] = []
@@ -139,9 +143,9 @@ def read_pieces(
 
 
 def digests(pieces: Iterable[Piece]) -> dict[str, str]:
-    """Output name -> what is spoken in it: symbols, voices and given pitch, in twelve digits.
+    """Map output names to twelve-digit digests of their symbols, voices and pitch.
 
-    A change of a text, a dictionary, a pitch file or a flag shows here in those outputs that it changes.
+    A changed text, dictionary, pitch file or flag changes the digests of the outputs that it affects.
     """
     found: dict[str, Any] = {}
     for piece in pieces:
@@ -152,14 +156,14 @@ def digests(pieces: Iterable[Piece]) -> dict[str, str]:
 
 
 def _encode(text: str, size: int, processor: TextProcessor, seed: int) -> list[list[int]]:
-    """The symbols of each piece. What is random depends on the seed and the text, not on other phrases."""
+    """Return the symbols of each piece. Random choices depend on the seed and the text, not on other phrases."""
     rng = random.Random(f"{seed} {text}")
     encoded = []
     nothing: NothingToSay | None = None
     for piece in processor.split(text, size):
         try:
             encoded.append(processor.encode(piece, rng))
-        except NothingToSay as error:  # one piece of dashes or foreign letters; the others can be spoken
+        except NothingToSay as error:  # a piece of dashes or foreign letters; others may be speakable
             nothing = nothing or error
     if not encoded and nothing:
         raise nothing

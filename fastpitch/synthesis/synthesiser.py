@@ -1,4 +1,4 @@
-"""Pieces of speech -> mel spectrograms, in batches that do not mix.
+"""Pieces of text -> mel spectrograms, in batches whose items do not affect each other.
 
 Shapes: B batch, S symbols, M mel bands, L frames.
 """
@@ -24,12 +24,12 @@ class Synthesiser:
     """FastPitch behind one call for a list of pieces.
 
     Args:
-        model: in evaluation mode; its pitch transform is set.
+        model: in evaluation mode. Its pitch transform is set here.
         pace: 2 is twice as fast.
-        pitch_transform: applied to the pitch, predicted or given.
+        pitch_transform: applied to the predicted or given pitch.
         torchscript: run the model as TorchScript.
-        amp: run it in mixed precision (fp16 on GPUs, bf16 on CPUs), its last layers in fp32. TorchScript cannot leave
-            autocast for these, so with `torchscript` all of the model runs in fp32.
+        amp: run it in mixed precision (fp16 on GPUs, bf16 on CPUs), with the last layers in fp32. TorchScript cannot
+            leave autocast for these, so with `torchscript` the whole model runs in fp32.
     """
 
     def __init__(
@@ -51,29 +51,29 @@ class Synthesiser:
 
     @torch.inference_mode()
     def __call__(self, pieces: Sequence[Piece]) -> list[Tensor]:
-        """Mels [M, L_i] of each piece, one frame or more, as if it had been alone in the batch.
+        """Return the mel [M, L_i], L_i >= 1, of each piece, as if alone in the batch.
 
         Raises:
-            InputError: weights or a pitch formula that give values which are not finite.
+            InputError: weights or a pitch formula that result in values that are not finite.
         """
         ids = pad_sequence([torch.tensor(piece.ids) for piece in pieces], True, self._padding).to(self.device)
         speaker = torch.tensor([piece.speaker for piece in pieces], device=self.device)
         try:
             with mixed_precision(self.device, self._amp):
                 output = self._model(ids, self._pace, speaker, self._pitch(pieces, ids.size(1)))
-        except torch.jit.Error as error:  # of scripted code, with the real one in the last line
+        except torch.jit.Error as error:  # raised by TorchScript, with the original error in the last line
             message = str(error).strip().splitlines()[-1].partition("InputError: ")[2]
             if not message:
                 raise
             raise InputError(message) from error
         if not torch.isfinite(output.durations).all():
             raise InputError("FastPitch: the durations are not finite numbers; the checkpoint is damaged")
-        # Where every duration is rounded to nothing a frame of silence is left, which the vocoder needs.
+        # If every duration is rounded to zero, keep one silent frame, which the vocoder needs.
         lengths = output.mel_lens.clamp(min=1).tolist()
         return [mel[:, :length] for mel, length in zip(output.mel, lengths, strict=True)]
 
     def _pitch(self, pieces: Sequence[Piece], num_symbols: int) -> Tensor | None:
-        """The pitch that comes with pieces, [B, 1, S] in standard deviations; NaN where it is to be predicted."""
+        """Return the given pitch [B, 1, S] in standard deviations, NaN where it is to be predicted."""
         if all(piece.pitch_hz is None for piece in pieces):
             return None
         pitch = torch.full((len(pieces), 1, num_symbols), torch.nan)

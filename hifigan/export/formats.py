@@ -160,7 +160,7 @@ class AotInductor(BaseFormat):
             return torch._inductor.aoti_load_package(file)
 
     def write(self, module: VocoderModule, contract: Contract, path: Path, opset: int | None) -> None:
-        configs = {"cpp.dynamic_threads": True}  # as many threads as the machine has that runs the file
+        configs = {"cpp.dynamic_threads": True}  # threads of the machine that runs the file
         with tempfile.TemporaryDirectory() as folder:
             # The archive's root is named after the file. With one name, exports of one model are identical.
             package = Path(folder) / "archive.pt2"

@@ -43,7 +43,7 @@ class StreamConfig:
         not_negative(look_ahead=self.look_ahead or 0)
 
     def sound_settings(self, amp: bool) -> dict[str, Any]:
-        """Return the plain values that make the outputs differ from those of whole mels."""
+        """Return the plain values by which the outputs differ from whole-mel outputs."""
         settings: dict[str, Any] = {}
         if amp:  # rounds differently from the engine
             settings["streamed"] = True

@@ -31,7 +31,7 @@ class Vocoder:
     """Generator and denoiser behind one call for a list of mels.
 
     Mels may have any length: a call of the generator gets a bounded number of frames, which bounds the memory. Longer
-    mels are cut into windows that overlap by the receptive field, so that the joined audio equals that of the whole.
+    mels are cut into windows that overlap by the receptive field, so that the joined audio is the same.
 
     Args:
         generator: in evaluation mode, weight norm removed, to run in the fp32 engine; or the backend that runs it.

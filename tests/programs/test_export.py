@@ -99,7 +99,7 @@ def test_denoiser_inside_and_outside(checkpoint: Path, dataset: Path, tmp_path: 
 
 
 def test_exports_carry_the_framing_that_the_generator_learned(checkpoint: Path, dataset: Path, tmp_path: Path) -> None:
-    """Of a generator that was fine-tuned half a hop apart: nothing is moved, as with its checkpoint."""
+    """With a generator fine-tuned half a hop apart, nothing is shifted, as with its checkpoint."""
     shifted = make_checkpoint(tmp_path / "shifted.pt", framing="tacotron", log_base="ln")
     model = exported(shifted, tmp_path, "torchscript")
     assert read_contract(model).audio.framing == read_contract(shifted).audio.framing == "tacotron"

@@ -1,4 +1,4 @@
-"""What a program's start leaves out, because it takes a second and serves nothing."""
+"""Imports that programs avoid at their start, since they take a second and are not needed."""
 
 import subprocess
 import sys

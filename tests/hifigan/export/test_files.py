@@ -1,4 +1,4 @@
-"""What exported files say about themselves, and what backends refuse."""
+"""Contracts of exported files, and files that are refused."""
 
 import dataclasses
 import json

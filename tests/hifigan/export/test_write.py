@@ -134,7 +134,7 @@ def test_on_the_gpu(format, precision, tmp_path):
 
 
 def middle_of_the_weights(path):
-    """Where in the file: of the largest member of an archive, or of an ONNX file, which is nearly all weights."""
+    """Return a position inside the largest member of an archive, or the middle of an ONNX file (nearly all weights)."""
     if path.suffix == ".onnx":
         return path.stat().st_size // 2
     with zipfile.ZipFile(path) as archive:
@@ -161,7 +161,7 @@ def test_copies_of_a_file(format, tmp_path):
     content = bytearray(path.read_bytes())
     content[middle_of_the_weights(path)] ^= 64
     copy.write_bytes(content)
-    assert read_contract(copy) == contract, "it is still an archive or message, which says what it is"
+    assert read_contract(copy) == contract, "the contract is still readable"
     with pytest.raises(InputError, match=rf"^{copy}: damaged or changed [^\n]*; export it again$"):
         load_export(copy)
 

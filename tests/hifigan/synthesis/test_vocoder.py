@@ -1,4 +1,4 @@
-"""Batches of very different lengths and very long mels: each clip's samples are those of the whole clip alone."""
+"""Batches of very different lengths and very long mels: each item gives the same samples as alone and whole."""
 
 import subprocess
 import sys
@@ -45,7 +45,7 @@ def test_a_batch_gives_what_each_clip_gives_alone(variant, batch_frames):
 
 @pytest.mark.parametrize("batch_frames", [0, 150])
 def test_lengths_rounded_up_for_the_backend(batch_frames):
-    """What is given to it in silence behind the clip is not heard."""
+    """Silent frames after an item are not audible."""
     generator = by_rule(PRESETS["v2"])
     seen = []
 

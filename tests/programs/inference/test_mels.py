@@ -126,7 +126,7 @@ def test_mels_in_log10_are_converted(checkpoint: Path, tmp_path: Path, capsys: p
 def test_a_generator_that_learned_the_shift_moves_nothing(
     checkpoint: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Fine-tuned with --input-mels-framing vocoder on tacotron-framed mels: its checkpoint says tacotron."""
+    """Fine-tuned with --input-mels-framing vocoder on tacotron-framed mels: its checkpoint records tacotron."""
     shifted = make_checkpoint(tmp_path / "shifted.pt", framing="tacotron", log_base="ln")
     plain = from_mels(checkpoint, dataset, tmp_path / "plain")
     described = tmp_path / "described"

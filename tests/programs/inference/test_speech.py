@@ -230,7 +230,7 @@ def test_the_program(models: tuple[Path, Path], tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert re.search(r"2 utterances, \d+\.\d s of audio", done.stdout)
     assert "mel_gen_frames/s" in done.stdout
-    # One warning in all, which names what was left out.
+    # A single warning names the skipped characters.
     assert done.stderr.count("\n") == 1, done.stderr
     assert "left out: '🙂' (U+1F642), '~' (U+007E)" in done.stderr
     assert wavs(tmp_path / "out").keys() == {"a", "b"}

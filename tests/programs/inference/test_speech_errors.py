@@ -34,7 +34,7 @@ REFUSED_FLAGS: dict[str, tuple[list[str], str]] = {
     "heteronyms": (["--p-arpabet", "1", "--heteronyms-path", "no.txt"], "no.txt: no such list of heteronyms"),
     "symbols": (
         ["--symbol-set", "english_expanded"],
-        "--symbol-set: english_expanded contradicts MODEL, which was trained with english_basic; leave the flag out",
+        "--symbol-set: english_expanded contradicts MODEL, which was trained with english_basic; remove the flag",
     ),
     "cleaners": (["--text-cleaners", "basic_cleaners"], "--text-cleaners: basic_cleaners contradicts MODEL"),
     "split": (["--split-longer-than", "0"], "--split-longer-than: 0 is not above 0"),

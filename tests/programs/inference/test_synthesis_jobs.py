@@ -1,4 +1,4 @@
-"""Thousands of utterances with `inference.py`: what goes on, what is made again, what is left behind, and memory."""
+"""Large jobs of `inference.py`: resuming, repeating, leftovers and memory."""
 
 from __future__ import annotations
 
@@ -336,7 +336,7 @@ def kill_and_go_on(folder: Path, lengths: list[int]) -> Figures:
     argv = command(folder / "v2.pt", write_mels(folder / "mels", frames), folder / "out")
 
     def run(until: int) -> list[float]:
-        """Runs inference.py until it ends, or is killed when so many outputs are there; resident memory on the way."""
+        """Run inference.py until it ends, or kill it at a number of outputs. Return the resident memory meanwhile."""
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
         resident: list[float] = []
         with subprocess.Popen([sys.executable, "inference.py", *argv], cwd=REPOSITORY, env=environment) as process:
