@@ -1,4 +1,4 @@
-"""What streaming costs: the quality of a shorter look-ahead, or (--speed) the time per chunk. Prints Markdown tables.
+"""Cost of streaming: quality by look-ahead, or (--speed) time per chunk. Prints Markdown tables.
 
 python -m benchmarks.streaming_quality CHECKPOINT CLIP.wav ... --look-ahead 0 4 8 13 --chunks 8
 python -m benchmarks.streaming_quality CHECKPOINT CLIP.wav --speed
@@ -46,7 +46,7 @@ SPEED_COLUMNS = (
 
 
 class Extrapolating(StreamingGenerator):
-    """Goes on as the last two frames did."""
+    """Extrapolates the last two frames."""
 
     _before: Tensor | None = None
 
@@ -62,14 +62,14 @@ class Extrapolating(StreamingGenerator):
 
 
 class Silent(StreamingGenerator):
-    """Takes silence for the future."""
+    """Substitutes silence for future frames."""
 
     def _future(self, recent: Tensor, frames: int) -> Tensor:
         return recent.new_full((*recent.shape[:2], frames), SILENCE)
 
 
 class Unfaded(StreamingGenerator):
-    """Joins the pieces without fading over."""
+    """Joins chunks without a cross-fade."""
 
     def _faded(self, wav: Tensor) -> Tensor:
         return wav
@@ -97,62 +97,65 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--chunks", type=int, nargs="+", default=[4, 8, 16], help="frames per call (default: 4 8 16)")
     parser.add_argument(
-        "--stand-ins", nargs="+", choices=list(STAND_INS), default=["repeat"], help="for the future (default: repeat)"
+        "--stand-ins",
+        nargs="+",
+        choices=list(STAND_INS),
+        default=["repeat"],
+        help="in place of future frames (default: repeat)",
     )
-    parser.add_argument("--speed", action="store_true", help="measure the times on the first clip instead")
-    parser.add_argument("--rounds", type=int, default=5, help="with --speed, measured runs of each row (default: 5)")
+    parser.add_argument("--speed", action="store_true", help="measure times on the first clip instead")
+    parser.add_argument("--rounds", type=int, default=5, help="with --speed, measured runs per row (default: 5)")
     words = list(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(words)
     positive(rounds=args.rounds, chunks=min(args.chunks))
     torch.set_num_threads(1)
-    made_on = hardware.describe(torch.device("cpu"), "benchmarks.streaming_quality", words)
+    provenance = hardware.describe(torch.device("cpu"), "benchmarks.streaming_quality", words)
     generator, info = load_generator(args.checkpoint)
     whole = generator.config.receptive_field_frames
     look_aheads = args.look_ahead or [*(frames for frames in (0, 1, 2, 4, 6, 8, 10) if frames < whole), whole]
     for look_ahead in look_aheads:
-        StreamingGenerator(generator, look_ahead)  # a wrong one is better known before minutes
-    clips = [clip(path, info.audio) for path in (args.wavs[:1] if args.speed else args.wavs)]
+        StreamingGenerator(generator, look_ahead)  # fails on a wrong value before minutes of measurement
+    clips = [read_clip(path, info.audio) for path in (args.wavs[:1] if args.speed else args.wavs)]
     seconds = sum(real.size(1) for real, _ in clips) / info.audio.sampling_rate
-    header = {**made_on, "HiFi-GAN": str(info.path), "input": f"{seconds:.1f} s of speech in {len(clips)} clips"}
+    header = {**provenance, "HiFi-GAN": str(info.path), "input": f"{seconds:.1f} s of speech in {len(clips)} clips"}
     if args.speed:
         header["rounds"] = (
-            f"{args.rounds}, of which the medians are shown; each runs every row once, with a pass over the whole "
-            "utterance beside it"
+            f"{args.rounds}, with medians shown; each runs every row once, next to a pass over the whole utterance"
         )
     print("\n".join(["# Streaming", "", *hardware.markdown(header), ""]))
     if args.speed:
-        speed(generator, clips[0][1], args.chunks, look_aheads, info.audio, args.rounds)
+        print_speed(generator, clips[0][1], args.chunks, look_aheads, info.audio, args.rounds)
     else:
-        quality(generator, clips, args.chunks, args.stand_ins, look_aheads, info.audio)
+        print_quality(generator, clips, args.chunks, args.stand_ins, look_aheads, info.audio)
     return 0
 
 
-def clip(path: str, audio: AudioConfig) -> tuple[Tensor, Tensor]:
-    """A recording [1, T] as the validation of the recipe takes it, and its mel [1, M, L].
+def read_clip(path: str, audio: AudioConfig) -> tuple[Tensor, Tensor]:
+    """Return a recording [1, T], prepared as in the recipe's validation, and its mel [1, M, L].
 
     Raises:
-        FileNotFoundError, InputError: it cannot be read or is too short.
+        FileNotFoundError, InputError: it cannot be read, or is too short.
     """
-    wav = _whole_frames(load_wav_at(path, audio.sampling_rate), audio)
+    wav = _trim_to_frames(load_wav_at(path, audio.sampling_rate), audio)
     try:
         return wav, MelSpectrogram(audio)(wav)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
 
-def _whole_frames(wav: np.ndarray, audio: AudioConfig) -> Tensor:
+def _trim_to_frames(wav: np.ndarray, audio: AudioConfig) -> Tensor:
     """[T] -> [1, T'], peak 0.95."""
     whole = normalise_peak(wav)[: len(wav) // audio.hop_length * audio.hop_length]
     return torch.from_numpy(whole.astype(np.float32))[None]
 
 
-def joined(streaming: StreamingGenerator, mel: Tensor, chunk: int) -> Tensor:
-    """mel [1, M, L] in chunks -> wav [1, T]."""
+def stream_whole(streaming: StreamingGenerator, mel: Tensor, chunk: int) -> Tensor:
+    """Stream mel [1, M, L] in chunks of `chunk` frames -> wav [1, T]."""
     pieces = [streaming.stream(part) for part in mel.split(chunk, dim=2)]
     return torch.cat([*pieces, streaming.finish()], dim=2)[:, 0]
 
 
-def quality(
+def print_quality(
     generator: Generator,
     clips: Sequence[tuple[Tensor, Tensor]],
     chunks: Sequence[int],
@@ -160,7 +163,7 @@ def quality(
     look_aheads: Sequence[int],
     audio: AudioConfig,
 ) -> None:
-    """One row per chunk size, stand-in and look-ahead: means over the clips."""
+    """Print one row per chunk size, stand-in and look-ahead, with means over the clips."""
     spectrum = MelSpectrogram(dataclasses.replace(audio, mel_fmax=None))
     with torch.no_grad():
         wholes = [generator(mel)[:, 0] for _, mel in clips]
@@ -173,7 +176,7 @@ def quality(
                 streaming = STAND_INS[name](generator, look_ahead)
                 rows = []
                 for (real, mel), whole in zip(clips, wholes, strict=True):
-                    wav = joined(streaming, mel, chunk)
+                    wav = stream_whole(streaming, mel, chunk)
                     noise = (wav - whole).square().sum() / whole.square().sum()
                     rows.append(
                         (
@@ -187,7 +190,7 @@ def quality(
                 print(table_row((chunk, name, look_ahead, *figures)), flush=True)
 
 
-def speed(
+def print_speed(
     generator: Generator,
     mel: Tensor,
     chunks: Sequence[int],
@@ -195,15 +198,15 @@ def speed(
     audio: AudioConfig,
     rounds: int,
 ) -> None:
-    """Compute time per chunk, the real-time factor against the whole-utterance pass beside it, the first audio."""
+    """Print the time per chunk, the real-time factor, the ratio to a whole pass, and the time to the first audio."""
     seconds = mel.size(2) * audio.hop_length / audio.sampling_rate
     keys = [(chunk, look_ahead) for chunk in chunks for look_ahead in look_aheads]
-    rows = {key: Times() for key in keys}
-    for number in range(-1, rounds):  # one round warms up; in each, what else the machine does hits all rows alike
+    rows = {key: StreamingTimes() for key in keys}
+    for number in range(-1, rounds):  # the first round warms up; other load on the machine affects all rows equally
         for chunk, look_ahead in keys:
             with torch.no_grad():
-                whole = _seconds(lambda: generator(mel))
-            times, first = _run(StreamingGenerator(generator, look_ahead), mel, chunk)
+                whole = _time_call(lambda: generator(mel))
+            times, first = _time_stream(StreamingGenerator(generator, look_ahead), mel, chunk)
             if number >= 0:
                 rows[chunk, look_ahead].add(times, first, whole)
     cells = [
@@ -221,8 +224,8 @@ def speed(
     print(*table(SPEED_COLUMNS, cells), sep="\n")
 
 
-class Times:
-    """Seconds of calls, of whole utterances and to the first audio, and ratios to passes over the whole."""
+class StreamingTimes:
+    """Seconds of calls, of whole utterances, and to the first audio; and ratios to passes over the whole utterance."""
 
     def __init__(self) -> None:
         self.calls: list[float] = []
@@ -231,14 +234,14 @@ class Times:
         self.ratios: list[float] = []
 
     def add(self, times: list[float], first: float, whole: float) -> None:
-        self.calls += times[:-1] or times  # the last is `finish`
+        self.calls += times[:-1] or times  # without `finish`, the last
         self.totals.append(sum(times))
         self.firsts.append(first)
         self.ratios.append(sum(times) / whole)
 
 
-def _run(streaming: StreamingGenerator, mel: Tensor, chunk: int) -> tuple[list[float], float]:
-    """Seconds of each call, `finish` the last, and seconds of work until the first samples."""
+def _time_stream(streaming: StreamingGenerator, mel: Tensor, chunk: int) -> tuple[list[float], float]:
+    """Return the seconds of each call (the last is `finish`), and the seconds of work until the first samples."""
     times: list[float] = []
     first = None
     for part in mel.split(chunk, dim=2):
@@ -247,11 +250,11 @@ def _run(streaming: StreamingGenerator, mel: Tensor, chunk: int) -> tuple[list[f
         times.append(time.perf_counter() - start)
         if first is None and wav.size(2):
             first = sum(times)
-    times.append(_seconds(streaming.finish))
+    times.append(_time_call(streaming.finish))
     return times, first if first is not None else sum(times)
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def _time_call(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

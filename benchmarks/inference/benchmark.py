@@ -1,7 +1,7 @@
-"""Speed and quality of all ways to run HiFi-GAN, or FastPitch and HiFi-GAN: tables, JSON, a plot.
+"""Measures speed and quality of all ways to run HiFi-GAN, or FastPitch and HiFi-GAN: tables, JSON, and a plot.
 
-All that is compared is measured in one process: each round runs every model, size and way once, one after the other, so
-that what else happens on the machine hits all alike. scripts/inference_benchmark.sh runs it with defaults.
+Everything that is compared runs in one process. Each round runs every model, size, and way once, so that other load on
+the machine affects all of them equally. scripts/inference_benchmark.sh runs it with defaults.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.inference import report as report
-from benchmarks.inference.cases import Sizes, Speech, frames_of, given_mels, mel_cases, synthetic_mel
-from benchmarks.inference.figures import Results, summarised
+from benchmarks.inference import report
+from benchmarks.inference.cases import Sizes, Speech, count_frames, given_mels, mel_cases, synthetic_mel
+from benchmarks.inference.figures import InferenceResults, summarise
 from benchmarks.inference.limits import ArithmeticLimit, flop_per_frame
 from benchmarks.inference.quality import Quality, judge, read_clips
 from benchmarks.inference.rounds import Case, Task, measure
 from benchmarks.inference.start import Start, measure_starts
-from benchmarks.inference.ways import PACKAGES, Way, all_ways
+from benchmarks.inference.ways import PACKAGES, VocoderWay, all_ways
 from common import distributed
 from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, run
 from common.errors import InputError
@@ -37,38 +37,36 @@ PROGRAM = "inference_benchmark"
 
 
 @dataclasses.dataclass(frozen=True)
-class BenchmarkConfig:
-    """What is measured, and how often."""
+class VocoderBenchmarkConfig:
+    """Settings of the inference benchmark."""
 
     hifigan: tuple[str, ...] = flag(
-        tuple(PRESETS), "generator checkpoints of any public format; v1, v2 and v3 are these with random weights"
+        tuple(PRESETS), "generator checkpoints of any public format; v1, v2 and v3 are presets with random weights"
     )
     hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
-    fastpitch: str = flag("", "FastPitch checkpoint: texts are spoken; without it, HiFi-GAN alone is measured")
+    fastpitch: str = flag("", "FastPitch checkpoint, to measure text to speech; by default, HiFi-GAN alone")
     phrases: str = flag(
-        "phrases/benchmark_8_128.tsv", "texts: a batch of N is the first N of them", only_with="fastpitch"
+        "phrases/benchmark_8_128.tsv", "file of texts; a batch of N is the first N of them", only_with="fastpitch"
     )
     cmudict_path: str = flag("", "pronouncing dictionary, as in inference.py", only_with="fastpitch")
-    backends: tuple[str, ...] = flag((), "further files of export.py; there must be one --hifigan, their own")
-    batch_size: tuple[int, ...] = flag(
-        (), "batch sizes; without it, 1 2 4 8 on the GPU and 1 on the CPU", short=("-bs",)
-    )
+    backends: tuple[str, ...] = flag((), "further files of export.py; requires exactly one --hifigan, their model")
+    batch_size: tuple[int, ...] = flag((), "batch sizes (default: 1 2 4 8 on the GPU, 1 on the CPU)", short=("-bs",))
     seconds: float = flag(8.05, "main length of an utterance; texts have their own", not_with="fastpitch")
-    seconds_list: tuple[float, ...] = flag((), "further lengths; without it, 1 30 on the GPU and 1 on the CPU")
+    seconds_list: tuple[float, ...] = flag((), "further lengths in seconds (default: 1 30 on the GPU, 1 on the CPU)")
     full: bool = flag(
-        False, "every length at every batch size, with and without denoising, not only one after the other"
+        False, "measure all combinations of length, batch size and denoising, not only one change at a time"
     )
-    denoising: float = flag(0.01, "strength of the denoiser in the cases that have it; 0 for no such cases")
+    denoising: float = flag(0.01, "strength of the denoiser in the cases with one; 0 skips these cases")
     amp: bool = flag(True, "measure 16-bit precisions as well")
-    torchscript: bool = flag(True, "measure TorchScript as well; FastPitch before it then stays in fp32")
+    torchscript: bool = flag(True, "measure TorchScript as well, with FastPitch in fp32")
     wavs: str = flag("", "folder of recordings at the models' sampling rate for the quality gate; without it, no gate")
     clips: int = flag(8, "recordings of --wavs, the first ones in order")
-    clip_seconds: float = flag(3.0, "of each of them, from its beginning")
-    starts: int = flag(2, "fresh processes of inference.py in each way, for the start-up; 0 for none")
-    cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
-    repeats: int | None = flag(None, "measured rounds at most; without it, 100 on the GPU and 10 on the CPU")
-    warmup: int | None = flag(None, "rounds before these, with the very same inputs; without it, 3 on the GPU, else 2")
-    minutes: float = flag(6.0, "no further round begins after these, if there were three")
+    clip_seconds: float = flag(3.0, "seconds of each recording, from its beginning")
+    starts: int = flag(2, "fresh processes of inference.py per way, to measure the start-up; 0 for none")
+    cuda: bool = flag(False, "run on the GPU (default: on the CPU)")
+    repeats: int | None = flag(None, "maximum of measured rounds (default: 100 on the GPU, 10 on the CPU)")
+    warmup: int | None = flag(None, "identical rounds before the measured ones (default: 3 on the GPU, 2 on the CPU)")
+    minutes: float = flag(6.0, "no further round begins after this time, once there are three")
     output: str = flag(f"output/{PROGRAM}", "directory of the tables, the JSON file and the plot", short=("-o",))
 
     def __post_init__(self) -> None:
@@ -98,28 +96,28 @@ class BenchmarkConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class Model:
-    """A generator, all its ways, and where its weights are from."""
+class BenchmarkModel:
+    """A generator, and all ways of running it."""
 
     name: str
     generator: Generator
     info: GeneratorInfo
     is_random: bool
-    ways: list[Way]
-    left_out: list[str]
+    ways: list[VocoderWay]
+    skipped: list[str]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     parser = ArgumentParser(prog=PROGRAM, description=__doc__, epilog="Flags may be written with - or _.")
-    add_flags(parser, BenchmarkConfig, "benchmark")
+    add_flags(parser, VocoderBenchmarkConfig, "benchmark")
     given = vars(parser.parse_args(words))
-    cfg = from_flags(BenchmarkConfig, given)
+    cfg = from_flags(VocoderBenchmarkConfig, given)
     device = distributed.device_of(cfg.cuda)
-    Path(cfg.output).mkdir(parents=True, exist_ok=True)  # now: what cannot be written is better known before hours
+    Path(cfg.output).mkdir(parents=True, exist_ok=True)  # now, to fail before hours of measurement
     made_on = hardware.describe(
         device, "benchmarks.inference.benchmark", words, PACKAGES
-    )  # now: files may change meanwhile
+    )  # now, because files may change meanwhile
     with tempfile.TemporaryDirectory() as scratch:
         results = benchmark(cfg, device, Path(scratch))
     results.header = {**made_on, **results.header}
@@ -128,32 +126,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def benchmark(cfg: BenchmarkConfig, device: torch.device, scratch: Path) -> Results:
-    """All measurements.
+def benchmark(cfg: VocoderBenchmarkConfig, device: torch.device, scratch: Path) -> InferenceResults:
+    """Run all measurements.
 
     Args:
+        cfg: settings.
+        device: measured device.
         scratch: folder for exports and random weights.
 
     Raises:
-        InputError, FileNotFoundError: a file that cannot be used, or a batch beyond the GPU's memory.
+        InputError, FileNotFoundError: a file cannot be used, or a batch exceeds the GPU's memory.
     """
     speech = Speech(cfg.fastpitch, cfg.phrases, cfg.cmudict_path, device) if cfg.fastpitch else None
     models = load_models(cfg, device, scratch, speech)
     clips = {}
-    for model in models if cfg.wavs else ():  # now: a wrong folder is better known before hours
+    for model in models if cfg.wavs else ():  # now, to fail before hours of measurement
         rate = model.info.audio.sampling_rate
         clips[model.name] = read_clips(Path(cfg.wavs), cfg.clips, cfg.clip_seconds, rate)
     limit = ArithmeticLimit(device, [way.precision for model in models for way in model.ways])
-    tasks = [task for model in models for task in tasks_of(cfg, model, speech, device)]
+    tasks = [task for model in models for task in list_tasks(cfg, model, speech, device)]
     measured = measure(tasks, cfg.warmup_rounds, cfg.rounds, device, cfg.minutes, limit)
     works = {model.name: flop_per_frame(model.info.config) for model in models}
     audios = {model.name: model.info.audio for model in models}
-    rows = summarised(tasks, measured, audios, works, limit.flop_per_sec, speaks=speech is not None)
+    rows = summarise(tasks, measured, audios, works, limit.flop_per_sec, speaks=speech is not None)
     quality = {
-        model.name: quality_of(model, clips[model.name], device) for model in models if clips and not model.is_random
+        model.name: judge_model(model, clips[model.name], device) for model in models if clips and not model.is_random
     }
-    starts = {model.name: starts_of(cfg, model) for model in models if cfg.starts}
-    described = speech.described if speech else described_mels(cfg, models[0].info)
+    starts = {model.name: measure_model_starts(cfg, model) for model in models if cfg.starts}
+    described = speech.description if speech else describe_mels(cfg, models[0].info)
     rounds = len(measured[0].vocoding_sec)
     header = {
         **{f"HiFi-GAN {model.name}": describe(model) for model in models},
@@ -164,41 +164,45 @@ def benchmark(cfg: BenchmarkConfig, device: torch.device, scratch: Path) -> Resu
     }
     if cfg.wavs:
         header["quality"] = f"{cfg.clips} recordings of {cfg.wavs}, {cfg.clip_seconds:g} s at most of each"
-    if left_out := dict.fromkeys(reason for model in models for reason in model.left_out):
-        header["left out"] = "; ".join(left_out)
-    return Results(header, rows, quality, starts, limit.flop_per_sec)
+    if skipped := dict.fromkeys(reason for model in models for reason in model.skipped):
+        header["skipped"] = "; ".join(skipped)
+    return InferenceResults(header, rows, quality, starts, limit.flop_per_sec)
 
 
-def load_models(cfg: BenchmarkConfig, device: torch.device, scratch: Path, speech: Speech | None) -> list[Model]:
-    """The generators and their ways; exported files are refused here."""
-    models: list[Model] = []
+def load_models(
+    cfg: VocoderBenchmarkConfig, device: torch.device, scratch: Path, speech: Speech | None
+) -> list[BenchmarkModel]:
+    """Load the generators and list their ways. Refuses exported files."""
+    models: list[BenchmarkModel] = []
     for number, given in enumerate(cfg.hifigan):
         preset = PRESETS.get(given.lower())
-        path = random_weights(preset, scratch / f"{given.lower()}.pt") if preset else Path(given)
+        path = write_random_weights(preset, scratch / f"{given.lower()}.pt") if preset else Path(given)
         if is_export(path):
             raise InputError(f"--hifigan: {given} is an exported model; give its checkpoint, and it as --backends")
         generator, info = load_generator(path, (None if preset else cfg.hifigan_config) or None, device)
         if speech:
             speech.check_fits(info)
-        name = architecture(info.config)
+        name = name_architecture(info.config)
         if any(model.name == name for model in models):
             name = f"{name} {number + 1}"
         folder = scratch / str(number)
         folder.mkdir()
-        ways, left_out = all_ways(generator, info, folder, cfg.amp, cfg.torchscript, cfg.backends)
-        models.append(Model(name, generator, info, preset is not None, ways, left_out))
+        ways, skipped = all_ways(generator, info, folder, cfg.amp, cfg.torchscript, cfg.backends)
+        models.append(BenchmarkModel(name, generator, info, preset is not None, ways, skipped))
     return models
 
 
-def random_weights(config: GeneratorConfig, path: Path) -> Path:
-    """Writes a checkpoint of an untrained generator, always the same."""
+def write_random_weights(config: GeneratorConfig, path: Path) -> Path:
+    """Write a checkpoint of an untrained generator with fixed random weights."""
     torch.manual_seed(0)
     torch.save({"generator": Generator(config).state_dict(), "config": config.to_dict(), "train_setup": {}}, path)
     return path
 
 
-def tasks_of(cfg: BenchmarkConfig, model: Model, speech: Speech | None, device: torch.device) -> list[Task]:
-    """Every case in every way; one with a denoiser inside is measured in the cases with a denoiser alone."""
+def list_tasks(
+    cfg: VocoderBenchmarkConfig, model: BenchmarkModel, speech: Speech | None, device: torch.device
+) -> list[Task]:
+    """Return every case in every way. Models with a denoiser inside only run in the cases with a denoiser."""
     audio = model.info.audio
     cases: list[Case] = speech.cases(cfg.sizes) if speech else mel_cases(cfg.sizes, audio, device)
     tasks = []
@@ -217,14 +221,14 @@ def tasks_of(cfg: BenchmarkConfig, model: Model, speech: Speech | None, device: 
     return tasks
 
 
-def quality_of(model: Model, clips: Sequence[np.ndarray], device: torch.device) -> dict[str, Quality]:
-    """Of every way without a denoiser inside, by its name."""
+def judge_model(model: BenchmarkModel, clips: Sequence[np.ndarray], device: torch.device) -> dict[str, Quality]:
+    """Return the quality of every way without a denoiser inside, by name."""
     runs = {way.name: way.backend for way in model.ways if not way.backend.denoising_strength}
     return dict(zip(runs, judge(runs, clips, model.info.audio, device), strict=True))
 
 
-def starts_of(cfg: BenchmarkConfig, model: Model) -> list[Start]:
-    """inference.py's, for one utterance of the main length."""
+def measure_model_starts(cfg: VocoderBenchmarkConfig, model: BenchmarkModel) -> list[Start]:
+    """Measure the start-up of inference.py for one utterance of the main length."""
     half = half_precision("cuda" if cfg.cuda else "cpu")
     ways = ["", *([f"--precision {half}"] if cfg.amp else []), "--backend eager"]
     ways += ["--torchscript"] if cfg.torchscript else []
@@ -234,12 +238,12 @@ def starts_of(cfg: BenchmarkConfig, model: Model) -> list[Start]:
     return measure_starts(model.info.path, config, mel, words, cfg.starts)
 
 
-def architecture(config: GeneratorConfig) -> str:
+def name_architecture(config: GeneratorConfig) -> str:
     presets = [name.upper() for name, preset in PRESETS.items() if preset.to_dict() == config.to_dict()]
     return presets[0] if presets else "own architecture"
 
 
-def describe(model: Model) -> str:
+def describe(model: BenchmarkModel) -> str:
     parameters = sum(parameter.numel() for parameter in model.generator.parameters()) / 1e6
     audio = model.info.audio
     work = flop_per_frame(model.info.config) * audio.sampling_rate / audio.hop_length / 1e9
@@ -247,8 +251,8 @@ def describe(model: Model) -> str:
     return f"{parameters:.2f} M parameters, {work:.1f} GFLOP per second of audio, {weights}"
 
 
-def described_mels(cfg: BenchmarkConfig, info: GeneratorInfo) -> dict[str, str]:
-    frames = frames_of(cfg.seconds, info.audio)
+def describe_mels(cfg: VocoderBenchmarkConfig, info: GeneratorInfo) -> dict[str, str]:
+    frames = count_frames(cfg.seconds, info.audio)
     seconds = frames * info.audio.hop_length / info.audio.sampling_rate
     return {
         "input": f"{seconds:.2f} s ({frames} frames) an utterance: mels of a synthetic gliding tone in noise",

@@ -1,4 +1,4 @@
-"""What the inference benchmark gives to the models: synthetic mels of exact lengths, or texts."""
+"""Inputs of the inference benchmark: synthetic mels of exact lengths, or texts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.inference.rounds import Case
+from benchmarks.synthetic_voice import speechlike
 from common.audio import AudioConfig, MelSpectrogram
 from common.synthesis.phrases import Phrase, read_phrases
 from fastpitch import load_fastpitch
@@ -26,14 +26,14 @@ from hifigan.checkpoint import GeneratorInfo
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """Which batch sizes and lengths are measured.
+    """Batch sizes and lengths to measure.
 
     Attributes:
-        batches: utterances of a batch.
-        seconds: of an utterance; the first one is the main length.
-        denoises: whether there are cases with a denoiser.
-        full: every length at every batch size, with and without a denoiser; else one of them differs at a time from
-            the main length at the smallest batch size without.
+        batches: batch sizes in utterances.
+        seconds: lengths of an utterance. The first one is the main length.
+        denoises: include cases with a denoiser.
+        full: include all combinations. By default, each case differs in one respect from the main length at the
+            smallest batch size without a denoiser.
     """
 
     batches: tuple[int, ...]
@@ -42,7 +42,11 @@ class Sizes:
     full: bool
 
     def cases(self, inputs: Any) -> list[Case]:
-        """`inputs`: batch size, number of the length -> what a case is given."""
+        """Return the cases.
+
+        Args:
+            inputs: (batch size, index of the length) -> inputs of a case.
+        """
         smallest = min(self.batches)
         return [
             Case(inputs(size, length), length, denoised)
@@ -54,70 +58,61 @@ class Sizes:
 
 
 def mel_cases(sizes: Sizes, audio: AudioConfig, device: torch.device) -> list[Case]:
-    """Batches of mels of the exact lengths, all made of one signal."""
+    """Return batches of mels of the exact lengths, all cut from one signal."""
     mel = synthetic_mel(max(sizes.seconds), audio).to(device)
-    return sizes.cases(lambda size, length: [mel[:, : frames_of(sizes.seconds[length], audio)]] * size)
+    return sizes.cases(lambda size, length: [mel[:, : count_frames(sizes.seconds[length], audio)]] * size)
 
 
 def synthetic_mel(seconds: float, audio: AudioConfig) -> Tensor:
-    """[M, L] of `voice_like`."""
-    wav = torch.from_numpy(voice_like(seconds + 1, audio.sampling_rate)).float()
-    return MelSpectrogram(audio)(wav[None])[0, :, : frames_of(seconds, audio)]
+    """Return the mel [M, L] of a synthetic voice."""
+    wav = torch.from_numpy(speechlike(seconds + 1, audio.sampling_rate, peak=0.95)).float()
+    return MelSpectrogram(audio)(wav[None])[0, :, : count_frames(seconds, audio)]
 
 
-def frames_of(seconds: float, audio: AudioConfig) -> int:
+def count_frames(seconds: float, audio: AudioConfig) -> int:
     return max(1, round(seconds * audio.sampling_rate / audio.hop_length))
 
 
-def voice_like(seconds: float, sampling_rate: int) -> np.ndarray:
-    """A gliding harmonic tone in noise that swells and fades, [T] in [-1, 1]."""
-    time = np.arange(int(seconds * sampling_rate)) / sampling_rate
-    phase = 2 * np.pi * np.cumsum(120 + 40 * np.sin(2 * np.pi * 0.7 * time)) / sampling_rate
-    tone = np.sum([np.sin(k * phase) / k for k in range(1, 20)], axis=0) * (0.6 + 0.4 * np.sin(6 * np.pi * time))
-    wav = tone + 0.05 * np.random.default_rng(0).standard_normal(len(time))
-    return 0.95 * wav / np.abs(wav).max()
-
-
 def given_mels(inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Without FastPitch, the inputs are the mels."""
+    """Return the inputs, which without FastPitch are mels already."""
     return list(inputs)
 
 
 class Speech:
-    """FastPitch and what it is to say.
+    """FastPitch and its texts.
 
     Args:
         checkpoint: of FastPitch.
-        phrases: file of texts; a batch of N is the first N of them.
-        cmudict_path: as in inference.py.
+        phrases: file of texts. A batch of N consists of its first N.
+        cmudict_path: pronouncing dictionary, as in inference.py.
         device: where FastPitch runs.
 
     Raises:
-        FileNotFoundError, InputError: a checkpoint or phrase file that cannot be used.
+        FileNotFoundError, InputError: a checkpoint or phrase file cannot be used.
     """
 
     def __init__(self, checkpoint: str, phrases: str, cmudict_path: str, device: torch.device) -> None:
         self.model, self.info = load_fastpitch(checkpoint, device)
         self._file = phrases
-        # Texts are never cut, so that a batch has as many utterances as it says.
+        # Texts are never split, so that batches have their exact number of utterances.
         self._reading = SpeechConfig(fastpitch=checkpoint, cmudict_path=cmudict_path, split_longer_than=sys.maxsize)
         self._text = text_processor(self._reading, self.info)
         self._phrases = read_phrases(phrases)
         self._synthesisers: dict[tuple[bool, bool], Synthesiser] = {}
 
     def check_fits(self, vocoder: GeneratorInfo) -> None:
-        """Raises `InputError` for a vocoder of other mels."""
+        """Raise `InputError` if the vocoder takes other mels."""
         check_models_fit(self.info, vocoder.path, vocoder.audio)
 
     def synthesiser(self, torchscript: bool, amp: bool) -> Synthesiser:
-        """What makes mels; always the same one for these switches."""
-        key = (torchscript, amp and not torchscript)  # its TorchScript cannot leave autocast
+        """Return the synthesiser for these settings, creating it on the first call."""
+        key = (torchscript, amp and not torchscript)  # scripted FastPitch cannot disable autocast for single layers
         if key not in self._synthesisers:
             self._synthesisers[key] = Synthesiser(self.model, torchscript=key[0], amp=key[1])
         return self._synthesisers[key]
 
     def cases(self, sizes: Sizes) -> list[Case]:
-        """The main length is that of the phrases; others are as many words of the first as last about so long."""
+        """Return the cases. The main length is that of the phrases; for others, the first phrase is cut or repeated."""
         pieces = self._pieces(self._phrases)
         audio = self.info.audio
         (mel,) = self.synthesiser(False, False)(pieces[:1])
@@ -139,7 +134,7 @@ class Speech:
         return read_pieces(predicted, Path(self._file), Path(), self._reading, self.info, self._text)
 
     @property
-    def described(self) -> dict[str, str]:
+    def description(self) -> dict[str, str]:
         lengths = sorted({len(phrase.text or "") for phrase in self._phrases})
         characters = f"{lengths[0]}" if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
         parameters = sum(parameter.numel() for parameter in self.model.parameters()) / 1e6

@@ -1,4 +1,4 @@
-"""What the rounds of the inference benchmark come to: a row of figures for each model, size and way."""
+"""InferenceResults of the inference benchmark: one row of figures per model, size, and way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.inference.quality import Quality
-from benchmarks.inference.rounds import Measured, Task
+from benchmarks.inference.rounds import Task, TaskTimes
 from benchmarks.inference.start import Start
 from benchmarks.inference.ways import EAGER
 from common.audio import AudioConfig
@@ -19,14 +19,14 @@ Row = dict[str, Any]
 
 
 @dataclasses.dataclass
-class Results:
-    """All of a run.
+class InferenceResults:
+    """All results of a run.
 
     Attributes:
-        header: on what, with what, from what it was made.
-        rows: of `summarised`.
-        quality: model -> way -> on real speech; without the models and ways that were not judged.
-        starts: model -> of inference.py.
+        header: provenance.
+        rows: from `summarise`.
+        quality: model -> way -> quality on real speech, for those that were judged.
+        starts: model -> start-up of inference.py.
         flop_per_sec: precision -> measured rate of matrix products.
     """
 
@@ -37,36 +37,40 @@ class Results:
     flop_per_sec: dict[str, float]
 
 
-def summarised(
+def summarise(
     tasks: Sequence[Task],
-    measured: Sequence[Measured],
+    measured: Sequence[TaskTimes],
     audios: Mapping[str, AudioConfig],
     works: Mapping[str, int],
     flop_per_sec: Mapping[str, float],
     speaks: bool,
 ) -> list[Row]:
-    """The figures of each task, in this order.
+    """Return one row of figures per task, in order.
 
     Args:
-        audios: of the models.
-        works: of the models, `flop_per_frame`.
-        flop_per_sec: precision -> limit.
-        speaks: FastPitch's time counts.
+        tasks: measured tasks.
+        measured: their times.
+        audios: audio settings by model.
+        works: `flop_per_frame` by model.
+        flop_per_sec: limit by precision.
+        speaks: include FastPitch's time.
     """
-    rows = [_figures(task, figures, audios[task.model], speaks) for task, figures in zip(tasks, measured, strict=True)]
-    for row, figures in zip(rows, measured, strict=True):
-        alike = [other for other in rows if _size(other) == _size(row)]
-        row["speed-up"] = _times_as_fast(row, [other for other in alike if other["way"] == EAGER])
-        scripted = [other for other in alike if _is_half_torchscript(other)]
-        row["over_torchscript_half"] = _times_as_fast(row, scripted)
-        frames = figures.frames / len(figures.vocoding_sec)
-        rate = works[row["model"]] * frames / float(np.median(figures.vocoding_sec))
+    rows = [
+        _summarise_task(task, times, audios[task.model], speaks) for task, times in zip(tasks, measured, strict=True)
+    ]
+    for row, times in zip(rows, measured, strict=True):
+        comparable = [other for other in rows if _case_key(other) == _case_key(row)]
+        row["speed-up"] = _compute_speed_up(row, [other for other in comparable if other["way"] == EAGER])
+        scripted = [other for other in comparable if _is_half_torchscript(other)]
+        row["over_torchscript_half"] = _compute_speed_up(row, scripted)
+        frames = times.frames / len(times.vocoding_sec)
+        rate = works[row["model"]] * frames / float(np.median(times.vocoding_sec))
         limit = flop_per_sec.get(row["precision"])
         row["share_of_limit"] = rate / limit if limit else None
     return rows
 
 
-def _figures(task: Task, measured: Measured, audio: AudioConfig, speaks: bool) -> Row:
+def _summarise_task(task: Task, measured: TaskTimes, audio: AudioConfig, speaks: bool) -> Row:
     latencies = [sum(parts) for parts in zip(measured.speaking_sec, measured.vocoding_sec, strict=True)]
     if not speaks:
         latencies = list(measured.vocoding_sec)
@@ -96,7 +100,7 @@ def _figures(task: Task, measured: Measured, audio: AudioConfig, speaks: bool) -
     return row
 
 
-def _size(row: Row) -> tuple[Any, ...]:
+def _case_key(row: Row) -> tuple[Any, ...]:
     return row["model"], row["batch_size"], row["length"], row["denoising"] > 0
 
 
@@ -104,8 +108,8 @@ def _is_half_torchscript(row: Row) -> bool:
     return bool(row["way"].startswith("TorchScript") and row["precision"] in ("fp16", "bf16"))
 
 
-def _times_as_fast(row: Row, bases: Sequence[Row]) -> float | None:
-    """Median over rounds of the base's time over the row's; None for the base itself, and without one."""
+def _compute_speed_up(row: Row, bases: Sequence[Row]) -> float | None:
+    """Return the median over rounds of the base's time over the row's; None for the base itself or without a base."""
     if not bases or bases[0] is row:
         return None
     return float(np.median(np.divide(bases[0]["latency"], row["latency"])))

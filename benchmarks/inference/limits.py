@@ -1,4 +1,4 @@
-"""How fast a device could run a generator at best: the work of a mel frame, and the rate of matrix products."""
+"""Upper limit of a device's speed: the work per mel frame, and the measured rate of matrix products."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from common.machine.timing import now_sec
 from hifigan.config import GeneratorConfig
 
 DTYPES = {**precision.DTYPES, "tf32": torch.float32}
-# Rows and columns of the product, and products in a row: a GPU needs large ones to be busy.
-SIZES = {"cpu": (2048, 1), "cuda": (8192, 4)}
+# Rows and columns of a product, and number of successive products. Only large ones keep a GPU busy.
+PRODUCT_SIZES = {"cpu": (2048, 1), "cuda": (8192, 4)}
 
 
 def flop_per_frame(config: GeneratorConfig) -> int:
-    """Multiplications and additions (2 for each pair) of all convolutions, for one mel frame."""
+    """Return the multiplications and additions (2 per pair) of all convolutions for one mel frame."""
     channels = config.upsample_initial_channel
     work, samples = config.num_mels * channels * 7, 1
     for rate, kernel in zip(config.upsample_rates, config.upsample_kernel_sizes, strict=True):
@@ -31,16 +31,16 @@ def flop_per_frame(config: GeneratorConfig) -> int:
 
 
 class ArithmeticLimit:
-    """The rate of square matrix products in several precisions, measured between the rounds of what it limits.
+    """Rate of square matrix products in several precisions, measured between the rounds of the benchmark.
 
     Args:
-        device: where.
-        precisions: keys of `DTYPES`; on CPUs tf32 is left out, as PyTorch has no products in it.
+        device: measured device.
+        precisions: keys of `DTYPES`. tf32 is skipped on CPUs, where PyTorch has no products in it.
     """
 
     def __init__(self, device: torch.device, precisions: Sequence[str]) -> None:
         self._device = device
-        self.size, self._count = SIZES[device.type]
+        self.size, self._count = PRODUCT_SIZES[device.type]
         self._factors = {
             name: torch.randn(self.size, self.size, device=device).to(DTYPES[name])
             for name in dict.fromkeys(precisions)
@@ -50,28 +50,28 @@ class ArithmeticLimit:
 
     @torch.inference_mode()
     def measure(self) -> None:
-        """Times each product once."""
+        """Time each product once."""
         for name, factor in self._factors.items():
-            with _tf32(name == "tf32"):
+            with _allow_tf32(name == "tf32"):
                 began = now_sec(self._device)
                 for _ in range(self._count):
                     torch.mm(factor, factor)
                 self._seconds[name].append(now_sec(self._device) - began)
 
     def forget(self) -> None:
-        """Drops what was measured, which was the warm-up."""
+        """Discard the times of the warm-up."""
         for seconds in self._seconds.values():
             seconds.clear()
 
     @property
     def flop_per_sec(self) -> dict[str, float]:
-        """Precision -> median rate."""
+        """Median rate by precision."""
         work = 2 * self.size**3 * self._count
         return {name: work / float(np.median(seconds)) for name, seconds in self._seconds.items() if seconds}
 
 
 @contextlib.contextmanager
-def _tf32(allowed: bool) -> Iterator[None]:
+def _allow_tf32(allowed: bool) -> Iterator[None]:
     before = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = allowed
     try:

@@ -1,4 +1,4 @@
-"""The quality gate: is a faster way of computing a generator still the generator, on real speech?
+"""The quality gate: checks on real speech that a faster way of running a generator gives the same sound.
 
 Shapes: M mel bands, L frames, T samples.
 """
@@ -17,21 +17,20 @@ from common.audio import AudioConfig, MelSpectrogram
 from common.audio_files import load_wav_at, normalise_peak
 from common.errors import InputError
 
-MIN_SNR_DB = 35.0  # mean over clips, against eager fp32
+MIN_SNR_DB = 35.0  # mean over clips, relative to eager fp32
 MAX_MEL_CHANGE_PERCENT = 0.5
 Run = Callable[[Tensor], Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
 class Quality:
-    """Of one way of computing, over several clips.
+    """Quality of one way over several clips.
 
     Attributes:
-        snr_db: energy of the reference's samples over that of the differences, in dB, mean over clips; None where
-            there is no difference.
-        lowest_snr_db: that of the worst clip.
-        mel_loss: L1 distance of the log-mels (up to the Nyquist frequency) to those of the recordings, mean over clips.
-        mel_change_percent: by how much that is above the reference's.
+        snr_db: ratio of the reference's energy to the energy of the difference in dB, mean over clips; None if equal.
+        lowest_snr_db: the lowest ratio of a clip.
+        mel_loss: L1 distance between log-mels (up to the Nyquist frequency) of output and recording, mean over clips.
+        mel_change_percent: increase of the mel loss over the reference's.
     """
 
     snr_db: float | None
@@ -41,15 +40,15 @@ class Quality:
 
     @property
     def passes(self) -> bool:
-        close = self.snr_db is None or self.snr_db >= MIN_SNR_DB
-        return close and abs(self.mel_change_percent) <= MAX_MEL_CHANGE_PERCENT
+        is_close = self.snr_db is None or self.snr_db >= MIN_SNR_DB
+        return is_close and abs(self.mel_change_percent) <= MAX_MEL_CHANGE_PERCENT
 
 
 def read_clips(folder: Path, clips: int, seconds: float, sampling_rate: int) -> list[np.ndarray]:
-    """The beginnings of a folder's first recordings, [T] with a peak of 0.95.
+    """Return the beginnings of a folder's first recordings, [T] with a peak of 0.95.
 
     Raises:
-        InputError: no recordings there, or of another sampling rate.
+        InputError: the folder has no recordings, or one has another sampling rate.
     """
     files = sorted(folder.glob("*.wav"))[:clips]
     if not files:
@@ -61,12 +60,12 @@ def read_clips(folder: Path, clips: int, seconds: float, sampling_rate: int) -> 
 def judge(
     ways: Mapping[str, Run], clips: Sequence[np.ndarray], audio: AudioConfig, device: torch.device
 ) -> list[Quality]:
-    """Copy-synthesises the clips in each way; the first one, eager fp32, is what the others are compared with.
+    """Resynthesise the clips in each way, and compare with the first way, eager fp32.
 
     Args:
-        ways: name -> mel [1, M, L] on `device` to wav [1, T].
+        ways: by name, functions from mel [1, M, L] on `device` to wav [1, T].
         clips: recordings [T].
-        audio: of the mels.
+        audio: settings of the mels.
         device: of the mels.
     """
     transform = MelSpectrogram(audio).to(device)
@@ -95,8 +94,8 @@ def judge(
     ]
 
 
-def snr_db(reference: Tensor, made: Tensor) -> float:
-    """Energy of the reference over that of the difference, in dB; infinite where there is none."""
-    noise = (made.double() - reference.double()).square().sum().item()
+def snr_db(reference: Tensor, actual: Tensor) -> float:
+    """Return the ratio of the reference's energy to the difference's in dB; infinite if they are equal."""
+    noise = (actual.double() - reference.double()).square().sum().item()
     energy = reference.double().square().sum().item()
     return 10 * float(np.log10(energy / noise)) if noise > 0 else np.inf

@@ -1,4 +1,4 @@
-"""The report of the inference benchmark: Markdown tables, JSON, a plot."""
+"""Report of the inference benchmark: Markdown tables, JSON, and a plot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.inference.figures import Results, Row
+from benchmarks.inference.figures import InferenceResults, Row
 from benchmarks.inference.quality import MAX_MEL_CHANGE_PERCENT, MIN_SNR_DB, Quality
 from common.files.atomic import write_whole
 from common.machine import hardware
@@ -40,25 +40,25 @@ SUMMARY_COLUMNS = ("Way", "Median latency (s)", "Speed-up", "Over TorchScript ha
 QUALITY_COLUMNS = ("Mean SNR (dB)", "Lowest SNR (dB)", "Mel loss", "Mel loss change (%)", "Gate")
 START_COLUMNS = ("Model", "inference.py", "First audio after (s)", "Peak memory of the process (MiB)")
 NOTES = (
-    "Percentiles are those of the measured latencies. Throughput: audio samples, without padding, per second. RTF: "
-    "seconds of speech made in a second, per utterance of the batch. Speed-up: how many times as fast as eager fp32 "
-    "(second: as TorchScript in half precision) of the same batch, length and denoising, median of the ratios within "
-    "the rounds. Of limit: arithmetic of the generator over its median time, in percent of what matrix products of "
-    "that precision reached in the same rounds."
+    "Percentiles are of the measured latencies. Throughput: audio samples per second, without padding. RTF: seconds of "
+    "speech synthesised per second, per utterance of the batch. Speed-up: time of eager fp32 (second column: of "
+    "TorchScript in half precision) divided by the row's, for the same batch, length and denoising; the median of the "
+    "ratios within the rounds. Of limit: the generator's arithmetic per second of its median time, in percent of the "
+    "rate that matrix products of that precision reached in the same rounds."
 )
 GATE_NOTE = (
     f"Gate, on real speech and against eager fp32: mean SNR of at least {MIN_SNR_DB:g} dB, and a mel loss (L1 of "
     f"log-mels up to the Nyquist frequency, to the recording) within {MAX_MEL_CHANGE_PERCENT:g} %."
 )
-MEMORY_NOTE = " Memory: of the GPU, at most allocated beside what was there before, weights not counted."
+MEMORY_NOTE = " Memory: the peak that the row itself allocated on the GPU, without the weights."
 
 
-def write(folder: Path, results: Results) -> str:
-    """Writes the tables, the JSON file and the plot; returns the tables."""
+def write(folder: Path, results: InferenceResults) -> str:
+    """Write the tables, the JSON file and the plot. Return the tables."""
     text = markdown(results)
     files = {
-        f"{NAME}.json": json.dumps(_content(results), indent=1).encode(),
-        PICTURE: picture(results.rows),
+        f"{NAME}.json": json.dumps(_to_plain(results), indent=1).encode(),
+        PICTURE: draw_picture(results.rows),
         f"{NAME}.md": text.encode(),
     }
     for name, content in files.items():
@@ -67,20 +67,20 @@ def write(folder: Path, results: Results) -> str:
     return text
 
 
-def markdown(results: Results) -> str:
-    """The header as a list; of each model a summary and tables by length, with denoising and without; the plot."""
+def markdown(results: InferenceResults) -> str:
+    """Return the report: header, a summary and tables per model, start-up, and plot."""
     has_memory = any("peak_memory_mib" in row for row in results.rows)
     lines = ["# Inference benchmark", "", *hardware.markdown(results.header), ""]
     lines += [NOTES + MEMORY_NOTE * has_memory, "", GATE_NOTE]
     for model in dict.fromkeys(row["model"] for row in results.rows):
-        lines += _summary(model, results)
+        lines += _summarise(model, results)
         lines += _tables(model, results.rows, (*COLUMNS, MEMORY) if has_memory else COLUMNS)
     if results.starts:
         lines += [
             "",
             "## Start-up",
             "",
-            "A fresh process that makes one utterance: from its start to its wav file.",
+            "Time of a fresh process for one utterance, from its start to the wav file.",
             "",
         ]
         start_rows = [
@@ -92,8 +92,8 @@ def markdown(results: Results) -> str:
     return "\n".join([*lines, "", f"![Latency against batch size and length]({PICTURE})", ""])
 
 
-def _summary(model: str, results: Results) -> list[str]:
-    """The smallest batch of the main length, with what the quality gate says."""
+def _summarise(model: str, results: InferenceResults) -> list[str]:
+    """Return a table of the smallest batch at the main length, with the results of the quality gate."""
     rows = [row for row in results.rows if row["model"] == model and row["length"] == 0 and not row["denoising"]]
     smallest = min(row["batch_size"] for row in rows)
     rows = [row for row in rows if row["batch_size"] == smallest]
@@ -103,10 +103,10 @@ def _summary(model: str, results: Results) -> list[str]:
     for row in rows:
         cells = [row["way"], f"{row['latency_50%']:.4f}", _ratio(row["speed-up"])]
         cells += [_ratio(row["over_torchscript_half"]), _percent(row["share_of_limit"])]
-        summaries.append([*cells, *(_judged(quality.get(row["way"])) if quality else [])])
+        summaries.append([*cells, *(_format_quality(quality.get(row["way"])) if quality else [])])
     lines += table((*SUMMARY_COLUMNS, *(QUALITY_COLUMNS if quality else ())), summaries)
     if not quality:
-        lines += ["", "The quality gate was not applied: it takes trained weights, and recordings (`--wavs`)."]
+        lines += ["", "The quality gate was not applied: it needs trained weights, and recordings (`--wavs`)."]
     return lines
 
 
@@ -121,12 +121,12 @@ def _tables(model: str, rows: Sequence[Row], columns: Sequence[str]) -> list[str
         title = f"denoising ({', '.join(f'{strength:g}' for strength in strengths)})" if denoised else "no denoising"
         lines += ["", f"### {model}, {title}, utterances of {chosen[0]['audio_sec']:.2f} s", ""]
         ways = dict.fromkeys(row["way"] for row in chosen)
-        lines += table(columns, [cells(row) for way in ways for row in chosen if row["way"] == way])
+        lines += table(columns, [format_cells(row) for way in ways for row in chosen if row["way"] == way])
     return lines
 
 
-def cells(row: Row) -> list[str]:
-    """A row of the tables, in the order of `COLUMNS`, and of `MEMORY` where it was measured."""
+def format_cells(row: Row) -> list[str]:
+    """Return the cells of a row in the order of `COLUMNS`, and of `MEMORY` if it was measured."""
     return [
         str(row["batch_size"]),
         row["way"],
@@ -139,15 +139,15 @@ def cells(row: Row) -> list[str]:
     ]
 
 
-def json_block(results: Results) -> str:
-    """What the JSON file has, but for the single latencies, a row a line, as a block of Markdown."""
-    content = _content(results)
+def json_block(results: InferenceResults) -> str:
+    """Return the JSON content without single latencies as a block of Markdown, one line per row."""
+    content = _to_plain(results)
     short = [json.dumps({name: value for name, value in row.items() if name != "latency"}) for row in content["rows"]]
     others = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in content.items() if name != "rows"]
     return "\n".join(["```json", "{" + ",\n".join(others) + ",", '"rows": [', ",\n".join(short), "]}", "```", ""])
 
 
-def _content(results: Results) -> dict[str, Any]:
+def _to_plain(results: InferenceResults) -> dict[str, Any]:
     content = dataclasses.asdict(results)
     for model, ways in results.quality.items():
         for way, quality in ways.items():
@@ -155,7 +155,7 @@ def _content(results: Results) -> dict[str, Any]:
     return content
 
 
-def _judged(quality: Quality | None) -> list[str]:
+def _format_quality(quality: Quality | None) -> list[str]:
     if quality is None:
         return ["-"] * len(QUALITY_COLUMNS)
     return [
@@ -179,9 +179,11 @@ def _mib(value: float | None) -> str:
     return "-" if value is None else f"{value:.0f}"
 
 
-def picture(rows: Sequence[Row]) -> bytes:
-    """A PNG, a line for each model: median latency, up to the 90 % percentile, without a denoiser, against batch size
-    and, at the smallest one, against length."""
+def draw_picture(rows: Sequence[Row]) -> bytes:
+    """Return a PNG with one row per model: latency without a denoiser against batch size, and against length.
+
+    Lines are medians, shaded up to the 90th percentile. Lengths are compared at the smallest batch size.
+    """
     from matplotlib.figure import Figure
 
     models = list(dict.fromkeys(row["model"] for row in rows))

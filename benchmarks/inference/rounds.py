@@ -1,4 +1,4 @@
-"""The measurement of the inference benchmark: all ways and sizes in turn, round after round."""
+"""Measurement loop of the inference benchmark: each round runs all ways and sizes once."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from common.errors import InputError
 from common.machine.timing import now_sec
 from common.progress import watched
 
-LEAST_ROUNDS = 3  # however little time there is
+MIN_ROUNDS = 3  # regardless of the time limit
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One batch of inputs: mels on the device, or pieces of speech.
+    """One batch of inputs.
 
     Attributes:
-        inputs: as many as the batch size.
-        length: number in the list of lengths, 0 for the main one.
-        denoised: a denoiser follows.
+        inputs: mels on the device, or pieces of text, one per utterance of the batch.
+        length: index in the list of lengths, 0 for the main one.
+        denoised: whether a denoiser follows.
     """
 
     inputs: Sequence[Any]
@@ -35,16 +35,16 @@ class Case:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A case in one way.
+    """A case, run in one way.
 
     Attributes:
         model: name of the generator.
-        way: how it runs.
+        way: name of the way of running it.
         precision: of its products.
-        case: what it is given.
-        strength: of the denoiser, 0 without one.
+        case: its inputs.
+        strength: of the denoiser, or 0 without one.
         mels: inputs of a case -> mels [M, L].
-        vocoder: these -> waveforms.
+        vocoder: mels -> waveforms.
     """
 
     model: str
@@ -57,11 +57,14 @@ class Task:
 
 
 @dataclasses.dataclass
-class Measured:
-    """The rounds of one task; frames without padding.
+class TaskTimes:
+    """Measurements of one task, one value per round.
 
     Attributes:
-        peak_bytes: of the GPU's memory beside what was allocated before, warm-up included: there, graphs are made.
+        speaking_sec: time of FastPitch.
+        vocoding_sec: time of the vocoder.
+        frames: total over all rounds, without padding.
+        peak_bytes: peak of the GPU memory allocated by the task, including the warm-up, which captures graphs.
     """
 
     speaking_sec: list[float] = dataclasses.field(default_factory=list)
@@ -70,7 +73,7 @@ class Measured:
     peak_bytes: int = 0
 
     def forget(self) -> None:
-        """Drops the times of the warm-up."""
+        """Discard the times of the warm-up."""
         self.speaking_sec.clear()
         self.vocoding_sec.clear()
         self.frames = 0
@@ -83,38 +86,40 @@ def measure(
     device: torch.device,
     minutes: float = float("inf"),
     limit: Any = None,
-) -> list[Measured]:
-    """What was measured of each task.
+) -> list[TaskTimes]:
+    """Measure all tasks in turn, and return their times.
 
     Args:
-        warmup: rounds before those that count.
-        rounds: at most; what warms up is the measurement itself, so that nothing about it can differ.
-        minutes: no further round begins after these, warm-up included, once there are `LEAST_ROUNDS`.
-        limit: an `ArithmeticLimit`, measured in each round.
+        tasks: to measure.
+        warmup: additional first rounds that do not count. They are identical to the measured ones.
+        rounds: maximum number of measured rounds.
+        device: of the tasks.
+        minutes: after this time, warm-up included, no further round begins once there are `MIN_ROUNDS`.
+        limit: an `ArithmeticLimit` to measure in each round.
 
     Raises:
         InputError: a batch does not fit into the GPU's memory.
     """
-    measured = [Measured() for _ in tasks]
+    measured = [TaskTimes() for _ in tasks]
     end = time.monotonic() + 60 * minutes
     for number in tqdm(range(warmup + rounds), desc="measuring", unit="round", disable=not watched()):
-        if number >= warmup + LEAST_ROUNDS and time.monotonic() > end:
+        if number >= warmup + MIN_ROUNDS and time.monotonic() > end:
             break
         if number == warmup:
-            for figures in (*measured, *([limit] if limit else [])):
-                figures.forget()
+            for times in (*measured, *([limit] if limit else [])):
+                times.forget()
         if limit:
             limit.measure()
-        for task, figures in zip(tasks, measured, strict=True):
+        for task, times in zip(tasks, measured, strict=True):
             try:
-                _measure_once(task, device, figures)
+                _measure_once(task, device, times)
             except torch.OutOfMemoryError as error:
                 size = len(task.case.inputs)
                 raise InputError(f"--batch-size: {size} utterances do not fit into the GPU's memory") from error
     return measured
 
 
-def _measure_once(task: Task, device: torch.device, figures: Measured) -> None:
+def _measure_once(task: Task, device: torch.device, times: TaskTimes) -> None:
     allocated = 0
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -124,8 +129,8 @@ def _measure_once(task: Task, device: torch.device, figures: Measured) -> None:
     spoken = now_sec(device)
     task.vocoder(mels)
     ended = now_sec(device)
-    figures.speaking_sec.append(spoken - began)
-    figures.vocoding_sec.append(ended - spoken)
-    figures.frames += sum(mel.size(1) for mel in mels)
+    times.speaking_sec.append(spoken - began)
+    times.vocoding_sec.append(ended - spoken)
+    times.frames += sum(mel.size(1) for mel in mels)
     if device.type == "cuda":
-        figures.peak_bytes = max(figures.peak_bytes, torch.cuda.max_memory_allocated(device) - allocated)
+        times.peak_bytes = max(times.peak_bytes, torch.cuda.max_memory_allocated(device) - allocated)

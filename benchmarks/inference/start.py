@@ -1,4 +1,4 @@
-"""What who runs inference.py once waits for, from the start of the process to the first audio; and its memory."""
+"""Start-up of inference.py: the time from process start to the first audio, and the memory."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ POLL_SEC = 0.005
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """Of one way of running inference.py.
+    """Start-up of inference.py with certain flags.
 
     Attributes:
-        way: its flags.
-        seconds: to the first audio, of each process.
-        peak_mib: the largest resident memory of a process; None but on Linux.
+        way: the flags.
+        seconds: until the first audio, per process.
+        peak_mib: the largest resident memory of a process; None except on Linux.
     """
 
     way: str
@@ -35,14 +35,14 @@ class Start:
 
 
 def measure_starts(checkpoint: Path, config: str, mel: Tensor, ways: Sequence[str], times: int) -> list[Start]:
-    """Runs inference.py on one mel, in a fresh process each time, in all ways in turn.
+    """Run inference.py on one mel in fresh processes, alternating between the ways.
 
     Args:
         checkpoint: of the generator.
         config: `--hifigan-config`, or "".
         mel: [M, L].
         ways: further flags of inference.py.
-        times: processes of each.
+        times: processes per way.
 
     Raises:
         InputError: inference.py fails.
@@ -67,26 +67,26 @@ def measure_starts(checkpoint: Path, config: str, mel: Tensor, ways: Sequence[st
 
 
 def _run(words: Sequence[str], awaited: Path, log: Path) -> tuple[float, float | None]:
-    """Seconds until the file is there, and the largest resident memory of the process in MiB."""
+    """Return the seconds until the file exists, and the largest resident memory of the process in MiB."""
     peak_mib: float | None = None
-    there: float | None = None
+    file_after_sec: float | None = None
     with log.open("w+") as out:
         began = time.perf_counter()
         process = subprocess.Popen(words, cwd=REPOSITORY, stdout=out, stderr=out)
         while process.poll() is None:
-            if there is None and awaited.is_file():
-                there = time.perf_counter() - began
-            peak_mib = _peak_mib(process.pid) or peak_mib
+            if file_after_sec is None and awaited.is_file():
+                file_after_sec = time.perf_counter() - began
+            peak_mib = _read_peak_mib(process.pid) or peak_mib
             time.sleep(POLL_SEC)
         if process.returncode or not awaited.is_file():
             out.seek(0)
             last = (out.read().strip().splitlines() or ["no output"])[-1]
-            raise InputError(f"inference.py, which the start-up is measured with: {last}")
-    return there or time.perf_counter() - began, peak_mib
+            raise InputError(f"inference.py failed while its start-up was measured: {last}")
+    return file_after_sec or time.perf_counter() - began, peak_mib
 
 
-def _peak_mib(pid: int) -> float | None:
-    # What the system counts for a child that has ended includes the memory of its parent, which it began as.
+def _read_peak_mib(pid: int) -> float | None:
+    # Not from the usage of finished children: it includes the parent's memory at the time of the fork.
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:

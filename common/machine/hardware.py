@@ -1,4 +1,4 @@
-"""On what, with what and from what a measurement was made."""
+"""Provenance of a measurement, and resources of this machine."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def describe(device: torch.device, program: str, words: Sequence[str], packages: Sequence[str] = ()) -> dict[str, str]:
-    """Machine, versions, commit, time and command, each as one line.
+    """Return machine, versions, commit, time, and command of a measurement, one line each.
 
     Args:
-        device: what is measured on.
-        program: its module.
+        device: measured device.
+        program: module that was run.
         words: its command line.
-        packages: whose versions matter beside PyTorch's, where they are installed.
+        packages: further packages whose versions to record, if installed.
     """
-    machine = f"{_processor()}, cores: {available_cores()}, threads used: {torch.get_num_threads()}"
+    machine = f"{_read_processor_name()}, cores: {available_cores()}, threads used: {torch.get_num_threads()}"
     versions = f"Python {platform.python_version()}, torch {torch.__version__}"
     if device.type == "cuda":
         machine = f"{torch.cuda.get_device_name(device)}; {machine}"
@@ -46,32 +46,32 @@ def describe(device: torch.device, program: str, words: Sequence[str], packages:
 
 
 def markdown(header: Mapping[str, str]) -> list[str]:
-    """One line of a list for each entry."""
+    """Return the entries as lines of a list."""
     return [f"- {name}: {f'`{value}`' if name == 'command' else value}" for name, value in header.items()]
 
 
 def commit(folder: Path) -> str:
-    """The commit of a clone, and whether its files have been changed since; "unknown" outside a clone."""
-    if not (folder / ".git").exists():  # else git would take a clone that this folder lies in
+    """Return a clone's commit, and whether files have local changes; "unknown" outside a clone."""
+    if not (folder / ".git").exists():  # git would search the parent folders
         return "unknown"
     try:
         name, changes = (
             subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
             for words in (["rev-parse", "--short=10", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
         )
-    except (OSError, subprocess.CalledProcessError):  # no git, or a clone of another user, which it refuses to read
+    except (OSError, subprocess.CalledProcessError):  # no git, or git refuses another user's clone
         return "unknown"
     return f"{name} with local changes" if changes else name
 
 
 def full_precision(device: torch.device) -> str:
-    """What float32 convolutions are computed in: "TF32" where the GPU has it and PyTorch lets cuDNN use it."""
+    """Return the actual precision of float32 convolutions: "TF32" if GPU and PyTorch's settings allow it, or "fp32"."""
     if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0):
         return "TF32" if torch.backends.cudnn.allow_tf32 else "fp32"
     return "fp32"
 
 
-def _processor() -> str:
+def _read_processor_name() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -79,12 +79,12 @@ def _processor() -> str:
 
 
 def available_cores() -> int:
-    """CPU cores this process may use, which may be fewer than the machine has (affinity, batch systems)."""
+    """Return the number of CPU cores this process may use, which affinity and batch systems can limit."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Of a GPU's or the CPU's memory; None where the system does not tell."""
+    """Return the free bytes on a device, or None if unknown."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:

@@ -1,4 +1,4 @@
-"""How the C library deals with memory that is freed."""
+"""Settings of the C library's memory allocator."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # parameters of glibc's `mallopt`
 
 
 def keep_freed_memory() -> bool:
-    """Lets `malloc` keep what this process frees, instead of giving large blocks back to the operating system.
+    """Make `malloc` keep freed memory instead of returning large blocks to the operating system.
 
-    Work that repeats itself, such as steps of training, then finds its memory again; given back, each page of it would
-    be handed out and cleared anew. The process stays as large as it once was.
+    Repetitive work, such as training steps, then reuses its memory. Otherwise the system would clear and map each page
+    again. The process never shrinks.
 
     Returns:
-        Whether this C library can do so (glibc).
+        Whether the C library supports this (glibc does).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     return mallopt is not None and mallopt(M_MMAP_MAX, 0) == 1 and mallopt(M_TRIM_THRESHOLD, -1) == 1

@@ -1,7 +1,7 @@
-"""Work on several threads of one process, each of which computes alone.
+"""Runs independent work on several threads of one process.
 
-PyTorch's own threads meet after every operation, so that each operation waits for the slowest core: on a machine that
-is shared, that is most of the time. Threads that take whole pieces of work meet once.
+PyTorch's own threads synchronise after every operation, so that each operation waits for the slowest core. On a shared
+machine, most of the time is spent waiting. Threads that take whole pieces of work synchronise once.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ T = TypeVar("T")
 
 
 def for_each(work: Callable[[T], object], items: Iterable[T]) -> None:
-    """Does `work` on each item, on as many threads as PyTorch would use for one operation, which are in inference mode.
+    """Run `work` on each item, on PyTorch's number of threads, in inference mode.
 
-    A single item, or a single thread, is dealt with by the caller's thread, in the caller's mode, and PyTorch's own.
+    With a single item or thread, `work` runs in the caller's thread and mode, and PyTorch's own threads stay in use.
     """
     items = list(items)
     threads = torch.get_num_threads()
@@ -30,29 +30,29 @@ def for_each(work: Callable[[T], object], items: Iterable[T]) -> None:
             work(item)
         return
 
-    def alone(item: T) -> None:
-        with torch.inference_mode():  # holds for one thread
+    def run_alone(item: T) -> None:
+        with torch.inference_mode():  # a setting of each thread
             work(item)
 
-    for _ in _pool(threads, os.getpid()).map(alone, items):
-        pass  # asks for each result, so that errors are raised
+    for _ in _pool(threads, os.getpid()).map(run_alone, items):
+        pass  # fetches each result, which raises errors
 
 
 @functools.lru_cache(maxsize=1)
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """Threads within which PyTorch uses no others; `process`, as those of a parent do not exist after a fork."""
+    """Return threads in which PyTorch runs single-threaded. A forked process needs its own, hence `process`."""
     ready = threading.Barrier(threads + 1)
 
     def prepare() -> None:
-        torch.get_num_threads()  # a thread's first question sets it to what all have
+        torch.get_num_threads()  # the first call in a thread resets it to the global number
         torch.set_num_threads(1)
         ready.wait()
 
     pool = ThreadPoolExecutor(threads, "compute", initializer=prepare)
     for _ in range(threads):
-        pool.submit(ready.wait)  # starts one thread each, as none is idle
+        pool.submit(ready.wait)  # starts a new thread each time, because none is idle
     ready.wait()
     ready.wait()
-    # What a thread sets is also what threads that start later begin with.
+    # Setting it in a thread also changed the number that later threads start with.
     torch.set_num_threads(threads)
     return pool

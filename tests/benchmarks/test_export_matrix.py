@@ -14,10 +14,10 @@ def test_exports(recording, checkpoint, capsys, monkeypatch):
     argv = ["--hifigan", str(checkpoint), "--wavs", str(recording.parent), "--rounds", "2"]
     assert export_matrix.main(argv) == 0
     header, head, rows = parts(capsys.readouterr().out)
-    assert list(header) == [*HEADER, "rounds", "left out"]
+    assert list(header) == [*HEADER, "rounds", "skipped"]
     assert header["command"] == f"`python -m benchmarks.export_matrix {' '.join(argv)}`"
-    assert header["left out"].startswith("tensorrt (--format tensorrt: needs packages")
-    assert ";" not in header["left out"], "the same for each precision"
+    assert header["skipped"].startswith("tensorrt (--format tensorrt: needs packages")
+    assert ";" not in header["skipped"], "the same for each precision"
     assert [row[:3] for row in rows] == [
         ["eager", "fp32", "no"],
         ["eager --amp", "bf16", "no"],

@@ -9,16 +9,7 @@ import numpy as np
 import soundfile
 import torch
 
-
-def speechlike(seconds: float, sampling_rate: int = 22050, seed: int = 0) -> np.ndarray:
-    """A gliding harmonic tone in noise that swells and fades, [T] in [-1, 1]."""
-    rng = np.random.default_rng(seed)
-    time = np.arange(int(seconds * sampling_rate)) / sampling_rate
-    pitch = 120 + 40 * np.sin(2 * np.pi * (0.7 * time + rng.random()))
-    phase = 2 * np.pi * np.cumsum(pitch) / sampling_rate
-    tone = sum(np.sin(k * phase) / k for k in range(1, 20))
-    wav = tone * (0.6 + 0.4 * np.sin(2 * np.pi * 3 * time)) + 0.05 * rng.standard_normal(len(time))
-    return wav / np.abs(wav).max() * 0.7
+from benchmarks.synthetic_voice import speechlike as speechlike
 
 
 def swelling_noise(samples: int, seed: int = 0) -> np.ndarray:

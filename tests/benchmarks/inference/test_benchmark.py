@@ -31,9 +31,9 @@ WITHOUT_AMP = [way for way in ENGINE if "16" not in way]
 @pytest.fixture(autouse=True)
 def _no_runtimes(monkeypatch, request):
     """Avoid ONNX exports, except in the test of them, and large matrix products: both take seconds."""
-    monkeypatch.setitem(limits.SIZES, "cpu", (64, 1))
+    monkeypatch.setitem(limits.PRODUCT_SIZES, "cpu", (64, 1))
     if "with_runtimes" not in request.fixturenames:
-        monkeypatch.setattr(ways, "_runtimes", lambda *args: ([], []))
+        monkeypatch.setattr(ways, "_list_onnx_ways", lambda *args: ([], []))
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_onnxruntime_on_a_file_made_on_the_fly(bench, with_runtimes):
     _, content = bench("--batch-size", 1, "--seconds", 0.2, "--denoising", 0, "--no-torchscript")
     expected = [*PYTORCH[:2], "onnxruntime fp32", "OpenVINO fp32", "OpenVINO bf16", *ENGINE]
     if "openvino" not in content["header"]["versions"]:
-        assert "pip install openvino" in content["header"]["left out"]
+        assert "pip install openvino" in content["header"]["skipped"]
         expected = [way for way in expected if "OpenVINO" not in way]
     assert list(dict.fromkeys(row["way"] for row in content["rows"])) == expected
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from benchmarks.inference.figures import summarised
-from benchmarks.inference.rounds import Case, Measured, Task
+from benchmarks.inference.figures import summarise
+from benchmarks.inference.rounds import Case, Task, TaskTimes
 from common.audio import AudioConfig
 
 
@@ -16,11 +16,11 @@ def test_figures():
         for way, precision in (("eager fp32", "fp32"), ("TorchScript fp16 autocast", "fp16"), ("engine fp16", "fp16"))
     ]
     measured = [
-        Measured([1.0, 3.0, 2.0], [3.0, 3.0, 3.0], 300),
-        Measured([1.0] * 3, [1.0, 0.5, 1.5], 300),
-        Measured([1.0] * 3, [0.5, 0.5, 4.0], 300),
+        TaskTimes([1.0, 3.0, 2.0], [3.0, 3.0, 3.0], 300),
+        TaskTimes([1.0] * 3, [1.0, 0.5, 1.5], 300),
+        TaskTimes([1.0] * 3, [0.5, 0.5, 4.0], 300),
     ]
-    rows = summarised(tasks, measured, {"V1": AudioConfig()}, {"V1": 1000}, {"fp32": 1e5, "fp16": 4e5}, speaks=True)
+    rows = summarise(tasks, measured, {"V1": AudioConfig()}, {"V1": 1000}, {"fp32": 1e5, "fp16": 4e5}, speaks=True)
     assert rows[0]["latency"] == [4.0, 6.0, 5.0]  # sums of both models in the same round
     assert rows[0]["mel_gen_frames/s"] == 50
     assert rows[0]["hifigan_samples/s"] == pytest.approx(300 * 256 / 9)
@@ -31,7 +31,7 @@ def test_figures():
     assert [row["over_torchscript_half"] for row in rows] == [0.5, None, 1.0]
     # 100 frames with 1000 operations each, in the vocoder's median time.
     assert [row["share_of_limit"] for row in rows] == pytest.approx([1e5 / 3 / 1e5, 1e5 / 1 / 4e5, 1e5 / 0.5 / 4e5])
-    alone = summarised(tasks, measured, {"V1": AudioConfig()}, {"V1": 1000}, {}, speaks=False)
+    alone = summarise(tasks, measured, {"V1": AudioConfig()}, {"V1": 1000}, {}, speaks=False)
     assert alone[0]["latency"] == [3.0, 3.0, 3.0]
     assert alone[0]["share_of_limit"] is None
     assert math.isclose(alone[1]["speed-up"], 3.0)

@@ -28,7 +28,7 @@ def test_work_per_second():
 def test_limit(monkeypatch):
     from benchmarks.inference import limits
 
-    monkeypatch.setitem(limits.SIZES, "cpu", (64, 2))
+    monkeypatch.setitem(limits.PRODUCT_SIZES, "cpu", (64, 2))
     times = iter([0.0, 9.0, 0.0, 1.0, 0.0, 3.0, 0.0, 2.0])
     monkeypatch.setattr(limits, "now_sec", lambda device: next(times))
     limit = ArithmeticLimit(torch.device("cpu"), ["fp32", "fp32"])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.inference.rounds import LEAST_ROUNDS, Case, Task, measure
+from benchmarks.inference.rounds import MIN_ROUNDS, Case, Task, measure
 from common.errors import InputError
 
 CPU = torch.device("cpu")
@@ -31,7 +31,7 @@ def test_tasks_take_turns_and_warm_up_with_the_same_inputs():
 
 def test_no_round_begins_when_the_time_is_over():
     (measured,) = measure([task("a", Case([torch.zeros(80, 3)]))], 2, 100, CPU, minutes=0)
-    assert len(measured.vocoding_sec) == LEAST_ROUNDS
+    assert len(measured.vocoding_sec) == MIN_ROUNDS
 
 
 def test_a_batch_beyond_the_memory_is_named():

@@ -14,5 +14,5 @@ def test_start_up_of_a_fresh_process(generator):
     assert len(start.seconds) == 1
     assert start.seconds[0] > 0.2
     assert start.peak_mib is None or 50 < start.peak_mib < 5000
-    with pytest.raises(InputError, match=r"start-up is measured with: .*--precision: is for the engine"):
+    with pytest.raises(InputError, match=r"failed while its start-up was measured: .*--precision: is for the engine"):
         measure_starts(generator, "", torch.zeros(80, 9), ["--backend eager --precision bf16"], 1)
