@@ -9,7 +9,7 @@ from hifigan import discriminators
 from tests.support.data_sets import write_data_set
 from tests.support.models import thin_layers
 from tests.support.programs import train_arguments
-from tests.support.training import finished, train_process
+from tests.support.training import THIN, finished, train_process
 
 
 @pytest.fixture(scope="session")
@@ -31,9 +31,7 @@ def thin_discriminators(monkeypatch):
 def undisturbed(data_set, tmp_path_factory):
     """Two epochs of three steps in one go, in a process of its own."""
     output = tmp_path_factory.mktemp("undisturbed")
-    status, stdout, stderr = finished(
-        train_process("train.py", *train_arguments(data_set, output, batch_size=2, epochs=2))
-    )
+    status, stdout, stderr = finished(train_process(*THIN, *train_arguments(data_set, output, batch_size=2, epochs=2)))
     assert status == 0, stderr
     return output, stdout
 

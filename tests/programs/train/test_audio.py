@@ -7,7 +7,7 @@ import soundfile
 import train
 from tests.support.data_sets import speechlike, write_data_set
 from tests.support.programs import train_arguments
-from tests.support.training import run_main, train_losses, train_process
+from tests.support.training import THIN, run_main, train_losses, train_process
 
 
 def damage(path, kind):
@@ -56,11 +56,10 @@ def test_every_usable_kind_of_audio_trains(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_lost_audio_ends_training_in_one_line(own_copy, tmp_path):
     """With loader processes, which must not keep the program from ending."""
     argv = train_arguments(own_copy, tmp_path / "out", epochs=50, num_workers=2, checkpoint_interval=50)
-    process = train_process("train.py", *argv)
+    process = train_process(*THIN, *argv)
     for line in process.stdout:
         if "iter   1/" in line:
             (own_copy / "wavs" / "clip003.wav").unlink()

@@ -5,7 +5,7 @@ import pytest
 
 from tests.support.data_sets import write_data_set
 from tests.support.programs import train_arguments
-from tests.support.training import finished, train_losses, train_process, weights
+from tests.support.training import THIN, finished, train_losses, train_process, weights
 
 
 @pytest.mark.slow
@@ -23,7 +23,7 @@ def test_training_is_the_same_for_all_shares_of_the_work(tmp_path):
     for processes, changes in runs.items():
         outputs[processes] = tmp_path / str(processes)
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-        argv = ["train.py", *train_arguments(folder, outputs[processes], epochs=2, validation_interval=2, **changes)]
+        argv = [*THIN, *train_arguments(folder, outputs[processes], epochs=2, validation_interval=2, **changes)]
         status, stdout, stderr = finished(train_process(*(launcher if processes > 1 else []), *argv))
         assert status == 0, stderr
         assert len([line for line in stdout.splitlines() if " | iter " in line]) == 2  # the main process's alone

@@ -32,7 +32,7 @@ def test_fine_tuning_beyond_the_last_epoch_is_refused(data_set, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.alone
+@pytest.mark.usefixtures("thin_discriminators")
 def test_starting_from_given_weights(data_set, undisturbed, tmp_path):
     base = [undisturbed[0] / f"hifigan_{kind}_checkpoint_2.pt" for kind in ("gen", "discrim")]
     argv = train_arguments(data_set, tmp_path, checkpoint_path_gen=base[0], checkpoint_path_discrim=base[1])
@@ -51,7 +51,7 @@ def test_starting_from_given_weights(data_set, undisturbed, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.alone
+@pytest.mark.usefixtures("thin_discriminators")
 def test_fine_tuning_goes_on_from_the_base_model(data_set, undisturbed, tmp_path, capsys, monkeypatch):
     base = undisturbed[0] / "hifigan_gen_checkpoint_2.pt"
     mels = tmp_path / "mels"

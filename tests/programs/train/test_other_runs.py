@@ -19,7 +19,7 @@ from tests.support.training import run_main, saved_state
 
 
 @pytest.mark.slow
-@pytest.mark.alone
+@pytest.mark.usefixtures("thin_discriminators")
 def test_another_run_is_not_continued_by_accident(data_set, own_copy, undisturbed, tmp_path, capsys):
     output = Path(shutil.copytree(undisturbed[0], tmp_path / "run"))
     before = {path.name: path.stat().st_mtime_ns for path in output.iterdir()}

@@ -24,7 +24,6 @@ LINE = re.compile(
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_logs_and_checkpoints(undisturbed):
     output, stdout = undisturbed
     lines = [line for line in stdout.splitlines() if " | iter " in line]

@@ -18,18 +18,13 @@ from hifigan.training.config import VocoderOptimConfig, VocoderRunConfig, Vocode
 from hifigan.training.state import CHECKPOINT_FILES, VocoderTrainState
 from tests.support.models import TINY
 from tests.support.programs import train_arguments
-from tests.support.training import LISTS, finished, run_main, saved_state, train_losses, train_process, weights
+from tests.support.training import LISTS, THIN, finished, run_main, saved_state, train_losses, train_process, weights
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_stopped_in_mid_epoch_and_resumed_is_bit_for_bit_the_same(undisturbed, data_set, tmp_path):
     argv = train_arguments(data_set, tmp_path, batch_size=2, epochs=2, num_workers=2)
-    process = train_process("train.py", *argv, start_new_session=True)
-    for line in process.stdout:
-        if "iter   1/3" in line:
-            os.killpg(process.pid, signal.SIGTERM)  # the loader's processes too, as torchrun and Slurm do
-            break
+    process = train_process(*THIN, *argv, start_new_session=True, variables={"STOP_AFTER_STEP": "1"})
     status, stdout, stderr = finished(process)
     assert (status, stderr) == (128 + signal.SIGTERM, "")
     assert "stopped by signal 15" in stdout
@@ -37,7 +32,7 @@ def test_stopped_in_mid_epoch_and_resumed_is_bit_for_bit_the_same(undisturbed, d
     assert 0 < gen["train_state"]["steps"] < 3
     assert gen["train_state"]["epoch"] == 0
     status, stdout, stderr = finished(
-        train_process("train.py", *train_arguments(data_set, tmp_path, batch_size=2, epochs=2))
+        train_process(*THIN, *train_arguments(data_set, tmp_path, batch_size=2, epochs=2))
     )
     assert status == 0, stderr
     ours, gen, discrim = weights(tmp_path, 2)
@@ -50,7 +45,7 @@ def test_stopped_in_mid_epoch_and_resumed_is_bit_for_bit_the_same(undisturbed, d
 
 
 @pytest.mark.slow
-@pytest.mark.alone
+@pytest.mark.usefixtures("thin_discriminators")
 def test_a_signal_during_validation_saves_and_the_validation_is_made_up_for(
     undisturbed, one_thread, data_set, tmp_path, monkeypatch, capsys
 ):

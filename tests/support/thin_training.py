@@ -1,0 +1,30 @@
+"""train.py with thin discriminators, in a process of its own: `python -m tests.support.thin_training ARGUMENTS`.
+
+With STOP_AFTER_STEP=N in the environment, the process sends SIGTERM to its group after step N of an epoch, as torchrun
+and Slurm do to all processes of a job.
+"""
+
+import os
+import signal
+
+import train
+from common.cli import run
+from common.training.log import RunLog
+from hifigan import discriminators
+from tests.support.models import thin_layers
+
+log_train = RunLog.train
+
+
+def log_train_and_stop(self, epoch, step, *args):
+    log_train(self, epoch, step, *args)
+    if step == int(os.environ["STOP_AFTER_STEP"]):
+        os.killpg(0, signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    for name, layer in thin_layers().items():
+        setattr(discriminators, name, layer)
+    if "STOP_AFTER_STEP" in os.environ:
+        RunLog.train = log_train_and_stop  # type: ignore[method-assign]
+    run(train.main, "train.py")
