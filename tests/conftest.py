@@ -1,4 +1,4 @@
-"""What holds for all tests."""
+"""Settings and fixtures of all tests."""
 
 import signal
 
@@ -16,7 +16,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def _signals_as_before():
-    """Training in this process takes SIGTERM and SIGINT over; the next test, and whoever stops pytest, needs them."""
+    """Restore the handlers of SIGTERM and SIGINT, which training in this process replaces."""
     numbers = (signal.SIGTERM, signal.SIGINT)
     before = [signal.getsignal(number) for number in numbers]
     yield
@@ -26,7 +26,7 @@ def _signals_as_before():
 
 @pytest.fixture
 def one_thread():
-    """As in processes that a test starts: other numbers of threads round differently."""
+    """Compute on one thread, as in processes that tests start. Results depend on the number of threads by rounding."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -25,7 +25,7 @@ COVERED_ELSEWHERE = {
         "one table of examples",
     ),
     "common/text/english/numbers.py": ("common/text/english/test_cleaners.py", "one table of examples"),
-    "common/text/english/symbols.py": ("parity/test_text.py", "the order is that of published checkpoints"),
+    "common/text/english/symbols.py": ("parity/test_text.py", "published checkpoints fix the order"),
     "common/text/english/times.py": ("common/text/english/test_cleaners.py", "one table of examples"),
     "common/text/english/units.py": ("common/text/english/test_cleaners.py", "one table of examples"),
     "common/training/flags.py": ("programs/test_documented_flags.py", "each flag is run through both trainers"),
@@ -43,7 +43,7 @@ COVERED_ELSEWHERE = {
     "evaluation/report/pictures.py": ("programs/test_listening_report.py", "seen in a browser"),
     "evaluation/report/write.py": ("programs/test_listening_report.py", "needs the results of a whole evaluation"),
     "evaluation/results.py": ("programs/test_evaluate.py", "needs the results of a whole evaluation"),
-    "evaluation/work.py": ("programs/test_evaluate.py", "its processes are those of a whole evaluation"),
+    "evaluation/work.py": ("programs/test_evaluate.py", "needs a whole evaluation"),
     "benchmarks/inference/cases.py": ("benchmarks/inference/test_benchmark.py", "needs models and a whole benchmark"),
     "benchmarks/inference/report.py": (
         "benchmarks/inference/test_benchmark.py",
@@ -106,14 +106,14 @@ def imported_files(path: Path) -> set[Path]:
     seen: set[Path] = set()
     waiting = [path]
     while waiting:
-        for found in imports_of(waiting.pop()) - seen:
+        for found in find_imports(waiting.pop()) - seen:
             seen.add(found)
             waiting.append(found)
     return seen
 
 
 @cache
-def imports_of(path: Path) -> frozenset[Path]:
+def find_imports(path: Path) -> frozenset[Path]:
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

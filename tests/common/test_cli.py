@@ -1,4 +1,4 @@
-"""Flags made of dataclasses: spellings, defaults, errors of one line."""
+"""Flags from dataclasses: spellings, defaults, errors of one line."""
 
 from __future__ import annotations
 

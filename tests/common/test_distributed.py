@@ -37,7 +37,7 @@ while any(task.exists() for task in alive):
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="only Linux tells of threads")
 def test_no_thread_outlives_the_group(tmp_path):
-    """Whatever was imported or made while it lived, and is still there."""
+    """Objects and modules from its lifetime may still exist."""
     program = tmp_path / "ending.py"
     program.write_text(ENDING)
     done = subprocess.run(

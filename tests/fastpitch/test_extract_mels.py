@@ -226,7 +226,7 @@ def generator_file(folder):
     return folder / "gen.pt"
 
 
-def config_of(**changes):
+def make_config(**changes):
     return FastPitchConfig(**{**SMALL_FASTPITCH.to_dict(), **changes})
 
 
@@ -237,11 +237,11 @@ def config_of(**changes):
         (lambda folder: folder / "none.pt", "no such checkpoint"),
         (lambda folder: save(folder / "f.pt", small_model(aligner=False)), r"this FastPitch has no aligner"),
         (
-            lambda folder: save(folder / "f.pt", small_model(config_of(n_symbols=150))),
+            lambda folder: save(folder / "f.pt", small_model(make_config(n_symbols=150))),
             "the model has 150 symbols .n_symbols., but the symbol set english_basic 148",
         ),
         (
-            lambda folder: save(folder / "f.pt", small_model(config_of(padding_idx=3))),
+            lambda folder: save(folder / "f.pt", small_model(make_config(padding_idx=3))),
             "padding_idx is 3, but the padding symbol of english_basic is 0",
         ),
         (lambda folder: save(folder / "f.pt", small_model(), symbol_set="klingon"), "klingon"),

@@ -1,4 +1,4 @@
-"""What must hold whatever the weights: batches, voices, precision, TorchScript, and clear refusals."""
+"""Properties that hold for any weights: batches, voices, precision, TorchScript, and clear error messages."""
 
 import dataclasses
 import math
@@ -47,7 +47,7 @@ def close(actual, expected):
 
 
 class SetToOne(nn.Module):
-    """A hook that does not know about padding."""
+    """A hook that ignores padding."""
 
     def forward(self, pitch, mask, mean_hz, std_hz):
         return torch.ones_like(pitch)
@@ -124,7 +124,7 @@ def test_lengths_are_right_under_autocast(dtype, model, texts):
 
 @torch.no_grad()
 def test_long_texts_in_half_precision_are_as_in_single():
-    """Past frame 2048 half precision cannot count: frames must show their own symbol, and positions must differ."""
+    """Half precision cannot count past 2048, but frames still show their own symbol, and positions differ."""
     model = tiny()
     model.duration_predictor.fc.weight.zero_()
     model.duration_predictor.fc.bias.fill_(math.log(61.3))  # 60 frames each
@@ -238,7 +238,7 @@ def test_refuses_what_it_does_not_know(ids, options, message, model):
 
 
 def recordings(texts):
-    """Mels, lengths, pitch and priors for `texts`, of three or more frames per symbol, with rubbish in the padding."""
+    """Mels, lengths, pitch and priors for `texts`, three or more frames per symbol, with arbitrary padding."""
     generator = torch.Generator().manual_seed(2)
     lens = torch.tensor([3 * len(text) + i for i, text in enumerate(texts)])
     num_frames = int(lens.max()) + 4
@@ -290,7 +290,7 @@ def test_every_parameter_learns_finitely(with_prior, texts):
     losses = fastpitch_losses(output, mel)
     (losses["loss"] + losses["binarization_loss"]).backward()
     for name, parameter in model.named_parameters():
-        if "attn_proj" in name:  # kept for the files' sake
+        if "attn_proj" in name:  # unused, but part of published files
             assert parameter.grad is None
             continue
         assert torch.isfinite(parameter.grad).all(), name
@@ -315,7 +315,7 @@ def test_teacher_forcing_refuses_what_does_not_belong_together(model, texts):
 
 @torch.no_grad()
 def test_padding_may_hold_anything(model, texts):
-    """Not a number in the padding of the encoder's input must reach nobody."""
+    """NaN in the padding of the encoder's input changes no output."""
     poisoned = tiny()
     nn.init.constant_(poisoned.encoder.word_emb.weight[0], math.inf)
     ours, theirs = model(padded(texts)), poisoned(padded(texts))

@@ -81,7 +81,7 @@ def test_resumed_equals_uninterrupted(data_set, tmp_path, optimizer, monkeypatch
     monkeypatch.undo()
     assert train.main(argv["parts"]) == 0
     whole, parts = newest(tmp_path / "whole", 3), newest(tmp_path / "parts", 3)
-    whole.pop("rng"), parts.pop("rng")  # seeded anew for each micro-batch
+    whole.pop("rng"), parts.pop("rng")  # seeded again for each micro-batch
     assert_same(whole, parts)
     path = tmp_path / "whole" / "FastPitch_checkpoint_3.pt"
     for key, ema in (("state_dict", False), ("ema_state_dict", True)):

@@ -7,7 +7,7 @@ import soundfile
 
 @pytest.fixture
 def paths(tmp_path):
-    """Ramps: the value of a sample tells its place in the file."""
+    """Write ramps, in which the value of a sample shows its place in the file."""
     made = []
     for i, length in enumerate((5000, 4000, 3000, 1024, 600, 7000, 2500, 2000, 9000)):
         path = tmp_path / f"{i}.wav"

@@ -218,7 +218,7 @@ def test_what_is_kept_does_not_grow(tiny, look_ahead):
 
 
 def test_each_frame_is_computed_once(tiny, monkeypatch):
-    """Output positions of all convolutions: as many in chunks of three frames as for the whole utterance."""
+    """Chunks of three frames compute no more output positions of convolutions than the whole utterance."""
     positions = []
     conv1d = torch.nn.functional.conv1d
 

@@ -45,7 +45,7 @@ def named_model(request):
     return request.param, published(request.param)
 
 
-def speaker_of(name):
+def get_speaker(name):
     return torch.tensor([1]) if name == "b" else None
 
 
@@ -64,7 +64,7 @@ def test_public_names_and_shapes_in_public_order(name):
 def test_each_text_alone(item, pace, named_model, expected):
     name, model = named_model
     with torch.no_grad():
-        output = model(expected[f"{name}/item{item}/text"], pace=pace, speaker=speaker_of(name))
+        output = model(expected[f"{name}/item{item}/text"], pace=pace, speaker=get_speaker(name))
     place = f"{name}/item{item}/pace{pace}"
     assert torch.equal(output.mel_lens, expected[f"{place}/mel_lens"])
     for field in ("mel", "durations", "pitch"):
@@ -81,7 +81,7 @@ def test_a_batch_gives_what_each_text_gives_alone(pace, named_model, expected):
     texts = [expected[f"{name}/item{item}/text"][0] for item in range(3)]
     ids = torch.nn.utils.rnn.pad_sequence(texts, batch_first=True, padding_value=0)
     with torch.no_grad():
-        output = model(ids, pace=pace, speaker=speaker_of(name))
+        output = model(ids, pace=pace, speaker=get_speaker(name))
     for item, text in enumerate(texts):
         place = f"{name}/item{item}/pace{pace}"
         frames = int(expected[f"{place}/mel_lens"])

@@ -1,4 +1,4 @@
-"""Every flag of train.py: it is there, says its default, arrives in the configuration, and does something."""
+"""Every flag of train.py exists, shows its default, reaches the configuration, and has an effect."""
 
 import ast
 import dataclasses
@@ -31,7 +31,7 @@ from tests.support.models import TINY, thin_layers
 from tests.support.paths import REPOSITORY
 from tests.support.programs import train_arguments
 
-# Named by the specification and the original document, with the default that --help shows.
+# Flags of the specification and the original document, with the default that --help shows.
 DOCUMENTED = {
     "amp": "off",
     "batch_size": "16",
@@ -67,7 +67,7 @@ PARTS = (VocoderRunConfig, VocoderOptimConfig, VocoderDataConfig, VocoderSignalF
 FIELDS = {field.name: field for part in PARTS for field in dataclasses.fields(part)}
 HINTS = {name: hint for part in PARTS for name, hint in typing.get_type_hints(part).items()}
 REQUIRED = {"training_files": ["a.txt"], "validation_files": ["b.txt"]}
-# Values that a flag can have, where not just any other than the default will do.
+# Valid values of flags that do not accept any other value than the default.
 POSSIBLE = {
     "adam_beta1": ["0.5"],
     "adam_beta2": ["0.5"],
@@ -82,7 +82,7 @@ POSSIBLE = {
     "win_length": ["512"],
 }
 BASE = ["--checkpoint-path-gen", "DIR/gen.pt"]
-# What must stand beside a flag.
+# Flags that another flag needs.
 COMPANIONS = {
     "amp_dtype": ["--amp"],
     "checkpoint_path_discrim": BASE,
@@ -104,7 +104,7 @@ def files(tmp_path_factory):
 
 
 def another_value(name):
-    """Words of a command line for a value other than the default, and that value."""
+    """Return the words of a command line for a value other than the default, and that value."""
     field, hint = FIELDS[name], HINTS[name]
     words = POSSIBLE.get(name)
     if hint is bool:
@@ -158,7 +158,7 @@ def test_no_documented_flag_has_vanished():
 
 @pytest.fixture(scope="module")
 def help_of_flags():
-    """Flag -> its paragraph of --help, from the program itself."""
+    """Map each flag to its paragraph of --help, from the program itself."""
     shown = subprocess.run(
         [sys.executable, "train.py", "-h"],
         cwd=REPOSITORY,
@@ -221,7 +221,7 @@ def test_what_the_scripts_pass_is_understood(script, tmp_path):
 
 
 def test_every_flag_is_read_by_the_program():
-    """No flag is only parsed and checked: its field is an attribute somewhere in the sources, validation apart."""
+    """No flag is only parsed and checked: its field is read somewhere outside validation."""
     read = set()
     for path in [
         REPOSITORY / "train.py",
@@ -238,14 +238,14 @@ def test_every_flag_is_read_by_the_program():
 
 @pytest.fixture
 def thin(monkeypatch):
-    """Small discriminators: what flags of the loop do does not depend on their size."""
+    """Use small discriminators, since flags of the loop do not depend on their size."""
     for name, layer in thin_layers().items():
         monkeypatch.setattr(discriminators, name, layer)
 
 
 @pytest.mark.slow
 def test_intervals_and_limits(tmp_path, thin, capsys):
-    """Each interval has a value of its own, so that none can stand in for another."""
+    """Each interval has a different value, so that none can replace another."""
     data_set = write_data_set(tmp_path / "set", [0.3] * 4)
     output, log_file = tmp_path / "out", tmp_path / "logs" / "own.json"
     argv = train_arguments(
@@ -281,7 +281,7 @@ def test_intervals_and_limits(tmp_path, thin, capsys):
 
 
 def first_batches(folder, seconds, seed, monkeypatch):
-    """The segments that an epoch trains on, in order."""
+    """Return the segments that an epoch trains on, in order."""
     data_set = write_data_set(folder / "set", [*seconds, 0.3, 0.3])
     seen = []
     whole_batch = train.to_batch
@@ -314,7 +314,7 @@ def test_seed_decides_order_crops_and_weights(tmp_path, thin, monkeypatch):
         ]
         for seed in (1, 2)
     ]
-    # Far apart: one optimiser step changes a weight by 0.0003.
+    # Far apart, since one optimiser step changes a weight by 0.0003.
     assert (weights[0]["conv_pre.weight_v"] - weights[1]["conv_pre.weight_v"]).abs().mean() > 0.003
 
 

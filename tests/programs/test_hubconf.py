@@ -21,7 +21,7 @@ from tests.support.models import make_checkpoint, make_fastpitch
 from tests.support.paths import REPOSITORY
 
 ENTRY_POINTS = ["denoiser", "fastpitch", "hifigan", "mel_spectrogram", "text_processor", "vocoder"]
-# The user's own modules of our names lie in the directory, and are not what is imported.
+# The directory holds the user's own modules of the same names, which must not be imported.
 PREAMBLE = """
 import json, sys, torch
 torch.set_num_threads(1)
@@ -32,7 +32,7 @@ def load(*args, **kwargs):
 
 
 def elsewhere(folder: Path, script: str, *args: object) -> Any:
-    """Runs a script in a folder of its own; returns what it printed as JSON."""
+    """Run a script in its own folder, and return the JSON that it printed."""
     folder.mkdir(exist_ok=True)
     for name in ("common", "hifigan"):
         (folder / name).mkdir(exist_ok=True)
@@ -92,7 +92,7 @@ print(json.dumps({
 
 def test_list_and_help(tmp_path: Path) -> None:
     script = """
-torch.hub._get_cache_or_reload = lambda *args, **kwargs: REPOSITORY  # as if it had come from GitHub
+torch.hub._get_cache_or_reload = lambda *args, **kwargs: REPOSITORY  # as if downloaded from GitHub
 names = torch.hub.list("owner/repository")
 print(json.dumps({name: torch.hub.help("owner/repository", name) for name in names}))
 """
@@ -109,7 +109,7 @@ def test_published_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         (root / model.folder).mkdir(parents=True)
         shutil.copy(make_checkpoint(tmp_path / "g.pt"), root / model.folder / model.file)
         (root / model.folder / "config.json").write_text("{}")
-    for kind in ("SHA256", "CONFIG_SHA256"):  # these weights stand for those that would be downloaded
+    for kind in ("SHA256", "CONFIG_SHA256"):  # these weights replace the download
         monkeypatch.setenv(f"HIFIGAN_UNIVERSAL_V1_{kind}", "")
     script = """
 torch.hub.set_dir(args[0])

@@ -69,7 +69,7 @@ def refusal(tree, script, **variables):
     return lines[0]
 
 
-def value_of(words, flag):
+def get_value(words, flag):
     return words[words.index(flag) + 1]
 
 
@@ -100,7 +100,7 @@ def test_variables_of_the_extraction(tree):
     }  # fmt: skip
     (words,), _ = call(tree, "extract_fine_tune_mels.sh", **variables)
     flags = "--fastpitch --dataset-path --filelists --output --batch-size --num-workers --cmudict-path".split()
-    assert [value_of(words, flag) for flag in flags] == ["own.pt", "set", "list.txt", "mels", "3", "2", "dict"]
+    assert [get_value(words, flag) for flag in flags] == ["own.pt", "set", "list.txt", "mels", "3", "2", "dict"]
     assert "--amp" in words
     assert "--cuda" not in words
 
@@ -151,13 +151,13 @@ def test_base_model_of_fine_tuning(files, chosen, discriminators, tree):
     add(tree, f"{MELS}/a.npy", *files)
     (words,), printed = call(tree, "fine_tune.sh", "--extra", FAKE_GPUS="8")
     assert "train.py" in words
-    assert value_of(words, "--checkpoint-path-gen") == files[chosen]
+    assert get_value(words, "--checkpoint-path-gen") == files[chosen]
     assert ("--checkpoint-path-discrim" in words) == (discriminators is not None)
     if discriminators:
-        assert value_of(words, "--checkpoint-path-discrim") == files[discriminators]
+        assert get_value(words, "--checkpoint-path-discrim") == files[discriminators]
     assert printed.startswith(f"fine-tuning {files[chosen]} ")
     settings = "--input-mels-dir --fine-tune-lr-factor --output --epochs --nproc-per-node".split()
-    assert [value_of(words, flag) for flag in settings] == [MELS, "3", "output/fine_tuned", "10000", "8"]
+    assert [get_value(words, flag) for flag in settings] == [MELS, "3", "output/fine_tuned", "10000", "8"]
     assert words[-1] == "--extra"
 
 
@@ -169,7 +169,7 @@ def test_variables_of_fine_tuning(tree):
     }  # fmt: skip
     (words,), _ = call(tree, "fine_tune.sh", "--epochs-this-job", "1", **variables)
     flags = "--checkpoint-path-gen --input-mels-dir --fine-tune-lr-factor --output --epochs --batch-size".split()
-    assert [value_of(words, flag) for flag in flags] == ["base/gen.pt", "mine", "2", "tuned", "6502", "4"]
+    assert [get_value(words, flag) for flag in flags] == ["base/gen.pt", "mine", "2", "tuned", "6502", "4"]
     assert words[-2:] == ["--epochs-this-job", "1"]
 
 

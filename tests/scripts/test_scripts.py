@@ -43,7 +43,7 @@ def recorder(tmp_path):
     return run
 
 
-def value_of(arguments, flag):
+def get_value(arguments, flag):
     return arguments[arguments.index(flag) + 1]
 
 
@@ -51,9 +51,9 @@ def value_of(arguments, flag):
 def test_recipe_on_eight_gpus(script, recorder):
     words, warning = recorder(script, "--extra", FAKE_GPUS="8")
     assert words[:6] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "8", "train.py"]
-    assert value_of(words, "--batch-size") == "16"
-    assert value_of(words, "--grad-accumulation") == "1"
-    assert value_of(words, "--epochs") == "6500"
+    assert get_value(words, "--batch-size") == "16"
+    assert get_value(words, "--grad-accumulation") == "1"
+    assert get_value(words, "--epochs") == "6500"
     assert "--cuda" in words
     assert "--amp" not in words
     assert words[-1] == "--extra"
@@ -65,7 +65,7 @@ def test_fastpitch_recipe(recorder):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "8", "-m", "fastpitch.train"]
     assert words[:7] == launcher
     values = {
-        flag: value_of(words, flag) for flag in ("--batch-size", "--grad-accumulation", "--epochs", "--optimizer")
+        flag: get_value(words, flag) for flag in ("--batch-size", "--grad-accumulation", "--epochs", "--optimizer")
     }
     assert values == {"--batch-size": "16", "--grad-accumulation": "2", "--epochs": "1000", "--optimizer": "adamw"}
     assert {"--cuda", "--amp", "--extra"} <= set(words)
@@ -78,11 +78,11 @@ def test_fastpitch_recipe(recorder):
 def test_documented_commands(recorder):
     words, warning = recorder("train_lj22khz.sh", NUM_GPUS="1", BATCH_SIZE="16", GRAD_ACCUMULATION="8", AMP="true")
     assert words[0] == "train.py"
-    assert value_of(words, "--grad-accumulation") == "8"
+    assert get_value(words, "--grad-accumulation") == "8"
     assert "--amp" in words
     assert warning == ""
     words, warning = recorder("train.sh", NUM_GPUS="8", BS="64", GRAD_ACCUMULATION="1", EPOCHS="10")
-    assert (value_of(words, "--batch-size"), value_of(words, "--epochs")) == ("64", "10")
+    assert (get_value(words, "--batch-size"), get_value(words, "--epochs")) == ("64", "10")
     assert "8 x 64 x 1 = 512" in warning
 
 
@@ -96,7 +96,7 @@ def test_two_machines(recorder, tmp_path):
         *["-m", "torch.distributed.run", "--rdzv-backend", "c10d", "--rdzv-endpoint", "node1:29400"],
         *["--rdzv-id", "hifigan", "--nnodes", "2", "--nproc-per-node", "8", "--max-restarts", "10"],
     ]
-    assert value_of(rest, "--grad-accumulation") == "2"  # 2 x 8 x 4 x 2 = 128
+    assert get_value(rest, "--grad-accumulation") == "2"  # 2 x 8 x 4 x 2 = 128
     assert "--global-batch-size" not in rest
     assert rest[-1] == "--extra"
     assert warning == ""
@@ -121,13 +121,13 @@ def test_machines_count_in_the_warning(recorder):
 )
 def test_name_and_restarts_of_the_job(variables, expected, recorder):
     words, _ = recorder("train.sh", NNODES="2", **SEVERAL, **variables)
-    assert {flag: value_of(words, flag) for flag in expected} == expected
+    assert {flag: get_value(words, flag) for flag in expected} == expected
 
 
 def test_range_of_machines_keeps_the_global_batch(recorder):
     words, warning = recorder("train_lj22khz.sh", NNODES="1:2", BATCH_SIZE="8", **SEVERAL)
-    assert value_of(words, "--nnodes") == "1:2"
-    assert value_of(words, "--global-batch-size") == "128"
+    assert get_value(words, "--nnodes") == "1:2"
+    assert get_value(words, "--global-batch-size") == "128"
     assert "--grad-accumulation" not in words
     assert warning == ""
     words, warning = recorder("train_lj22khz.sh", "--global_batch_size", "96", NNODES="1:3", NUM_GPUS="1", **SEVERAL)
@@ -182,9 +182,9 @@ def test_platform(name, recorder):
     gpus, batch, accumulation, amp = PLATFORMS[name]
     words, warning = recorder(f"../platform/{name}", "--extra")
     assert ("--nproc-per-node" in words) == (gpus > 1)
-    assert gpus == 1 or value_of(words, "--nproc-per-node") == str(gpus)
-    assert value_of(words, "--batch-size") == str(batch)
-    assert value_of(words, "--grad-accumulation") == str(accumulation)
+    assert gpus == 1 or get_value(words, "--nproc-per-node") == str(gpus)
+    assert get_value(words, "--batch-size") == str(batch)
+    assert get_value(words, "--grad-accumulation") == str(accumulation)
     assert ("--amp" in words) == amp
     # On Ampere, grouped convolutions are slower in half precision.
     assert ("--no-amp-grouped-conv" in words) == (amp and name.startswith("DGXA100"))
@@ -194,9 +194,9 @@ def test_platform(name, recorder):
 
 def test_fine_tuning_goes_on_to_epoch_10000_at_three_times_the_rate(recorder):
     words, _ = recorder("train_lj22khz.sh", FINE_TUNE_DIR="mels")
-    assert value_of(words, "--input-mels-dir") == "mels"
-    assert value_of(words, "--fine-tune-lr-factor") == "3"
-    assert value_of(words, "--epochs") == "10000"
+    assert get_value(words, "--input-mels-dir") == "mels"
+    assert get_value(words, "--fine-tune-lr-factor") == "3"
+    assert get_value(words, "--epochs") == "10000"
     words, _ = recorder("train_lj22khz.sh")
     assert "--input-mels-dir" not in words
     assert "--fine-tune-lr-factor" not in words
@@ -214,10 +214,10 @@ def test_every_variable_reaches_its_flag(recorder):
     }  # fmt: skip
     words, _ = recorder("train_lj22khz.sh", RESUME="false", **{name: f"value of {name}" for name in variables})
     for name, flag in variables.items():
-        assert value_of(words, flag) == f"value of {name}"
+        assert get_value(words, flag) == f"value of {name}"
     assert "--no-resume" in words
     assert "--cuda" not in words  # without a GPU it runs on the CPU, with the recipe's global batch
-    assert value_of(words, "--grad-accumulation") == "8"
+    assert get_value(words, "--grad-accumulation") == "8"
 
 
 @pytest.mark.parametrize(
@@ -245,12 +245,12 @@ def test_impossible_variables_are_named(name, value, recorder):
 def test_inference_example(recorder):
     words, _ = recorder("inference_example.sh", CUDA="true", AMP="true", TORCHSCRIPT="true", BATCH_SIZE="2")
     assert {"--cuda", "--amp", "--torchscript"} < set(words)
-    assert value_of(words, "--output") == "output/audio_devset10"
-    assert value_of(words, "--batch-size") == "2"
+    assert get_value(words, "--output") == "output/audio_devset10"
+    assert get_value(words, "--batch-size") == "2"
     assert "--fastpitch" not in words
     words, _ = recorder("inference_example.sh", "--pace", "1.2", CUDA="false", FASTPITCH="my model.pt")
-    assert value_of(words, "--fastpitch") == "my model.pt"
-    assert value_of(words, "--output") == "output/audio_devset10_fastpitch"
+    assert get_value(words, "--fastpitch") == "my model.pt"
+    assert get_value(words, "--output") == "output/audio_devset10_fastpitch"
     assert words[-2:] == ["--pace", "1.2"]
 
 
@@ -282,7 +282,7 @@ def test_inference_benchmark(recorder, tmp_path):
         **{name: f"value of {name}" for name in variables}, **lists,
     )  # fmt: skip
     for name, flag in variables.items():
-        assert value_of(words, flag) == f"value of {name}"
+        assert get_value(words, flag) == f"value of {name}"
     text = " ".join(words)
     assert "--hifigan a.pt v2 --batch-size 2 4 --seconds-list 1 3.5 --backends a.ts b.onnx" in text
     assert words[-5:] == ["--full", "--no-amp", "--no-torchscript", "--seconds", "3"]
@@ -305,7 +305,7 @@ def test_train_benchmark(recorder):
         **{name: f"value of {name}" for name in variables},
     )  # fmt: skip
     for name, flag in variables.items():
-        assert value_of(words, flag) == f"value of {name}"
+        assert get_value(words, flag) == f"value of {name}"
     assert "--hifigan-config v1 v3 --batch-size 2 4 --no-amp --warmup 2" in " ".join(words)
     assert "--cuda" not in words
     for name in ("AMP", "CUDA"):

@@ -1,4 +1,4 @@
-"""Data sets with audio made here."""
+"""Synthetic audio, and data sets of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def swelling_noise(samples: int, seed: int = 0) -> np.ndarray:
 
 
 def write_data_set(folder: Path, seconds: list[float], sampling_rate: int = 22050) -> Path:
-    """A data set in LJSpeech layout with clips of these lengths, and file lists train.txt (all but two) and val.txt."""
+    """Write a data set in LJSpeech layout with clips of these lengths, and lists train.txt (all but two) and val.txt."""
     (folder / "wavs").mkdir(parents=True)
     names = [f"clip{i:03d}" for i in range(len(seconds))]
     for i, (name, length) in enumerate(zip(names, seconds, strict=True)):
@@ -33,7 +33,7 @@ def write_data_set(folder: Path, seconds: list[float], sampling_rate: int = 2205
 
 
 def write_speech_set(folder: Path, seconds: list[float], n_speakers: int = 1) -> Path:
-    """`write_data_set` with texts and pitch, in speech_train.txt (all but two) and speech_val.txt, and statistics."""
+    """Add texts and pitch to `write_data_set`, with lists speech_train.txt (all but two) and speech_val.txt."""
     write_data_set(folder, seconds)
     (folder / "pitch").mkdir()
     rows = []

@@ -1,4 +1,4 @@
-"""The CPU engine against the plain generator."""
+"""Compare the CPU engine with the plain generator."""
 
 import torch
 
@@ -6,7 +6,7 @@ from hifigan import GeneratorConfig
 from hifigan.config import PRESETS
 from hifigan.engine.cpu import CpuEngine
 
-# Kernels that are no multiple of the rate, overlaps of many strides, no common factors, an even number of blocks.
+# Kernels that are not a multiple of the rate, overlaps of many strides, no common factors, an even number of blocks.
 UNUSUAL = GeneratorConfig(
     upsample_rates=(7, 1, 5, 2),
     upsample_kernel_sizes=(9, 1, 11, 16),

@@ -1,4 +1,4 @@
-"""Command lines of inference.py for mels and audio, and input for it."""
+"""Command lines and input of inference.py for mels and audio."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def tone(samples: int, rate: int = 22050) -> np.ndarray:
 
 
 class Code:
-    """Runs a command when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -12,21 +12,21 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Site:
-    """What the server holds, how it misbehaves, and what it was asked for."""
+    """The server's files, its faults, and the requests so far."""
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
     honour_range: bool = True
     announce_length: bool = True
     chunked: bool = False
-    statuses: list[int] = field(default_factory=list)  # answers before any file, one per request; 0 hangs up
-    cuts: list[int] = field(default_factory=list)  # bodies to break off after so many bytes, one per request
+    statuses: list[int] = field(default_factory=list)  # sent before any file, one per request. 0 hangs up
+    cuts: list[int] = field(default_factory=list)  # bytes after which a body is cut, one per request
     requests: list[tuple[str, str]] = field(default_factory=list)  # (path, Range header)
 
 
 @contextlib.contextmanager
 def serving() -> Iterator[Site]:
-    """Runs the server for the time of the `with` block."""
+    """Run the server during the `with` block."""
     site = Site()
 
     class Handler(BaseHTTPRequestHandler):

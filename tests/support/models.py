@@ -1,4 +1,4 @@
-"""Small models and checkpoint files of them."""
+"""Small models and their checkpoint files."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ SMALL_FASTPITCH = dataclasses.replace(TINY_FASTPITCH, n_mel_channels=80, n_symbo
 def make_checkpoint(
     path: Path, change: Callable[[dict], Any] = lambda content: None, config: GeneratorConfig = TINY, **setup: Any
 ) -> Path:
-    """A generator file; `change` edits its content or gives another, `setup` is added to its train_setup."""
+    """Write a generator file. `change` edits its content or returns another, `setup` is added to its train_setup."""
     torch.manual_seed(0)
     generator = Generator(config)
     with torch.no_grad():
@@ -81,7 +81,7 @@ def make_checkpoint(
 
 
 def make_fastpitch(path: Path, change: Callable[[dict], Any] = lambda content: None, **config: Any) -> Path:
-    """A FastPitch file in the published format that reads english_basic letter by letter; `change` as above."""
+    """Write a FastPitch file in the published format that reads english_basic letter by letter. `change` as above."""
     model = FastPitch(dataclasses.replace(TINY_FASTPITCH, **{"n_mel_channels": 80, "n_symbols": 148, **config}))
     setup = {**SETUP, "symbol_set": "english_basic", "text_cleaners": ["english_cleaners_v2"], "p_arpabet": 0.0}
     state = fastpitch_weights(model.state_dict())
@@ -99,7 +99,7 @@ def fastpitch_info(setup: dict[str, Any], **config: Any) -> FastPitchInfo:
 
 
 def thin_layers() -> dict[str, type[nn.Module]]:
-    """Layers with an eighth of the channels, for `hifigan.discriminators`: pairs of 14 MB instead of 850."""
+    """Return layers for `hifigan.discriminators` with an eighth of the channels: files of 14 MB instead of 850."""
 
     def thin(layer: Any) -> Any:
         class Thin(layer):

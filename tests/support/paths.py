@@ -1,4 +1,4 @@
-"""Where the repository, its parity numbers and, where given, real recordings lie."""
+"""Paths of the repository, its parity numbers and real recordings."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def real_speech() -> Path | None:
-    """The folder of real LJSpeech clips, where the environment names one."""
+    """Return the folder of real LJSpeech clips that HIFIGAN_TEST_DATA names, or None."""
     folder = os.environ.get("HIFIGAN_TEST_DATA")
     return Path(folder) if folder else None
 
 
 def written(path: Path, content: str | bytes) -> Path:
-    """Write a file; return its path."""
+    """Write a file and return its path."""
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path

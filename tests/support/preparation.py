@@ -1,4 +1,4 @@
-"""Runs of prepare_dataset.py, and audio for it."""
+"""Run prepare_dataset.py, and write audio for it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def prepare(root: Path, *words: object) -> int:
 
 
 def refused(capsys: pytest.CaptureFixture[str], root: Path, *words: object, status: int = 1) -> str:
-    """Runs the program as from the command line; returns its one line of error."""
+    """Run the program as from the command line, and return its single line of error."""
     capsys.readouterr()
     with pytest.raises(SystemExit) as caught:
         run(lambda: prepare(root, *words), "prepare_dataset.py")

@@ -1,4 +1,4 @@
-"""Command lines of the programs, and reading what they wrote."""
+"""Command lines of the programs, and their output."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def log_records(path: Path) -> list[dict]:
 
 
 def one_line_of_error(main: Callable[[list[str]], int], argv: list[str], capsys: Any, status: int = 1) -> str:
-    """Runs inference.py's `main` as from the command line; returns its one line of error."""
+    """Run inference.py's `main` as from the command line, and return its single line of error."""
     capsys.readouterr()
     with pytest.raises(SystemExit) as caught:
         run(lambda: main(argv), "inference.py")
@@ -52,9 +52,9 @@ def one_line_of_error(main: Callable[[list[str]], int], argv: list[str], capsys:
 
 
 def train_arguments(data_set: Path, output: Path, **changes: object) -> list[str]:
-    """A command line of train.py for a data set of `write_data_set`: TINY, the smallest segments, one process.
+    """Return a command line of train.py for a data set of `write_data_set`: TINY, the smallest segments, one process.
 
-    A change of True is a flag without a value.
+    A value of True stands for a flag without a value.
     """
     if "hifigan_config" not in changes:
         (data_set / "tiny.json").write_text(json.dumps(TINY.to_dict()))
@@ -74,7 +74,7 @@ def train_arguments(data_set: Path, output: Path, **changes: object) -> list[str
 
 
 def command_line(options: Mapping[str, object]) -> list[str]:
-    """Flags and their values; True is for a flag without a value."""
+    """Return flags and their values. True stands for a flag without a value."""
     words = []
     for name, value in options.items():
         words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
@@ -82,7 +82,7 @@ def command_line(options: Mapping[str, object]) -> list[str]:
 
 
 def fastpitch_arguments(data_set: Path, output: Path, **changes: object) -> list[str]:
-    """A command line of fastpitch.train for a data set of `write_speech_set`: a tiny model of letters, one process."""
+    """Return a command line of fastpitch.train for a data set of `write_speech_set`: a tiny model of letters."""
     tiny = TINY_FASTPITCH.to_dict()
     for name in ("n_symbols", "padding_idx", "n_mel_channels", "n_speakers"):
         del tiny[name]

@@ -1,4 +1,4 @@
-"""Texts for `inference.py --fastpitch`, and what the models make of them one at a time."""
+"""Texts for `inference.py --fastpitch`, and the output of the models for one text at a time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def words(models: tuple[Path, Path], source: Path, output: Path, *more: object) 
 
 
 def speak(models: tuple[Path, Path], content: str, folder: Path, *more: object) -> dict[str, np.ndarray]:
-    """Speaks a phrase file into a new folder below `folder`; returns its wavs."""
+    """Speak a phrase file into a new folder below `folder`, and return the waveforms."""
     source = folder / "phrases.tsv"
     source.write_text(content)
     output = folder / f"out{len(list(folder.glob('out*')))}"
@@ -43,7 +43,7 @@ def expected(
     speaker: int = 0,
     pitch: torch.Tensor | None = None,
 ) -> tuple[np.ndarray, FastPitchOutput]:
-    """What the models themselves make of a text alone."""
+    """Return the output of the models for a single text."""
     model, _ = load_fastpitch(models[1])
     model.pitch_transform = transform
     output = model(torch.tensor([LETTERS.encode(text)]), pace, torch.tensor([speaker]), pitch)

@@ -1,4 +1,4 @@
-"""Runs of train.py and what they wrote."""
+"""Run train.py, and read what it wrote."""
 
 import json
 import os
@@ -58,14 +58,14 @@ def train_losses(output):
 
 
 def run_main(argv, capsys):
-    """Exit status and stderr of the program."""
+    """Run the program and return its exit status and stderr."""
     with pytest.raises(SystemExit) as stopped:
         run_program(lambda: train.main(argv), "train.py")
     return stopped.value.code, capsys.readouterr().err.strip()
 
 
 def saved_state(data_set, output, **changes):
-    """A new run's first pair in `output`; its state and configuration."""
+    """Write a new run's first checkpoint pair, and return its state and configuration."""
     cfg = parse_train_config(train_arguments(data_set, output, **changes))
     state = VocoderTrainState(cfg, distributed.init(cuda=False), "clips")
     state.start_ema()

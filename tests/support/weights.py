@@ -1,4 +1,4 @@
-"""Weights by a rule that other implementations can repeat; see parity/README.md."""
+"""Weights by a rule that other implementations can repeat (see parity/README.md)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.support.paths import PARITY
 
 
 def rule_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights that depend on tensor names and shapes alone: normal numbers seeded by the CRC of the name."""
+    """Return weights that depend only on tensor names and shapes: normal numbers seeded by the CRC of the name."""
     return {name: _by_rule(name, tensor) for name, tensor in state.items()}
 
 
 def by_rule(config: GeneratorConfig) -> Generator:
-    """A generator with `rule_weights`, in evaluation mode, weight norm removed."""
+    """Return a generator with `rule_weights`, in evaluation mode, without weight norm."""
     generator = Generator(config)
     generator.load_state_dict(rule_weights(generator.state_dict()))
     generator.remove_weight_norm()
@@ -29,7 +29,7 @@ def by_rule(config: GeneratorConfig) -> Generator:
 
 
 def fastpitch_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The rule for FastPitch: names get a prefix, some tensors stay, and durations become lifelike."""
+    """Apply the rule to FastPitch: names get a prefix, some tensors stay, and durations become realistic."""
     kept = ("inv_freq", "pitch_mean", "pitch_std")
     weights = {
         name: tensor.clone() if name.endswith(kept) else _by_rule(f"fastpitch/{name}", tensor)
@@ -58,5 +58,5 @@ def _by_rule(name: str, tensor: Tensor) -> Tensor:
 
 
 def public_shapes(name: str) -> dict[str, list[int]]:
-    """Tensor names and shapes of the public checkpoints, in order."""
+    """Return tensor names and shapes of the public checkpoints, in order."""
     return json.loads((PARITY / f"{name}_state_dict.json").read_text())

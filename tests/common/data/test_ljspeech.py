@@ -33,7 +33,7 @@ def test_refused_metadata(tmp_path: Path, content: str | bytes, message: str) ->
 
 
 def made_up_ljspeech() -> dict[str, str]:
-    """13,100 ids that contain those of the split, in alphabetical order."""
+    """Return 13,100 ids in alphabetical order, which include the ids of the split."""
     split = json.loads(SPLIT_FILE.read_text())
     named = {*split["val"], *split["test"], *split["discard"], *split["corrected_transcripts"]}
     others = (f"ZZ{number:05d}" for number in range(13100 - len(named)))

@@ -1,4 +1,4 @@
-"""The downloader against a real server on 127.0.0.1 that breaks off, refuses, or sends other bytes."""
+"""The downloader against a real server on 127.0.0.1 that interrupts, refuses, or sends other bytes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def part_of(dest: Path) -> Path:
+def part_path(dest: Path) -> Path:
     return dest.with_name(dest.name + ".part")
 
 
@@ -52,7 +52,7 @@ def test_fetches_and_checks_a_file(site: Site, dest: Path) -> None:
 
 def test_continues_what_an_earlier_run_left(site: Site, dest: Path) -> None:
     dest.parent.mkdir()
-    part_of(dest).write_bytes(BODY[:1000])
+    part_path(dest).write_bytes(BODY[:1000])
     download(f"{site.url}/file", dest, sha256=SHA256)
     assert dest.read_bytes() == BODY
     assert site.requests == [("file", "bytes=1000-")]
@@ -61,7 +61,7 @@ def test_continues_what_an_earlier_run_left(site: Site, dest: Path) -> None:
 def test_begins_again_where_ranges_are_not_honoured(site: Site, dest: Path) -> None:
     site.honour_range = False
     dest.parent.mkdir()
-    part_of(dest).write_bytes(BODY[:1000])
+    part_path(dest).write_bytes(BODY[:1000])
     download(f"{site.url}/file", dest)
     assert dest.read_bytes() == BODY
 
@@ -70,7 +70,7 @@ def test_begins_again_where_the_first_part_is_of_another_file(
     site: Site, dest: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     dest.parent.mkdir()
-    part_of(dest).write_bytes(b"x" * 1000)
+    part_path(dest).write_bytes(b"x" * 1000)
     download(f"{site.url}/file", dest, sha256=SHA256)
     assert dest.read_bytes() == BODY
     assert [wanted for _, wanted in site.requests] == ["bytes=1000-", ""]
@@ -79,7 +79,7 @@ def test_begins_again_where_the_first_part_is_of_another_file(
 
 def test_a_complete_part_is_not_fetched_again(site: Site, dest: Path) -> None:
     dest.parent.mkdir()
-    part_of(dest).write_bytes(BODY)
+    part_path(dest).write_bytes(BODY)
     download(f"{site.url}/file", dest)
     assert dest.read_bytes() == BODY
     assert [wanted for _, wanted in site.requests] == [f"bytes={len(BODY)}-"]
@@ -87,7 +87,7 @@ def test_a_complete_part_is_not_fetched_again(site: Site, dest: Path) -> None:
 
 def test_a_part_that_is_too_long_is_dropped(site: Site, dest: Path) -> None:
     dest.parent.mkdir()
-    part_of(dest).write_bytes(BODY + b"more")
+    part_path(dest).write_bytes(BODY + b"more")
     download(f"{site.url}/file", dest)
     assert dest.read_bytes() == BODY
 
@@ -106,7 +106,7 @@ def test_a_connection_that_gets_no_further_is_given_up(site: Site, dest: Path) -
         download(f"{site.url}/file", dest)
     assert len(site.requests) == module.ATTEMPTS
     assert not dest.exists()
-    assert part_of(dest).stat().st_size == 100  # for the next run
+    assert part_path(dest).stat().st_size == 100  # for the next run
 
 
 def test_a_body_without_a_length_is_accepted(site: Site, dest: Path) -> None:
@@ -209,7 +209,7 @@ def test_malformed_arguments_are_refused(dest: Path, url: str, sha256: str, mess
 
 def test_two_downloads_of_one_file_do_not_mix(site: Site, dest: Path) -> None:
     dest.parent.mkdir()
-    with part_of(dest).open("ab") as file:
+    with part_path(dest).open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(OSError, match="another download of this file is running"):
             download(f"{site.url}/file", dest)

@@ -1,4 +1,4 @@
-"""What a machine is and has."""
+"""The description of a machine: commit and cores."""
 
 import subprocess
 
@@ -11,7 +11,7 @@ def test_commit(tmp_path):
     assert hardware.commit(tmp_path) == "unknown"
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", tmp_path]
     subprocess.run([*git, "init", "-q"], check=True)
-    assert hardware.commit(tmp_path) == "unknown"  # there is none yet
+    assert hardware.commit(tmp_path) == "unknown"  # before the first commit
     (tmp_path / "file").write_text("a")
     subprocess.run([*git, "add", "file"], check=True)
     subprocess.run([*git, "commit", "-q", "-m", "first"], check=True)

@@ -1,4 +1,4 @@
-"""What the process keeps of the memory that it frees; in processes of their own, since it cannot be undone."""
+"""How much freed memory a process keeps. Runs in separate processes, because the setting cannot be undone."""
 
 import platform
 import subprocess

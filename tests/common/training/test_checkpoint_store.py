@@ -1,4 +1,4 @@
-"""Pairs are whole or not there; files of others stay."""
+"""Pairs are complete or absent. Files of other runs stay."""
 
 import contextlib
 import functools
@@ -40,7 +40,7 @@ def test_the_last_two_pairs_of_this_run_remain(tmp_path):
     assert store.prune([3, 4, 5], milestones=[3, 100]) == [3, 4, 5]
     store.save(6, *pair(6))
     assert store.prune([3, 4, 5, 6], milestones=[3]) == [3, 5, 6]
-    assert store.epochs() == [1, 3, 5, 6]  # the first is somebody else's
+    assert store.epochs() == [1, 3, 5, 6]  # the first belongs to another run
     epoch, (gen, discrim) = store.newest()
     assert (epoch, gen, discrim) == (6, *pair(6))
 
@@ -92,7 +92,7 @@ def test_one_flipped_bit_is_noticed(tmp_path, caplog):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    assert torch.load(path, weights_only=True)["mpd"]["weight"].any()  # PyTorch itself does not mind
+    assert torch.load(path, weights_only=True)["mpd"]["weight"].any()  # PyTorch itself does not notice
     assert store.newest()[0] == 1
     assert "damaged, the checksum of" in caplog.text
 
@@ -124,11 +124,11 @@ def test_a_failed_save_leaves_the_old_pair_and_nothing_else(tmp_path, monkeypatc
 
 
 class Killed(BaseException):
-    """Nothing in the program catches it, as nothing catches SIGKILL."""
+    """Stands for SIGKILL: nothing in the program catches it."""
 
 
 def killed_at(moment, monkeypatch, action):
-    """Runs `action`, but from its `moment`-th file operation on nothing happens any more; whether it came so far."""
+    """Run `action` and kill it at its `moment`-th file operation. Return whether it got that far."""
     count = 0
 
     def mortal(operation):
@@ -152,7 +152,7 @@ def killed_at(moment, monkeypatch, action):
 
 
 def resume(store):
-    """What a restarted run does; the steps of the pair it goes on from."""
+    """Do what a restarted run does, and return the steps of the pair that it resumes from."""
     store.finish_interrupted_save()
     epoch, (gen, discrim) = store.newest()
     assert gen["train_state"] == discrim["train_state"]
@@ -164,11 +164,11 @@ def resume(store):
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize(("before", "epoch"), [([1], 1), ([1], 2), ([1, 2], 2), ([1, 2], 3)])
 def test_a_save_killed_at_any_moment_leaves_the_old_pair_or_the_new(before, epoch, fails, tmp_path, monkeypatch):
-    """Overwriting the newest pair (saved in mid-epoch) or not; the restart is killed at any moment as well."""
+    """With and without overwriting the newest pair (saved in mid-epoch). The restart is killed at any moment too."""
 
     gen, discrim = pair(99)
     if fails:
-        discrim["unwritable"] = lambda: None  # the save fails in the second file, as where the disk is full
+        discrim["unwritable"] = lambda: None  # the second file cannot be saved, as on a full disk
 
     def save_and_prune():
         with contextlib.suppress(Exception if fails else ()):
@@ -192,7 +192,7 @@ def test_a_save_killed_at_any_moment_leaves_the_old_pair_or_the_new(before, epoc
         assert store.epochs() == epochs
         half = {f"hifigan_gen_checkpoint_{epoch}.pt"} - {f"hifigan_gen_checkpoint_{e}.pt" for e in epochs}
         whole = {path.name for e in epochs for path in store.paths(e)}
-        assert whole <= set(names(folder)) <= whole | half  # no temporary files; the half is written again
+        assert whole <= set(names(folder)) <= whole | half  # no temporary files. Half a pair is written again
         if not was_killed and not again:
             break
         moment, second = (moment, second + 1) if again else (moment + 1, 0)

@@ -15,7 +15,7 @@ def test_closed_form():
         module.weight += 1
     for _ in range(3):
         ema.update(module, torch.ones(()))
-        ema.update(module, torch.zeros(()))  # a step that was left out
+        ema.update(module, torch.zeros(()))  # a skipped step
     torch.testing.assert_close(ema.module.weight, start + 1 - 0.75**3)
     assert not ema.module.weight.requires_grad
     assert not ema.module.training

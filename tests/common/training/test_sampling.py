@@ -32,7 +32,7 @@ def test_steps_are_the_same_for_all_shares_of_the_work():
         == expected
     )
     clips = [key.clip for step in expected for key in step]
-    assert len(clips) == len(set(clips)) == 48  # each clip once, the remaining two left out
+    assert len(clips) == len(set(clips)) == 48  # each clip once, the remaining two skipped
 
 
 def test_order_depends_on_seed_and_epoch():

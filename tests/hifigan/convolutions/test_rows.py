@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from hifigan.convolutions.rows import are_rows, convolve_rows, convolve_transposed_rows, prepared_weight, to_rows
 
 # Shape, output channels, taps, stride, padding, dilation, groups: columns, folded strides, blocks of several sizes,
-# ends that no output sees, padding that is no multiple of the stride, signals shorter than the kernel.
+# ends that no output sees, padding that is not a multiple of the stride, signals shorter than the kernel.
 CASES = [
     ((3, 8, 97), 12, 5, 3, 2, 1, 1),
     ((3, 1, 97), 8, 15, 1, 7, 1, 1),

@@ -1,4 +1,4 @@
-"""What an optimiser step trains on depends on the seed and the step alone."""
+"""The data of an optimiser step depends only on the seed and the step."""
 
 import dataclasses
 import json
@@ -45,7 +45,7 @@ def place(rank=0, world_size=1):
         ("auto", None, "vocoder"),
         ("auto", "tacotron", "vocoder"),
         ("auto", "vocoder", "vocoder"),
-        ("vocoder", None, "tacotron"),  # undescribed mels are as FastPitch makes them
+        ("vocoder", None, "tacotron"),  # mels without a description are framed like FastPitch's
         ("vocoder", "tacotron", "tacotron"),
         ("vocoder", "vocoder", "vocoder"),
     ],
@@ -90,13 +90,13 @@ def test_batches_do_not_depend_on_workers_and_cache(paths, workers, cache):
         ("on", "cuda", 8, 1.9, 4, 1, "ram"),  # or in use
         ("on", "cuda", 3.9, 3.9, 8, 2, "ram"),
         ("on", "cuda", 3.9, 3.9, 7.9, 2, "none"),
-        ("on", "cuda", 3.9, 3.9, None, 1, "none"),  # the system does not tell
+        ("on", "cuda", 3.9, 3.9, None, 1, "none"),  # the system does not report it
         ("off", "cuda", 9, 9, 9, 1, "none"),
         ("on", "cpu", 9, 9, 9, 1, "none"),
     ],
 )
 def test_clips_are_kept_where_there_is_room(fast, kind, total, free, in_ram, processes, expected, paths, monkeypatch):
-    """Of which the sizes are given in those of all clips."""
+    """The needed memory includes mels."""
     dataset = SegmentDataset(paths, AudioConfig(), SEGMENT, 5)
     needed = 4 * sum(len(soundfile.read(path)[0]) for path in paths)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free * needed, total * needed))

@@ -1,4 +1,4 @@
-"""Mels that belong to their audio pass, whatever an acoustic model blurs; shifted, scaled and foreign ones do not."""
+"""Mels that belong to their audio pass, even blurred by an acoustic model. Shifted, scaled and foreign mels fail."""
 
 import re
 
@@ -22,19 +22,19 @@ TRANSFORM = MelSpectrogram(TACOTRON)
 DECIBEL = np.log(10) / 20
 
 
-def mel_of(wav):
+def compute_mel(wav):
     return TRANSFORM(torch.from_numpy(np.asarray(wav, np.float32))[None])[0].numpy()
 
 
 def blurred(mel, seed):
-    """As acoustic models give them: smooth over time and bands, and a little wrong everywhere."""
+    """Imitate an acoustic model: smooth over time and bands, with small errors everywhere."""
     rng = np.random.default_rng(seed)
     return (gaussian_filter(mel, (2, 2)) + 0.5 * rng.standard_normal(mel.shape)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
-    """Audio files, real speech where there is some."""
+    """Audio files, of real speech if available."""
     if real_speech():
         return sorted((real_speech() / "data" / "ljspeech-mini" / "wavs").glob("*.wav"))[:60]
     folder = tmp_path_factory.mktemp("clips")
@@ -46,11 +46,11 @@ def clips(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def given(clips):
-    return [blurred(mel_of(load_wav(path)[0]), i) for i, path in enumerate(clips)]
+    return [blurred(compute_mel(load_wav(path)[0]), i) for i, path in enumerate(clips)]
 
 
 def check(clips, mels, folder, audio=TACOTRON, **options):
-    """What the check before training says of these mels."""
+    """Run the check before training on these mels."""
     files = [folder / f"{path.stem}.npy" for path in clips]
     for file, mel in zip(files, mels, strict=True):
         np.save(file, np.asarray(mel, np.float32))
@@ -58,7 +58,7 @@ def check(clips, mels, folder, audio=TACOTRON, **options):
 
 
 def late(mel, frames):
-    """The mel of audio that starts `frames` later, or before where negative."""
+    """The mel of audio that starts `frames` later, or earlier if negative."""
     return np.roll(mel, frames, axis=1)
 
 
@@ -72,7 +72,7 @@ def refusal(*args, **options):
 
 def test_right_pairs_pass_without_a_word(clips, given, tmp_path, caplog):
     check(clips, given, tmp_path)
-    check(clips, [mel_of(load_wav(path)[0]) for path in clips], tmp_path)
+    check(clips, [compute_mel(load_wav(path)[0]) for path in clips], tmp_path)
     assert caplog.text == ""
 
 
@@ -97,8 +97,8 @@ def test_mels_of_normalised_audio_and_of_other_logarithms_are_refused(clips, tmp
     for source, path in zip(clips, quiet, strict=True):
         soundfile.write(path, normalise_peak(load_wav(source)[0]) / 2, RATE)
     wavs = [load_wav(path)[0] for path in quiet]
-    assert "6.0 dB louder" in refusal(quiet, [mel_of(normalise_peak(wav)) for wav in wavs], tmp_path)
-    assert "log10" in refusal(quiet, [mel_of(wav) / np.log(10) for wav in wavs], tmp_path)
+    assert "6.0 dB louder" in refusal(quiet, [compute_mel(normalise_peak(wav)) for wav in wavs], tmp_path)
+    assert "log10" in refusal(quiet, [compute_mel(wav) / np.log(10) for wav in wavs], tmp_path)
 
 
 def test_half_a_frame_names_the_framing_which_may_be_chosen_nevertheless(clips, given, tmp_path, caplog):
@@ -143,7 +143,7 @@ def test_clips_that_tell_nothing_do_not_count(clips, given, tmp_path):
 
 
 def test_the_whole_set_is_sampled(clips, given, tmp_path, monkeypatch):
-    """The last clip is looked at although few are."""
+    """The last clip is compared although few clips are."""
     monkeypatch.setattr("hifigan.training.segments.COMPARED_CLIPS", 3)
     check(clips, given, tmp_path)
     with pytest.raises(InputError, match="1 of 3 mels do not lie"):
@@ -151,7 +151,7 @@ def test_the_whole_set_is_sampled(clips, given, tmp_path, monkeypatch):
 
 
 def test_few_clips_may_be_off_by_a_frame(clips, given, tmp_path):
-    """As a single one of many may: an acoustic model is not exact within a phoneme."""
+    """One of many may be: an acoustic model is not exact within a phoneme."""
     check(clips[:2], [late(mel, 1) for mel in given[:2]], tmp_path)
     with pytest.raises(InputError, match=r"(1\.[6-9]|2\.\d) frames late"):
         check(clips[:2], [late(mel, 2) for mel in given[:2]], tmp_path)
@@ -159,11 +159,11 @@ def test_few_clips_may_be_off_by_a_frame(clips, given, tmp_path):
 
 def test_lag_likeness_and_level_of_one_clip(clips):
     wav = load_wav(clips[0])[0]
-    fit = fit_of(mel_of(wav), mel_of(wav))
+    fit = fit_of(compute_mel(wav), compute_mel(wav))
     assert fit == pytest.approx((0, 1, 0), abs=0.05)
     for samples in (-512, -64, 64, 256):  # negative: cut off, so that the mel is early
         moved = np.pad(wav, (samples, 0)) if samples > 0 else wav[-samples:]
-        fit = fit_of(mel_of(moved * 1.5), mel_of(wav))
+        fit = fit_of(compute_mel(moved * 1.5), compute_mel(wav))
         assert fit.lag_frames == pytest.approx(samples / 256, abs=0.1)
         assert fit.likeness > 0.9
-    assert fit.level == pytest.approx(np.log(1.5), abs=0.3)  # one frame late, some bins are another's
+    assert fit.level == pytest.approx(np.log(1.5), abs=0.3)  # one frame late, some bins belong to the next frame

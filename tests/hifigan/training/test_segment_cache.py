@@ -30,7 +30,7 @@ def test_a_cache_changes_nothing_and_reads_once(paths, device):
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("framing", [None, "tacotron"])
 def test_batches_gathered_at_once_are_those_of_items(framing, device, paths, pairs, monkeypatch):
-    """What a GPU does, tried on the CPU as well: the same numbers and so the same mels, bit for bit on each device."""
+    """The GPU's code, on the CPU too: the same samples and so bit-identical mels on each device."""
     dataset = SegmentDataset(paths, AUDIO, SEGMENT, 5)
     if framing:
         dataset = PairDataset(pairs[0], pairs[1][framing], AudioConfig(framing=framing), 8192, 5)

@@ -1,4 +1,4 @@
-"""Where segments are cut, what a cache changes (nothing), and how mels and audio are paired."""
+"""Where segments are cut, and how mels and audio are paired."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_audio_that_changed_after_the_check_is_named(paths):
 
 
 def mel_difference(dataset, draws=20):
-    """Mean L1 of log mels between what a segment brings and what its own audio gives, edges left out."""
+    """Mean L1 of log mels between what a segment brings and what its own audio gives, without edges."""
     transform = MelSpectrogram(AUDIO)
     differences = []
     for clip in range(len(dataset) - 1):

@@ -94,7 +94,7 @@ def test_mels_of_another_configuration(
         description.write_text(content, encoding="latin-1")
         assert f"{description}: does not describe mels" in refused(argv, capsys)
     assert not (tmp_path / "out").exists()
-    # The framing alone may differ: it moves the audio by half a hop.
+    # Only the framing may differ. It shifts the audio by half a hop.
     description.write_text(json.dumps({**SETUP, "framing": "tacotron", "peak_normalised": False}))
     assert inference.main(argv) == 0
 
@@ -148,7 +148,7 @@ def test_audio_of_tacotron_framing_is_moved(checkpoint: Path, dataset: Path, tmp
     moved = from_mels(checkpoint, dataset, tmp_path / "moved", "-bs", 4, "--mel-framing", "tacotron")
     assert {name: len(wav) for name, wav in plain.items()} == {name: 256 * n for name, n in LENGTHS.items()}
     for name, frames in LENGTHS.items():
-        # A clip of T samples has T // 256 + 1 frames; one frame is less than the transform needs, but may be made.
+        # A clip of T samples has T // 256 + 1 frames. One frame is less than the transform needs, but is accepted.
         assert len(moved[name]) == (256 * (frames - 1) if frames > 1 else 128)
         assert np.array_equal(moved[name], plain[name][128:][: len(moved[name])])
     (tmp_path / "set").mkdir()

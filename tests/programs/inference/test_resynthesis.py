@@ -79,7 +79,7 @@ def test_outputs_never_touch_the_originals(
     before = {path: path.read_bytes() for path in originals.rglob("*") if path.is_file()}
     link = tmp_path / "link"
     link.symlink_to(originals)
-    # `one` would overwrite one/x.wav by a copy of x.wav, if there were one; and a second run would copy the copies.
+    # `one` would overwrite one/x.wav with output for x.wav. A second run would also resynthesise the output.
     for output in (originals, originals / "one", originals / "new", link, tmp_path / "x" / ".." / "in"):
         assert "lies in the folder of the originals (-i)" in refused(command(checkpoint, originals, output), capsys)
     error = refused(command(checkpoint, originals / "a.wav", link), capsys)
@@ -113,7 +113,7 @@ def test_bad_audio(
     assert f"1 of 7 input files cannot be used; all others are made: {originals}" in error
     assert message in error
     assert set(wavs(tmp_path / "out")) == {"a", "one/x", "two/x", "two/deep/y", "tiny", "stereo"}
-    # Nothing else is left to do; the file is tried again, and may be whole now.
+    # Only this file remains. It is tried again, since it may be intact now.
     error = refused(command(checkpoint, originals, tmp_path / "out"), capsys)
     assert message in error
 

@@ -105,7 +105,7 @@ def test_long_texts_are_spoken_in_pieces(models: tuple[Path, Path], tmp_path: Pa
     for i, piece in enumerate(pieces):
         wav, output = expected(models, piece)
         part = made["long"][place : place + len(wav)]
-        # Ends that meet a pause fade, the rest is what the piece gives alone.
+        # Ends next to a pause fade. The rest is the piece's own output.
         inner = slice(fade if i else 0, len(wav) - fade if i < 3 else None)
         close(part[inner], wav[inner])
         saved = np.load(tmp_path / "out0" / "long.npy")[:, place // 256 :]
@@ -115,7 +115,7 @@ def test_long_texts_are_spoken_in_pieces(models: tuple[Path, Path], tmp_path: Pa
             assert not made["long"][place : place + pause].any()
             joint = np.abs(np.diff(made["long"][place - fade : place + pause + fade])).max()
             assert joint <= np.abs(np.diff(wav)).max()
-            # At the joint itself the signal arrives at the pause in a step smaller than any that a voice makes.
+            # At the joint itself the signal steps into the pause by less than any step of a voice.
             assert abs(made["long"][place - 1]) < 2e-3
             place += pause
     assert place == len(made["long"])
@@ -155,7 +155,7 @@ def test_saved_mels_can_be_vocoded(models: tuple[Path, Path], tmp_path: Path) ->
         # These mels are described as "tacotron"-framed, which moves their audio by half a hop.
         assert len(wav) == len(made[name]) - 256
         assert np.abs(wav - made[name][128:-128]).max() <= ONE_STEP
-    # Once more into the same folder is fine, other mels there are not overwritten.
+    # A second run into the same folder succeeds and overwrites nothing.
     assert inference.main(words(models, tmp_path / "phrases.tsv", output, "--save-mels")) == 0
 
 

@@ -1,4 +1,4 @@
-"""`inference.py --stream` with small models: files, raw samples in a pipe, figures, and what is refused."""
+"""`inference.py --stream` with small models: files, raw samples in a pipe, figures, and errors."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def program(argv: list[str]) -> subprocess.CompletedProcess[bytes]:
 
 
 def samples(folder: Path, names: list[str]) -> np.ndarray:
-    """The 16-bit samples of these wav files, joined."""
+    """Return the 16-bit samples of these wav files, joined."""
     return np.concatenate([soundfile.read(folder / f"{name}.wav", dtype="int16")[0] for name in names])
 
 
@@ -170,7 +170,7 @@ def test_figures(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert figures["utterances"] == 3
         for name in ("first_audio_sec", "chunk_latency"):
             assert 0 < figures[f"{name}_50%"] <= figures[f"{name}_90%"] <= figures[f"{name}_99%"]
-        # The first sample comes after one chunk or more, and before the whole is there.
+        # The first sample comes after at least one chunk, and before the last.
         assert figures["chunk_latency_50%"] < figures["first_audio_sec_99%"] <= figures["latency_99%"]
         assert figures["RTF"] > 0
     # Three runs of each: ceil(L / 16) chunks and an end.

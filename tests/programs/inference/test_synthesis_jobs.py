@@ -62,14 +62,14 @@ def command(checkpoint: Path, folder: Path, output: Path, *more: object) -> list
 
 
 def written(folder: Path) -> dict[str, int]:
-    """Output -> when it was written."""
+    """Map each output to the time at which it was written."""
     return {
         path.relative_to(folder).with_suffix("").as_posix(): path.stat().st_mtime_ns for path in folder.rglob("*.wav")
     }
 
 
 def made(argv: list[str]) -> set[str]:
-    """Runs inference.py; which outputs it wrote."""
+    """Run inference.py, and return which outputs it wrote."""
     output = Path(argv[argv.index("-o") + 1])
     before = written(output)
     assert inference.main(argv) == 0
@@ -77,7 +77,7 @@ def made(argv: list[str]) -> set[str]:
 
 
 def touch(path: Path, seconds: float) -> None:
-    """Moves a file's time of change by `seconds`."""
+    """Shift a file's time of change by `seconds`."""
     status = path.stat()
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + int(seconds * 1e9)))
 
@@ -136,7 +136,7 @@ def test_phrases_may_be_added_and_changed(checkpoint, folder, tmp_path):
     assert made(argv) == {"new"}
     phrases.write_text(phrases.read_text().replace("a.npy\ta", "c.npy\ta"))
     assert made(argv) == {"a"}
-    # Another job of the same settings has its outputs in the same folder, and both go on.
+    # Two jobs of the same settings share a folder, and both resume.
     other = write_mels(tmp_path / "other", {"x": 5, "y": 6})
     assert made(command(checkpoint, other, tmp_path / "out")) == {"x", "y"}
     assert made(argv) == made(command(checkpoint, other, tmp_path / "out")) == set()
@@ -267,7 +267,7 @@ run(inference.main, "inference.py")
 
 
 def test_processes_share_the_work(checkpoint, folder, tmp_path):
-    (folder / "d.npy").write_bytes(b"no mel")  # the second process is to read it
+    (folder / "d.npy").write_bytes(b"no mel")  # read by the second process
     with pytest.raises(ValueError, match="1 of 6 input files cannot be used"):
         inference.main(command(checkpoint, folder, tmp_path / "one"))
     (tmp_path / "program.py").write_text(RANKS_TOLD)
@@ -309,13 +309,13 @@ def test_killed_in_the_middle_it_goes_on_in_bounded_memory(tmp_path):
     assert figures.changed == figures.missing == figures.wrong_lengths == figures.left == 0
     assert figures.made == 320 - figures.kept
     quarter = len(figures.resident_mb) // 4
-    # 34 MB; with oneDNN's own limit of 1024 kernels 130.
+    # 34 MB, and 130 with oneDNN's own limit of 1024 kernels.
     assert max(figures.resident_mb[-quarter:]) - max(figures.resident_mb[:quarter]) < 80, figures
 
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-    """Counts of utterances of a run that was killed and its successor, and the memory of the latter."""
+    """Numbers of utterances that a killed run and its successor wrote, and the memory of the latter."""
 
     kept: int
     made: int
@@ -327,7 +327,7 @@ class Figures:
 
 
 def kill_and_go_on(folder: Path, lengths: list[int]) -> Figures:
-    """Makes utterances of these lengths in frames, in two runs; the first is killed after a quarter of them."""
+    """Synthesise utterances of these lengths in frames in two runs, the first of which is killed after a quarter."""
     torch.manual_seed(0)
     config = PRESETS["v2"]
     content = {"generator": Generator(config).state_dict(), "config": config.to_dict(), "train_setup": SETUP}
@@ -368,7 +368,7 @@ def kill_and_go_on(folder: Path, lengths: list[int]) -> Figures:
 
 def resident_mb(status: Path) -> float | None:
     lines = [line for line in status.read_text().splitlines() if line.startswith("VmRSS:")]
-    return int(lines[0].split()[1]) / 1024 if lines else None  # a process that has just ended has none
+    return int(lines[0].split()[1]) / 1024 if lines else None  # a process that has just ended has no memory
 
 
 if __name__ == "__main__":

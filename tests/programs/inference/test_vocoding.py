@@ -32,13 +32,13 @@ def test_batches_give_what_each_mel_gives_alone(checkpoint: Path, dataset: Path,
             with torch.no_grad():
                 alone = generator(random_mel(frames)[None]).squeeze().numpy()
             assert made[name].shape == (frames * 256,)
-            # 16 bits on disk: half a step more than the 1e-5 that the samples themselves may differ by.
+            # Half a step of 16 bits on disk is added to the tolerance of 1e-5.
             assert np.abs(made[name] - alone).max() <= 1e-5 + 0.5 / 32768
             assert np.abs(alone).max() > 0.01, "nearly silent: nothing was compared"
 
 
 def test_torchscript_is_the_same_and_amp_is_near(dataset: Path, tmp_path: Path) -> None:
-    # 128 channels in the first stage: in bf16 the narrow ones stay in fp32.
+    # 128 channels in the first stage, since narrow stages stay in fp32.
     checkpoint = make_checkpoint(tmp_path / "wide.pt", config=dataclasses.replace(TINY, upsample_initial_channel=256))
     eager = from_mels(checkpoint, dataset, tmp_path / "eager")
     scripted = from_mels(checkpoint, dataset, tmp_path / "scripted", "--torchscript")
@@ -93,7 +93,7 @@ def test_measurement(
     assert figures["audio_sec"] == pytest.approx(frames * 256 / 22050)
     assert 0 < figures["latency_50%"] <= figures["latency_90%"] <= figures["latency_95%"] <= figures["latency_99%"]
     assert figures["latency_avg"] <= 10 * figures["latency_99%"]
-    # Twenty measurements made five times all frames; padding is not among them.
+    # Twenty measurements cover all frames five times, without padding.
     assert figures["hifigan_frames/s"] * figures["latency_avg"] * 20 == pytest.approx(5 * frames)
     assert figures["hifigan_samples/s"] == pytest.approx(256 * figures["hifigan_frames/s"])
     assert figures["RTF"] > 0
@@ -144,4 +144,4 @@ def test_batches_are_of_like_lengths(dataset):
             yield part
 
     next(batches(counted(), 4))
-    assert seen == 4 * SORTED_BATCHES  # no more is in memory
+    assert seen == 4 * SORTED_BATCHES  # nothing else is in memory

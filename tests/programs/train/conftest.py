@@ -22,14 +22,14 @@ def data_set(tmp_path_factory):
 
 @pytest.fixture
 def thin_discriminators(monkeypatch):
-    """For tests of the loop: steps and checkpoints of a fraction of the size."""
+    """Reduce the size of steps and checkpoints in tests of the loop."""
     for name, layer in thin_layers().items():
         monkeypatch.setattr(discriminators, name, layer)
 
 
 @pytest.fixture(scope="session")
 def undisturbed(data_set, tmp_path_factory):
-    """Two epochs of three steps in one go, in a process of its own."""
+    """Train two epochs of three steps without a pause, in a separate process with thin discriminators."""
     output = tmp_path_factory.mktemp("undisturbed")
     status, stdout, stderr = finished(train_process(*THIN, *train_arguments(data_set, output, batch_size=2, epochs=2)))
     assert status == 0, stderr

@@ -57,7 +57,7 @@ def test_every_usable_kind_of_audio_trains(tmp_path):
 
 @pytest.mark.slow
 def test_lost_audio_ends_training_in_one_line(own_copy, tmp_path):
-    """With loader processes, which must not keep the program from ending."""
+    """Loader processes must not keep the program from ending."""
     argv = train_arguments(own_copy, tmp_path / "out", epochs=50, num_workers=2, checkpoint_interval=50)
     process = train_process(*THIN, *argv)
     for line in process.stdout:

@@ -11,7 +11,7 @@ from tests.support.training import THIN, finished, train_losses, train_process, 
 @pytest.mark.slow
 @pytest.mark.alone
 def test_training_is_the_same_for_all_shares_of_the_work(tmp_path):
-    """1 x 8, 2 x 4 and 4 x 2 processes x accumulation; how the audio is read does not matter either."""
+    """1 x 8, 2 x 4 and 4 x 2 processes x accumulation, with audio read in three ways."""
     folder = write_data_set(tmp_path / "set", [0.12] * 10)
     (folder / "val.txt").write_text("wavs/clip008.wav\n")
     runs = {
@@ -26,13 +26,13 @@ def test_training_is_the_same_for_all_shares_of_the_work(tmp_path):
         argv = [*THIN, *train_arguments(folder, outputs[processes], epochs=2, validation_interval=2, **changes)]
         status, stdout, stderr = finished(train_process(*(launcher if processes > 1 else []), *argv))
         assert status == 0, stderr
-        assert len([line for line in stdout.splitlines() if " | iter " in line]) == 2  # the main process's alone
+        assert len([line for line in stdout.splitlines() if " | iter " in line]) == 2  # only the main process prints
     expected, expected_losses = weights(outputs[1], 2)[0], train_losses(outputs[1])
     for processes in (2, 4):
         np.testing.assert_allclose(train_losses(outputs[processes]), expected_losses, rtol=1e-4)
         for key, value in weights(outputs[processes], 2)[0].items():
             # Where rounding moves a signal over the kink of a leaky ReLU, a gradient changes by 1e-4, and the vectors
-            # of spectral norm (unit vectors, not trained) by more than the weights; a missed iteration is 0.02.
+            # of spectral norm (unit vectors, not trained) by more than the weights. A missed iteration is 0.02.
             is_vector = "msd.discriminators.0" in key and key.endswith(("weight_u", "weight_v"))
             tolerance = 1e-3 if is_vector else 1e-4
             assert (value - expected[key]).norm() <= tolerance * expected[key].norm() + 1e-12, (processes, key)
@@ -46,13 +46,13 @@ def test_processes_under_torchrun_are_stopped_together(data_set, tmp_path):
     process = train_process(*launcher, "train.py", *argv)
     for line in process.stdout:
         if "iter   1/3" in line:
-            process.terminate()  # torchrun alone, which passes the signal on
+            process.terminate()  # only torchrun, which passes the signal on
             break
     _, stdout, stderr = finished(process)
     assert "stopped by signal 15" in stdout, stderr
     _, gen, _ = weights(tmp_path, 1)
     assert 0 < gen["train_state"]["steps"] <= 3  # the processes agree one step later
-    # One process goes on with the same global batch.
+    # One process resumes with the same global batch.
     argv = train_arguments(data_set, tmp_path, epochs=2, global_batch_size=2)
     status, _, stderr = finished(train_process("train.py", *argv))
     assert (status, stderr) == (0, "")

@@ -33,8 +33,8 @@ def test_training_steps_match_published_numbers(accumulation, fast):
     state = VocoderTrainState(cfg, distributed.init(cuda=False))
     for module in state.modules():
         module.load_state_dict(rule_weights(module.state_dict()))
-    # Adam's first steps turn the sign of a gradient near zero into a full step: with fp32 rounding in the input mel two
-    # biases differ by 1.2e-5 instead of 3e-7. So the input mel is computed in fp64 here.
+    # The input mel is computed in fp64, because Adam's first steps turn the sign of a gradient near zero into a full
+    # step. With fp32 rounding in the input mel, two biases differ by 1.2e-5 instead of 3e-7.
     exact_mel = state.mel.double()
     losses = []
     for step in range(len(expected[f"accum{accumulation}/losses_disc_gen_mel"])):
@@ -53,7 +53,7 @@ def test_training_steps_match_published_numbers(accumulation, fast):
 
 
 def one_discriminator_step(**changes):
-    """Loss of a second discriminator step, and the weights after both, from a state made by rule."""
+    """Return the loss of a second discriminator step and the weights after both."""
     cfg = VocoderTrainConfig(VocoderRunConfig(**changes), VocoderOptimConfig(), LISTS, AudioConfig(), TINY)
     state = VocoderTrainState(cfg, distributed.init(cuda=False))
     wav = torch.from_numpy(np.stack([speechlike(0.2, seed=i)[:2048] for i in range(2)])).float()
@@ -77,7 +77,7 @@ def test_concatenated_forward_is_the_same_training():
     ("cuda", "accumulation"), [(False, 1), (False, 2), pytest.param(True, 1, marks=pytest.mark.gpu)]
 )
 def test_fast_and_plain_are_the_same_training(cuda, accumulation):
-    """Losses over steps in fp32, with a generator that has every kind of layer."""
+    """Compare losses over steps in fp32, with a generator that has every kind of layer."""
     courses = {}
     generator = GeneratorConfig(upsample_initial_channel=32)
     wavs = torch.from_numpy(np.stack([speechlike(0.4, seed=i)[:4096] for i in range(6)])).float()
@@ -99,7 +99,7 @@ def test_fast_and_plain_are_the_same_training(cuda, accumulation):
 @pytest.mark.slow
 @pytest.mark.usefixtures("thin_discriminators")
 def test_losses_of_fast_and_plain_agree_over_fifty_steps():
-    """In fp32, to 1e-3; with thin discriminators, whose formulations are the same."""
+    """In fp32, to 1e-3, with thin discriminators."""
     wavs = torch.from_numpy(np.stack([speechlike(0.2, seed=i)[:1024] for i in range(16)])).float()
     courses = {}
     for fast in ("off", "on"):
@@ -120,7 +120,7 @@ def test_losses_of_fast_and_plain_agree_over_fifty_steps():
 
 
 def test_the_plain_recipe_is_plain():
-    """Separate calls, PyTorch's own convolutions and a weight norm for each; by default one for all calls of a step."""
+    """It has separate calls, PyTorch's own convolutions, and a weight norm per call instead of one per step."""
     computed = {}
     for fast in ("off", "on"):
         cfg = VocoderTrainConfig(VocoderRunConfig(fast=fast), VocoderOptimConfig(), LISTS, AudioConfig(), TINY)
@@ -149,7 +149,7 @@ def test_steps_with_losses_that_are_not_finite_are_left_out(own_copy, tmp_path, 
     whole_batch, seen = train.to_batch, []
 
     def sometimes_broken(segments, state):
-        """Notes the weights before each training step; NaN in four of them."""
+        """Record the weights before each training step, and return NaN in four of them."""
         real, mel = whole_batch(segments, state)
         if not state.generator.training:
             return real, mel
@@ -179,7 +179,7 @@ def test_gradients_are_clipped_before_the_step():
     )
     for parameter in state.generator.parameters():
         parameter.grad = torch.ones_like(parameter)
-    state.scaler_g.scale(torch.zeros(()))  # as a backward pass does first
+    state.scaler_g.scale(torch.zeros(()))  # as a backward pass does
     assert state.step_optimiser(state.optim_g, state.scaler_g) == 1
     norm = torch.stack([parameter.grad.norm() for parameter in state.generator.parameters()]).norm()
     assert norm.item() == pytest.approx(0.5, rel=1e-4)
@@ -201,7 +201,7 @@ def test_a_step_that_is_left_out_says_so_and_changes_nothing(clip):
         unchanged = all(map(torch.equal, before, state.generator.parameters()))
         assert unchanged == (made[-1] == 0)
     assert made == [0, 1, 0, 1]
-    assert state.scaler_g.get_scale() == 1  # in fp32 nothing is scaled, however many steps were left out
+    assert state.scaler_g.get_scale() == 1  # fp32 has no loss scale to reduce
 
 
 @pytest.mark.slow

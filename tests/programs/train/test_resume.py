@@ -75,7 +75,7 @@ def test_a_signal_during_validation_saves_and_the_validation_is_made_up_for(
     assert [record["step"] for record in records if "val_mel_loss" in record["data"]] == [[0], [2]]
 
 
-# On a GPU some kernels add in an order of their own, so that even two equal runs differ in the last digits.
+# On a GPU some kernels add in a varying order, so even two equal runs differ in the last digits.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "cuda", "tolerance"),
@@ -120,7 +120,7 @@ def test_loss_scales_are_saved_and_restored(data_set, tmp_path):
 
 
 def test_an_epoch_without_a_further_step_is_finished(tmp_path):
-    """Stopped after 6 of 7 clips, resumed with a global batch of 4: no second step of the epoch is left."""
+    """After a stop at 6 of 7 clips and a resume with a global batch of 4, the epoch has no further step."""
     cfg = VocoderTrainConfig(VocoderRunConfig(), VocoderOptimConfig(batch_size=4), LISTS, AudioConfig(), TINY)
     state = VocoderTrainState(cfg, distributed.init(cuda=False))
     state.epoch, state.epoch_clips, state.steps = 2, 6, 20
@@ -149,7 +149,7 @@ def test_while_steps_are_left_out_no_pair_is_deleted(data_set, tmp_path):
 @pytest.mark.slow
 @pytest.mark.usefixtures("thin_discriminators")
 def test_a_damaged_newest_pair_falls_back_to_the_one_before(own_copy, tmp_path, caplog):
-    (own_copy / "train.txt").write_text("\nwavs/clip000.wav\n\n")  # blank lines are no files
+    (own_copy / "train.txt").write_text("\nwavs/clip000.wav\n\n")  # blank lines are skipped
     output = tmp_path / "out"
     argv = train_arguments(own_copy, output, checkpoint_interval=1, epochs=2)
     assert train.main(argv) == 0
