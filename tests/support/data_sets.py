@@ -21,7 +21,7 @@ def swelling_noise(samples: int, seed: int = 0) -> np.ndarray:
 
 
 def write_data_set(folder: Path, seconds: list[float], sampling_rate: int = 22050) -> Path:
-    """Write a data set in LJSpeech layout with clips of these lengths, and lists train.txt (all but two) and val.txt."""
+    """Write a data set in LJSpeech layout with clips of these lengths, and lists train.txt (all but two), val.txt."""
     (folder / "wavs").mkdir(parents=True)
     names = [f"clip{i:03d}" for i in range(len(seconds))]
     for i, (name, length) in enumerate(zip(names, seconds, strict=True)):
