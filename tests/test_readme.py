@@ -25,6 +25,21 @@ def test_links_lead_somewhere(path):
     assert not missing
 
 
+def test_documents_that_the_code_names_exist():
+    folders = ("common", "hifigan", "fastpitch", "evaluation", "benchmarks", "scripts", "platform")
+    files = [
+        path for folder in folders for path in (REPOSITORY / folder).rglob("*") if path.suffix in (".py", ".sh", ".c")
+    ]
+    named = {
+        (path.relative_to(REPOSITORY), name)
+        for path in [*REPOSITORY.glob("*.py"), *files]
+        for name in re.findall(r"[\w./-]+\.md\b", path.read_text(encoding="utf-8"))
+        if "/" in name
+    }
+    missing = [(path, name) for path, name in named if not (REPOSITORY / name).exists()]
+    assert not missing
+
+
 def test_scripts_and_modules_that_the_readme_runs_exist():
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     scripts = set(re.findall(r"(?:bash |python )((?:scripts/)?\w+\.(?:sh|py))", text))

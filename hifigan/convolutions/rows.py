@@ -5,7 +5,7 @@ All signals are "rows": the channels of one place lie side by side in memory, [N
 reordered between layers. The shapes seen outside stay the usual ones, [N, C, T] or [N, C, T, P]; only strides tell.
 
 Every function computes the same as PyTorch's convolution; `winograd` also with fewer multiplications, which
-takes other roundings. `benchmarks/training-cpu.md` has what it gains.
+takes other roundings. `benchmarks/results/training-cpu.md` has what it gains.
 """
 
 from __future__ import annotations
