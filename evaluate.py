@@ -88,7 +88,7 @@ def make_plan(cfg: EvaluationConfig, systems: Sequence[System]) -> tuple[Evaluat
     if baseline not in [system.name for system in systems]:
         raise InputError(f"--baseline: {baseline} is none of the systems: {', '.join(s.name for s in systems)}")
     chosen, skipped = choose_metrics(cfg.metrics)
-    device = distributed.device_of(cfg.cuda)
+    device = distributed.select_device(cfg.cuda)
     reference, output = Path(cfg.reference), Path(cfg.output)
     clips = find_clips(reference, Path(cfg.dataset_path), cfg.clips)
     folders = [Path(system.source) for system in systems if system.is_folder]

@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(prog="export.py", description="Generator checkpoint -> file for deployment, verified.")
     add_flags(parser, ExportConfig, "export")
     cfg = from_flags(ExportConfig, vars(parser.parse_args(argv)))
-    device = distributed.device_of(cfg.cuda)
+    device = distributed.select_device(cfg.cuda)
     check_exportable(cfg.format, cfg.precision, device)
     generator, info = load_generator(cfg.hifigan, cfg.hifigan_config or None, device, cfg.ema)
     output = Path(cfg.output)

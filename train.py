@@ -162,7 +162,7 @@ def generator_step(state: VocoderTrainState, batches: Sequence[WavMel], kept_fak
     """
     state.optim_g.zero_grad()
     totals: dict[str, Tensor] = {}
-    # Serial training walks the micro-batches backwards here, so those of the last process come first.
+    # Serial training walks the micro-batches backwards here, so the last process comes first.
     turn = state.place.world_size - 1 - state.place.rank
     with state.frozen_discriminators(), state.computation.shared_weights(state.discriminators):
         for i in reversed(range(len(batches))):

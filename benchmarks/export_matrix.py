@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(words)
     positive(clips=args.clips, seconds=args.seconds, rounds=args.rounds, denoising_strength=args.denoising_strength)
-    generator, info = load_generator(args.hifigan, device=distributed.device_of(args.cuda))
+    generator, info = load_generator(args.hifigan, device=distributed.select_device(args.cuda))
     provenance = hardware.describe(generator.device, "benchmarks.export_matrix", words, PACKAGES)
     mels = read_mels(Path(args.wavs), args.clips, args.seconds, info.audio, generator.device)
     with tempfile.TemporaryDirectory() as scratch:

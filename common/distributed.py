@@ -1,4 +1,4 @@
-"""One process or many: rank, device, means over ranks. Everything is a no-op at world size 1."""
+"""Distributed processes: rank, device, means over ranks. Everything is a no-op at world size 1."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from common.errors import InputError
 
 T = TypeVar("T")
 
-_averaging: weakref.WeakSet[DistributedDataParallel] = weakref.WeakSet()  # what `wrap` has made
+_averaging: weakref.WeakSet[DistributedDataParallel] = weakref.WeakSet()  # modules from `wrap`
 
 
 @dataclasses.dataclass(frozen=True)
 class Distributed:
-    """This process's place among those that torchrun started."""
+    """Place of this process among the processes that torchrun started."""
 
     rank: int
     local_rank: int
@@ -37,16 +37,16 @@ class Distributed:
         return self.rank == 0
 
 
-def device_of(cuda: bool, local_rank: int = 0) -> torch.device:
-    """The CPU, or the GPU of the `local_rank`-th process of this machine.
+def select_device(cuda: bool, local_rank: int = 0) -> torch.device:
+    """Return the CPU, or the GPU of the `local_rank`-th process of this machine.
 
     Raises:
-        InputError: `cuda` where PyTorch finds no GPU, or fewer than processes.
+        InputError: `cuda`, but PyTorch finds no GPU, or fewer GPUs than processes.
     """
     if not cuda:
         return torch.device("cpu")
     if not torch.cuda.is_available():
-        raise InputError("--cuda: PyTorch finds no GPU on this machine; leave the flag out to use the CPU")
+        raise InputError("--cuda: PyTorch finds no GPU on this machine; omit the flag to use the CPU")
     if local_rank >= torch.cuda.device_count():
         raise InputError(f"--cuda: process {local_rank} of this machine has no GPU; start fewer with NUM_GPUS")
     torch.cuda.set_device(local_rank)
@@ -54,19 +54,19 @@ def device_of(cuda: bool, local_rank: int = 0) -> torch.device:
 
 
 def init(cuda: bool, patience: datetime.timedelta | None = None) -> Distributed:
-    """Reads torchrun's environment and joins the process group (NCCL for tensors on GPUs, gloo for others).
+    """Read torchrun's environment and join the process group (NCCL for tensors on GPUs, gloo for others).
 
     Args:
         cuda: run on GPUs.
-        patience: how long processes wait for each other; without it PyTorch's default, half an hour at most.
+        patience: how long processes wait for each other, by default PyTorch's half an hour at most.
     """
     rank, world_size, local_rank = (
         int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
     )
-    device = device_of(cuda, local_rank)
+    device = select_device(cuda, local_rank)
     if world_size > 1:
-        # Imported later (PyTorch's compiler does so), its functions would have the group of all processes as a default:
-        # `shutdown` could not end the group, and gloo's threads may abort a process that ends before them.
+        # If imported later, as by PyTorch's compiler, its functions would hold the group of all processes as a default.
+        # Then `shutdown` could not end the group, and gloo's threads may abort a process that ends before them.
         import torch.distributed.nn.functional  # noqa: F401
 
         backends = "cpu:gloo,cuda:nccl" if cuda else "gloo"
@@ -75,10 +75,10 @@ def init(cuda: bool, patience: datetime.timedelta | None = None) -> Distributed:
 
 
 def shutdown() -> None:
-    """Leaves the process group, if there is one; modules that `wrap` has made can no longer be used."""
+    """Leave the process group, if there is one. Modules from `wrap` can no longer be used."""
     if dist.is_initialized():
-        # The group has to end here, where PyTorch lets gloo's threads run meanwhile. Ended by one that outlives it,
-        # it would wait for threads that wait for Python's lock, for ever.
+        # The group must end here, where PyTorch lets gloo's threads run meanwhile. If a module that outlives this call
+        # ended it, the group would wait forever for threads that wait for Python's lock.
         while _averaging:
             module = _averaging.pop()
             for name in ("process_group", "reducer", "logger"):
@@ -88,15 +88,15 @@ def shutdown() -> None:
 
 @contextlib.contextmanager
 def lost_peers_named() -> Iterator[None]:
-    """Tells in one line that another process ended in the midst of an exchange; why, that one's own output says.
+    """Turn the library's error of a lost process into one line. The lost process's own output explains its end.
 
     Raises:
-        ConnectionError: instead of the library's RuntimeError.
+        ConnectionError: another process ended during an exchange.
     """
     try:
         yield
     except RuntimeError as error:
-        # Gloo's errors have no class of their own, but name the file they come from.
+        # Gloo's errors have no class of their own, but name their source file.
         if not isinstance(error, dist.DistError) and "/gloo/" not in str(error):
             raise
         cause = str(error).splitlines()[0].split(". ")[0]
@@ -108,23 +108,25 @@ def is_active() -> bool:
 
 
 def wrap(module: nn.Module, place: Distributed) -> nn.Module:
-    """Averages the gradients of `module` over all processes; the module itself at world size 1.
+    """Return a module that averages its gradients over all processes; at world size 1, the module itself.
 
-    Buffers are not broadcast: every process computes the same spectral-norm vectors.
+    Buffers are not broadcast, since every process computes the same spectral-norm vectors.
     """
     if not is_active():
         return module
     devices = [place.device] if place.device.type == "cuda" else None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of a new name for broadcast_buffers that PyTorch 2.11 lacks
-        made = DistributedDataParallel(module, devices, broadcast_buffers=False, gradient_as_bucket_view=True)
-    _averaging.add(made)
-    return made
+        warnings.simplefilter(
+            "ignore", FutureWarning
+        )  # about a new name for broadcast_buffers, which PyTorch 2.11 lacks
+        wrapped = DistributedDataParallel(module, devices, broadcast_buffers=False, gradient_as_bucket_view=True)
+    _averaging.add(wrapped)
+    return wrapped
 
 
 @contextlib.contextmanager
 def no_sync(*modules: nn.Module, when: bool = True) -> Iterator[None]:
-    """Leaves the gradients of `modules` unaveraged, for all but the last pass of an accumulated step."""
+    """Do not average the gradients of `modules`, in all but the last pass of an accumulated step."""
     with contextlib.ExitStack() as stack:
         for module in modules:
             if when and isinstance(module, DistributedDataParallel):
@@ -133,7 +135,7 @@ def no_sync(*modules: nn.Module, when: bool = True) -> Iterator[None]:
 
 
 def sum_over_ranks(values: Tensor) -> Tensor:
-    """Sum of a tensor over all processes."""
+    """Return the sum of a tensor over all processes."""
     if is_active():
         values = values.clone()
         dist.all_reduce(values)
@@ -141,13 +143,13 @@ def sum_over_ranks(values: Tensor) -> Tensor:
 
 
 def mean_over_ranks(values: Tensor) -> list[float]:
-    """Means of a vector over all processes, in one message; reads them from the device."""
+    """Return means of a vector over all processes, in one message, read from the device."""
     summed = sum_over_ranks(values)
     return (summed / dist.get_world_size() if is_active() else summed).tolist()
 
 
 def gather(value: T) -> list[T]:
-    """The values of all processes, in the order of their ranks."""
+    """Return the values of all processes, in the order of ranks."""
     if not is_active():
         return [value]
     values: list[Any] = [None] * dist.get_world_size()
@@ -156,19 +158,19 @@ def gather(value: T) -> list[T]:
 
 
 def any_rank(flag: bool) -> bool:
-    """Whether `flag` is set on any process, so that all of them act together."""
+    """Return whether `flag` is set on any process, so that all act together."""
     return bool(sum_over_ranks(torch.tensor(float(flag))) > 0)
 
 
 class Poll:
-    """`any_rank` for every step of a loop: nobody waits, since the answer to a question comes with the next one."""
+    """`any_rank` for every step of a loop, without waiting: each call returns the answer to the previous one."""
 
     def __init__(self) -> None:
         self._flag = torch.zeros(1)
         self._asked: dist.Work | None = None
 
     def any_rank(self, flag: bool) -> bool:
-        """Whether the flag was set on any process when this was last called (at world size 1: whether it is now)."""
+        """Return whether the flag was set on any process in the last call (at world size 1: in this call)."""
         if not is_active():
             return flag
         if self._asked is not None:
@@ -180,10 +182,10 @@ class Poll:
 
 
 def first_on_main(work: Callable[[], None], place: Distributed) -> None:
-    """Does something on the main process while the others wait; if it fails there, the others end quietly.
+    """Do work on the main process while the others wait. If it fails, the others end quietly.
 
     Raises:
-        InputError, OSError: what the main process met.
+        InputError, OSError: from the main process.
     """
     problem: InputError | OSError | None = None
     if place.is_main:
@@ -196,7 +198,7 @@ def first_on_main(work: Callable[[], None], place: Distributed) -> None:
 
 
 def differs(value: int) -> bool:
-    """Whether `value` is not the same on all processes."""
+    """Return whether `value` differs between processes."""
     if not is_active():
         return False
     extremes = torch.tensor([value, -value])
@@ -205,6 +207,6 @@ def differs(value: int) -> bool:
 
 
 def barrier() -> None:
-    """Waits for all processes."""
+    """Wait for all processes."""
     if is_active():
         dist.barrier()

@@ -1,4 +1,4 @@
-"""Learning which frames belong to which symbol ("One TTS Alignment To Rule Them All", arXiv:2108.10447).
+"""Alignment of frames with symbols ("One TTS Alignment To Rule Them All", arXiv:2108.10447).
 
 Shapes: B batch, S symbols, L mel frames, M mel bands, C channels. Used in training and teacher forcing only.
 """
@@ -20,20 +20,20 @@ _FRAME_GRID, _SYMBOL_GRID = 100, 20
 
 
 def exact_prior(num_frames: int, num_symbols: int) -> np.ndarray:
-    """The beta-binomial prior (section 3.2), float64 [L, S]; each row sums to 1.
+    """Return the beta-binomial prior (section 3.2), float64 [L, S]. Each row sums to 1.
 
-    In row i = 1..L stand the probabilities of k = 0..S - 1 successes in S trials, with alpha = i, beta = L + 1 - i.
+    Row i = 1..L has the probabilities of k = 0..S - 1 successes in S trials, with alpha = i, beta = L + 1 - i.
     """
-    from scipy.stats import betabinom  # here: it imports half of scipy
+    from scipy.stats import betabinom  # imported late, since it loads half of scipy
 
     frames = np.arange(1, num_frames + 1)[:, None]
     return betabinom.pmf(np.arange(num_symbols)[None], num_symbols, frames, num_frames + 1 - frames)
 
 
 def interpolated_prior(num_frames: int, num_symbols: int) -> np.ndarray:
-    """A prior [L, S] stretched linearly from a table of rounded size, which is what published aligners learned with.
+    """Return a prior [L, S] stretched linearly from a table of rounded size, as in the training of published aligners.
 
-    Frames and symbols change places in the published table, so that columns, not rows, sum to about 1.
+    The published table swaps frames and symbols, so that columns, not rows, sum to about 1.
     """
     from scipy.ndimage import zoom
 
@@ -47,7 +47,7 @@ def interpolated_prior(num_frames: int, num_symbols: int) -> np.ndarray:
 @functools.lru_cache(maxsize=64)
 def _table(across: int, down: int) -> np.ndarray:
     table = np.ascontiguousarray(exact_prior(down, across).T)
-    table.flags.writeable = False  # it is shared
+    table.flags.writeable = False  # shared by all callers
     return table
 
 
@@ -63,7 +63,7 @@ class ConvAttention(nn.Module):
             nn.ReLU(),
             ConvNorm(num_mels, num_mels, 1),
         )
-        self.attn_proj = nn.Conv2d(num_mels, 1, 1)  # in every published file, used by none
+        self.attn_proj = nn.Conv2d(num_mels, 1, 1)  # unused, but present in every published file
         self.key_proj = nn.Sequential(
             ConvNorm(text_channels, 2 * text_channels, 3, followed_by="relu"),
             nn.ReLU(),
@@ -74,17 +74,19 @@ class ConvAttention(nn.Module):
     def forward(
         self, mel: Tensor, text: Tensor, mel_mask: Tensor, text_mask: Tensor, prior: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The alignment of a batch.
+        """Align a batch.
 
         Args:
             mel: [B, M, L] log mel.
             text: [B, S, C] embeddings of the symbols, without positions.
-            mel_mask: [B, L]; text_mask: [B, S].
+            mel_mask: [B, L].
+            text_mask: [B, S].
             prior: [B, L, S] probabilities, see `exact_prior` and `interpolated_prior`.
 
         Returns:
-            log_soft: [B, L, S] logarithm of the soft alignment: exp(log_soft) sums to 1 over an item's own symbols.
-            logits: [B, L, S] before the last softmax, for the alignment loss. Both are -inf at padding symbols, fp32.
+            log_soft: [B, L, S] logarithm of the soft alignment. exp(log_soft) sums to 1 over an item's own symbols.
+            logits: [B, L, S] before the last softmax, for the alignment loss. Both are fp32, and -inf at padding
+                symbols.
         """
         queries = self.query_proj(mel.masked_fill(~mel_mask.unsqueeze(1), 0.0))
         keys = self.key_proj(zero_padding(text, text_mask).transpose(1, 2))
@@ -94,7 +96,7 @@ class ConvAttention(nn.Module):
             squares = q.square().sum(1).unsqueeze(2) + k.square().sum(1).unsqueeze(1)
             logits = -TEMPERATURE * (squares - 2 * torch.bmm(q.transpose(1, 2), k))
             padding = ~text_mask.unsqueeze(1)
-            # Masked before the first softmax too, or its sum would depend on how far the batch is padded.
+            # Also mask before the first softmax. Otherwise its sum would depend on the length of the padding.
             logits = logits.masked_fill(padding, -torch.inf)
             if prior is not None:
                 logits = F.log_softmax(logits, dim=2) + torch.log(prior.float() + PRIOR_FLOOR)
@@ -103,29 +105,30 @@ class ConvAttention(nn.Module):
 
 @torch.no_grad()
 def monotonic_durations(log_soft: Tensor, text_lens: Tensor, mel_lens: Tensor) -> Tensor:
-    """The most probable path that starts at the first symbol, ends at the last, and goes up by 0 or 1 per frame.
+    """Find the most probable path that starts at the first symbol, ends at the last, and rises by 0 or 1 per frame.
 
-    Viterbi search over frames, for all items and symbols at once, on the CPU (section 3.3). Of two equal ways to a
-    symbol the one from the previous symbol is taken. With fewer frames than symbols the last symbols get one each.
+    Viterbi search over frames, for all items and symbols at once, on the CPU (section 3.3). A tie goes to the path
+    from the previous symbol. With fewer frames than symbols, the last symbols get one frame each.
 
     Args:
         log_soft: [B, L, S] logarithm of the alignment.
-        text_lens: [B] symbols of each item; mel_lens: [B] frames of each item.
+        text_lens: [B] symbols of each item.
+        mel_lens: [B] frames of each item.
 
     Returns:
-        frames per symbol, int64 [B, S], summing to `mel_lens`, on the device of `log_soft`.
+        Frames per symbol, int64 [B, S], summing to `mel_lens`, on the device of `log_soft`.
     """
     scores = np.ascontiguousarray(log_soft.detach().float().cpu().numpy().swapaxes(0, 1))  # [L, B, S]
     num_frames, batch, num_symbols = scores.shape
     last_frames = mel_lens.cpu().numpy() - 1
     from_previous = np.zeros((num_frames, batch, num_symbols), dtype=bool)
-    best = np.full((batch, num_symbols + 1), -np.inf, dtype=np.float32)  # column 0 stands before the first symbol
+    best = np.full((batch, num_symbols + 1), -np.inf, dtype=np.float32)  # column 0 is before the first symbol
     best[:, 1] = scores[0, :, 0]
     for t in range(1, num_frames):
         stay, previous = best[:, 1:], best[:, :-1]
         np.greater_equal(previous, stay, out=from_previous[t])
         best[:, 1:] = np.maximum(stay, previous) + scores[t]
-    from_previous[:, :, 0] = False  # there is nothing before the first symbol, even where all is impossible
+    from_previous[:, :, 0] = False  # the first symbol has no previous one, even if every path is impossible
     durations = np.zeros((batch, num_symbols), dtype=np.int64)
     items = np.arange(batch)
     symbol = text_lens.cpu().numpy() - 1

@@ -1,4 +1,4 @@
-"""Reading FastPitch checkpoints: {state_dict, config, train_setup}, as published and as saved here."""
+"""Loading of FastPitch checkpoints: {state_dict, config, train_setup}, published or our own."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ ALIGNER_PREFIX = "attention."
 
 @dataclasses.dataclass(frozen=True)
 class FastPitchInfo:
-    """What a FastPitch file says about itself.
+    """Contents of a FastPitch file besides the weights.
 
     Attributes:
         path: the file.
         config: architecture.
-        audio: signal contract of its mels ("tacotron" framing); LJSpeech defaults where the file says nothing.
-        train_setup: the file's `train_setup` (symbol set, text cleaners, p_arpabet, ...), empty where it has none.
-        epoch: finished training epochs, None where unknown.
-        has_aligner: the file has the aligner, which teacher forcing needs.
+        audio: signal contract of its mels ("tacotron" framing), with LJSpeech defaults for values the file lacks.
+        train_setup: the file's `train_setup` (symbol set, text cleaners, p_arpabet, ...), empty if it has none.
+        epoch: finished training epochs, or None if unknown.
+        has_aligner: whether the file has the aligner, which teacher forcing needs.
     """
 
     path: Path
@@ -43,20 +43,20 @@ class FastPitchInfo:
 def load_fastpitch(
     path: str | Path, device: str | torch.device = "cpu", ema: bool = False
 ) -> tuple[FastPitch, FastPitchInfo]:
-    """Loads FastPitch for inference, with its aligner where the file has one.
+    """Load FastPitch for inference, with its aligner if the file has one.
 
     Args:
         path: checkpoint file.
-        device: where the model goes.
-        ema: take the moving average of the weights, from a run with `--ema`.
+        device: device of the model.
+        ema: load the moving average of the weights, from a run with `--ema`.
 
     Returns:
-        the model in evaluation mode, and what is known about it.
+        The model in evaluation mode, and the file's other contents.
 
     Raises:
         FileNotFoundError: no such file.
-        InputError: damaged, no FastPitch, without configuration, or with missing, extra or misshapen tensors; `ema`
-            asked of a file without one.
+        InputError: damaged, not a FastPitch, without configuration, with missing, extra or misshapen tensors, or
+            without the moving average that `ema` asks for.
     """
     path = Path(path)
     content = read_file(path)
@@ -69,7 +69,7 @@ def load_fastpitch(
     try:
         config = FastPitchConfig.from_dict(stored)
         audio = AudioConfig.from_dict({**setup, "num_mels": config.n_mel_channels}, framing="tacotron")
-        with torch.device("meta"):  # nothing is allocated for a file that does not fit
+        with torch.device("meta"):  # allocates nothing for a file that does not fit
             model = FastPitch(config, aligner=has_aligner)
         check_tensors(state, model.state_dict(), "FastPitch")
     except InputError as error:

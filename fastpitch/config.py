@@ -1,4 +1,4 @@
-"""FastPitch configuration: the keys of every published v1.1 checkpoint."""
+"""Configuration of FastPitch: the keys of every published v1.1 checkpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class TransformerConfig:
-    """One stack of feed-forward transformer layers (paper section 2.1); all dropouts are probabilities."""
+    """Stack of feed-forward transformer layers (paper section 2.1). Dropouts are probabilities."""
 
     n_layers: int
     n_heads: int
@@ -28,7 +28,7 @@ class TransformerConfig:
 
 @dataclasses.dataclass(frozen=True)
 class PredictorConfig:
-    """One predictor of a value per symbol: duration, pitch or energy (paper section 2.1)."""
+    """Predictor of one value per symbol: duration, pitch or energy (paper section 2.1)."""
 
     n_layers: int
     kernel_size: int
@@ -38,22 +38,22 @@ class PredictorConfig:
 
 @dataclasses.dataclass(frozen=True)
 class FastPitchConfig:
-    """Architecture of FastPitch (arXiv:2006.06873, section 2.1); the defaults are those of the LJSpeech recipe.
+    """Architecture of FastPitch (arXiv:2006.06873, section 2.1), by default of the LJSpeech recipe.
 
-    The names are the keys of published checkpoints: `in_fft_*` is the encoder, `out_fft_*` the decoder, `p_*` are
+    Field names are the keys of published checkpoints: `in_fft_*` is the encoder, `out_fft_*` the decoder, and `p_*` are
     dropout probabilities in [0, 1).
 
     Attributes:
         n_mel_channels: mel bands of the output.
-        n_symbols: size of the symbol set; ids are 0 to n_symbols - 1.
-        padding_idx: the id that fills up short texts of a batch.
-        symbols_embedding_dim: width of the model; `in_fft_output_size` and `out_fft_output_size` repeat it.
+        n_symbols: size of the symbol set. Ids are 0 to n_symbols - 1.
+        padding_idx: the id that pads short texts of a batch.
+        symbols_embedding_dim: width of the model, repeated by `in_fft_output_size` and `out_fft_output_size`.
         energy_conditioning: predict energy and condition the decoder on it.
-        n_speakers: voices; with more than one there is an embedding of speakers.
-        speaker_emb_weight: factor of that embedding.
+        n_speakers: number of voices. With more than one there is a speaker embedding.
+        speaker_emb_weight: factor of the speaker embedding.
 
     Raises:
-        InputError: a value that makes no sense, or values that contradict each other.
+        InputError: an invalid value, or contradictory values.
     """
 
     n_mel_channels: int = 80
@@ -102,7 +102,7 @@ class FastPitchConfig:
             object.__setattr__(self, field.name, _checked(field.name, type(field.default), value))
         if not 0 <= self.padding_idx < self.n_symbols:
             raise InputError(
-                f"FastPitch configuration: padding_idx {self.padding_idx} is none of {self.n_symbols} symbols"
+                f"FastPitch configuration: padding_idx {self.padding_idx} is not one of {self.n_symbols} symbols"
             )
         widths = (self.symbols_embedding_dim, self.in_fft_output_size, self.out_fft_output_size)
         if len(set(widths)) > 1 or widths[0] % 2:
@@ -132,7 +132,7 @@ class FastPitchConfig:
         )
 
     def predictor(self, name: str) -> PredictorConfig:
-        """The predictor called "dur", "pitch" or "energy" in the keys."""
+        """Return the predictor called "dur", "pitch" or "energy" in the keys."""
         return PredictorConfig(
             n_layers=getattr(self, f"{name}_predictor_n_layers"),
             kernel_size=getattr(self, f"{name}_predictor_kernel_size"),
@@ -141,17 +141,17 @@ class FastPitchConfig:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The checkpoint's `config`: plain ints, floats and one bool."""
+        """Return a checkpoint's `config`: plain ints, floats and one bool."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FastPitchConfig:
-        """From a checkpoint's `config`; each key must be there.
+        """Read a checkpoint's `config`, which must have all keys.
 
-        Keys of other versions are named in the log and ignored: what they would add to the model shows in its tensors.
+        Keys of other versions are logged and ignored. Anything they add to the model shows in its tensors.
 
         Raises:
-            InputError: keys are missing, or values make no sense.
+            InputError: missing keys or invalid values.
         """
         names = [field.name for field in dataclasses.fields(cls)]
         missing = [name for name in names if name not in values]
@@ -164,10 +164,10 @@ class FastPitchConfig:
 
 
 def _checked(name: str, kind: Any, value: Any) -> Any:
-    """`value` as `kind`; InputError where it is none, or out of the range that the name implies."""
+    """Return `value` as `kind`; raise `InputError` for another type, or out of the range that the name implies."""
     try:
         plain = kind(value)
-        fits = plain == value  # 1 for True and 384.0 for 384 are fine, 0.5 for 1 is not
+        fits = plain == value  # accept 1 for True and 384.0 for 384, but not 0.5 for 1
     except (TypeError, ValueError):
         fits = False
     if not fits:

@@ -1,6 +1,6 @@
-"""Mels of recordings as FastPitch makes them, teacher-forced, to fine-tune a vocoder on. See --help.
+"""Extract FastPitch's teacher-forced mels of recordings, to fine-tune a vocoder on. See --help.
 
-Run as `python -m fastpitch.extract_mels`, or under torchrun, which shares the recordings out over processes.
+Run as `python -m fastpitch.extract_mels`, or under torchrun, which divides the recordings among processes.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ from fastpitch.training.recordings import Batch, SpeechDataset, collate, read_re
 
 log = logging.getLogger(__name__)
 
-SYMBOLS_FILE = "symbols.json"  # beside the mels: a digest of the symbols that each was made for
-LJSPEECH_MEAN_HZ, LJSPEECH_STD_HZ = 214.72203, 65.72038  # what published models were trained with
+SYMBOLS_FILE = "symbols.json"  # in the folder of the mels: a digest of each mel's symbols
+LJSPEECH_MEAN_HZ, LJSPEECH_STD_HZ = 214.72203, 65.72038  # statistics of published models' training data
 
 
 @dataclasses.dataclass(frozen=True)
 class ExtractConfig(TextFlags):
-    """Which recordings, which model, and how."""
+    """Recordings, model and computation of an extraction."""
 
     fastpitch: str = flag("", "FastPitch checkpoint with its aligner (required)")
-    ema: bool = flag(False, "take the checkpoint's moving average of the weights (from training with --ema)")
+    ema: bool = flag(False, "use the checkpoint's moving average of the weights (from training with --ema)")
     dataset_path: str = flag("data/LJSpeech-1.1", "directory that the file lists are relative to", short=("-d",))
     filelists: tuple[str, ...] = flag(
         ("data/filelists/ljs_audio_pitch_text.txt",), "file lists of wav|pitch|text or wav|pitch|text|speaker"
@@ -61,11 +61,11 @@ class ExtractConfig(TextFlags):
     cuda: bool = flag(False, "run on GPUs (without it: on the CPU)")
     amp: bool = flag(False, "mixed precision: fp16 on the GPU, bf16 on the CPU")
     batch_size: int = flag(16, "utterances in one pass of one process", short=("-bs",))
-    num_workers: int = flag(min(4, available_cores()), "processes that load audio; 0 loads in the process itself")
+    num_workers: int = flag(min(4, available_cores()), "processes that load audio; 0 loads in the extracting process")
     pitch_mean: float | None = flag(
-        None, "mean of the voice's pitch in Hz, for checkpoints that do not hold it; without it, LJSpeech's"
+        None, "mean of the voice's pitch in Hz, for checkpoints without it; by default LJSpeech's"
     )
-    pitch_std: float | None = flag(None, "its standard deviation in Hz, likewise")
+    pitch_std: float | None = flag(None, "standard deviation of the voice's pitch in Hz, likewise")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,7 +84,7 @@ class ExtractConfig(TextFlags):
 def main(argv: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(
         prog="extract_mels",
-        description="Teacher-forced FastPitch mels of recordings, to fine-tune HiFi-GAN on. Files that are there stay.",
+        description="Extracts teacher-forced FastPitch mels, to fine-tune HiFi-GAN on. Skips existing files.",
         epilog="Start several processes with torchrun. Flags may be written with - or _.",
     )
     add_flags(parser, ExtractConfig, "extraction")
@@ -111,12 +111,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def load_teacher(cfg: ExtractConfig, place: Distributed) -> tuple[FastPitch, FastPitchInfo]:
-    """The model, which must be able to align recordings with their texts."""
+    """Load the model. Raise `InputError` if it has no aligner."""
     model, info = load_fastpitch(cfg.fastpitch, place.device, cfg.ema)
     if not info.has_aligner:
         raise InputError(
             f"{cfg.fastpitch}: this FastPitch has no aligner (attention.*), which teacher forcing needs; "
-            "take the checkpoint that training wrote"
+            "use the checkpoint that training wrote"
         )
     return model, info
 
@@ -124,7 +124,7 @@ def load_teacher(cfg: ExtractConfig, place: Distributed) -> tuple[FastPitch, Fas
 def open_dataset(
     model: FastPitch, info: FastPitchInfo, cfg: ExtractConfig, place: Distributed
 ) -> tuple[SpeechDataset, dict[str, Any]]:
-    """The recordings as the model was trained on them, and the description of the mels that it makes of them."""
+    """Open the recordings as in the model's training, and describe the mels that the model makes of them."""
     text = text_config(cfg, info)
     mean_hz, std_hz = pitch_statistics(model, cfg, place)
     recordings = read_recordings(cfg.filelists, Path(cfg.dataset_path), info.config.n_speakers)
@@ -134,7 +134,7 @@ def open_dataset(
         **dataclasses.asdict(info.audio),
         "peak_normalised": False,
         **dataclasses.asdict(text),
-        "text_cleaners": list(text.text_cleaners),  # as JSON gives it back
+        "text_cleaners": list(text.text_cleaners),  # as JSON returns it
         "ema": cfg.ema,
         "pitch_mean_hz": mean_hz,
         "pitch_std_hz": std_hz,
@@ -144,17 +144,17 @@ def open_dataset(
 
 
 def pitch_statistics(model: FastPitch, cfg: ExtractConfig, place: Distributed) -> tuple[float, float]:
-    """Mean and standard deviation in Hz that the model's pitch is normalised by: its own, the user's or LJSpeech's."""
+    """Return mean and standard deviation of the voice's pitch in Hz: the model's, the user's or LJSpeech's."""
     if model.pitch_std > 0:
         if cfg.pitch_mean is not None:
-            raise InputError(f"--pitch-mean: {cfg.fastpitch} holds its own, {model.pitch_mean.item():.2f} Hz")
+            raise InputError(f"--pitch-mean: {cfg.fastpitch} has its own, {model.pitch_mean.item():.2f} Hz")
         return model.pitch_mean.item(), model.pitch_std.item()
     if cfg.pitch_mean is not None and cfg.pitch_std is not None:
         return cfg.pitch_mean, cfg.pitch_std
     if place.is_main:
         log.info(
-            "%s says no pitch statistics: LJSpeech's are used, mean %.2f Hz, standard deviation %.2f Hz; "
-            "for another voice give --pitch-mean and --pitch-std as in its training",
+            "%s has no pitch statistics: using LJSpeech's, mean %.2f Hz, standard deviation %.2f Hz; "
+            "for another voice give the --pitch-mean and --pitch-std of its training",
             cfg.fastpitch,
             LJSPEECH_MEAN_HZ,
             LJSPEECH_STD_HZ,
@@ -163,34 +163,34 @@ def pitch_statistics(model: FastPitch, cfg: ExtractConfig, place: Distributed) -
 
 
 def mel_files(dataset: SpeechDataset, cfg: ExtractConfig) -> list[Path]:
-    """Where the mel of each recording goes; InputError where two would go to one file."""
+    """Return the mel file of each recording. Raise `InputError` if two recordings share a file."""
     inner = [path.relative_to(cfg.dataset_path) for path in dataset.paths]
     targets = distinct_targets(inner, lambda path: feature_name(path).with_suffix(".npy"))
     return [Path(cfg.output) / target for target in targets.values()]
 
 
 def forget_other_texts(dataset: SpeechDataset, targets: Sequence[Path], folder: Path) -> None:
-    """Removes mels that were made for other symbols: the text was corrected since, or the dictionary is another."""
-    said = {}
+    """Delete mels of other symbols, after a change of the text or the dictionary."""
+    digests = {}
     for clip, target in enumerate(targets):
         symbols = f"{dataset.ids(ClipKey(clip, 0)).tolist()} {dataset.recordings[clip].speaker}"
-        said[target.relative_to(folder).as_posix()] = hashlib.sha256(symbols.encode()).hexdigest()[:12]
+        digests[target.relative_to(folder).as_posix()] = hashlib.sha256(symbols.encode()).hexdigest()[:12]
     known_file = folder / SYMBOLS_FILE
     known = read_json(known_file) if known_file.is_file() else {}
-    for name, digest in said.items():
+    for name, digest in digests.items():
         if known.get(name) != digest:
             (folder / name).unlink(missing_ok=True)
-    write_whole(known_file, json.dumps({**known, **said}, indent=0).encode())
+    write_whole(known_file, json.dumps({**known, **digests}, indent=0).encode())
 
 
 @torch.inference_mode()
 def extract(
     model: FastPitch, dataset: SpeechDataset, targets: Sequence[Path], cfg: ExtractConfig, place: Distributed
 ) -> None:
-    """Writes the mels of this process's share of the recordings, those that are not there yet."""
-    mine = range(place.rank, len(dataset), place.world_size)
-    missing = [clip for clip in mine if not _is_made(dataset, clip, targets[clip])]
-    # Longest first: batches are filled up little, and a lack of memory shows at once.
+    """Write the missing mels of this process's share of the recordings."""
+    share = range(place.rank, len(dataset), place.world_size)
+    missing = [clip for clip in share if not _is_current(dataset, clip, targets[clip])]
+    # Longest first: batches need little padding, and a lack of memory shows at once.
     missing.sort(key=lambda clip: dataset.paths[clip].stat().st_size, reverse=True)
     batches = [missing[i : i + cfg.batch_size] for i in range(0, len(missing), cfg.batch_size)]
     began = time.perf_counter()
@@ -206,27 +206,27 @@ def extract(
             mels = output.mel.float().cpu()
             for clip, mel, length in zip(clips, mels, batch.mel_lens.tolist(), strict=True):
                 if not mel.isfinite().all():
-                    hint = "; leave out --amp" if cfg.amp else ""
+                    hint = "; try without --amp" if cfg.amp else ""
                     raise InputError(f"{dataset.paths[clip]}: FastPitch's mel has values that are not finite{hint}")
                 save_array(targets[clip], mel[:, :length].numpy())
                 frames += length
             bar.update(len(clips))
     seconds = time.perf_counter() - began
     speed = frames / seconds if frames else 0.0
-    written, kept, speed = distributed.sum_over_ranks(
-        torch.tensor([len(missing), len(mine) - len(missing), speed], dtype=torch.float64)
+    written, skipped, speed = distributed.sum_over_ranks(
+        torch.tensor([len(missing), len(share) - len(missing), speed], dtype=torch.float64)
     ).tolist()
     if place.is_main:
-        log.info("%s: %d mels written, %d there already, %.0f frames/s", cfg.output, written, kept, speed)
+        log.info("%s: %d mels written, %d there already, %.0f frames/s", cfg.output, written, skipped, speed)
 
 
-def _is_made(dataset: SpeechDataset, clip: int, target: Path) -> bool:
+def _is_current(dataset: SpeechDataset, clip: int, target: Path) -> bool:
     recording = dataset.recordings[clip]
     return is_newer(target, recording.wav, recording.pitch)
 
 
 def load(dataset: SpeechDataset, batches: Sequence[Sequence[int]], cfg: ExtractConfig) -> Iterator[Batch]:
-    """The batches of these clips, in order."""
+    """Load batches of clips in order."""
     num_workers = min(cfg.num_workers, len(batches))
     loader: DataLoader[Any] = DataLoader(
         dataset,

@@ -1,7 +1,7 @@
-"""Small layers. Shapes: B batch, S symbols or frames, C channels; masks are bool, True where there is something.
+"""Small layers. Shapes: B batch, S symbols or frames, C channels. Masks are bool, False in the padding.
 
-Every convolution sees zeros beyond an item's end, as it would if the item were alone: masks are applied before each of
-them, because biases fill the padding again.
+Every convolution sees zeros beyond an item's end, as if the item were alone. Masks are applied before each convolution,
+since biases fill the padding again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fastpitch.config import PredictorConfig
 
 
 class Embedding(nn.Embedding):
-    """PyTorch's, but without memory it is not initialised: for that, PyTorch would import its compiler (a second)."""
+    """PyTorch's embedding, not initialised on the meta device, where PyTorch would import its compiler (a second)."""
 
     def reset_parameters(self) -> None:
         if not self.weight.is_meta:
@@ -24,19 +24,19 @@ class Embedding(nn.Embedding):
 
 
 def length_mask(lens: Tensor, max_len: int) -> Tensor:
-    """lens [B] -> mask [B, max_len]."""
+    """Return a mask [B, max_len] for lengths [B]."""
     return torch.arange(max_len, device=lens.device).unsqueeze(0) < lens.unsqueeze(1)
 
 
 def zero_padding(x: Tensor, mask: Tensor) -> Tensor:
-    """x [B, S, C], mask [B, S] -> x, zero where there is nothing (also where padding became infinite)."""
+    """Return x [B, S, C] with zeros where mask [B, S] is False, even if the padding became infinite."""
     return x.masked_fill(~mask.unsqueeze(2), 0.0)
 
 
 def linear_in_fp32(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """A last layer: durations, pitch and mels would be rounded to 8 bits by bf16, so autocast is kept off.
+    """Apply a last layer in fp32. Under autocast, bf16 would round durations, pitch and mels to 8 bits.
 
-    TorchScript does not run this under its own autocast; there the layer follows the caller's precision.
+    TorchScript does not run this under its own autocast. There the layer follows the caller's precision.
     """
     if torch.jit.is_scripting():
         y = F.linear(x.float(), weight.float(), bias.float())
@@ -56,12 +56,12 @@ class ConvReLUNorm(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [B, S, C] -> [B, S, C']."""
+        """Map x [B, S, C] to [B, S, C']."""
         return self.dropout(self.norm(F.relu(self.conv(x.transpose(1, 2))).transpose(1, 2)))
 
 
 class Predictor(nn.Module):
-    """Predicts one value per symbol: convolutions, then a linear layer (FastPitch paper section 2.1)."""
+    """Predictor of one value per symbol: convolutions, then a linear layer (FastPitch paper section 2.1)."""
 
     def __init__(self, in_channels: int, config: PredictorConfig) -> None:
         super().__init__()
@@ -73,14 +73,14 @@ class Predictor(nn.Module):
         self.fc = nn.Linear(config.filter_size, 1)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x [B, S, C], mask [B, S] -> fp32 [B, S], zero in the padding."""
+        """Map x [B, S, C], with mask [B, S], to fp32 [B, S], zero in the padding."""
         for layer in self.layers:
             x = layer(zero_padding(x, mask))
         return linear_in_fp32(x, self.fc.weight, self.fc.bias).squeeze(2).masked_fill(~mask, 0.0)
 
 
 class ConvNorm(nn.Module):
-    """A convolution [B, C, S] -> [B, C', S] that starts from Xavier's uniform distribution."""
+    """Convolution [B, C, S] -> [B, C', S] with Xavier uniform initialisation."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, followed_by: str = "linear") -> None:
         super().__init__()

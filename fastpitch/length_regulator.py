@@ -1,6 +1,6 @@
-"""From symbols to frames and back. Shapes: B batch, S symbols, L frames, C channels.
+"""Conversion between symbols and frames. Shapes: B batch, S symbols, L frames, C channels.
 
-All counting is in integers: sums of durations in half precision are wrong past frame 2048.
+Frames are counted in integers, since sums of durations in half precision are wrong past frame 2048.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ MAX_DURATION = 75.0  # frames of one symbol, before pace: 0.87 s at 22050 Hz and
 
 
 def durations_from_log(log_durations: Tensor, longest: float = MAX_DURATION) -> Tensor:
-    """ln(d + 1) [B, S] as the predictor gives it -> d in frames, not rounded, in [0, longest], fp32."""
+    """Convert predicted ln(d + 1) [B, S] to d in frames, in [0, longest], fp32 and not rounded."""
     return torch.clamp(torch.exp(log_durations.float()) - 1.0, 0.0, longest)
 
 
 def round_durations(durations: Tensor, pace: float = 1.0) -> Tensor:
-    """Durations [B, S] in frames, divided by `pace` (2 is twice as fast) and rounded half up, int64."""
+    """Divide durations [B, S] in frames by `pace` (2 is twice as fast) and round half up to int64."""
     return torch.floor(durations.float() / pace + 0.5).long()
 
 
 def frame_symbols(durations: Tensor, num_frames: int) -> Tensor:
-    """Whole durations [B, S] -> the symbol of each frame, int64 [B, num_frames]; S past an item's last frame."""
+    """Return the symbol of each frame, int64 [B, num_frames], for whole durations [B, S]; S past an item's end."""
     ends = torch.cumsum(durations, dim=1)
     frames = torch.arange(num_frames, device=durations.device)
     return (frames.view(1, -1, 1) >= ends.unsqueeze(1)).sum(dim=2)
 
 
 def regulate(x: Tensor, durations: Tensor, num_frames: int) -> Tensor:
-    """Repeats each symbol for its duration (paper section 2.1).
+    """Repeat each symbol for its duration (paper section 2.1).
 
     Args:
         x: [B, S, C].
         durations: whole frames per symbol, int64 [B, S].
-        num_frames: length L of the output; frames past an item's own are zero.
+        num_frames: length L of the output. Frames past an item's end are zero.
 
     Returns:
         [B, L, C].
@@ -46,17 +46,19 @@ def regulate(x: Tensor, durations: Tensor, num_frames: int) -> Tensor:
 
 
 def mean_per_symbol(values: Tensor, durations: Tensor, counted: Tensor) -> Tensor:
-    """The mean of `values` [B, L] over each symbol's frames where `counted` [B, L] is True, in fp32.
+    """Return the mean of `values` over each symbol's frames where `counted` is True, in fp32.
 
     Args:
+        values: [B, L].
         durations: whole frames per symbol, int64 [B, S].
+        counted: [B, L].
 
     Returns:
-        [B, S]; 0 for symbols without such frames.
+        [B, S], 0 for symbols without such frames.
     """
     batch, num_symbols = durations.shape
     symbols = frame_symbols(durations, values.size(1))
-    # One more column takes the frames past an item's end.
+    # An additional column collects the frames past an item's end.
     sums = torch.zeros(batch, num_symbols + 1, device=values.device).scatter_add(
         1, symbols, values.float().masked_fill(~counted, 0.0)
     )

@@ -1,7 +1,7 @@
 """FastPitch (Łańcucki 2020, arXiv:2006.06873) with the aligner of arXiv:2108.10447.
 
-Shapes: B batch, S symbols, L mel frames, M mel bands. One model serves eager and scripted use: `forward` is synthesis;
-`teacher_forced` is never compiled.
+Shapes: B batch, S symbols, L mel frames, M mel bands. One model serves eager and scripted use: `forward` is synthesis,
+and `teacher_forced` is never compiled.
 """
 
 import math
@@ -26,14 +26,14 @@ from fastpitch.transformer import FFTransformer
 
 
 class FastPitchOutput(NamedTuple):
-    """What `FastPitch` says.
+    """Result of `FastPitch.forward`.
 
     Attributes:
         mel: [B, M, L] natural-log mel ("tacotron" framing), silence past an item's end.
         mel_lens: [B] frames of each item, int64.
         durations: [B, S] frames per symbol as predicted, in [0, 75], before pace and rounding.
         pitch: [B, 1, S] in standard deviations from the voice's mean, after the pitch transform.
-        energy: [B, S] ln(1 + energy), None in models without energy.
+        energy: [B, S] ln(1 + energy), or None in models without energy.
     """
 
     mel: Tensor
@@ -44,15 +44,17 @@ class FastPitchOutput(NamedTuple):
 
 
 class TeacherForced(NamedTuple):
-    """What `FastPitch.teacher_forced` gives: predictions, and the targets that the decoder was given instead.
+    """Result of `FastPitch.teacher_forced`: predictions, and the targets that condition the decoder instead.
 
     Attributes:
-        mel: [B, M, L], silence past an item's end; mel_lens: [B].
+        mel: [B, M, L], silence past an item's end.
+        mel_lens: [B] frames of each item.
         text_lens: [B] symbols of each item.
-        log_durations: [B, S] predicted ln(d + 1); durations: [B, S] frames per symbol by hard alignment, int64.
-        pitch, pitch_target: [B, 1, S] in standard deviations.
-        energy, energy_target: [B, S] ln(1 + energy), None in models without energy.
-        log_soft, logits: [B, L, S] of the aligner, see `ConvAttention`.
+        log_durations: [B, S] predicted ln(d + 1).
+        durations: [B, S] frames per symbol by hard alignment, int64.
+        pitch: [B, 1, S] in standard deviations; likewise pitch_target.
+        energy: [B, S] ln(1 + energy), or None in models without energy; likewise energy_target.
+        log_soft: [B, L, S] of the aligner, see `ConvAttention`; likewise logits.
     """
 
     mel: Tensor
@@ -69,14 +71,14 @@ class TeacherForced(NamedTuple):
 
 
 class FastPitch(nn.Module):
-    """Symbol ids -> log mel spectrogram, in one pass.
+    """Acoustic model: symbol ids -> log mel spectrogram, in one pass.
 
     Args:
         config: architecture.
-        aligner: with the modules that only training and teacher forcing need (`attention.*`).
+        aligner: build the modules that only training and teacher forcing need (`attention.*`).
 
     Attributes:
-        pitch_transform: None or a `PitchTransform`, applied to the predicted pitch; assign it before scripting.
+        pitch_transform: None or a `PitchTransform`, applied to the predicted pitch. Assign it before scripting.
     """
 
     pitch_mean: Tensor
@@ -89,9 +91,9 @@ class FastPitch(nn.Module):
         self.padding_idx = config.padding_idx
         self.n_speakers = config.n_speakers
         self.speaker_emb_weight = config.speaker_emb_weight
-        self.silence = SILENCE  # constants are attributes or defaults: TorchScript does not see globals
+        self.silence = SILENCE  # an attribute, since TorchScript does not see globals
         width = config.symbols_embedding_dim
-        # Zeros mean: not known. The names and their order are those of published files.
+        # Zeros mean unknown. Published files use these names in this order.
         self.register_buffer("pitch_mean", torch.zeros(1))
         self.register_buffer("pitch_std", torch.zeros(1))
         word_emb = Embedding(config.n_symbols, width, padding_idx=config.padding_idx)
@@ -112,17 +114,17 @@ class FastPitch(nn.Module):
     def forward(
         self, ids: Tensor, pace: float = 1.0, speaker: Tensor | None = None, pitch: Tensor | None = None
     ) -> FastPitchOutput:
-        """Speaks a batch of texts; each item gives what it gives alone.
+        """Synthesise a batch of texts. Each item's result is independent of the others.
 
         Args:
-            ids: [B, S] symbol ids; `padding_idx` fills up the end of short items.
-            pace: divides the durations; 2 is twice as fast.
-            speaker: [B], or [1] for all: which voice, 0 where None is given.
-            pitch: [B, 1, S] to speak with, before the pitch transform, in standard deviations from the voice's mean,
-                0 where unvoiced; NaN where the model's prediction is wanted, as everywhere if None is given.
+            ids: [B, S] symbol ids. `padding_idx` fills the end of short items.
+            pace: divides the durations, so 2 is twice as fast.
+            speaker: [B], or [1] for all: the voice, by default 0.
+            pitch: [B, 1, S] pitch before the pitch transform, in standard deviations from the voice's mean, 0 where
+                unvoiced. NaN, and None for all symbols, select the model's prediction.
 
         Raises:
-            InputError: ids or speakers that the model does not know, a wrong shape, or a pace that is not above 0.
+            InputError: ids or speakers unknown to the model, a wrong shape, or a pace that is not above 0.
         """
         if not (pace > 0.0 and math.isfinite(pace)):
             raise InputError(f"FastPitch: pace is {pace}, must be above 0")
@@ -149,7 +151,7 @@ class FastPitch(nn.Module):
         return FastPitchOutput(mel, mel_lens, durations, spoken, energy)
 
     def encode(self, ids: Tensor, speaker: Tensor | None) -> tuple[Tensor, Tensor]:
-        """ids [B, S], speaker [B], [1] or None -> encoded symbols [B, S, C], mask [B, S]."""
+        """Map ids [B, S] and speaker [B], [1] or None to encoded symbols [B, S, C] and mask [B, S]."""
         if ids.dim() != 2 or ids.numel() == 0:
             raise InputError(f"FastPitch: expected symbol ids of shape [B, S], got {list(ids.shape)}")
         if int(ids.min()) < 0 or int(ids.max()) >= self.n_symbols:
@@ -171,7 +173,7 @@ class FastPitch(nn.Module):
         return self.encoder(x, mask), mask
 
     def decode(self, x: Tensor, frames: Tensor, mel_lens: Tensor, num_frames: int) -> Tensor:
-        """Conditioned symbols [B, S, C], whole frames per symbol [B, S] -> mel [B, M, num_frames]."""
+        """Map conditioned symbols [B, S, C] and whole frames per symbol [B, S] to mel [B, M, num_frames]."""
         mask = length_mask(mel_lens, num_frames)
         y = self.decoder(regulate(x, frames, num_frames), mask)
         mel = linear_in_fp32(y, self.proj.weight, self.proj.bias).transpose(1, 2)
@@ -180,7 +182,7 @@ class FastPitch(nn.Module):
     def pitch_statistics(
         self, default_mean_hz: float = DEFAULT_MEAN_HZ, default_std_hz: float = DEFAULT_STD_HZ
     ) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of the voice's pitch in Hz, [1] each; the defaults where the model has none."""
+        """Return mean and standard deviation of the voice's pitch in Hz, [1] each, or the defaults if unknown."""
         known = self.pitch_std > 0
         mean_hz = torch.where(known, self.pitch_mean, torch.full_like(self.pitch_mean, default_mean_hz))
         return mean_hz, torch.where(known, self.pitch_std, torch.full_like(self.pitch_std, default_std_hz))
@@ -195,17 +197,18 @@ class FastPitch(nn.Module):
         prior: Tensor | None = None,
         speaker: Tensor | None = None,
     ) -> TeacherForced:
-        """The decoder on durations, pitch and energy of a recording, aligned with its text by the aligner.
+        """Decode with the durations, pitch and energy of recordings, which the aligner aligns with their texts.
 
         Args:
             ids: [B, S] symbol ids, padding at the end only.
-            mel: [B, M, L] log mel of the recordings ("tacotron" framing); mel_lens: [B] frames of each.
+            mel: [B, M, L] log mel of the recordings ("tacotron" framing).
+            mel_lens: [B] frames of each recording.
             pitch: [B, 1, L] per frame, in standard deviations from the voice's mean, 0 where unvoiced.
             prior: [B, L, S], see `alignment.interpolated_prior`.
             speaker: [B], or [1] for all.
 
         Raises:
-            InputError: as `forward`; shapes or lengths that do not belong together; a model without aligner.
+            InputError: as `forward`, inconsistent shapes or lengths, or a model without aligner.
         """
         if self.attention is None:
             raise InputError("FastPitch: this model has no aligner (attention.*), which teacher forcing needs")
@@ -264,5 +267,5 @@ class FastPitch(nn.Module):
 
 
 def _value_embedding(width: int, kernel_size: int) -> nn.Conv1d:
-    """One value per symbol [B, 1, S] -> [B, C, S]."""
+    """Return a convolution from one value per symbol [B, 1, S] to [B, C, S]."""
     return nn.Conv1d(1, width, kernel_size, padding=kernel_size // 2)

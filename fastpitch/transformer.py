@@ -1,4 +1,4 @@
-"""The feed-forward transformer of encoder and decoder (FastPitch paper section 2.1; FastSpeech, arXiv:1905.09263).
+"""Feed-forward transformer of encoder and decoder (FastPitch paper section 2.1; FastSpeech, arXiv:1905.09263).
 
 Shapes: B batch, S symbols or frames, C channels (the model's width), H heads, D width of a head.
 """
@@ -21,7 +21,7 @@ class PositionalEmbedding(nn.Module):
         self.register_buffer("inv_freq", torch.tensor([10000.0 ** (-i / width) for i in range(0, width, 2)]))
 
     def forward(self, length: int) -> Tensor:
-        """-> [length, C] in fp32: half precision does not tell positions past 2048 apart."""
+        """Return [length, C] in fp32, since half precision cannot distinguish positions past 2048."""
         positions = torch.arange(length, device=self.inv_freq.device).float()
         angles = positions.unsqueeze(1) * self.inv_freq.float().unsqueeze(0)
         return torch.cat([angles.sin(), angles.cos()], dim=1)
@@ -41,9 +41,9 @@ class SelfAttention(nn.Module):
         self.layer_norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x [B, S, C], mask [B, S] -> [B, S, C]; anything, NaN too, in the padding."""
+        """Map x [B, S, C], with mask [B, S], to [B, S, C]. The padding may hold any value, including NaN."""
         batch, length, _ = x.shape
-        # Query, key and value of all heads lie one after the other: [B, S, 3, H, D] -> 3 times [B, H, S, D].
+        # Query, key and value of all heads follow each other: [B, S, 3, H, D] -> 3 times [B, H, S, D].
         qkv = self.qkv_net(x).view(batch, length, 3, self.n_heads, self.d_head).permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(
             qkv[0],
@@ -71,9 +71,9 @@ class ConvFeedForward(nn.Module):
         self.layer_norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x [B, S, C], zero in the padding, mask [B, S] -> [B, S, C]."""
+        """Map x [B, S, C], zero in the padding, with mask [B, S] to [B, S, C]."""
         hidden = self.CoreNet[1](self.CoreNet[0](x.transpose(1, 2)))
-        # Without this mask the first convolution's bias would reach the item through the second's kernel.
+        # Without this mask, the second convolution would carry the bias of the first from the padding into the item.
         hidden = hidden.masked_fill(~mask.unsqueeze(1), 0.0)
         core = self.CoreNet[3](self.CoreNet[2](hidden)).transpose(1, 2)
         return self.layer_norm(x + core)
@@ -93,7 +93,7 @@ class TransformerLayer(nn.Module):
 
 
 class FFTransformer(nn.Module):
-    """A stack of layers over embeddings to which positions are added; the encoder also owns the symbols' embedding."""
+    """Stack of layers over embeddings with added positions. The encoder also owns the symbol embedding."""
 
     def __init__(self, width: int, config: TransformerConfig, word_emb: nn.Embedding | None = None) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class FFTransformer(nn.Module):
         self.layers = nn.ModuleList(TransformerLayer(width, config) for _ in range(config.n_layers))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x [B, S, C], mask [B, S] -> [B, S, C], zero in the padding."""
+        """Map x [B, S, C], with mask [B, S], to [B, S, C], zero in the padding."""
         x = self.drop(zero_padding(x + self.pos_emb(x.size(1)), mask))
         for layer in self.layers:
             x = layer(x, mask)

@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = from_flags(VocodeConfig, given)
     source, target = given["source"], given["target"]
     check_files(source, target)
-    device = distributed.device_of(cfg.cuda)
+    device = distributed.select_device(cfg.cuda)
     checkpoint = cfg.hifigan or fetch_models([DEFAULT_MODEL], models_dir())[DEFAULT_MODEL]
     generator, info = load_generator(checkpoint, cfg.hifigan_config or None, device)
     engine = engine_backend(generator, cfg.precision)

@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_flags(parser, VocoderBenchmarkConfig, "benchmark")
     given = vars(parser.parse_args(words))
     cfg = from_flags(VocoderBenchmarkConfig, given)
-    device = distributed.device_of(cfg.cuda)
+    device = distributed.select_device(cfg.cuda)
     Path(cfg.output).mkdir(parents=True, exist_ok=True)  # now, to fail before hours of measurement
     made_on = hardware.describe(
         device, "benchmarks.inference.benchmark", words, PACKAGES

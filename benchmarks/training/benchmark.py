@@ -1,8 +1,8 @@
-"""Speed of training: the recipe written plainly (train.py --fast off) against the default, in each precision.
+"""Benchmark training: the recipe computed plainly (train.py --fast off) against the default, in each precision.
 
-Every variant trains in a process of its own, and all of them in turn, some steps each, so that what else happens on the
-machine hits all alike; on a GPU, whose memory has to hold them all, those of one precision at a time, and the default
-without its CUDA graphs too. scripts/train_benchmark.sh runs it with defaults.
+Every variant trains in its own process. All take turns of some steps each, so that other load on the machine affects
+all alike. On a GPU, whose memory must hold all variants, one precision runs at a time, and the default also without
+CUDA graphs. scripts/train_benchmark.sh runs it with defaults.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from benchmarks.training import layer_ways
-from benchmarks.training.report import Course, markdown, rows_of
+from benchmarks.training.report import Course, markdown, result_rows
 from benchmarks.training.worker import serve
 from common import distributed
 from common.audio_files import save_wav
@@ -31,17 +31,17 @@ from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative
 from common.errors import InputError
 from common.files.atomic import write_whole
 from common.machine import hardware
-from common.machine.precision import DTYPES, half_precision
+from common.machine.precision import DTYPES, amp_format
 
 PROGRAM = "train_benchmark"
 CLIP_SEC = 6.6  # LJSpeech's mean
-CLIPS = 64  # synthetic ones, which the list repeats
+CLIPS = 64  # synthetic clips, which the list repeats
 NO_GRAPHS = "on, no graphs"  # train.py's --no-cuda-graphs
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingBenchmarkConfig:
-    """What is measured, and how often."""
+    """Variants to measure, and the number of measurements."""
 
     hifigan_config: tuple[str, ...] = flag(
         (), "v1, v2, v3 or JSON files; without it, v1 on the GPU, v1 and v3 on the CPU"
@@ -50,18 +50,18 @@ class TrainingBenchmarkConfig:
         (), "batch sizes; without it, 16 and 128 on the GPU, 4 on the CPU", short=("-bs",)
     )
     segment_size: int = flag(8192, "samples in one training segment")
-    amp: bool = flag(True, "measure mixed precision as well: fp16 on the GPU, bf16 on the CPU")
+    amp: bool = flag(True, "also measure mixed precision: fp16 on the GPU, bf16 on the CPU")
     amp_dtype: str = flag("auto", "precision of mixed precision, as in train.py", choices=("auto", "fp16", "bf16"))
     cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
     steps: int | None = flag(None, "optimiser steps of a burst; without it, 10 on the GPU and 3 on the CPU")
     repeats: int = flag(5, "measured bursts of each variant")
-    warmup: int = flag(1, "bursts before these")
+    warmup: int = flag(1, "bursts before the measured ones")
     agreement_steps: int | None = flag(
         None,
-        "first steps whose losses are compared (0: none); without it, 50 on the GPU, on the CPU those of the bursts",
+        "first steps whose losses are compared (0: none); without it, 50 on the GPU, all measured ones on the CPU",
     )
-    minutes: float = flag(0.0, "what has not begun by then is left out, bursts too (0: no limit)")
-    layers: bool = flag(False, "compare ways to compute each layer of the discriminators as well")
+    minutes: float = flag(0.0, "skip cases and bursts that have not begun by then (0: no limit)")
+    layers: bool = flag(False, "also compare ways to compute each layer of the discriminators")
     num_workers: int | None = flag(None, "processes that load audio for the plain recipe; without it, as in train.py")
     output: str = flag(f"output/{PROGRAM}", "directory of the tables and the JSON file", short=("-o",))
 
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(prog=PROGRAM, description=__doc__, epilog="Flags may be written with - or _.")
     add_flags(parser, TrainingBenchmarkConfig, "benchmark")
     cfg = from_flags(TrainingBenchmarkConfig, vars(parser.parse_args(words)))
-    device = distributed.device_of(cfg.cuda)
+    device = distributed.select_device(cfg.cuda)
     Path(cfg.output).mkdir(parents=True, exist_ok=True)
     header = {
         **hardware.describe(device, "benchmarks.training.benchmark", words),
@@ -127,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_clips(folder: Path, batch_size: int) -> None:
-    """Noise that swells and fades, and a list that names each clip so often that an epoch has some steps."""
+    """Write clips of tones that swell and fade with noise, and a list long enough for an epoch of several steps."""
     rng = np.random.default_rng(0)
     at_sec = np.arange(int(CLIP_SEC * 22050)) / 22050
     names = []
@@ -142,12 +142,12 @@ def make_clips(folder: Path, batch_size: int) -> None:
 def measured_case(
     cfg: TrainingBenchmarkConfig, folder: Path, config: str, batch_size: int, deadline: float
 ) -> list[dict[str, Any]]:
-    """A row for each variant of one generator and batch size, the plain recipe in full precision first."""
+    """Measure one generator and batch size. Return a row for each variant, first the plain recipe in fp32."""
     full = hardware.full_precision(torch.device("cuda" if cfg.cuda else "cpu"))
     mixed = f"{mixed_precision(cfg)} autocast"
     ways = ("off", "on", NO_GRAPHS) if cfg.cuda else ("off", "on")
     courses = [Course(name, fast) for name in ((full, mixed) if cfg.amp else (full,)) for fast in ways]
-    at_a_time = len(ways) if cfg.cuda else len(courses)  # a CPU has the memory for all, and more that disturbs
+    at_a_time = len(ways) if cfg.cuda else len(courses)  # a CPU has memory for all, and more disturbing load
     flop = 0
     for first in range(0, len(courses), at_a_time):
         chosen = courses[first : first + at_a_time]
@@ -159,14 +159,14 @@ def measured_case(
                 for course in chosen
             ]
             run_in_turn(cfg, workers, chosen, deadline)
-            flop = flop or ask(workers[0], "flop")  # last: it copies the models
-    return rows_of(courses, flop, cfg.compared, config, batch_size, cfg.segment_size)
+            flop = flop or ask(workers[0], "flop")  # last, since it copies the models
+    return result_rows(courses, flop, cfg.compared, config, batch_size, cfg.segment_size)
 
 
 def run_in_turn(
     cfg: TrainingBenchmarkConfig, workers: Sequence[Any], courses: Sequence[Course], deadline: float
 ) -> None:
-    """All measurements of some variants; past the deadline, what is enough for a row."""
+    """Measure some variants in turn. Past the deadline, take only what a row needs."""
     for worker, course in zip(workers, courses, strict=True):
         course.matmul_flops = ask(worker, "matmul_flops")
     for number in range(cfg.warmup + cfg.repeats):
@@ -184,13 +184,13 @@ def run_in_turn(
     for number in range(1 + min(3, cfg.repeats)):
         for worker, course in zip(workers, courses, strict=True):
             parts = ask(worker, "parts")
-            course.parts += [parts] if number else []  # the first are warm-up
+            course.parts += [parts] if number else []  # the first measurement is warm-up
     for worker, course in zip(workers, courses, strict=True):
         course.peak_bytes, course.graphs = ask(worker, "peak_bytes"), ask(worker, "graphs")
 
 
 def measured_layers(cfg: TrainingBenchmarkConfig, device: torch.device) -> dict[str, Any]:
-    """Seconds of all ways to compute the discriminators' layers, at the first batch size, real and fake in one call."""
+    """Measure all ways to compute the discriminators' layers, at the first batch size, real and fake in one call."""
     torch.backends.cudnn.benchmark = True
     batch = 2 * cfg.cases[0][1]
     dtype = DTYPES[mixed_precision(cfg)] if cfg.amp else torch.float32
@@ -201,14 +201,14 @@ def measured_layers(cfg: TrainingBenchmarkConfig, device: torch.device) -> dict[
 
 
 def mixed_precision(cfg: TrainingBenchmarkConfig) -> str:
-    """What train.py --amp takes."""
-    return half_precision("cuda" if cfg.cuda else "cpu") if cfg.amp_dtype == "auto" else cfg.amp_dtype
+    """Return the format of train.py --amp."""
+    return amp_format(cfg.amp_dtype, "cuda" if cfg.cuda else "cpu")
 
 
 def arguments(
     cfg: TrainingBenchmarkConfig, folder: Path, config: str, batch_size: int, fast: str, amp: bool
 ) -> list[str]:
-    """A command line of train.py."""
+    """Return a command line of train.py."""
     words = ["--fast", fast.split(",")[0], *(["--no-cuda-graphs"] if fast == NO_GRAPHS else [])]
     words += ["--dataset-path", str(folder), "--hifigan-config", config]
     words += ["--training-files", str(folder / "train.txt"), "--validation-files", str(folder / "val.txt")]
@@ -220,7 +220,7 @@ def arguments(
 
 @contextlib.contextmanager
 def started(argv: list[str]) -> Iterator[Any]:
-    """A process that takes steps of training; the pipe to it."""
+    """Start a process that trains on request, and yield the pipe to it."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(theirs, argv, torch.get_num_threads()))
@@ -236,10 +236,10 @@ def started(argv: list[str]) -> Iterator[Any]:
 
 
 def ask(worker: Any, method: str, *words: Any) -> Any:
-    """What `train_worker.Worker` answers.
+    """Call a method of the process's `Worker`.
 
     Raises:
-        InputError: it failed, perhaps for lack of memory.
+        InputError: the process failed, perhaps for lack of memory.
     """
     try:
         worker.send((method, words))

@@ -1,7 +1,7 @@
-"""Ways to compute the discriminators' convolutions, layer by layer: which of them training should use on this device.
+"""Compare ways to compute the discriminators' convolutions, layer by layer, to choose one for a device.
 
-Training takes none of them unmeasured. Each way gets its signal in its own memory layout, as a whole network would keep
-it; weights are brought into its form each time, as they change in each step.
+Each way gets its signal in its own memory layout, as a whole network would keep it. Weights are converted each time,
+since they change in each step.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from common.machine.timing import now_sec
 from hifigan.discriminators import MultiPeriodDiscriminator, MultiScaleDiscriminator
 
 RUNS = 5
-DENSE_CHANNELS = 64  # of a group in the way "wider groups"
+DENSE_CHANNELS = 64  # in a group of the way "wider groups"
 
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """A convolution [O, C / g, k] over time, and the signal that it meets: [C, T], or [C, T, P] with a period."""
+    """Convolution [O, C / g, k] over time, and its input signal: [C, T], or [C, T, P] with a period."""
 
     name: str
     weight: tuple[int, int, int]
@@ -43,7 +43,7 @@ class Layer:
 
 
 class LayerWay(NamedTuple):
-    """A signal [B, C, T(, P)] in the layout of the way, the convolution of it, and the result in the usual shape."""
+    """Way to compute a layer: lay out a signal [B, C, T(, P)], convolve it, and restore the usual shape."""
 
     laid_out: Callable[[Tensor, Layer], Tensor]
     convolve: Callable[[Tensor, Tensor, Layer], Tensor]
@@ -51,7 +51,7 @@ class LayerWay(NamedTuple):
 
 
 def layers(segment: int) -> list[Layer]:
-    """All hidden layers of both discriminators for segments of so many samples."""
+    """Return all hidden layers of both discriminators for segments of `segment` samples."""
     found = []
     judge: Any
     for judge in MultiPeriodDiscriminator().discriminators:
@@ -71,7 +71,7 @@ def layers(segment: int) -> list[Layer]:
 
 
 def ways(layer: Layer) -> dict[str, LayerWay]:
-    """The ways that are there for a layer; the first is PyTorch's own, as --fast on uses it on GPUs."""
+    """Return the ways to compute a layer, first PyTorch's own, which --fast on uses on GPUs."""
     if layer.period:
         return {
             "as it is": LayerWay(_same, _image, _same),
@@ -97,7 +97,7 @@ def ways(layer: Layer) -> dict[str, LayerWay]:
 
 
 def measured(layer: Layer, batch: int, dtype: torch.dtype, device: torch.device) -> dict[str, float | None]:
-    """Seconds of each way, forward and backward to signal and weight; None where it fails, as for lack of memory."""
+    """Measure the seconds of each way, forward and backward to signal and weight; None for a way that fails."""
     x = torch.randn(batch, *layer.signal, device=device, dtype=dtype)
     weight = (torch.randn(layer.weight, device=device) / 10).requires_grad_()
     return {name: _seconds(way, x, weight, layer) for name, way in ways(layer).items()}
@@ -152,7 +152,7 @@ def _row(x: Tensor, weight: Tensor, layer: Layer) -> Tensor:
 
 
 def _wider_groups(x: Tensor, weight: Tensor, layer: Layer) -> Tensor:
-    """Groups joined, with zeros for what lies between them: more operations, but larger products."""
+    """Join groups, with zeros between them: more operations, but larger products."""
     outputs, inputs, taps = weight.shape
     joined = min(layer.groups, max(1, DENSE_CHANNELS // inputs))
     groups = layer.groups // joined
@@ -164,7 +164,7 @@ def _wider_groups(x: Tensor, weight: Tensor, layer: Layer) -> Tensor:
 
 
 def _products(x: Tensor, weight: Tensor, layer: Layer) -> Tensor:
-    """One matrix product for each group: its weight times what each output sees."""
+    """Compute one matrix product for each group: its weight times the inputs of each output."""
     outputs, inputs, taps = weight.shape
     seen = F.pad(x, (layer.padding, layer.padding)).unfold(2, taps, layer.stride)  # [B, C, T', k]
     columns = seen.unflatten(1, (layer.groups, inputs)).permute(1, 2, 4, 0, 3).reshape(layer.groups, inputs * taps, -1)

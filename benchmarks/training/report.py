@@ -1,4 +1,4 @@
-"""What the benchmark of training measured: figures of each variant, and tables."""
+"""Results of the training benchmark: figures of each variant, and tables."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from common.markdown import table
 
 NOTES = (
     "Medians of the bursts. Speed-up: seconds of the plain recipe in the same precision, or in full precision, divided "
-    "by those of the row, the median of the ratios of bursts that followed each other; the same of processor time, "
-    "which on a CPU shared with other programs is steadier. True frames are those of the input mel. Share of the peak: "
-    "operations that a step needs divided by seconds and by what a large matrix product reaches in the same precision "
-    "and process. Agreement: the largest relative difference of the three losses from those of the plain recipe in the "
-    "same precision, over the first steps. Parts are run on their own, forward and backward as both optimiser steps "
-    "need them."
+    "by the seconds of the row, as the median of the ratios of consecutive bursts; likewise for processor time, "
+    "which is steadier on a shared CPU. True frames are frames of the input mel. Share of the peak: operations of "
+    " a step divided by its seconds and by the rate of a large matrix product in the same precision and "
+    "process. Agreement: the largest relative difference of the losses from the plain recipe in the same precision, "
+    "over the first steps. Parts are run alone, forward and backward as in both optimiser steps."
 )
 
 
 @dataclasses.dataclass
 class Course:
-    """What one variant did: seconds of a step by the clock and of the processor in each burst, losses of each step."""
+    """Measurements of one variant: seconds of a step by the clock and of the processor in each burst, and losses."""
 
     precision: str
     fast: str
@@ -37,10 +36,10 @@ class Course:
     graphs: bool = False  # whether its steps became CUDA graphs
 
 
-def rows_of(
+def result_rows(
     courses: Sequence[Course], flop: int, compared: int, config: str, batch_size: int, segment: int
 ) -> list[dict[str, Any]]:
-    """A row of figures for each variant of one case, the plain recipe in full precision first.
+    """Return a row of figures for each variant of one case, first the plain recipe in full precision.
 
     Args:
         flop: floating-point operations of a step.
@@ -81,12 +80,13 @@ def rows_of(
 
 
 def ratio(plain: Sequence[float], seconds: Sequence[float]) -> float:
+    """Return the median speed-up over consecutive bursts."""
     both = min(len(plain), len(seconds))
     return float(np.median(np.divide(plain[:both], seconds[:both])))
 
 
 def agreement(plain: Sequence[Sequence[float]], losses: Sequence[Sequence[float]], steps: int) -> float:
-    """The largest relative difference of two courses of losses [steps, 3]."""
+    """Return the largest relative difference of two courses of losses [steps, losses]."""
     expected, actual = np.asarray(plain[:steps]), np.asarray(losses[:steps])
     return float((np.abs(actual - expected) / np.abs(expected)).max())
 
@@ -97,11 +97,11 @@ def markdown(
     layer_ways: Sequence[dict[str, Any]] = (),
     left_out: Sequence[str] = (),
 ) -> str:
-    """The whole report.
+    """Format the whole report.
 
     Args:
         layer_ways: for batch size and precision, the seconds of all ways to compute each layer.
-        left_out: what was not measured, and why.
+        left_out: cases that were not measured, and why.
     """
     lines = ["# Training benchmark", "", *hardware.markdown(header), "", NOTES]
     for config, size in dict.fromkeys((row["config"], row["batch_size"]) for row in rows):
@@ -155,7 +155,7 @@ def markdown(
 
 
 def layer_cells(layer: str, seconds: dict[str, float | None], names: Sequence[str]) -> list[str]:
-    """A row of the table of layers; the fastest way in bold, "-" where a way is not there or failed."""
+    """Return a row of the table of layers: the fastest way in bold, "-" where a way is missing or failed."""
     best = min((sec for sec in seconds.values() if sec is not None), default=None)
     cells = [layer]
     for sec in map(seconds.get, names):

@@ -1,4 +1,4 @@
-"""Checkpoints in a run's directory: written whole or not at all, the newest usable one found again."""
+"""Checkpoints in a run's directory: atomic writes, the newest usable checkpoint, and retention."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from common.files.checkpoints import read_file
 
 log = logging.getLogger(__name__)
 
-KEPT_CHECKPOINTS = 2
+KEPT_CHECKPOINTS = 2  # the newest ones of a run, besides its milestones; the help of --checkpoint-interval follows
 
 Contents = tuple[dict[str, Any], ...]
 
 
 class CheckpointStore:
-    """The checkpoints of one directory, each of one or several files that belong together.
+    """Checkpoints of one directory, each of one or several files that belong together.
 
     Args:
-        directory: where they lie; other files in it do not matter.
-        files: their names with `{}` for the epoch.
+        directory: the directory. Other files in it do not matter.
+        files: names of a checkpoint's files, with `{}` for the epoch.
     """
 
     def __init__(self, directory: str | Path, files: Sequence[str]) -> None:
@@ -36,16 +36,16 @@ class CheckpointStore:
         self.files = tuple(files)
 
     def paths(self, epoch: int) -> tuple[Path, ...]:
-        """The files of an epoch."""
+        """Return the files of an epoch."""
         return tuple(self.directory / name.format(epoch) for name in self.files)
 
     def epochs(self) -> list[int]:
-        """Epochs of which all files are there, oldest first."""
+        """Return epochs with all files, oldest first."""
         found = self._found()
         return sorted(found[0].intersection(*found))
 
     def incomplete(self) -> set[int]:
-        """Epochs of which only some files are there."""
+        """Return epochs with some files missing."""
         found = self._found()
         return found[0].union(*found) - found[0].intersection(*found)
 
@@ -56,10 +56,10 @@ class CheckpointStore:
         return [{int(match[1]) for match in found if match} for found in matches]
 
     def newest(self) -> tuple[int, Contents] | None:
-        """Epoch and contents of the newest checkpoint that loads and belongs together.
+        """Return epoch and contents of the newest checkpoint that loads and whose files belong together.
 
         Raises:
-            InputError: there are checkpoints, but none of them can be used.
+            InputError: there are checkpoints, but none is usable.
         """
         epochs = self.epochs()
         for half in sorted(self.incomplete()):
@@ -81,7 +81,7 @@ class CheckpointStore:
         return None
 
     def finish_interrupted_save(self) -> None:
-        """Makes the other renames of a run that was killed after the first; on one process, before `newest`."""
+        """Complete the renames of a save that was killed after the first. Call on one process, before `newest`."""
         for epoch in sorted(self._found()[0]):
             first, *others = self.paths(epoch)
             for path in others:
@@ -90,13 +90,13 @@ class CheckpointStore:
                     continue
                 try:
                     belongs = _belong_together(read_file(first), _read_verified(leftover))
-                except InputError:  # killed while writing it: the old file stays
+                except InputError:  # killed while writing, so the old file stays
                     continue
                 if belongs:
                     leftover.replace(path)
 
     def save(self, epoch: int, *contents: dict[str, Any]) -> Path:
-        """Writes a checkpoint: all files in full first, then the renames. Returns the first file's path."""
+        """Write all files of a checkpoint, then rename them. Return the first file's path."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.remove_leftovers()
         targets = self.paths(epoch)
@@ -108,19 +108,19 @@ class CheckpointStore:
             for path in temporary:
                 path.unlink(missing_ok=True)
             raise
-        for path, target in zip(temporary, targets, strict=True):  # whoever ends between them: the next start goes on
+        for path, target in zip(temporary, targets, strict=True):  # if interrupted, the next start completes them
             path.replace(target)
         sync_to_disk(self.directory)  # the renames themselves
         return targets[0]
 
     def remove_leftovers(self) -> None:
-        """Removes temporary files of a run that was killed while saving."""
+        """Delete temporary files of a run that was killed while saving."""
         for name in self.files:
             for leftover in self.directory.glob(_temporary(Path(name.format("*"))).name):
                 leftover.unlink()
 
     def prune(self, written: Iterable[int], milestones: Iterable[int] = ()) -> list[int]:
-        """Deletes the checkpoints `written` but for the last two and the milestones; returns the epochs that remain."""
+        """Delete the checkpoints `written` except the newest and the milestones; return the remaining epochs."""
         epochs = sorted(set(written))
         kept = {*epochs[-KEPT_CHECKPOINTS:], *milestones}
         for epoch in set(epochs) - kept:
@@ -130,7 +130,7 @@ class CheckpointStore:
 
 
 def _belong_together(first: dict[str, Any], *others: dict[str, Any]) -> bool:
-    """Of one save of one run."""
+    """Return whether files come from the same save of the same run."""
     return all(first.get(key) == other.get(key) for other in others for key in ("train_state", "train_setup"))
 
 
@@ -139,8 +139,8 @@ def _temporary(path: Path) -> Path:
 
 
 def _read_verified(path: Path) -> dict[str, Any]:
-    """`read_file`, which would not notice a flipped bit: PyTorch writes checksums, but does not compare them."""
-    if zipfile.is_zipfile(path):  # else `read_file` says what is wrong
+    """Read a file after comparing its checksums, which PyTorch writes but does not compare."""
+    if zipfile.is_zipfile(path):  # else `read_file` raises
         try:
             with zipfile.ZipFile(path) as archive:
                 damaged = archive.testzip()
@@ -156,6 +156,6 @@ def _write(path: Path, content: dict[str, Any]) -> None:
         with path.open("wb") as file:
             torch.save(content, file)
         sync_to_disk(path)
-    except (RuntimeError, OSError) as error:  # PyTorch's errors of a full disk are no OSError
+    except (RuntimeError, OSError) as error:  # PyTorch does not raise OSError for a full disk
         free = shutil.disk_usage(path.parent).free // 2**20
         raise OSError(f"{path}: the checkpoint could not be written; {free} MB are free") from error

@@ -14,7 +14,7 @@ from common.training.checkpoint_store import KEPT_CHECKPOINTS
 
 @dataclasses.dataclass(frozen=True)
 class BaseRunConfig:
-    """Where a run writes, how long it trains, and how often it logs, validates and saves."""
+    """Settings of a run: output, length, and intervals of logs, validation and checkpoints."""
 
     output: str = flag("./output", "directory for checkpoints and logs", short=("-o",))
     log_file: str = flag("", "DLLogger file; without it, nvlog.json in the output directory")

@@ -1,4 +1,4 @@
-"""Care for the processes that load data."""
+"""Signals and errors of the processes that load data."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Iterator
 
 
 def stop_loader_processes() -> None:
-    """Ends the processes of this module's loaders, which do not listen to SIGTERM; else the program waits for them."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler would raise an error for each of them
+    """Kill the loader processes, which ignore SIGTERM and would keep the program from ending."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler would raise an error for each
     for process in multiprocessing.active_children():
         process.kill()
 
 
 @contextlib.contextmanager
 def lost_loaders_named() -> Iterator[None]:
-    """Tells in one line that a process which loads audio was killed.
+    """Turn PyTorch's error of a killed loader process into one line.
 
     Raises:
-        OSError: instead of PyTorch's RuntimeError.
+        OSError: a loader process was killed.
     """
     try:
         yield
@@ -33,6 +33,6 @@ def lost_loaders_named() -> Iterator[None]:
 
 
 def leave_signals_to_the_parent(_: int) -> None:
-    # Ctrl-C and torchrun's SIGTERM reach these processes too; the trainer must be able to finish its step and save.
+    """Ignore Ctrl-C and torchrun's SIGTERM, so that the trainer can finish its step and save."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""What all training programs share: `run_training`, from a configuration to the exit status, and its loop."""
+"""Training from a configuration to the exit status (`run_training`), shared by all models, and its loop."""
 
 from __future__ import annotations
 

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 
 class EMA:
-    """A copy of `module` whose weights follow it: average <- decay * average + (1 - decay) * weight.
+    """Copy of a module whose weights follow it: average <- decay * average + (1 - decay) * weight.
 
-    Starts equal to the module. Buffers are not averaged: those of the module must stay as they are.
+    It starts equal to the module. Buffers are not averaged, so the module must not change its buffers.
 
     Args:
-        module: what is averaged; not kept.
+        module: the module to follow.
         decay: between 0 and 1.
     """
 
@@ -24,11 +24,11 @@ class EMA:
 
     @torch.no_grad()
     def update(self, module: nn.Module, made: Tensor) -> None:
-        """Call after each optimiser step.
+        """Update the average after an optimiser step.
 
         Args:
-            module: the one that is averaged.
-            made: 1, or 0 if the step was left out; a tensor on the device, so that nothing waits for its value.
+            module: the module to follow.
+            made: 1, or 0 if the step was skipped, as a tensor on the device, so that nothing waits for its value.
         """
         averages: list[Tensor] = list(self.module.parameters())
         weights: list[Tensor] = list(module.parameters())

@@ -1,7 +1,7 @@
-"""What the data loaders of every model share: the order of the clips, and care for the processes that load.
+"""Order of the clips and random draws, shared by the data loaders of all models.
 
-Random numbers come from a counter-based generator (Philox), not from a stream that workers or processes consume: which
-clips an optimiser step uses depends on the seed and the step alone, whatever shares the work.
+Random numbers come from a counter-based generator (Philox), not from a stream that workers or processes consume. So the
+clips of an optimiser step depend on the seed and the step alone, however processes divide the work.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ ORDER, CROP, DROPOUT = 0, 1, 2  # independent random streams of one seed
 
 
 class ClipKey(NamedTuple):
-    """Names one training example: clip number, and the draw that decides what is random about it."""
+    """Key of one training example: clip number, and the draw that determines its random choices."""
 
     clip: int
     draw: int
 
 
 def philox(seed: int, stream: int, a: int, b: int) -> np.random.Generator:
-    """Random numbers that belong to a place (a, b) of a stream."""
+    """Return random numbers for a place (a, b) of a stream."""
     return np.random.Generator(np.random.Philox(key=[seed, stream], counter=[0, 0, a, b]))
 
 
 class MicroBatchSampler(Sampler[list[ClipKey]]):
-    """The micro-batches of one process for the rest of an epoch, in order.
+    """Sampler of one process's micro-batches for the rest of an epoch.
 
-    An optimiser step takes the next batch_size * grad_accumulation * world_size clips of the epoch's permutation;
-    micro-batch a of process r is the (a * world_size + r)-th part of them. What remains at the end is left out.
+    An optimiser step takes the next batch_size * grad_accumulation * world_size clips of the epoch's permutation.
+    Micro-batch a of process r is the (a * world_size + r)-th part of them. Clips that do not fill a step are skipped.
     """
 
     def __init__(

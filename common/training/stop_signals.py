@@ -6,11 +6,11 @@ import signal
 import sys
 import time
 
-_IMPATIENT_SEC = 2.0  # torchrun passes a signal on that its processes may have received already
+_IMPATIENT_SEC = 2.0  # torchrun forwards a signal that its processes may have received already
 
 
 class StopSignals:
-    """Notes SIGTERM and SIGINT, so that the step under way is finished and saved; a later Ctrl-C ends at once."""
+    """Record of SIGTERM and SIGINT, so that the current step is finished and saved. A later Ctrl-C ends at once."""
 
     def __init__(self) -> None:
         self.received = 0
@@ -20,7 +20,7 @@ class StopSignals:
 
     @property
     def status(self) -> int:
-        """The exit status of a program that was stopped; SIGTERM's where another process received the signal."""
+        """The exit status of a stopped program, with SIGTERM's number if another process received the signal."""
         return 128 + (self.received or signal.SIGTERM)
 
     def _note(self, number: int, frame: object) -> None:

@@ -1,6 +1,6 @@
-"""LAMB (You et al. 2019, arXiv:1904.00962, algorithm 2): Adam whose step in each tensor follows the weights' norm.
+"""LAMB (You et al. 2019, arXiv:1904.00962, algorithm 2): Adam with steps scaled to the norm of each weight tensor.
 
-The recipe's optimiser: its learning rate may be a hundred times Adam's.
+This is the recipe's optimiser. Its learning rate may be a hundred times Adam's.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from torch import Tensor
 
 
 class Lamb(torch.optim.Optimizer):
-    """LAMB with bias correction; weight decay is part of the direction that is scaled.
+    """LAMB with bias correction. Weight decay is part of the scaled direction.
 
     Args:
         parameters: tensors.
-        lr: length of a step as a share of the weights' norm.
-        betas, eps, weight_decay: as in Adam.
+        lr: length of a step relative to the norm of the weights.
+        betas: as in Adam, likewise eps and weight_decay.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Lamb(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As PyTorch's, which leaves the steps where they were read: on the CPU."""
+        """Load a state and move the step counts, which PyTorch leaves on the CPU, to the device of the weights."""
         super().load_state_dict(state_dict)
         for weight, state in self.state.items():
             state["step"] = state["step"].to(weight.device)
@@ -61,7 +61,7 @@ class Lamb(torch.optim.Optimizer):
         torch._foreach_lerp_(means, gradients, 1 - beta1)
         torch._foreach_mul_(squares, beta2)
         torch._foreach_addcmul_(squares, gradients, gradients, 1 - beta2)
-        # The same for all tensors, and on their device: reading the count would wait for it.
+        # All tensors share the count. It stays on their device, since reading it would wait for the device.
         correction1, correction2 = 1 - beta1 ** steps[0], 1 - beta2 ** steps[0]
         divisors = torch._foreach_sqrt(torch._foreach_div(squares, correction2))
         torch._foreach_add_(divisors, group["eps"])
@@ -69,7 +69,7 @@ class Lamb(torch.optim.Optimizer):
         torch._foreach_add_(directions, weights, alpha=group["weight_decay"])
         weight_norms = torch.stack(torch._foreach_norm(weights))
         direction_norms = torch.stack(torch._foreach_norm(directions))
-        # Weights that are zero, as new biases are, take Adam's step.
+        # Zero weights, such as new biases, take Adam's step.
         ratios = torch.where((weight_norms > 0) & (direction_norms > 0), weight_norms / direction_norms, 1.0)
         torch._foreach_mul_(directions, (-group["lr"] * ratios).unbind())
         torch._foreach_add_(weights, directions)

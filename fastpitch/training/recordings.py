@@ -1,4 +1,4 @@
-"""Recordings with their texts and pitch, as FastPitch learns from them.
+"""Recordings with texts and pitch, the training data of FastPitch.
 
 Shapes: B batch, S symbols, L mel frames ("tacotron" framing), M mel bands.
 """
@@ -28,7 +28,7 @@ from fastpitch.alignment import interpolated_prior
 
 
 class Recording(NamedTuple):
-    """One line of a file list: what was said, by whom, and where the audio and its pitch are."""
+    """One line of a file list: files of audio and pitch, text and speaker."""
 
     wav: Path
     pitch: Path
@@ -37,7 +37,7 @@ class Recording(NamedTuple):
 
 
 class Example(NamedTuple):
-    """ids [S], mel [M, L], pitch [L] in standard deviations from the voice's mean, and the speaker's number."""
+    """Training example: ids [S], mel [M, L], pitch [L] in standard deviations from the voice's mean, and speaker."""
 
     ids: Tensor
     mel: Tensor
@@ -46,10 +46,15 @@ class Example(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Examples filled up to one length: with padding symbols, with silence, with unvoiced frames.
+    """Examples padded to the same length, with padding symbols, silence and unvoiced frames.
 
     Attributes:
-        ids: [B, S]; mel: [B, M, L]; mel_lens: [B]; pitch: [B, 1, L]; prior: [B, L, S]; speaker: [B].
+        ids: [B, S].
+        mel: [B, M, L].
+        mel_lens: [B].
+        pitch: [B, 1, L].
+        prior: [B, L, S].
+        speaker: [B].
     """
 
     ids: Tensor
@@ -64,12 +69,11 @@ class Batch(NamedTuple):
 
 
 def read_recordings(filelists: Sequence[str | Path], root: Path, n_speakers: int) -> list[Recording]:
-    """The rows `wav|pitch|text` or, for models of several voices, `wav|pitch|text|speaker` of file lists.
+    """Read rows `wav|pitch|text` or, for models of several voices, `wav|pitch|text|speaker` of file lists.
 
     Raises:
         FileNotFoundError: no such list.
-        InputError: a row of another form, an empty text, audio outside `root`, or a speaker that the model does not
-            have.
+        InputError: a row of another form, an empty text, audio outside `root`, or a speaker unknown to the model.
     """
     recordings = []
     for filelist in filelists:
@@ -78,7 +82,7 @@ def read_recordings(filelists: Sequence[str | Path], root: Path, n_speakers: int
             if len(row) not in (3, 4) or not all(row):
                 raise InputError(
                     f"{where}: expected wav|pitch|text or wav|pitch|text|speaker, found {len(row)} columns; "
-                    "prepare_dataset.py --write-filelists makes such lists (..._audio_pitch_text...)"
+                    "prepare_dataset.py --write-filelists writes such lists (..._audio_pitch_text...)"
                 )
             speaker = row[3] if len(row) == 4 else "0"
             if not speaker.isdecimal() or int(speaker) >= n_speakers:
@@ -91,14 +95,18 @@ def read_recordings(filelists: Sequence[str | Path], root: Path, n_speakers: int
 
 
 class SpeechDataset(Dataset[Example]):
-    """Recordings with texts; the audio keeps its level.
+    """Data set of recordings with texts. The audio keeps its level.
 
     Args:
-        recordings: whose audio was checked with `check_wavs` before.
-        audio: the signal contract, in "tacotron" framing; every file must have its sampling rate.
-        text: makes symbol ids.
-        pitch_mean_hz, pitch_std_hz: the voice's, which pitch is normalised by.
-        seed: of the choice of words that become phonemes.
+        recordings: recordings whose audio passed `check_wavs`.
+        audio: the signal contract in "tacotron" framing. Every file must have its sampling rate.
+        text: converts texts to symbol ids.
+        pitch_mean_hz: mean of the voice's pitch, for normalisation.
+        pitch_std_hz: standard deviation of the voice's pitch.
+        seed: of the random choice of words that become phonemes.
+
+    Attributes:
+        pitch_hz: mean and standard deviation of the voice's pitch.
     """
 
     def __init__(
@@ -124,7 +132,7 @@ class SpeechDataset(Dataset[Example]):
 
     @property
     def varies(self) -> bool:
-        """Whether the symbols of a text are another choice in each draw."""
+        """Whether the symbols of a text differ between draws."""
         return 0 < self._text.p_arpabet < 1
 
     @property
@@ -145,25 +153,25 @@ class SpeechDataset(Dataset[Example]):
 
     def _pitch_hz(self, recording: Recording, frames: int) -> Tensor:
         if not recording.pitch.is_file():
-            raise InputError(f"{recording.pitch}: no such pitch; prepare_dataset.py --extract-pitch makes it")
+            raise InputError(f"{recording.pitch}: no such pitch; prepare_dataset.py --extract-pitch writes it")
         f0 = read_features(recording.pitch, 1)[0]
         if len(f0) != frames:
             raise InputError(
                 f"{recording.pitch}: {len(f0)} values, but {recording.wav} has {frames} frames; "
-                "make it with prepare_dataset.py --extract-pitch"
+                "extract it again with prepare_dataset.py --extract-pitch"
             )
         return f0
 
     def ids(self, key: ClipKey) -> Tensor:
-        """The symbols of a text, [S]; the draw decides which words are letters where that is left to chance."""
+        """Return the symbols [S] of a text. The draw decides which words become phonemes, if that is random."""
         rng = random.Random(f"{self._seed} {key.clip} {key.draw}")
         return torch.tensor(self._text.encode(self.recordings[key.clip].text, rng))
 
     def check(self, progress: bool = False) -> None:
-        """Encodes all texts and reads all pitch files, before any work starts.
+        """Encode all texts and read all pitch files before training starts.
 
         Raises:
-            InputError: how many recordings cannot be used, and the first three.
+            InputError: the number of unusable recordings, and the first three.
         """
         problems = []
         for clip in tqdm(range(len(self)), "checking texts and pitch", disable=not progress, leave=False):
@@ -182,7 +190,7 @@ class SpeechDataset(Dataset[Example]):
 
 
 class CachedSpeech(Dataset[Example]):
-    """The examples of another data set, whose mels and pitch are made once and kept."""
+    """Examples of another data set, with mels and pitch kept in memory."""
 
     def __init__(self, dataset: SpeechDataset, progress: bool = False) -> None:
         self._dataset = dataset
@@ -199,7 +207,7 @@ class CachedSpeech(Dataset[Example]):
 
 
 def collate(examples: Sequence[Example], padding_id: int) -> Batch:
-    """Examples -> batch, with the prior that published aligners learned with; `padding_id` fills up short texts."""
+    """Assemble a batch, with the prior of published aligners. `padding_id` pads short texts."""
     mel_lens = [example.mel.size(1) for example in examples]
     text_lens = [len(example.ids) for example in examples]
     prior = torch.zeros(len(examples), max(mel_lens), max(text_lens))

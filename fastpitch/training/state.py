@@ -110,7 +110,7 @@ class FastPitchTrainState(BaseTrainState):
         load_scaler(self.scaler, content["scaler"])
 
     def load_base(self) -> None:
-        """Start from given weights, if any, with a fresh optimiser. The pitch statistics stay those of the data."""
+        """Start from given weights, if any, with a fresh optimiser. The data determines the pitch statistics."""
         if self.cfg.run.checkpoint_path:
             base, _ = load_fastpitch(self.cfg.run.checkpoint_path)
             given = base.state_dict()

@@ -1,11 +1,11 @@
-"""Convolutions of training on a CPU, in formulations that its matrix units like better than PyTorch's own.
+"""Convolutions of training on a CPU, in formulations that use its matrix units better than PyTorch's own.
 
 Shapes: N items, C input and O output channels, T time steps, P columns (a period, else 1), k taps, g groups.
-All signals are "rows": the channels of one place lie side by side in memory, [N, T, P, C], so that nothing is
-reordered between layers. The shapes seen outside stay the usual ones, [N, C, T] or [N, C, T, P]; only strides tell.
+All signals are "rows": the channels of a place are adjacent in memory, [N, T, P, C], so that nothing is reordered
+between layers. Tensors keep the usual shapes [N, C, T] or [N, C, T, P]. Only their strides differ.
 
-Every function computes the same as PyTorch's convolution; `winograd` also with fewer multiplications, which
-takes other roundings. `benchmarks/results/training-cpu.md` has what it gains.
+Every function computes the same as PyTorch's convolution. `winograd` also needs fewer multiplications, with different
+rounding. See `benchmarks/results/training-cpu.md` for the gain.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from hifigan.convolutions import winograd
 
 
 def to_rows(x: Tensor) -> Tensor:
-    """The same signal [N, C, T(, P)] with the channels innermost in memory."""
+    """Return a signal [N, C, T(, P)] with the channels innermost in memory."""
     rows = x.movedim(1, -1).contiguous()
-    # Flattened first: else a single channel keeps the stride that it had.
+    # Flatten first, since a single channel would keep its old stride.
     return rows.flatten().view(rows.shape).movedim(-1, 1)
 
 
 def are_rows(x: Tensor) -> bool:
-    """Whether `x` is a signal on the CPU whose channels are innermost in memory (also where there is but one)."""
+    """Return whether `x` is a signal on the CPU with channels innermost in memory, even if there is only one."""
     return x.device.type == "cpu" and x.stride(1) == 1 and x.size(2) > 1 and x.movedim(1, -1).is_contiguous()
 
 
 def prepared_weight(weight: Tensor, stride: int, dilation: int, groups: int) -> Tensor:
-    """A weight [O, C / g, k(, 1)] as `convolve_rows` takes it, in autocast's precision and another shape or layout."""
+    """Convert a weight [O, C / g, k(, 1)] to autocast's precision and the shape and layout for `convolve_rows`."""
     outputs, inputs = weight.shape[:2]
     if torch.is_autocast_enabled("cpu"):
         weight = weight.to(torch.get_autocast_dtype("cpu"))
     if winograd.pays(weight, stride, dilation, groups):
-        # Of five dimensions, by which `convolve_rows` knows it.
+        # `convolve_rows` recognises it by its five dimensions.
         return winograd.transformed_weight(weight, stride).unsqueeze(3).unsqueeze(4)
     if groups > 1:
         return _image(weight).squeeze(2)
@@ -50,9 +50,9 @@ def prepared_weight(weight: Tensor, stride: int, dilation: int, groups: int) -> 
 def convolve_rows(
     x: Tensor, weight: Tensor, bias: Tensor | None, taps: int, stride: int, padding: int, dilation: int, groups: int
 ) -> Tensor:
-    """A convolution over time: rows [N, C, T] or [N, C, T, P] and a prepared weight -> rows of the same kind.
+    """Convolve rows [N, C, T] or [N, C, T, P] over time with a prepared weight -> rows of the same kind.
 
-    Under autocast it computes in autocast's precision.
+    Under autocast, compute in autocast's precision.
     """
     if torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
@@ -68,19 +68,19 @@ def convolve_rows(
 
 
 def convolve_transposed_rows(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
-    """A transposed convolution of rows [N, C, T] with a weight [C, O, k] -> rows [N, O, T']."""
+    """Convolve rows [N, C, T] transposed with a weight [C, O, k] -> rows [N, O, T']."""
     return F.conv_transpose2d(_image(x), _image(weight), bias, (1, stride), (0, padding)).squeeze(2)
 
 
 def _image(x: Tensor) -> Tensor:
-    """[A, B, T] -> an image of one row [A, B, 1, T], in PyTorch's memory format `channels_last`."""
+    """Return [A, B, T] as an image of one row [A, B, 1, T], in PyTorch's memory format `channels_last`."""
     return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
 
 
 class _ColumnConvolution(torch.autograd.Function):
-    """One large matrix product: what each output sees, [places, k * C], times the weight [k * C, O].
+    """One large matrix product: the inputs of each output, [places, k * C], times the weight [k * C, O].
 
-    For few channels or strides, and where the weight is larger than the signal: PyTorch reorders it in every call.
+    It suits few channels, strides, and weights that are larger than the signal, which PyTorch reorders in every call.
     """
 
     @staticmethod
@@ -113,7 +113,7 @@ class _ColumnConvolution(torch.autograd.Function):
 
 
 def _columns(x: Tensor, taps: int, stride: int, padding: int) -> Tensor:
-    """Rows [N, C, T(, P)] -> [N, T'(, P), k, C]: what each output place sees."""
+    """Gather the inputs of each output place: rows [N, C, T(, P)] -> [N, T'(, P), k, C]."""
     rows = x.movedim(1, -1)
     places = (rows.size(1) + 2 * padding - taps) // stride + 1
     columns = rows.new_empty(rows.size(0), places, *rows.shape[2:-1], taps, rows.size(-1))
@@ -126,7 +126,7 @@ def _columns(x: Tensor, taps: int, stride: int, padding: int) -> Tensor:
 
 
 def _from_columns(columns: Tensor, length: int, stride: int, padding: int) -> Tensor:
-    """The gradient of `_columns`: [N, T'(, P), k, C] -> rows [N, C, T(, P)]."""
+    """Compute the gradient of `_columns`: [N, T'(, P), k, C] -> rows [N, C, T(, P)]."""
     rows = columns.new_zeros(columns.size(0), length, *columns.shape[2:-2], columns.size(-1))
     for tap in range(columns.size(-2)):
         inside, seen = _seen_by(tap, length, columns.size(1), stride, padding)
@@ -135,7 +135,7 @@ def _from_columns(columns: Tensor, length: int, stride: int, padding: int) -> Te
 
 
 def _seen_by(tap: int, length: int, places: int, stride: int, padding: int) -> tuple[slice, slice]:
-    """The output places whose tap lies inside the signal, and the samples that it sees there."""
+    """Return the output places whose tap is inside the signal, and the samples at this tap."""
     first = max(0, -(-(padding - tap) // stride))
     last = min(places - 1, (length - 1 + padding - tap) // stride)
     start = first * stride + tap - padding

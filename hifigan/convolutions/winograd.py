@@ -1,11 +1,11 @@
 """Convolutions over time with fewer multiplications, on a CPU in fp32.
 
-For m outputs, a filter of k taps takes m * k multiplications, each of them a matrix product over channels here. Signal
-and filter are polynomials, and n of their values are enough to multiply them (Winograd, "Arithmetic Complexity of
-Computations", 1980): of 5 taps and 4 outputs m + k - 1 = 8 in place of 20, at small numbers (Toom and Cook), with 3 to
-4 times the rounding error of a plain sum, about 1e-6; of 41 taps and 16 outputs 83 in place of 656, at roots of unity
-(the discrete Fourier transform, 3 real products for each complex one), with the rounding error of a plain sum.
-A stride s becomes s times the channels and k / s taps.
+For m outputs, a filter of k taps takes m * k multiplications, each of which is a matrix product over channels here.
+Signal and filter are polynomials, and n of their values suffice to multiply them (Winograd, "Arithmetic Complexity of
+Computations", 1980). 5 taps and 4 outputs take m + k - 1 = 8 multiplications instead of 20, at small numbers (Toom and
+Cook), with 3 to 4 times the rounding error of a plain sum, about 1e-6. 41 taps and 16 outputs take 83 instead of 656,
+at roots of unity (the discrete Fourier transform, with 3 real products for each complex one), with the rounding error
+of a plain sum. A stride s becomes s times the channels and k / s taps.
 
 Shapes: N items, C input and O output channels, T time steps, P columns, k taps, s stride, g groups, R all tiles of all
 items and columns.
@@ -23,15 +23,16 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 POINTS = (0.0, 1.0, -1.0, 0.5, -2.0, -0.5, 2.0)  # and infinity
-TILE = 4  # outputs that are computed together at these points
-MOST_TAPS = len(POINTS) + 2 - TILE
-TILE_OF_SMALL_WEIGHTS, TILE_OF_LARGE_WEIGHTS = 32, 16  # outputs at roots of unity
-LARGE = 2**15  # elements of one tap of a weight: the longer the tile, the more memory it takes transformed
-AT_ONCE = 2**23  # elements of the transformed signals of those items that are computed together
+TILE_OUTPUTS = 4  # outputs computed together at these points
+MAX_TAPS_AT_POINTS = len(POINTS) + 2 - TILE_OUTPUTS
+# Outputs computed together at roots of unity. A longer tile takes more memory for the transformed weight.
+TILE_OUTPUTS_OF_SMALL_WEIGHTS, TILE_OUTPUTS_OF_LARGE_WEIGHTS = 32, 16
+LARGE_TAP_ELEMENTS = 2**15  # of one tap of a weight, from which on the weight is large
+MAX_SIGNAL_ELEMENTS_AT_ONCE = 2**23  # in the transformed signals of items computed together
 
 
 class Transforms(NamedTuple):
-    """y = outputs^T ((taps w) * (inputs x)) are `tile` outputs of x, `tile + taps - 1` inputs long; fp32."""
+    """Matrices in fp32: y = outputs^T ((taps w) * (inputs x)) are `tile` outputs for `tile + taps - 1` inputs x."""
 
     outputs: Tensor  # [n, tile]
     taps: Tensor  # [n, taps]
@@ -40,25 +41,26 @@ class Transforms(NamedTuple):
 
 @functools.cache
 def _transforms(taps: int, tile: int) -> Transforms:
-    with torch.inference_mode(False):  # they are kept, also for training
-        made = _at_numbers(taps) if tile == TILE else _at_roots_of_unity(taps, tile)
-        return Transforms(*(matrix.float() for matrix in made))
+    with torch.inference_mode(False):  # training shares the cached tensors
+        matrices = _at_numbers(taps) if tile == TILE_OUTPUTS else _at_roots_of_unity(taps, tile)
+        return Transforms(*(matrix.float() for matrix in matrices))
 
 
 def _transforms_for(taps: int, outputs: int, inputs: int) -> Transforms:
-    """Those for a weight of so many taps, outputs, and inputs of each output, strides taken into account."""
-    if taps <= MOST_TAPS:
-        return _transforms(taps, TILE)
-    return _transforms(taps, TILE_OF_LARGE_WEIGHTS if outputs * inputs >= LARGE else TILE_OF_SMALL_WEIGHTS)
+    """Return the transforms for a weight with these taps, outputs, and inputs of each output, after striding."""
+    if taps <= MAX_TAPS_AT_POINTS:
+        return _transforms(taps, TILE_OUTPUTS)
+    large = outputs * inputs >= LARGE_TAP_ELEMENTS
+    return _transforms(taps, TILE_OUTPUTS_OF_LARGE_WEIGHTS if large else TILE_OUTPUTS_OF_SMALL_WEIGHTS)
 
 
 def _at_numbers(taps: int) -> tuple[Tensor, Tensor, Tensor]:
-    n = TILE + taps - 1
+    n = TILE_OUTPUTS + taps - 1
     powers = torch.tensor([[point**power for power in range(n)] for point in POINTS[: n - 1]], dtype=torch.float64)
     last = torch.eye(n, dtype=torch.float64)[-1:]  # the value at infinity is the highest coefficient
-    of_outputs = torch.cat([powers[:, :TILE], last[:, -TILE:]])
+    of_outputs = torch.cat([powers[:, :TILE_OUTPUTS], last[:, -TILE_OUTPUTS:]])
     of_taps = torch.cat([powers[:, :taps], last[:, -taps:]])
-    # Transformed weights keep about the size of weights; powers of two are exact.
+    # Keep transformed weights near the size of weights. Scaling by powers of two is exact.
     scale = torch.exp2(-of_taps.norm(dim=1, keepdim=True).log2().round())
     return of_outputs, of_taps * scale, torch.linalg.inv(torch.cat([powers, last])).T / scale
 
@@ -80,17 +82,17 @@ def _at_roots_of_unity(taps: int, tile: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def pays(weight: Tensor, stride: int, dilation: int, groups: int) -> bool:
-    """Whether a convolution of a weight [O, C / g, k(, 1)] is faster so (in sum, the discriminators' were measured).
+    """Return whether a convolution with a weight [O, C / g, k(, 1)] is faster this way.
 
-    In 16 bits the digits would not do.
+    The rule is from measurements of the discriminators' layers in total. 16-bit formats lack the precision for it.
     """
     if weight.dtype is not torch.float32 or dilation > 1:
         return False
-    return groups > 1 or (stride == 1 and 2 < weight.size(2) <= MOST_TAPS and min(weight.shape[:2]) >= 512)
+    return groups > 1 or (stride == 1 and 2 < weight.size(2) <= MAX_TAPS_AT_POINTS and min(weight.shape[:2]) >= 512)
 
 
 def transformed_weight(weight: Tensor, stride: int) -> Tensor:
-    """A weight [O, C / g, k(, 1)] as `convolve` takes it, [n, O, s * C / g]."""
+    """Convert a weight [O, C / g, k(, 1)] to [n, O, s * C / g] for `convolve`."""
     flat = weight.flatten(2)
     if flat.size(2) % stride:
         flat = F.pad(flat, (0, -flat.size(2) % stride))
@@ -102,7 +104,7 @@ def transformed_weight(weight: Tensor, stride: int) -> Tensor:
 def convolve(
     x: Tensor, weight: Tensor, bias: Tensor | None, taps: int, stride: int, padding: int, groups: int
 ) -> Tensor:
-    """A convolution of rows [N, C, T] or [N, C, T, P] in fp32 with a transformed weight -> rows of the same kind."""
+    """Convolve rows [N, C, T] or [N, C, T, P] in fp32 with a transformed weight -> rows of the same kind."""
     y: Tensor = _WinogradConvolution.apply(
         x if x.dim() == 4 else x.unsqueeze(3), weight, bias, taps, stride, padding, groups
     )
@@ -119,7 +121,7 @@ class _WinogradConvolution(torch.autograd.Function):
         ctx.geometry = (of, stride, padding, groups)
         places = (x.size(2) + 2 * padding - taps) // stride + 1
         out = x.new_empty(len(x), places, x.size(3), groups, weight.size(1) // groups)
-        for items in _some_at_once(x, len(weight), stride, -(-places // of.outputs.size(1))):
+        for items in _split_items(x, len(weight), stride, -(-places // of.outputs.size(1))):
             seen = _by_product(_to_each(of.inputs, _tiles(x[items], of, stride, padding, groups, places)), groups)
             products = torch.bmm(seen, _by_group(weight, groups).transpose(1, 2))
             y = _to_each(of.outputs.t(), _by_tile(products, groups))
@@ -140,8 +142,8 @@ class _WinogradConvolution(torch.autograd.Function):
         places, tile = rows.size(1), of.outputs.size(1)
         d_x = torch.empty_like(x.movedim(1, -1)).movedim(-1, 1) if ctx.needs_input_grad[0] else None
         d_weight: Tensor | None = None
-        for items in _some_at_once(x, len(weight), stride, -(-places // tile)):
-            tiles = _longer(rows[items], 0, -places % tile).unflatten(1, (-1, tile)).transpose(2, 3).flatten(0, 2)
+        for items in _split_items(x, len(weight), stride, -(-places // tile)):
+            tiles = _resize(rows[items], 0, -places % tile).unflatten(1, (-1, tile)).transpose(2, 3).flatten(0, 2)
             errors = _by_product(_to_each(of.outputs, tiles), groups)
             if d_x is not None:
                 d_seen = torch.bmm(errors, _by_group(weight, groups))
@@ -155,57 +157,57 @@ class _WinogradConvolution(torch.autograd.Function):
         return d_x, None if d_weight is None else d_weight.view(weight.shape), d_bias, None, None, None, None
 
 
-def _some_at_once(x: Tensor, n: int, stride: int, tiles: int) -> list[slice]:
-    """Slices of the items of `x` [N, C, T, P]: caches and `malloc` keep what they take, not what all together would."""
-    count = max(1, AT_ONCE // (n * tiles * x.size(3) * stride * x.size(1)))
+def _split_items(x: Tensor, n: int, stride: int, tiles: int) -> list[slice]:
+    """Split the items of `x` [N, C, T, P], so that the memory of one part fits caches and is reused for the next."""
+    count = max(1, MAX_SIGNAL_ELEMENTS_AT_ONCE // (n * tiles * x.size(3) * stride * x.size(1)))
     return [slice(first, first + count) for first in range(0, len(x), count)]
 
 
 def _to_each(matrix: Tensor, tiles: Tensor) -> Tensor:
-    """[a, b] @ [R, b, C] -> [R, a, C]."""
+    """Multiply each tile: [a, b] @ [R, b, C] -> [R, a, C]."""
     return torch.bmm(matrix.expand(len(tiles), -1, -1), tiles)
 
 
 def _by_product(tiles: Tensor, groups: int) -> Tensor:
-    """[R, n, C] -> [n * g, R, C / g], a view."""
+    """View [R, n, C] as [n * g, R, C / g]."""
     return tiles.view(len(tiles), tiles.size(1) * groups, -1).transpose(0, 1)
 
 
 def _by_tile(products: Tensor, groups: int) -> Tensor:
-    """[n * g, R, C / g] -> [g * R, n, C / g], a view."""
+    """View [n * g, R, C / g] as [g * R, n, C / g]."""
     return products.unflatten(0, (-1, groups)).flatten(1, 2).transpose(0, 1)
 
 
 def _by_group(weight: Tensor, groups: int) -> Tensor:
-    """[n, O, C / g] -> [n * g, O / g, C / g], a view."""
+    """View [n, O, C / g] as [n * g, O / g, C / g]."""
     return weight.view(len(weight) * groups, -1, weight.size(2))
 
 
 def _tiles(x: Tensor, of: Transforms, stride: int, padding: int, groups: int, places: int) -> Tensor:
-    """Rows [N, C, T, P] -> [R, inputs, g * s * C / g]: what each tile sees."""
+    """Gather the inputs of each tile: rows [N, C, T, P] -> [R, inputs, g * s * C / g]."""
     inputs, tile = of.inputs.size(1), of.outputs.size(1)
     steps = -(-places // tile) * tile + inputs - tile
-    rows = _longer(x.movedim(1, -1), padding, steps * stride - padding - x.size(2))
+    rows = _resize(x.movedim(1, -1), padding, steps * stride - padding - x.size(2))
     # [N, tiles, s, P, g, C / g, inputs]
     seen = rows.unflatten(1, (-1, stride)).unflatten(4, (groups, -1)).unfold(1, inputs, tile)
     return seen.permute(0, 1, 3, 6, 4, 2, 5).reshape(-1, inputs, stride * x.size(1))
 
 
 def _from_tiles(tiles: Tensor, x: Tensor, of: Transforms, stride: int, padding: int, groups: int) -> Tensor:
-    """The gradient of `_tiles`: [g * R, inputs, s * C / g] -> rows like `x` [N, C, T, P]."""
+    """Compute the gradient of `_tiles`: [g * R, inputs, s * C / g] -> rows like `x` [N, C, T, P]."""
     tile = of.outputs.size(1)
     shape = (groups, len(x), -1, x.size(3), tiles.size(1), stride, x.size(1) // groups)
     seen = tiles.view(shape).permute(1, 2, 4, 5, 3, 0, 6)  # [N, tiles, inputs, s, P, g, C / g]
-    blocks = -(-seen.size(2) // tile)  # that one tile sees
+    blocks = -(-seen.size(2) // tile)  # in the inputs of one tile
     sums = seen.new_zeros(len(x), seen.size(1) + blocks - 1, tile, *seen.shape[3:])
     for block in range(blocks):
         part = seen[:, :, block * tile : (block + 1) * tile]
         sums[:, block : block + seen.size(1), : part.size(2)] += part
-    rows = sums.flatten(1, 3).flatten(3)  # samples at the end that no output sees may be missing
-    rows = _longer(rows, -padding, x.size(2) + padding - rows.size(1))
+    rows = sums.flatten(1, 3).flatten(3)  # may lack samples at the end that no output uses
+    rows = _resize(rows, -padding, x.size(2) + padding - rows.size(1))
     return rows.contiguous().movedim(-1, 1)
 
 
-def _longer(rows: Tensor, before: int, after: int) -> Tensor:
-    """[N, T, P, C] -> [N, before + T + after, P, C], with zeros, or shorter."""
+def _resize(rows: Tensor, before: int, after: int) -> Tensor:
+    """Pad [N, T, P, C] with zeros to [N, before + T + after, P, C]. Negative numbers crop."""
     return F.pad(rows, (0, 0, 0, 0, before, after)) if before or after else rows

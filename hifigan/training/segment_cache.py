@@ -1,4 +1,4 @@
-"""Clips that are read once and kept in memory."""
+"""Cache of clips in memory."""
 
 from __future__ import annotations
 
@@ -18,10 +18,15 @@ from hifigan.training.segments import Segment, SegmentDataset
 
 
 class CachedSegments(Dataset[Segment]):
-    """The segments of another data set, whose clips are read once and kept on `device`; whole batches of them too.
+    """Segments, or whole batches of them, of another data set, whose clips are kept on a device after one reading.
+
+    Args:
+        dataset: data set of the segments.
+        device: device of the clips.
+        progress: show a progress bar while reading.
 
     Raises:
-        InputError: they need more memory than there is.
+        InputError: the clips need more memory than is free.
     """
 
     def __init__(self, dataset: SegmentDataset, device: torch.device, progress: bool = False) -> None:
@@ -44,27 +49,29 @@ class CachedSegments(Dataset[Segment]):
         return tuple(part[0] for part in self.__getitems__([key]))
 
     def __getitems__(self, keys: Sequence[ClipKey]) -> Segment:
-        """A batch [B, ...] of segments; `torch.utils.data.DataLoader` asks for it."""
+        """Return a batch [B, ...] of segments. `torch.utils.data.DataLoader` calls this."""
         places = [self._dataset.places([part.lengths[key.clip] for part in self._parts], key) for key in keys]
         clips = [key.clip for key in keys]
         return tuple(part.gather(clips, of_part) for part, *of_part in zip(self._parts, *places, strict=True))
 
 
 class _Clips:
-    """One part of all clips, [..., L] with lengths L of their own, in the CPU's memory."""
+    """One part of all clips, [..., L] with a length L for each clip, in the CPU's memory."""
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         self.lengths = [tensor.size(-1) for tensor in tensors]
         self._tensors = tensors
 
     def gather(self, clips: Sequence[int], places: Sequence[slice]) -> Tensor:
-        """These places of these clips, all of one size, in a batch."""
+        """Assemble a batch of places of equal size, one from each clip."""
         return torch.stack([self._tensors[clip][..., place] for clip, place in zip(clips, places, strict=True)])
 
 
 class _PackedClips:
-    """The same on a GPU, in one block: clips of their own would fill its memory with gaps, and a batch of them would
-    take a kernel for each."""
+    """The same in one block of a GPU's memory.
+
+    Separate clips would fragment the memory, and each clip of a batch would need a kernel.
+    """
 
     def __init__(self, tensors: Sequence[Tensor], device: torch.device) -> None:
         self.lengths = [tensor.size(-1) for tensor in tensors]
@@ -78,7 +85,7 @@ class _PackedClips:
     def gather(self, clips: Sequence[int], places: Sequence[slice]) -> Tensor:
         starts = [self._starts[clip] + place.start for clip, place in zip(clips, places, strict=True)]
         corners = torch.tensor([starts, [self.lengths[clip] for clip in clips]])
-        if self._block.device.type == "cuda":  # so that nothing waits for the copy
+        if self._block.device.type == "cuda":  # the copy must not block
             corners = corners.pin_memory()
         first, length = corners.to(self._block.device, non_blocking=True)
         rows = torch.arange(self._shape.numel(), device=self._block.device).view(-1, 1)
@@ -92,5 +99,5 @@ def _in_memory(tensors: Sequence[Tensor], device: torch.device) -> _Clips | _Pac
 
 
 def needed_bytes(dataset: SegmentDataset) -> int:
-    """What the clips take in memory."""
+    """Return the bytes that the clips need in memory."""
     return round(dataset.bytes_per_sample * sum(wav_info(path).frames for path in dataset.paths))

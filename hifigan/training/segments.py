@@ -1,8 +1,6 @@
-"""Segments of clips, cut where a key says.
+"""Random segments of clips. A crop depends on the seed, the clip and the draw alone.
 
-A crop depends on the seed, the clip and the draw alone.
-
-Shapes: T samples of a segment, F = T / hop frames of it, M mel bands. A segment is (wav [T],) or, with a mel made by an
+Shapes: T samples of a segment, F = T / hop frames of it, M mel bands. A segment is (wav [T],) or, with the mel of an
 acoustic model, (wav [T], mel [M, F]).
 """
 
@@ -23,20 +21,18 @@ from common.audio_files import load_wav_at, normalise_peak
 from common.data.mel_files import read_mel
 from common.errors import InputError, first_three
 from common.training.sampling import CROP, ClipKey, philox
-from hifigan.training.mel_audio_match import fit_of, judge
+from hifigan.training.mel_audio_match import check_fits, compare_mels
 
 Segment = tuple[Tensor, ...]
-COMPARED_CLIPS = 100  # pairs whose mels are compared with their audio before training; some seconds
+COMPARED_CLIPS = 100  # pairs whose mels are compared with their audio before training, which takes seconds
 
 
 class SegmentDataset(Dataset[Segment]):
-    """Segments of clips that are peak-normalised to 0.95, as base training needs them.
-
-    A clip shorter than a segment is followed by silence.
+    """Segments of clips that are peak-normalised to 0.95, for base training. Short clips are padded with silence.
 
     Args:
-        paths: audio files, checked with `check_wavs` before.
-        audio: the signal contract; every file must have its sampling rate.
+        paths: audio files that passed `check_wavs`.
+        audio: the signal contract. Every file must have its sampling rate.
         segment_size: samples in a segment, a multiple of the hop length.
         seed: of the crops.
     """
@@ -51,7 +47,7 @@ class SegmentDataset(Dataset[Segment]):
         return len(self.paths)
 
     def load(self, clip: int) -> Segment:
-        """A whole clip, at least as long as a segment."""
+        """Load a whole clip, padded to the length of a segment or more."""
         wav = normalise_peak(load_wav_at(self.paths[clip], self.audio.sampling_rate))
         return (_at_least(torch.from_numpy(wav.astype(np.float32)), self.segment_size, 0.0),)
 
@@ -59,12 +55,12 @@ class SegmentDataset(Dataset[Segment]):
         """Check the data besides the audio. Here there is none."""
 
     def places(self, lengths: Sequence[int], key: ClipKey) -> Sequence[slice]:
-        """Where the segment that the key names lies in the parts of a whole clip, which have these lengths."""
+        """Draw the segment of a key: its place in each part of a whole clip, given the lengths of the parts."""
         start = self._draw(key, lengths[0] - self.segment_size)
         return (slice(start, start + self.segment_size),)
 
     def cut(self, whole: Segment, key: ClipKey) -> Segment:
-        """The segment of a whole clip that the key names."""
+        """Cut the segment of a key from a whole clip."""
         places = self.places([part.size(-1) for part in whole], key)
         return tuple(part[..., place] for part, place in zip(whole, places, strict=True))
 
@@ -73,24 +69,27 @@ class SegmentDataset(Dataset[Segment]):
 
     @property
     def bytes_per_sample(self) -> float:
-        """What a sample of a clip takes in memory."""
+        """Bytes in memory per sample of a clip."""
         return 4
 
     def _draw(self, key: ClipKey, last: int) -> int:
-        """A whole number from 0 to `last`."""
+        """Draw an integer from 0 to `last`."""
         return int(philox(self.seed, CROP, key.clip, key.draw).integers(last + 1))
 
 
 class PairDataset(SegmentDataset):
-    """Segments of clips with the mels that an acoustic model made for them; for fine-tuning (paper section 4.4).
+    """Segments of clips with mels of an acoustic model, for fine-tuning (paper section 4.4).
 
-    The audio keeps its level, as the acoustic model was trained on it. Frame k of a "tacotron"-framed mel is centred on
-    sample hop * k, what the generator makes of it on hop * k + hop / 2: the audio is delayed by half a hop.
+    The audio keeps its level, since the acoustic model was trained on it. Frame k of a "tacotron"-framed mel is centred
+    on sample hop * k, but the generator's output for it on hop * k + hop / 2. So the audio is delayed by half a hop.
 
     Args:
+        paths: audio files that passed `check_wavs`.
         mels: a mel file for each audio file.
         audio: the signal contract, with the framing of the mels.
-        any_phase: mels may lie half a frame off their audio: the user chose the framing.
+        segment_size: samples in a segment, a multiple of the hop length.
+        seed: of the crops.
+        any_phase: accept mels half a frame off their audio, since the user chose the framing.
     """
 
     def __init__(
@@ -106,19 +105,19 @@ class PairDataset(SegmentDataset):
         self.mels = list(mels)
         self.any_phase = any_phase
 
-    def learned_framing(self, made_as: str) -> str:
-        """The framing of the mels that a generator learns to take from pairs whose mels are framed as `made_as`.
+    def learned_framing(self, mel_framing: str) -> str:
+        """Return the framing that a generator learns to take from pairs whose mels have `mel_framing`.
 
-        Pairs in phase are those of the generator's own "vocoder" framing. From "tacotron"-framed mels that are paired
-        as if they were that, it learns the shift by half a hop.
+        Pairs in phase teach it the "vocoder" framing. From "tacotron"-framed mels paired as if they were
+        "vocoder"-framed, it learns the shift by half a hop, and so takes "tacotron" framing.
         """
-        return "tacotron" if (made_as, self.audio.framing) == ("tacotron", "vocoder") else "vocoder"
+        return "tacotron" if (mel_framing, self.audio.framing) == ("tacotron", "vocoder") else "vocoder"
 
     def load(self, clip: int) -> Segment:
-        """Audio [L * hop] and mel [M, L] of a whole clip.
+        """Load audio [L * hop] and mel [M, L] of a whole clip.
 
         Raises:
-            InputError: the mel is not as long as its audio.
+            InputError: the lengths of mel and audio do not match.
         """
         hop = self.audio.hop_length
         wav = torch.from_numpy(load_wav_at(self.paths[clip], self.audio.sampling_rate).astype(np.float32))
@@ -134,11 +133,11 @@ class PairDataset(SegmentDataset):
         return _at_least(wav, mel.size(1) * hop, 0.0)[: mel.size(1) * hop], mel
 
     def check(self, progress: bool = False) -> None:
-        """Reads all pairs, and compares the mels of a sample of them with their audio.
+        """Read all pairs, and compare mels and audio of a sample of them.
 
         Raises:
-            InputError: the number of pairs that cannot be used, and the first three; or what is wrong with the mels as
-                a whole, see `mel_audio_match.judge`.
+            InputError: the number of unusable pairs, and the first three; or a fault of the mels as a whole, see
+                `mel_audio_match.check_fits`.
         """
         problems = []
         for clip in tqdm(range(len(self)), "checking mels", disable=not progress, leave=False):
@@ -158,11 +157,11 @@ class PairDataset(SegmentDataset):
             wav = torch.from_numpy(load_wav_at(self.paths[clip], self.audio.sampling_rate).astype(np.float32))
             if len(wav) <= self.audio.padding:
                 continue
-            fit = fit_of(read_mel(self.mels[clip], self.audio.num_mels).numpy(), transform(wav[None])[0].numpy())
+            fit = compare_mels(read_mel(self.mels[clip], self.audio.num_mels).numpy(), transform(wav[None])[0].numpy())
             if fit is not None:
                 fits.append(fit)
                 mels.append(self.mels[clip])
-        judge(fits, mels, self.audio.framing, self.any_phase)
+        check_fits(fits, mels, self.audio.framing, self.any_phase)
 
     def places(self, lengths: Sequence[int], key: ClipKey) -> Sequence[slice]:
         hop, frames = self.audio.hop_length, self.segment_size // self.audio.hop_length
@@ -175,4 +174,5 @@ class PairDataset(SegmentDataset):
 
 
 def _at_least(x: Tensor, length: int, value: float) -> Tensor:
+    """Pad the last dimension of `x` to `length` or more."""
     return F.pad(x, (0, max(0, length - x.size(-1))), value=value)

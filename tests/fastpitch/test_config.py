@@ -33,7 +33,7 @@ def test_configuration_as_published():
         ({"speaker_emb_weight": float("nan")}, "not float"),
         ({"p_in_fft_dropout": 1.0}, "not a probability below 1"),
         ({"in_fft_conv1d_kernel_size": 4}, "must be odd"),
-        ({"padding_idx": 148}, "padding_idx 148 is none of 148 symbols"),
+        ({"padding_idx": 148}, "padding_idx 148 is not one of 148 symbols"),
         ({"out_fft_output_size": 256}, "must be one even number"),
     ],
 )

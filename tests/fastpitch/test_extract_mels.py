@@ -296,7 +296,7 @@ def test_impossible_flags(changes, message, checkpoint, recordings, tmp_path, ca
 def test_given_statistics_do_not_replace_the_models(recordings, tmp_path, capsys):
     own = save(tmp_path / "own.pt", small_model(pitch_mean=180.0, pitch_std=30.0))
     given = {"pitch_mean": 200, "pitch_std": 30}
-    assert "own.pt holds its own, 180.00 Hz" in refused(capsys, own, recordings, tmp_path / "mels", **given)
+    assert "own.pt has its own, 180.00 Hz" in refused(capsys, own, recordings, tmp_path / "mels", **given)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without GPU")

@@ -6,7 +6,7 @@ from benchmarks.training import report
 def test_losses_need_not_be_compared():
     parts = [dict.fromkeys(("G", "mel"), 1.0)]
     courses = [report.Course("fp32", fast, 1.0, [1.0], [1.0], [[1.0, 2.0, 3.0]], parts) for fast in ("off", "on")]
-    rows = report.rows_of(courses, 1, 0, "v1", 4, 8192)
+    rows = report.result_rows(courses, 1, 0, "v1", 4, 8192)
     assert [row["agreement"] for row in rows] == [None, None]
     assert "0 steps" in report.markdown({}, rows)
 

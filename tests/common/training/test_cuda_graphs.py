@@ -10,10 +10,10 @@ import re
 import pytest
 import torch
 
-from common.training.cuda_graphs import MADE, WARM_UP, Changing, GraphedStep
+from common.training.cuda_graphs import MADE, WARM_UP_STEPS, Changing, GraphedStep
 from common.training.moving_average import EMA
 
-STEPS = WARM_UP + 5
+STEPS = WARM_UP_STEPS + 5
 
 
 class Rerun:
@@ -127,7 +127,7 @@ def test_replays_are_the_same_training(caplog):
     step = graphed(recorded, recorder)
     assert_same(course(recorded, step), course(plain, plain.step), exact=False)
     assert step.recorded
-    assert recorder.replays == STEPS - WARM_UP  # one of them tried the recording
+    assert recorder.replays == STEPS - WARM_UP_STEPS  # one of them tried the recording
     assert not caplog.records
 
 
@@ -135,7 +135,7 @@ def test_the_step_that_is_recorded_is_the_eager_one():
     """The recording and its trial leave no trace."""
     plain, recorded = Training(), Training()
     step = graphed(recorded, Rerun())
-    assert_same(course(recorded, step, WARM_UP + 1), course(plain, plain.step, WARM_UP + 1))
+    assert_same(course(recorded, step, WARM_UP_STEPS + 1), course(plain, plain.step, WARM_UP_STEPS + 1))
     assert step.recorded
 
 
@@ -146,10 +146,10 @@ def test_the_step_that_is_recorded_is_the_eager_one():
         (Rerun, "error", "in the midst of a step"),
         (Rerun, "loss", "the recorded step has losses"),
         (Rerun, "inputs", "the recorded step has losses"),
-        (Rerun, "average", "changes average.weights by something else"),
-        (Rerun, "buffers", "changes model.buffers by something else"),
-        (Rerun, "scale", "scales the loss otherwise"),
-        (Idle, "", "the recorded step has losses|changes model.weights by something else"),
+        (Rerun, "average", "changes average.weights differently"),
+        (Rerun, "buffers", "changes model.buffers differently"),
+        (Rerun, "scale", "scales the loss differently"),
+        (Idle, "", "the recorded step has losses|changes model.weights differently"),
     ],
 )
 def test_what_goes_wrong_is_told_once_and_changes_nothing(recorder, broken, words, caplog):
@@ -160,7 +160,7 @@ def test_what_goes_wrong_is_told_once_and_changes_nothing(recorder, broken, word
     assert not step.recorded
     assert len(caplog.records) == 1
     message = caplog.records[0].getMessage()
-    assert message.startswith("training goes on without CUDA graphs")
+    assert message.startswith("training continues without CUDA graphs")
     assert "\n" not in message
     assert re.search(words, message), message
 
@@ -169,9 +169,9 @@ def test_a_step_that_is_left_out_is_not_recorded(caplog):
     """There would be nothing to compare; neither does it count as warm-up."""
     plain, recorded, recorder = Training(), Training(), Rerun()
     step = graphed(recorded, recorder)
-    left_out = (0, WARM_UP + 1, WARM_UP + 3)
+    left_out = (0, WARM_UP_STEPS + 1, WARM_UP_STEPS + 3)
     assert_same(course(recorded, step, STEPS, left_out), course(plain, plain.step, STEPS, left_out), exact=False)
-    assert recorder.replays == STEPS - WARM_UP - 2
+    assert recorder.replays == STEPS - WARM_UP_STEPS - 2
     assert not caplog.records
 
 
@@ -181,7 +181,7 @@ def test_other_sizes_are_computed_eagerly():
     for one, training in ((plain.step, plain), (step, recorded)):
         course(training, one)
         one([(torch.ones(3, 4), torch.zeros(3, 1))])
-    assert recorder.replays == STEPS - WARM_UP
+    assert recorder.replays == STEPS - WARM_UP_STEPS
     assert_same(([], *recorded.values()), ([], *plain.values()), exact=False)
 
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hifigan.convolutions.winograd import MOST_TAPS, convolve, pays, transformed_weight
+from hifigan.convolutions.winograd import MAX_TAPS_AT_POINTS, convolve, pays, transformed_weight
 
 # Input channels, output channels, taps, stride, padding, groups.
 CASES = [
     (8, 6, 3, 1, 1, 1),  # at small numbers
-    (8, 6, MOST_TAPS, 1, 2, 1),
+    (8, 6, MAX_TAPS_AT_POINTS, 1, 2, 1),
     (8, 6, 5, 3, 2, 1),  # two taps once the stride is folded into the channels
     (8, 8, 41, 4, 20, 2),  # at roots of unity
     (8, 8, 41, 1, 20, 4),

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from common.audio import AudioConfig, MelSpectrogram
 from common.audio_files import load_wav, normalise_peak
 from common.errors import InputError
-from hifigan.training.mel_audio_match import fit_of
+from hifigan.training.mel_audio_match import compare_mels
 from hifigan.training.segments import PairDataset
 from tests.support.data_sets import speechlike
 from tests.support.paths import real_speech
@@ -127,16 +127,16 @@ def test_mels_of_other_clips_are_refused(clips, given, tmp_path):
 def test_single_clips_are_named_in_a_warning_many_are_an_error(clips, given, tmp_path, caplog):
     few = [late(mel, 4) if i == 3 else mel for i, mel in enumerate(given)]
     check(clips, few, tmp_path)
-    assert f"1 of {len(clips)} mels do not lie over their audio: {tmp_path / clips[3].stem}.npy (+4." in caplog.text
+    assert f"1 of {len(clips)} mels do not match their audio: {tmp_path / clips[3].stem}.npy (+4." in caplog.text
     many = [late(mel, 4) if i % 3 == 0 else mel for i, mel in enumerate(given)]
-    with pytest.raises(InputError, match=rf"{len(clips) // 3} of {len(clips)} mels do not lie over their audio"):
+    with pytest.raises(InputError, match=rf"{len(clips) // 3} of {len(clips)} mels do not match their audio"):
         check(clips, many, tmp_path)
 
 
 def test_clips_that_tell_nothing_do_not_count(clips, given, tmp_path):
     silent, short = np.full((80, 50), np.log(1e-5), np.float32), given[0][:, :19]
-    assert fit_of(silent, silent) is None
-    assert fit_of(short, short) is None
+    assert compare_mels(silent, silent) is None
+    assert compare_mels(short, short) is None
     path = tmp_path / "silence.wav"
     soundfile.write(path, np.zeros(50 * 256), RATE)
     check([path], [late(silent, 1)[:, :50]], tmp_path)
@@ -146,7 +146,7 @@ def test_the_whole_set_is_sampled(clips, given, tmp_path, monkeypatch):
     """The last clip is compared although few clips are."""
     monkeypatch.setattr("hifigan.training.segments.COMPARED_CLIPS", 3)
     check(clips, given, tmp_path)
-    with pytest.raises(InputError, match="1 of 3 mels do not lie"):
+    with pytest.raises(InputError, match="1 of 3 mels do not match"):
         check(clips, [*given[:-1], late(given[-1], 4)], tmp_path)
 
 
@@ -159,11 +159,11 @@ def test_few_clips_may_be_off_by_a_frame(clips, given, tmp_path):
 
 def test_lag_likeness_and_level_of_one_clip(clips):
     wav = load_wav(clips[0])[0]
-    fit = fit_of(compute_mel(wav), compute_mel(wav))
+    fit = compare_mels(compute_mel(wav), compute_mel(wav))
     assert fit == pytest.approx((0, 1, 0), abs=0.05)
     for samples in (-512, -64, 64, 256):  # negative: cut off, so that the mel is early
         moved = np.pad(wav, (samples, 0)) if samples > 0 else wav[-samples:]
-        fit = fit_of(compute_mel(moved * 1.5), compute_mel(wav))
+        fit = compare_mels(compute_mel(moved * 1.5), compute_mel(wav))
         assert fit.lag_frames == pytest.approx(samples / 256, abs=0.1)
         assert fit.likeness > 0.9
     assert fit.level == pytest.approx(np.log(1.5), abs=0.3)  # one frame late, some bins belong to the next frame

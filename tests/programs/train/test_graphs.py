@@ -12,7 +12,7 @@ from common import distributed
 from common.audio import AudioConfig
 from common.training import cuda_graphs
 from common.training.checkpoint_store import CheckpointStore
-from common.training.cuda_graphs import MADE, WARM_UP, GraphedStep
+from common.training.cuda_graphs import MADE, WARM_UP_STEPS, GraphedStep
 from hifigan import discriminators
 from hifigan.training.config import VocoderDataConfig, VocoderOptimConfig, VocoderRunConfig, VocoderTrainConfig
 from hifigan.training.state import CHECKPOINT_FILES, VocoderTrainState
@@ -52,7 +52,7 @@ def _thin_discriminators(monkeypatch):
 
 @pytest.fixture
 def short_warm_up(monkeypatch):
-    monkeypatch.setattr(cuda_graphs, "WARM_UP", 1)
+    monkeypatch.setattr(cuda_graphs, "WARM_UP_STEPS", 1)
 
 
 def new_state(optim=None, **run):
@@ -169,10 +169,10 @@ def test_a_recording_that_waits_for_the_gpu_fails_and_training_goes_on(caplog, m
         return results
 
     step = state.computation.accelerated(waits, state.changing())
-    losses = np.array(take_steps(state, step, WARM_UP + 4))
+    losses = np.array(take_steps(state, step, WARM_UP_STEPS + 4))
     assert not step.recorded
     assert np.isfinite(losses).all()
-    assert "goes on without CUDA graphs" in caplog.text
+    assert "continues without CUDA graphs" in caplog.text
 
 
 @pytest.mark.gpu
