@@ -3,15 +3,15 @@
 #
 # DATA_DIR        parent folder (default: data, in the repository)
 # CMUDICT_URL     address of the file
-# CMUDICT_SHA256  its checksum; empty for a dictionary of your own without one
-# PYTHON          interpreter (default: .venv/bin/python, else python3)
+# CMUDICT_SHA256  its checksum; empty for your own dictionary without one
+# PYTHON          interpreter (default: .venv/bin/python, or else python3)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh
 
 DATA_DIR=${DATA_DIR:-data}
-# The maintainer's repository, at the commit that holds revision 13083 of 15 July 2015 with CRLF line ends. The checksum
-# is that of a copy of this revision; its length (3,865,710 bytes) agrees with this address, its bytes were not compared.
+# The maintainer's repository, at the commit with revision 13083 of 15 July 2015 and CRLF line ends. The checksum comes
+# from another copy of this revision. Its length (3,865,710 bytes) agrees with this address, but the bytes were not compared.
 CMUDICT_URL=${CMUDICT_URL:-https://raw.githubusercontent.com/Alexir/CMUdict/19b353184ea5fe46ba8b833e7ed2cd7e1d0bf9fa/cmudict-0.7b}
 CMUDICT_SHA256=${CMUDICT_SHA256-fd1a4a40bf612a45d9e207ed633bf8c0238873291f774557ef14771099775c88}
 

@@ -2,13 +2,13 @@
 # Synthesises the validation phrases of LJSpeech from their mels or, with FASTPITCH, from their texts. Further arguments
 # go to inference.py.
 #
-#   FASTPITCH     FastPitch checkpoint: speak the texts (bash scripts/download_models.sh fastpitch); no data set is needed
+#   FASTPITCH     FastPitch checkpoint, to speak the texts without a data set (bash scripts/download_models.sh fastpitch)
 #   HIFIGAN       generator checkpoint (default: the published V1 weights; bash scripts/download_models.sh hifigan-lj-v1)
 #   PHRASES       phrase file (default: phrases/devset10.tsv)
 #   DATASET_PATH  data set with mels/ (default: data/LJSpeech-1.1; bash scripts/prepare_dataset.sh)
-#   OUTPUT_DIR    wav files (default: output/audio_<name of the phrase file>, and _fastpitch with FASTPITCH)
+#   OUTPUT_DIR    folder of the wav files (default: output/audio_<name of the phrase file>, plus _fastpitch with FASTPITCH)
 #   BATCH_SIZE, DENOISING, REPEATS, WARMUP   numbers (defaults: 8, 0.01, 1, 0)
-#   AMP, TORCHSCRIPT   true switches them on; CUDA: true or false (default: whether there is a GPU)
+#   AMP, TORCHSCRIPT   true enables them; CUDA: true or false (default: whether there is a GPU)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/env.sh
@@ -27,9 +27,7 @@ args=(
     --warmup-steps "${WARMUP:-0}"
 )
 [[ -n ${FASTPITCH:-} ]] && args+=(--fastpitch "$FASTPITCH")
-if [[ -z ${CUDA:-} ]]; then
-    if has_gpu; then CUDA=true; else CUDA=false; fi
-fi
+default_cuda
 [[ $CUDA == true ]] && args+=(--cuda)
 [[ ${AMP:-false} == true ]] && args+=(--amp)
 [[ ${TORCHSCRIPT:-false} == true ]] && args+=(--torchscript)

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes the demo data set: about three minutes of synthetic English speech in LJSpeech layout, from
-# scripts/demo_texts.txt. Safe to run again: what is complete is kept.
+# Creates the demo data set: about three minutes of synthetic English speech in LJSpeech layout, from
+# scripts/demo_texts.txt. Safe to run again: complete clips are not made again.
 #
 #   bash scripts/make_demo_data.sh [DIR]      DIR: data/demo by default; relative to the repository root
 #
-#   PYTHON       interpreter that makes the synthesiser's environment, .cache/piper-venv (default: python3)
-#   DEMO_CLIPS   only the first so many of the 40 sentences (default: all)
+#   PYTHON       interpreter that creates the synthesiser's environment, .cache/piper-venv (default: python3)
+#   DEMO_CLIPS   number of sentences, from the first of 40 (default: all)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -15,14 +15,14 @@ venv=.cache/piper-venv
 log=.cache/piper-venv.log
 requirements=scripts/demo-requirements.txt
 
-# 0: nothing to do; 3: something is missing; anything else has been explained.
+# 0: nothing to do; 3: clips are missing; for any other status the program has printed the reason.
 status=0
 "$python" scripts/make_demo_data.py --check "$dir" || status=$?
 if ((status != 3)); then
     exit "$status"
 fi
 
-# The copy of the requirements is made last: it says that the installation is whole, and of these versions.
+# The requirements are copied last, so the copy shows that the installation is complete and has these versions.
 if ! { cmp -s "$requirements" "$venv/installed.txt" && "$venv/bin/python" -c "import piper" 2>/dev/null; }; then
     echo "demo data: installing the speech synthesiser into $venv" >&2
     rm -rf "$venv"

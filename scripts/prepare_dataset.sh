@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# LJSpeech: file lists of the published split, and mel spectrograms of all clips. Further arguments pass through.
+# Writes file lists of LJSpeech's published split, and mel spectrograms of all clips. Further arguments go to
+# prepare_dataset.py.
 #
 #   DATASET_PATH   the data set (default: data/LJSpeech-1.1)
-#   FILELISTS_DIR  where the file lists go (default: data/filelists)
-#   NUM_WORKERS    processes (default: one per core)
+#   FILELISTS_DIR  folder of the file lists (default: data/filelists)
+#   NUM_WORKERS    worker processes (default: one per core)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh

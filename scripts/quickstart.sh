@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The main job, end to end, on a fresh machine without a GPU: under ten minutes on two cores after the installation.
-# Sets up .venv, fetches published weights, makes a small data set, copy-synthesises it with the published generator,
-# trains a small generator from scratch, fine-tunes the published one, measures them all, and makes a page to listen to
-# them. Safe to run again.
+# Runs the main workflow end to end on a fresh machine without a GPU, in less than ten minutes on two cores after the
+# installation. Sets up .venv, downloads published weights, creates a small data set, resynthesises it with the published
+# generator, trains a small generator from scratch, fine-tunes the published one, evaluates all of them, and writes a page
+# with audio. Safe to run again.
 #
-#   QUICKSTART_DATA    another data set in LJSpeech layout (wavs/, metadata.csv; 22.05 kHz) instead of the synthetic one;
+#   QUICKSTART_DATA    data set in LJSpeech layout (wavs/, metadata.csv; 22.05 kHz) to use instead of the synthetic one;
 #                      40 of its clips are used
-#   QUICKSTART_OUTPUT  where the results go (default: output/quickstart, -short, with the name of another data set)
-#   QUICKSTART_SHORT   true: a few clips and steps only, to see that everything works
+#   QUICKSTART_OUTPUT  folder of the results (default: output/quickstart, plus -short, plus the name of QUICKSTART_DATA)
+#   QUICKSTART_SHORT   true: only a few clips and steps, to check that everything works
 #   PYTHON, VENV       as in scripts/lib/env.sh
 set -euo pipefail
 [[ -z ${QUICKSTART_DATA:-} || $QUICKSTART_DATA == /* ]] || QUICKSTART_DATA=$PWD/$QUICKSTART_DATA
@@ -44,10 +44,10 @@ head -n "$train_clips" "$lists/all_audio_train.txt" >"$lists/train.txt"
 cp "$lists/all_audio_val.txt" "$lists/val.txt"
 rm -rf "$out/original" "$out/validation"
 mkdir -p "$out/original" "$out/validation"
-# With their times: files of other times would be synthesised anew when this is run again.
+# Keep their times: when this script runs again, files with new times would be synthesised again.
 cat "$lists/train.txt" "$lists/val.txt" | while read -r wav; do cp -p "$data/$wav" "$out/original/"; done
 while read -r wav; do cp -p "$data/$wav" "$out/validation/"; done <"$lists/val.txt"
-cp -p "$data/metadata.csv" "$out/" # what is said, for the page
+cp -p "$data/metadata.csv" "$out/" # the texts, for the page
 
 say "4/8 copy synthesis with the published universal generator"
 "$PYTHON" inference.py --hifigan "$universal" --input "$out/original" --output "$out/copy-synthesis" --batch-size 1
@@ -57,7 +57,7 @@ train() {
         --validation-files "$lists/val.txt" --batch-size 4 --segment-size 4096 \
         --num-workers 0 --checkpoint-interval 1000 --validation-interval 1000 --samples-interval 1000 "$@"
 }
-say "5/8 training a small generator (V3) from scratch: no more than a beginning"
+say "5/8 training a small generator (V3) from scratch, for a few steps only"
 train --output "$out/scratch" --hifigan-config v3 --learning-rate 1e-3 --epochs "$scratch_epochs"
 
 say "6/8 fine-tuning the published generator"
@@ -70,9 +70,10 @@ for run in scratch:$scratch_epochs fine-tuned:$tune_epochs; do
         --input "$out/validation" --output "$out/$name/wavs"
 done
 
-say "8/8 figures, and a page to listen to"
+say "8/8 evaluation, and a page with audio"
 rm -rf "$out/report"
-# What has just begun to learn may be too soft to be measured; evaluate.py says so and makes the page of the rest.
+# The output of a barely trained generator may be too quiet to evaluate. evaluate.py then reports this and writes the page
+# for the others.
 "$PYTHON" evaluate.py --reference "$out/validation" --clips 4 --output "$out/evaluation" --report "$out/report" \
     --system "scratch=$out/scratch/wavs" "universal=$out/copy-synthesis" "fine-tuned=$out/fine-tuned/wavs" griffin-lim \
     --baseline universal --logs "$out/scratch" "$out/fine-tuned" || [[ -f $out/report/index.html ]]

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Trains FastPitch on LJSpeech with the published recipe. Further arguments go to fastpitch/train.py. Before:
-# scripts/prepare_dataset.sh, and python prepare_dataset.py --extract-pitch for the pitch of the clips.
+# Trains FastPitch on LJSpeech with the published recipe. Further arguments go to fastpitch/train.py. First run
+# scripts/prepare_dataset.sh, and python prepare_dataset.py --extract-pitch.
 #
 #   NUM_GPUS             GPUs of this machine to use (default: all; 0: train on the CPU)
 #   BATCH_SIZE, or BS    clips per GPU in one pass (default: 16)
 #   GRAD_ACCUMULATION    passes per optimiser step
-#                        (default: what makes NNODES x NUM_GPUS x BATCH_SIZE x GRAD_ACCUMULATION 256)
+#                        (default: so that NNODES x NUM_GPUS x BATCH_SIZE x GRAD_ACCUMULATION is 256)
 #   AMP                  true: mixed precision
 #   EPOCHS               epochs of the whole run (default: 1000); EPOCHS_THIS_JOB: of this process
 #   OUTPUT_DIR           checkpoints and logs (default: output/fastpitch); LOG_FILE: DLLogger file
@@ -13,15 +13,16 @@
 #   VAL_INTERVAL, SAMPLES_INTERVAL, CHECKPOINT_INTERVAL   in epochs
 #   OPTIMIZER            lamb or adamw (default: lamb); LEARNING_RATE, WARMUP_STEPS, SEED
 #   P_ARPABET            probability that a word is replaced by its phonemes (default: 1.0)
-#   BMARK_EPOCHS_NUM     at the end, record the throughput of so many last epochs
-#   RESUME               false: refuse a directory that holds checkpoints (default: go on from them)
+#   BMARK_EPOCHS_NUM     number of last epochs whose throughput is recorded at the end
+#   RESUME               false: refuse a directory with checkpoints (default: resume from them)
 #   NNODES, RDZV_ENDPOINT, RDZV_ID, MAX_RESTARTS   several machines, as in scripts/train_lj22khz.sh
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh
+source scripts/lib/variables.sh
 source scripts/lib/train.sh
 
-settle_batch 256 16 "$@"
+choose_batch 256 16 "$@"
 args=(
     --output "${OUTPUT_DIR:-output/fastpitch}"
     --dataset-path "${DATASET_DIR:-data/LJSpeech-1.1}"

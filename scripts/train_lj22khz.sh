@@ -4,7 +4,7 @@
 #   NUM_GPUS             GPUs of this machine to use (default: all; 0: train on the CPU)
 #   BATCH_SIZE, or BS    segments per GPU in one pass (default: 16)
 #   GRAD_ACCUMULATION    passes per optimiser step
-#                        (default: what makes NNODES x NUM_GPUS x BATCH_SIZE x GRAD_ACCUMULATION 128)
+#                        (default: so that NNODES x NUM_GPUS x BATCH_SIZE x GRAD_ACCUMULATION is 128)
 #   AMP                  true: mixed precision
 #   EPOCHS               epochs of the whole run (default: 6500); EPOCHS_THIS_JOB: of this process
 #   OUTPUT_DIR           checkpoints and logs (default: output); LOG_FILE: DLLogger file
@@ -12,22 +12,23 @@
 #   VAL_INTERVAL, SAMPLES_INTERVAL, CHECKPOINT_INTERVAL   in epochs
 #   LEARNING_RATE, LEARNING_RATE_DECAY, SEED
 #   FINE_TUNE_DIR        fine-tune on the mels of this directory, from --checkpoint-path-gen (EPOCHS is then 10000);
-#                        FINE_TUNE_LR_FACTOR: factor of the learning rate (default: 3)
-#   BMARK_EPOCHS_NUM     at the end, record the throughput of so many last epochs
-#   RESUME               false: refuse a directory that holds checkpoints (default: go on from them)
+#                        FINE_TUNE_LR_FACTOR: factor on the learning rate (default: 3)
+#   BMARK_EPOCHS_NUM     number of last epochs whose throughput is recorded at the end
+#   RESUME               false: refuse a directory with checkpoints (default: resume from them)
 #
-# Several machines, each of which runs this script with the same variables (docs/multi-node.md):
-#   NNODES               their number (default: 1), or a range MIN:MAX: train on as many as there are, within it. Without
-#                        GRAD_ACCUMULATION a range passes --global-batch-size 128, so that the number changes nothing.
-#   RDZV_ENDPOINT        host:port of the first of them, where they meet; needed unless NNODES is 1
-#   RDZV_ID              name of the job, the same on all of them (default: SLURM_JOB_ID, else hifigan)
-#   MAX_RESTARTS         how often processes that failed are started again (default: 10; on a single machine 0)
+# On several machines, run this script on each one with the same variables (docs/multi-node.md):
+#   NNODES               number of machines (default: 1), or a range MIN:MAX to train on the available ones. A range without
+#                        GRAD_ACCUMULATION passes --global-batch-size 128, so the number does not change the result.
+#   RDZV_ENDPOINT        host:port of the first machine, where all of them meet; needed unless NNODES is 1
+#   RDZV_ID              name of the job, the same on all machines (default: SLURM_JOB_ID, or else hifigan)
+#   MAX_RESTARTS         number of restarts of failed processes (default: 10; on a single machine 0)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh
+source scripts/lib/variables.sh
 source scripts/lib/train.sh
 
-settle_batch 128 16 "$@"
+choose_batch 128 16 "$@"
 default_epochs=6500
 if [[ -n ${FINE_TUNE_DIR:-} ]]; then
     default_epochs=10000

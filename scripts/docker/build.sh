@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the container image; further arguments go to `docker build`.
+# Builds the container image. Further arguments go to `docker build`.
 #
 # IMAGE       name of the image (default: hifigan)
 # FROM_IMAGE  NGC PyTorch image to start from (default: see Dockerfile)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Opens a shell in the container, or runs the command given; the repository is /workspace/hifigan there, so what is
-# downloaded to data/ or written to output/ stays on the host. All GPUs are used where there are any.
+# Opens a shell in the container, or runs the given command. The repository is mounted at /workspace/hifigan, so files in
+# data/ and output/ stay on the host. Uses all GPUs, if there are any.
 #
 # IMAGE     name of the image (default: hifigan; build it with scripts/docker/build.sh)
-# GPUS      value of docker's --gpus; empty for none (default: all where nvidia-smi finds a GPU)
+# GPUS      value of docker's --gpus; empty for none (default: all if nvidia-smi finds a GPU)
 # DATA_DIR  folder of the host to mount at /workspace/hifigan/data (default: data, in the repository)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -13,7 +13,7 @@ if [[ -z "${GPUS+set}" ]]; then
     if nvidia-smi --list-gpus 2>/dev/null | grep -q GPU; then GPUS=all; fi
 fi
 
-# PyTorch's loader workers share memory through /dev/shm, which is 64 MB in a container of its own.
+# PyTorch's loader workers share memory through /dev/shm, which would be only 64 MB without --ipc=host.
 args=(--rm --ipc=host --ulimit memlock=-1 --ulimit stack=67108864)
 args+=(--volume "$PWD:/workspace/hifigan" --workdir /workspace/hifigan)
 [[ -z "$GPUS" ]] || args+=(--gpus "$GPUS")

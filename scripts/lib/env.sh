@@ -1,13 +1,20 @@
-# Sourced by the scripts, from the repository root. `setup_env FILE...` makes the environment .venv (or $VENV) with the
-# requirements of these files, if it is not there already, and sets PYTHON to its interpreter.
-# `add_optional FILE NAME...` then adds packages of a requirements file if they can be had; nothing fails without them.
+# Sourced by the scripts, from the repository root. `setup_env FILE...` creates the environment .venv (or $VENV) with the
+# requirements of these files, unless it exists already, and sets PYTHON to its interpreter.
+# `add_optional FILE NAME...` then installs packages of a requirements file, and continues if they are not available.
 # shellcheck shell=bash
 #
-#   PYTHON           interpreter to make it with (default: the first Python 3.10 or newer among python3, python3.13 ...)
+#   PYTHON           interpreter to create it with (default: the first Python 3.10 or newer among python3, python3.13 ...)
 #   VENV             the environment's directory (default: .venv)
-#   TORCH_CPU_INDEX  where PyTorch's CPU builds are, for Linux machines without an NVIDIA GPU
+#   TORCH_CPU_INDEX  index of PyTorch's CPU builds, for Linux machines without an NVIDIA GPU
 
 has_gpu() { command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; }
+
+# Sets CUDA, unless it is set, to whether there is a GPU.
+default_cuda() {
+    if [[ -z ${CUDA:-} ]]; then
+        if has_gpu; then CUDA=true; else CUDA=false; fi
+    fi
+}
 
 find_python() {
     local candidate
@@ -25,7 +32,7 @@ setup_env() {
     local venv=${VENV:-.venv} base file missing=false options=()
     base=$(find_python)
     for file in "$@"; do options+=(-r "$file"); done
-    # The copies of the files are made last: they say that the installation is whole, and of these versions.
+    # The files are copied last, so their copies show that the installation is complete and has these versions.
     for file in "$@"; do cmp -s "$file" "$venv/installed-$(basename "$file")" || missing=true; done
     if [[ -x $venv/bin/python && $missing == false ]]; then
         PYTHON=$venv/bin/python
@@ -36,7 +43,7 @@ setup_env() {
     PYTHON=$venv/bin/python
     rm -f "$venv"/installed-*.txt
     if [[ $(uname -s) == Linux && $(uname -m) == x86_64 ]] && ! has_gpu; then
-        # Of equal versions pip takes the one with a local label, +cpu: without it, gigabytes of CUDA come along.
+        # Of equal versions pip prefers the one with a local label, +cpu. Without it, pip would fetch gigabytes of CUDA.
         options+=(--extra-index-url "${TORCH_CPU_INDEX:-https://download.pytorch.org/whl/cpu}")
     fi
     if ! "$PYTHON" -m pip install --quiet --disable-pip-version-check --retries 2 "${options[@]}" 2>"$venv/install.log"; then
@@ -53,6 +60,6 @@ add_optional() {
     for name in "$@"; do
         "$PYTHON" -m pip install --quiet --disable-pip-version-check --retries 1 --constraint requirements.txt \
             "$(grep "^$name==" "$file")" >>"$venv/install.log" 2>&1 ||
-            echo "note: the optional package $name could not be installed, and what needs it is left out; see $venv/install.log"
+            echo "note: the optional package $name could not be installed, and parts that need it are skipped; see $venv/install.log"
     done
 }

@@ -1,4 +1,4 @@
-# Sourced by the scripts, from the repository root. Sets PYTHON: the caller's, else .venv/bin/python, else python3.
+# Sourced by the scripts, from the repository root. Sets PYTHON, unless it is set, to .venv/bin/python or else python3.
 # shellcheck shell=bash
 
 if [[ -z "${PYTHON:-}" ]]; then

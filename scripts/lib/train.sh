@@ -1,30 +1,20 @@
-# Sourced by the training scripts after python.sh: what they have in common. The variables are those described in
-# scripts/train_lj22khz.sh; further arguments of the script decide the batch if they name --global-batch-size.
+# Sourced by the training scripts after python.sh and variables.sh. scripts/train_lj22khz.sh describes the variables. If
+# the script's arguments contain --global-batch-size, it determines the batch.
 # shellcheck shell=bash
 
-# Checks the variables and settles num_gpus, processes (of this machine), batch_size, and the arguments `batch`.
-#   settle_batch RECIPE_BATCH DEFAULT_BATCH_SIZE ARGUMENTS...
-settle_batch() {
-    local global_batch=$1 default_size=$2 variable value one_pass accumulation n
+# Checks the variables, and sets num_gpus, processes (of this machine), batch_size, and the arguments `batch`.
+#   choose_batch RECIPE_BATCH DEFAULT_BATCH_SIZE ARGUMENTS...
+choose_batch() {
+    local global_batch=$1 default_size=$2 one_pass accumulation n
     shift 2
-    for variable in NUM_GPUS BATCH_SIZE BS GRAD_ACCUMULATION MAX_RESTARTS; do
-        value=${!variable:-1}
-        if [[ ! $value =~ ^(0|[1-9][0-9]*)$ || ($value == 0 && ! $variable =~ ^(NUM_GPUS|MAX_RESTARTS)$) ]]; then
-            echo "error: $variable: '$value' is not a whole number above 0 (NUM_GPUS and MAX_RESTARTS may be 0)" >&2
-            exit 1
-        fi
-    done
-    for variable in AMP RESUME; do
-        if [[ ! ${!variable:-true} =~ ^(true|false)$ ]]; then
-            echo "error: $variable: '${!variable}' is not true or false" >&2
-            exit 1
-        fi
-    done
+    require_whole_numbers 0 NUM_GPUS MAX_RESTARTS
+    require_whole_numbers 1 BATCH_SIZE BS GRAD_ACCUMULATION
+    require_true_or_false AMP RESUME
 
     nnodes=${NNODES:-1}
     least=${nnodes%:*} most=${nnodes#*:}
     if [[ ! $nnodes =~ ^[1-9][0-9]*(:[1-9][0-9]*)?$ ]] || ((least > most)); then
-        echo "error: NNODES: '$nnodes' is not a number of machines, nor a range MIN:MAX of it" >&2
+        echo "error: NNODES: '$nnodes' is not a number of machines or a range MIN:MAX" >&2
         exit 1
     fi
     if ((most > 1)) && [[ ! ${RDZV_ENDPOINT:-} =~ ^[^[:space:]]+:[1-9][0-9]*$ ]]; then
@@ -35,14 +25,14 @@ settle_batch() {
     num_gpus=${NUM_GPUS:-$("$PYTHON" -c 'import torch; print(torch.cuda.device_count())')}
     batch_size=${BATCH_SIZE:-${BS:-$default_size}}
     processes=$((num_gpus > 0 ? num_gpus : 1))
-    one_pass=$((processes * batch_size)) # clips, of this machine
+    one_pass=$((processes * batch_size)) # segments or clips on this machine
     if [[ $* =~ --global[-_]batch[-_]size ]]; then
-        batch=() # a further argument decides it
+        batch=() # that argument determines it
     elif ((least < most)) && [[ -z ${GRAD_ACCUMULATION:-} ]]; then
         for ((n = least; n <= most; n++)); do
             if ((global_batch % (n * one_pass))); then
                 echo "error: NNODES: '$nnodes' includes $n, but $n x $processes x $batch_size segments cannot share a global" \
-                    "batch of $global_batch; give --global-batch-size, or GRAD_ACCUMULATION (the batch then follows the number)" >&2
+                    "batch of $global_batch; give --global-batch-size, or GRAD_ACCUMULATION (the batch then depends on the number)" >&2
                 exit 1
             fi
         done
@@ -63,34 +53,30 @@ settle_batch() {
     fi
 }
 
-# Appends to `args` what the switches say, and --flag VALUE for each VARIABLE:flag whose variable is set.
+# Appends the flags of the batch and of the switches to `args`, and --FLAG VALUE for each variable that is set.
+#   add_settings VARIABLE:FLAG...
 add_settings() {
-    local setting variable
     args+=(--batch-size "$batch_size" ${batch[@]+"${batch[@]}"})
     ((num_gpus > 0)) && args+=(--cuda)
     [[ ${AMP:-false} == true ]] && args+=(--amp)
     [[ ${RESUME:-true} == false ]] && args+=(--no-resume)
-    for setting in "$@"; do
-        variable=${setting%%:*}
-        [[ -n ${!variable:-} ]] && args+=("--${setting#*:}" "${!variable}")
-    done
-    return 0
+    add_flags "$@"
 }
 
-# Runs the program with these arguments, through torchrun where there are several processes or restarts.
+# Runs the program with these arguments, with torchrun for several processes or restarts.
 launch() {
     local max_restarts=${MAX_RESTARTS:-$((most > 1 ? 10 : 0))} torchrun=()
     if ((max_restarts > 0)) && [[ ${RESUME:-true} == false ]]; then
-        echo "error: RESUME: 'false', but processes that are started again go on from checkpoints; set MAX_RESTARTS=0" >&2
+        echo "error: RESUME: 'false', but restarted processes resume from checkpoints; set MAX_RESTARTS=0" >&2
         exit 1
     fi
     if ((most > 1)); then
         torchrun+=(--rdzv-backend c10d --rdzv-endpoint "$RDZV_ENDPOINT" --rdzv-id "${RDZV_ID:-${SLURM_JOB_ID:-hifigan}}")
         torchrun+=(--nnodes "$nnodes")
-        # Where rank 0 listens is announced anew after each restart. By default PyTorch does so only once, and a machine
-        # that comes back waits for it in vain (pytorch/pytorch#135712).
+        # Announce the address of rank 0 again after each restart. By default PyTorch announces it only once, and a
+        # machine that returns waits for it forever (pytorch/pytorch#135712).
         export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
-        # On SIGTERM torchrun gives its processes 30 seconds by default: little for a step and a checkpoint on a busy disk.
+        # On SIGTERM torchrun gives its processes 30 seconds by default, too little for a step and a checkpoint on a busy disk.
         export TORCH_ELASTIC_SHUTDOWN_TIMEOUT=${TORCH_ELASTIC_SHUTDOWN_TIMEOUT:-120}
     elif ((processes > 1 || max_restarts > 0)); then
         torchrun+=(--standalone) # on a free port

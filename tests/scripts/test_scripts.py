@@ -147,7 +147,7 @@ def test_one_machine_restarts_only_where_asked(nnodes, recorder, tmp_path):
 def test_restarts_need_the_checkpoints(recorder):
     with pytest.raises(subprocess.CalledProcessError) as error:
         recorder("train_lj22khz.sh", NNODES="2", RESUME="false", **SEVERAL)
-    assert error.value.stderr.splitlines()[-1].startswith("error: RESUME: 'false', but processes")
+    assert error.value.stderr.splitlines()[-1].startswith("error: RESUME: 'false', but restarted processes")
     words, _ = recorder("train_lj22khz.sh", NNODES="2", RESUME="false", MAX_RESTARTS="0", **SEVERAL)
     assert "--no-resume" in words
 
