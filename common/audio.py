@@ -19,7 +19,7 @@ from common.errors import InputError
 
 MAX_WAV_VALUE = 32768.0
 LOG_FLOOR = 1e-5  # mel magnitudes are clamped here before the logarithm
-SILENCE = math.log(LOG_FLOOR)  # log mel of digital silence; 0 would be loud
+SILENCE = math.log(LOG_FLOOR)  # log mel of digital silence (0 would be loud)
 _KNEE_HZ, _MELS_PER_HZ, _MELS_PER_LOG = 1000.0, 3 / 200, 27 / math.log(6.4)  # of Slaney's mel scale
 _KNEE_MEL = _KNEE_HZ * _MELS_PER_HZ
 MEL_CONFIG_FILE = "audio_config.json"  # beside prepared mels: their AudioConfig

@@ -1,4 +1,4 @@
-"""Read, list, and write audio files; resample, scale, fade, and join audio.
+"""Read, list, and write audio files, and resample, scale, fade, and join audio.
 
 Shapes: T samples.
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The recipe on 4 x A100 80GB in TF32 (PyTorch convolves in it by default). Variables and arguments: scripts/train_lj22khz.sh.
+# The recipe on 4 x A100 80GB in TF32 (the default for convolutions in PyTorch). Variables and arguments: scripts/train_lj22khz.sh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -117,7 +117,7 @@ def normalise_difference(frames: np.ndarray, min_lag: int, max_lag: int) -> np.n
     energy = np.square(frames).sum(axis=1, keepdims=True)
     head = np.cumsum(np.square(frames[:, :max_lag]), axis=1)  # energy that a lag of 1, 2, ... shifts out of the frame
     difference = 2 * energy - head - 2 * autocorrelation[:, 1 : max_lag + 1]
-    difference[:, 0] += head[:, 0]  # as in librosa; changes the mean in its sixth digit
+    difference[:, 0] += head[:, 0]  # as in librosa (it changes the mean in its sixth digit)
     mean = np.cumsum(difference, axis=1) / np.arange(1, max_lag + 1)
     wanted = slice(min_lag - 1, None)
     return difference[:, wanted] / (mean[:, wanted] + np.finfo(np.float64).tiny)
@@ -169,7 +169,7 @@ def _compute_probabilities(frame: np.ndarray, depth: np.ndarray, num_frames: int
 
 
 def _compute_parabolic_shift(values: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
-    """Compute the offset of the parabola's vertex from a minimum, in samples; 0 at the edges."""
+    """Compute the offset of the parabola's vertex from a minimum, in samples (0 at the edges)."""
     inner = (column > 0) & (column < values.shape[1] - 1)
     column = column.clip(1, values.shape[1] - 2)
     before, here, after = (values[row, column + step] for step in (-1, 0, 1))

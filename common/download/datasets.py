@@ -1,4 +1,4 @@
-"""Download data sets by name; run by scripts/download_dataset.sh.
+"""Download data sets by name (called by scripts/download_dataset.sh).
 
 To add a data set in LJSpeech layout (`metadata.csv` and `wavs/`), add its archive to `DATASETS`. Environment variables
 replace its address, checksum, and number of clips: NAME_URL, NAME_SHA256, and NAME_CLIPS.
@@ -51,7 +51,7 @@ DATASETS = {
 
 
 def fetch_dataset(name: str, data_dir: Path, *, keep_archive: bool = False) -> None:
-    """Download and extract a data set; if it is already complete, return at once. Prints the progress.
+    """Download and extract a data set, unless it is already complete. Prints the progress.
 
     Raises:
         InputError: the data set exists but is incomplete, or the archive is damaged or not the expected one.

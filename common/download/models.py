@@ -1,4 +1,4 @@
-"""Download published models by name; run by scripts/download_models.sh.
+"""Download published models by name (called by scripts/download_models.sh).
 
 Environment variables replace addresses and checksums: NAME_URL, NAME_FILE, NAME_SHA256, and NAME_CONFIG_SHA256, where
 NAME is the model's name in capitals with `_` for `-`.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def write_whole(path: Path, content: bytes, *, sync: bool = False) -> None:
-    """Write a file atomically; see `replacing`."""
+    """Write a file atomically (see `replacing`)."""
     with replacing(path, sync=sync) as temporary:
         temporary.write_bytes(content)
 
@@ -37,7 +37,7 @@ def replacing(path: Path, *, suffix: str = ".tmp", sync: bool = False) -> Iterat
 
 
 def replace_synced(source: Path, target: Path) -> None:
-    """Rename a complete file; after a power cut, `target` is either the old file or the whole new one."""
+    """Rename a complete file. After a power cut, `target` is either the old file or the whole new one."""
     sync_to_disk(source)
     source.replace(target)
     sync_to_disk(target.parent)

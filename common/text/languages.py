@@ -30,7 +30,7 @@ class Language:
         symbol_sets: symbols by name of the set. A symbol's id is its position.
         cleaners: functions that normalise a text, by name.
         word: matches a word that a dictionary may contain.
-        parse_phonemes: content of a pronunciation in braces -> its phonemes; raises InputError.
+        parse_phonemes: content of a pronunciation in braces -> its phonemes. Raises InputError.
         open_dictionary: paths of a dictionary and of a list of heteronyms, None for the default -> the dictionary.
         split_text: text and maximum number of characters -> pieces to speak one after the other.
     """

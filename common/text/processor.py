@@ -71,7 +71,7 @@ class TextProcessor:
         return self.language.split_text(text, max_characters)
 
     def clean(self, text: str) -> str:
-        """Apply the cleaners; pronunciations in braces stay.
+        """Apply the cleaners. Pronunciations in braces stay.
 
         Raises:
             InputError: braces contain something other than phonemes.

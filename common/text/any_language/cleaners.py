@@ -15,7 +15,7 @@ def collapse_space(text: str) -> str:
 
 
 def basic_cleaners(text: str) -> str:
-    """Convert to lower case and collapse white space; every other character stays."""
+    """Convert to lower case and collapse white space. Every other character stays."""
     return collapse_space(text.lower())
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from common.text.any_language.cleaners import collapse_space
 from common.text.any_language.notation import PRONUNCIATION
 
-Span = tuple[int, int]  # start and end in the text; spaces after the words belong to the span
+Span = tuple[int, int]  # start and end in the text, including spaces after the words
 
 _CLOSING = r"[\"'”’»)\]]*"
 _END = re.compile(rf"[.!?…]+{_CLOSING}\s+")

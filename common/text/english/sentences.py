@@ -14,7 +14,7 @@ _DOTTED = re.compile(r"(?:[a-z]\.)+[a-z]")
 
 
 def split_text(text: str, max_characters: int) -> list[str]:
-    """Split an English text; see `split_into_pieces`."""
+    """Split an English text into pieces (see `split_into_pieces`)."""
     return split_into_pieces(text, max_characters, is_sentence_end)
 
 
