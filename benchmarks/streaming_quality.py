@@ -202,7 +202,7 @@ def print_speed(
     seconds = mel.size(2) * audio.hop_length / audio.sampling_rate
     keys = [(chunk, look_ahead) for chunk in chunks for look_ahead in look_aheads]
     rows = {key: StreamingTimes() for key in keys}
-    for number in range(-1, rounds):  # the first round warms up; other load on the machine affects all rows equally
+    for number in range(-1, rounds):  # the first round warms up. Other load affects all rows equally.
         for chunk, look_ahead in keys:
             with torch.no_grad():
                 whole = _time_call(lambda: generator(mel))
@@ -225,7 +225,7 @@ def print_speed(
 
 
 class StreamingTimes:
-    """Seconds of calls, of whole utterances, and to the first audio; and ratios to passes over the whole utterance."""
+    """Seconds of calls, of whole utterances, and to the first audio, and ratios to passes over the whole utterance."""
 
     def __init__(self) -> None:
         self.calls: list[float] = []

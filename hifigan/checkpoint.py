@@ -65,8 +65,8 @@ def load_generator(
 
     Raises:
         FileNotFoundError: no such file.
-        InputError: the file is damaged, of another kind, or an export; it contradicts `config`; it has missing, extra,
-            or misshapen tensors; or `ema` is set and it has no moving average.
+        InputError: the file is damaged, of another kind, or an export. It contradicts `config`. It has missing, extra,
+            or misshapen tensors. Or `ema` is set and it has no moving average.
     """
     generator, info = load_trainable_generator(path, config, ema)
     generator.remove_weight_norm()

@@ -112,7 +112,7 @@ class Speech:
         return self._synthesisers[key]
 
     def cases(self, sizes: Sizes) -> list[Case]:
-        """Return the cases. The main length is that of the phrases; for others, the first phrase is cut or repeated."""
+        """Return the cases. The main length comes from the phrases. For others, the first phrase is cut or repeated."""
         pieces = self._pieces(self._phrases)
         audio = self.info.audio
         (mel,) = self.synthesiser(False, False)(pieces[:1])

@@ -109,7 +109,7 @@ def _is_half_torchscript(row: Row) -> bool:
 
 
 def _compute_speed_up(row: Row, bases: Sequence[Row]) -> float | None:
-    """Return the median over rounds of the base's time over the row's; None for the base itself or without a base."""
+    """Return the median over rounds of the base's time over the row's, or None without another base."""
     if not bases or bases[0] is row:
         return None
     return float(np.median(np.divide(bases[0]["latency"], row["latency"])))

@@ -26,7 +26,7 @@ class Start:
     Attributes:
         way: the flags.
         seconds: until the first audio, per process.
-        peak_mib: the largest resident memory of a process; None except on Linux.
+        peak_mib: the largest resident memory of a process, or None except on Linux.
     """
 
     way: str

@@ -74,7 +74,7 @@ def all_ways(
         InputError, FileNotFoundError: one of `files` cannot be used.
     """
     device = generator.device
-    default = hardware.full_precision(device).lower()  # PyTorch lets cuDNN use TF32; eager fp32 is exact
+    default = hardware.full_precision(device).lower()  # TF32 if PyTorch lets cuDNN use it. Eager fp32 is exact.
     half = half_precision(device)
     ways = [VocoderWay(EAGER, "fp32", _without_tf32(eager_backend(generator)))]
     if amp:

@@ -51,7 +51,7 @@ def markdown(header: Mapping[str, str]) -> list[str]:
 
 
 def commit(folder: Path) -> str:
-    """Return a clone's commit, and whether files have local changes; "unknown" outside a clone."""
+    """Return a clone's commit, and whether files have local changes, or "unknown" outside a clone."""
     if not (folder / ".git").exists():  # git would search the parent folders
         return "unknown"
     try:

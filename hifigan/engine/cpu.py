@@ -67,7 +67,7 @@ class CpuEngine:
                 self._stages.append(ChannelStage(up, blocks, scale, slope))
             else:
                 self._stages.append(RowStage(up, blocks, inner, outer, scale, samples, slope))
-            scale = 1 / len(blocks)  # makes a mean of the sum of blocks; leaky ReLU commutes with it
+            scale = 1 / len(blocks)  # turns the sum of blocks into their mean, which leaky ReLU commutes with
         # The first and last layer use the layout of the stage beside them.
         pre: Any = generator.conv_pre
         post: Any = generator.conv_post
@@ -123,7 +123,7 @@ def measure_bf16_speed_up() -> float:
         x, y = torch.zeros(2, channels, samples + 2 * MARGIN_SAMPLES)
         runs[torch.float32] = functools.partial(vector.VectorConvolution(weight, bias), x, 0, samples, y, 0, SLOPE)
     shortest = dict.fromkeys(runs, math.inf)
-    for number in range(5):  # alternating, as the machine may be shared; the first call compiles
+    for number in range(5):  # alternating, because the machine may be shared. The first call compiles.
         for dtype, run in runs.items():
             began = time.perf_counter()
             for_each(lambda work: work(), [run] * torch.get_num_threads())

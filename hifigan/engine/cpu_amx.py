@@ -19,7 +19,7 @@ from hifigan.engine.cpu_c import SLOPE, ThreadMemory, flatten_block, split_range
 from hifigan.engine.cpu_onednn import fold_weight, round_along_taps
 from hifigan.engine.native import amx
 
-TILE_BYTES = 2**18  # of one fp32 signal within a stage; three of these and three bf16 signals are in use at a time
+TILE_BYTES = 2**18  # of one fp32 signal within a stage, of which three are in use at a time, with three in bf16
 MIN_TILE_ROWS = 1024  # below, overlapping tiles cost more than the cache saves
 
 

@@ -24,7 +24,7 @@ from hifigan.generator import ResBlock1
 
 SLOPE = 0.1  # of the leaky ReLUs within a stage
 MARGIN_SAMPLES = 64  # zeros on both sides of a signal: more than the layers between stages can see
-TILE_BYTES = 2**18  # of one signal within a stage; six signals are in use at a time
+TILE_BYTES = 2**18  # of one signal within a stage, of which six are in use at a time
 MIN_TILE_SAMPLES = 512  # unless the signal is a single tile
 LAYER_TILE_SAMPLES = 2**14  # of a layer between stages
 FASTER_UP_TO_CHANNELS = 64  # with more, oneDNN is faster

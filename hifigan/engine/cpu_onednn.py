@@ -5,8 +5,8 @@
   samples around it that the stage can see, so that its result equals that part of the whole signal.
 * Activations and residual sums are fused into convolutions.
 * A transposed convolution is an ordinary one whose output channels are the `rate` samples of each input sample.
-* Several samples are treated as channels of one (`fold`), to fill vector registers and matrix tiles. The signal in
-  memory is the same; only the weights are spread out.
+* Several samples are treated as channels of one (`fold`), to fill vector registers and matrix tiles. Only the weights
+  change. The signal in memory is the same.
 
 Shapes: N samples of a stage's input, T samples of its output, C channels.
 """
@@ -25,7 +25,7 @@ from common.machine.thread_pool import for_each
 from hifigan.engine.cpu_c import SLOPE, to_polyphase
 from hifigan.generator import ResBlock1
 
-TILE_BYTES = 2**20  # of one signal within a stage; about four are in use at a time, shared by the cores
+TILE_BYTES = 2**20  # of one signal within a stage, of which about four are in use at a time
 MIN_TILE_SAMPLES = 4096  # below, overlapping tiles cost more than the cache saves
 ONE_TILE_UP_TO_SAMPLES = 512
 # Channels that fill a vector register, or a row of a matrix tile.
@@ -45,7 +45,7 @@ class RowConvolution:
     Args:
         weight: [O, I, K].
         bias: [O].
-        padding: zeros on both sides; None preserves the length.
+        padding: zeros on both sides. None preserves the length.
     """
 
     def __init__(
@@ -209,7 +209,7 @@ def _cut_tiles(length: int, size: int, reach: int) -> list[_Tile]:
 
 
 def _choose_tile_size(length: int, tile: int, reach: int, fold: int) -> int:
-    """Return the size in samples of the tiles that cover `length`. All have this size; the last may overlap more.
+    """Return the size in samples of the tiles that cover `length`. All have this size, and the last may overlap more.
 
     For each new size oneDNN compiles its convolutions again, which takes as long as synthesising half a second with V2.
     Therefore sizes have eight steps per octave, and short signals are covered by two tiles of such a size.
@@ -271,7 +271,7 @@ def _repeat_bias(bias: Tensor | None, times: int) -> Tensor:
 
 
 def fold_weight(weight: Tensor, dilation: int, fold: int) -> tuple[Tensor, int]:
-    """Spread a convolution that preserves the length over rows of `fold` samples; return its weight and dilation."""
+    """Spread a convolution that preserves the length over rows of `fold` samples. Return its weight and dilation."""
     if fold == 1:
         return weight, dilation
     outputs, inputs, size = weight.shape

@@ -18,7 +18,7 @@ from hifigan.generator import Generator
 from hifigan.vocoder_module import VocoderModule
 
 FRAME_STEP = 32  # lengths are rounded up to a multiple, so that graphs are reused
-MAX_GRAPHS = 32  # the least recently used is dropped; all share one memory pool
+MAX_GRAPHS = 32  # all share one memory pool, and the least recently used is dropped
 
 
 @dataclasses.dataclass(frozen=True)

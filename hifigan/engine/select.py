@@ -20,11 +20,11 @@ log = logging.getLogger(__name__)
 
 ALL_PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "auto")
 PRECISION_HELP = (
-    "of the vocoder: fp32; tf32 (GPUs, and CPUs with AMX); fp16 (GPUs); bf16; or auto, which is fp16 on GPUs, and on "
-    "CPUs bf16 where a short measurement finds it faster, else fp32"
+    "of the vocoder: fp32, tf32 (GPUs, and CPUs with AMX), fp16 (GPUs), bf16, or auto: fp16 on GPUs, and on CPUs bf16 "
+    "if a short measurement finds it faster, else fp32"
 )
 MIN_BF16_SPEED_UP = 1.3  # over fp32, for "auto" to choose bf16 on a CPU
-CPU_WINDOW_FRAMES = 2048  # 300 MB for V1 in fp32; the engine itself splits them into tiles
+CPU_WINDOW_FRAMES = 2048  # 300 MB for V1 in fp32. The engine splits them into tiles itself.
 
 
 def engine_backend(generator: Generator, precision: str = "fp32") -> Backend:
@@ -32,7 +32,7 @@ def engine_backend(generator: Generator, precision: str = "fp32") -> Backend:
 
     Args:
         generator: in evaluation mode, weight norm removed.
-        precision: one of `ALL_PRECISIONS`; see `choose_precision`.
+        precision: one of `ALL_PRECISIONS` (see `choose_precision`).
 
     Raises:
         InputError: weight norm is not removed, or the device does not support the precision.
@@ -47,7 +47,7 @@ def engine_backend(generator: Generator, precision: str = "fp32") -> Backend:
 
 
 def choose_precision(precision: str, device: torch.device) -> str:
-    """Resolve "auto": fp16 on GPUs; on CPUs bf16 if a short measurement finds it faster, else fp32.
+    """Resolve "auto": fp16 on GPUs, and on CPUs bf16 if a short measurement finds it faster, else fp32.
 
     Raises:
         InputError: the device does not support the precision.
@@ -59,7 +59,7 @@ def choose_precision(precision: str, device: torch.device) -> str:
         chosen = "bf16" if speed_up >= MIN_BF16_SPEED_UP else "fp32"
         log.info("--precision auto: %s (bf16 was %.1f times as fast as fp32)", chosen, speed_up)
         return chosen
-    if precision == "fp32":  # supported everywhere; checking others would compile C
+    if precision == "fp32":  # supported everywhere, whereas checking others would compile C
         return precision
     supported = list_precisions(device)
     if precision not in supported:

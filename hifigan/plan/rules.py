@@ -51,7 +51,7 @@ def factorisations(number: int, count: int, largest: int = LARGEST_RATE) -> Iter
 
 
 def upsample_rates(hop: int, stages: int) -> tuple[int, ...] | None:
-    """Return rates whose product is `hop`, in `stages` steps, else in one more or one less; None if there are none.
+    """Return rates whose product is `hop`, in `stages` steps, else in one more or one less, or None.
 
     Like the published 8, 8, 2, 2 and 8, 8, 4, they avoid rates above 8 (10 is the maximum), have few odd rates (whose
     kernels are larger), and upsample early, while the signal is short.
@@ -111,7 +111,7 @@ def default_win(sampling_rate: int, hop: int) -> int:
 
 
 def default_filter(win: int, hop: int) -> int:
-    """Return the smallest power of two that holds the window; for an odd hop, the smallest odd number of hops.
+    """Return the smallest power of two that holds the window, or for an odd hop the smallest odd number of hops.
 
     The reflection on each side, (filter - hop) / 2, must be an integer.
     """

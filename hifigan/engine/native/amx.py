@@ -148,7 +148,7 @@ class AmxStage:
         return torch.empty(size, dtype=torch.uint8)
 
     def __call__(self, x: Tensor, y: Tensor, part: range, memory: Tensor) -> None:
-        """Compute rows `part` of y [rows, numbers], activated, from x [N, C_in]; both float32 and contiguous."""
+        """Compute rows `part` of y [rows, numbers], activated, from x [N, C_in]. Both are float32 and contiguous."""
         require(library()).make_tile(
             ctypes.byref(self._struct),
             x.data_ptr(),
@@ -183,7 +183,7 @@ def library() -> ctypes.CDLL | None:
 
 
 def read_cpu_flags() -> set[str]:
-    """Return the processor's features by Linux's names; empty on other systems."""
+    """Return the processor's features by Linux's names, or nothing on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

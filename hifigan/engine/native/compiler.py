@@ -23,7 +23,7 @@ Signature = tuple[Any, list[Any]]  # ctypes of a function's result and arguments
 def load_library(
     source: Path, flags: Sequence[str], fallback: str, signatures: Mapping[str, Signature]
 ) -> ctypes.CDLL | None:
-    """Load a source as a library, from the user's cache if it is there; return None if that fails.
+    """Load a source as a library, from the user's cache if it is there. Return None if that fails.
 
     Args:
         source: one C file.

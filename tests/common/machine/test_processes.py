@@ -1,4 +1,4 @@
-"""Pools of processes: order of results, start method, killed processes."""
+"""Process pools: order of results, start method, killed processes."""
 
 import multiprocessing
 import os
@@ -15,7 +15,7 @@ def kind_of_process(_):
 
 
 def test_processes_are_fresh_where_this_one_uses_a_gpu(monkeypatch):
-    """CUDA cannot be used in a process that was forked from one that uses it."""
+    """CUDA does not work in a process forked from one that uses it."""
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     assert list(map_in_processes(kind_of_process, [1, 2], 2, "asking")) == ["SpawnProcess"] * 2
 

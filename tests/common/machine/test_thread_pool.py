@@ -1,4 +1,4 @@
-"""Work shared by threads that compute alone."""
+"""Work shared by single-threaded threads."""
 
 import os
 import threading
@@ -56,7 +56,7 @@ def test_errors_are_raised():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_after_a_fork():
-    """The threads of the parent do not exist in the child, which would wait for them for ever."""
+    """The parent's threads do not exist in the child, which would wait for them forever."""
     for_each(lambda item: None, range(8))
     child = os.fork()
     if child == 0:

@@ -14,7 +14,7 @@ def generators():
 
 @pytest.fixture(params=["in C", "oneDNN alone"])
 def layouts(request, monkeypatch):
-    """With a C compiler, and without."""
+    """Run a test with a C compiler, and without."""
     if request.param == "oneDNN alone":
         monkeypatch.setattr(vector, "library", lambda: None)
     elif vector.library() is None:

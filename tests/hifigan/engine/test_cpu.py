@@ -1,4 +1,4 @@
-"""The engine for processors against the plain generator."""
+"""The CPU engine compared with the plain generator."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Stages on matrix units against fp64, and what happens where there are none."""
+"""Stages on matrix units compared with fp64, and processors without matrix units."""
 
 import stat
 
@@ -30,7 +30,7 @@ NARROW = GeneratorConfig(
 
 
 def stages(config):
-    """The stages of a generator in fp64, as (upsampling, blocks, samples of a frame)."""
+    """Yield the stages of a generator in fp64, as (upsampling, blocks, samples per frame)."""
     generator = by_rule(config).double()
     samples = 1
     for up, blocks in zip(generator.ups, generator.resblocks, strict=True):
@@ -42,8 +42,8 @@ def stages(config):
 @pytest.mark.parametrize(("exact", "least_db"), [((True, True), 95), ((True, False), 44), ((False, False), 44)])
 @pytest.mark.parametrize("config", [NARROW, PRESETS["v2"], PRESETS["v3"]], ids=["narrow", "v2", "v3"])
 @torch.no_grad()
-def test_a_stage_is_that_of_fp64(config, exact, least_db, monkeypatch):
-    """In one tile and in many, at the rounding of its parts: 16 bits or 8."""
+def test_a_stage_equals_fp64(config, exact, least_db, monkeypatch):
+    """In one tile and in many, to the precision of its parts: 16 bits or 8."""
     random = torch.Generator().manual_seed(0)
     some, wide = 0, 0
     for up, blocks, samples in stages(config):
@@ -95,15 +95,15 @@ def test_stages_run_on_the_units_with_as_many_bits_as_they_need(name, precision,
 
 
 @pytest.fixture
-def asked_anew():
-    """Whether there are matrix units; what a test finds is not kept."""
+def fresh_check():
+    """Clear the cached result of the check for matrix units, before and after a test."""
     amx.library.cache_clear()
     yield
     amx.library.cache_clear()
 
 
 @torch.no_grad()
-def test_without_matrix_units(asked_anew, monkeypatch):
+def test_without_matrix_units(fresh_check, monkeypatch):
     monkeypatch.setattr(amx, "read_cpu_flags", lambda: {"sse2", "amx_tile"})
     generator = by_rule(PRESETS["v2"])
     mel = torch.randn(1, 80, 20) * 2 - 5
@@ -114,7 +114,7 @@ def test_without_matrix_units(asked_anew, monkeypatch):
 
 
 @needs_units
-def test_a_compiler_that_does_not_know_the_units(asked_anew, monkeypatch, tmp_path, caplog):
+def test_a_compiler_that_does_not_know_the_units(fresh_check, monkeypatch, tmp_path, caplog):
     failing = tmp_path / "old-cc"
     failing.write_text("#!/bin/sh\necho error: unrecognized option -mamx-tile >&2\nexit 1\n")
     failing.chmod(stat.S_IRWXU)

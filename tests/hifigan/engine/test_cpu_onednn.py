@@ -16,6 +16,6 @@ def test_folding_samples_into_channels_changes_nothing(generators, name, fold_to
 
 @pytest.mark.parametrize("name", ["v2", "v3", "unusual"])
 def test_without_fused_convolutions(generators, name, without_compiler, monkeypatch):
-    """Other processors than x86, and builds of PyTorch without oneDNN."""
+    """As on processors other than x86, and in PyTorch builds without oneDNN."""
     monkeypatch.setattr(cpu_onednn, "FUSED", False)
     assert_equal_to_plain(generators[name], 45)

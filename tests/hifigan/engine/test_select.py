@@ -1,4 +1,4 @@
-"""Which engine and precision a device gets."""
+"""Selection of engine and precision for a device."""
 
 import pytest
 import torch

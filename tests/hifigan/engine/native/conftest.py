@@ -1,4 +1,4 @@
-"""A fresh cache of compiled C."""
+"""An empty cache of compiled C."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from hifigan.engine.native import vector
 
 @pytest.fixture(autouse=True)
 def fresh(tmp_path, monkeypatch):
-    """Nothing is compiled yet."""
+    """Start with nothing compiled. Returns the cache folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     vector.library.cache_clear()
     yield tmp_path / "cache" / "hifigan"

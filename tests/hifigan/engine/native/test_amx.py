@@ -1,4 +1,4 @@
-"""C for matrix units: no memory but its own."""
+"""C for matrix units: no access outside its memory."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Compiling C at run time: the cache, and what happens without a compiler."""
+"""Compiling C at run time: the cache, and missing or failing compilers."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""Convolutions in C against PyTorch's, in all vector registers that this machine has, and without a compiler."""
+"""Convolutions in C compared with PyTorch's, for each size of vector register of this machine."""
 
 import os
 import shutil
