@@ -8,6 +8,7 @@ from tests.support.data_sets import write_speech_set
 from tests.support.models import make_fastpitch
 
 
+@pytest.mark.medium
 def test_warping_ignores_the_pace_but_not_the_level():
     mel = torch.randn(4, 9, generator=torch.Generator().manual_seed(0))
     slow = mel.repeat_interleave(3, dim=1)
@@ -15,6 +16,7 @@ def test_warping_ignores_the_pace_but_not_the_level():
     assert fastpitch_mels.warped_l1(mel + 0.5, mel) == pytest.approx(0.5, abs=1e-6)
 
 
+@pytest.mark.medium
 def test_figures_and_pictures(tmp_path, capsys):
     data = write_speech_set(tmp_path / "data", [0.6, 0.5, 0.7])
     model = make_fastpitch(tmp_path / "f.pt", n_speakers=1)

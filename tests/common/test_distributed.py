@@ -35,6 +35,7 @@ while any(task.exists() for task in alive):
 """
 
 
+@pytest.mark.medium
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="only Linux tells of threads")
 def test_no_thread_outlives_the_group(tmp_path):
     """Objects and modules from its lifetime may still exist."""

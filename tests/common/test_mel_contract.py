@@ -237,6 +237,7 @@ def test_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert caught.value.code == UNREADABLE
 
 
+@pytest.mark.medium
 def test_as_a_module(tmp_path: Path) -> None:
     generator = make_checkpoint(tmp_path / "g.pt")
     command = [sys.executable, "-W", "error", "-m", "common.mel_contract", "CHECK", str(generator), str(tmp_path)]

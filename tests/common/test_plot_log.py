@@ -54,6 +54,7 @@ def test_smoothing_is_the_mean_of_the_last_values():
     np.testing.assert_allclose(plot_log.smoothed(values, 1), values)
 
 
+@pytest.mark.medium
 def test_picture(log, tmp_path):
     one, two = tmp_path / "one.png", tmp_path / "new" / "two.png"
     assert plot_log.main([str(log), "-o", str(one)]) == 0

@@ -107,6 +107,7 @@ def test_distances_are_what_the_definition_says():
     torch.testing.assert_close(logits, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.medium
 def test_importing_the_package_leaves_the_slow_libraries_alone():
     code = "import sys, fastpitch; print(*{'scipy', 'numba', 'librosa'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)

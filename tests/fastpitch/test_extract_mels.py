@@ -313,6 +313,7 @@ def test_values_that_are_not_finite_are_not_written(recordings, tmp_path, capsys
     assert not contents(tmp_path / "mels")
 
 
+@pytest.mark.medium
 def test_help_names_every_flag_and_its_default():
     shown = subprocess.run(
         [sys.executable, "-m", "fastpitch.extract_mels", "--help"],

@@ -144,6 +144,7 @@ TRANSFORMS = [
 ]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("transform", TRANSFORMS)
 @torch.no_grad()
 def test_scripted_equals_eager(transform, texts, tmp_path):

@@ -61,6 +61,7 @@ def run_main(argv, capsys):
 OPTIONS = {"grad_accumulation": 2, "warmup_steps": 3, "ema": 0.5, "binarization_warmup_epochs": 2, "epochs": 3}
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("optimizer", ["lamb", "adamw"])
 def test_resumed_equals_uninterrupted(data_set, tmp_path, optimizer, monkeypatch):
     """Stopped after an epoch, and by SIGTERM in the midst of another."""
@@ -90,6 +91,7 @@ def test_resumed_equals_uninterrupted(data_set, tmp_path, optimizer, monkeypatch
     assert train_metrics(tmp_path / "whole", "loss") == train_metrics(tmp_path / "parts", "loss")
 
 
+@pytest.mark.medium
 def test_two_processes_train_as_one_that_accumulates(one_thread, data_set, tmp_path):
     options = {**OPTIONS, "epochs": 2}
     assert train.main(fastpitch_arguments(data_set, tmp_path / "one", **options)) == 0

@@ -100,6 +100,7 @@ def test_refusals(checkpoint: Path, source: Path, tmp_path: Path, capsys: pytest
     assert not (tmp_path / "b.wav").exists()
 
 
+@pytest.mark.medium
 def test_as_a_module(checkpoint: Path, source: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hifigan.vocode", str(source), str(tmp_path / "o.wav"), "--hifigan"]
     done = subprocess.run([*command, str(checkpoint)], capture_output=True, text=True, cwd=REPOSITORY)

@@ -171,6 +171,7 @@ def help_of_flags():
     return {re.search(r"--([\w-]+)", text)[1].replace("-", "_"): " ".join(text.split()) for text in paragraphs}
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", FIELDS)
 def test_help_says_what_a_flag_does_and_its_default(name, help_of_flags):
     text, default = help_of_flags[name], FIELDS[name].default
@@ -197,6 +198,7 @@ ENVIRONMENT = {
 }  # fmt: skip
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("script", TRAIN_SCRIPTS)
 def test_what_the_scripts_pass_is_understood(script, tmp_path):
     python = tmp_path / "python"

@@ -222,6 +222,7 @@ def test_operator_sets_of_onnx(checkpoint: Path, tmp_path: Path, capsys: pytest.
     assert [path.name for path in tmp_path.iterdir()] == [model.name]
 
 
+@pytest.mark.medium
 def test_the_program(checkpoint: Path, tmp_path: Path) -> None:
     argv = words(checkpoint, tmp_path / "model.TS", "torchscript", "--precision", "bf16")
     done = subprocess.run(

@@ -44,6 +44,7 @@ def elsewhere(folder: Path, script: str, *args: object) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.medium
 def test_models_work_after_torch_hub_returned(tmp_path: Path) -> None:
     generator, fastpitch = make_checkpoint(tmp_path / "g.pt", sampling_rate=24000), make_fastpitch(tmp_path / "f.pt")
     wav = torch.from_numpy(speechlike(0.3)[: 22 * 256]).float()[None]
@@ -90,6 +91,7 @@ print(json.dumps({
     }
 
 
+@pytest.mark.medium
 def test_list_and_help(tmp_path: Path) -> None:
     script = """
 torch.hub._get_cache_or_reload = lambda *args, **kwargs: REPOSITORY  # as if downloaded from GitHub
@@ -103,6 +105,7 @@ print(json.dumps({name: torch.hub.help("owner/repository", name) for name in nam
         assert name in helps["hifigan"]
 
 
+@pytest.mark.medium
 def test_published_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = MODELS["hifigan-universal-v1"]
     for root in (tmp_path / "hub" / "hifigan-models", tmp_path / "own"):
@@ -135,6 +138,7 @@ print(json.dumps([*map(str, found), *errors]))
     ]
 
 
+@pytest.mark.medium
 def test_modules_of_the_same_name_are_named(tmp_path: Path) -> None:
     script = """
 import common

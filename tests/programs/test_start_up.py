@@ -25,6 +25,7 @@ def generator_without_configuration(path):
     torch.save({"generator": {name: torch.zeros(value.shape) for name, value in state.items()}}, path)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("make", "function"),
     [

@@ -23,6 +23,7 @@ from common.mel_contract import MelContract
 from tests.support.data_sets import speechlike
 
 
+@pytest.mark.medium
 def test_natural_log(tmp_path: Path) -> None:
     magnitudes = torch.tensor([1e-5, 1e-3, 0.5, 1.0, 7.0], dtype=torch.float64)
     made = natural_log(magnitudes.log10().float())

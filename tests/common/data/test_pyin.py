@@ -46,16 +46,19 @@ def like_librosa(wav: np.ndarray, rate: int = RATE, hop_length: int = 256) -> No
     np.testing.assert_allclose(found.voiced_prob, prob, atol=1e-9, rtol=0)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", SIGNALS)
 def test_signals(name: str) -> None:
     like_librosa(SIGNALS[name])
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("rate", "hop_length"), [(8000, 80), (RATE, 600), (48000, 256)])
 def test_rates_and_hops(rate: int, hop_length: int) -> None:
     like_librosa(voice(rate), rate, hop_length)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("clip", ["LJ001-0008", "LJ002-0020"])  # the second is voiced from its first frame on
 def test_speech(clip: str) -> None:
     folder = real_speech()

@@ -14,6 +14,7 @@ def kind_of_process(_):
     return type(multiprocessing.current_process()).__name__
 
 
+@pytest.mark.medium
 def test_processes_are_fresh_where_this_one_uses_a_gpu(monkeypatch):
     """CUDA does not work in a process forked from one that uses it."""
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)

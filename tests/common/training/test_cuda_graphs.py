@@ -121,6 +121,7 @@ def graphed(training, recorder):
     return GraphedStep(training.step, training.changing, torch.device("cpu"), recorder)
 
 
+@pytest.mark.medium
 def test_replays_are_the_same_training(caplog):
     """With inputs, rates and loss scales that differ from step to step."""
     plain, recorded, recorder = Training(), Training(), Rerun()

@@ -47,6 +47,7 @@ def test_refusals_are_the_same_in_torchscript(torchscript, model):
         synthesiser(PIECES)
 
 
+@pytest.mark.medium
 def test_given_pitch_is_in_hz_around_the_voice(model):
     model.pitch_mean.fill_(150.0)
     model.pitch_std.fill_(30.0)

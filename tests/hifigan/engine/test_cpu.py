@@ -27,6 +27,7 @@ def test_equals_the_generator(generators, name, frames, layouts):
     assert_equal_to_plain(generators[name], frames)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("frames", [1, 3, 10, 11, 12, 13, 40])
 @pytest.mark.parametrize("name", ["v2", "v3", "unusual"])
 def test_tiles_join_without_seams(generators, name, frames, layouts, monkeypatch):
@@ -37,6 +38,7 @@ def test_tiles_join_without_seams(generators, name, frames, layouts, monkeypatch
     assert_equal_to_plain(generators[name], frames)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", ["v2", "v3", "unusual"])
 def test_any_number_of_threads(generators, name, layouts, threads):
     for frames in (3, 90):
@@ -44,6 +46,7 @@ def test_any_number_of_threads(generators, name, layouts, threads):
     assert torch.get_num_threads() == threads
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("units", [True, False], ids=["matrix units", "no matrix units"])
 @pytest.mark.parametrize("name", ["v2", "v3"])
 def test_bf16_is_near(generators, name, layouts, units, monkeypatch):

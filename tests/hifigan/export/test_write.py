@@ -80,6 +80,7 @@ def equal_to_eager(backend, generator, contract, tolerance=1e-5):
         assert (made - expected).abs().max() <= tolerance
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("format", "structure"),
     [("torchscript", "v1"), ("torchscript", "v2"), ("torchscript", "v3"), ("torch-export", "v1"), ("onnx", "v1")],
@@ -104,6 +105,7 @@ def test_denoiser_inside(format, structure, tmp_path):
         backend(torch.zeros(1, 80, 2))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("format", "precision", "snr_db"),
     [("torchscript", "bf16", 35), ("torchscript", "fp16", 50), ("torch-export", "bf16", 35), ("onnx", "fp16", 50)],
@@ -221,6 +223,7 @@ def test_contract_of_a_file(tmp_path):
     assert told.torch_version == torch.__version__
 
 
+@pytest.mark.medium
 def test_exported_files_need_no_code_of_ours(tmp_path):
     backend, _, _ = exported(tmp_path, "torchscript", strength=0.05)
     mel = torch.randn(1, 80, 9) * 2 - 5

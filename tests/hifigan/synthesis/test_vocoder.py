@@ -136,6 +136,7 @@ print(peaks[1] - peaks[0])
 """
 
 
+@pytest.mark.medium
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts memory as Linux does")
 def test_memory_does_not_grow_with_the_length():
     """In a process of its own. All at once, 15,000 frames (3 minutes) take 770 MB more than 600."""

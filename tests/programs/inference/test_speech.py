@@ -217,6 +217,7 @@ def test_random_pronunciations_repeat_whatever_the_batch(tmp_path: Path) -> None
     assert any(len(other[name]) != len(first[name]) for other in others for name in TEXTS)
 
 
+@pytest.mark.medium
 def test_the_program(models: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "p.txt").write_text("a|Hello 🙂 and ~ 🙂!\nb|Fine, ~.\n")
 

@@ -103,6 +103,7 @@ def test_amp_and_look_ahead_have_an_effect(folder: Path, tmp_path: Path) -> None
     assert np.abs(short - exact).max() > 1e-3
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("kind", ["mels", "texts"])
 def test_samples_in_a_pipe_are_those_of_the_files(folder: Path, tmp_path: Path, kind: str) -> None:
     command, names = (from_mels, list(LENGTHS)) if kind == "mels" else (from_texts, ["b", "a", "c"])
@@ -130,6 +131,7 @@ def test_a_copy_goes_into_a_pipe_from_the_folder_of_the_original(
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["x.wav"]
 
 
+@pytest.mark.medium
 def test_a_bad_file_leaves_no_gap_in_a_pipe(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.npy").write_bytes(b"no mel")
     (tmp_path / "mels.tsv").write_text(f"mel\n{folder / 'b.npy'}\nbad.npy\n{folder / 'c.npy'}\n")
@@ -141,6 +143,7 @@ def test_a_bad_file_leaves_no_gap_in_a_pipe(folder: Path, tmp_path: Path) -> Non
     assert b"bad.npy: not a readable mel" in done.stderr
 
 
+@pytest.mark.medium
 def test_a_player_that_ends_is_no_error(folder: Path, tmp_path: Path) -> None:
     for i in range(20):
         np.save(tmp_path / f"{i}.npy", np.tile(np.load(folder / "c.npy"), 5))

@@ -266,6 +266,7 @@ run(inference.main, "inference.py")
 """
 
 
+@pytest.mark.medium
 def test_processes_share_the_work(checkpoint, folder, tmp_path):
     (folder / "d.npy").write_bytes(b"no mel")  # read by the second process
     with pytest.raises(ValueError, match="1 of 6 input files cannot be used"):

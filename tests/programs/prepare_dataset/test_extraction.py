@@ -198,6 +198,7 @@ def test_no_more_processes_than_files(dataset: Path, monkeypatch: pytest.MonkeyP
     assert asked == [3]
 
 
+@pytest.mark.medium
 def test_the_program(dataset: Path) -> None:
     def program(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(REPOSITORY / "prepare_dataset.py"), "--dataset_path", str(dataset), *words]

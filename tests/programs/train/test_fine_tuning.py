@@ -21,6 +21,7 @@ from tests.support.programs import train_arguments
 from tests.support.training import run_main, weights
 
 
+@pytest.mark.medium
 def test_fine_tuning_beyond_the_last_epoch_is_refused(data_set, tmp_path):
     base = tmp_path / "base.pt"
     torch.save(

@@ -91,6 +91,7 @@ def assert_same_weights(one, other, tolerance):
             assert (a - b).norm() <= tolerance * b.norm(), name
 
 
+@pytest.mark.medium
 @pytest.mark.usefixtures("short_warm_up")
 @pytest.mark.parametrize(("run", "accumulation"), [({}, 2), ({"amp": True, "amp_dtype": "bf16"}, 1)])
 def test_recorded_steps_are_the_same_training(run, accumulation, caplog):
@@ -115,6 +116,7 @@ def test_training_goes_on_where_recording_fails(caplog):
     assert_same_weights(graphed, eager, 0)
 
 
+@pytest.mark.medium
 @pytest.mark.usefixtures("short_warm_up")
 @pytest.mark.parametrize("first_recorded", [True, False])
 def test_checkpoints_go_from_recorded_to_eager_training_and_back(first_recorded, tmp_path):

@@ -37,6 +37,7 @@ def test_another_run_is_not_continued_by_accident(data_set, own_copy, undisturbe
     assert {path.name: path.stat().st_mtime_ns for path in output.iterdir()} == before
 
 
+@pytest.mark.medium
 def test_a_moving_average_is_not_lost_by_accident(data_set, tmp_path):
     saved_state(data_set, tmp_path, ema=0.9)
     cfg = parse_train_config(train_arguments(data_set, tmp_path))
@@ -46,6 +47,7 @@ def test_a_moving_average_is_not_lost_by_accident(data_set, tmp_path):
         )
 
 
+@pytest.mark.medium
 def test_another_base_model_is_another_run(data_set, tmp_path):
     torch.save({"generator": Generator(TINY).state_dict(), "config": TINY.to_dict()}, tmp_path / "base.pt")
     saved_state(data_set, tmp_path / "out")

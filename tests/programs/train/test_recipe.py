@@ -65,6 +65,7 @@ def one_discriminator_step(**changes):
     }
 
 
+@pytest.mark.medium
 def test_concatenated_forward_is_the_same_training():
     apart, together = one_discriminator_step(fast="off"), one_discriminator_step(fast="off", concat_fwd=True)
     assert together[0] == pytest.approx(apart[0], rel=1e-5)
@@ -119,6 +120,7 @@ def test_losses_of_fast_and_plain_agree_over_fifty_steps():
     assert courses["on"] != courses["off"], "the same formulations"
 
 
+@pytest.mark.medium
 def test_the_plain_recipe_is_plain():
     """It has separate calls, PyTorch's own convolutions, and a weight norm per call instead of one per step."""
     computed = {}

@@ -105,6 +105,7 @@ def test_mixed_precision_resumes(dtype, cuda, tolerance, own_copy, tmp_path):
     assert (ours[2]["scaler_g"], ours[2]["scaler_d"]) == (theirs[2]["scaler_g"], theirs[2]["scaler_d"])
 
 
+@pytest.mark.medium
 def test_loss_scales_are_saved_and_restored(data_set, tmp_path):
     cfg = parse_train_config(train_arguments(data_set, tmp_path, amp=True, amp_dtype="fp16"))
     store = CheckpointStore(tmp_path, CHECKPOINT_FILES)
@@ -133,6 +134,7 @@ def test_an_epoch_without_a_further_step_is_finished(tmp_path):
     assert (state.epoch, state.epoch_clips, state.steps) == (3, 0, 20)
 
 
+@pytest.mark.medium
 def test_while_steps_are_left_out_no_pair_is_deleted(data_set, tmp_path):
     state, _ = saved_state(data_set, tmp_path)
     state.meter.skipped_in_a_row = 5

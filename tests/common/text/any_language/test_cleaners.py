@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from common.text.languages import CLEANERS
 
 
+@pytest.mark.medium
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=60))
 @example("اع `")

@@ -9,6 +9,7 @@ import pytest
 from hifigan.engine.native import amx
 
 
+@pytest.mark.medium
 @pytest.mark.skipif(amx.library() is None, reason="no matrix units (AMX), or no C compiler")
 def test_no_memory_but_its_own(tmp_path):
     program = tmp_path / "amx_memory"

@@ -3,9 +3,12 @@
 import os
 import stat
 
+import pytest
+
 from hifigan.engine.native import vector
 
 
+@pytest.mark.medium
 def test_what_is_compiled_is_kept(compiler, fresh):
     vector.library()
     (kept,) = fresh.iterdir()
@@ -22,6 +25,7 @@ def test_no_compiler(monkeypatch, fresh, caplog):
     assert "no C compiler (no-such-compiler)" in caplog.text
 
 
+@pytest.mark.medium
 def test_a_compiler_with_arguments(compiler, monkeypatch, fresh):
     assert vector.library() is not None
     monkeypatch.setenv("CC", f"{os.environ.get('CC') or 'cc'} -DUNUSED")
@@ -42,6 +46,7 @@ def test_a_failing_compiler(monkeypatch, fresh, tmp_path, caplog):
     assert not fresh.exists()
 
 
+@pytest.mark.medium
 def test_a_damaged_cache(compiler, fresh, tmp_path, monkeypatch):
     vector.library()
     (kept,) = fresh.iterdir()
@@ -54,6 +59,7 @@ def test_a_damaged_cache(compiler, fresh, tmp_path, monkeypatch):
     assert damaged.read_bytes() == kept.read_bytes()
 
 
+@pytest.mark.medium
 def test_a_cache_that_cannot_be_written(compiler, tmp_path, monkeypatch, caplog):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))

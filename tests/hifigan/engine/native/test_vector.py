@@ -23,6 +23,7 @@ def skip_unless_here(capability):
         pytest.skip(f"this machine has no {capability}")
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("capability", CAPABILITIES)
 def test_equals_pytorch(compiler, capability, monkeypatch):
     skip_unless_here(capability)
@@ -50,6 +51,7 @@ def test_equals_pytorch(compiler, capability, monkeypatch):
             assert (y[:, 5 + samples :] == 9).all()
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("capability", CAPABILITIES)
 def test_no_memory_but_its_own(capability, tmp_path):
     skip_unless_here(capability)
