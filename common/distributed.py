@@ -108,7 +108,7 @@ def is_active() -> bool:
 
 
 def wrap(module: nn.Module, place: Distributed) -> nn.Module:
-    """Return a module that averages its gradients over all processes; at world size 1, the module itself.
+    """Return a module that averages its gradients over all processes. At world size 1, return `module` itself.
 
     Buffers are not broadcast, since every process computes the same spectral-norm vectors.
     """

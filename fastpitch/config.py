@@ -164,7 +164,7 @@ class FastPitchConfig:
 
 
 def _checked(name: str, kind: Any, value: Any) -> Any:
-    """Return `value` as `kind`; raise `InputError` for another type, or out of the range that the name implies."""
+    """Return `value` as `kind`. Raise `InputError` for another type, or out of the range that the name implies."""
     try:
         plain = kind(value)
         fits = plain == value  # accept 1 for True and 384.0 for 384, but not 0.5 for 1

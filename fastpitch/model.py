@@ -52,9 +52,12 @@ class TeacherForced(NamedTuple):
         text_lens: [B] symbols of each item.
         log_durations: [B, S] predicted ln(d + 1).
         durations: [B, S] frames per symbol by hard alignment, int64.
-        pitch: [B, 1, S] in standard deviations; likewise pitch_target.
-        energy: [B, S] ln(1 + energy), or None in models without energy; likewise energy_target.
-        log_soft: [B, L, S] of the aligner, see `ConvAttention`; likewise logits.
+        pitch: [B, 1, S] predicted, in standard deviations.
+        pitch_target: [B, 1, S] of the recordings.
+        energy: [B, S] predicted ln(1 + energy), or None in models without energy.
+        energy_target: [B, S] of the recordings, or None.
+        log_soft: [B, L, S] of the aligner, see `ConvAttention`.
+        logits: [B, L, S] of the aligner, see `ConvAttention`.
     """
 
     mel: Tensor

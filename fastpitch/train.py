@@ -111,7 +111,7 @@ class FastPitchLoop(TrainingLoop):
 
 
 def optimiser_step(state: FastPitchTrainState, batches: Sequence[Batch]) -> dict[str, Tensor]:
-    """Make one optimiser step over all micro-batches; return the mean losses."""
+    """Make one optimiser step over all micro-batches. Return the mean losses."""
     state.optim.zero_grad()
     totals: dict[str, Tensor] = {}
     for i, batch in enumerate(batches):

@@ -97,7 +97,7 @@ def ways(layer: Layer) -> dict[str, LayerWay]:
 
 
 def measured(layer: Layer, batch: int, dtype: torch.dtype, device: torch.device) -> dict[str, float | None]:
-    """Measure the seconds of each way, forward and backward to signal and weight; None for a way that fails."""
+    """Measure the seconds of each way, forward and backward to signal and weight. A way that fails has None."""
     x = torch.randn(batch, *layer.signal, device=device, dtype=dtype)
     weight = (torch.randn(layer.weight, device=device) / 10).requires_grad_()
     return {name: _seconds(way, x, weight, layer) for name, way in ways(layer).items()}

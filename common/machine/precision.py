@@ -1,4 +1,4 @@
-"""Names of number formats, and the 16-bit format that suits a device."""
+"""Mixed precision: names of number formats, the 16-bit format of each device, autocast and loss scaling."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def half_precision(device: str | torch.device) -> str:
-    """The 16-bit format of mixed precision on a device: "fp16" on GPUs, "bf16" on CPUs."""
+    """Return the 16-bit format of mixed precision on a device: "fp16" on GPUs, "bf16" on CPUs."""
     return "fp16" if torch.device(device).type == "cuda" else "bf16"
 
 
@@ -26,3 +26,18 @@ def mixed_precision(
     """
     dtype = DTYPES[half_precision(device)] if dtype is None else dtype
     return torch.autocast(device.type, dtype, enabled=enabled, cache_enabled=cached)
+
+
+def needs_loss_scaling(dtype: torch.dtype | None) -> bool:
+    """Return whether training in a format needs its loss scaled: fp16 does, bf16 and fp32 do not."""
+    return dtype is torch.float16
+
+
+def make_gradient_scaler(device: torch.device, dtype: torch.dtype | None) -> torch.amp.GradScaler:
+    """Return a scaler for training in a format, which in every format also skips steps with non-finite gradients.
+
+    It works on the device and never waits for it. Without loss scaling, its scale stays 1.
+    """
+    if needs_loss_scaling(dtype):
+        return torch.amp.GradScaler(device.type)
+    return torch.amp.GradScaler(device.type, init_scale=1.0, growth_interval=2**31 - 1)

@@ -18,7 +18,7 @@ from common.files.checkpoints import read_file
 
 log = logging.getLogger(__name__)
 
-KEPT_CHECKPOINTS = 2  # the newest ones of a run, besides its milestones; the help of --checkpoint-interval follows
+KEPT_CHECKPOINTS = 2  # newest ones of a run, besides its milestones, as in the help of --checkpoint-interval
 
 Contents = tuple[dict[str, Any], ...]
 
@@ -120,7 +120,7 @@ class CheckpointStore:
                 leftover.unlink()
 
     def prune(self, written: Iterable[int], milestones: Iterable[int] = ()) -> list[int]:
-        """Delete the checkpoints `written` except the newest and the milestones; return the remaining epochs."""
+        """Delete the checkpoints `written` except the newest and the milestones. Return the remaining epochs."""
         epochs = sorted(set(written))
         kept = {*epochs[-KEPT_CHECKPOINTS:], *milestones}
         for epoch in set(epochs) - kept:

@@ -28,7 +28,7 @@ Results = Mapping[str, Tensor]  # scalars on the device: losses, and under MADE 
 Step = Callable[[Group], Results]
 
 WARM_UP_STEPS = 3  # eager steps before the recording, in which libraries choose kernels and optimisers allocate
-LOSS_TOLERANCE = 1e-2  # relative; the kernels are the same, but the order of additions may vary, also in 16 bits
+LOSS_TOLERANCE = 1e-2  # relative, since the order of additions may vary, also in 16 bits
 # Relative to the norm of a step's change. Adam turns a tiny difference of a gradient near zero into a whole step.
 CHANGE_TOLERANCE = 0.1
 
@@ -194,7 +194,7 @@ class GraphedStep:
         """Make an eager step. After the warm-up, also record it and try the recording on the same inputs."""
         before = self._changing.snapshot() if self._made == WARM_UP_STEPS else None
         results = self._recorder.warm_up(lambda: self._step(group))
-        if not results[MADE]:  # skipped, as the first steps in fp16 are; nothing to compare
+        if not results[MADE]:  # skipped, as the first steps in fp16 are: nothing to compare
             return results
         if before is None:
             self._made += 1

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from common.cli import ArgumentParser, add_flags, flag, not_negative, positive
 from common.errors import InputError
 from common.machine.hardware import available_cores
+from common.machine.precision import half_precision
 from common.training.checkpoint_store import KEPT_CHECKPOINTS
 
 
@@ -21,7 +22,10 @@ class BaseRunConfig:
     cuda: bool = flag(False, "train on GPUs (without it: on the CPU)")
     amp: bool = flag(False, "mixed precision training")
     amp_dtype: str = flag(
-        "auto", "precision: auto is fp16 on GPUs, bf16 on CPUs", choices=("auto", "fp16", "bf16"), only_with="amp"
+        "auto",
+        f"precision: auto is {half_precision('cuda')} on GPUs, {half_precision('cpu')} on CPUs",
+        choices=("auto", "fp16", "bf16"),
+        only_with="amp",
     )
     seed: int = flag(1234, "seed of the initial weights, the order of clips and every random choice about the data")
     epochs: int = flag(1000, "epochs in the whole run")
@@ -137,7 +141,7 @@ class SignalFlags:
 def parse_flags(
     parser: ArgumentParser, sections: Sequence[tuple[type, str]], argv: Sequence[str] | None
 ) -> dict[str, Any]:
-    """Parse the flags of dataclasses and their titles; return the values that the user gave.
+    """Parse the flags of dataclasses and their titles. Return the values that the user gave.
 
     Raises:
         InputError: two flags that set the same value.

@@ -31,7 +31,7 @@ class ClipDataset(Protocol):
     def __len__(self) -> int: ...
 
     def check(self, progress: bool = False) -> None:
-        """Check all data besides the audio; raise `InputError` for what cannot be used."""
+        """Check all data besides the audio. Raise `InputError` for what cannot be used."""
 
 
 def check_datasets(datasets: Sequence[ClipDataset], place: Distributed) -> None:

@@ -62,7 +62,7 @@ class TrainingLoop(abc.ABC):
         """Log the model's output for some validation clips to TensorBoard."""
 
     def run_logged(self, resumed: bool) -> int:
-        """Open the log and `run`; afterwards end all loader processes and leave the process group."""
+        """Open the log and `run`. Afterwards end all loader processes and leave the process group."""
         cfg, place = self.state.cfg, self.state.place
         try:
             with RunLog(cfg.run.output, cfg.run.log_file, enabled=place.is_main) as log:
@@ -74,7 +74,7 @@ class TrainingLoop(abc.ABC):
             distributed.shutdown()
 
     def run(self, log: RunLog, resumed: bool) -> int:
-        """Train, validate and save from the current position; return the exit status."""
+        """Train, validate and save from the current position. Return the exit status."""
         cfg, state = self.cfg, self.state
         if resumed:
             log.message(f"resumed after epoch {state.epoch}, optimiser step {state.steps}")
@@ -105,7 +105,7 @@ class TrainingLoop(abc.ABC):
         return 0
 
     def train_epoch(self, log: RunLog) -> bool:
-        """Train the rest of one epoch; return False if a signal or non-finite losses interrupted it."""
+        """Train the rest of one epoch. Return False if a signal or non-finite losses interrupted it."""
         state, sampler, meter = self.state, self.sampler, self.state.meter
         epoch = sampler.epoch = state.epoch + 1
         sampler.first_step = state.epoch_clips // sampler.clips_per_step
@@ -140,7 +140,7 @@ class TrainingLoop(abc.ABC):
         return True
 
     def finish_epoch(self, log: RunLog, is_last: bool) -> bool:
-        """Validate and save when due; return False if a signal came before the epoch was finished."""
+        """Validate and save when due. Return False if a signal came before the epoch was finished."""
         cfg, state = self.cfg, self.state
         epoch = state.epoch + 1
         if epoch % cfg.validation_interval == 0 or is_last:
@@ -174,7 +174,7 @@ def run_training(
     build_state: Callable[[Config, Distributed, Clips], State],
     build_loop: Callable[[State, CheckpointStore, MicroBatchSampler, tuple[Clips, Clips]], TrainingLoop],
 ) -> int:
-    """Train a model on this process and those that torchrun started; return the exit status.
+    """Train a model on this process and those that torchrun started. Return the exit status.
 
     Args:
         cfg: the configuration.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from common import distributed
 from common.distributed import Distributed
 from common.errors import InputError
-from common.machine.precision import DTYPES, amp_format, mixed_precision
+from common.machine.precision import DTYPES, amp_format, make_gradient_scaler, mixed_precision, needs_loss_scaling
 from common.training.checkpoint_store import CheckpointStore, Contents
 from common.training.flags import BaseDataConfig, BaseOptimConfig, BaseRunConfig
 from common.training.loss_meter import LossMeter
@@ -36,7 +36,7 @@ _NEWER = {"framing", "log_base"}
 
 
 class BaseTrainConfig(Protocol):
-    """Configuration of a training run of any model; a frozen dataclass."""
+    """Configuration of a training run of any model, a frozen dataclass."""
 
     @property
     def run(self) -> BaseRunConfig: ...
@@ -107,7 +107,7 @@ class BaseTrainState(abc.ABC):
 
     @abc.abstractmethod
     def load_weights(self, module: nn.Module, stored: Mapping[str, Tensor]) -> None:
-        """Load weights under their public names; raise `InputError` if they do not fit."""
+        """Load weights under their public names. Raise `InputError` if they do not fit."""
 
     @abc.abstractmethod
     def contents(self, bookkeeping: dict[str, Any]) -> Contents:
@@ -126,13 +126,8 @@ class BaseTrainState(abc.ABC):
         return mixed_precision(self.place.device, self._amp_dtype is not None, cached, self._amp_dtype)
 
     def make_scaler(self) -> torch.amp.GradScaler:
-        """Return loss scaling for fp16, which in every precision also skips steps with non-finite gradients.
-
-        It works on the device and never waits for it. In fp32 and bf16 skipping is its only use, and the scale stays 1.
-        """
-        if self._amp_dtype is torch.float16:
-            return torch.amp.GradScaler(self.place.device.type)
-        return torch.amp.GradScaler(self.place.device.type, init_scale=1.0, growth_interval=2**31 - 1)
+        """Return the loss scaling of one optimiser, which also skips steps with non-finite gradients."""
+        return make_gradient_scaler(self.place.device, self._amp_dtype)
 
     def set_learning_rate(self) -> None:
         """Set the rate of the next step. It depends on the position alone, so that resuming cannot shift it."""
@@ -153,8 +148,8 @@ class BaseTrainState(abc.ABC):
             nn.utils.clip_grad_norm_(parameters, self.cfg.optim.grad_clip_thresh)
         before = _count_steps(optimiser)
         scaler.step(optimiser)
-        # Each skipped step lowers the scale, which is right for fp16 alone.
-        scaler.update(None if self._amp_dtype is torch.float16 else 1.0)
+        # Each skipped step lowers the scale, which is wrong without loss scaling.
+        scaler.update(None if needs_loss_scaling(self._amp_dtype) else 1.0)
         return _count_steps(optimiser) - before
 
     def start_ema(self, stored: Mapping[str, Tensor] | None = None) -> None:
@@ -196,7 +191,7 @@ class BaseTrainState(abc.ABC):
         self.epoch, self.epoch_clips, self.steps = (last["train_state"][k] for k in ("epoch", "epoch_clips", "steps"))
 
     def resume(self, store: CheckpointStore) -> bool:
-        """Resume from the newest checkpoint in the output directory; return False if there is none.
+        """Resume from the newest checkpoint in the output directory. Return False if there is none.
 
         Raises:
             InputError: the directory holds another run, or checkpoints despite `--no-resume`, or processes find

@@ -26,8 +26,8 @@ MAX_MEDIAN_LAG_FRAMES = 0.75  # a larger median exceeds rounding to whole frames
 MAX_PHASE_LAG_FRAMES = 0.3  # the two framings differ by half a frame
 MIN_CLIPS_FOR_PHASE = 10  # fewer clips do not show fractions of a frame
 MAX_CLIP_LAG_FRAMES = 1.5  # of a single clip, since acoustic models are not exact within a phoneme
-MAX_ODD_SHARE = 0.25  # of the clips; a larger share cannot be chance
-MAX_LEVEL_DIFFERENCE_LN = 0.35  # natural logarithm, 3 dB; matching mels are within 0.02 in the median of all clips
+MAX_ODD_SHARE = 0.25  # of the clips, since a larger share cannot be chance
+MAX_LEVEL_DIFFERENCE_LN = 0.35  # natural logarithm, 3 dB (matching mels are within 0.02 in the median of all clips)
 _DB_PER_LN = 20 / math.log(10)
 
 
