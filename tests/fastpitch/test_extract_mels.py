@@ -119,7 +119,7 @@ def test_pitch_statistics_are_the_models_or_given_or_ljspeechs_aloud(checkpoint,
     assert_equal(contents(tmp_path / "given"), contents(tmp_path / "own"), 1e-6)
     assert "LJSpeech" not in caplog.text
     assert extract(checkpoint, recordings, tmp_path / "default") == 0
-    assert "LJSpeech's are used, mean 214.72 Hz, standard deviation 65.72 Hz" in caplog.text
+    assert "using LJSpeech's, mean 214.72 Hz, standard deviation 65.72 Hz" in caplog.text
 
 
 def test_a_batch_gives_what_each_item_gives_alone(checkpoint, recordings, extracted, tmp_path, caplog):

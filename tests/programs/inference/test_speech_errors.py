@@ -113,7 +113,7 @@ REFUSED_MODELS: dict[str, tuple[Callable[[dict], object], str]] = {
         _setup(symbol_set="english_expanded"),
         "MODEL: the model has 148 symbols (n_symbols), but the symbol set english_expanded 175",
     ),
-    "unknown symbols": (_setup(symbol_set="klingon"), "MODEL: its text settings"),
+    "unknown symbols": (_setup(symbol_set="klingon"), "MODEL: text settings of the checkpoint and the flags"),
     "cleaner": (_setup(text_cleaners=["german_cleaners"]), "unknown text cleaner 'german_cleaners'"),
     "cleaners": (_setup(text_cleaners=7), "7 is not the name of a symbol set or text cleaner"),
     "probability": (_setup(p_arpabet="often"), "p_arpabet: 'often' is not a number between 0 and 1"),
