@@ -221,8 +221,8 @@ class StreamingGenerator:
         bands = self.generator.num_mels
         if mel.dim() != 3:
             raise InputError(f"streaming: expected a mel chunk of shape [B, {bands}, L], got {list(mel.shape)}")
+        check_mels(list(mel), bands, min_frames=0)
         if self._recent is not None and mel.size(0) != self._recent.size(0):
             raise InputError(
                 f"streaming: the batch size changed from {self._recent.size(0)} to {mel.size(0)} within an utterance"
             )
-        check_mels(list(mel), bands, min_frames=0)
