@@ -16,6 +16,7 @@ from tests.support.paths import REPOSITORY
 PROGRAMS = tuple(path.stem for path in REPOSITORY.glob("*.py"))
 AROUND = ("benchmarks", "scripts", "tests")  # import the rest, and nothing of the rest imports them
 MODULES = modules()
+IMPORTS = {name: imports(path, MODULES) for name, path in MODULES.items()}
 FLOOR_OF_ROOM = {
     f"{package}.{name}": -index
     for package, floors in FLOORS.items()
@@ -60,7 +61,7 @@ def test_each_room_is_on_one_floor():
 @pytest.mark.parametrize("module", [name for name in MODULES if "." in name])
 def test_rooms_import_only_what_lies_on_floors_below_them(module):
     package = module.split(".")[0]
-    targets = {name for name in imports(MODULES[module], MODULES) if name.split(".")[0] == package}
+    targets = {name for name in IMPORTS[module] if name.split(".")[0] == package}
     assert package not in targets, "imports the public names of its own package"
     upward = [
         name
@@ -71,7 +72,7 @@ def test_rooms_import_only_what_lies_on_floors_below_them(module):
 
 
 def test_modules_import_each_other_in_no_circle():
-    graphlib.TopologicalSorter({name: imports(path, MODULES) for name, path in MODULES.items()}).prepare()
+    graphlib.TopologicalSorter(IMPORTS).prepare()
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -54,6 +54,7 @@ def test_scripts_and_modules_that_the_readme_runs_exist():
     assert sum((REPOSITORY / name).is_file() for name in runnable) == len(ours)
 
 
+@pytest.mark.medium
 def test_python_examples(tmp_path):
     """Run the examples one after the other, with small models in place of the downloads."""
     checkpoint, fastpitch = make_checkpoint(tmp_path / "g.pt"), make_fastpitch(tmp_path / "f.pt", n_speakers=1)
