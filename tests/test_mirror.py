@@ -54,7 +54,7 @@ COVERED_ELSEWHERE = {
         "compared with its JSON file",
     ),
     "benchmarks/inference/ways.py": ("benchmarks/inference/test_benchmark.py", "needs models and a whole benchmark"),
-    "benchmarks/synthetic_voice.py": ("benchmarks/inference/test_benchmark.py", "its sound is that of most tests"),
+    "benchmarks/synthetic_voice.py": ("benchmarks/inference/test_benchmark.py", "most tests listen to it"),
     "benchmarks/training/worker.py": ("benchmarks/training/test_benchmark.py", "a process of that benchmark"),
 }
 

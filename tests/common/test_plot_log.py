@@ -82,7 +82,7 @@ def test_files_that_are_no_logs(content, words, tmp_path):
 
 
 def test_torn_lines_are_skipped(log, caplog):
-    """A killed run ends anywhere in a line; a machine that went down may leave zeros."""
+    """A killed run ends anywhere in a line. A machine that loses power may leave zeros."""
     whole = log.read_text()
     curves = plot_log.read_curves(log)
     last = whole.splitlines()[-1]

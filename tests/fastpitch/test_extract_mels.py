@@ -188,7 +188,7 @@ def test_mels_of_corrected_texts_are_made_again(checkpoint, recordings, extracte
 
 
 def refused(capsys, *args, **changes):
-    """Runs the program as from the command line; returns its one line of error."""
+    """Run the program as from the command line, and return its single line of error."""
     capsys.readouterr()
     with pytest.raises(SystemExit) as caught:
         run(lambda: extract(*args, **changes), "extract_mels")

@@ -1,4 +1,4 @@
-"""Every public format loads; a file that does not fit is refused by name."""
+"""Every public format loads. Files that do not fit are refused by name."""
 
 import dataclasses
 import json

@@ -65,7 +65,7 @@ def test_samples_are_fp32_under_autocast(expected):
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         wav = generator(expected["mel"])
     assert wav.dtype == torch.float32
-    assert len(wav.unique()) > 5000  # of 10240; bf16 has far fewer values
+    assert len(wav.unique()) > 5000  # of 10240. bf16 has far fewer
 
 
 def test_denoiser(expected):

@@ -12,7 +12,7 @@ from common.text import TextProcessor
 from common.text.languages import SYMBOL_SETS
 from tests.support.paths import PARITY
 
-# (recorded, ours, number of sentences, reason); applied to the recorded text in this order.
+# (recorded, ours, number of sentences, reason), applied to the recorded text in this order.
 CLEANED = [
     ("misess", "missus", 13, "no English word; the dictionary made M AY1 Z IH0 Z Z of it"),
     (" no. two", " number two", 1, "the rule for `No. 2` never fired word by word"),

@@ -18,7 +18,7 @@ ALONE = "python -m pytest -m (alone){}{} --numprocesses 0 [OMP_NUM_THREADS=]"
 
 @pytest.fixture
 def run(tmp_path):
-    """Call scripts/test.sh in an environment that is set up already; return its result and the recorded commands."""
+    """Call scripts/test.sh in an environment that is set up already. Return its result and the recorded commands."""
     bin = tmp_path / "venv" / "bin"
     bin.mkdir(parents=True)
     for name in ("python", "ruff", "mypy"):

@@ -53,7 +53,7 @@ class Idle(Rerun):
 
 
 class Training:
-    """A small model with all that a training step changes; `broken` is what its recording does not do."""
+    """A small model with everything that a training step changes. `broken` names what its recording omits."""
 
     def __init__(self, broken=""):
         torch.manual_seed(0)
@@ -96,7 +96,7 @@ class Training:
 
 
 def course(training, step, steps=STEPS, overflow_at=()):
-    """Losses of some steps with a rate of each, two micro-batches a step; and all that the steps changed."""
+    """Return the losses of some steps, each with its own rate and two micro-batches, and everything that they changed."""
     losses = []
     generator = torch.Generator().manual_seed(1)
     for number in range(steps):
@@ -167,7 +167,7 @@ def test_what_goes_wrong_is_told_once_and_changes_nothing(recorder, broken, word
 
 
 def test_a_step_that_is_left_out_is_not_recorded(caplog):
-    """There would be nothing to compare; neither does it count as warm-up."""
+    """There would be nothing to compare. It does not count as warm-up either."""
     plain, recorded, recorder = Training(), Training(), Rerun()
     step = graphed(recorded, recorder)
     left_out = (0, WARM_UP_STEPS + 1, WARM_UP_STEPS + 3)

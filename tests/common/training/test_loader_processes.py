@@ -12,7 +12,7 @@ from common.training.loader_processes import leave_signals_to_the_parent, lost_l
 
 
 class Deadly:
-    """Kills the process that loads its second item; the others ignore SIGTERM."""
+    """A data set whose second item kills its loader process. The first sends SIGTERM, which loaders ignore."""
 
     def __len__(self):
         return 2

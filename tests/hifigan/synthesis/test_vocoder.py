@@ -16,7 +16,7 @@ from tests.support.models import TINY
 from tests.support.paths import REPOSITORY
 from tests.support.weights import by_rule
 
-LENGTHS = (1, 2, 61, 12, 13, 14, 27, 7)  # one frame; shorter, as long and longer than what the generator sees
+LENGTHS = (1, 2, 61, 12, 13, 14, 27, 7)  # one frame, then shorter, equal to and longer than the receptive field
 WINDOW = 60
 
 

@@ -86,7 +86,7 @@ def main() -> None:
         # Import now what the program imports lazily, so that every fork has it.
         importlib.import_module("torch.utils.tensorboard")
         VocoderTrainState(parse_train_config(train_arguments(data_set, args.folder)), distributed.init(cuda=False))
-    epochs = args.kills + 4  # of one step and one save each; more than the killed runs can finish
+    epochs = args.kills + 4  # one step and one save each, more than killed runs can finish
     undisturbed, killed = (Run(data_set, args.folder / name, epochs, args.plain) for name in ("undisturbed", "killed"))
     seconds = undisturbed.measure()
     print("undisturbed:", ", ".join(f"{phase} {length:.2f} s" for phase, length in seconds.items()), flush=True)
