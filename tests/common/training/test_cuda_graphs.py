@@ -96,7 +96,7 @@ class Training:
 
 
 def course(training, step, steps=STEPS, overflow_at=()):
-    """Return the losses of some steps, each with its own rate and two micro-batches, and everything that they changed."""
+    """Return the losses of some steps, each with its own rate and two micro-batches, and everything they changed."""
     losses = []
     generator = torch.Generator().manual_seed(1)
     for number in range(steps):
