@@ -233,7 +233,7 @@ def test_the_program(models: tuple[Path, Path], tmp_path: Path) -> None:
     assert "mel_gen_frames/s" in done.stdout
     # A single warning names the skipped characters.
     assert done.stderr.count("\n") == 1, done.stderr
-    assert "left out: '🙂' (U+1F642), '~' (U+007E)" in done.stderr
+    assert "are skipped: '🙂' (U+1F642), '~' (U+007E)" in done.stderr
     assert wavs(tmp_path / "out").keys() == {"a", "b"}
     done = program("--speaker", 9)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
