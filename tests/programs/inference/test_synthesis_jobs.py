@@ -253,14 +253,14 @@ def test_a_measurement_leaves_nothing_out(checkpoint, folder, tmp_path, flags):
 RANKS_TOLD = """
 import os, sys
 from pathlib import Path
-from common import speech_files
+from common.synthesis import outputs
 from common.cli import run
 
-def save_wav(path, *args, save=speech_files.save_wav):
+def save_wav(path, *args, save=outputs.save_wav):
     save(path, *args)
     Path(path).with_suffix(".rank").write_text(os.environ["RANK"])
 
-speech_files.save_wav = save_wav
+outputs.save_wav = save_wav
 import inference
 run(inference.main, "inference.py")
 """
