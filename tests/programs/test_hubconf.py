@@ -149,6 +149,8 @@ except ImportError as error:
 """
     mine, error = elsewhere(tmp_path / "project", script)
     assert mine is True
-    assert f"with the same names are loaded already: common ({tmp_path / 'project' / 'common' / '__init__.py'})" in error
+    assert (
+        f"with the same names are loaded already: common ({tmp_path / 'project' / 'common' / '__init__.py'})" in error
+    )
     with pytest.raises(TypeError, match="entry points 'hifigan' or 'fastpitch', got a Linear"):
         torch.hub.load(str(REPOSITORY), "denoiser", torch.nn.Linear(1, 1), source="local")
