@@ -1,1 +1,1 @@
-"""Parts shared by the programs and packages of this repository; imports nothing of ours outside `common`."""
+"""Parts shared by the programs and packages of this repository. It imports nothing else of ours."""

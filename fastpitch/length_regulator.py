@@ -22,7 +22,7 @@ def round_durations(durations: Tensor, pace: float = 1.0) -> Tensor:
 
 
 def frame_symbols(durations: Tensor, num_frames: int) -> Tensor:
-    """Return the symbol of each frame, int64 [B, num_frames], for whole durations [B, S]; S past an item's end."""
+    """Return the symbol of each frame, int64 [B, num_frames], for whole durations [B, S], and S past an item's end."""
     ends = torch.cumsum(durations, dim=1)
     frames = torch.arange(num_frames, device=durations.device)
     return (frames.view(1, -1, 1) >= ends.unsqueeze(1)).sum(dim=2)

@@ -34,7 +34,7 @@ class Vocoder:
     mels are cut into windows that overlap by the receptive field, so that the joined audio is the same.
 
     Args:
-        generator: in evaluation mode, weight norm removed, to run in the fp32 engine; or the backend that runs it.
+        generator: in evaluation mode, weight norm removed, to run in the fp32 engine, or the backend that runs it.
         denoising_strength: strength of the `Denoiser`, 0 for none.
         filter_length: FFT size of the denoiser, in samples.
         window_frames: longest mel in one call, at least four times the receptive field to one side. None chooses by

@@ -136,7 +136,7 @@ class PairDataset(SegmentDataset):
         """Read all pairs, and compare mels and audio of a sample of them.
 
         Raises:
-            InputError: the number of unusable pairs, and the first three; or a fault of the mels as a whole, see
+            InputError: the number of unusable pairs, and the first three, or a fault of the mels as a whole, see
                 `mel_audio_match.check_fits`.
         """
         problems = []

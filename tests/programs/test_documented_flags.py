@@ -227,8 +227,8 @@ def test_every_flag_is_read_by_the_program():
     read = set()
     for path in [
         REPOSITORY / "train.py",
-        *(REPOSITORY / "hifigan").glob("*.py"),
-        *(REPOSITORY / "common").glob("*.py"),
+        *(REPOSITORY / "hifigan").rglob("*.py"),
+        *(REPOSITORY / "common").rglob("*.py"),
     ]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):

@@ -1,6 +1,6 @@
 """Recorded optimiser steps against eager ones: with recorders that work, that fail, and that are wrong.
 
-On a CPU a "recording" is the step itself, done again; what a CUDA graph does with memory, only a GPU can show.
+On a CPU a "recording" is the step itself, done again. Only a GPU can show what a CUDA graph does with memory.
 """
 
 import copy
