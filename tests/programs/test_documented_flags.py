@@ -352,7 +352,7 @@ def test_grouped_convolutions_stay_in_fp32_when_asked(thin):
 def test_signal_flags_reach_both_spectrograms(thin):
     words = "--sampling-rate 16000 --filter-length 2048 --win-length 800 --num-mels 40 --mel-fmin 20 --mel-fmax 7000"
     state = state_with(*words.split(), "--mel-fmax-loss", "7500")
-    for transform, top in ((state.mel, 7000), (state.loss_mel, 7500)):
+    for transform, top in ((state.mel, 7000), (state.losses.mel, 7500)):
         expected = {
             "sampling_rate": 16000,
             "filter_length": 2048,
