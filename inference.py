@@ -1,4 +1,7 @@
-"""Synthesise speech with HiFi-GAN from texts (with FastPitch), mel spectrograms, or audio. See --help."""
+"""Synthesise speech with HiFi-GAN from texts (with FastPitch), mel spectrograms, or audio. See --help.
+
+`hifigan/synthesis/flags.py` and `fastpitch/synthesis/pieces.py` declare the flags.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,9 @@ from common.synthesis.speed import log_figures, report, summarise
 from fastpitch.synthesis.job import check_models_fit, load_synthesiser, speech_job
 from fastpitch.synthesis.pieces import SpeechConfig
 from hifigan.checkpoint import GeneratorInfo
-from hifigan.synthesis.flags import STDOUT, InferenceConfig
+from hifigan.synthesis.flags import STDOUT, InferenceConfig, StreamConfig, check_streaming
 from hifigan.synthesis.load import load_model, make_vocoder, resolve_precision
 from hifigan.synthesis.run import limit_kernel_cache, synthesise
-from hifigan.synthesis.stream_vocoder import StreamConfig, check_streaming
 
 PATIENCE = datetime.timedelta(days=30)  # one process may have hours of work more than another
 CLOSED_PIPE = 141  # exit status if the reader of the pipe ended, as shells report it (128 + SIGPIPE)

@@ -1,4 +1,7 @@
-"""Train HiFi-GAN on wav files, on one process or, started by torchrun, on several. See --help."""
+"""Train HiFi-GAN on wav files, on one process or, started by torchrun, on several. See --help.
+
+`hifigan/training/config.py` declares the flags.
+"""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from common.audio import AudioConfig, MelSpectrogram
 from common.data.pyin import Track
 from common.errors import InputError
 from evaluation import perception, spectra, voicing
+from hifigan.losses import MEL_WEIGHT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +138,7 @@ METRICS = {
     SEGMENT_METRIC: Metric(
         "validation mel loss",
         LOWER,
-        "45 x the mel L1 of five fixed segments of 8192 samples, each vocoded alone: what training logs",
+        f"{MEL_WEIGHT:g} x the mel L1 of five fixed segments of 8192 samples, each vocoded alone: what training logs",
         compute=None,
     ),
     "stft": Metric(

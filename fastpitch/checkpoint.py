@@ -13,6 +13,7 @@ from torch import Tensor
 from common.audio import AudioConfig
 from common.errors import InputError
 from common.files.checkpoints import check_tensors, dictionary, read_file
+from common.files.generator_files import parse_generator
 from fastpitch.config import FastPitchConfig
 from fastpitch.model import FastPitch
 
@@ -91,6 +92,6 @@ def _state(path: Path, content: Mapping[str, Any], ema: bool) -> dict[str, Tenso
             return names
     found = ", ".join(map(str, list(content)[:5]))
     hint = ""
-    if "generator" in content or any("conv_pre" in str(name) for name in content):
+    if parse_generator(path, content):
         hint = "; it is a HiFi-GAN generator, which belongs to --hifigan"
     raise InputError(f"{path}: not a FastPitch checkpoint (its keys: {found}){hint}")

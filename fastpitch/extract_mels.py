@@ -32,7 +32,7 @@ from common.files.atomic import write_whole
 from common.files.fingerprints import file_digest, is_newer
 from common.files.json_files import read_json
 from common.machine.hardware import available_cores
-from common.machine.precision import DTYPES, half_precision, mixed_precision
+from common.machine.precision import AMP_FORMATS, DTYPES, half_precision, mixed_precision
 from common.progress import watched
 from common.training.loader_processes import leave_signals_to_the_parent, lost_loaders_named, stop_loader_processes
 from common.training.sampling import ClipKey
@@ -59,7 +59,7 @@ class ExtractConfig(TextFlags):
     )
     output: str = flag("data/mels-fastpitch-ljs22khz", "directory of the mels, <clip>.npy [80, frames]", short=("-o",))
     cuda: bool = flag(False, "run on GPUs (without it: on the CPU)")
-    amp: bool = flag(False, "mixed precision: fp16 on the GPU, bf16 on the CPU")
+    amp: bool = flag(False, f"mixed precision: {AMP_FORMATS}")
     batch_size: int = flag(16, "utterances in one pass of one process", short=("-bs",))
     num_workers: int = flag(min(4, available_cores()), "processes that load audio; 0 loads in the extracting process")
     pitch_mean: float | None = flag(

@@ -86,7 +86,7 @@ def check_mels(mels: Sequence[Tensor], num_mels: int, min_frames: int = 1) -> No
 
 
 def eager_backend(generator: Generator, scripted: bool = False, amp: bool = False) -> Backend:
-    """Run the generator itself, optionally as TorchScript or in mixed precision (fp16 on GPUs, bf16 on CPUs)."""
+    """Run the generator itself, optionally as TorchScript or in mixed precision (see `half_precision`)."""
     device = generator.device
     model: Any = torchscript.script(generator) if scripted else generator
 

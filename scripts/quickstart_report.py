@@ -18,7 +18,7 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def val_mel_losses(folder: Path) -> list[float]:
-    """Return the validation mel losses (x 45) of a run. The first is from before training."""
+    """Return the weighted validation mel losses of a run. The first is from before training."""
     return [data["val_mel_loss"] for data in records(folder / "nvlog.json") if "val_mel_loss" in data]
 
 

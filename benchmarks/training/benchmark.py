@@ -31,7 +31,7 @@ from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative
 from common.errors import InputError
 from common.files.atomic import write_whole
 from common.machine import hardware
-from common.machine.precision import DTYPES, amp_format
+from common.machine.precision import AMP_FORMATS, DTYPES, amp_format
 
 PROGRAM = "train_benchmark"
 CLIP_SEC = 6.6  # LJSpeech's mean
@@ -50,7 +50,7 @@ class TrainingBenchmarkConfig:
         (), "batch sizes; without it, 16 and 128 on the GPU, 4 on the CPU", short=("-bs",)
     )
     segment_size: int = flag(8192, "samples in one training segment")
-    amp: bool = flag(True, "also measure mixed precision: fp16 on the GPU, bf16 on the CPU")
+    amp: bool = flag(True, f"also measure mixed precision: {AMP_FORMATS}")
     amp_dtype: str = flag("auto", "precision of mixed precision, as in train.py", choices=("auto", "fp16", "bf16"))
     cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
     steps: int | None = flag(None, "optimiser steps of a burst; without it, 10 on the GPU and 3 on the CPU")

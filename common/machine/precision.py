@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
+
+log = logging.getLogger(__name__)
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -12,9 +16,16 @@ def half_precision(device: str | torch.device) -> str:
     return "fp16" if torch.device(device).type == "cuda" else "bf16"
 
 
+AMP_FORMATS = f"{half_precision('cuda')} on GPUs, {half_precision('cpu')} on CPUs"  # for help and messages
+
+
 def amp_format(choice: str, device: str | torch.device) -> str:
     """Return the format that --amp-dtype selects on a device. "auto" is its `half_precision`."""
-    return half_precision(device) if choice == "auto" else choice
+    if choice == "auto":
+        return half_precision(device)
+    if choice == "fp16" and torch.device(device).type == "cpu":
+        log.warning("--amp-dtype fp16: many times slower than fp32 on a CPU; use bf16 there")
+    return choice
 
 
 def mixed_precision(

@@ -1,4 +1,7 @@
-"""The languages that texts may be in. To add one, write its folder beside `english`, and add it to `LANGUAGES`."""
+"""The languages that texts may be in. To add one, write its folder beside `english`, and add it to `LANGUAGES`.
+
+Files of the folder other than Python modules are also listed as package data in `pyproject.toml`.
+"""
 
 from __future__ import annotations
 

@@ -273,7 +273,4 @@ def _count_steps(optimiser: torch.optim.Optimizer) -> Tensor:
 
 
 def _amp_dtype(run: BaseRunConfig, place: Distributed) -> torch.dtype:
-    name = amp_format(run.amp_dtype, place.device)
-    if name == "fp16" and place.device.type == "cpu":
-        log.warning("--amp-dtype fp16: many times slower than fp32 on a CPU; use bf16 there")
-    return DTYPES[name]
+    return DTYPES[amp_format(run.amp_dtype, place.device)]

@@ -28,7 +28,7 @@ class Synthesiser:
         pace: 2 is twice as fast.
         pitch_transform: applied to the predicted or given pitch.
         torchscript: run the model as TorchScript.
-        amp: run it in mixed precision (fp16 on GPUs, bf16 on CPUs), with the last layers in fp32. TorchScript cannot
+        amp: run it in mixed precision (see `half_precision`), with the last layers in fp32. TorchScript cannot
             leave autocast for these, so with `torchscript` the whole model runs in fp32.
     """
 

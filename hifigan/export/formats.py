@@ -1,4 +1,6 @@
-"""Formats of exported files. To add one, write a class with `BaseFormat`'s methods and list it in `FORMATS`.
+"""Formats of exported files. To add one, write a class with `BaseFormat`'s methods and list it in `_ALL`.
+
+A file that is neither a zip archive nor ONNX also needs `common/files/exports.py`, which recognises exports.
 
 Shapes: B batch, M mel bands, L frames, T = L * hop samples.
 """

@@ -1,4 +1,7 @@
-"""Flags of `inference.py`: inputs, outputs, vocoder and measurement."""
+"""Flags of `inference.py`: inputs, outputs, vocoder, measurement and streaming.
+
+`fastpitch/synthesis/pieces.py` has the flags of text to speech.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ from typing import Any
 
 from common.cli import flag, not_negative, positive
 from common.errors import InputError
+from common.files.exports import is_export
 from common.files.fingerprints import file_digest
+from common.machine.precision import AMP_FORMATS
 from common.mel_contract import LOG_BASES
 from common.synthesis.sources import is_audio
 from hifigan.checkpoint import GeneratorInfo
@@ -55,9 +60,7 @@ class InferenceConfig:
         not_with="fastpitch",
     )
     cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
-    amp: bool = flag(
-        False, "mixed precision: fp16 on the GPU, bf16 on the CPU; FastPitch stays in fp32 with --torchscript"
-    )
+    amp: bool = flag(False, f"mixed precision: {AMP_FORMATS}; FastPitch stays in fp32 with --torchscript")
     torchscript: bool = flag(False, "run the models as TorchScript, the vocoder without the engine")
     batch_size: int = flag(8, "utterances, or pieces of long texts, in one batch", short=("-bs",), not_with="stream")
     denoising_strength: float = flag(0.0, "share of the generator's hum that is subtracted; 0.005 to 0.1 is usual")
@@ -76,7 +79,7 @@ class InferenceConfig:
             raise InputError("--denoising-strength: is infinite; 0.005 to 0.1 is usual")
         not_negative(denoising_strength=self.denoising_strength, fade_out=self.fade_out, warmup_steps=self.warmup_steps)
         if self.precision != "fp32" and self.amp:
-            raise InputError("--precision: with --amp it is fp16 on GPUs and bf16 on CPUs; give only one of them")
+            raise InputError(f"--precision: with --amp it is {AMP_FORMATS}; give only one of them")
         if self.precision != "fp32" and self.runs_eagerly:
             raise InputError("--precision: is for the engine; with --torchscript or --backend eager, there is --amp")
 
@@ -102,3 +105,50 @@ class InferenceConfig:
             "generator": info.config.to_dict(),
             "audio": dataclasses.asdict(info.audio),
         }
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamConfig:
+    """Size of the chunks, and how far ahead the generator may look."""
+
+    stream: bool = flag(
+        False, "make audio in chunks, one utterance after the other, and report the time to the first sample"
+    )
+    chunk_frames: int = flag(16, "mel frames of a chunk")
+    look_ahead: int | None = flag(
+        None,
+        "frames after its own that a frame's audio waits for; without it, all that the generator sees (13 in V1 and "
+        "V2), which is exact",
+    )
+
+    def __post_init__(self) -> None:
+        positive(chunk_frames=self.chunk_frames)
+        not_negative(look_ahead=self.look_ahead or 0)
+
+    def sound_settings(self, amp: bool) -> dict[str, Any]:
+        """Return the plain values by which the outputs differ from whole-mel outputs."""
+        settings: dict[str, Any] = {}
+        if amp:  # rounds differently from the engine
+            settings["streamed"] = True
+        if self.look_ahead is not None:
+            settings |= {"look_ahead": self.look_ahead, "chunk_frames": self.chunk_frames}
+        return settings
+
+
+def check_streaming(cfg: InferenceConfig, stream: StreamConfig | None) -> None:
+    """Raise `InputError` for flags that need streaming, or cannot be combined with it."""
+    if stream is None:
+        if cfg.output == STDOUT:
+            raise InputError("-o -: samples go to stdout as they are made, so add --stream; else give a directory")
+        return
+    if cfg.denoising_strength > 0:
+        raise InputError("--stream: the denoiser needs whole utterances; remove --denoising-strength")
+    if cfg.precision != "fp32":
+        raise InputError("--stream: runs in fp32, or with --amp in mixed precision; remove --precision")
+    if cfg.torchscript:
+        raise InputError("--stream: runs the layers one by one, not as TorchScript; remove --torchscript")
+    if cfg.backend in FORMATS or is_export(Path(cfg.hifigan)):
+        raise InputError(
+            f"--stream: {cfg.hifigan} is to run as an exported model, which takes whole mels; "
+            "give the checkpoint that it was exported from"
+        )

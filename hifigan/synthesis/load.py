@@ -17,8 +17,8 @@ from hifigan.checkpoint import GeneratorInfo, load_generator
 from hifigan.engine.select import choose_precision, engine_backend
 from hifigan.export.files import load_export
 from hifigan.generator import Generator
-from hifigan.synthesis.flags import OWN_BACKENDS, InferenceConfig
-from hifigan.synthesis.stream_vocoder import StreamConfig, StreamVocoder
+from hifigan.synthesis.flags import OWN_BACKENDS, InferenceConfig, StreamConfig
+from hifigan.synthesis.stream_vocoder import StreamVocoder
 from hifigan.synthesis.vocoder import Vocoder
 
 

@@ -1,4 +1,4 @@
-"""Streaming: mel spectrograms -> waveforms in chunks, as if the mels were still arriving, and its flags.
+"""Streaming: mel spectrograms -> waveforms in chunks, as if the mels were still arriving.
 
 Shapes: M mel bands, L frames, T samples.
 """
@@ -7,68 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
-from common.cli import flag, not_negative, positive
 from common.errors import InputError
-from common.files.exports import is_export
 from common.machine.precision import mixed_precision
 from common.machine.timing import now_sec
 from hifigan.backend import check_mels
-from hifigan.export.formats import FORMATS
 from hifigan.generator import Generator
 from hifigan.streaming import StreamingGenerator
-from hifigan.synthesis.flags import STDOUT, InferenceConfig
-
-
-@dataclasses.dataclass(frozen=True)
-class StreamConfig:
-    """Size of the chunks, and how far ahead the generator may look."""
-
-    stream: bool = flag(
-        False, "make audio in chunks, one utterance after the other, and report the time to the first sample"
-    )
-    chunk_frames: int = flag(16, "mel frames of a chunk")
-    look_ahead: int | None = flag(
-        None,
-        "frames after its own that a frame's audio waits for; without it, all that the generator sees (13 in V1 and "
-        "V2), which is exact",
-    )
-
-    def __post_init__(self) -> None:
-        positive(chunk_frames=self.chunk_frames)
-        not_negative(look_ahead=self.look_ahead or 0)
-
-    def sound_settings(self, amp: bool) -> dict[str, Any]:
-        """Return the plain values by which the outputs differ from whole-mel outputs."""
-        settings: dict[str, Any] = {}
-        if amp:  # rounds differently from the engine
-            settings["streamed"] = True
-        if self.look_ahead is not None:
-            settings |= {"look_ahead": self.look_ahead, "chunk_frames": self.chunk_frames}
-        return settings
-
-
-def check_streaming(cfg: InferenceConfig, stream: StreamConfig | None) -> None:
-    """Raise `InputError` for flags that need streaming, or cannot be combined with it."""
-    if stream is None:
-        if cfg.output == STDOUT:
-            raise InputError("-o -: samples go to stdout as they are made, so add --stream; else give a directory")
-        return
-    if cfg.denoising_strength > 0:
-        raise InputError("--stream: the denoiser needs whole utterances; remove --denoising-strength")
-    if cfg.precision != "fp32":
-        raise InputError("--stream: runs in fp32, or with --amp in mixed precision; remove --precision")
-    if cfg.torchscript:
-        raise InputError("--stream: runs the layers one by one, not as TorchScript; remove --torchscript")
-    if cfg.backend in FORMATS or is_export(Path(cfg.hifigan)):
-        raise InputError(
-            f"--stream: {cfg.hifigan} is to run as an exported model, which takes whole mels; "
-            "give the checkpoint that it was exported from"
-        )
+from hifigan.synthesis.flags import StreamConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +33,7 @@ class StreamVocoder:
     Args:
         generator: in evaluation mode, weight norm removed.
         cfg: size of the chunks and look-ahead.
-        amp: run the generator in mixed precision (fp16 on GPUs, bf16 on CPUs).
+        amp: run the generator in mixed precision.
 
     Raises:
         InputError: a look-ahead above the generator's own.

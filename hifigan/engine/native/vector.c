@@ -1,4 +1,5 @@
 /* A stage of the generator on CPUs, in fp32: convolutions over time, on tiles that stay in the cache.
+ * cpu_c.py runs narrow stages with it. Wider ones run in cpu_onednn.py.
  *
  * A signal has one contiguous row per channel. A vector register holds samples of one channel, so that any number of
  * channels and any dilation works. The sums of OUTPUTS channels x VECTORS registers stay in registers over all taps and
