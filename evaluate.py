@@ -1,4 +1,4 @@
-"""Measures how well systems resynthesise recordings, in figures and on a page to listen to. See --help."""
+"""Measure how well systems resynthesise recordings, in figures and on a page to listen to. See --help."""
 
 from __future__ import annotations
 

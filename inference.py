@@ -29,7 +29,7 @@ from hifigan.synthesis.flags import STDOUT, InferenceConfig, StreamConfig, check
 from hifigan.synthesis.load import load_model, make_vocoder, resolve_precision
 from hifigan.synthesis.run import limit_kernel_cache, synthesise
 
-PATIENCE = datetime.timedelta(days=30)  # one process may have hours of work more than another
+PATIENCE = datetime.timedelta(days=30)  # one process may finish hours before another
 CLOSED_PIPE = 141  # exit status if the reader of the pipe ended, as shells report it (128 + SIGPIPE)
 
 
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # only samples go to stdout
             infer(cfg, stream, speech, samples)
-    except BrokenPipeError:  # the player ended
+    except BrokenPipeError:  # the player exited
         return CLOSED_PIPE
     return 0
 

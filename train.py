@@ -133,7 +133,8 @@ def discriminator_step(state: VocoderTrainState, batches: Sequence[WavMel]) -> t
     fake = torch.zeros((), device=state.place.device)
     for i, (real, mel) in enumerate(batches):
         is_last = i == len(batches) - 1
-        # The generator's gradients are averaged in its last backward pass, which uses this fake only if it is alone.
+        # The generator's gradients are averaged in its last backward pass, which uses this fake only if there is one
+        # micro-batch.
         alone = len(batches) == 1
         with (
             distributed.no_sync(state.generator_sync, when=not alone),
@@ -157,8 +158,8 @@ def discriminator_step(state: VocoderTrainState, batches: Sequence[WavMel]) -> t
     return totals, fake
 
 
-def generator_step(state: VocoderTrainState, batches: Sequence[WavMel], kept_fake: Tensor) -> dict[str, Tensor]:
-    """Make one optimiser step of the generator over all micro-batches, last first (paper equations 2 to 5).
+def generator_step(state: VocoderTrainState, batches: Sequence[WavMel], last_fake: Tensor) -> dict[str, Tensor]:
+    """Make one optimiser step of the generator over all micro-batches, in reverse order (paper equations 2 to 5).
 
     Returns:
         The mean losses.
@@ -173,7 +174,7 @@ def generator_step(state: VocoderTrainState, batches: Sequence[WavMel], kept_fak
             with distributed.no_sync(state.generator_sync, when=i > 0):
                 with state.autocast():
                     is_last = i == len(batches) - 1
-                    fake = kept_fake if is_last else state.computation.lay_out(state.generator_sync(mel))
+                    fake = last_fake if is_last else state.computation.lay_out(state.generator_sync(mel))
                     with state.spectral_turn(turn):
                         losses = state.losses(real, fake, judge_frozen(state, real, fake))
                 state.scaler_g.scale(losses["g_loss"] / len(batches)).backward()

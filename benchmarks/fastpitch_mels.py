@@ -1,10 +1,10 @@
-"""Compares a FastPitch's mels with the recordings, in figures and in pictures of mels and alignments.
+"""Compare a FastPitch's mels with the recordings, in figures and in pictures of mels and alignments.
 
 python -m benchmarks.fastpitch_mels --fastpitch CKPT --dataset-path DATA --filelist LIST -o DIR
 
-Teacher-forced mels have the recording's durations and are compared frame by frame. Free mels have durations of their
-own and are compared along the path of dynamic time warping. For scale, so are other takes of the same text, if the list
-has any.
+Teacher-forced mels have the recording's durations and are compared frame by frame. Free mels have their own
+durations and are compared along the path of dynamic time warping. For scale, so are other takes of the same text, if
+the list has any.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Times `prepare_dataset.py`, and compares its pitch with librosa's. Prints Markdown.
+"""Time `prepare_dataset.py`, compare its pitch with librosa's, and print Markdown.
 
 python -m benchmarks.prepare_benchmark --dataset-path DATA
 

@@ -1,4 +1,4 @@
-"""Cost of streaming: quality by look-ahead, or (--speed) time per chunk. Prints Markdown tables.
+"""Cost of streaming: quality by look-ahead, or (--speed) time per chunk, as Markdown tables.
 
 python -m benchmarks.streaming_quality CHECKPOINT CLIP.wav ... --look-ahead 0 4 8 13 --chunks 8
 python -m benchmarks.streaming_quality CHECKPOINT CLIP.wav --speed

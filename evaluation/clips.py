@@ -26,7 +26,7 @@ LENGTH_TOLERANCE_SAMPLES = 1024  # some systems add or drop a few frames at eith
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """A recording.
+    """A clip of the data set that is evaluated.
 
     Attributes:
         name: path relative to the data set, without suffix.

@@ -101,8 +101,8 @@ class Metric:
         title: its heading, with the unit.
         better: which values are better.
         description: one line for the legend.
-        compute: the figure of a clip (NaN if it has none). Raises ValueError if the clip cannot be measured. None for
-            `SEGMENT_METRIC` alone.
+        compute: the figure of a clip (NaN if it has none). Raises ValueError if the clip cannot be measured. None
+            only for `SEGMENT_METRIC`.
         package: the optional package that it needs (requirements-evaluation.txt).
         digits: after the decimal point.
         beside_players: show it beside the players of the report, which have room for three.

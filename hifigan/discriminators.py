@@ -23,7 +23,7 @@ Judgement = tuple[list[Tensor], list[list[Tensor]]]
 def build_discriminators(amp_grouped_conv: bool = True) -> nn.ModuleDict:
     """Build the discriminators of a training run under their public names, which are also their checkpoint keys.
 
-    Training, checkpoints and benchmarks follow this dictionary, so a further discriminator is added here alone.
+    Training, checkpoints and benchmarks follow this dictionary: to add a discriminator, edit only this file.
 
     Args:
         amp_grouped_conv: see `ScaleDiscriminator`.

@@ -1,7 +1,7 @@
 """Losses of the adversarial game (paper section 2.5), summed over sub-discriminators, as scalars in fp32.
 
-`GeneratorLosses` and `discriminator_losses` return named losses. Logs, plots and TensorBoard follow these names, so a
-further loss is added here alone. Its name ends in `_loss`.
+`GeneratorLosses` and `discriminator_losses` return named losses. Logs, plots and TensorBoard follow these names: to add
+a loss, edit only this file. Its name ends in `_loss`.
 
 Shapes: B batch, T samples, M mel bands, L mel frames.
 """

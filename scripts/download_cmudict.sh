@@ -3,7 +3,7 @@
 #
 # DATA_DIR        parent folder (default: data, in the repository)
 # CMUDICT_URL     address of the file
-# CMUDICT_SHA256  its checksum; empty for your own dictionary without one
+# CMUDICT_SHA256  its checksum, or empty for your own dictionary without one
 # PYTHON          interpreter (default: .venv/bin/python, or else python3)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -7,7 +7,7 @@
 #
 # DATA_DIR         parent folder (default: data, in the repository)
 # LJSPEECH_URL     address of the archive
-# LJSPEECH_SHA256  its checksum; empty for your own archive without one
+# LJSPEECH_SHA256  its checksum, or empty for your own archive without one
 # LJSPEECH_CLIPS   number of wav files in it (default: 13100)
 # KEEP_ARCHIVE     true: keep the archive after extraction (default: false)
 # PYTHON           interpreter (default: .venv/bin/python, or else python3)

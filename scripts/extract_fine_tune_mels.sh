@@ -3,14 +3,15 @@
 # files are skipped. Further arguments go to `python -m fastpitch.extract_mels`.
 #
 #   FASTPITCH      checkpoint with an aligner
-#                  (default: the published one; bash scripts/download_models.sh fastpitch)
+#                  (default: the published one, from bash scripts/download_models.sh fastpitch)
 #   DATASET_PATH   data set (default: DATASET_DIR, or else data/LJSpeech-1.1)
-#   FILELIST       list of wav|pitch|text (default: data/filelists/ljs_audio_pitch_text.txt;
-#                  bash scripts/prepare_dataset.sh)
+#   FILELIST       list of wav|pitch|text (default: data/filelists/ljs_audio_pitch_text.txt,
+#                  from bash scripts/prepare_dataset.sh)
 #   OUTPUT_DIR     folder of the mels, <clip>.npy (default: data/mels-fastpitch-ljs22khz)
-#   EXTRACT_PITCH  false: do not extract the pitch of clips without a pitch file (default: true; takes two or three seconds
-#                  per clip on one core, for LJSpeech about nine hours divided by the number of cores)
-#   NUM_GPUS       number of GPUs (default: all; 0: the CPU); NUM_PROCESSES: processes on the CPU (default: 1)
+#   EXTRACT_PITCH  false: do not extract the pitch of clips without a pitch file (default: true). It takes two or three
+#                  seconds per clip on one core, for LJSpeech about nine hours divided by the number of cores.
+#   NUM_GPUS       number of GPUs (default: all), or 0 for the CPU
+#   NUM_PROCESSES  processes on the CPU (default: 1)
 #   BATCH_SIZE     clips in one pass (default: 16)
 #   NUM_WORKERS    processes that extract pitch, and audio loaders of each GPU or process (default: one per core)
 #   AMP            true: mixed precision

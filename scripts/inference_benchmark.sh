@@ -9,15 +9,15 @@
 #   FASTPITCH     FastPitch checkpoint, to synthesise from text (default: HiFi-GAN alone, on synthetic mels)
 #   PHRASES       texts for FASTPITCH (default: phrases/benchmark_8_128.tsv, of 128 characters)
 #   WAVS          folder of recordings for the quality gate, which needs trained weights (default: from HIFIGAN_TEST_DATA,
-#                 or else data/demo/wavs; without either, no gate)
-#   BACKENDS      files of export.py to measure too; HIFIGAN must then be their checkpoint alone (default: none)
+#                 or else data/demo/wavs). Without either, no gate.
+#   BACKENDS      files of export.py to measure too (default: none). HIFIGAN must then be their checkpoint alone.
 #   BATCH_SIZE    one batch size or several (default: "1 2 4 8" on a GPU, 1 without)
 #   SECONDS_LIST  lengths besides the main one of 8.05 s, in seconds (default: "1 30" on a GPU, 1 without)
-#   FULL          true: every length at every batch size, with and without denoising; false: other lengths and denoising
+#   FULL          true: every length at every batch size, with and without denoising. false: other lengths and denoising
 #                 only at the smallest batch size (default: false)
 #   AMP           true or false: 16-bit precisions too (default: true)
 #   TORCHSCRIPT   true or false: TorchScript too (default: true)
-#   DENOISING     strength of the denoiser in the cases with denoising; 0 for no such cases (default: 0.01)
+#   DENOISING     strength of the denoiser in the cases with denoising, or 0 for no such cases (default: 0.01)
 #   REPEATS       maximum number of measured rounds (default: 100 on a GPU, 10 without)
 #   WARMUP        warm-up rounds (default: 3 on a GPU, 2 without)
 #   MINUTES       start no further round after this time, once three are done (default: 6)

@@ -3,12 +3,13 @@
 # go to inference.py.
 #
 #   FASTPITCH     FastPitch checkpoint, to speak the texts without a data set (bash scripts/download_models.sh fastpitch)
-#   HIFIGAN       generator checkpoint (default: the published V1 weights; bash scripts/download_models.sh hifigan-lj-v1)
+#   HIFIGAN       generator checkpoint (default: the published V1 weights, from bash scripts/download_models.sh hifigan-lj-v1)
 #   PHRASES       phrase file (default: phrases/devset10.tsv)
-#   DATASET_PATH  data set with mels/ (default: data/LJSpeech-1.1; bash scripts/prepare_dataset.sh)
+#   DATASET_PATH  data set with mels/ (default: data/LJSpeech-1.1, from bash scripts/prepare_dataset.sh)
 #   OUTPUT_DIR    folder of the wav files (default: output/audio_<name of the phrase file>, plus _fastpitch with FASTPITCH)
 #   BATCH_SIZE, DENOISING, REPEATS, WARMUP   numbers (defaults: 8, 0.01, 1, 0)
-#   AMP, TORCHSCRIPT   true enables them; CUDA: true or false (default: whether there is a GPU)
+#   AMP, TORCHSCRIPT   true enables them
+#   CUDA          true or false (default: whether there is a GPU)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/env.sh

@@ -1,4 +1,4 @@
-"""Makes the small demo data set: reads scripts/demo_texts.txt aloud into a directory in LJSpeech layout.
+"""Make the small demo data set: read scripts/demo_texts.txt aloud into a directory in LJSpeech layout.
 
 Called by scripts/make_demo_data.sh, which installs the voice. It needs only the standard library unless a clip is
 missing, so a complete data set is recognised without installing anything.

@@ -2,7 +2,7 @@
 # Creates the demo data set: about three minutes of synthetic English speech in LJSpeech layout, from
 # scripts/demo_texts.txt. Safe to run again: complete clips are not made again.
 #
-#   bash scripts/make_demo_data.sh [DIR]      DIR: data/demo by default; relative to the repository root
+#   bash scripts/make_demo_data.sh [DIR]      DIR: data/demo by default, relative to the repository root
 #
 #   PYTHON       interpreter that creates the synthesiser's environment, .cache/piper-venv (default: python3)
 #   DEMO_CLIPS   number of sentences, from the first of 40 (default: all)
@@ -15,7 +15,7 @@ venv=.cache/piper-venv
 log=.cache/piper-venv.log
 requirements=scripts/demo-requirements.txt
 
-# 0: nothing to do; 3: clips are missing; for any other status the program has printed the reason.
+# 0: nothing to do. 3: clips are missing. For any other status the program has printed the reason.
 status=0
 "$python" scripts/make_demo_data.py --check "$dir" || status=$?
 if ((status != 3)); then

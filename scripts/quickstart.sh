@@ -4,8 +4,8 @@
 # generator, trains a small generator from scratch, fine-tunes the published one, evaluates all of them, and writes a page
 # with audio. Safe to run again.
 #
-#   QUICKSTART_DATA    data set in LJSpeech layout (wavs/, metadata.csv; 22.05 kHz) to use instead of the synthetic one;
-#                      40 of its clips are used
+#   QUICKSTART_DATA    data set in LJSpeech layout (wavs/, metadata.csv, 22.05 kHz) to use instead of the synthetic one.
+#                      40 of its clips are used.
 #   QUICKSTART_OUTPUT  folder of the results (default: output/quickstart, plus -short, plus the name of QUICKSTART_DATA)
 #   QUICKSTART_SHORT   true: only a few clips and steps, to check that everything works
 #   PYTHON, VENV       as in scripts/lib/env.sh

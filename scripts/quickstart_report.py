@@ -1,4 +1,4 @@
-"""Prints a summary of the quickstart's results and where to listen to them. Called by scripts/quickstart.sh."""
+"""Print a summary of the quickstart's results and where to listen to them. Called by scripts/quickstart.sh."""
 
 from __future__ import annotations
 

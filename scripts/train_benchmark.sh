@@ -4,13 +4,14 @@
 # benchmarks/training/benchmark.py (--help). On a GPU it also measures the default without CUDA graphs, and ways to compute
 # the discriminators' layers. It skips measurements that have not started after MINUTES, to finish within 10 minutes.
 #
-#   HIFIGAN_CONFIG  one or several generators: v1, v2, v3, or JSON files (default: v1; without a GPU "v1 v3")
-#   BATCH_SIZE      one batch size or several (default: "16 128"; without a GPU 4)
-#   AMP             true: full and mixed precision; false: only full precision (default: true)
-#   STEPS           steps in a burst (default: 10 on a GPU, 3 without); REPEATS: measured bursts (default: 5)
-#   AGREEMENT       first steps whose losses are compared (default: 50 on a GPU; without, all measured steps)
+#   HIFIGAN_CONFIG  one or several generators: v1, v2, v3, or JSON files (default: v1, or "v1 v3" without a GPU)
+#   BATCH_SIZE      one batch size or several (default: "16 128", or 4 without a GPU)
+#   AMP             true: full and mixed precision. false: only full precision (default: true)
+#   STEPS           steps in a burst (default: 10 on a GPU, 3 without)
+#   REPEATS         measured bursts (default: 5)
+#   AGREEMENT       first steps whose losses are compared (default: 50 on a GPU, all measured steps without)
 #   NUM_WORKERS     processes that load audio for the plain recipe (default: as in train.py)
-#   MINUTES         see above (default: 8 on a GPU; without, no limit)
+#   MINUTES         see above (default: 8 on a GPU, no limit without)
 #   CUDA            true or false (default: whether there is a GPU)
 #   OUTPUT_DIR      default: output/train_benchmark
 set -euo pipefail

@@ -2,16 +2,20 @@
 # Trains FastPitch on LJSpeech with the published recipe. Further arguments go to fastpitch/train.py. First run
 # scripts/prepare_dataset.sh, and python prepare_dataset.py --extract-pitch.
 #
-#   NUM_GPUS             GPUs of this machine to use (default: all; 0: train on the CPU)
+#   NUM_GPUS             GPUs of this machine to use (default: all), or 0 to train on the CPU
 #   BATCH_SIZE, or BS    clips per GPU in one pass (default: 16)
 #   GRAD_ACCUMULATION    passes per optimiser step
 #                        (default: so that NNODES x NUM_GPUS x BATCH_SIZE x GRAD_ACCUMULATION is 256)
 #   AMP                  true: mixed precision
-#   EPOCHS               epochs of the whole run (default: 1000); EPOCHS_THIS_JOB: of this process
-#   OUTPUT_DIR           checkpoints and logs (default: output/fastpitch); LOG_FILE: DLLogger file
-#   DATASET_DIR          data set (default: data/LJSpeech-1.1); TRAIN_FILELIST, VAL_FILELIST: its lists, wav|pitch|text
+#   EPOCHS               epochs of the whole run (default: 1000)
+#   EPOCHS_THIS_JOB      epochs of this process
+#   OUTPUT_DIR           checkpoints and logs (default: output/fastpitch)
+#   LOG_FILE             DLLogger file
+#   DATASET_DIR          data set (default: data/LJSpeech-1.1)
+#   TRAIN_FILELIST, VAL_FILELIST   its lists, wav|pitch|text
 #   VAL_INTERVAL, SAMPLES_INTERVAL, CHECKPOINT_INTERVAL   in epochs
-#   OPTIMIZER            lamb or adamw (default: lamb); LEARNING_RATE, WARMUP_STEPS, SEED
+#   OPTIMIZER            lamb or adamw (default: lamb)
+#   LEARNING_RATE, WARMUP_STEPS, SEED
 #   P_ARPABET            probability that a word is replaced by its phonemes (default: 1.0)
 #   BMARK_EPOCHS_NUM     number of last epochs whose throughput is recorded at the end
 #   RESUME               false: refuse a directory with checkpoints (default: resume from them)

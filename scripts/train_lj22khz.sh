@@ -1,27 +1,30 @@
 #!/usr/bin/env bash
 # Trains HiFi-GAN V1 on LJSpeech with the published recipe. Further arguments go to train.py.
 #
-#   NUM_GPUS             GPUs of this machine to use (default: all; 0: train on the CPU)
+#   NUM_GPUS             GPUs of this machine to use (default: all), or 0 to train on the CPU
 #   BATCH_SIZE, or BS    segments per GPU in one pass (default: 16)
 #   GRAD_ACCUMULATION    passes per optimiser step
 #                        (default: so that NNODES x NUM_GPUS x BATCH_SIZE x GRAD_ACCUMULATION is 128)
 #   AMP                  true: mixed precision
-#   EPOCHS               epochs of the whole run (default: 6500); EPOCHS_THIS_JOB: of this process
-#   OUTPUT_DIR           checkpoints and logs (default: output); LOG_FILE: DLLogger file
-#   DATASET_DIR          data set (default: data/LJSpeech-1.1); TRAIN_FILELIST, VAL_FILELIST: its lists
+#   EPOCHS               epochs of the whole run (default: 6500)
+#   EPOCHS_THIS_JOB      epochs of this process
+#   OUTPUT_DIR           checkpoints and logs (default: output)
+#   LOG_FILE             DLLogger file
+#   DATASET_DIR          data set (default: data/LJSpeech-1.1)
+#   TRAIN_FILELIST, VAL_FILELIST   its lists
 #   VAL_INTERVAL, SAMPLES_INTERVAL, CHECKPOINT_INTERVAL   in epochs
 #   LEARNING_RATE, LEARNING_RATE_DECAY, SEED
-#   FINE_TUNE_DIR        fine-tune on the mels of this directory, from --checkpoint-path-gen (EPOCHS is then 10000);
-#                        FINE_TUNE_LR_FACTOR: factor on the learning rate (default: 3)
+#   FINE_TUNE_DIR        fine-tune on the mels of this directory, from --checkpoint-path-gen (EPOCHS is then 10000)
+#   FINE_TUNE_LR_FACTOR  factor on the learning rate (default: 3)
 #   BMARK_EPOCHS_NUM     number of last epochs whose throughput is recorded at the end
 #   RESUME               false: refuse a directory with checkpoints (default: resume from them)
 #
 # On several machines, run this script on each one with the same variables (docs/multi-node.md):
 #   NNODES               number of machines (default: 1), or a range MIN:MAX to train on the available ones. A range without
 #                        GRAD_ACCUMULATION passes --global-batch-size 128, so the number does not change the result.
-#   RDZV_ENDPOINT        host:port of the first machine, where all of them meet; needed unless NNODES is 1
+#   RDZV_ENDPOINT        host:port of the first machine, where all of them meet. Needed unless NNODES is 1.
 #   RDZV_ID              name of the job, the same on all machines (default: SLURM_JOB_ID, or else hifigan)
-#   MAX_RESTARTS         number of restarts of failed processes (default: 10; on a single machine 0)
+#   MAX_RESTARTS         number of restarts of failed processes (default: 10, or 0 on a single machine)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh

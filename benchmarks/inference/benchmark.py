@@ -1,4 +1,4 @@
-"""Measures speed and quality of all ways to run HiFi-GAN, or FastPitch and HiFi-GAN: tables, JSON, and a plot.
+"""Measure speed and quality of all ways to run HiFi-GAN, or FastPitch and HiFi-GAN: tables, JSON, and a plot.
 
 Everything that is compared runs in one process. Each round runs every model, size, and way once, so that other load on
 the machine affects all of them equally. scripts/inference_benchmark.sh runs it with defaults.
@@ -59,9 +59,9 @@ class VocoderBenchmarkConfig:
     denoising: float = flag(0.01, "strength of the denoiser in the cases with one; 0 skips these cases")
     amp: bool = flag(True, "measure 16-bit precisions as well")
     torchscript: bool = flag(True, "measure TorchScript as well, with FastPitch in fp32")
-    wavs: str = flag("", "folder of recordings at the models' sampling rate for the quality gate; without it, no gate")
-    clips: int = flag(8, "recordings of --wavs, the first ones in order")
-    clip_seconds: float = flag(3.0, "seconds of each recording, from its beginning")
+    wavs: str = flag("", "folder of clips at the models' sampling rate for the quality gate; without it, no gate")
+    clips: int = flag(8, "clips of --wavs, the first ones in order")
+    clip_seconds: float = flag(3.0, "seconds of each clip, from its beginning")
     starts: int = flag(2, "fresh processes of inference.py per way, to measure the start-up; 0 for none")
     cuda: bool = flag(False, "run on the GPU (default: on the CPU)")
     repeats: int | None = flag(None, "maximum of measured rounds (default: 100 on the GPU, 10 on the CPU)")

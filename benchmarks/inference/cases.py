@@ -74,7 +74,7 @@ def count_frames(seconds: float, audio: AudioConfig) -> int:
 
 
 def given_mels(inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Return the inputs, which without FastPitch are mels already."""
+    """Return the inputs: mels if there is no FastPitch."""
     return list(inputs)
 
 

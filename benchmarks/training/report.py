@@ -17,7 +17,7 @@ NOTES = (
     "which is steadier on a shared CPU. True frames are frames of the input mel. Share of the peak: operations of "
     " a step divided by its seconds and by the rate of a large matrix product in the same precision and "
     "process. Agreement: the largest relative difference of the losses from the plain recipe in the same precision, "
-    "over the first steps. Parts are run alone, forward and backward as in both optimiser steps."
+    "over the first steps. Each part is timed separately, forward and backward as in both optimiser steps."
 )
 
 

@@ -1,4 +1,4 @@
-"""Runs one function on many items in a pool of processes."""
+"""Run one function on many items in a pool of processes."""
 
 from __future__ import annotations
 

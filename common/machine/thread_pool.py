@@ -1,4 +1,4 @@
-"""Runs independent work on several threads of one process.
+"""Run independent work on several threads of one process.
 
 PyTorch's own threads synchronise after every operation, so that each operation waits for the slowest core. On a shared
 machine, most of the time is spent waiting. Threads that take whole pieces of work synchronise once.

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from jinja2.utils import htmlsafe_json_dumps
-from markupsafe import Markup
+from jinja2.utils import htmlsafe_json_dumps, markupsafe
 
 from evaluation.metrics import METRICS
 from evaluation.results import EvaluationResults, TableRow
@@ -93,12 +92,12 @@ def render_page(
     )
 
 
-def _trusted(asset: str) -> Markup:
+def _trusted(asset: str) -> markupsafe.Markup:
     """Return a file of ours that goes into the page as it is."""
-    return Markup((ASSETS / asset).read_text(encoding="utf-8"))
+    return markupsafe.Markup((ASSETS / asset).read_text(encoding="utf-8"))
 
 
-def _script_data(listening: Sequence[ListeningClip], report_id: str) -> Markup:
+def _script_data(listening: Sequence[ListeningClip], report_id: str) -> markupsafe.Markup:
     """Return the blind test's data as JSON in which a name such as "</script>" cannot end the element."""
     clips = [
         {"clip": item.clip, "audio": {player.system: player.audio for player in item.players}} for item in listening

@@ -1,4 +1,4 @@
-"""Writes the listening report: a folder whose index.html opens from disk, without a server or network."""
+"""Write the listening report: a folder whose index.html opens from disk, without a server or network."""
 
 from __future__ import annotations
 

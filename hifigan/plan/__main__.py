@@ -1,4 +1,4 @@
-"""Plans a generator and its signal settings for any sampling rate: `python -m hifigan.plan --sampling-rate 24000`.
+"""Plan a generator and its signal settings for any sampling rate: `python -m hifigan.plan --sampling-rate 24000`.
 
 All values are scaled from the published ones for 22,050 Hz and a hop of 256 (paper section 2.2 and appendix A.1). For
 that rate and hop, the plan equals the published configuration.

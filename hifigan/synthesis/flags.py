@@ -64,7 +64,7 @@ class InferenceConfig:
     torchscript: bool = flag(False, "run the models as TorchScript, the vocoder without the engine")
     batch_size: int = flag(8, "utterances, or pieces of long texts, in one batch", short=("-bs",), not_with="stream")
     denoising_strength: float = flag(0.0, "share of the generator's hum that is subtracted; 0.005 to 0.1 is usual")
-    fade_out: int = flag(0, "frames over which the end of each utterance fades")
+    fade_out: int = flag(0, "length of the fade-out in frames")
     repeats: int = flag(1, "measured runs of each batch; above 1 implies --overwrite")
     warmup_steps: int = flag(0, "unmeasured runs of the first batch; above 0 implies --overwrite")
     overwrite: bool = flag(False, "make finished outputs of the same job again", not_with=f"output={STDOUT}")
@@ -81,7 +81,7 @@ class InferenceConfig:
         if self.precision != "fp32" and self.amp:
             raise InputError(f"--precision: with --amp it is {AMP_FORMATS}; give only one of them")
         if self.precision != "fp32" and self.runs_eagerly:
-            raise InputError("--precision: is for the engine; with --torchscript or --backend eager, there is --amp")
+            raise InputError("--precision: is for the engine; with --torchscript or --backend eager, use --amp")
 
         if (self.mel_framing, self.mel_log) != ("auto", "auto") and is_audio(Path(self.input)):
             raise InputError("--mel-framing and --mel-log: have no effect on audio files (-i)")
@@ -117,8 +117,8 @@ class StreamConfig:
     chunk_frames: int = flag(16, "mel frames of a chunk")
     look_ahead: int | None = flag(
         None,
-        "frames after its own that a frame's audio waits for; without it, all that the generator sees (13 in V1 and "
-        "V2), which is exact",
+        "future frames to wait for before emitting a frame's audio; without it, all that the generator sees (13 in V1 "
+        "and V2), which is exact",
     )
 
     def __post_init__(self) -> None:

@@ -2,8 +2,8 @@
 # Opens a shell in the container, or runs the given command. The repository is mounted at /workspace/hifigan, so files in
 # data/ and output/ stay on the host. Uses all GPUs, if there are any.
 #
-# IMAGE     name of the image (default: hifigan; build it with scripts/docker/build.sh)
-# GPUS      value of docker's --gpus; empty for none (default: all if nvidia-smi finds a GPU)
+# IMAGE     name of the image (default: hifigan, built by scripts/docker/build.sh)
+# GPUS      value of docker's --gpus, or empty for none (default: all if nvidia-smi finds a GPU)
 # DATA_DIR  folder of the host to mount at /workspace/hifigan/data (default: data, in the repository)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."

@@ -1,4 +1,4 @@
-"""Compiles C sources for this machine on first use, and loads them."""
+"""Compile C sources for this machine on first use, and load them."""
 
 from __future__ import annotations
 

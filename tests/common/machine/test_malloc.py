@@ -1,4 +1,4 @@
-"""How much freed memory a process keeps. Runs in separate processes, because the setting cannot be undone."""
+"""How much freed memory a process keeps. The tests run in separate processes, because the setting cannot be undone."""
 
 import platform
 import subprocess
