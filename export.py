@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from common import distributed
-from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, run
+from common.cli import ArgumentParser, add_flags, flag, from_flags, list_words, not_negative, run
 from common.errors import InputError
 from common.files.atomic import replacing
 from common.machine.precision import DTYPES
@@ -16,14 +16,8 @@ from hifigan.checkpoint import load_generator
 from hifigan.export.formats import FORMATS
 from hifigan.export.write import check_exportable, export, verify
 
-
-def _listed(words: Iterable[str]) -> str:
-    *others, last = words
-    return f"{', '.join(others)} or {last}"
-
-
-_NO_BF16 = _listed(name for name, kind in FORMATS.items() if "bf16" not in kind.precisions)
-_BOUND = _listed(name for name, kind in FORMATS.items() if kind.bound_to_device)
+_NO_BF16 = list_words(name for name, kind in FORMATS.items() if "bf16" not in kind.precisions)
+_BOUND = list_words(name for name, kind in FORMATS.items() if kind.bound_to_device)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +28,7 @@ class ExportConfig:
     output: str = flag("", "file to write, with the suffix of the format (required)", short=("-o",))
     format: str = flag(
         "",
-        f"{_listed(f'{name} ({kind.about or kind.suffix})' for name, kind in FORMATS.items())} (required)",
+        f"{list_words(f'{name} ({kind.about or kind.suffix})' for name, kind in FORMATS.items())} (required)",
         choices=tuple(FORMATS),
     )
     precision: str = flag(

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from common import distributed
 from common.audio import AudioConfig, MelSpectrogram
-from common.audio_files import load_wav_at
+from common.audio_files import list_audio_files, load_wav_at
 from common.cli import ArgumentParser, positive, run
 from common.errors import InputError
 from common.machine import hardware
@@ -100,9 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def read_mels(folder: Path, clips: int, seconds: float, audio: AudioConfig, device: torch.device) -> list[Tensor]:
     """Return mels [1, M, L] of the beginnings of the first recordings."""
-    files = sorted(folder.glob("*.wav"))[:clips]
-    if not files:
-        raise InputError(f"--wavs: {folder} has no wav files")
+    files = list_audio_files(folder)[:clips]
     spectrogram = MelSpectrogram(audio).to(device)
     wavs = [load_wav_at(path, audio.sampling_rate)[: int(seconds * audio.sampling_rate)] for path in files]
     return [spectrogram(torch.from_numpy(wav).float().to(device)[None]) for wav in wavs]

@@ -13,7 +13,7 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from common.errors import InputError
@@ -37,8 +37,8 @@ def flag(
         help: one line for `--help`. Conditions and the default are appended, unless it ends with `(required)`.
         short: further spellings, such as `-o`.
         choices: allowed values.
-        only_with: flags without which this one has no effect. One of them is enough. Each is a field name, or
-            `name=value` for one value of that flag.
+        only_with: flags without which values other than the default have no effect. One of them is enough. Each is a
+            field name, or `name=value` for one value of that flag.
         not_with: flags with which this one has no effect, written likewise.
     """
     metadata = {"help": help, "short": tuple(short), "choices": choices}
@@ -46,8 +46,8 @@ def flag(
     return dataclasses.field(default=default, metadata={**metadata, **conditions})
 
 
-def _as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -57,6 +57,7 @@ class ArgumentParser(argparse.ArgumentParser):
         kwargs.setdefault("formatter_class", argparse.HelpFormatter)
         super().__init__(allow_abbrev=False, **kwargs)
         self.flag_defaults: dict[str, Any] = {}
+        self.group_of: dict[str, str] = {}
         self.only_with: dict[str, tuple[str, ...]] = {}
         self.not_with: dict[str, tuple[str, ...]] = {}
 
@@ -76,14 +77,19 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def _refuse_idle_flags(self, given: Mapping[str, Any]) -> None:
         values = {**self.flag_defaults, **given}
-        for name, conditions in self.only_with.items():
-            met = [_is_met(condition, values) for condition in conditions]
-            if name in given and conditions and not any(met):
-                raise InputError(f"{_spelled(name)}: has no effect without {_listed(conditions)}")
-        for name, conditions in self.not_with.items():
-            met = [_is_met(condition, values) for condition in conditions]
-            if name in given and any(met):
-                raise InputError(f"{_spelled(name)}: has no effect with {_spelled(conditions[met.index(True)])}")
+        for name, default in self.flag_defaults.items():
+            if name not in given:
+                continue
+            # A script may pass on the default of a single flag. The flags of a group are refused at any value.
+            may_be_idle = _as_tuple(given[name]) == _as_tuple(default)
+            if (group := self.group_of[name]) and not _is_met(group, values):
+                raise InputError(f"{_spelled(name)}: has no effect without {_spelled(group)}")
+            only_with, not_with = self.only_with[name], self.not_with[name]
+            if only_with and not may_be_idle and not any(_is_met(condition, values) for condition in only_with):
+                raise InputError(f"{_spelled(name)}: has no effect without {list_words(map(_spelled, only_with))}")
+            for condition in not_with:
+                if not may_be_idle and _is_met(condition, values):
+                    raise InputError(f"{_spelled(name)}: has no effect with {_spelled(condition)}")
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
@@ -101,8 +107,9 @@ def _spelled(condition: str) -> str:
     return f"--{name.replace('_', '-')} {value}".rstrip()
 
 
-def _listed(conditions: Sequence[str]) -> str:
-    *others, last = map(_spelled, conditions)
+def list_words(words: Iterable[str]) -> str:
+    """Join words for a message: "a, b or c"."""
+    *others, last = words
     return f"{', '.join(others)} or {last}" if others else last
 
 
@@ -139,15 +146,15 @@ def add_flags(parser: ArgumentParser, cls: type, title: str, only_with: str = ""
                 options["nargs"] = "+"
         group.add_argument(*field.metadata["short"], "--" + field.name.replace("_", "-"), **options)
         parser.flag_defaults[field.name] = field.default
-        shared = (only_with,) if only_with and only_with != field.name else ()
-        parser.only_with[field.name] = field.metadata["only_with"] or shared
+        parser.group_of[field.name] = only_with if only_with != field.name else ""
+        parser.only_with[field.name] = field.metadata["only_with"]
         parser.not_with[field.name] = field.metadata["not_with"]
 
 
 def _help_text(field: dataclasses.Field[Any]) -> str:
     text: str = field.metadata["help"]
     conditions = [
-        f"{word} {_listed(field.metadata[key])}"
+        f"{word} {list_words(map(_spelled, field.metadata[key]))}"
         for key, word in (("only_with", "with"), ("not_with", "not with"))
         if field.metadata[key]
     ]

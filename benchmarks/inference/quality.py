@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from common.audio import AudioConfig, MelSpectrogram
-from common.audio_files import load_wav_at, normalise_peak
-from common.errors import InputError
+from common.audio_files import list_audio_files, load_wav_at, normalise_peak
 
 MIN_SNR_DB = 35.0  # mean over clips, relative to eager fp32
 MAX_MEL_CHANGE_PERCENT = 0.5
@@ -50,9 +49,7 @@ def read_clips(folder: Path, clips: int, seconds: float, sampling_rate: int) -> 
     Raises:
         InputError: the folder has no recordings, or one has another sampling rate.
     """
-    files = sorted(folder.glob("*.wav"))[:clips]
-    if not files:
-        raise InputError(f"--wavs: {folder} has no wav files")
+    files = list_audio_files(folder)[:clips]
     samples = int(seconds * sampling_rate)
     return [normalise_peak(load_wav_at(path, sampling_rate)[:samples]).astype(np.float32) for path in files]
 

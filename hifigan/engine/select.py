@@ -24,7 +24,7 @@ PRECISION_HELP = (
     "if a short measurement finds it faster, else fp32"
 )
 MIN_BF16_SPEED_UP = 1.3  # over fp32, for "auto" to choose bf16 on a CPU
-CPU_WINDOW_FRAMES = 2048  # 300 MB for V1 in fp32. The engine splits them into tiles itself.
+ENGINE_CPU_WINDOW_FRAMES = 2048  # 300 MB for V1 in fp32. The engine splits them into tiles itself.
 
 
 def engine_backend(generator: Generator, precision: str = "fp32") -> Backend:
@@ -43,7 +43,9 @@ def engine_backend(generator: Generator, precision: str = "fp32") -> Backend:
     if generator.device.type == "cuda":
         run: Callable[[Tensor], Tensor] = CudaEngine(generator, precision)
         return Backend(run, generator.config, generator.device, frame_step=FRAME_STEP)
-    return Backend(CpuEngine(generator, precision), generator.config, generator.device, window_frames=CPU_WINDOW_FRAMES)
+    return Backend(
+        CpuEngine(generator, precision), generator.config, generator.device, window_frames=ENGINE_CPU_WINDOW_FRAMES
+    )
 
 
 def choose_precision(precision: str, device: torch.device) -> str:

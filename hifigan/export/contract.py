@@ -15,7 +15,7 @@ CONTRACT_FILE = f"{EXPORT_METADATA}.json"  # in archives
 
 
 @dataclasses.dataclass(frozen=True)
-class Contract:
+class ExportContract:
     """Everything that a program needs to know about an exported file.
 
     Attributes:
@@ -49,7 +49,7 @@ class Contract:
         return json.dumps({"version": VERSION, "log_base": "ln", **plain})
 
     @classmethod
-    def from_json(cls, text: str) -> Contract:
+    def from_json(cls, text: str) -> ExportContract:
         """Read the text that `to_json` wrote.
 
         Raises:

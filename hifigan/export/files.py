@@ -13,11 +13,13 @@ import torch
 from common.errors import InputError
 from common.files.exports import check_undamaged, readable_metadata
 from hifigan.backend import Backend
-from hifigan.export.contract import Contract
+from hifigan.export.contract import ExportContract
 from hifigan.export.formats import FORMATS, check_installed
 
 
-def load_export(path: str | Path, device: str | torch.device = "cpu", format: str = "auto") -> tuple[Backend, Contract]:
+def load_export(
+    path: str | Path, device: str | torch.device = "cpu", format: str = "auto"
+) -> tuple[Backend, ExportContract]:
     """Load a file that `hifigan.export.write.export` wrote.
 
     Args:
@@ -34,7 +36,7 @@ def load_export(path: str | Path, device: str | torch.device = "cpu", format: st
             that it needs is not installed.
     """
     path, device = Path(path), torch.device(device)
-    contract = read_contract(path)
+    contract = read_export_contract(path)
     if contract is None:
         raise InputError(f"{path}: not an exported model, or damaged; make one with: python export.py")
     if format not in ("auto", contract.format):
@@ -53,7 +55,7 @@ def load_export(path: str | Path, device: str | torch.device = "cpu", format: st
     return Backend(run, contract.config, device, contract.denoising_strength, contract.min_frames), contract
 
 
-def read_contract(path: Path) -> Contract | None:
+def read_export_contract(path: Path) -> ExportContract | None:
     """Read the contract of an exported file without loading the model. Return None for any other file.
 
     Raises:
@@ -66,7 +68,7 @@ def read_contract(path: Path) -> Contract | None:
     if text is None:
         return None
     try:
-        contract = Contract.from_json(text)
+        contract = ExportContract.from_json(text)
         if contract.format not in FORMATS:
             raise InputError(f"of unknown format {contract.format!r}")
     except InputError as error:

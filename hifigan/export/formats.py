@@ -26,7 +26,7 @@ from common.errors import InputError
 from common.files.exports import EXPORT_METADATA, sealed
 from common.machine.precision import DTYPES
 from hifigan.backend import Run
-from hifigan.export.contract import CONTRACT_FILE, Contract
+from hifigan.export.contract import CONTRACT_FILE, ExportContract
 from hifigan.vocoder_module import VocoderModule
 
 
@@ -58,7 +58,7 @@ class BaseFormat:
         """Load a file that `write` wrote."""
         raise NotImplementedError
 
-    def write(self, module: VocoderModule, contract: Contract, path: Path, opset: int | None) -> None:
+    def write(self, module: VocoderModule, contract: ExportContract, path: Path, opset: int | None) -> None:
         """Write a module and its contract. `opset` is the ONNX operator set."""
         raise NotImplementedError
 
@@ -78,7 +78,7 @@ class TorchScript(BaseFormat):
     def load(self, path: Path, device: torch.device) -> Run:
         return torchscript.load(path, device)
 
-    def write(self, module: VocoderModule, contract: Contract, path: Path, opset: int | None) -> None:
+    def write(self, module: VocoderModule, contract: ExportContract, path: Path, opset: int | None) -> None:
         content = io.BytesIO()
         torch.jit.save(torchscript.script(module), content, _extra_files={CONTRACT_FILE: contract.to_json()})
         path.write_bytes(content.getvalue())  # PyTorch itself would not raise OSError when the disk is full
@@ -112,7 +112,7 @@ class Onnx(BaseFormat):
         options.log_severity_level = 3
         return onnxruntime.InferenceSession(str(path), options, providers=[wanted])
 
-    def write(self, module: VocoderModule, contract: Contract, path: Path, opset: int | None) -> None:
+    def write(self, module: VocoderModule, contract: ExportContract, path: Path, opset: int | None) -> None:
         program = torch.onnx.export(
             _trace(module, contract),
             input_names=["mel"],
@@ -141,7 +141,7 @@ class TorchExport(BaseFormat):
         with path.open("rb") as file:
             return move_to_device_pass(torch.export.load(file), device).module()
 
-    def write(self, module: VocoderModule, contract: Contract, path: Path, opset: int | None) -> None:
+    def write(self, module: VocoderModule, contract: ExportContract, path: Path, opset: int | None) -> None:
         content = io.BytesIO()
         torch.export.save(_trace(module, contract), content, extra_files={CONTRACT_FILE: contract.to_json()})
         path.write_bytes(content.getvalue())
@@ -161,7 +161,7 @@ class AotInductor(BaseFormat):
         with path.open("rb") as file:
             return torch._inductor.aoti_load_package(file)
 
-    def write(self, module: VocoderModule, contract: Contract, path: Path, opset: int | None) -> None:
+    def write(self, module: VocoderModule, contract: ExportContract, path: Path, opset: int | None) -> None:
         configs = {"cpp.dynamic_threads": True}  # threads of the machine that runs the file
         with tempfile.TemporaryDirectory() as folder:
             # The archive's root is named after the file. With one name, exports of one model are identical.
@@ -201,7 +201,7 @@ class TensorRt(BaseFormat):
         with path.open("rb") as file:
             return torch.export.load(file).module()
 
-    def write(self, module: VocoderModule, contract: Contract, path: Path, opset: int | None) -> None:
+    def write(self, module: VocoderModule, contract: ExportContract, path: Path, opset: int | None) -> None:
         import torch_tensorrt
 
         bands = contract.config.num_mels
@@ -222,7 +222,7 @@ FORMATS = {format.name: format for format in _ALL}
 
 
 def _trace(
-    module: VocoderModule, contract: Contract, max_batch: int | None = None, max_frames: int | None = None
+    module: VocoderModule, contract: ExportContract, max_batch: int | None = None, max_frames: int | None = None
 ) -> torch.export.ExportedProgram:
     """Trace the module with dynamic batch size and length."""
     mel = torch.zeros(2, contract.config.num_mels, 50, device=next(module.parameters()).device)
@@ -231,7 +231,7 @@ def _trace(
     return torch.export.export(module, (mel,), dynamic_shapes={"mel": {0: batch, 2: frames}})
 
 
-def _add_contract(path: Path, contract: Contract) -> None:
+def _add_contract(path: Path, contract: ExportContract) -> None:
     """Add the contract to an archive, at the place where PyTorch's own archives have it."""
     with zipfile.ZipFile(path, "a") as archive:
         root = archive.namelist()[0].split("/")[0]

@@ -22,7 +22,7 @@ from common.errors import InputError
 from hifigan.backend import Backend
 from hifigan.checkpoint import GeneratorInfo
 from hifigan.denoiser import Denoiser
-from hifigan.export.contract import Contract
+from hifigan.export.contract import ExportContract
 from hifigan.export.files import load_export
 from hifigan.export.formats import FORMATS, check_installed
 from hifigan.generator import Generator
@@ -63,7 +63,7 @@ def export(
     precision: str = "fp32",
     denoising_strength: float = 0.0,
     opset: int | None = None,
-) -> Contract:
+) -> ExportContract:
     """Write an exported model that takes any batch size and length, on the device of `generator`.
 
     Args:
@@ -83,7 +83,7 @@ def export(
         OSError: the file cannot be written.
     """
     check_exportable(format, precision, generator.device)
-    contract = Contract(
+    contract = ExportContract(
         format,
         info.config,
         info.audio,
@@ -99,7 +99,7 @@ def export(
     return contract
 
 
-def verify(path: Path, generator: Generator, contract: Contract) -> ExportDifference:
+def verify(path: Path, generator: Generator, contract: ExportContract) -> ExportDifference:
     """Load an exported file and compare it with the eager model in fp32, on mels of several sizes.
 
     Raises:
@@ -119,7 +119,7 @@ def verify(path: Path, generator: Generator, contract: Contract) -> ExportDiffer
     return difference
 
 
-def eager_reference(generator: Generator, contract: Contract) -> Callable[[Tensor], Tensor]:
+def eager_reference(generator: Generator, contract: ExportContract) -> Callable[[Tensor], Tensor]:
     """Return the reference of an export: mel [B, M, L] -> wav [B, T] of the generator and `Denoiser` in fp32."""
     strength = contract.denoising_strength
     denoiser = Denoiser(generator, contract.audio.filter_length)
@@ -132,7 +132,7 @@ def eager_reference(generator: Generator, contract: Contract) -> Callable[[Tenso
     return run
 
 
-def comparison_mels(contract: Contract, device: torch.device) -> list[Tensor]:
+def comparison_mels(contract: ExportContract, device: torch.device) -> list[Tensor]:
     """Return random and silent mels [B, M, L] of several batch sizes and lengths, including the shortest one."""
     source = torch.Generator().manual_seed(0)
     mels = []

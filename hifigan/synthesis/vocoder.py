@@ -22,7 +22,7 @@ from hifigan.windows import Window, windows
 # thread is fastest while the activations fit its cache: V1, V2 and V3 took 1.2 to 2.7 times as long with 4096 to 5600
 # frames at once, in a batch or not. Windows of 512 frames overlap by 26, which costs 5 %. So on the CPU each window is
 # a call of its own, which also rounds exactly as for the utterance alone. GPUs need much work at once.
-CPU_WINDOW_FRAMES = 512
+EAGER_CPU_WINDOW_FRAMES = 512
 GPU_WINDOW_FRAMES = 4096
 GPU_BATCH_FRAMES = 8192
 
@@ -70,7 +70,9 @@ class Vocoder:
             # Transform and inverse reach half a filter length each. `min_frames` frames are longer than that.
             self._context += 2 * self._backend.min_frames
             self._batch_frames = 0  # ends cannot be recomputed after the transform, so nothing may be padded
-        size = window_frames or self._backend.window_frames or (GPU_WINDOW_FRAMES if on_gpu else CPU_WINDOW_FRAMES)
+        size = (
+            window_frames or self._backend.window_frames or (GPU_WINDOW_FRAMES if on_gpu else EAGER_CPU_WINDOW_FRAMES)
+        )
         self._window_frames = max(size, 4 * self._context)
 
     @torch.inference_mode()

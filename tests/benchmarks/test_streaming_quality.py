@@ -42,4 +42,4 @@ def test_files_that_cannot_be_used(recording, checkpoint, tmp_path, capsys):
     ):
         assert message in one_line_of_error(streaming_quality.main, list(map(str, argv)), capsys)
     argv = ["--hifigan", str(checkpoint), "--wavs", str(tmp_path / "none")]
-    assert "none has no wav files" in one_line_of_error(export_matrix.main, argv, capsys)
+    assert "none: no audio files" in one_line_of_error(export_matrix.main, argv, capsys)

@@ -114,12 +114,11 @@ class Extra:
 
 IDLE = {
     "another value": (["--pattern", "x"], "--pattern: has no effect without --kind fancy"),
-    "the default": (["--pattern", "dots"], "--pattern: has no effect without --kind fancy"),
     "any of two": (["--colour", "blue"], "--colour: has no effect without --cuda or --mel-fmax"),
     "off": (["--mel-fmax", "0", "--colour", "blue"], "--colour: has no effect without --cuda or --mel-fmax"),
     "a value": (["--rate", "2", "--mode", "b"], "--rate: has no effect with --mode b"),
     "a group": (["--extra_size", "1"], "--extra-size: has no effect without --extra"),
-    "both": (["--extra", "--cuda", "--extra-rate", "1"], "--extra-rate: has no effect with --cuda"),
+    "both": (["--extra", "--cuda", "--extra-rate", "2"], "--extra-rate: has no effect with --cuda"),
 }
 
 
@@ -143,6 +142,7 @@ def test_flags_with_their_conditions_are_taken(capsys: pytest.CaptureFixture[str
     words = "--kind fancy --pattern x --cuda --colour blue --rate 2 --extra --extra-size 3"
     assert vars(dependent_parser().parse_args(words.split()))["extra_size"] == 3
     assert vars(dependent_parser().parse_args(["--colour", "blue", "--mel-fmax", "1"]))["colour"] == "blue"
+    assert vars(dependent_parser().parse_args(["--pattern", "dots"]))["pattern"] == "dots"  # its default
     with pytest.raises(SystemExit):
         dependent_parser().parse_args(["--help"])
     text = " ".join(capsys.readouterr().out.split())

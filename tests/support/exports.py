@@ -3,10 +3,10 @@
 import zipfile
 
 from common.audio import AudioConfig
-from hifigan.export.contract import CONTRACT_FILE, Contract
+from hifigan.export.contract import CONTRACT_FILE, ExportContract
 from tests.support.models import TINY
 
-CONTRACT = Contract("aoti", TINY, AudioConfig(mel_fmax=None), 0.25, "bf16", "cuda", "abc", "2.0")
+CONTRACT = ExportContract("aoti", TINY, AudioConfig(mel_fmax=None), 0.25, "bf16", "cuda", "abc", "2.0")
 
 
 def archive(path, text):

@@ -240,7 +240,7 @@ def test_exported_models_are_measured_beside_the_checkpoint(bench, generator, tm
         (["--fastpitch", "f.pt", "--seconds", "2"], "--seconds: has no effect with --fastpitch"),
         (["--fastpitch", "f.pt"], "f.pt: no such checkpoint"),
         (["--minutes", "0"], "--minutes: 0.0 is not above 0"),
-        (["--wavs", "absent"], "--wavs: absent has no wav files"),
+        (["--wavs", "absent"], "absent: no audio files"),
         (["--hifigan", "v1", "v2", "--backends", "x.onnx"], "--backends: are exports of one model"),
         (["--backends", "x.onnx"], "x.onnx: no such checkpoint or exported model"),
     ],

@@ -62,5 +62,5 @@ def test_clips(tmp_path):
     clips = read_clips(tmp_path, 2, 0.1, 22050)
     assert [len(clip) for clip in clips] == [2205, 2205]
     assert [np.abs(clip).max() for clip in clips] == pytest.approx([0.95, 0.95])
-    with pytest.raises(InputError, match="none has no wav files"):
+    with pytest.raises(InputError, match="none: no audio files"):
         read_clips(tmp_path / "none", 2, 0.1, 22050)

@@ -10,14 +10,14 @@ from common.audio import AudioConfig
 from common.errors import InputError
 from hifigan import Denoiser, Generator
 from hifigan.denoiser import ConvolutionalDenoiser
-from hifigan.export.contract import Contract
+from hifigan.export.contract import ExportContract
 from hifigan.export.files import load_export
 from tests.support.exports import CONTRACT, archive
 from tests.support.models import TINY
 
 
 def test_contract_round_trip():
-    assert Contract.from_json(CONTRACT.to_json()) == CONTRACT
+    assert ExportContract.from_json(CONTRACT.to_json()) == CONTRACT
     told = json.loads(CONTRACT.to_json())
     assert told["config"] == TINY.to_dict()
     assert told["audio"] == dataclasses.asdict(CONTRACT.audio)

@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import InputError
 from common.files.exports import is_export
-from hifigan.export.files import load_export, read_contract
+from hifigan.export.files import load_export, read_export_contract
 from tests.support.exports import CONTRACT, archive
 from tests.support.models import make_checkpoint
 
@@ -59,7 +59,7 @@ def onnx_file(path, contract):
 
 def test_metadata_of_an_onnx_file_are_read_without_onnxruntime(tmp_path):
     told = dataclasses.replace(CONTRACT, format="onnx")
-    assert read_contract(onnx_file(tmp_path / "a.ONNX", told)) == told
+    assert read_export_contract(onnx_file(tmp_path / "a.ONNX", told)) == told
     assert is_export(tmp_path / "a.ONNX")
     (tmp_path / "empty.onnx").touch()
     with pytest.raises(InputError, match=r"empty\.onnx: not an exported model"):

@@ -16,7 +16,7 @@ from common.errors import InputError
 from hifigan import Denoiser, Generator, load_generator
 from hifigan.config import PRESETS
 from hifigan.denoiser import ConvolutionalDenoiser
-from hifigan.export.files import load_export, read_contract
+from hifigan.export.files import load_export, read_export_contract
 from hifigan.export.formats import FORMATS
 from hifigan.export.write import check_exportable, compare, comparison_mels, eager_reference, export, verify
 from hifigan.synthesis.vocoder import Vocoder
@@ -59,7 +59,7 @@ def exported(folder, format, config=TINY, precision="fp32", strength=0.0):
     path = folder / f"model{FORMATS[format].suffix}"
     contract = export(generator, info, path, format, precision, strength)
     backend, told = load_export(path, CPU, format)
-    assert told == contract == read_contract(path)
+    assert told == contract == read_export_contract(path)
     return backend, generator, contract
 
 
@@ -163,7 +163,7 @@ def test_copies_of_a_file(format, tmp_path):
     content = bytearray(path.read_bytes())
     content[middle_of_the_weights(path)] ^= 64
     copy.write_bytes(content)
-    assert read_contract(copy) == contract, "the contract is still readable"
+    assert read_export_contract(copy) == contract, "the contract is still readable"
     with pytest.raises(InputError, match=rf"^{copy}: damaged or changed [^\n]*; export it again$"):
         load_export(copy)
 
@@ -214,7 +214,7 @@ def test_contract_of_a_file(tmp_path):
     checkpoint = make_checkpoint(tmp_path / "g.pt", sampling_rate=16000, mel_fmax=7000.0)
     generator, info = load_generator(checkpoint)
     export(generator, info, tmp_path / "model.ts", "torchscript", denoising_strength=0.125)
-    told = read_contract(tmp_path / "model.ts")
+    told = read_export_contract(tmp_path / "model.ts")
     assert told.audio == info.audio
     assert (told.audio.sampling_rate, told.audio.mel_fmax) == (16000, 7000.0)
     assert told.config == TINY
@@ -235,7 +235,7 @@ def test_exported_files_need_no_code_of_ours(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout == "22050\n", done.stderr
-    assert str(REPOSITORY) not in json.dumps(read_contract(tmp_path / "model.ts").to_json())
+    assert str(REPOSITORY) not in json.dumps(read_export_contract(tmp_path / "model.ts").to_json())
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.05, 2.0])

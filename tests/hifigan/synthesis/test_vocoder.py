@@ -11,7 +11,7 @@ from hifigan import Denoiser, Generator
 from hifigan.backend import Backend, eager_backend
 from hifigan.config import PRESETS
 from hifigan.denoiser import ConvolutionalDenoiser
-from hifigan.synthesis.vocoder import CPU_WINDOW_FRAMES, Vocoder
+from hifigan.synthesis.vocoder import EAGER_CPU_WINDOW_FRAMES, Vocoder
 from tests.support.models import TINY
 from tests.support.paths import REPOSITORY
 from tests.support.weights import by_rule
@@ -83,7 +83,7 @@ def test_windows_join_to_the_whole(variant, batch_frames, lengths):
 def test_windows_of_every_kind_of_generator(torchscript, amp):
     generator = by_rule(TINY)
     reach = generator.config.receptive_field_frames
-    mel = random_mel(2 * CPU_WINDOW_FRAMES - 2 * reach + 1)  # three windows of the usual size
+    mel = random_mel(2 * EAGER_CPU_WINDOW_FRAMES - 2 * reach + 1)  # three windows of the usual size
     runs = eager_backend(generator, torchscript, amp)
     (wav,) = Vocoder(runs)([mel])
     (whole,) = Vocoder(runs, window_frames=mel.size(1))([mel])
