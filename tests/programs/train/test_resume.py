@@ -16,6 +16,7 @@ from common.training.log import RunLog
 from common.training.sampling import MicroBatchSampler
 from hifigan.training.config import VocoderOptimConfig, VocoderRunConfig, VocoderTrainConfig, parse_train_config
 from hifigan.training.state import CHECKPOINT_FILES, VocoderTrainState
+from tests.support.data_sets import write_data_set
 from tests.support.models import TINY
 from tests.support.programs import train_arguments
 from tests.support.training import LISTS, THIN, finished, run_main, saved_state, train_losses, train_process, weights
@@ -42,6 +43,22 @@ def test_stopped_in_mid_epoch_and_resumed_is_bit_for_bit_the_same(undisturbed, d
         for key, moments in discrim[name]["state"].items():
             assert all(torch.equal(value, other[name]["state"][key][what]) for what, value in moments.items())
     assert train_losses(tmp_path) == train_losses(undisturbed[0])
+
+
+@pytest.mark.slow
+def test_resumed_with_discriminators_of_full_size_is_bit_for_bit_the_same(one_thread, tmp_path):
+    """Large weights take computations of their own, which thin discriminators do not reach."""
+    data_set = write_data_set(tmp_path / "set", [0.3] * 4)
+
+    def trained(name, *jobs):
+        for changes in jobs:
+            assert train.main(train_arguments(data_set, tmp_path / name, epochs=2, **changes)) == 0
+        return weights(tmp_path / name, 2)[0]
+
+    whole = trained("whole", {})
+    resumed = trained("resumed", {"epochs_this_job": 1}, {})
+    assert resumed.keys() == whole.keys()
+    assert all(torch.equal(value, whole[key]) for key, value in resumed.items())
 
 
 @pytest.mark.slow
