@@ -1,4 +1,4 @@
-"""Compares every export of a checkpoint with eager fp32 on real speech: error and speed. Prints a Markdown table.
+"""Compare every export of a checkpoint with eager fp32 on real speech: error and speed. Print a Markdown table.
 
 python -m benchmarks.export_matrix --hifigan CKPT --wavs DIR [--exports DIR]
 

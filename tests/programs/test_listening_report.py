@@ -8,8 +8,8 @@ import soundfile
 
 import evaluate
 from evaluation.report.page import ListeningClip, Player, _script_data
-from tests.support.browser import PROGRAM, Browser
 from tests.support.data_sets import speechlike
+from tests.support.web.browser import PROGRAM, Browser
 
 CLIPS = ("plain", "a<b>&'\"c", "</script><script>x()")
 

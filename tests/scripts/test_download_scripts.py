@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.local_http import Site, serving
+from tests.support.web.local_http import Site, serving
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 

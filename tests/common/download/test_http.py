@@ -14,7 +14,7 @@ import pytest
 from common.download import http as module
 from common.download.http import download
 from common.errors import InputError
-from tests.support.local_http import Site, serving
+from tests.support.web.local_http import Site, serving
 
 BODY = bytes(range(256)) * 20
 SHA256 = hashlib.sha256(BODY).hexdigest()
