@@ -1,6 +1,6 @@
 """Train HiFi-GAN on wav files, on one process or, started by torchrun, on several. See --help.
 
-`hifigan/training/config.py` declares the flags.
+`hifigan/training/flags.py` declares the flags.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from common.training.sampling import MicroBatchSampler
 from common.training.stop_signals import StopSignals
 from hifigan.discriminators import Judgement, judge_both
 from hifigan.losses import discriminator_losses
-from hifigan.training.config import VocoderTrainConfig, parse_train_config
+from hifigan.training.flags import VocoderTrainConfig, parse_train_config
 from hifigan.training.loaders import (
     data_fingerprint,
     learned_framing,

@@ -21,7 +21,7 @@ from common.training.loss_meter import ValidationMeter, accumulate
 from common.training.sampling import MicroBatchSampler
 from fastpitch.losses import fastpitch_losses
 from fastpitch.model import FastPitch, TeacherForced
-from fastpitch.training.config import FastPitchTrainConfig, parse_train_config
+from fastpitch.training.flags import FastPitchTrainConfig, parse_train_config
 from fastpitch.training.loaders import data_fingerprint, open_datasets, training_loader, validation_loader
 from fastpitch.training.recordings import Batch, Example, SpeechDataset
 from fastpitch.training.state import FastPitchTrainState

@@ -38,7 +38,7 @@ COVERED_ELSEWHERE = {
     "hifigan/synthesis/load.py": ("programs/inference/test_checkpoints.py", "its input is a command line"),
     "hifigan/synthesis/run.py": ("programs/inference/test_vocoding.py", "a whole run of inference.py"),
     "hifigan/synthesis/stream_vocoder.py": ("programs/inference/test_streaming.py", "its input is a stream of files"),
-    "hifigan/training/config.py": ("programs/train/test_flags.py", "its values come from a command line"),
+    "hifigan/training/flags.py": ("programs/train/test_flags.py", "its values come from a command line"),
     "fastpitch/synthesis/job.py": ("programs/inference/test_speech_errors.py", "its input is a phrase file"),
     "fastpitch/training/loaders.py": ("fastpitch/test_train.py", "compared as whole training runs"),
     "fastpitch/training/state.py": ("fastpitch/test_train.py", "compared as whole training runs"),

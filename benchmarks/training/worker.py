@@ -29,7 +29,7 @@ from common.training.loop import groups
 from common.training.sampling import MicroBatchSampler
 from hifigan.discriminators import judge_both
 from hifigan.losses import discriminator_losses, feature_matching_loss, generator_loss
-from hifigan.training.config import parse_train_config
+from hifigan.training.flags import parse_train_config
 from hifigan.training.loaders import data_fingerprint, open_datasets, training_loader
 from hifigan.training.segments import Segment
 from hifigan.training.state import VocoderTrainState

@@ -15,7 +15,7 @@ from common.files.fingerprints import fingerprint
 from common.progress import watched
 from common.training.loaders import training_batches, validation_batches
 from common.training.sampling import ClipKey, MicroBatchSampler
-from fastpitch.training.config import FastPitchTrainConfig
+from fastpitch.training.flags import FastPitchTrainConfig
 from fastpitch.training.recordings import CachedSpeech, Example, SpeechDataset, collate, read_recordings
 
 

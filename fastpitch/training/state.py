@@ -17,7 +17,7 @@ from common.training.sampling import DROPOUT, philox
 from common.training.state import BaseTrainState, load_scaler
 from fastpitch.checkpoint import load_fastpitch
 from fastpitch.model import FastPitch, TeacherForced
-from fastpitch.training.config import FastPitchTrainConfig
+from fastpitch.training.flags import FastPitchTrainConfig
 from fastpitch.training.lamb import Lamb
 from fastpitch.training.recordings import Batch
 

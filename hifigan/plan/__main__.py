@@ -31,7 +31,7 @@ from hifigan.plan.rules import (
     other_hops,
     require_rates,
 )
-from hifigan.training.config import VocoderDataConfig, VocoderOptimConfig, VocoderRunConfig, VocoderTrainConfig
+from hifigan.training.flags import VocoderDataConfig, VocoderOptimConfig, VocoderRunConfig, VocoderTrainConfig
 
 log = logging.getLogger(__name__)
 

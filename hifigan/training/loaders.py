@@ -20,7 +20,7 @@ from common.machine.hardware import free_bytes
 from common.progress import watched
 from common.training.loaders import training_batches, validation_batches
 from common.training.sampling import ClipKey, MicroBatchSampler
-from hifigan.training.config import VocoderTrainConfig
+from hifigan.training.flags import VocoderTrainConfig
 from hifigan.training.segment_cache import CachedSegments, needed_bytes
 from hifigan.training.segments import PairDataset, Segment, SegmentDataset
 

@@ -22,7 +22,7 @@ from hifigan.checkpoint import load_public_state, load_trainable_generator
 from hifigan.discriminators import advance_spectral_norm, build_discriminators
 from hifigan.generator import Generator
 from hifigan.losses import GeneratorLosses
-from hifigan.training.config import VocoderTrainConfig
+from hifigan.training.flags import VocoderTrainConfig
 from hifigan.training.step_computation import StepComputation
 
 CHECKPOINT_FILES = ("hifigan_gen_checkpoint_{}.pt", "hifigan_discrim_checkpoint_{}.pt")

@@ -16,7 +16,7 @@ from common.training.cuda_graphs import Changing, CudaRecorder, GraphedStep, Ste
 from hifigan.convolutions.rows import to_rows
 from hifigan.discriminators import has_spectral_norm
 from hifigan.layers import cache_weights
-from hifigan.training.config import VocoderRunConfig
+from hifigan.training.flags import VocoderRunConfig
 
 
 class StepComputation:

@@ -14,7 +14,7 @@ from common.cli import run as run_program
 from common.errors import InputError
 from common.files.dllogger_lines import read_json_lines
 from fastpitch import load_fastpitch, train
-from fastpitch.training.config import FastPitchOptimConfig
+from fastpitch.training.flags import FastPitchOptimConfig
 from tests.support.data_sets import write_speech_set
 from tests.support.paths import REPOSITORY
 from tests.support.programs import fastpitch_arguments

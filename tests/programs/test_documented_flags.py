@@ -18,7 +18,7 @@ from common import distributed
 from common.errors import InputError
 from common.files.dllogger_lines import read_json_lines
 from hifigan import Generator, discriminators
-from hifigan.training.config import (
+from hifigan.training.flags import (
     VocoderDataConfig,
     VocoderOptimConfig,
     VocoderRunConfig,

@@ -17,7 +17,7 @@ from common.errors import InputError
 from hifigan import Generator, discriminators
 from hifigan.config import PRESETS, read_config_file
 from hifigan.plan import __main__
-from hifigan.training.config import parse_train_config
+from hifigan.training.flags import parse_train_config
 from tests.support.data_sets import write_data_set
 from tests.support.models import thin_layers
 from tests.support.programs import command_line

@@ -12,7 +12,7 @@ import train
 from common import distributed
 from common.cli import run as run_program
 from common.training.checkpoint_store import CheckpointStore
-from hifigan.training.config import VocoderDataConfig, parse_train_config
+from hifigan.training.flags import VocoderDataConfig, parse_train_config
 from hifigan.training.state import CHECKPOINT_FILES, VocoderTrainState
 from tests.support.paths import REPOSITORY
 from tests.support.programs import train_arguments

@@ -11,7 +11,7 @@ from common.audio import AudioConfig
 from common.distributed import Distributed
 from common.mel_contract import read_contract
 from common.training.sampling import MicroBatchSampler
-from hifigan.training.config import (
+from hifigan.training.flags import (
     VocoderDataConfig,
     VocoderOptimConfig,
     VocoderRunConfig,

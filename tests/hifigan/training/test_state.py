@@ -4,7 +4,7 @@ import torch
 
 from common import distributed
 from common.audio import AudioConfig
-from hifigan.training.config import VocoderDataConfig, VocoderOptimConfig, VocoderRunConfig, VocoderTrainConfig
+from hifigan.training.flags import VocoderDataConfig, VocoderOptimConfig, VocoderRunConfig, VocoderTrainConfig
 from hifigan.training.state import VocoderTrainState
 from tests.support.models import TINY
 

@@ -8,7 +8,7 @@ import torch
 from common import distributed
 from hifigan.convolutions.rows import are_rows
 from hifigan.discriminators import build_discriminators
-from hifigan.training.config import VocoderRunConfig
+from hifigan.training.flags import VocoderRunConfig
 from hifigan.training.step_computation import StepComputation
 
 WAV = torch.zeros(2, 3, 8)

@@ -14,7 +14,7 @@ from common.audio import AudioConfig, MelSpectrogram
 from common.errors import InputError
 from common.mel_contract import MelContract, read_contract
 from hifigan import Generator
-from hifigan.training.config import parse_train_config
+from hifigan.training.flags import parse_train_config
 from hifigan.training.state import VocoderTrainState
 from tests.support.models import TINY
 from tests.support.programs import train_arguments

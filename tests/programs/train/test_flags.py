@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hifigan.training.config import parse_train_config
+from hifigan.training.flags import parse_train_config
 from tests.support.programs import train_arguments
 from tests.support.training import run_main
 

@@ -14,7 +14,7 @@ from common.training import cuda_graphs
 from common.training.checkpoint_store import CheckpointStore
 from common.training.cuda_graphs import MADE, WARM_UP_STEPS, GraphedStep
 from hifigan import discriminators
-from hifigan.training.config import VocoderDataConfig, VocoderOptimConfig, VocoderRunConfig, VocoderTrainConfig
+from hifigan.training.flags import VocoderDataConfig, VocoderOptimConfig, VocoderRunConfig, VocoderTrainConfig
 from hifigan.training.state import CHECKPOINT_FILES, VocoderTrainState
 from tests.support.data_sets import speechlike
 from tests.support.models import TINY, thin_layers

@@ -29,7 +29,7 @@ from common import distributed
 from common.cli import run as run_program
 from common.plot_log import read_curves
 from hifigan import discriminators
-from hifigan.training.config import parse_train_config
+from hifigan.training.flags import parse_train_config
 from hifigan.training.state import VocoderTrainState
 from tests.support.data_sets import write_data_set
 from tests.support.models import thin_layers

@@ -11,7 +11,7 @@ from common import distributed
 from common.errors import InputError
 from common.training.checkpoint_store import CheckpointStore
 from hifigan import Generator
-from hifigan.training.config import parse_train_config
+from hifigan.training.flags import parse_train_config
 from hifigan.training.state import CHECKPOINT_FILES, VocoderTrainState
 from tests.support.models import TINY
 from tests.support.programs import train_arguments

@@ -10,7 +10,7 @@ import torch
 import train
 from common import distributed
 from hifigan import Generator, load_generator
-from hifigan.training.config import parse_train_config
+from hifigan.training.flags import parse_train_config
 from hifigan.training.state import VocoderTrainState
 from tests.support.models import TINY
 from tests.support.programs import train_arguments

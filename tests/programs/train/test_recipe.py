@@ -11,7 +11,7 @@ import train
 from common import distributed
 from common.audio import AudioConfig
 from hifigan.config import GeneratorConfig
-from hifigan.training.config import VocoderOptimConfig, VocoderRunConfig, VocoderTrainConfig
+from hifigan.training.flags import VocoderOptimConfig, VocoderRunConfig, VocoderTrainConfig
 from hifigan.training.state import VocoderTrainState
 from tests.support.data_sets import speechlike
 from tests.support.models import TINY

@@ -14,7 +14,7 @@ from common.audio import AudioConfig
 from common.training.checkpoint_store import CheckpointStore
 from common.training.log import RunLog
 from common.training.sampling import MicroBatchSampler
-from hifigan.training.config import VocoderOptimConfig, VocoderRunConfig, VocoderTrainConfig, parse_train_config
+from hifigan.training.flags import VocoderOptimConfig, VocoderRunConfig, VocoderTrainConfig, parse_train_config
 from hifigan.training.state import CHECKPOINT_FILES, VocoderTrainState
 from tests.support.data_sets import write_data_set
 from tests.support.models import TINY

@@ -7,7 +7,7 @@ import pytest
 
 from common.text.settings import TextConfig
 from common.training.flags import SignalFlags
-from fastpitch.training.config import FastPitchDataConfig, FastPitchOptimConfig, FastPitchRunConfig, parse_train_config
+from fastpitch.training.flags import FastPitchDataConfig, FastPitchOptimConfig, FastPitchRunConfig, parse_train_config
 
 PARTS = (FastPitchRunConfig, FastPitchOptimConfig, FastPitchDataConfig, TextConfig, SignalFlags)
 HINTS = {name: hint for part in PARTS for name, hint in typing.get_type_hints(part).items()}
