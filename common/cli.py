@@ -29,6 +29,7 @@ def flag(
     choices: Sequence[str] | None = None,
     only_with: str | Sequence[str] = (),
     not_with: str | Sequence[str] = (),
+    refuse_default: bool = False,
 ) -> Any:
     """Declare a dataclass field that is also a command-line flag.
 
@@ -40,9 +41,10 @@ def flag(
         only_with: flags without which values other than the default have no effect. One of them is enough. Each is a
             field name, or `name=value` for one value of that flag.
         not_with: flags with which this one has no effect, written likewise.
+        refuse_default: refuse the default value too where the flag has no effect.
     """
     metadata = {"help": help, "short": tuple(short), "choices": choices}
-    conditions = {"only_with": _as_tuple(only_with), "not_with": _as_tuple(not_with)}
+    conditions = {"only_with": _as_tuple(only_with), "not_with": _as_tuple(not_with), "refuse_default": refuse_default}
     return dataclasses.field(default=default, metadata={**metadata, **conditions})
 
 
@@ -58,6 +60,7 @@ class ArgumentParser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **kwargs)
         self.flag_defaults: dict[str, Any] = {}
         self.group_of: dict[str, str] = {}
+        self.refused_defaults: set[str] = set()
         self.only_with: dict[str, tuple[str, ...]] = {}
         self.not_with: dict[str, tuple[str, ...]] = {}
 
@@ -81,7 +84,7 @@ class ArgumentParser(argparse.ArgumentParser):
             if name not in given:
                 continue
             # A script may pass on the default of a single flag. The flags of a group are refused at any value.
-            may_be_idle = _as_tuple(given[name]) == _as_tuple(default)
+            may_be_idle = _as_tuple(given[name]) == _as_tuple(default) and name not in self.refused_defaults
             if (group := self.group_of[name]) and not _is_met(group, values):
                 raise InputError(f"{_spelled(name)}: has no effect without {_spelled(group)}")
             only_with, not_with = self.only_with[name], self.not_with[name]
@@ -149,6 +152,8 @@ def add_flags(parser: ArgumentParser, cls: type, title: str, only_with: str = ""
         parser.group_of[field.name] = only_with if only_with != field.name else ""
         parser.only_with[field.name] = field.metadata["only_with"]
         parser.not_with[field.name] = field.metadata["not_with"]
+        if field.metadata["refuse_default"]:
+            parser.refused_defaults.add(field.name)
 
 
 def _help_text(field: dataclasses.Field[Any]) -> str:

@@ -62,7 +62,9 @@ class InferenceConfig:
     cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
     amp: bool = flag(False, f"mixed precision: {AMP_FORMATS}; FastPitch stays in fp32 with --torchscript")
     torchscript: bool = flag(False, "run the models as TorchScript, the vocoder without the engine")
-    batch_size: int = flag(8, "utterances, or pieces of long texts, in one batch", short=("-bs",), not_with="stream")
+    batch_size: int = flag(
+        8, "utterances, or pieces of long texts, in one batch", short=("-bs",), not_with="stream", refuse_default=True
+    )
     denoising_strength: float = flag(0.0, "share of the generator's hum that is subtracted; 0.005 to 0.1 is usual")
     fade_out: int = flag(0, "length of the fade-out in frames")
     repeats: int = flag(1, "measured runs of each batch; above 1 implies --overwrite")

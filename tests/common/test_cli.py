@@ -109,7 +109,7 @@ class Dependent:
 class Extra:
     extra: bool = flag(False, "more")
     extra_size: int = flag(1, "size of it")
-    extra_rate: int = flag(1, "rate of it", not_with="cuda")
+    extra_rate: int = flag(1, "rate of it", not_with="cuda", refuse_default=True)
 
 
 IDLE = {
@@ -118,7 +118,7 @@ IDLE = {
     "off": (["--mel-fmax", "0", "--colour", "blue"], "--colour: has no effect without --cuda or --mel-fmax"),
     "a value": (["--rate", "2", "--mode", "b"], "--rate: has no effect with --mode b"),
     "a group": (["--extra_size", "1"], "--extra-size: has no effect without --extra"),
-    "both": (["--extra", "--cuda", "--extra-rate", "2"], "--extra-rate: has no effect with --cuda"),
+    "both": (["--extra", "--cuda", "--extra-rate", "1"], "--extra-rate: has no effect with --cuda"),
 }
 
 
