@@ -59,7 +59,7 @@ class VocoderTrainState(BaseTrainState):
         super().__init__(cfg, place, **identity)
         self.computation = StepComputation(cfg.run, place)
         self.generator = Generator(cfg.generator)
-        self.discriminators = build_discriminators(amp_grouped_conv=not cfg.run.no_amp_grouped_conv)
+        self.discriminators = build_discriminators(not cfg.run.no_amp_grouped_conv, cfg.run.discriminator_width)
         for module in self.modules():
             module.to(place.device).train()
         self.generator_sync = distributed.wrap(self.generator, place)
