@@ -32,7 +32,7 @@ _MAY_CHANGE = {
     "ema",
 }
 # Older checkpoints lack these keys. The fingerprint of the data also tells mels of different framings apart.
-_NEWER = {"framing", "log_base"}
+_NEWER = {"framing", "log_base", "discriminator_width"}
 
 
 class BaseTrainConfig(Protocol):

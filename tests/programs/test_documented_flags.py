@@ -42,6 +42,7 @@ DOCUMENTED = {
     "concat_fwd": "off",
     "cuda": "off",
     "dataset_path": "data/LJSpeech-1.1",
+    "discriminator_width": "1.0",
     "ema": "0.0",
     "epochs": "1000",
     "epochs_this_job": "0",
@@ -73,6 +74,7 @@ POSSIBLE = {
     "adam_beta2": ["0.5"],
     "checkpoint_path_discrim": ["DIR/discrim.pt"],  # DIR: a folder with these files
     "checkpoint_path_gen": ["DIR/gen.pt"],
+    "discriminator_width": ["0.25"],
     "ema": ["0.5"],
     "fast": ["off"],
     "filter_length": ["2048"],

@@ -74,3 +74,12 @@ def test_a_pair_of_another_program_is_named(data_set, tmp_path, capsys):
     assert status == 1
     assert "hifigan_discrim_checkpoint_5.pt: not written by this program, it lacks clips_per_step, identity" in message
     assert len(message.splitlines()) == 1
+
+
+@pytest.mark.medium
+def test_another_width_of_the_discriminators_is_another_run(data_set, tmp_path, capsys):
+    saved_state(data_set, tmp_path, discriminator_width=0.125)
+    status, message = run_main(train_arguments(data_set, tmp_path, discriminator_width=0.25), capsys)
+    assert status == 1
+    assert len(message.splitlines()) == 1
+    assert "discriminator_width was 0.125, now 0.25" in message
