@@ -19,7 +19,7 @@ import torch as _torch
 # Packages with our names that the caller imported before would be used in place of ours.
 if _foreign := [
     f"{name} ({file})"
-    for name in ("common", "fastpitch", "hifigan")
+    for name in ("common", "fastpitch", "hifigan", "voice")
     if (file := getattr(_sys.modules.get(name), "__file__", None))
     and not _Path(file).resolve().is_relative_to(_Path(__file__).resolve().parent)
 ]:
@@ -43,7 +43,7 @@ from hifigan import load_generator as _load_generator
 from hifigan.engine.select import engine_backend as _engine_backend
 from hifigan.synthesis.vocoder import Vocoder as _Vocoder
 
-dependencies = ["librosa", "numpy", "soundfile", "torch", "tqdm"]
+dependencies = ["librosa", "numpy", "safetensors", "soundfile", "torch", "tqdm"]
 
 
 def hifigan(

@@ -22,6 +22,7 @@ FLOORS: dict[str, list[str]] = {
         "clips metrics",
         "statistics systems spectra perception voicing",
     ],
+    "voice": ["pack", "folder"],
     "hifigan": [
         "vocode",
         "synthesis",
@@ -52,7 +53,13 @@ FLOORS: dict[str, list[str]] = {
     ],
 }
 # The packages below each package.
-BELOW = {"common": (), "fastpitch": ("common",), "hifigan": ("common",), "evaluation": ("hifigan", "common")}
+BELOW = {
+    "common": (),
+    "fastpitch": ("common",),
+    "hifigan": ("common",),
+    "voice": ("hifigan", "fastpitch", "common"),
+    "evaluation": ("voice", "hifigan", "common"),
+}
 
 
 def modules(root: Path = REPOSITORY) -> dict[str, Path]:
@@ -211,9 +218,10 @@ def draw(root: Path = REPOSITORY) -> str:
     row(sheet, MARGIN, MARGIN + TITLE, WIDTH - 2 * MARGIN, [(name, "program") for name in programs])
 
     top = MARGIN + TITLE + BOX + 12 + gap
-    ground = top + height("evaluation") + gap + height("hifigan") + gap
-    draw_package(sheet, "evaluation", MARGIN, top, left_width, edges)
-    draw_package(sheet, "hifigan", MARGIN, top + height("evaluation") + gap, left_width, edges)
+    ground = top
+    for package in ("evaluation", "voice", "hifigan"):
+        draw_package(sheet, package, MARGIN, ground, left_width, edges)
+        ground += height(package) + gap
     draw_package(sheet, "fastpitch", right, ground - gap - height("fastpitch"), right_width, edges)
     draw_package(sheet, "common", MARGIN, ground, WIDTH - 2 * MARGIN, edges)
 
@@ -228,8 +236,8 @@ def draw(root: Path = REPOSITORY) -> str:
         (
             "A room imports only from the floors below it.",
             "Programs import the packages. evaluation imports",
-            "hifigan. hifigan and fastpitch do not import each",
-            "other. All import common.",
+            "voice, and voice imports hifigan and fastpitch,",
+            "which do not import each other. All import common.",
         )
     ):
         sheet.text(right + 12, top + 134 + 18 * index, line, "note")
@@ -237,7 +245,7 @@ def draw(root: Path = REPOSITORY) -> str:
     total = ground + height("common") + MARGIN
     body = "\n".join(sheet.areas + sheet.arrows + sheet.boxes)
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {total}" width="{WIDTH}" height="{total}">
-<title>Programs, evaluation, hifigan and fastpitch, common: imports run downward</title>
+<title>Programs, evaluation, voice, hifigan and fastpitch, common: imports run downward</title>
 <style>{STYLE}</style>
 <defs><marker id="head" viewBox="0 0 8 8" refX="4" refY="4" markerWidth="7" markerHeight="7" orient="auto">
 <path d="M0 0 L8 4 L0 8 z"/></marker></defs>

@@ -1,4 +1,4 @@
-"""Imports run downward: programs -> evaluation -> hifigan -> common and programs -> fastpitch -> common.
+"""Imports run downward: programs -> evaluation -> voice -> hifigan and fastpitch -> common.
 
 Inside a package they run from floor to floor: FLOORS in scripts/draw_architecture.py.
 """

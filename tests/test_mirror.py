@@ -9,7 +9,7 @@ import pytest
 from tests.support.paths import REPOSITORY
 
 TESTS = REPOSITORY / "tests"
-FOLDERS = ("common", "hifigan", "fastpitch", "evaluation", "benchmarks", "scripts")
+FOLDERS = ("common", "hifigan", "fastpitch", "evaluation", "voice", "benchmarks", "scripts")
 
 # module: (test file below tests/ that covers it, reason)
 COVERED_ELSEWHERE = {

@@ -12,18 +12,23 @@ import torch
 from torch import Tensor
 
 from common.errors import InputError
+from common.files.safetensors_files import is_safetensors, read_safetensors
 
 
 def read_file(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
-    """Read a checkpoint with `torch.load(weights_only=True)`.
+    """Read a checkpoint: a safetensors file, or a PyTorch file with `torch.load(weights_only=True)`.
+
+    Floating-point tensors of safetensors files become fp32.
 
     Raises:
         FileNotFoundError: no such file.
-        InputError: not a PyTorch file of tensors and plain values, or a damaged one.
+        InputError: not a file of tensors and plain values, or a damaged one.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint; published ones: bash scripts/download_models.sh")
+    if is_safetensors(path):
+        return read_safetensors(path, map_location)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols, when a text file looks like a pickle

@@ -1,0 +1,155 @@
+"""Pack a generator and a FastPitch model as a voice: `python -m voice.pack --hifigan A --fastpitch B -o DIR`."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from common.cli import ArgumentParser, add_flags, flag, from_flags, run
+from common.errors import InputError
+from common.files.atomic import replacing, write_whole
+from common.files.fingerprints import file_digest
+from common.files.safetensors_files import in_half_precision, write_safetensors
+from common.mel_contract import MelContract
+from fastpitch.checkpoint import load_fastpitch
+from fastpitch.synthesis.job import check_models_fit
+from fastpitch.synthesis.text_flags import TextFlags, text_config
+from hifigan.checkpoint import load_generator
+from voice.folder import VoiceFiles, find_voice
+
+PRECISIONS = ("fp16", "fp32")
+ROUNDING_FP16 = 2.0**-11 * 1.01  # largest relative error of a value that is rounded to fp16, and to fp32 elsewhere
+SMALLEST_STEP_FP16 = 2.0**-24  # between the values next to zero
+
+
+@dataclasses.dataclass(frozen=True)
+class PackConfig:
+    """The checkpoints of a voice, and its folder."""
+
+    hifigan: str = flag("", "generator checkpoint of any public format (required)")
+    hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
+    hifigan_ema: bool = flag(False, "take the generator's moving average of the weights (from training with --ema)")
+    fastpitch: str = flag("", "FastPitch checkpoint (required)")
+    fastpitch_ema: bool = flag(False, "take the moving average of its weights")
+    card: str = flag("", "model card in Markdown, which becomes README.md of the folder; without it, a short one")
+    precision: str = flag("fp16", "precision of matrices and kernels in the files", choices=PRECISIONS)
+    output: str = flag("", "folder of the voice (required)", short=("-o",))
+
+    def __post_init__(self) -> None:
+        for name, short in (("hifigan", "--hifigan"), ("fastpitch", "--fastpitch"), ("output", "-o")):
+            if not getattr(self, name):
+                raise InputError(f"{short}: is required (see python -m voice.pack --help)")
+        if self.card and not Path(self.card).is_file():
+            raise FileNotFoundError(f"--card: {self.card}: no such file")
+
+
+def pack(cfg: PackConfig) -> VoiceFiles:
+    """Write a voice. Each file is read again and compared before it appears in the folder.
+
+    Raises:
+        FileNotFoundError: no such checkpoint.
+        InputError: checkpoints that are damaged, do not fit together, or cannot be stored in fp16.
+    """
+    generator, heard = load_generator(cfg.hifigan, cfg.hifigan_config or None, ema=cfg.hifigan_ema)
+    model, spoken = load_fastpitch(cfg.fastpitch, ema=cfg.fastpitch_ema)
+    check_models_fit(spoken, heard.path, heard.audio)
+    folder = Path(cfg.output)
+    _write(
+        VoiceFiles(folder.name, folder).hifigan,
+        "generator",
+        generator.state_dict(),
+        {
+            "config": generator.config.to_dict(),
+            "train_setup": {**heard.train_setup, **MelContract(heard.audio).to_dict()},
+            **({} if heard.epoch is None else {"train_state": {"epoch": heard.epoch}}),
+            "provenance": _provenance(cfg.hifigan, cfg.hifigan_ema, heard.epoch),
+        },
+        cfg,
+        lambda path: load_generator(path)[0].state_dict(),
+    )
+    text = dataclasses.asdict(text_config(TextFlags(), spoken))
+    audio = {name: value for name, value in dataclasses.asdict(spoken.audio).items() if name != "framing"}
+    _write(
+        VoiceFiles(folder.name, folder).fastpitch,
+        "state_dict",
+        model.state_dict(),
+        {
+            "config": model.config.to_dict(),
+            "train_setup": {**spoken.train_setup, **audio, **text},
+            **({} if spoken.epoch is None else {"epoch": spoken.epoch}),
+            "provenance": _provenance(cfg.fastpitch, cfg.fastpitch_ema, spoken.epoch),
+        },
+        cfg,
+        lambda path: load_fastpitch(path)[0].state_dict(),
+    )
+    made = find_voice(folder.resolve())
+    if cfg.card:
+        if not made.card.exists() or not made.card.samefile(cfg.card):
+            shutil.copyfile(cfg.card, made.card)
+    elif not made.card.exists():
+        write_whole(made.card, _short_card(made.name, spoken.audio.sampling_rate).encode())
+    return made
+
+
+def _provenance(path: str, ema: bool, epoch: int | None) -> dict[str, Any]:
+    """Identify the checkpoint that a file was made from."""
+    return {"checkpoint_sha256": file_digest(path), "moving_average": ema, "epoch": epoch}
+
+
+def _write(
+    path: Path,
+    state: str,
+    tensors: Mapping[str, Tensor],
+    values: Mapping[str, Any],
+    cfg: PackConfig,
+    read: Callable[[Path], Mapping[str, Tensor]],
+) -> None:
+    """Write one file, read it again with its own loader, and compare. See `write_safetensors` for the arguments."""
+    kept: Mapping[str, Tensor] = tensors
+    if cfg.precision == "fp16":
+        try:
+            kept = in_half_precision(tensors)
+        except InputError as error:
+            raise InputError(f"{path}: {error}; add --precision fp32") from error
+    with replacing(path, suffix=".safetensors", sync=True) as temporary:
+        write_safetensors(temporary, state, kept, values)
+        _compare(path, tensors, read(temporary))
+
+
+def _compare(path: Path, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    """Raise `InputError` unless the tensors are the same but for rounding to fp16."""
+    for name, tensor in wanted.items():
+        allowed = tensor.abs() * ROUNDING_FP16 + SMALLEST_STEP_FP16 / 2
+        if found[name].dtype != tensor.dtype or not torch.all((found[name] - tensor).abs() <= allowed):
+            raise InputError(f"{path}: {name} differs from the checkpoint after writing; the checkpoint is damaged")
+
+
+def _short_card(name: str, sampling_rate: int) -> str:
+    return (
+        f"# {name}\n\nA voice of {sampling_rate} Hz: HiFi-GAN and FastPitch.\n\n"
+        f"Describe here the speaker, the training data and its licence.\n"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = ArgumentParser(
+        prog="voice.pack",
+        usage="python -m voice.pack --hifigan FILE --fastpitch FILE -o DIR [flags]",
+        description="Two checkpoints -> the folder of a voice: hifigan.safetensors, fastpitch.safetensors and "
+        "README.md. inference.py --voice DIR speaks with it, and training can start from its files.",
+    )
+    add_flags(parser, PackConfig, "voice")
+    made = pack(from_flags(PackConfig, vars(parser.parse_args(argv))))
+    files = ", ".join(f"{path.name} {path.stat().st_size / 1e6:.1f} MB" for path in (made.hifigan, made.fastpitch))
+    print(f"{made.folder}: {files}; inference.py --voice {made.folder} speaks with it")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main, "voice.pack")
