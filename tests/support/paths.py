@@ -7,8 +7,8 @@ from pathlib import Path
 
 PARITY = Path(__file__).parents[1] / "parity"
 
-
 REPOSITORY = Path(__file__).parents[2]
+DEMO_DATA = REPOSITORY / "data" / "demo"  # real speech in LJSpeech layout, part of the repository
 
 
 def real_speech() -> Path | None:
