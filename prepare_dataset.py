@@ -19,6 +19,7 @@ from common.data.filelists import check_wavs, read_filelist, read_lines, split_r
 from common.data.ljspeech import read_metadata, split_ljspeech
 from common.data.mel_files import distinct_targets, feature_name, record_config
 from common.data.pitch import PITCH_STATISTICS_FILE, PitchConfig, compute_statistics, extract_pitch
+from common.data.prompts import split_by_prompt
 from common.errors import InputError
 from common.files.arrays import save_tensor
 from common.files.fingerprints import is_newer
@@ -47,8 +48,9 @@ class PrepareConfig:
     write_filelists: str = flag("", "write file lists of the data set into this directory")
     split: str = flag(
         "own",
-        "ljspeech: the published split, own: a random split",
-        choices=("ljspeech", "own"),
+        "ljspeech: the published split, own: a random split, prompt: a random split in which no prompt and no text of "
+        "the validation and test parts is in training",
+        choices=("ljspeech", "own", "prompt"),
         only_with="write_filelists",
     )
     name: str = flag(
@@ -71,7 +73,7 @@ class PrepareConfig:
         extracts = self.extract_mels or self.extract_pitch
         if not (self.write_filelists or extracts or self.convert_to):
             raise InputError("nothing to do: give --write-filelists, --extract-mels, --extract-pitch, or --convert-to")
-        if self.validation_clips < 0 or (self.validation_clips and self.split == "ljspeech"):
+        if self.validation_clips < 0 or (self.validation_clips and self.split != "own"):
             raise InputError("--validation-clips: a positive number, for --split own only")
         if self.convert_to and (self.write_filelists or extracts):
             raise InputError(
@@ -136,7 +138,10 @@ def write_filelists(root: Path, cfg: PrepareConfig) -> None:
         name, parts = cfg.name or "ljs", split_ljspeech(transcripts)
     else:
         name = cfg.name or root.resolve().name
-        parts = split_randomly(transcripts, cfg.validation_clips or min(100, max(1, len(transcripts) // 10)))
+        if cfg.split == "prompt":
+            parts = split_by_prompt(transcripts)
+        else:
+            parts = split_randomly(transcripts, cfg.validation_clips or min(100, max(1, len(transcripts) // 10)))
         parts["all"] = list(transcripts)
     folder = Path(cfg.write_filelists)
     for part, clips in parts.items():

@@ -55,6 +55,25 @@ def test_file_lists_of_ljspeech(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert texts[f"wavs/{clip}.wav"] == text
 
 
+def test_file_lists_by_prompt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "wavs").mkdir()
+    texts = {f"p{i}_{take}": f"Text {i}." for i in range(6) for take in (1, 2)}
+    for clip in texts:
+        (tmp_path / "wavs" / f"{clip}.flac").touch()
+    metadata = tmp_path / "metadata.csv"
+    metadata.write_text("".join(f"{clip}|{text}\n" for clip, text in texts.items()))
+    assert prepare(tmp_path, "--write-filelists", tmp_path / "lists", "--split", "prompt", "--name", "voice") == 0
+    lists = {path.name: read_filelist(path) for path in (tmp_path / "lists").iterdir()}
+    parts = [f"{kind}{part}" for kind in ("", "pitch_text_") for part in ("train", "val", "test")]
+    assert lists.keys() == {f"voice_audio_{part}.txt" for part in (*parts, "text", "pitch_text")}
+    rows = {part: lists[f"voice_audio_pitch_text_{part}.txt"] for part in ("train", "val", "test")}
+    assert {part: len(found) for part, found in rows.items()} == {"train": 8, "val": 2, "test": 2}
+    assert all(text == texts[Path(wav).stem] for found in rows.values() for wav, _, text in found)
+    metadata.write_text("p1_1|One.\np1_2|One.\n")
+    error = refused(capsys, tmp_path, "--write-filelists", tmp_path / "lists", "--split", "prompt")
+    assert "--split prompt: needs three different prompts or more" in error
+
+
 def test_metadata_without_audio(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (dataset / "wavs" / "c.flac").unlink()
     error = refused(capsys, dataset, "--write-filelists", tmp_path / "lists")

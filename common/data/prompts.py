@@ -1,0 +1,73 @@
+"""Splits by prompt: no prompt and no text of a held-out part is in training."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+
+from common.errors import InputError
+
+VALIDATION_SHARE, MOST_VALIDATION = 40, 24  # one in 40 prompts, at most 24
+TEST_SHARE, MOST_TEST = 10, 100
+# Misread prompts give a prefix a second text now and then. Beyond this average, prefixes do not stand for prompts.
+MOST_TEXTS_PER_PREFIX = 1.5
+
+
+def split_by_prompt(transcripts: Mapping[str, str], seed: int = 1234) -> dict[str, list[str]]:
+    """Split clips at random, but reproducibly, so that a prompt and a text belong to one part only.
+
+    Takes of a prompt share the id up to its last `_`, and equal words are one prompt whatever their ids. If many texts
+    share a prefix, as in `book_001`, `book_002`, ids say nothing about prompts, and the texts alone decide.
+
+    Args:
+        transcripts: id -> text.
+        seed: of the choice.
+
+    Returns:
+        {"train": ids, "val": ids, "test": ids}, each in alphabetical order. Validation gets one in 40 prompts, at most
+        24, and test one in 10, at most 100, but each at least one.
+
+    Raises:
+        InputError: fewer than three prompts.
+    """
+    groups = sorted(group_by_prompt(transcripts))
+    if len(groups) < 3:
+        raise InputError(f"--split prompt: needs three different prompts or more, but the data set has {len(groups)}")
+    random.Random(seed).shuffle(groups)
+    num_val = min(MOST_VALIDATION, max(1, len(groups) // VALIDATION_SHARE))
+    num_test = min(MOST_TEST, max(1, len(groups) // TEST_SHARE))
+    parts = {
+        "train": groups[num_val + num_test :],
+        "val": groups[:num_val],
+        "test": groups[num_val : num_val + num_test],
+    }
+    return {name: sorted(clip for group in part for clip in group) for name, part in parts.items()}
+
+
+def group_by_prompt(transcripts: Mapping[str, str]) -> list[list[str]]:
+    """Return the clips of each prompt: clips that are linked by a common prefix of their ids or by equal words."""
+    words = {clip: _compared_words(text) for clip, text in transcripts.items()}
+    prefixes = {clip: clip.rpartition("_")[0] or clip for clip in transcripts}
+    if len(set(words.values())) > MOST_TEXTS_PER_PREFIX * len(set(prefixes.values())):
+        prefixes = {clip: clip for clip in transcripts}
+    parents: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def find(node: tuple[str, str]) -> tuple[str, str]:
+        while (parent := parents.setdefault(node, node)) != node:
+            node = parent
+        return node
+
+    for clip in transcripts:
+        if words[clip]:
+            parents[find(("id", prefixes[clip]))] = find(("text", words[clip]))
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for clip in sorted(transcripts):
+        groups[find(("id", prefixes[clip]))].append(clip)
+    return list(groups.values())
+
+
+def _compared_words(text: str) -> str:
+    """Return the words of a text without case and punctuation."""
+    return " ".join(re.sub(r"[^\w\s]|_", "", text.lower()).split())
