@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import multiprocessing.connection
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -75,7 +78,7 @@ def _map_in_pool(
     # A forked process cannot use the GPU that its parent already uses. A fresh process takes seconds longer to start.
     context = multiprocessing.get_context("spawn") if torch.cuda.is_initialized() else None
     try:
-        with ProcessPoolExecutor(processes, context, _use_one_thread) as pool:
+        with ProcessPoolExecutor(processes, context, _start_worker) as pool:
             yield from _show_progress(pool.map(work, items, chunksize=batch_size), len(items), what)
     except BrokenProcessPool as error:
         raise InputError(f"{flag}: a process was killed, probably for lack of memory; give fewer") from error
@@ -85,5 +88,14 @@ def _show_progress(results: Iterable[Result], total: int, what: str) -> Iterable
     return tqdm(results, what, total=total, disable=not watched())
 
 
-def _use_one_thread() -> None:
+def _start_worker() -> None:
     torch.set_num_threads(1)  # the processes share the cores already
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process once its parent has ended, even by a signal. It would wait for more work forever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)
