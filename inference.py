@@ -1,6 +1,7 @@
-"""Synthesise speech with HiFi-GAN from texts (with FastPitch), mel spectrograms, or audio. See --help.
+"""Synthesise speech from texts, mel spectrograms, or audio, with a voice or with your own models. See --help.
 
-`hifigan/synthesis/flags.py` and `fastpitch/synthesis/pieces.py` declare the flags.
+`hifigan/synthesis/flags.py` and `fastpitch/synthesis/pieces.py` declare the flags, and `voice/choose.py` chooses the
+models.
 """
 
 from __future__ import annotations
@@ -19,15 +20,17 @@ from common.cli import ArgumentParser, add_flags, from_flags, run
 from common.errors import InputError
 from common.progress import progress_bar
 from common.synthesis.outputs import PcmWriter, SpeechWriter, open_stdout
+from common.synthesis.phrases import Phrase, read_phrases
 from common.synthesis.resume import SynthesisJob, share_outputs, unusable_inputs
 from common.synthesis.sources import copy_synthesis_job, is_audio, prepared_mels_job
 from common.synthesis.speed import log_figures, report, summarise
-from fastpitch.synthesis.job import check_models_fit, load_synthesiser, speech_job
+from fastpitch.synthesis.job import check_models_fit, describe_spoken_mels, load_synthesiser, speech_job
 from fastpitch.synthesis.pieces import SpeechConfig
 from hifigan.checkpoint import GeneratorInfo
 from hifigan.synthesis.flags import STDOUT, InferenceConfig, StreamConfig, check_streaming
 from hifigan.synthesis.load import load_model, make_vocoder, resolve_precision
 from hifigan.synthesis.run import limit_kernel_cache, synthesise
+from voice.choose import choose_models, describe
 
 PATIENCE = datetime.timedelta(days=30)  # one process may finish hours before another
 CLOSED_PIPE = 141  # exit status if the reader of the pipe ended, as shells report it (128 + SIGPIPE)
@@ -52,6 +55,7 @@ def parse(argv: Sequence[str] | None) -> tuple[InferenceConfig, StreamConfig | N
     """Parse the command line. Streaming and text to speech are None unless asked for."""
     parser = ArgumentParser(
         prog="inference.py",
+        complete=choose_models,
         description="Texts, mel spectrograms or audio files -> speech. An interrupted run resumes where it stopped.",
         epilog="Several processes, started with torchrun, share the work. Flags may be written with - or _.",
     )
@@ -77,8 +81,14 @@ def infer(
     limit_kernel_cache(cfg, streams=stream is not None)
     place = distributed.init(cfg.cuda, PATIENCE)
     try:
-        if samples and place.world_size > 1:
-            raise InputError(f"-o -: {place.world_size} processes cannot share one pipe; start one, without torchrun")
+        wav_file = cfg.wav_file
+        if place.world_size > 1 and (samples or wav_file):
+            raise InputError(
+                f"-o {cfg.output}: {place.world_size} processes cannot share one {'pipe' if samples else 'file'}; "
+                "start one, without torchrun"
+            )
+        if cfg.voice and place.is_main:
+            print(describe(cfg.voice, cfg.hifigan))
         model, info = load_model(cfg, place.device, speaks=speech is not None)
         cfg = resolve_precision(cfg, place)
         job = choose_job(cfg, speech, info, place.device)
@@ -86,6 +96,9 @@ def infer(
         writer: SpeechWriter | PcmWriter
         if samples:
             writer, names = PcmWriter(samples, info.audio, cfg.fade_out), list(job.sources)
+        elif wav_file:
+            check_single(job, cfg, speech)
+            writer, names = SpeechWriter(wav_file.parent, info.audio, cfg.fade_out, file=wav_file), list(job.sources)
         else:
             save_mels = speech is not None and speech.save_mels
             writer = SpeechWriter(Path(cfg.output), info.audio, cfg.fade_out, save_mels)
@@ -98,7 +111,7 @@ def infer(
         figures = summarise(distributed.gather(times), job.speaks, info.audio.sampling_rate * cfg.repeats)
         problems = [problem for found in distributed.gather(job.problems) for problem in found]
         if place.is_main:
-            if cfg.log_file or not samples:
+            if cfg.log_file or not (samples or wav_file):
                 log_figures(figures, Path(cfg.log_file) if cfg.log_file else Path(cfg.output) / "nvlog_infer.json")
             report(figures, len(job.sources), "stdout" if samples else cfg.output, len(problems))
     finally:
@@ -113,7 +126,7 @@ def choose_job(
     """Return the job: audio files to resynthesise, texts to speak, or mel files to vocode."""
     source, dataset = Path(cfg.input), Path(cfg.dataset_path)
     output = None if cfg.output == STDOUT else Path(cfg.output)
-    if is_audio(source):
+    if not cfg.text and is_audio(source):
         if speech:
             raise InputError(f"-i: {source} is audio; with --fastpitch, give a phrase file")
         return copy_synthesis_job(source, output, vocoder.audio)
@@ -121,7 +134,23 @@ def choose_job(
         return prepared_mels_job(source, dataset, vocoder.audio, cfg.mel_framing, cfg.mel_log)
     synthesiser, info = load_synthesiser(speech, device, cfg.torchscript, cfg.amp)
     check_models_fit(info, vocoder.path, vocoder.audio)
-    return speech_job(source, dataset, Path(cfg.output), speech, synthesiser, info)
+    phrases = [Phrase("audio_1.wav", text=cfg.text)] if cfg.text else read_phrases(source)
+    job = speech_job(phrases, "--text" if cfg.text else source, dataset, speech, synthesiser, info)
+    if speech.save_mels and not cfg.wav_file:
+        describe_spoken_mels(phrases, dataset, Path(cfg.output), info.audio)
+    return job
+
+
+def check_single(job: SynthesisJob, cfg: InferenceConfig, speech: SpeechConfig | None) -> None:
+    """Raise `InputError` unless -o FILE.wav can hold the job's output, and nothing else has to be written."""
+    if len(job.sources) > 1:
+        raise InputError(
+            f"-o: {cfg.output} is one file, but {cfg.input} makes {len(job.sources)} outputs; give a folder"
+        )
+    if speech and speech.save_mels:
+        raise InputError(f"--save-mels: needs a folder; -o {cfg.output} is one file")
+    if cfg.overwrite:
+        raise InputError(f"--overwrite: has no effect with -o {cfg.output}: one file is always written")
 
 
 if __name__ == "__main__":

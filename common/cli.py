@@ -13,7 +13,7 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from common.errors import InputError
@@ -53,11 +53,18 @@ def _as_tuple(value: Any) -> tuple[Any, ...]:
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """`argparse` with `-` and `_` alike in flag names, no abbreviations, one-line errors, and conditions of flags."""
+    """`argparse` with `-` and `_` alike in flag names, no abbreviations, one-line errors, and conditions of flags.
 
-    def __init__(self, **kwargs: Any) -> None:
+    Args:
+        complete: gets the flags that the user gave, before their conditions are checked, and may add flags that follow
+            from these.
+        kwargs: arguments of `argparse.ArgumentParser`.
+    """
+
+    def __init__(self, complete: Callable[[MutableMapping[str, Any]], None] | None = None, **kwargs: Any) -> None:
         kwargs.setdefault("formatter_class", argparse.HelpFormatter)
         super().__init__(allow_abbrev=False, **kwargs)
+        self.complete = complete
         self.flag_defaults: dict[str, Any] = {}
         self.group_of: dict[str, str] = {}
         self.refused_defaults: set[str] = set()
@@ -75,6 +82,8 @@ class ArgumentParser(argparse.ArgumentParser):
             InputError: a flag was given that has no effect with, or without, another one.
         """
         parsed = super().parse_args(args, namespace)
+        if self.complete:
+            self.complete(vars(parsed))
         self._refuse_idle_flags(vars(parsed))
         return parsed
 

@@ -22,7 +22,7 @@ FLOORS: dict[str, list[str]] = {
         "clips metrics",
         "statistics systems spectra perception voicing",
     ],
-    "voice": ["pack", "folder"],
+    "voice": ["pack choose", "folder"],
     "hifigan": [
         "vocode",
         "synthesis",

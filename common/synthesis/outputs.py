@@ -76,13 +76,21 @@ class SpeechWriter:
         audio: signal settings of the wav files.
         fade_frames: frames over which the end of each output fades.
         save_mels: also write the mel [M, L] of each output as `<name>.npy` beside its wav.
+        file: the wav file of the only output, in place of a file in `folder`.
     """
 
-    def __init__(self, folder: Path, audio: AudioConfig, fade_frames: int = 0, save_mels: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        audio: AudioConfig,
+        fade_frames: int = 0,
+        save_mels: bool = False,
+        file: Path | None = None,
+    ) -> None:
         self.audio = audio
+        self._file = file
         self._folder = folder
         self._fade_samples = fade_frames * audio.hop_length
-        self._pause_frames = _pause_frames(audio)
         self._save_mels = save_mels
         self._waiting: dict[str, dict[int, tuple[np.ndarray, np.ndarray | None]]] = {}
         self._chunks: list[Tensor] = []
@@ -102,7 +110,7 @@ class SpeechWriter:
             return False
         del self._waiting[part.name]
         wavs, mels = zip(*(pieces[index] for index in sorted(pieces)), strict=True)
-        self._write(self._folder / part.name, wavs, mels)
+        self._write(self._file or self._folder / part.name, wavs, mels)
         return True
 
     def add_chunk(self, part: Part, wav: Tensor) -> None:
@@ -115,10 +123,9 @@ class SpeechWriter:
         return self.add(part, wav, mel)
 
     def _write(self, path: Path, wavs: Sequence[np.ndarray], mels: Sequence[np.ndarray]) -> None:
-        hop = self.audio.hop_length
-        wav = join(wavs, self._pause_frames * hop, _fade_samples(self.audio))
+        wav = join_pieces(wavs, self.audio)
         if self._save_mels:
-            save_array(path.with_suffix(".npy"), _joined_mels(mels, self._pause_frames))
+            save_array(path.with_suffix(".npy"), _joined_mels(mels, _pause_frames(self.audio)))
         # Written last: it marks the output as complete.
         save_wav(path, fade_out(wav, self._fade_samples), self.audio.sampling_rate)
 
@@ -210,6 +217,11 @@ class _Fading:
         rest = fade_out(fade_in(self._pending, self._in_samples), self._out_samples)
         self._pending = self._pending[:0]
         return rest
+
+
+def join_pieces(wavs: Sequence[np.ndarray], audio: AudioConfig) -> np.ndarray:
+    """Join the pieces [T_i] of an output to [T], with a pause between them."""
+    return join(wavs, _pause_frames(audio) * audio.hop_length, _fade_samples(audio))
 
 
 def _pause_frames(audio: AudioConfig) -> int:

@@ -40,12 +40,17 @@ def is_audio(source: Path) -> bool:
     return source.is_dir() or is_audio_file(source)
 
 
+def is_wav_name(output: Path) -> bool:
+    """Return whether -o names one wav file, rather than a directory."""
+    return output.suffix.lower() == ".wav" and not output.is_dir()
+
+
 def find_audio(source: Path, output: Path | None) -> dict[str, Path]:
     """Map output names to the audio files below `source` (or `source` itself), checked before anything is written.
 
     Args:
         source: file or folder.
-        output: the output directory, in which no original may be overwritten. None if no files are written.
+        output: the output directory or wav file. No original may be overwritten. None if no files are written.
 
     Raises:
         FileNotFoundError: no such file or folder.
@@ -56,14 +61,17 @@ def find_audio(source: Path, output: Path | None) -> dict[str, Path]:
     if output and source.is_dir() and output.resolve().is_relative_to(source.resolve()):
         raise InputError(f"-o: {output} lies in the folder of the originals (-i); give another folder")
     files = [source] if source.is_file() else list_audio_files(source)
+    written = output if output and is_wav_name(output) else None
     root = source.parent if source.is_file() else source
     named: dict[str, Path] = {}
     for path in files:
         name = safe_name(str(path.relative_to(root).with_suffix(".wav")))
         if name in named:
             raise InputError(f"{path} and {named[name]}: both would be written to {name}")
-        if output and (output / name).resolve() == path.resolve():
-            raise InputError(f"-o: {output} is where {path.name} lies, which would be overwritten; give another folder")
+        if output and (written or output / name).resolve() == path.resolve():
+            is_where = "is the original" if written else f"is where {path.name} lies"
+            other = "name" if written else "folder"
+            raise InputError(f"-o: {output} {is_where}, which would be overwritten; give another {other}")
         named[name] = path
     return named
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ from common.data.mel_files import differences
 from common.errors import InputError
 from common.mel_contract import in_words
 from common.synthesis.outputs import Part, describe_saved_mels
-from common.synthesis.phrases import read_phrases
+from common.synthesis.phrases import Phrase
 from common.synthesis.resume import SynthesisJob
 from fastpitch.checkpoint import FastPitchInfo, load_fastpitch
 from fastpitch.synthesis.pieces import SpeechConfig, digests, read_pieces
@@ -42,30 +42,40 @@ def check_models_fit(info: FastPitchInfo, vocoder: Path, vocoder_audio: AudioCon
 
 
 def speech_job(
-    source: Path, dataset: Path, output: Path, cfg: SpeechConfig, synthesiser: Synthesiser, info: FastPitchInfo
+    phrases: Sequence[Phrase],
+    source: str | Path,
+    dataset: Path,
+    cfg: SpeechConfig,
+    synthesiser: Synthesiser,
+    info: FastPitchInfo,
 ) -> SynthesisJob:
-    """Return the job of speaking the texts of a phrase file. All of them are read and checked here.
+    """Return the job of speaking the texts of phrases. All of them are checked here.
 
     Args:
-        source: phrase file.
-        dataset: folder that its pitch column is relative to.
-        output: output directory, described here if the mels are saved as well.
+        phrases: what to speak.
+        source: where they come from, such as a phrase file, for messages.
+        dataset: folder that their pitch column is relative to.
         cfg: flags.
         synthesiser: the loaded model.
         info: its checkpoint.
 
     Raises:
-        FileNotFoundError: no such phrase file or pitch file.
-        InputError: phrases that cannot be spoken, or mels that cannot be saved.
+        FileNotFoundError: no such pitch file.
+        InputError: phrases that cannot be spoken.
     """
-    text = text_processor(cfg, info)
-    phrases = read_phrases(source)
-    pieces = read_pieces(phrases, source, dataset, cfg, info, text)
-    if cfg.save_mels:
-        pitch_files = [dataset / phrase.pitch for phrase in phrases if phrase.pitch]
-        describe_saved_mels([phrase.output for phrase in phrases], output, info.audio, pitch_files)
+    pieces = read_pieces(phrases, source, dataset, cfg, info, text_processor(cfg, info))
 
     def parts(names: Collection[str]) -> Iterator[Part]:
         return (piece for piece in pieces if piece.name in names)
 
     return SynthesisJob(digests(pieces), parts, synthesiser, speaks=True)
+
+
+def describe_spoken_mels(phrases: Sequence[Phrase], dataset: Path, output: Path, audio: AudioConfig) -> None:
+    """Describe the mels of --save-mels in the output directory.
+
+    Raises:
+        InputError: mels that cannot be saved.
+    """
+    pitch_files = [dataset / phrase.pitch for phrase in phrases if phrase.pitch]
+    describe_saved_mels([phrase.output for phrase in phrases], output, audio, pitch_files)

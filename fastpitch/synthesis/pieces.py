@@ -30,7 +30,7 @@ SLOWEST_PACE, FASTEST_PACE = 0.1, 10.0
 class SpeechConfig(TextFlags):
     """Model, voice and manner of text to speech."""
 
-    fastpitch: str = flag("", "FastPitch checkpoint that speaks the texts of the phrase file")
+    fastpitch: str = flag("", "FastPitch checkpoint that speaks the texts, with --hifigan; see also --voice")
     fastpitch_ema: bool = flag(False, "use the moving average of its weights")
     pace: float = flag(1.0, f"speed, {SLOWEST_PACE} to {FASTEST_PACE}; 2 is twice as fast")
     speaker: int = flag(0, "voice of a model with several voices, for phrases that name none")
@@ -105,13 +105,18 @@ class Piece(Part):
 
 
 def read_pieces(
-    phrases: Sequence[Phrase], source: Path, dataset: Path, cfg: SpeechConfig, info: FastPitchInfo, text: TextProcessor
+    phrases: Sequence[Phrase],
+    source: str | Path,
+    dataset: Path,
+    cfg: SpeechConfig,
+    info: FastPitchInfo,
+    text: TextProcessor,
 ) -> list[Piece]:
     """Convert phrases to pieces, in order. A long text becomes several pieces, unless the phrase has a pitch file.
 
     Args:
         phrases: phrases to speak.
-        source: the phrase file, for messages.
+        source: the phrase file, or what else names the phrases, for messages.
         dataset: folder of the pitch files.
         cfg: flags.
         info: checkpoint of the model.
@@ -125,7 +130,7 @@ def read_pieces(
     _check_speaker("--speaker", str(cfg.speaker), info)
     pieces: list[Piece] = []
     for phrase in phrases:
-        where = f"{source}: line {phrase.line}"
+        where = f"{source}: line {phrase.line}" if phrase.line else str(source)
         if phrase.text is None:
             raise InputError(f"{where}: {phrase.output} has no text to speak")
         speaker = _check_speaker(where, str(cfg.speaker) if phrase.speaker is None else phrase.speaker, info)

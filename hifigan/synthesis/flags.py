@@ -10,18 +10,20 @@ import math
 from pathlib import Path
 from typing import Any
 
+from common.audio_files import AUDIO_SUFFIXES
 from common.cli import flag, not_negative, positive
 from common.errors import InputError
 from common.files.exports import is_export
 from common.files.fingerprints import file_digest
 from common.machine.precision import AMP_FORMATS
 from common.mel_contract import LOG_BASES
-from common.synthesis.sources import is_audio
+from common.synthesis.sources import is_audio, is_wav_name
 from hifigan.checkpoint import GeneratorInfo
 from hifigan.engine.select import ALL_PRECISIONS, PRECISION_HELP
 from hifigan.export.formats import FORMATS
 
 STDOUT = "-"  # value of -o
+OTHER_SUFFIXES = {".mp3", ".m4a", ".opus", ".aac", *AUDIO_SUFFIXES} - {".wav"}  # of files that users may expect
 OWN_BACKENDS = ("engine", "eager")  # values of --backend for checkpoints
 
 
@@ -29,11 +31,18 @@ OWN_BACKENDS = ("engine", "eager")  # values of --backend for checkpoints
 class InferenceConfig:
     """Input, output and vocoder of a synthesis, and how it is measured."""
 
-    input: str = flag("", "phrase file, or an audio file or folder to resynthesise (required)", short=("-i",))
+    input: str = flag("", "phrase file, or an audio file or folder to resynthesise", short=("-i",))
+    text: str = flag("", "a text to speak, in place of -i")
     output: str = flag(
-        "", "directory for wav files; with --stream, - sends raw 16-bit samples to stdout (required)", short=("-o",)
+        "",
+        "directory for wav files, or one wav file (NAME.wav) for one text or clip; with --stream, - sends raw 16-bit "
+        "samples to stdout (required)",
+        short=("-o",),
     )
-    hifigan: str = flag("", "generator checkpoint of any public format, or a model of export.py (required)")
+    voice: str = flag(
+        "", "voice that speaks or resynthesises, a name in pretrained/ or a folder; kathleen if no model is named"
+    )
+    hifigan: str = flag("", "generator checkpoint of any public format, or a model of export.py, in place of --voice")
     backend: str = flag(
         "engine",
         "for a checkpoint, engine (fast) or eager (PyTorch's plain layers); for an exported model, its format; auto "
@@ -70,12 +79,16 @@ class InferenceConfig:
     repeats: int = flag(1, "measured runs of each batch; above 1 implies --overwrite")
     warmup_steps: int = flag(0, "unmeasured runs of the first batch; above 0 implies --overwrite")
     overwrite: bool = flag(False, "make finished outputs of the same job again", not_with=f"output={STDOUT}")
-    log_file: str = flag("", "DLLogger file; without it, nvlog_infer.json in the output directory")
+    log_file: str = flag("", "DLLogger file; without it, nvlog_infer.json in the output directory, if -o is one")
 
     def __post_init__(self) -> None:
-        for name, short in (("input", "-i"), ("output", "-o"), ("hifigan", "--hifigan")):
+        if not (self.input or self.text):
+            raise InputError("-i: is required, or --text (see inference.py --help)")
+        for name, short in (("output", "-o"), ("hifigan", "--hifigan")):
             if not getattr(self, name):
                 raise InputError(f"{short}: is required (see inference.py --help)")
+        if self.is_other_file:
+            raise InputError(f"-o: {self.output}: only wav files are written; end its name in .wav, or give a folder")
         positive(batch_size=self.batch_size, repeats=self.repeats)
         if self.denoising_strength == math.inf:
             raise InputError("--denoising-strength: is infinite; 0.005 to 0.1 is usual")
@@ -85,7 +98,7 @@ class InferenceConfig:
         if self.precision != "fp32" and self.runs_eagerly:
             raise InputError("--precision: is for the engine; with --torchscript or --backend eager, use --amp")
 
-        if (self.mel_framing, self.mel_log) != ("auto", "auto") and is_audio(Path(self.input)):
+        if (self.mel_framing, self.mel_log) != ("auto", "auto") and self.input and is_audio(Path(self.input)):
             raise InputError("--mel-framing and --mel-log: have no effect on audio files (-i)")
 
     @property
@@ -97,6 +110,18 @@ class InferenceConfig:
     def redo(self) -> bool:
         """Make finished outputs again. A measurement needs all of them."""
         return self.overwrite or self.repeats > 1 or self.warmup_steps > 0
+
+    @property
+    def wav_file(self) -> Path | None:
+        """The only file to write, or None if -o is a directory or stdout."""
+        path = Path(self.output)
+        return path if is_wav_name(path) else None
+
+    @property
+    def is_other_file(self) -> bool:
+        """Whether -o names a file that is not a wav file."""
+        path = Path(self.output)
+        return path.suffix.lower() in OTHER_SUFFIXES and not path.is_dir()
 
     def sound_settings(self, info: GeneratorInfo) -> dict[str, Any]:
         """Return the plain values that affect the sound of all outputs. A model counts by content, not by name."""

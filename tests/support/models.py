@@ -16,6 +16,7 @@ from fastpitch.checkpoint import FastPitchInfo
 from hifigan import Generator, discriminators
 from hifigan.config import GeneratorConfig
 from tests.support.weights import fastpitch_weights
+from voice.pack import PackConfig, pack
 
 TINY = GeneratorConfig(
     upsample_rates=(8, 8, 4),
@@ -90,6 +91,16 @@ def make_fastpitch(path: Path, change: Callable[[dict], Any] = lambda content: N
     changed = change(content)
     torch.save(content if changed is None else changed, path)
     return path
+
+
+def make_voice(folder: Path) -> Path:
+    """Pack the generator and the FastPitch model of the functions above as a voice."""
+    folder.mkdir(parents=True, exist_ok=True)
+    hifigan, fastpitch = make_checkpoint(folder / "g.pt"), make_fastpitch(folder / "f.pt")
+    pack(PackConfig(hifigan=str(hifigan), fastpitch=str(fastpitch), output=str(folder)))
+    for path in (hifigan, fastpitch):
+        path.unlink()
+    return folder
 
 
 def fastpitch_info(setup: dict[str, Any], **config: Any) -> FastPitchInfo:

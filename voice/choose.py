@@ -1,0 +1,92 @@
+"""Choose the models of `inference.py`: those of a voice, unless the user names models."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from common.errors import InputError
+from common.synthesis.phrases import read_phrases
+from common.synthesis.sources import is_audio
+from fastpitch.synthesis.pieces import SpeechConfig
+from voice.folder import DEFAULT_VOICE, PRETRAINED, VoiceFiles, find_voice
+
+HOW_TO_CHOOSE = "--voice NAME|DIR takes another, --hifigan and --fastpitch take your own models"
+_OF_CHECKPOINTS = ("hifigan_config", "ema", "fastpitch_ema")  # choices among the contents of a checkpoint
+_OF_MELS = ("mel_framing", "mel_log")
+
+
+def choose_models(given: MutableMapping[str, Any]) -> None:
+    """Complete the flags of `inference.py`: with a voice, add its files as `hifigan` and, to speak, as `fastpitch`.
+
+    Args:
+        given: the flags that the user gave. Without models, the default voice is added.
+
+    Raises:
+        FileNotFoundError: no such voice or phrase file.
+        InputError: flags that contradict each other, or have no effect.
+    """
+    own = [name for name in ("hifigan", "fastpitch") if name in given]
+    if "voice" in given and own:
+        raise InputError(f"--voice: is in place of --{own[0]}; remove one of them")
+    if "text" in given:
+        if "input" in given:
+            raise InputError("--text: is in place of -i; remove one of them")
+        if not given["text"].strip():
+            raise InputError("--text: is empty; give a text to speak, such as --text 'Hello.'")
+    if own:
+        if own == ["fastpitch"]:
+            raise InputError("--fastpitch: needs --hifigan for the audio; --voice names both models")
+        if "text" in given and "fastpitch" not in given:
+            raise InputError("--text: with --hifigan, needs --fastpitch to speak; --voice names both models")
+        return
+    if not given.get("text") and not given.get("input"):
+        return  # the error about the missing input says enough
+    files = _voice(given)
+    for name in _OF_CHECKPOINTS:
+        if given.get(name):
+            raise InputError(f"--{name.replace('_', '-')}: has no effect on a voice, only on a checkpoint (--hifigan)")
+    given["hifigan"] = str(files.hifigan)
+    if speaks(given):
+        _refuse(given, _OF_MELS, "has no effect on texts, only on mel files")
+        given["fastpitch"] = str(files.fastpitch)
+    else:
+        names = [field.name for field in dataclasses.fields(SpeechConfig)]
+        _refuse(given, names, f"has no effect without texts, and {given['input']} has none")
+
+
+def describe(voice: str, hifigan: str) -> str:
+    """Return the line that says which voice is used, and how to choose another."""
+    folder = Path(hifigan).parent
+    place = folder.relative_to(PRETRAINED.parent) if folder.is_relative_to(PRETRAINED) else folder
+    return f"voice: {voice} ({place}); {HOW_TO_CHOOSE}" if str(place) != voice else f"voice: {voice}; {HOW_TO_CHOOSE}"
+
+
+def speaks(given: Mapping[str, Any]) -> bool:
+    """Return whether the input is a text or a phrase file with texts, rather than audio or mels."""
+    if given.get("text"):
+        return True
+    source = Path(given["input"])
+    return not is_audio(source) and any(phrase.text is not None for phrase in read_phrases(source))
+
+
+def _voice(given: MutableMapping[str, Any]) -> VoiceFiles:
+    if "voice" in given:
+        return find_voice(given["voice"])
+    try:
+        files = find_voice(DEFAULT_VOICE)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"no model is named, and the default voice, {PRETRAINED / DEFAULT_VOICE}, is missing; "
+            "give --voice DIR, or --hifigan and --fastpitch"
+        ) from error
+    given["voice"] = DEFAULT_VOICE
+    return files
+
+
+def _refuse(given: Mapping[str, Any], names: Any, reason: str) -> None:
+    for name in names:
+        if name in given:
+            raise InputError(f"--{name.replace('_', '-')}: {reason}")
