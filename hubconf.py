@@ -1,6 +1,7 @@
 """Entry points for torch.hub, each described by its docstring.
 
-    generator = torch.hub.load("path/to/this/folder", "hifigan", source="local")
+    voice = torch.hub.load("path/to/this/folder", "voice", source="local")
+    voice.save("Hello world.", "hello.wav")
 
 All our modules are imported at the top, because torch.hub removes this folder from the module path when it returns.
 Other names begin with `_`, because torch.hub lists all names without it.
@@ -42,8 +43,34 @@ from hifigan import Generator as _Generator
 from hifigan import load_generator as _load_generator
 from hifigan.engine.select import engine_backend as _engine_backend
 from hifigan.synthesis.vocoder import Vocoder as _Vocoder
+from voice import Voice as _Voice
+from voice import load_voice as _load_voice
 
 dependencies = ["librosa", "numpy", "safetensors", "soundfile", "torch", "tqdm"]
+
+
+def voice(
+    name_or_dir: str | _Path = "kathleen", device: str = "cpu", precision: str = "fp32", denoising_strength: float = 0.0
+) -> _Voice:
+    """Load a voice, which speaks texts and resynthesises audio in the inference engine.
+
+    Args:
+        name_or_dir: name of a voice in `pretrained/`, or a folder made by `python -m voice.pack`.
+        device: target device, such as "cuda".
+        precision, denoising_strength: as for `vocoder`.
+
+    Returns:
+        the voice: `speak(text)` and `resynthesise(wav)` return audio [T], `save(text, path)` writes a wav file.
+
+    Raises:
+        ValueError: files that do not fit.
+        OSError: no such voice.
+
+    Example:
+        >>> voice = torch.hub.load(folder, "voice", source="local")
+        >>> speech = voice.speak("Hello there.")
+    """
+    return _load_voice(name_or_dir, device, precision, denoising_strength)
 
 
 def hifigan(
@@ -67,7 +94,8 @@ def hifigan(
 
     Returns:
         the generator in evaluation mode, weight norm removed. `generator.config` is its architecture, and
-        `generator.info.audio` has the settings of its mels.
+        `generator.info.audio` has the settings of its mels. `generator(mel)` runs PyTorch's plain layers; the entry
+        point `vocoder` runs the engine, which is several times as fast.
 
     Raises:
         ValueError: an unknown variant, or a file that does not fit.
@@ -75,9 +103,9 @@ def hifigan(
 
     Example:
         >>> generator = torch.hub.load(folder, "hifigan", source="local")
+        >>> vocoder = torch.hub.load(folder, "vocoder", generator, source="local")
         >>> mel = torch.hub.load(folder, "mel_spectrogram", generator, source="local")
-        >>> with torch.inference_mode():
-        ...     speech = generator(mel(wav))
+        >>> speech = vocoder([mel(wav)[0]])[0]
     """
     path = checkpoint or _download(variant, "--hifigan", models_dir)
     return _with_info(*_load_generator(path, config, device, ema))
@@ -169,7 +197,7 @@ def denoiser(generator: _Generator) -> _Denoiser:
 
 
 def vocoder(generator: _Generator, denoising_strength: float = 0.0, precision: str = "fp32") -> _Vocoder:
-    """Create a vocoder for mels of different lengths: `vocoder(mels)`, list of [80, L_i] -> list of [L_i * 256].
+    """Create a vocoder in the engine for mels of any lengths: `vocoder(mels)`, [80, L_i] each -> [L_i * 256] each.
 
     Args:
         generator: from the entry point `hifigan`.

@@ -75,7 +75,9 @@ def load_fastpitch(
         check_tensors(state, model.state_dict(), "FastPitch")
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    model.to_empty(device="cpu").load_state_dict(state)
+    # Assigned, since allocating tensors for a model on "meta" would import sympy, which takes half a second.
+    expected = model.state_dict()
+    model.load_state_dict({name: value.to(expected[name].dtype) for name, value in state.items()}, assign=True)
     epoch = content.get("epoch")
     info = FastPitchInfo(path, config, audio, setup, epoch if isinstance(epoch, int) else None, has_aligner)
     return model.eval().to(device), info

@@ -7,6 +7,7 @@ from hifigan.denoiser import Denoiser
 from hifigan.discriminators import MultiPeriodDiscriminator, MultiScaleDiscriminator
 from hifigan.generator import Generator
 from hifigan.streaming import StreamingGenerator
+from hifigan.synthesis.vocoder import Vocoder
 
 __all__ = [
     "Denoiser",
@@ -15,6 +16,7 @@ __all__ = [
     "MultiPeriodDiscriminator",
     "MultiScaleDiscriminator",
     "StreamingGenerator",
+    "Vocoder",
     "checkpoint",
     "load_generator",
     "losses",

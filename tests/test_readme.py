@@ -3,12 +3,13 @@
 import re
 
 import pytest
+import soundfile
 import torch
 
 from hifigan import load_generator
 from hifigan.export.write import export
 from tests.support.data_sets import speechlike
-from tests.support.models import make_checkpoint, make_fastpitch
+from tests.support.models import make_checkpoint, make_voice
 from tests.support.paths import REPOSITORY
 
 DOCUMENTS = [
@@ -26,7 +27,7 @@ def test_links_lead_somewhere(path):
 
 
 def test_documents_that_the_code_names_exist():
-    folders = ("common", "hifigan", "fastpitch", "evaluation", "benchmarks", "scripts", "platform")
+    folders = ("common", "hifigan", "fastpitch", "voice", "evaluation", "benchmarks", "scripts", "platform")
     files = [
         path for folder in folders for path in (REPOSITORY / folder).rglob("*") if path.suffix in (".py", ".sh", ".c")
     ]
@@ -45,7 +46,9 @@ def test_scripts_and_modules_that_the_readme_runs_exist():
     scripts = set(re.findall(r"(?:bash |python )((?:scripts/)?\w+\.(?:sh|py))", text))
     modules = {name.replace(".", "/") for name in re.findall(r"python -m ([\w.]+)", text)}
     ours = {
-        name for name in modules if name.split("/")[0] in ("common", "hifigan", "fastpitch", "benchmarks", "scripts")
+        name
+        for name in modules
+        if name.split("/")[0] in ("common", "hifigan", "fastpitch", "voice", "benchmarks", "scripts")
     }
     assert scripts
     assert ours
@@ -55,13 +58,14 @@ def test_scripts_and_modules_that_the_readme_runs_exist():
 
 
 @pytest.mark.medium
-def test_python_examples(tmp_path):
-    """Run the examples one after the other, with small models in place of the downloads."""
-    checkpoint, fastpitch = make_checkpoint(tmp_path / "g.pt"), make_fastpitch(tmp_path / "f.pt", n_speakers=1)
+def test_python_examples(tmp_path, monkeypatch):
+    """Run the examples one after the other, with small models in place of the downloads and of the voice."""
+    checkpoint, voice = make_checkpoint(tmp_path / "g.pt"), make_voice(tmp_path / "ann")
+    monkeypatch.chdir(tmp_path)
     export(*load_generator(checkpoint), tmp_path / "hifigan.ts", "torchscript")
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(examples) == 5
+    assert len(examples) == 6
     names = {"wav": torch.from_numpy(speechlike(0.3)).float()[None], "played": []}
     names["play"] = names["played"].append
     for example in examples:
@@ -69,11 +73,14 @@ def test_python_examples(tmp_path):
             ('"pretrained_models/hifigan-lj-v1/generator_LJSpeech.pth.tar"', repr(str(checkpoint))),
             ('"path/to/this/repository"', repr(str(REPOSITORY))),
             ('"hifigan", source', f'"hifigan", {str(checkpoint)!r}, source'),
-            ('"CHECKPOINT"', repr(str(fastpitch))),
+            ("load_voice()", f"load_voice({str(voice)!r})"),
+            ('"voice", source', f'"voice", {str(voice)!r}, source'),
             ('"hifigan.onnx"', repr(str(tmp_path / "hifigan.ts"))),
         ):
             example = example.replace(written, here)
         exec(compile(example, "README.md", "exec"), names)
-    waveforms = [names["speech"], names["resynthesised"], names["exported"], *names["played"]]
+    waveforms = [*names["vocoded"], *names["resynthesised"], names["exported"], *names["played"]]
     assert all(wav.numpy() is not None for wav in waveforms)  # one that requires gradients would raise
+    assert names["speech"].size > names["copy"].size == soundfile.info("hello.wav").frames > 1000
+    assert len(names["vocoded"][0]) == len(names["resynthesised"][0]) == names["mel"].shape[2] * 256
     assert sum(piece.shape[2] for piece in names["played"]) == names["exported"].shape[1] == names["mel"].shape[2] * 256

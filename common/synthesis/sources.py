@@ -146,14 +146,19 @@ def utterance_from_audio(name: str, path: Path, mel: MelSpectrogram) -> Utteranc
         FileNotFoundError: no such file.
         InputError: unreadable, truncated, without samples, or with samples that are not finite.
     """
-    audio = mel.config
     channels = wav_info(path).channels
     wav, sampling_rate = load_wav(path)
     if channels > 1:
         log.info("%s: mean of %d channels", path, channels)
-    if sampling_rate != audio.sampling_rate:
-        log.info("%s: resampled from %d to %d Hz", path, sampling_rate, audio.sampling_rate)
-        wav = resample(wav, sampling_rate, audio.sampling_rate)
+    if sampling_rate != mel.config.sampling_rate:
+        log.info("%s: resampled from %d to %d Hz", path, sampling_rate, mel.config.sampling_rate)
+    return utterance_from_wav(name, wav, sampling_rate, mel)
+
+
+def utterance_from_wav(name: str, wav: np.ndarray, sampling_rate: int, mel: MelSpectrogram) -> Utterance:
+    """Compute the mel of audio [T] in [-1, 1]. Other sampling rates are converted, the level is not changed."""
+    audio = mel.config
+    wav = resample(wav, sampling_rate, audio.sampling_rate)
     # Whole frames, and enough samples for the mel spectrogram to reflect. `num_samples` restores the length.
     padded = max(-(-len(wav) // audio.hop_length), audio.padding // audio.hop_length + 1) * audio.hop_length
     samples = torch.from_numpy(np.pad(wav, (0, padded - len(wav))).astype(np.float32))

@@ -23,6 +23,7 @@ from hifigan.engine.select import ALL_PRECISIONS, PRECISION_HELP
 from hifigan.export.formats import FORMATS
 
 STDOUT = "-"  # value of -o
+DEFAULT_BATCH_SIZE = 8  # also of voice.Voice, so that both round alike
 OTHER_SUFFIXES = {".mp3", ".m4a", ".opus", ".aac", *AUDIO_SUFFIXES} - {".wav"}  # of files that users may expect
 OWN_BACKENDS = ("engine", "eager")  # values of --backend for checkpoints
 
@@ -72,7 +73,11 @@ class InferenceConfig:
     amp: bool = flag(False, f"mixed precision: {AMP_FORMATS}; FastPitch stays in fp32 with --torchscript")
     torchscript: bool = flag(False, "run the models as TorchScript, the vocoder without the engine")
     batch_size: int = flag(
-        8, "utterances, or pieces of long texts, in one batch", short=("-bs",), not_with="stream", refuse_default=True
+        DEFAULT_BATCH_SIZE,
+        "utterances, or pieces of long texts, in one batch",
+        short=("-bs",),
+        not_with="stream",
+        refuse_default=True,
     )
     denoising_strength: float = flag(0.0, "share of the generator's hum that is subtracted; 0.005 to 0.1 is usual")
     fade_out: int = flag(0, "length of the fade-out in frames")

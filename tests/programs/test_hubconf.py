@@ -20,7 +20,7 @@ from tests.support.data_sets import speechlike
 from tests.support.models import make_checkpoint, make_fastpitch
 from tests.support.paths import REPOSITORY
 
-ENTRY_POINTS = ["denoiser", "fastpitch", "hifigan", "mel_spectrogram", "text_processor", "vocoder"]
+ENTRY_POINTS = ["denoiser", "fastpitch", "hifigan", "mel_spectrogram", "text_processor", "vocoder", "voice"]
 # The directory holds the user's own modules of the same names, which must not be imported.
 PREAMBLE = """
 import json, sys, torch

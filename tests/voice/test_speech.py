@@ -1,0 +1,111 @@
+"""The class `Voice`: the same samples as inference.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import inference
+from common.audio_files import to_int16
+from common.errors import InputError
+from hifigan import load_generator
+from hifigan.engine.cpu import CpuEngine
+from tests.support.data_sets import speechlike
+from tests.support.models import make_voice
+from voice import Voice, load_voice
+
+LONG = "A first sentence. " * 20 + "Is this another one? No."
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_voice(tmp_path_factory.mktemp("voice") / "ann")
+
+
+@pytest.fixture(scope="module")
+def voice(folder: Path) -> Voice:
+    return load_voice(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "manner"),
+    [
+        ("Hello world.", [], {}),
+        ("Dr. Fox\npaid $5.", ["--pace", "1.3", "--speaker", "1"], {"pace": 1.3, "speaker": 1}),
+        (LONG, ["--pitch-transform-shift", "30"], {"pitch_transform_shift": 30.0}),
+    ],
+    ids=["short", "another speaker", "in pieces"],
+)
+def test_speech_is_the_same_to_the_bit(text, words, manner, voice: Voice, folder: Path, tmp_path: Path) -> None:
+    inference.main(["--voice", str(folder), "--text", text, "-o", str(tmp_path / "program.wav"), *words])
+    voice.save(text, tmp_path / "python.wav", **manner)
+    assert (tmp_path / "python.wav").read_bytes() == (tmp_path / "program.wav").read_bytes()
+    speech = voice.speak(text, **manner)
+    assert (speech.dtype, speech.ndim) == (np.float32, 1)
+    samples, rate = soundfile.read(tmp_path / "python.wav", dtype="int16")
+    assert rate == voice.sampling_rate
+    assert np.array_equal(to_int16(speech, "speech"), samples)
+    assert np.abs(samples).max() > 100
+
+
+def test_resynthesis_is_the_same_to_the_bit(voice: Voice, folder: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.stack([speechlike(0.3, 16000), speechlike(0.3, 16000)], 1), 16000)
+    inference.main(["--voice", str(folder), "-i", str(tmp_path / "a.wav"), "-o", str(tmp_path / "b.wav")])
+    expected, _ = soundfile.read(tmp_path / "b.wav", dtype="int16")
+    copy = voice.resynthesise(tmp_path / "a.wav")
+    assert np.array_equal(to_int16(copy, "copy"), expected)
+    wav, rate = soundfile.read(tmp_path / "a.wav")
+    assert np.array_equal(voice.resynthesise(wav[:, 0], rate), copy)
+    own = speechlike(0.3)[:5000]
+    assert voice.resynthesise(torch.from_numpy(own)).shape == own.shape
+
+
+def test_mels_are_vocoded_in_the_engine(voice: Voice, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    run = CpuEngine.__call__
+    monkeypatch.setattr(CpuEngine, "__call__", lambda self, mel: calls.append(mel.shape) or run(self, mel))
+    mel = np.random.default_rng(0).normal(-5, 2, (80, 23)).astype(np.float32)
+    wav = voice.vocode(mel)
+    generator, _ = load_generator(folder / "hifigan.safetensors")
+    with torch.no_grad():
+        expected = generator(torch.from_numpy(mel)[None])[0, 0].numpy()
+    assert calls
+    assert wav.shape == expected.shape == (23 * 256,)
+    assert np.abs(wav - expected).max() < 1e-4 < np.abs(expected).max()
+
+
+def test_denoising_and_name(voice: Voice, folder: Path) -> None:
+    denoised = load_voice(folder, denoising_strength=0.1)
+    assert (voice.name, denoised.name, voice.audio.num_mels) == ("ann", "ann", 80)
+    assert not np.array_equal(denoised.speak("Hello."), voice.speak("Hello."))
+
+
+def test_errors(voice: Voice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for call, message in (
+        (lambda: voice.speak("~"), "text: nothing can be spoken of the text '~'"),
+        (lambda: voice.speak("Hello.", pace=0), "--pace: 0 does not lie between"),
+        (lambda: voice.speak("Hello.", speaker=7), "speaker '7' is unknown"),
+        (lambda: voice.save("Hello.", tmp_path / "a.mp3"), r"a\.mp3: only wav files are written"),
+        (
+            lambda: voice.resynthesise(np.zeros((2, 99))),
+            r"expected finite samples of shape \[T\], T > 0; got shape \[2",
+        ),
+        (lambda: voice.resynthesise(np.zeros(0)), "got shape"),
+        (lambda: voice.resynthesise(np.full(99, np.nan)), "expected finite samples"),
+        (lambda: voice.vocode(np.zeros((7, 9))), "80"),
+        (lambda: load_voice(tmp_path, "cpu"), "not a voice: hifigan.safetensors and"),
+    ):
+        with pytest.raises(InputError, match=message):
+            call()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_gpu_that_is_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="device cuda: PyTorch finds no GPU"):
+        load_voice(folder, "cuda")

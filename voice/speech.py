@@ -1,0 +1,163 @@
+"""A voice for Python: text, audio or mels -> speech, as `inference.py` makes it.
+
+Shapes: T samples, M mel bands, L frames.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from common.audio import AudioConfig, MelSpectrogram
+from common.audio_files import save_wav
+from common.errors import InputError
+from common.synthesis.outputs import batches, join_pieces
+from common.synthesis.phrases import Phrase
+from common.synthesis.resume import SynthesisJob
+from common.synthesis.sources import is_wav_name, utterance_from_audio, utterance_from_wav
+from fastpitch.checkpoint import load_fastpitch
+from fastpitch.synthesis.job import check_models_fit, speech_job
+from fastpitch.synthesis.pieces import SpeechConfig
+from fastpitch.synthesis.synthesiser import Synthesiser
+from hifigan.checkpoint import load_generator
+from hifigan.engine.select import engine_backend
+from hifigan.synthesis.flags import DEFAULT_BATCH_SIZE
+from hifigan.synthesis.vocoder import Vocoder
+from voice.folder import DEFAULT_VOICE, VoiceFiles, find_voice
+
+
+def load_voice(
+    name_or_dir: str | Path = DEFAULT_VOICE,
+    device: str | torch.device = "cpu",
+    precision: str = "fp32",
+    denoising_strength: float = 0.0,
+) -> Voice:
+    """Load a voice by its name in `pretrained/` or by its folder. See `Voice` for the arguments.
+
+    Raises:
+        FileNotFoundError: no such voice.
+        InputError: see `Voice`.
+
+    Example:
+        >>> voice = load_voice()
+        >>> voice.save("Hello world.", "hello.wav")
+    """
+    return Voice(find_voice(name_or_dir), device, precision, denoising_strength)
+
+
+class Voice:
+    """A FastPitch model and a generator in the engine. It serves one thread at a time.
+
+    Args:
+        files: the voice.
+        device: where the models run: "cpu", or "cuda" for a GPU.
+        precision: of the vocoder: fp32, tf32 (GPUs, and CPUs with AMX), fp16 (GPUs), bf16, or auto.
+        denoising_strength: share of the generator's hum that is subtracted; 0.005 to 0.1 is usual.
+
+    Raises:
+        InputError: a damaged file, models that do not fit together, no GPU, or a precision that the device lacks.
+
+    Attributes:
+        name: name of the voice.
+        vocoder: mels [M, L_i] -> audio [T_i] of several utterances.
+    """
+
+    def __init__(
+        self,
+        files: VoiceFiles,
+        device: str | torch.device = "cpu",
+        precision: str = "fp32",
+        denoising_strength: float = 0.0,
+    ) -> None:
+        place = torch.device(device)
+        if place.type == "cuda" and not torch.cuda.is_available():
+            raise InputError(f"device {device}: PyTorch finds no GPU on this machine")
+        self.name = files.name
+        generator, self._generator_info = load_generator(files.hifigan, device=place)
+        self._model, self._fastpitch_info = load_fastpitch(files.fastpitch, place)
+        check_models_fit(self._fastpitch_info, self._generator_info.path, self._generator_info.audio)
+        self._mel = MelSpectrogram(self.audio)
+        self.vocoder = Vocoder(engine_backend(generator, precision), denoising_strength, self.audio.filter_length)
+
+    @property
+    def audio(self) -> AudioConfig:
+        """Signal settings of the audio and of the vocoder's mels."""
+        return self._generator_info.audio
+
+    @property
+    def sampling_rate(self) -> int:
+        """Samples per second, in Hz."""
+        return self.audio.sampling_rate
+
+    def speak(self, text: str, pace: float = 1.0, speaker: int = 0, **manner: Any) -> np.ndarray:
+        """Speak a text of any length.
+
+        Args:
+            text: the text. A long one is spoken in pieces, with pauses between them.
+            pace: 2 is twice as fast.
+            speaker: number of the speaker, if the model has several.
+            manner: other fields of `SpeechConfig`, such as `pitch_transform_shift` in Hz.
+
+        Returns:
+            float32 audio [T] in [-1, 1].
+
+        Raises:
+            InputError: nothing in the text can be spoken, or a bad value.
+        """
+        cfg = SpeechConfig(fastpitch=str(self._fastpitch_info.path), pace=pace, speaker=speaker, **manner)
+        synthesiser = Synthesiser(self._model, cfg.pace, cfg.pitch_transform())
+        return self._run(speech_job([Phrase("", text=text)], "text", Path(), cfg, synthesiser, self._fastpitch_info))
+
+    def save(self, text: str, path: str | Path, pace: float = 1.0, speaker: int = 0, **manner: Any) -> None:
+        """Speak a text into a wav file of 16 bits. See `speak` for the other arguments.
+
+        Raises:
+            InputError: see `speak`, or a name that does not end in .wav.
+        """
+        if not is_wav_name(Path(path)):
+            raise InputError(f"{path}: only wav files are written; end its name in .wav")
+        save_wav(path, self.speak(text, pace, speaker, **manner), self.sampling_rate)
+
+    def resynthesise(self, source: str | Path | np.ndarray | Tensor, sampling_rate: int | None = None) -> np.ndarray:
+        """Turn audio into a mel and back (copy synthesis).
+
+        Args:
+            source: an audio file, or audio [T] in [-1, 1].
+            sampling_rate: of audio [T], in Hz. None is the voice's. Other rates are converted.
+
+        Returns:
+            float32 audio [T] at the voice's rate, as long as the original.
+
+        Raises:
+            FileNotFoundError: no such file.
+            InputError: audio that cannot be read, or is not of shape [T], T > 0, with finite samples.
+        """
+        if isinstance(source, str | Path):
+            utterance = utterance_from_audio("", Path(source), self._mel)
+        else:
+            wav = np.asarray(source, dtype=np.float64)
+            if wav.ndim != 1 or not wav.size or not np.isfinite(wav).all():
+                raise InputError(f"audio: expected finite samples of shape [T], T > 0; got shape {list(wav.shape)}")
+            utterance = utterance_from_wav("", wav, sampling_rate or self.sampling_rate, self._mel)
+        return self.vocode(utterance.mel)[: utterance.num_samples]
+
+    def vocode(self, mel: np.ndarray | Tensor) -> np.ndarray:
+        """Turn a mel [M, L] in natural logarithms and the vocoder's framing into float32 audio [L * hop].
+
+        Raises:
+            InputError: a mel of another shape, or with values that are not finite.
+        """
+        (wav,) = self.vocoder([torch.as_tensor(mel, dtype=torch.float32)])
+        return wav.numpy()
+
+    def _run(self, job: SynthesisJob) -> np.ndarray:
+        """Make the only output of a job, in the same batches as `inference.py`."""
+        wavs: dict[int, np.ndarray] = {}
+        for batch in batches(job.parts(job.sources), DEFAULT_BATCH_SIZE):
+            for part, wav in zip(batch, self.vocoder(job.mels(batch)), strict=True):
+                wavs[part.index] = wav.numpy()
+        return join_pieces([wavs[index] for index in sorted(wavs)], self.audio)
