@@ -1,54 +1,98 @@
-"""Print a summary of the quickstart's results and where to listen to them. Called by scripts/quickstart.sh."""
+"""Print a summary of the quickstart's results, their size and where to listen. Called by scripts/quickstart.sh."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+import argparse
+import json
 from pathlib import Path
 from typing import Any
 
 from common.files.dllogger_lines import read_json_lines
 
+FIGURES = ("val_mel_loss", "mel_l1", "pesq")  # of evaluation/results.json, where they were measured
+CONTENTS = {
+    "hello.wav": "the sentence that the voice spoke",
+    "recordings": "the recordings, as training and validation part",
+    "copies/kathleen": "the same, resynthesised by the vocoder of the voice",
+    "copies/universal": "the same, resynthesised by the published universal generator",
+    "copies/fine-tuned": "validation part, resynthesised by the fine-tuned vocoder",
+    "fine-tuning": "checkpoints and logs of the fine-tuning",
+    "evaluation": "figures for each clip, and the audio that was measured",
+    "report": "the page with audio",
+}
 
-def records(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the data of each DLLogger line except the settings."""
-    for step, data in read_json_lines(path):
-        if step != "PARAMETER":
-            yield data
 
+def report(out: Path, first_sound_sec: int, total_sec: int) -> str:
+    """Return a summary of the results below `out`.
 
-def val_mel_losses(folder: Path) -> list[float]:
-    """Return the weighted validation mel losses of a run. The first is from before training."""
-    return [data["val_mel_loss"] for data in records(folder / "nvlog.json") if "val_mel_loss" in data]
-
-
-def report(out: Path) -> str:
-    """Return a summary of the results below `out`."""
-    # A rerun that skips all finished files logs no speed.
-    *_, speed = (data for data in records(out / "copy-synthesis" / "nvlog_infer.json") if "RTF" in data)
+    Args:
+        out: folder of the quickstart.
+        first_sound_sec, total_sec: seconds from the end of the installation to the first sound and to the end.
+    """
     lines = [
-        f"copy synthesis, V1 universal   {speed['RTF']:.2f} seconds of speech per second on this machine",
+        f"first sound after {first_sound_sec} s, everything after {total_sec // 60} min {total_sec % 60} s "
+        "(without the installation)",
         "",
-        "validation mel loss            before   after",
+        *_table(json.loads((out / "evaluation" / "results.json").read_text(encoding="utf-8")), _speeds(out)),
+        "",
+        "Means over the validation clips. data/demo has two minutes of the speaker that the voice was trained on, so its",
+        "fine-tuning has little to gain: it shows how to adapt the vocoder to recordings of yours (QUICKSTART_DATA=DIR).",
+        "",
+        f"{out} takes {_megabytes(out):.0f} MB:",
     ]
-    for name, what in (("scratch", "V3 from scratch"), ("fine-tuned", "V1 universal, fine-tuned")):
-        losses = val_mel_losses(out / name)
-        lines.append(f"{what:<29}{losses[0]:>8.2f}{losses[-1]:>8.2f}")
+    sizes = {name: _megabytes(out / name) for name in CONTENTS if (out / name).exists()}
+    lines += [f"  {size:>6.1f} MB  {name:<18}{CONTENTS[name]}" for name, size in sizes.items()]
     lines += [
         "",
-        "A full training run takes days on GPUs and ends below 10. This one only shows that everything works.",
-        "In the short form, the losses may not even fall.",
-        f"Open {out}/report/index.html in a browser to hear and compare the validation clips.",
-        "Audio and figures:",
-        f"  {out}/original            the recordings",
-        f"  {out}/copy-synthesis      the same clips, resynthesised by the published generator",
-        f"  {out}/scratch/wavs        validation clips, resynthesised by the generator trained from scratch",
-        f"  {out}/fine-tuned/wavs     validation clips, resynthesised by the fine-tuned generator",
-        f"  {out}/evaluation          figures for each clip",
-        f"Curves and spectrograms: tensorboard --logdir {out}",
+        f"Listen: {out / 'hello.wav'}",
+        f"Compare and take the blind test: open {out}/report/index.html in a browser",
+        'Speak: python inference.py --text "Any text." -o any.wav',
     ]
     return "\n".join(lines)
 
 
+def _table(results: dict[str, Any], speeds: dict[str, float]) -> list[str]:
+    """Return a row of means for each system of the evaluation, with the speed of its copy synthesis if known."""
+    metrics = {name: results["metrics"][name] for name in FIGURES if name in results["metrics"]}
+    titles = [f"{metric['title']} ({metric['better'].lower()} is better)" for metric in metrics.values()]
+    rows = [("", *titles, "seconds of speech per second")]
+    for system, means in results["means"].items():
+        cells = [_figure(means[name]["mean"], metric["digits"]) for name, metric in metrics.items()]
+        rows.append((system, *cells, _figure(speeds.get(system), 1)))
+    widths = [max(map(len, column)) + 3 for column in zip(*rows, strict=True)]
+    return [
+        first.ljust(widths[0]) + "".join(cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
+        for first, *cells in rows
+    ]
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _speeds(out: Path) -> dict[str, float]:
+    """Return the last logged speed of each copy synthesis. A rerun that skips all finished files logs none."""
+    found = {}
+    for log in sorted(out.glob("copies/*/nvlog_infer.json")):
+        for _, data in read_json_lines(log):
+            if "RTF" in data:
+                found[log.parent.name] = data["RTF"]
+    return found
+
+
+def _megabytes(path: Path) -> float:
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files) / 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="quickstart_report")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--first-sound", type=int, required=True, metavar="SECONDS")
+    parser.add_argument("--total", type=int, required=True, metavar="SECONDS")
+    args = parser.parse_args()
+    print(report(args.out, args.first_sound, args.total))
+
+
 if __name__ == "__main__":
-    print(report(Path(sys.argv[1])))
+    main()
