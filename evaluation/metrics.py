@@ -38,6 +38,21 @@ HIGHER = Direction("higher", "higher", "↑", lambda value: -value)
 NEAR_ZERO = Direction("zero", "nearer to 0", "→0", abs)
 
 
+@dataclasses.dataclass(frozen=True)
+class Cue:
+    """What to listen for where two systems differ in a metric.
+
+    Attributes:
+        better: what the better system has, compared with the other.
+        worse: what the worse one has.
+        audible: the least difference of means that is worth listening for. A rule of thumb.
+    """
+
+    better: str
+    worse: str
+    audible: float
+
+
 class ReferenceClip:
     """A recording, with everything that measuring its resyntheses can share.
 
@@ -106,6 +121,7 @@ class Metric:
         package: the optional package that it needs (requirements-evaluation.txt).
         digits: after the decimal point.
         beside_players: show it beside the players of the report, which have room for three.
+        cue: what a difference sounds like. None if another metric has the same cue.
     """
 
     title: str
@@ -115,6 +131,7 @@ class Metric:
     package: str = ""
     digits: int = 3
     beside_players: bool = False
+    cue: Cue | None = None
 
 
 # Measured when a system vocodes segments of a clip (evaluation/work.py), not on its whole resynthesis.
@@ -127,6 +144,7 @@ METRICS = {
         lambda clip: spectra.mel_l1(clip.real, clip.fake, clip.reference.full_mel),
         digits=4,
         beside_players=True,
+        cue=Cue("a timbre closer to the recording", "a timbre farther from the recording", 0.02),
     ),
     "mel_l1_input": Metric(
         "mel L1, input bands",
@@ -162,6 +180,7 @@ METRICS = {
         package="pesq",
         digits=2,
         beside_players=True,
+        cue=Cue("less distortion", "more distortion", 0.1),
     ),
     "stoi": Metric(
         "STOI",
@@ -170,6 +189,7 @@ METRICS = {
         lambda clip: perception.short_time_intelligibility(clip.real, clip.fake, clip.sampling_rate),
         package="pystoi",
         digits=4,
+        cue=Cue("clearer words", "less clear words", 0.01),
     ),
     "mos": Metric(
         "MOS, predicted",
@@ -179,6 +199,7 @@ METRICS = {
         package="distillmos",
         digits=2,
         beside_players=True,
+        cue=Cue("a more natural voice", "a less natural voice", 0.1),
     ),
     "f0_cents": Metric(
         "F0 RMSE, cents",
@@ -186,6 +207,7 @@ METRICS = {
         "pitch error where both are voiced (pYIN)",
         lambda clip: voicing.pitch_error_cents(*clip.tracks),
         digits=1,
+        cue=Cue("a more accurate pitch", "a less accurate pitch", 5.0),
     ),
     "voicing_f1": Metric(
         "V/UV F1",
@@ -200,6 +222,7 @@ METRICS = {
         "error of the probability of being voiced (pYIN)",
         lambda clip: voicing.periodicity_error(*clip.tracks),
         digits=4,
+        cue=Cue("smoother vowels", "rougher vowels", 0.02),
     ),
     "hum": Metric(
         "hum, dB",
@@ -207,6 +230,7 @@ METRICS = {
         "level of the strongest lasting spectral line that the recording lacks; -90: none",
         lambda clip: spectra.hum(clip.real, clip.fake, clip.sampling_rate)[0],
         digits=1,
+        cue=Cue("less hum", "more hum", 3.0),
     ),
     "buzz": Metric(
         "pauses, dB",
@@ -214,6 +238,7 @@ METRICS = {
         "how much louder the resynthesis is in the recording's pauses",
         lambda clip: spectra.silence_buzz(clip.real, clip.fake, clip.sampling_rate),
         digits=2,
+        cue=Cue("pauses more like the recording's", "pauses less like the recording's", 1.0),
     ),
     "level": Metric(
         "level, dB",
@@ -221,6 +246,7 @@ METRICS = {
         "how much louder the resynthesis is",
         lambda clip: spectra.level_difference(clip.real, clip.fake),
         digits=2,
+        cue=Cue("a loudness closer to the recording", "a loudness farther from the recording", 1.0),
     ),
 }
 

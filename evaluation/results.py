@@ -17,8 +17,8 @@ from common.files.atomic import write_whole
 from common.markdown import table
 from evaluation.clips import Problem
 from evaluation.metrics import METRICS, Metric
-from evaluation.statistics import Interval, difference, interval
-from evaluation.systems import System, generator_config
+from evaluation.statistics import FEWEST_CLIPS, Interval, difference, interval
+from evaluation.systems import GRIFFIN_LIM, GROUND_TRUTH, System, generator_config
 from evaluation.work import EvaluationPlan, Outcome
 
 Key = tuple[str, str]  # system and clip
@@ -76,6 +76,43 @@ class EvaluationResults:
     def compare(self, system: str, other: str, name: str) -> Interval:
         """Return how far `system` is above `other`, over the clips that both have."""
         return difference(self.column(system, name), self.column(other, name), self.seed)
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The two systems that the report is about: the one to compare with, and the last one given.
+
+        The first is the baseline. Griffin-Lim and then the recordings take its place if there is only one system.
+        """
+        names = [system.name for system in self.systems]
+        compared = [name for name in names if name not in (GROUND_TRUTH, GRIFFIN_LIM, self.baseline)]
+        if compared:
+            return self.baseline, compared[-1]
+        references = [name for name in names if name in (GROUND_TRUTH, GRIFFIN_LIM)]
+        return (GROUND_TRUTH, GRIFFIN_LIM) if self.baseline in references else (references[-1], self.baseline)
+
+    def advantage(self, system: str, other: str, name: str) -> Interval:
+        """Return how much better `system` is than `other`, positive if it is, over the clips that both have."""
+        return difference(self._badness(other, name), self._badness(system, name), self.seed)
+
+    def best(self, name: str) -> str | None:
+        """Return the system with the best mean of a metric if that can be claimed, else None.
+
+        Its interval must not overlap any other system's, and all must cover at least `FEWEST_CLIPS` clips. The
+        recordings do not count. Griffin-Lim is never the best: it fits its spectrogram to the mel, so metrics that
+        compare spectrograms rank it above systems that sound better.
+        """
+        found = {s.name: interval(self._badness(s.name, name), self.seed) for s in self.systems}
+        found = {system: badness for system, badness in found.items() if badness.count and system != GROUND_TRUTH}
+        if len(found) < 2 or min(badness.count for badness in found.values()) < FEWEST_CLIPS:
+            return None
+        first, *others = sorted(found, key=lambda system: found[system].mean)
+        if first == GRIFFIN_LIM or any(found[first].overlaps(found[other]) for other in others):
+            return None
+        return first
+
+    def _badness(self, system: str, name: str) -> list[float]:
+        """Return a system's figures for all clips, turned so that lower is better."""
+        return [METRICS[name].better.rank(value) for value in self.column(system, name)]
 
     def count_clips(self, *systems: str) -> int:
         """Count the clips that have figures for all of these systems."""
@@ -190,7 +227,8 @@ def markdown(results: EvaluationResults) -> list[str]:
     lines = [
         *_table(results, results.means()),
         "",
-        f"Differences from {results.baseline}, over the clips that both have (an asterisk: the interval excludes 0):",
+        f"Differences from {results.baseline}, over the clips that both have (an asterisk: the interval "
+        f"excludes 0, over at least {FEWEST_CLIPS} clips):",
         "",
         *_table(results, results.differences(), signed=True),
     ]
@@ -216,11 +254,11 @@ def _table(results: EvaluationResults, rows: Sequence[TableRow], signed: bool = 
 
 
 def format_interval(found: Interval, digits: int, signed: bool = False) -> str:
-    """Return "3.64 (3.60 to 3.68)". Differences have a sign, and an asterisk if the interval excludes 0."""
+    """Return "3.64 (3.60 to 3.68)". Differences have a sign, and an asterisk if they are clear."""
     if not found.count:
         return "-"
     mean, low, high = (f"{value:{'+' if signed else ''}.{digits}f}" for value in (found.mean, found.low, found.high))
-    return f"{mean}{'*' if signed and found.excludes_zero else ''} ({low} to {high})"
+    return f"{mean}{'*' if signed and found.is_clear else ''} ({low} to {high})"
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

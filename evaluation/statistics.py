@@ -10,6 +10,7 @@ import numpy as np
 
 BOOTSTRAP_RESAMPLES = 2000
 CONFIDENCE = 0.95
+FEWEST_CLIPS = 8  # resamples of fewer clips are too alike, which makes intervals too narrow to claim anything
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +23,12 @@ class Interval:
     count: int
 
     @property
-    def excludes_zero(self) -> bool:
-        return self.low > 0 or self.high < 0
+    def is_clear(self) -> bool:
+        """A difference that can be claimed: the interval excludes 0 and covers at least `FEWEST_CLIPS` clips."""
+        return self.count >= FEWEST_CLIPS and (self.low > 0 or self.high < 0)
+
+    def overlaps(self, other: Interval) -> bool:
+        return self.low <= other.high and other.low <= self.high
 
 
 def interval(values: Sequence[float], seed: int) -> Interval:

@@ -12,15 +12,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps, markupsafe
 
 from evaluation.metrics import METRICS
+from evaluation.report.explain import explain
+from evaluation.report.pitch_axis import HEIGHT, WIDTH, PitchAxis
+from evaluation.report.verdict import sum_up
 from evaluation.results import EvaluationResults, TableRow
-from evaluation.statistics import Interval
+from evaluation.statistics import FEWEST_CLIPS, Interval
 from evaluation.systems import GROUND_TRUTH, generator_config
 
 ASSETS = Path(__file__).with_name("assets")
 TEMPLATES = Environment(
     loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
-SECTIONS = {"figures": "Figures", "listen": "Listen", "blind": "Blind test", "training": "Training", "setup": "Set-up"}
+SECTIONS = {"listen": "Listen", "blind": "Blind test", "figures": "Figures", "training": "Training", "setup": "Set-up"}
+NUM_COLOURS = 8  # of systems, in report.css
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +39,12 @@ class Player:
 
 @dataclasses.dataclass(frozen=True)
 class ListeningClip:
-    """A recording, its transcript ("" if unknown), and a player for each system that has it."""
+    """A clip, its transcript ("" if unknown), a player for each system that has it, and their pitch if tracked."""
 
     clip: str
     text: str
     players: Sequence[Player]
+    pitch: PitchAxis | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,24 +72,33 @@ def render_page(
 
     Args:
         results: of the evaluation.
-        listening: the recordings to hear.
+        listening: the clips to hear.
         training: the training runs to show.
         report_id: key of this report's answers in the browser's storage.
     """
     level = "scaled to a peak of 0.95 and cut to whole hops" if results.plan.normalise else "cut to whole hops"
+    audible = list(dict.fromkeys(player.system for item in listening for player in item.players))
+    other, system = results.pair
+    device, audio = results.plan.device, results.plan.audio
     return TEMPLATES.get_template("report.html").render(
         sections={key: title for key, title in SECTIONS.items() if training or key != "training"},
         results=results,
         metrics=METRICS,
         ground_truth=GROUND_TRUTH,
-        means=_cells(results, results.means(), best=_best_systems(results)),
-        differences=_cells(results, results.differences(), signed=True),
+        fewest_clips=FEWEST_CLIPS,
+        verdict=sum_up(results),
+        colours={system.name: i % NUM_COLOURS for i, system in enumerate(results.systems)},
+        explanations={system.name: explain(system, device, audio.num_mels) for system in results.systems},
+        means=_table(results, results.means(), best={name: results.best(name) for name in results.names}),
+        differences=_table(results, results.differences(), signed=True),
         listening=listening,
-        blind_test_systems=list(dict.fromkeys(player.system for item in listening for player in item.players)),
+        pitch_size=(WIDTH, HEIGHT),
+        blind_test_systems=audible,
+        blind_test_pair=(other, system) if {other, system} <= set(audible) else audible[:2],
         training=training,
-        systems=[(system, generator_config(system, results.plan.device)) for system in results.systems],
+        generators={system.name: generator_config(system, device) for system in results.systems},
         measurement={**results.header, "recordings": level},
-        audio=dataclasses.asdict(results.plan.audio),
+        audio=dataclasses.asdict(audio),
         number=_number,
         style=_trusted("report.css"),
         script=_trusted("report.js"),
@@ -105,32 +119,22 @@ def _script_data(listening: Sequence[ListeningClip], report_id: str) -> markupsa
     return htmlsafe_json_dumps({"report": report_id, "clips": clips})
 
 
-def _best_systems(results: EvaluationResults) -> set[tuple[str, str]]:
-    """Return (system, metric) of the best mean of each metric. The recordings do not compete."""
-    best = set()
-    for name in results.names:
-        means = {s.name: results.mean(s.name, name).mean for s in results.systems if s.name != GROUND_TRUTH}
-        known = {system: mean for system, mean in means.items() if math.isfinite(mean)}
-        if known:
-            best.add((min(known, key=lambda system: METRICS[name].better.rank(known[system])), name))
-    return best
-
-
-def _cells(
+def _table(
     results: EvaluationResults,
     rows: Sequence[TableRow],
     signed: bool = False,
-    best: set[tuple[str, str]] | None = None,
-) -> list[dict[str, Any]]:
-    """Return each row's system, number of clips, and cells (None for a metric without figures)."""
-    table = []
+    best: Mapping[str, str | None] | None = None,
+) -> dict[str, Any]:
+    """Return a table with a row for each metric: its columns (systems and their clips), and its cells by metric.
+
+    A cell is None where there are no figures. Bold are clear differences if `signed`, else the `best` systems.
+    """
+    cells: dict[str, list[Cell | None]] = {name: [] for name in results.names}
     for row in rows:
-        cells = []
         for name, interval in row.intervals.items():
-            bold = (signed and interval.excludes_zero) or (row.system, name) in (best or ())
-            cells.append(_cell(interval, METRICS[name].digits, signed, bold, row.clips))
-        table.append({"system": row.system, "clips": row.clips, "cells": cells})
-    return table
+            bold = interval.is_clear if signed else (best or {}).get(name) == row.system
+            cells[name].append(_cell(interval, METRICS[name].digits, signed, bold, row.clips))
+    return {"columns": [(row.system, row.clips) for row in rows], "cells": cells}
 
 
 def _cell(interval: Interval, digits: int, signed: bool, bold: bool, clips: int) -> Cell | None:

@@ -13,8 +13,8 @@ from common.files.atomic import write_whole
 from common.plot_log import Curves, draw
 
 TEXT_COLOUR = "#7f8792"  # legible on white and on black
-REAL_COLOUR, FAKE_COLOUR = "#4c9be8", "#f76707"
 SPECTROGRAM_RANGE_DB = (-95.0, -15.0)
+SPECTROGRAM_INCHES, SPECTROGRAM_DPI = (3.2, 1.8), 220
 SMOOTHED_STEPS = 20
 
 
@@ -29,15 +29,8 @@ def _style(font_size: float) -> Iterator[None]:
         yield
 
 
-def draw_clip(
-    path: Path,
-    wav: np.ndarray,
-    sampling_rate: int,
-    pitch_hz: np.ndarray | None,
-    real_pitch_hz: np.ndarray | None,
-    hop_length: int,
-) -> None:
-    """Write a PNG of the spectrogram of [T] samples and, if known, their pitch over the recording's."""
+def draw_spectrogram(path: Path, wav: np.ndarray, sampling_rate: int) -> None:
+    """Write a PNG of the spectrogram of [T] samples, with letters large enough for a picture 220 pixels wide."""
     import librosa
     from matplotlib.figure import Figure
 
@@ -45,13 +38,10 @@ def draw_clip(
     # Scaled so that a sine shows its amplitude.
     decibels = 20 * np.log10(np.maximum(spectrum / 1024 * 4, 10 ** (SPECTROGRAM_RANGE_DB[0] / 20)))
     seconds = len(wav) / sampling_rate
-    with_pitch = pitch_hz is not None
-    with _style(12):
-        figure = Figure(figsize=(6.4, 3.9 if with_pitch else 2.6), layout="constrained")
-        panels = figure.subplots(
-            2 if with_pitch else 1, 1, sharex=True, squeeze=False, height_ratios=[2, 1] if with_pitch else [1]
-        )[:, 0]
-        panels[0].imshow(
+    with _style(9):
+        figure = Figure(figsize=SPECTROGRAM_INCHES, layout="constrained")
+        axes = figure.subplots()
+        axes.imshow(
             decibels,
             origin="lower",
             aspect="auto",
@@ -60,18 +50,10 @@ def draw_clip(
             vmin=SPECTROGRAM_RANGE_DB[0],
             vmax=SPECTROGRAM_RANGE_DB[1],
         )
-        panels[0].set_ylabel("kHz")
-        if pitch_hz is not None:
-            for contour, colour, width in ((real_pitch_hz, REAL_COLOUR, 6.0), (pitch_hz, FAKE_COLOUR, 2.0)):
-                if contour is not None:
-                    times = np.arange(len(contour)) * hop_length / sampling_rate
-                    panels[1].plot(times, np.where(contour > 0, contour, np.nan), color=colour, linewidth=width)
-            panels[1].set_ylabel("pitch, Hz")
-            panels[1].grid(alpha=0.25)
-        panels[-1].set_xlabel("seconds")
-        panels[-1].set_xlim(0, seconds)
+        axes.set(xlabel="seconds", ylabel="kHz")
+        axes.locator_params(nbins=5)
         content = io.BytesIO()
-        figure.savefig(content, dpi=110, format="png")
+        figure.savefig(content, dpi=SPECTROGRAM_DPI, format="png")
     write_whole(path, content.getvalue())
 
 

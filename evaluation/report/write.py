@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import logging
@@ -20,7 +19,8 @@ from common.plot_log import Curves, read_curves
 from evaluation.clips import Clip, find_transcripts
 from evaluation.config import EvaluationConfig
 from evaluation.report.page import ListeningClip, Player, TrainingRuns, render_page
-from evaluation.report.pictures import draw_clip, draw_curves
+from evaluation.report.pictures import draw_curves, draw_spectrogram
+from evaluation.report.pitch_axis import PitchAxis, draw_pitch
 from evaluation.results import EvaluationResults
 from evaluation.systems import GROUND_TRUTH
 
@@ -45,11 +45,11 @@ def write_report(results: EvaluationResults, cfg: EvaluationConfig) -> None:
             wav = results.plan.wav(system.name, clip.name)
             (folder / "audio").mkdir(parents=True, exist_ok=True)
             shutil.copyfile(wav, folder / audio)
-            pictures.append((system.name, clip.name, wav, folder / picture))
+            pictures.append((wav, folder / picture))
             players.append(Player(system.name, audio, picture, results.figures[system.name, clip.name]))
-        listening.append(ListeningClip(clip.name, texts.get(Path(clip.name).name, ""), players))
-    draw_picture = functools.partial(_draw, results=results)
-    for _ in map_in_processes(draw_picture, pictures, cfg.num_jobs, "drawing"):
+        text = texts.get(Path(clip.name).name, "")
+        listening.append(ListeningClip(clip.name, text, players, _draw_pitches(clip.name, results)))
+    for _ in map_in_processes(_draw, pictures, cfg.num_jobs, "drawing"):
         pass
     training = None
     if cfg.logs:
@@ -92,8 +92,14 @@ def _log_files(logs: Sequence[str]) -> list[tuple[str, Path]]:
     return [(file.resolve().parent.name, file) for file in files]
 
 
-def _draw(item: tuple[str, str, Path, Path], results: EvaluationResults) -> None:
-    system, clip, wav, target = item
-    samples, rate = load_wav(wav)
-    pitch, real = (results.pitches.get((name, clip)) for name in (system, GROUND_TRUTH))
-    draw_clip(target, samples, rate, pitch, real, results.plan.audio.hop_length)
+def _draw(item: tuple[Path, Path]) -> None:
+    wav, target = item
+    draw_spectrogram(target, *load_wav(wav))
+
+
+def _draw_pitches(clip: str, results: EvaluationResults) -> PitchAxis | None:
+    names = [system.name for system in results.systems if (system.name, clip) in results.pitches]
+    audio = results.plan.audio
+    samples, rate = load_wav(results.plan.wav(GROUND_TRUTH, clip))
+    pitches = {name: results.pitches[name, clip] for name in names}
+    return draw_pitch(pitches, len(samples) / rate, audio.hop_length / audio.sampling_rate)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from evaluation.statistics import difference, interval
+from evaluation.statistics import Interval, difference, interval
 
 
 def test_interval_of_many_normal_numbers():
@@ -37,3 +37,19 @@ def test_pairs_show_what_means_hide():
     found = difference(better, easy, 0)
     assert 0.4 < found.low < found.mean < found.high < 0.6
     assert difference([1.0, math.nan, 3.0], [0.0, 1.0, math.nan], 0).count == 1
+
+
+def test_claims_need_eight_clips_and_an_interval_beside_zero():
+    assert interval([1.0, 1.1] * 4, 0).is_clear
+    assert interval([-1.0, -1.1] * 4, 0).is_clear
+    assert not interval([1.0, 1.1] * 3 + [1.0], 0).is_clear
+    assert not interval([1.0, -1.0] * 4, 0).is_clear
+    assert not interval([], 0).is_clear
+
+
+def test_overlap():
+    low, middle, high = (Interval(0.0, *ends, 8) for ends in ((0.0, 1.0), (1.0, 2.0), (1.5, 3.0)))
+    assert low.overlaps(middle)
+    assert middle.overlaps(high)
+    assert not low.overlaps(high)
+    assert not high.overlaps(low)

@@ -16,10 +16,10 @@ CLIPS = ("plain", "a<b>&'\"c", "</script><script>x()")
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """Return the folder of a report on three recordings with hostile names and texts, and two systems."""
+    """Return the folder of a report on three recordings with hostile names and texts, and four systems."""
     folder = tmp_path_factory.mktemp("report")
     for number, clip in enumerate(CLIPS):
-        for place, gain in (("real", 1.0), ("one", 0.5), ("other", 0.8)):
+        for place, gain in (("real", 1.0), ("one", 0.5), ("third", 0.6), ("other", 0.8)):
             path = folder / place / f"{clip.replace('/', '_')}.wav"
             path.parent.mkdir(exist_ok=True)
             soundfile.write(path, gain * speechlike(0.8, seed=number), 22050)
@@ -31,9 +31,9 @@ def report(tmp_path_factory):
     lines.insert(0, {"step": "PARAMETER", "data": settings})
     log.write_text("".join(f"DLLL {json.dumps({'type': 'LOG', **line})}\n" for line in lines))
     argv = ["-i", folder / "real", "-o", folder / "out", "--report", folder / "page", "--jobs", 1]
-    systems = [f"one={folder / 'one'}", f"other={folder / 'other'}"]
+    systems = ["griffin-lim", *(f"{name}={folder / name}" for name in ("third", "one", "other"))]
     metrics = ["mel_l1", "level", "f0_cents"]
-    words = [*argv, "--metrics", *metrics, "--logs", log.parent, "--system", *systems]
+    words = [*argv, "--metrics", *metrics, "--logs", log.parent, "--baseline", "one", "--system", *systems]
     assert evaluate.main([str(word) for word in words]) == 0
     return folder / "page"
 
@@ -53,8 +53,18 @@ def test_files_of_the_page(report):
     assert "&lt;i&gt;Some&lt;/i&gt; words &amp; more." in text
     assert "<b>&'" not in text
     assert "<dt>base_lr</dt><dd>0.0007</dd><dt>note</dt><dd>&lt;u&gt;</dd>" in text
-    assert len(list((report / "audio").iterdir())) == len(list((report / "pictures").iterdir())) == 9
+    assert len(list((report / "audio").iterdir())) == len(list((report / "pictures").iterdir())) == 15
     assert (report / "curves.png").stat().st_size > 5000
+
+
+def test_players_come_before_tables_and_three_clips_decide_nothing(report):
+    text = (report / "index.html").read_text()
+    assert text.index("<audio") < text.index('id="blind-form"') < text.index("<table")
+    assert "Listen for yourself: 3 clips are too few to measure whether other or one is better." in text
+    assert "<td><b>" not in text
+    assert "a baseline without a neural network" in text
+    assert text.count("<svg") == 3
+    assert text.count("<path") == 15
 
 
 class PageParser(HTMLParser):
@@ -85,7 +95,7 @@ def test_hostile_names_and_texts_stay_text(report):
 
 
 def test_names_cannot_end_the_script():
-    item = ListeningClip("</script>", "", [Player("a", "audio/1.wav", "pictures/1.png", {})])
+    item = ListeningClip("</script>", "", [Player("a", "audio/1.wav", "pictures/1.png", {})], None)
     assert "<" not in _script_data([item], "x")
     assert json.loads(_script_data([item], "x"))["clips"][0]["clip"] == "</script>"
 
@@ -94,7 +104,7 @@ def test_names_cannot_end_the_script():
 def test_players_play(report, browser):
     browser.look(1200, 900, "light")
     browser.open((report / "index.html").as_uri())
-    assert browser.run("document.querySelectorAll('audio').length") == 9
+    assert browser.run("document.querySelectorAll('audio').length") == 15
     first, second = (f"document.querySelectorAll('audio')[{i}]" for i in (0, 1))
     # The play button is at the left end of the player's controls.
     for player in (first, second):
@@ -102,6 +112,7 @@ def test_players_play(report, browser):
         x, y, height = browser.run(f"(r => [r.x, r.y, r.height])({player}.getBoundingClientRect())")
         browser.click_at(x + height / 2, y + height / 2)
         browser.wait_for(f"{player}.currentTime > 0")
+        browser.wait_for("document.querySelectorAll('.axis path.playing').length === 1")
     assert browser.run(f"{first}.paused")  # one at a time
     browser.run("document.querySelectorAll('img').forEach(image => { image.loading = 'eager' })")
     browser.wait_for("[...document.images].every(image => image.complete && image.naturalWidth)")
@@ -111,11 +122,17 @@ def test_players_play(report, browser):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1400])
+@pytest.mark.parametrize("width", [360, 800, 1400])
 def test_fits_and_is_legible(report, browser, width, scheme):
     browser.look(width, 800, scheme)
     browser.open((report / "index.html").as_uri())
+    assert browser.run("document.querySelector('details.pictures').open") == (width > 360)
+    browser.run("document.querySelectorAll('details').forEach(details => { details.open = true })")
     assert browser.run("document.documentElement.scrollWidth <= window.innerWidth")
+    tops = browser.run(
+        "[...document.querySelectorAll('article:first-of-type .player')].map(player => player.offsetTop)"
+    )
+    assert [tops.count(top) for top in sorted(set(tops))] == {360: [1] * 5, 800: [3, 2], 1400: [5]}[width]
     brightness = "(text => text.match(/[0-9]+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) / 3)"
     ink, back = (
         browser.run(f"{brightness}(getComputedStyle(document.body).{name})") for name in ("color", "backgroundColor")
@@ -130,9 +147,8 @@ def test_blind_test_by_keyboard(report, browser):
     page = (report / "index.html").as_uri()
     browser.open(page)
     browser.run("window.saved = []; URL.createObjectURL = blob => { saved.push(blob); return 'data:,' }")
-    browser.run(
-        "document.getElementById('blind-one').value = 'one'; document.getElementById('blind-other').value = 'other'"
-    )
+    chosen = browser.run("['one', 'other'].map(id => document.getElementById(`blind-${id}`).value)")
+    assert chosen == ["one", "other"], "the baseline and the last system"
     browser.click("document.querySelector('#blind-form button')")
     status = "document.getElementById('blind-status').textContent"
     assert browser.run(status) == "Recording 1 of 3"

@@ -7,6 +7,24 @@ document.addEventListener("play", (event) => {
   }
 }, true);
 
+// The pitch of the version that plays stands out from the others.
+for (const audio of document.querySelectorAll("article audio")) {
+  const axis = audio.closest("article").querySelector(".axis");
+  const line = axis && axis.querySelector(`path.${audio.dataset.colour}`);
+  if (!line) continue;
+  for (const name of ["playing", "pause", "ended"]) {
+    audio.addEventListener(name, () => {
+      line.classList.toggle("playing", !audio.paused);
+      axis.classList.toggle("playing", Boolean(axis.querySelector(".playing")));
+    });
+  }
+}
+
+// On a narrow screen, pictures would push the players apart.
+if (matchMedia("(max-width: 40rem)").matches) {
+  for (const details of document.querySelectorAll("details.pictures")) details.open = false;
+}
+
 (function blindTest() {
   const data = JSON.parse(document.getElementById("data").textContent);
   const key = `listening-report-${data.report}`;
@@ -151,7 +169,6 @@ document.addEventListener("play", (event) => {
     if (button && !button.disabled) button.click();
   });
 
-  if (other.options.length > 1) other.selectedIndex = 1;
   const answers = sessions.reduce((sum, done) => sum + done.answers.length, 0);
   if (answers) status.textContent = `${answers} answers from earlier visits are stored here.`;
 })();
