@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,9 @@ def voice(folder: Path) -> Voice:
     ],
     ids=["short", "another speaker", "in pieces"],
 )
-def test_speech_is_the_same_to_the_bit(text, words, manner, voice: Voice, folder: Path, tmp_path: Path) -> None:
+def test_speech_is_the_same_to_the_bit(
+    text: str, words: list[str], manner: dict[str, Any], voice: Voice, folder: Path, tmp_path: Path
+) -> None:
     inference.main(["--voice", str(folder), "--text", text, "-o", str(tmp_path / "program.wav"), *words])
     voice.save(text, tmp_path / "python.wav", **manner)
     assert (tmp_path / "python.wav").read_bytes() == (tmp_path / "program.wav").read_bytes()
@@ -65,9 +68,14 @@ def test_resynthesis_is_the_same_to_the_bit(voice: Voice, folder: Path, tmp_path
 
 
 def test_mels_are_vocoded_in_the_engine(voice: Voice, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
+    calls: list[torch.Size] = []
     run = CpuEngine.__call__
-    monkeypatch.setattr(CpuEngine, "__call__", lambda self, mel: calls.append(mel.shape) or run(self, mel))
+
+    def counted(engine: CpuEngine, mel: torch.Tensor) -> torch.Tensor:
+        calls.append(mel.shape)
+        return run(engine, mel)
+
+    monkeypatch.setattr(CpuEngine, "__call__", counted)
     mel = np.random.default_rng(0).normal(-5, 2, (80, 23)).astype(np.float32)
     wav = voice.vocode(mel)
     generator, _ = load_generator(folder / "hifigan.safetensors")
