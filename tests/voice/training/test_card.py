@@ -1,0 +1,153 @@
+"""The model card, from the results of a training."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.support.models import make_checkpoint, make_fastpitch
+from voice.pack import PackConfig, pack
+from voice.training.card import write_card
+from voice.training.commands import VoicePaths
+from voice.training.estimate import Estimate, Measured
+from voice.training.flags import VoiceTrainingConfig
+from voice.training.stages import Stage, StageRecords
+
+FOUND = Estimate(
+    {"train": 1376, "val": 35, "test": 129},
+    {"train": 1.5, "val": 0.04, "test": 0.14},
+    100.0,
+    Measured(1.5, 30.0, 28_000_000),
+    Measured(2.0, 10.0, 49_000_000),
+    False,
+)
+WORDS = ["set", "-o", "voices/ann", "--licence", "CC0 1.0"]
+
+
+def interval(mean: float, low: float, high: float) -> dict[str, Any]:
+    return {"mean": mean, "low": low, "high": high, "count": 2}
+
+
+def write_results(folder: Path, **more: Any) -> None:
+    metric = {"title": "mel L1", "better": "LOWER", "says": "difference of mels", "package": "", "digits": 2}
+    results = {
+        "metrics": {"mel_l1": metric},
+        "means": {
+            "ground-truth": {"mel_l1": interval(0, 0, 0)},
+            "voice": {"mel_l1": interval(0.2, 0.15, 0.25)},
+            "base": {"mel_l1": interval(0.3, 0.28, 0.32)},
+            "v1": {"mel_l1": interval(0.25, 0.2, 0.3)},
+        },
+        # Base minus voice, so the card has to turn it round.
+        "differences": [{"system": "base", "minus": "voice", "mel_l1": interval(0.1, 0.08, 0.15)}],
+        "clips": [{"clip": clip, "system": "voice"} for clip in ("a", "a", "b")],
+        **more,
+    }
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_text(json.dumps(results))
+
+
+class Trained:
+    """A finished training of the voice ann, and its card."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        base = make_checkpoint(folder / "base.pt")
+        self.cfg = VoiceTrainingConfig(output="voices/ann", vocoder_base="base.pt", licence="CC0 1.0")
+        self.paths = VoicePaths.find("set", self.cfg)
+        self.paths.vocoder.mkdir(parents=True)
+        self.paths.fastpitch.mkdir()
+        for name in ("gen", "discrim"):
+            (self.paths.vocoder / f"hifigan_{name}_checkpoint_40.pt").write_bytes(base.read_bytes())
+        speech = make_fastpitch(self.paths.fastpitch / "FastPitch_checkpoint_80.pt")
+        for path, took in ((self.paths.vocoder, 600.0), (self.paths.fastpitch, 360.0)):
+            record = {"step": [1, 10, 10], "data": {"train_took": took}}
+            (path / "nvlog.json").write_text(f"DLLL {json.dumps(record)}\n")
+        pack(PackConfig(hifigan=str(base), fastpitch=str(speech), output=str(self.paths.voice.folder)))
+        self.records = StageRecords(self.paths.work / "stages")
+        self.records.run(Stage("vocoder", "training", lambda: None))
+
+    def card(self, **changes: Any) -> str:
+        write_card(dataclasses.replace(self.cfg, **changes), self.paths, self.records, FOUND, WORDS)
+        return self.paths.voice.card.read_text()
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trained:
+    monkeypatch.chdir(tmp_path)
+    return Trained(tmp_path)
+
+
+def section(card: str, title: str) -> str:
+    return card.split(f"{title}\n\n")[1].split("\n#")[0]
+
+
+def test_it_describes_data_and_training(trained: Trained) -> None:
+    card = trained.card(description="Kathleen, read aloud")
+    assert card.startswith("# ann\n\nA voice of 22050 Hz")
+    assert "- Recordings: Kathleen, read aloud\n- Licence of the recordings: CC0 1.0\n" in card
+    assert "| training | 1376 | 1.50 |\n| validation | 35 | 0.04 |\n| test | 129 | 0.14 |" in card
+    # Ten steps of 600 and of 360 seconds.
+    assert "fine-tuned from `base.pt` in 1 h 40 min of steps" in card
+    assert "trained from scratch in 1 h 00 min of steps" in card
+    for entry in ("Seed: 1234", "Machine: ", f"Versions: Python 3.*torch {torch.__version__}", "Commit: ", "Date: 20"):
+        assert f"- {entry.split('.*')[0]}" in card
+
+
+def test_commands_can_be_repeated_elsewhere(trained: Trained) -> None:
+    """They name no folder of this machine."""
+    trained.cfg = dataclasses.replace(trained.cfg, compare=(f"v1={trained.folder}/base.pt",))
+    card = trained.card()
+    assert str(trained.folder) not in card
+    commands = section(card, "## Training").split("```bash\n")[1].split("\n```")[0].splitlines()
+    assert commands[0] == "python -m voice.training DATASET -o VOICE --licence 'CC0 1.0'"
+    programs = [line.split(" -d ")[0] for line in commands[2:6]]
+    assert programs == [
+        "python prepare_dataset.py",
+        "python prepare_dataset.py",
+        "python train.py",
+        "python -m fastpitch.train",
+    ]
+    assert all(line.split(" -d ")[1].startswith("WORK/data ") for line in commands[2:6])
+    assert "--checkpoint-path-gen base.pt " in commands[4]
+    assert "--fastpitch-config platform/fastpitch_small.json" in commands[5]
+    assert commands[6].startswith("python -m voice.pack --hifigan WORK/vocoder/hifigan_gen_checkpoint_40.pt")
+    assert commands[6].endswith("-o VOICE")
+    assert "--system voice=VOICE/hifigan.safetensors base=base.pt:config=v2 v1=base.pt" in commands[7]
+
+
+def test_it_lists_the_figures(trained: Trained) -> None:
+    write_results(trained.paths.resynthesis)
+    write_results(trained.paths.speech, differences=[])
+    card = trained.card()
+    lines = section(card, "### Copy synthesis").splitlines()
+    assert (
+        "| metric | this voice | generator it started from | recordings | v1 | this voice minus generator "
+        in "".join(lines)
+    )
+    assert (
+        "| mel L1 | 0.20 (0.15 to 0.25) | 0.30 (0.28 to 0.32) | 0.00 (0.00 to 0.00) | 0.25 (0.20 to 0.30) "
+        "| -0.10 (-0.15 to -0.08) |"
+    ) in lines
+    assert "Clips: 2" in lines
+    assert "- mel L1 (lower): difference of mels" in lines
+    assert "minus" not in section(card, "### Speech")
+
+
+def test_it_says_what_is_missing(trained: Trained) -> None:
+    card = trained.card(licence="")
+    assert "not described (`--description`)" in card
+    assert "not stated (`--licence`). Ask before you share this voice." in card
+    assert section(card, "### Speech").startswith("Not measured")
+    assert section(card, "## Known faults") == "None were listed (`--known-faults`).\n"
+
+
+def test_known_faults_come_from_a_file(trained: Trained) -> None:
+    faults = trained.folder / "faults.md"
+    faults.write_text("- It cannot sing.\n- It lisps.\n\n")
+    assert trained.card(known_faults=str(faults)).endswith("## Known faults\n\n- It cannot sing.\n- It lisps.\n")

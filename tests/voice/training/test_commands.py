@@ -1,0 +1,125 @@
+"""Command lines of a voice's training: understood by the programs, with the settings of the shipped voice."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from common.errors import InputError
+from fastpitch.training.flags import parse_train_config as parse_fastpitch
+from hifigan.training.flags import parse_train_config as parse_vocoder
+from tests.support.models import make_checkpoint
+from voice.pack import PackConfig
+from voice.training import commands
+from voice.training.commands import VoicePaths, override
+from voice.training.flags import VoiceTrainingConfig
+
+
+@pytest.fixture
+def cfg(tmp_path: Path) -> VoiceTrainingConfig:
+    base = make_checkpoint(tmp_path / "base.pt")
+    return VoiceTrainingConfig(output=str(tmp_path / "ann"), vocoder_base=str(base), vocoder_config="")
+
+
+@pytest.fixture
+def paths(cfg: VoiceTrainingConfig, tmp_path: Path) -> VoicePaths:
+    return VoicePaths.find(str(tmp_path / "set"), cfg)
+
+
+def test_vocoder_as_shipped(cfg: VoiceTrainingConfig, paths: VoicePaths) -> None:
+    command = commands.vocoder_command(paths, cfg)
+    assert command[0] == "train.py"
+    found = parse_vocoder(command[1:])
+    assert found.run.checkpoint_path_gen == str(paths.base)
+    assert (found.run.discriminator_width, found.run.epochs, found.run.seed) == (0.125, 40, 1234)
+    assert (found.run.checkpoint_interval, found.run.validation_interval, found.run.cuda) == (1, 2, False)
+    assert (found.optim.batch_size, found.optim.warmup_steps, found.optim.ema) == (4, 500, 0.999)
+    assert (found.optim.learning_rate, found.optim.learning_rate_decay) == (3e-4, 0.93)
+    assert (found.data.num_workers, found.data.dataset_cache, found.data.segment_size) == (0, "ram", 8192)
+    assert found.data.training_files == (f"{paths.work}/lists/voice_audio_train.txt",)
+    assert found.run.output == f"{paths.work}/vocoder"
+    v2 = commands.vocoder_command(paths, dataclasses.replace(cfg, vocoder_config="v2"))
+    assert v2[v2.index("--hifigan-config") + 1] == "v2"
+
+
+def test_fastpitch_as_shipped(cfg: VoiceTrainingConfig, paths: VoicePaths) -> None:
+    command = commands.fastpitch_command(paths, cfg)
+    assert command[:2] == ["-m", "fastpitch.train"]
+    found = parse_fastpitch(command[2:])
+    optim = found.optim
+    assert (optim.optimizer, optim.learning_rate, optim.warmup_steps) == ("adamw", 0.03, 400)
+    assert (optim.batch_size, optim.ema, optim.binarization_warmup_epochs) == (16, 0.998, 10)
+    assert (found.run.epochs, found.run.validation_interval, found.run.seed) == (80, 5, 1234)
+    assert (found.data.num_workers, found.data.dataset_cache) == (0, "ram")
+    model = found.model
+    assert (model.symbols_embedding_dim, model.in_fft_n_layers, model.out_fft_n_layers) == (128, 3, 3)
+    assert (model.in_fft_n_heads, model.in_fft_d_head, model.in_fft_conv1d_filter_size) == (2, 32, 512)
+    assert (model.p_in_fft_dropatt, model.dur_predictor_filter_size) == (0.0, 128)
+    recipe = commands.fastpitch_command(paths, dataclasses.replace(cfg, fastpitch_config="recipe"))
+    assert parse_fastpitch(recipe[2:]).model.symbols_embedding_dim == 384
+
+
+def test_gpus_get_full_discriminators_and_larger_batches(cfg: VoiceTrainingConfig, paths: VoicePaths) -> None:
+    command = commands.vocoder_command(paths, dataclasses.replace(cfg, num_gpus=2))
+    assert command[:5] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    assert command[5] == "train.py"
+    found = parse_vocoder(command[6:])
+    assert (found.run.discriminator_width, found.optim.batch_size, found.run.cuda) == (1.0, 16, True)
+    speech = commands.fastpitch_command(paths, dataclasses.replace(cfg, num_gpus=1))
+    assert speech[0] == "-m"
+    assert parse_fastpitch(speech[2:]).run.cuda
+
+
+def test_an_overridden_flag_counts(cfg: VoiceTrainingConfig, paths: VoicePaths) -> None:
+    changed = override(commands.vocoder_command(paths, cfg), epochs=1, training_files="few.txt")
+    found = parse_vocoder(changed[1:])
+    assert (found.run.epochs, found.data.training_files) == (1, ("few.txt",))
+
+
+def test_packing_takes_the_averages_of_the_last_epoch(cfg: VoiceTrainingConfig, paths: VoicePaths) -> None:
+    for folder, names in (
+        (paths.vocoder, ("hifigan_gen_checkpoint_{}.pt", "hifigan_discrim_checkpoint_{}.pt")),
+        (paths.fastpitch, ("FastPitch_checkpoint_{}.pt",)),
+    ):
+        folder.mkdir(parents=True)
+        for name in names:
+            for epoch in (39, 40, 79, 80):
+                torch.save({}, folder / name.format(epoch))
+    words = commands.pack_command(paths, cfg)
+    assert words[words.index("--hifigan") + 1] == str(paths.vocoder / "hifigan_gen_checkpoint_40.pt")
+    assert words[words.index("--fastpitch") + 1] == str(paths.fastpitch / "FastPitch_checkpoint_80.pt")
+    assert {"--hifigan-ema", "--fastpitch-ema"} <= set(words)
+    assert {word[2:].replace("-", "_") for word in words if word.startswith("--")} <= {
+        field.name for field in dataclasses.fields(PackConfig)
+    }
+    without = commands.pack_command(paths, dataclasses.replace(cfg, vocoder_ema=0.0, fastpitch_ema=0.0))
+    assert not {"--hifigan-ema", "--fastpitch-ema"} & set(without)
+    with pytest.raises(InputError, match="vocoder: has no checkpoint of epoch 41; the training was not finished"):
+        commands.pack_command(paths, dataclasses.replace(cfg, vocoder_epochs=41))
+
+
+def test_evaluations(cfg: VoiceTrainingConfig, paths: VoicePaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    more = dataclasses.replace(cfg, compare=("v1=base.pt",), evaluation_clips=7, n_workers=3, recogniser="small")
+    words = commands.resynthesis_command(paths, more)
+    at = words.index("--system")
+    assert words[at + 1 : at + 4] == [f"voice={paths.voice.hifigan}", f"base={paths.base}", f"v1={paths.base}"]
+    assert words[words.index("--baseline") + 1] == "base"
+    assert words[words.index("--clips") + 1 : words.index("--clips") + 4] == ["7", "--jobs", "3"]
+    speech = commands.speech_command(paths, more)
+    assert speech[speech.index("--system") + 1] == f"voice=voice:{paths.voice.folder}"
+    assert speech[speech.index("--recogniser") + 1] == "small"
+
+
+def test_paths(cfg: VoiceTrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs run in the repository, so paths are absolute. The work lies beside the voice."""
+    monkeypatch.chdir(tmp_path)
+    found = VoicePaths.find("set", VoiceTrainingConfig(output="voices/ann"))
+    assert (found.dataset, found.voice.folder) == (tmp_path / "set", tmp_path / "voices" / "ann")
+    assert found.work == tmp_path / "voices" / "ann-training"
+    assert (found.base.parent.name, found.base.name) == ("hifigan-lj-v2", "generator_v2")
+    other = VoicePaths.find("set", VoiceTrainingConfig(output="voices/ann", work="elsewhere"))
+    assert other.work == tmp_path / "elsewhere"

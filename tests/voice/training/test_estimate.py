@@ -1,0 +1,112 @@
+"""Time and disk of a training, from a trial's log."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from common.errors import InputError
+from voice.training import estimate
+from voice.training.commands import VoicePaths
+from voice.training.estimate import Estimate, Measured, check_disk, in_hours, read_trial, training_sec
+from voice.training.flags import VoiceTrainingConfig
+
+CLIPS = {"train": 1376, "val": 35, "test": 129}
+HOURS = {"train": 1.5, "val": 0.04, "test": 0.14}
+FOUND = Estimate(CLIPS, HOURS, 100.0, Measured(1.5, 30.0, 28_000_000), Measured(2.0, 10.0, 49_000_000), False)
+
+
+@pytest.fixture
+def cfg(tmp_path: Path) -> VoiceTrainingConfig:
+    (tmp_path / "base.pt").touch()
+    return VoiceTrainingConfig(output=str(tmp_path / "voice"), vocoder_base=str(tmp_path / "base.pt"))
+
+
+def line(second: float, step: list[int], **data: float) -> str:
+    return "DLLL " + json.dumps({"timestamp": str(1000 + second), "step": step, "data": data})
+
+
+def test_trial(tmp_path: Path) -> None:
+    """The first two steps are slower, and not counted. Only the validation after the epoch counts."""
+    lines = [line(0, [], seed=1), line(9, [0], val_mel_loss=9.0)]
+    lines += [line(i, [1, i, 4], train_took=took) for i, took in enumerate([8.0, 5.0, 2.0, 3.0], 1)]
+    lines += [line(30, [1], avg_train_took=18.0), line(34.5, [1], val_mel_loss=8.0)]
+    (tmp_path / "nvlog.json").write_text("\n".join(lines) + "\n")
+    for name, size in (("gen_1.pt", 300), ("discrim_1.pt", 200)):
+        (tmp_path / name).write_bytes(b"0" * size)
+    assert read_trial(tmp_path) == Measured(2.5, 4.5, 500)
+    (tmp_path / "nvlog.json").write_text("\n".join(lines[:-1]) + "\n")
+    with pytest.raises(InputError, match="no complete log"):
+        read_trial(tmp_path)
+
+
+def test_time_of_both_trainings(cfg: VoiceTrainingConfig) -> None:
+    """By hand: 1376 clips are 344 steps of 4, and 86 steps of 16. The vocoder validates every second epoch."""
+    assert FOUND.steps_per_epoch(cfg) == (344, 86)
+    vocoder, fastpitch = 40 * (344 * 1.5 + 15), 80 * (86 * 2.0 + 2)
+    assert FOUND.training_sec(cfg) == pytest.approx((vocoder, fastpitch))
+    assert FOUND.total_sec(cfg) == pytest.approx(100 + vocoder + fastpitch)
+    assert dataclasses.replace(FOUND, parallel=True).total_sec(cfg) == pytest.approx(100 + max(vocoder, fastpitch))
+    two = dataclasses.replace(cfg, num_gpus=2)
+    assert FOUND.steps_per_epoch(two) == (1376 // 32, 1376 // 32)
+
+
+def test_disk(cfg: VoiceTrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three checkpoints of each model, five sets of wav files of the test part, pitch (4 bytes a frame), and logs."""
+    wavs = 0.14 * 3600 * 22050 * 2 * 5
+    pitch = 1.68 * 3600 * 22050 / 256 * 4
+    assert FOUND.disk_bytes(cfg) == pytest.approx(3 * 77e6 + wavs + pitch + 20e6)
+    paths = VoicePaths.find("set", cfg)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=FOUND.disk_bytes(cfg) + 1))
+    check_disk(FOUND, cfg, paths)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=FOUND.disk_bytes(cfg) - 1))
+    with pytest.raises(InputError, match=r"voice-training: the training needs 0\.36 GB of disk, but 0\.36 GB are free"):
+        check_disk(FOUND, cfg, paths)
+
+
+def test_words(cfg: VoiceTrainingConfig, tmp_path: Path) -> None:
+    paths = VoicePaths.find("set", cfg)
+    paths.work.mkdir()
+    lines = FOUND.lines(cfg, paths)
+    assert lines[0] == "data set   1540 clips, 1.68 hours (train 1376, val 35, test 129)"
+    assert lines[2] == "vocoder    5 h 54 min: 40 epochs of 344 steps of 1.50 s, measured here"
+    assert lines[3] == "FastPitch  3 h 52 min: 80 epochs of 86 steps of 2.00 s, measured here"
+    assert lines[4] == "together   9 h 48 min, the trainings one after the other; then the evaluation"
+    assert lines[5].startswith(f"disk       0.36 GB in {paths.work} (")
+    assert "at the same time" in dataclasses.replace(FOUND, parallel=True).lines(cfg, paths)[4]
+
+
+def test_saved_and_loaded(tmp_path: Path) -> None:
+    FOUND.save(tmp_path / "estimate.json")
+    assert Estimate.load(tmp_path / "estimate.json") == FOUND
+
+
+@pytest.mark.parametrize(("seconds", "words"), [
+    (0.4, "0 s"), (89, "89 s"), (95, "2 min"), (3599, "1 h 00 min"), (12000, "3 h 20 min"),
+])  # fmt: skip
+def test_durations(seconds: float, words: str) -> None:
+    assert in_hours(seconds) == words
+
+
+def test_time_that_was_spent(tmp_path: Path) -> None:
+    """Each line stands for the steps since the line before it. A killed epoch starts again."""
+    log = tmp_path / "nvlog.json"
+    lines = [line(0, [1, 20, 50], train_took=1.0), line(0, [1, 40, 50], train_took=2.0)]
+    lines += [line(0, [1, 50, 50], train_took=3.0), line(0, [1], avg_train_took=90.0)]
+    lines += [line(0, [2, 20, 50], train_took=1.0), line(0, [2, 20, 50], train_took=1.0)]
+    log.write_text("\n".join(lines) + "\n")
+    assert training_sec(log) == 20 * 1 + 20 * 2 + 10 * 3 + 20 + 20
+
+
+def test_too_few_clips(cfg: VoiceTrainingConfig) -> None:
+    paths = VoicePaths.find("set", cfg)
+    paths.lists.mkdir(parents=True)
+    for part in ("train", "val", "test"):
+        paths.audio_list(part).write_text("wavs/a.wav\n" * 15)
+    with pytest.raises(InputError, match=r"set: only 15 of its clips are for training, but a step takes 16; record"):
+        estimate.measure(paths, cfg, children=None)  # type: ignore[arg-type]

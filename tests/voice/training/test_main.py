@@ -1,0 +1,189 @@
+"""Whole trainings of tiny voices, also interrupted in every stage. Slow: each start imports PyTorch several times."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from benchmarks.synthetic_voice import speechlike
+from common.errors import InputError
+from common.files.checkpoints import read_file
+from tests.support.models import TINY_FASTPITCH, make_checkpoint
+from tests.support.paths import REPOSITORY
+from voice.training.__main__ import find_recordings, identify, main
+
+pytestmark = pytest.mark.alone
+WORDS = "one two three four five six seven eight nine ten".split()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten clips with texts, and tiny models."""
+    root = tmp_path_factory.mktemp("recordings")
+    (root / "set" / "wavs").mkdir(parents=True)
+    for i in range(len(WORDS)):
+        soundfile.write(root / "set" / "wavs" / f"p{i}_1.wav", speechlike(1 + 0.05 * i, 22050, seed=i), 22050)
+    lines = [f"p{i}_1|{word.title()} {WORDS[-i]}.\n" for i, word in enumerate(WORDS)]
+    (root / "set" / "metadata.csv").write_text("".join(lines))
+    make_checkpoint(root / "base.pt")
+    tiny = {key: value for key, value in TINY_FASTPITCH.to_dict().items() if key.startswith(("in_", "out_", "symbols"))}
+    (root / "tiny.json").write_text(json.dumps(tiny))
+    return root
+
+
+def start(folder: Path, voice: str, **variables: str) -> subprocess.Popen[str]:
+    """Start the script in `folder` with tiny models, two epochs each."""
+    settings = {
+        "PYTHON": sys.executable,
+        "BASE_GENERATOR": "base.pt",
+        "FASTPITCH_CONFIG": "tiny.json",
+        "VOCODER_EPOCHS": "2",
+        "VOCODER_BATCH_SIZE": "2",
+        "FASTPITCH_EPOCHS": "2",
+        "FASTPITCH_BATCH_SIZE": "2",
+        "NUM_WORKERS": "1",
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        **variables,
+    }
+    return subprocess.Popen(
+        ["bash", REPOSITORY / "scripts/train_voice.sh", "set", "-o", f"voices/{voice}", "--vocoder-config", ""],
+        cwd=folder,
+        env={**os.environ, **settings},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    return output
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder: Path) -> tuple[Path, str]:
+    """Return a finished voice and what its training printed."""
+    return folder / "voices" / "undisturbed", finish(start(folder, "undisturbed", LICENCE="CC0"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_voice_is_trained(folder: Path, undisturbed: tuple[Path, str]) -> None:
+    voice, output = undisturbed
+    before, _, training = output.partition("disk  ")
+    assert "data set   10 clips, 0.00 hours (train 8, val 1, test 1)" in before
+    assert "2 epochs of 4 steps of" in before
+    assert "saved" not in training.partition("training the vocoder")[0], "the estimate comes first"
+    assert sorted(path.name for path in voice.iterdir()) == [
+        "README.md",
+        "fastpitch.safetensors",
+        "hifigan.safetensors",
+    ]
+    for file, key, checkpoint, average in (
+        ("hifigan", "generator", "vocoder/hifigan_gen_checkpoint_2.pt", "gen_ema"),
+        ("fastpitch", "state_dict", "fastpitch/FastPitch_checkpoint_2.pt", "state_dict_ema"),
+    ):
+        made = read_file(voice / f"{file}.safetensors")
+        assert made["provenance"]["moving_average"] is True
+        assert made["provenance"]["epoch"] == 2
+        trained = torch.load(voice.with_name("undisturbed-training") / checkpoint, weights_only=True)
+        if average in trained:
+            bias = next(name for name in made[key] if name.endswith("bias"))
+            assert torch.equal(made[key][bias], trained[average][bias])
+    card = (voice / "README.md").read_text()
+    assert "Licence of the recordings: CC0" in card
+    assert "### Copy synthesis" in card
+    assert "| mel L1 |" in card
+    assert str(folder) not in card
+    assert not (voice.with_name("undisturbed-training") / "trial").exists()
+    assert not (folder / "set" / "pitch").exists(), "the data set is only read"
+    again = finish(start(folder, "undisturbed"))
+    assert again.count("done already") >= 9
+    assert "saved" not in again
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_interruptions_leave_no_trace(folder: Path, undisturbed: tuple[Path, str]) -> None:
+    """In every stage, by SIGTERM or by kill -9, the latter also in the middle of both trainings."""
+    moments = [
+        ("splitting", signal.SIGKILL),
+        ("epoch    1 | iter", signal.SIGTERM),  # of the trial
+        ("extracting pitch", signal.SIGKILL),
+        ("vocoder/hifigan_gen_checkpoint_1.pt", signal.SIGKILL),
+        ("training the vocoder", signal.SIGTERM),
+        ("fastpitch/FastPitch_checkpoint_1.pt", signal.SIGTERM),
+        ("packing", signal.SIGKILL),
+        ("evaluating copy", signal.SIGTERM),
+    ]
+    for words, number in moments:
+        process = start(folder, "interrupted")
+        assert process.stdout is not None
+        seen = next((line for line in process.stdout if words in line), None)
+        assert seen, f"nothing printed {words}"
+        time.sleep(0.5)
+        process.send_signal(number)
+        process.communicate()  # the output ends when its programs have ended, too
+        assert process.returncode == (143 if number == signal.SIGTERM else -number)
+    finish(start(folder, "interrupted"))
+    for file, key in (("hifigan", "generator"), ("fastpitch", "state_dict")):
+        one, other = (
+            read_file(folder / "voices" / name / f"{file}.safetensors") for name in ("interrupted", "undisturbed")
+        )
+        assert all(torch.equal(one[key][name], tensor) for name, tensor in other[key].items())
+        assert one["train_setup"] == other["train_setup"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_only_the_estimate_in_parallel_of_converted_recordings(folder: Path, tmp_path: Path) -> None:
+    """Stereo at 44.1 kHz is converted. Nothing is trained."""
+    (tmp_path / "set" / "wavs").mkdir(parents=True)
+    for path in (folder / "set" / "wavs").iterdir():
+        wav, _ = soundfile.read(path)
+        soundfile.write(tmp_path / "set" / "wavs" / path.name, np.stack([wav, wav], 1).repeat(2, 0), 44100)
+    for name in ("set/metadata.csv", "base.pt", "tiny.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    output = finish(start(tmp_path, "ann", ESTIMATE_ONLY="true", PARALLEL="true"))
+    assert "the trainings at the same time" in output
+    work = tmp_path / "voices" / "ann-training"
+    assert json.loads((work / "estimate.json").read_text())["parallel"] is True
+    info = soundfile.info(work / "data" / "wavs" / "p0_1.wav")
+    assert (info.samplerate, info.channels) == (22050, 1)
+    assert not (work / "vocoder").exists()
+    assert not (tmp_path / "voices" / "ann").exists()
+
+
+def test_data_sets_are_told_apart(folder: Path, tmp_path: Path) -> None:
+    data = folder / "set"
+    clips = find_recordings(data)
+    assert [clip.name for clip in clips] == sorted(f"p{i}_1.wav" for i in range(10))
+    whole = identify(data, clips)
+    assert identify(data, clips) == whole
+    assert identify(data, clips[1:]) != whole
+    with pytest.raises(FileNotFoundError, match=r"nowhere: no such data set; one in LJSpeech layout has wavs/ and"):
+        find_recordings(tmp_path / "nowhere")
+    (tmp_path / "wavs").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"metadata\.csv: no such data set"):
+        find_recordings(tmp_path)
+
+
+@pytest.mark.medium
+def test_damaged_recordings_are_named(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "wavs").mkdir()
+    (tmp_path / "wavs" / "a.flac").write_bytes(b"fLaC")
+    (tmp_path / "metadata.csv").write_text("a|One.\n")
+    with pytest.raises(InputError, match=r"1 of 1 audio files cannot be used: .*a\.flac"):
+        main([str(tmp_path), "-o", str(tmp_path.with_name("out")), "--vocoder-base", str(folder / "base.pt")])

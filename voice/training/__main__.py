@@ -1,0 +1,230 @@
+"""Train a voice from recordings, from the check of the data to an evaluated voice with its model card. See --help."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from common.audio_files import list_audio_files, wav_info
+from common.cli import ArgumentParser, add_flags, from_flags, run
+from common.data.filelists import check_wavs
+from common.errors import InputError
+from common.files.fingerprints import file_digest, fingerprint
+from common.machine.hardware import available_cores
+from common.training.flags import SignalFlags
+from voice.training import commands, estimate
+from voice.training.card import write_card
+from voice.training.children import ChildProcesses, ProgramFailedError, StoppedError, only_start_in
+from voice.training.commands import VoicePaths
+from voice.training.estimate import Estimate
+from voice.training.flags import VoiceTrainingConfig
+from voice.training.stages import Stage, StageRecords
+
+log = logging.getLogger(__name__)
+RECOGNISER_PACKAGES = ("faster_whisper", "jiwer", "whisper_normalizer")
+SAMPLING_RATE = SignalFlags().sampling_rate
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = ArgumentParser(
+        prog="voice.training",
+        usage="python -m voice.training DATASET -o VOICE [flags]",
+        description="Trains a voice from a data set in LJSpeech layout (wavs/, metadata.csv): checks it, says what "
+        "time and disk the training takes, trains vocoder and FastPitch, packs and evaluates the voice, and writes "
+        "its model card. If interrupted, the same command continues.",
+    )
+    parser.add_argument("dataset", metavar="DATASET", help="the data set, which is only read")
+    add_flags(parser, VoiceTrainingConfig, "voice")
+    words = sys.argv[1:] if argv is None else list(argv)
+    given = vars(parser.parse_args(words))
+    cfg = from_flags(VoiceTrainingConfig, given)
+    paths = VoicePaths.find(given["dataset"], cfg)
+    if paths.work.resolve().is_relative_to(paths.dataset.resolve()):
+        raise InputError(f"--work: {paths.work} lies in the data set; give another folder")
+    children = ChildProcesses(_threads(cfg))
+    try:
+        with only_start_in(paths.work, children):
+            VoiceTraining(cfg, paths, children, words).run()
+    except StoppedError as stopped:
+        log.info("stopped; the same command continues")
+        return stopped.status
+    return 0
+
+
+class VoiceTraining:
+    """The stages of a voice's training."""
+
+    def __init__(
+        self, cfg: VoiceTrainingConfig, paths: VoicePaths, children: ChildProcesses, words: Sequence[str]
+    ) -> None:
+        self.cfg, self.paths, self.children, self.words = cfg, paths, children, words
+        self.records = StageRecords(paths.work / "stages")
+
+    def run(self) -> None:
+        """Run everything that is not done yet."""
+        cfg, paths, records = self.cfg, self.paths, self.records
+        clips = find_recordings(paths.dataset)
+        records.run(
+            Stage("data", "checking the recordings", lambda: self.prepare_data(clips), identify(paths.dataset, clips)),
+            self.program("split", "splitting by prompt and text", commands.split_command(paths), "data"),
+            Stage("base", "fetching the generator to start from", self.fetch_base, cfg.vocoder_base),
+        )
+        vocoder, fastpitch = self.trainings()
+        self.estimate(vocoder, fastpitch)
+        if cfg.estimate_only:
+            return
+        records.run(self.program("pitch", "extracting pitch", commands.pitch_command(paths, cfg), "data"))
+        self.train(vocoder, fastpitch)
+        pack = commands.pack_command(paths, cfg)
+        records.run(
+            self.program("pack", "packing the voice", pack, "vocoder", "fastpitch"),
+            Stage(
+                "copy-synthesis",
+                "evaluating copy synthesis of the test clips",
+                lambda: self.evaluate(commands.resynthesis_command(paths, cfg), paths.resynthesis),
+                commands.resynthesis_command(paths, cfg),
+                ("pack", "split"),
+            ),
+        )
+        self.evaluate_speech()
+        write_card(cfg, paths, records, Estimate.load(self.estimate_file), self.words)
+        log.info("%s is finished; its model card: %s", paths.voice.folder, paths.voice.card)
+
+    def program(self, name: str, title: str, command: Sequence[str], *after: str) -> Stage:
+        """Return the stage of one program."""
+        return Stage(name, title, lambda: self.children.run(command), list(command), after)
+
+    def trainings(self) -> tuple[Stage, Stage]:
+        """Return the stages of the vocoder and of FastPitch."""
+        vocoder, fastpitch = (
+            commands.vocoder_command(self.paths, self.cfg),
+            commands.fastpitch_command(self.paths, self.cfg),
+        )
+        return (
+            self.program("vocoder", "training the vocoder", vocoder, "split", "base"),
+            self.program("fastpitch", "training FastPitch", fastpitch, "split"),
+        )
+
+    @property
+    def estimate_file(self) -> Path:
+        return self.paths.work / "estimate.json"
+
+    def prepare_data(self, clips: Sequence[Path]) -> None:
+        """Check all recordings, and convert them unless they have the right sampling rate and one channel."""
+        paths = self.paths
+        check_wavs(clips, None, decode=True)
+        paths.data.mkdir(parents=True, exist_ok=True)
+        infos = [wav_info(clip) for clip in clips]
+        wavs = paths.data / "wavs"
+        if wavs.is_symlink():
+            wavs.unlink()
+        if any(info.sampling_rate != SAMPLING_RATE or info.channels > 1 for info in infos):
+            self.children.run(commands.convert_command(paths, self.cfg))
+            return
+        if wavs.is_dir():  # of an earlier conversion
+            shutil.rmtree(wavs)
+        wavs.symlink_to((paths.dataset / "wavs").resolve(), target_is_directory=True)
+        shutil.copyfile(paths.dataset / "metadata.csv", paths.data / "metadata.csv")
+
+    def fetch_base(self) -> None:
+        if not self.paths.base.is_file():
+            self.children.run(commands.download_command(self.cfg))
+
+    def estimate(self, vocoder: Stage, fastpitch: Stage) -> None:
+        """Measure, unless it is done, and say what time and disk the training takes.
+
+        Raises:
+            InputError: the disk is too small.
+        """
+        cfg, paths = self.cfg, self.paths
+
+        def measure() -> None:
+            estimate.measure(paths, cfg, self.children).save(self.estimate_file)
+
+        settings = [vocoder.depends_on, fastpitch.depends_on, cfg.parallel]
+        stage = Stage("estimate", "measuring a few steps of both trainings", measure, settings, ("split", "base"))
+        self.records.run(stage)
+        found = Estimate.load(self.estimate_file)
+        print("\n".join(found.lines(cfg, paths)), flush=True)
+        if not self.records.is_finished(fastpitch):
+            estimate.check_disk(found, cfg, paths)
+
+    def train(self, vocoder: Stage, fastpitch: Stage) -> None:
+        """Train both models, one after the other or at the same time."""
+        waiting = [stage for stage in (vocoder, fastpitch) if not self.records.is_finished(stage)]
+        if not self.cfg.parallel or len(waiting) < 2:
+            self.records.run(vocoder, fastpitch)
+            return
+        log.info("training the vocoder and FastPitch")
+        self.children.run(*(stage.depends_on for stage in waiting))
+        for stage in waiting:
+            self.records.record(stage, 0.0)
+
+    def evaluate(self, command: Sequence[str], folder: Path) -> None:
+        """Evaluate. Clips that cannot be evaluated do not stop the rest.
+
+        Raises:
+            ProgramFailedError: nothing was evaluated.
+        """
+        results = folder / "results.json"
+        results.unlink(missing_ok=True)
+        try:
+            self.children.run(command)
+        except ProgramFailedError:
+            if not results.is_file():
+                raise
+            log.warning("%s: not all clips could be evaluated; its results.csv lists them", folder)
+
+    def evaluate_speech(self) -> None:
+        """Evaluate how well the voice's speech is understood, if there is a recogniser."""
+        missing = [name for name in RECOGNISER_PACKAGES if importlib.util.find_spec(name) is None]
+        if missing:
+            log.info(
+                "intelligibility: skipped without the packages %s (requirements-evaluation.txt)", ", ".join(missing)
+            )
+            return
+        command = commands.speech_command(self.paths, self.cfg)
+        stage = Stage(
+            "speech",
+            "evaluating the speech of the test texts",
+            lambda: self.evaluate(command, self.paths.speech),
+            command,
+            ("pack", "split"),
+        )
+        try:
+            self.records.run(stage)
+        except ProgramFailedError as error:  # such as a model that cannot be downloaded: the voice is finished
+            log.warning("intelligibility: not measured: %s", error)
+
+
+def find_recordings(dataset: Path) -> list[Path]:
+    """Return the audio files of a data set in LJSpeech layout.
+
+    Raises:
+        FileNotFoundError: no such data set, or it lacks wavs/ or metadata.csv.
+    """
+    for path in (dataset, dataset / "wavs", dataset / "metadata.csv"):
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such data set; one in LJSpeech layout has wavs/ and metadata.csv")
+    return list_audio_files(dataset / "wavs")
+
+
+def identify(dataset: Path, clips: Sequence[Path]) -> list[str]:
+    """Return text that differs between different data."""
+    return [str(dataset.resolve()), fingerprint(clips, dataset), file_digest(dataset / "metadata.csv")]
+
+
+def _threads(cfg: VoiceTrainingConfig) -> dict[str, str]:
+    """Return the variables that share the cores between trainings that run at the same time."""
+    if not cfg.parallel or "OMP_NUM_THREADS" in os.environ:
+        return {}
+    return {"OMP_NUM_THREADS": str(max(1, available_cores() // 2))}
+
+
+if __name__ == "__main__":
+    run(main, "voice.training")

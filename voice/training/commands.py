@@ -1,0 +1,238 @@
+"""The command lines of a voice's training, and the files that they read and write."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from common.download.models import MODELS, models_dir
+from common.errors import InputError
+from common.training.checkpoint_store import CheckpointStore
+from fastpitch.training.state import CHECKPOINT_FILES as FASTPITCH_FILES
+from hifigan.training.state import CHECKPOINT_FILES as VOCODER_FILES
+from voice.folder import VoiceFiles
+from voice.training.flags import SMALL_FASTPITCH, VoiceTrainingConfig
+
+Command = list[str]  # words after the interpreter
+PARTS = ("train", "val", "test")
+VOICE, BASE = "voice", "base"  # names of the systems in evaluations
+VOCODER_VALIDATION_EPOCHS, FASTPITCH_VALIDATION_EPOCHS = 2, 5
+
+
+@dataclasses.dataclass(frozen=True)
+class VoicePaths:
+    """Where a voice and everything around it lie.
+
+    Attributes:
+        dataset: the recordings of the user, which are only read.
+        voice: the finished voice.
+        work: folder of the rest.
+        base: generator that the vocoder starts from.
+    """
+
+    dataset: Path
+    voice: VoiceFiles
+    work: Path
+    base: Path
+
+    @staticmethod
+    def find(dataset: str, cfg: VoiceTrainingConfig) -> VoicePaths:
+        """Return absolute paths, since the programs run in the repository."""
+        output = Path(cfg.output).absolute()
+        published = MODELS.get(cfg.vocoder_base)
+        base = models_dir() / published.folder / published.file if published else Path(cfg.vocoder_base)
+        voice = VoiceFiles(output.name, output)
+        return VoicePaths(Path(dataset).absolute(), voice, cfg.work_folder.absolute(), base.absolute())
+
+    @property
+    def data(self) -> Path:
+        """The data set that both models train on: the recordings at the right rate, and their pitch."""
+        return self.work / "data"
+
+    @property
+    def lists(self) -> Path:
+        return self.work / "lists"
+
+    def audio_list(self, part: str) -> Path:
+        """List of the wav files of a part (train, val, test)."""
+        return self.lists / f"voice_audio_{part}.txt"
+
+    def speech_list(self, part: str) -> Path:
+        """List of wav, pitch and text of a part."""
+        return self.lists / f"voice_audio_pitch_text_{part}.txt"
+
+    @property
+    def vocoder(self) -> Path:
+        return self.work / "vocoder"
+
+    @property
+    def fastpitch(self) -> Path:
+        return self.work / "fastpitch"
+
+    @property
+    def resynthesis(self) -> Path:
+        """Evaluation of copy synthesis."""
+        return self.work / "evaluation" / "copy-synthesis"
+
+    @property
+    def speech(self) -> Path:
+        """Evaluation of spoken texts."""
+        return self.work / "evaluation" / "speech"
+
+
+def split_command(paths: VoicePaths) -> Command:
+    words = ["prepare_dataset.py", "-d", str(paths.data), "--write-filelists", str(paths.lists)]
+    return [*words, "--split", "prompt", "--name", "voice"]
+
+
+def convert_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
+    return [
+        "prepare_dataset.py",
+        *("-d", str(paths.dataset), "--convert-to", str(paths.data)),
+        *_workers(cfg, "--n-workers"),
+    ]
+
+
+def download_command(cfg: VoiceTrainingConfig) -> Command:
+    return ["-m", "common.download.models", cfg.vocoder_base]
+
+
+def pitch_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
+    return ["prepare_dataset.py", "-d", str(paths.data), "--extract-pitch", *_workers(cfg, "--n-workers")]
+
+
+def vocoder_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
+    return [
+        *_launcher(cfg),
+        "train.py",
+        *("-d", str(paths.data)),
+        *("--training-files", str(paths.audio_list("train"))),
+        *("--validation-files", str(paths.audio_list("val"))),
+        *(("--hifigan-config", _as_path(cfg.vocoder_config)) if cfg.vocoder_config else ()),
+        *("--checkpoint-path-gen", str(paths.base)),
+        *("--discriminator-width", f"{cfg.width:g}"),
+        *("--batch-size", str(cfg.batch_size)),
+        *("--warmup-steps", str(cfg.vocoder_warmup_steps)),
+        *("--learning-rate", f"{cfg.vocoder_learning_rate:g}"),
+        *("--learning-rate-decay", f"{cfg.vocoder_learning_rate_decay:g}"),
+        *("--ema", f"{cfg.vocoder_ema:g}"),
+        *("--epochs", str(cfg.vocoder_epochs)),
+        *("--seed", str(cfg.seed)),
+        *_data_loading(cfg),
+        *("--checkpoint-interval", "1", "--validation-interval", str(VOCODER_VALIDATION_EPOCHS)),
+        *("--samples-interval", "1000", "--step-logs-interval", "20"),
+        *("--output", str(paths.vocoder)),
+    ]
+
+
+def fastpitch_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
+    return [
+        *_launcher(cfg),
+        *("-m", "fastpitch.train"),
+        *("-d", str(paths.data)),
+        *("--training-files", str(paths.speech_list("train"))),
+        *("--validation-files", str(paths.speech_list("val"))),
+        *_fastpitch_config(cfg),
+        *("--optimizer", "adamw"),
+        *("--learning-rate", f"{cfg.fastpitch_learning_rate:g}"),
+        *("--warmup-steps", str(cfg.fastpitch_warmup_steps)),
+        *("--batch-size", str(cfg.fastpitch_batch_size)),
+        *("--ema", f"{cfg.fastpitch_ema:g}"),
+        *("--binarization-warmup-epochs", str(cfg.binarization_warmup_epochs)),
+        *("--epochs", str(cfg.fastpitch_epochs)),
+        *("--seed", str(cfg.seed)),
+        *_data_loading(cfg),
+        *("--checkpoint-interval", "1", "--validation-interval", str(FASTPITCH_VALIDATION_EPOCHS)),
+        *("--samples-interval", "1000", "--step-logs-interval", "10"),
+        *("--output", str(paths.fastpitch)),
+    ]
+
+
+def pack_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
+    """Return the command that packs the checkpoints of the last epochs.
+
+    Raises:
+        InputError: there are none.
+    """
+    return [
+        *("-m", "voice.pack"),
+        *("--hifigan", str(_last_checkpoint(paths.vocoder, VOCODER_FILES, cfg.vocoder_epochs))),
+        *(("--hifigan-ema",) if cfg.vocoder_ema else ()),
+        *("--fastpitch", str(_last_checkpoint(paths.fastpitch, FASTPITCH_FILES, cfg.fastpitch_epochs))),
+        *(("--fastpitch-ema",) if cfg.fastpitch_ema else ()),
+        *("-o", str(paths.voice.folder)),
+    ]
+
+
+def resynthesis_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
+    """Return the command that evaluates copy synthesis of the test clips."""
+    config = f":config={_as_path(cfg.vocoder_config)}" if cfg.vocoder_config else ""
+    others = ["=".join((name, _as_path(source))) for name, _, source in (word.partition("=") for word in cfg.compare)]
+    return [
+        "evaluate.py",
+        *("-i", str(paths.audio_list("test")), "-d", str(paths.data)),
+        *("--system", f"{VOICE}={paths.voice.hifigan}", f"{BASE}={paths.base}{config}", *others),
+        *("--baseline", BASE),
+        *_clips_and_jobs(cfg),
+        *("-o", str(paths.resynthesis)),
+    ]
+
+
+def speech_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
+    """Return the command that evaluates the texts of the test clips as the voice speaks them."""
+    return [
+        "evaluate.py",
+        *("--texts", str(paths.speech_list("test")), "-d", str(paths.data)),
+        *("--system", f"{VOICE}=voice:{paths.voice.folder}"),
+        *(("--recogniser", cfg.recogniser) if cfg.recogniser else ()),
+        *_clips_and_jobs(cfg),
+        *("-o", str(paths.speech)),
+    ]
+
+
+def override(command: Sequence[str], **values: object) -> Command:
+    """Return a command with other values of flags: the last one counts."""
+    changed = [word for name, value in values.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    return [*command, *changed]
+
+
+def _last_checkpoint(folder: Path, files: tuple[str, ...], epochs: int) -> Path:
+    store = CheckpointStore(folder, files)
+    if epochs not in store.epochs():
+        raise InputError(f"{folder}: has no checkpoint of epoch {epochs}; the training was not finished")
+    return store.paths(epochs)[0]
+
+
+def _as_path(word: str) -> str:
+    """Return a file's absolute path, or a name such as v2 unchanged."""
+    return str(Path(word).absolute()) if Path(word).is_file() else word
+
+
+def _fastpitch_config(cfg: VoiceTrainingConfig) -> Command:
+    if cfg.fastpitch_config == "recipe":
+        return []
+    return [
+        "--fastpitch-config",
+        str(SMALL_FASTPITCH if cfg.fastpitch_config == "small" else Path(cfg.fastpitch_config).absolute()),
+    ]
+
+
+def _launcher(cfg: VoiceTrainingConfig) -> Command:
+    if cfg.processes == 1:
+        return []
+    return ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(cfg.processes)]
+
+
+def _data_loading(cfg: VoiceTrainingConfig) -> Command:
+    """A CPU has no cores to spare for loading, and keeps the clips in memory."""
+    return ["--cuda"] if cfg.num_gpus else ["--num-workers", "0", "--dataset-cache", "ram"]
+
+
+def _clips_and_jobs(cfg: VoiceTrainingConfig) -> Command:
+    clips = ["--clips", str(cfg.evaluation_clips)] if cfg.evaluation_clips else []
+    return [*clips, *_workers(cfg, "--jobs")]
+
+
+def _workers(cfg: VoiceTrainingConfig, name: str) -> Command:
+    return [name, str(cfg.n_workers)] if cfg.n_workers else []

@@ -1,0 +1,105 @@
+"""The flags of `python -m voice.training`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from common.cli import flag, not_negative, positive
+from common.download.models import MODELS
+from common.errors import InputError
+from common.machine.hardware import REPOSITORY
+
+SMALL_FASTPITCH = REPOSITORY / "platform" / "fastpitch_small.json"
+CPU_WIDTH = 0.125  # of the discriminators: five times less work, with the same result in fine-tuning
+CPU_BATCH, GPU_BATCH = 4, 16  # segments of the vocoder
+SPEECH_BATCH = 16  # clips of FastPitch
+
+
+@dataclasses.dataclass(frozen=True)
+class VoiceTrainingConfig:
+    """How a voice is trained. The defaults made the shipped voice, on a CPU."""
+
+    output: str = flag("", "folder of the finished voice (required)", short=("-o",))
+    work: str = flag("", "folder of everything else; without it, the voice's folder with -training at its end")
+    estimate_only: bool = flag(False, "check the data, say what time and disk the training takes, and stop")
+    num_gpus: int = flag(0, "GPUs to train on, or 0 for the CPU (not yet run on a GPU)")
+    parallel: bool = flag(False, "train vocoder and FastPitch at the same time, with half of the cores each")
+    n_workers: int = flag(0, "processes that extract pitch and evaluate (0: one per core)")
+    seed: int = flag(1234, "seed of both trainings")
+
+    vocoder_base: str = flag(
+        "hifigan-lj-v2", "generator to start from: a file, or a name of scripts/download_models.sh, which is downloaded"
+    )
+    vocoder_config: str = flag("v2", "its architecture: v1, v2, v3 or a JSON file; empty to take it from the file")
+    vocoder_epochs: int = flag(40, "epochs of the vocoder")
+    vocoder_batch_size: int = flag(0, f"segments in one pass (0: {CPU_BATCH}, and on GPUs {GPU_BATCH} on each)")
+    vocoder_learning_rate: float = flag(3e-4, "learning rate of the vocoder's first epoch")
+    vocoder_learning_rate_decay: float = flag(0.93, "factor of the vocoder's learning rate per epoch")
+    vocoder_warmup_steps: int = flag(500, "steps over which the vocoder's learning rate rises from 0")
+    vocoder_ema: float = flag(0.999, "decay of the moving average of the generator, which becomes the voice (0: none)")
+    discriminator_width: float = flag(0.0, f"see train.py (0: {CPU_WIDTH:g}, and on GPUs 1)")
+
+    fastpitch_config: str = flag(
+        "small", "architecture: small (platform/fastpitch_small.json), recipe, or a JSON file with keys that differ"
+    )
+    fastpitch_epochs: int = flag(80, "epochs of FastPitch")
+    fastpitch_batch_size: int = flag(SPEECH_BATCH, "clips in one pass, on each GPU if there are any")
+    fastpitch_learning_rate: float = flag(0.03, "factor of FastPitch's learning rate, for AdamW")
+    fastpitch_warmup_steps: int = flag(400, "steps over which FastPitch's learning rate rises from 0")
+    fastpitch_ema: float = flag(0.998, "decay of the moving average of FastPitch, which becomes the voice (0: none)")
+    binarization_warmup_epochs: int = flag(10, "epochs over which FastPitch's binarisation loss rises")
+
+    evaluation_clips: int = flag(0, "evaluate only the first N test clips (0: all)")
+    compare: tuple[str, ...] = flag((), "further generators to evaluate beside the voice and its base, NAME=FILE")
+    recogniser: str = flag("", "recogniser of the evaluation, as evaluate.py --recogniser; without it, its default")
+
+    description: str = flag("", "one line on the recordings and their source, for the model card")
+    licence: str = flag("", "licence of the recordings, for the model card")
+    known_faults: str = flag("", "text file (Markdown) with the known faults, for the model card")
+
+    def __post_init__(self) -> None:
+        if not self.output:
+            raise InputError("-o: is required (see python -m voice.training --help)")
+        positive(
+            vocoder_epochs=self.vocoder_epochs,
+            fastpitch_epochs=self.fastpitch_epochs,
+            fastpitch_batch_size=self.fastpitch_batch_size,
+        )
+        not_negative(
+            num_gpus=self.num_gpus,
+            n_workers=self.n_workers,
+            vocoder_batch_size=self.vocoder_batch_size,
+            evaluation_clips=self.evaluation_clips,
+        )
+        if self.parallel and self.num_gpus:
+            raise InputError("--parallel: has no effect with --num-gpus, on which both would share the memory")
+        if self.vocoder_base not in MODELS and not Path(self.vocoder_base).is_file():
+            raise FileNotFoundError(
+                f"--vocoder-base: {self.vocoder_base}: neither a file nor a published generator "
+                f"({', '.join(name for name, model in MODELS.items() if model.flag == '--hifigan')})"
+            )
+        named = "" if self.fastpitch_config in ("small", "recipe") else self.fastpitch_config
+        for name, path in (("fastpitch-config", named), ("known-faults", self.known_faults)):
+            if path and not Path(path).is_file():
+                raise FileNotFoundError(f"--{name}: {path}: no such file")
+
+    @property
+    def work_folder(self) -> Path:
+        output = Path(self.output)
+        return Path(self.work) if self.work else output.with_name(f"{output.name}-training")
+
+    @property
+    def processes(self) -> int:
+        """Number of training processes."""
+        return max(1, self.num_gpus)
+
+    @property
+    def batch_size(self) -> int:
+        """Segments that one process of the vocoder's training takes at a time."""
+        return self.vocoder_batch_size or (GPU_BATCH if self.num_gpus else CPU_BATCH)
+
+    @property
+    def width(self) -> float:
+        """Width of the discriminators."""
+        return self.discriminator_width or (1.0 if self.num_gpus else CPU_WIDTH)
