@@ -22,7 +22,7 @@ FLOORS: dict[str, list[str]] = {
         "clips metrics",
         "statistics systems spectra perception voicing",
     ],
-    "voice": ["pack choose speech", "folder"],
+    "voice": ["training", "pack choose speech", "folder"],
     "hifigan": [
         "vocode",
         "synthesis",

@@ -1,11 +1,13 @@
 """The shell scripts: their syntax, and the commands that they run."""
 
+import dataclasses
 import os
 import subprocess
 
 import pytest
 
 from tests.support.paths import REPOSITORY
+from voice.training.flags import VoiceTrainingConfig
 
 SCRIPTS = [*sorted((REPOSITORY / "scripts").rglob("*.sh")), REPOSITORY / ".ci" / "run"]
 
@@ -312,6 +314,43 @@ def test_train_benchmark(recorder):
         with pytest.raises(subprocess.CalledProcessError) as error:
             recorder("train_benchmark.sh", **{name: "1"})
         assert error.value.stderr == f"error: {name}: '1' is not true or false\n"
+
+
+def test_training_of_a_voice(recorder, tmp_path, monkeypatch):
+    """Every variable at the top of the script becomes a flag of the program, which starts where the user is."""
+    monkeypatch.chdir(tmp_path)
+    fields = {field.name: field.default for field in dataclasses.fields(VoiceTrainingConfig)}
+    names = {
+        "WORK_DIR": "work", "NUM_WORKERS": "n_workers", "BASE_GENERATOR": "vocoder_base",
+        "HIFIGAN_CONFIG": "vocoder_config", "DESCRIPTION": "description",
+        **{name.upper(): name for name in fields if name.startswith(("vocoder_", "fastpitch_", "binarization_"))},
+        **{name.upper(): name for name in ("seed", "num_gpus", "discriminator_width", "evaluation_clips")},
+        "RECOGNISER": "recogniser", "LICENCE": "licence", "KNOWN_FAULTS": "known_faults",
+    }  # fmt: skip
+    del names["VOCODER_BASE"], names["VOCODER_CONFIG"]
+    for name in ("COMPARE", "ESTIMATE_ONLY", "PARALLEL"):
+        assert name.lower() in fields
+    assert set(names.values()) | {"compare", "estimate_only", "parallel", "output"} == set(fields)
+    values = dict.fromkeys(names, "7")
+    words, _ = recorder(
+        "train_voice.sh", "set", "-o", "ann", COMPARE="a=1 b=2", ESTIMATE_ONLY="true", PARALLEL="true", **values
+    )
+    assert words[:2] == ["-m", "voice.training"]
+    assert words[-3:] == ["set", "-o", "ann"]
+    for name in names.values():
+        assert get_value(words, f"--{name.replace('_', '-')}") == "7"
+    assert words[words.index("--compare") + 1 : words.index("--compare") + 3] == ["a=1", "b=2"]
+    assert {"--estimate-only", "--parallel"} <= set(words)
+    environment = (tmp_path / "environment").read_text().splitlines()
+    assert f"PYTHONPATH={REPOSITORY}" in environment
+    assert f"PWD={tmp_path}" in environment
+    text = (REPOSITORY / "scripts" / "train_voice.sh").read_text()
+    described = "\n".join(line for line in text.splitlines() if line.startswith("#"))
+    assert [name for name in (*names, "COMPARE", "ESTIMATE_ONLY", "PARALLEL") if name not in described] == []
+    for name in ("vocoder_epochs", "vocoder_learning_rate_decay", "vocoder_ema", "fastpitch_epochs", "fastpitch_ema"):
+        assert f"{name.upper()} ({fields[name]:g})" in described
+    words, _ = recorder("train_voice.sh", "set", "-o", "ann")
+    assert words == ["-m", "voice.training", "set", "-o", "ann"]
 
 
 @pytest.mark.parametrize("status", [0, 1])

@@ -101,7 +101,9 @@ def test_packing_takes_the_averages_of_the_last_epoch(cfg: VoiceTrainingConfig, 
         commands.pack_command(paths, dataclasses.replace(cfg, vocoder_epochs=41))
 
 
-def test_evaluations(cfg: VoiceTrainingConfig, paths: VoicePaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_evaluations(
+    cfg: VoiceTrainingConfig, paths: VoicePaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     more = dataclasses.replace(cfg, compare=("v1=base.pt",), evaluation_clips=7, n_workers=3, recogniser="small")
     words = commands.resynthesis_command(paths, more)

@@ -21,7 +21,13 @@ from voice.training.flags import VoiceTrainingConfig
     (["-o", "ann", "--parallel", "--num-gpus", "1"], "--parallel: has no effect with --num-gpus"),
     (["-o", "ann"], "set: no such data set; one in LJSpeech layout has wavs/ and metadata.csv"),
 ])  # fmt: skip
-def test_impossible_settings(words, message, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_impossible_settings(
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stopped:
         run(lambda: main(["set", *words]), "voice.training")
@@ -31,7 +37,7 @@ def test_impossible_settings(words, message, tmp_path: Path, monkeypatch, capsys
     assert message in error
 
 
-def test_work_inside_the_data_set_is_refused(tmp_path: Path, capsys) -> None:
+def test_work_inside_the_data_set_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "set" / "wavs").mkdir(parents=True)
     (tmp_path / "set" / "metadata.csv").touch()
     with pytest.raises(SystemExit):
