@@ -57,7 +57,7 @@ class TrainingRuns:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """The text of one cell: a mean, its interval, and how many clips it covers where that is not all of them."""
+    """The text of one cell: a mean, its interval if it has a width, and the clips it covers if not all of them."""
 
     mean: str
     interval: str
@@ -100,6 +100,7 @@ def render_page(
         measurement={**results.header, "recordings": level},
         audio=dataclasses.asdict(audio),
         number=_number,
+        count_clips=count_clips,
         style=_trusted("report.css"),
         script=_trusted("report.js"),
         data=_script_data(listening, report_id),
@@ -143,7 +144,13 @@ def _cell(interval: Interval, digits: int, signed: bool, bold: bool, clips: int)
     mean, low, high = (
         f"{value:{'+' if signed else ''}.{digits}f}" for value in (interval.mean, interval.low, interval.high)
     )
-    return Cell(mean, f"{low} to {high}", bold, f"{interval.count} clips" if interval.count < clips else "")
+    covered = "" if interval.count == clips else count_clips(interval.count)
+    return Cell(mean, f"{low} to {high}" if interval.low < interval.high else "", bold, covered)
+
+
+def count_clips(number: int) -> str:
+    """Return "1 clip" or "2 clips"."""
+    return f"{number} clip{'s' if number != 1 else ''}"
 
 
 def _number(figures: Mapping[str, float], name: str) -> str:

@@ -29,7 +29,7 @@ if (matchMedia("(max-width: 40rem)").matches) {
   const data = JSON.parse(document.getElementById("data").textContent);
   const key = `listening-report-${data.report}`;
   const byId = (id) => document.getElementById(`blind-${id}`);
-  const [one, other, trial, status] = ["one", "other", "trial", "status"].map(byId);
+  const [one, other, trial, status, stored] = ["one", "other", "trial", "status", "stored"].map(byId);
   const player = new Audio();
   let sessions = load(); // [{one, other, started, answers: [{clip, first, second, answer, plays, seconds, at}]}]
   let session = null;
@@ -45,7 +45,12 @@ if (matchMedia("(max-width: 40rem)").matches) {
     }
   }
 
+  function countAnswers() {
+    return sessions.reduce((sum, done) => sum + done.answers.length, 0);
+  }
+
   function store() {
+    stored.hidden = !countAnswers();
     try {
       localStorage.setItem(key, JSON.stringify(sessions));
     } catch {
@@ -86,7 +91,7 @@ if (matchMedia("(max-width: 40rem)").matches) {
     trial.hidden = !waiting.length;
     if (waiting.length) {
       const total = session.answers.length + waiting.length;
-      status.textContent = `Recording ${session.answers.length + 1} of ${total}`;
+      status.textContent = `Clip ${session.answers.length + 1} of ${total}`;
       enable();
     } else {
       status.textContent = `Done. ${summary(session)}`;
@@ -158,6 +163,7 @@ if (matchMedia("(max-width: 40rem)").matches) {
     trial.hidden = true;
     store();
     status.textContent = "All answers have been deleted.";
+    one.focus(); // the button is hidden now
   });
   document.addEventListener("keydown", (event) => {
     if (trial.hidden || event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select, input")) return;
@@ -169,6 +175,7 @@ if (matchMedia("(max-width: 40rem)").matches) {
     if (button && !button.disabled) button.click();
   });
 
-  const answers = sessions.reduce((sum, done) => sum + done.answers.length, 0);
+  const answers = countAnswers();
+  stored.hidden = !answers;
   if (answers) status.textContent = `${answers} answers from earlier visits are stored here.`;
 })();
