@@ -88,7 +88,7 @@ def report(figures: dict[str, float], total: int, target: str, unusable: int = 0
     skipped = f", {existing} there already (--overwrite makes them again)" if existing else ""
     speeds = [name for name in ("mel_gen_frames/s", "hifigan_frames/s", "hifigan_samples/s") if name in figures]
     print(
-        f"{made} utterances, {figures['audio_sec']:.1f} s of audio -> {target}{skipped}\n"
+        f"{made} utterance{'s' * (made != 1)}, {figures['audio_sec']:.1f} s of audio -> {target}{skipped}\n"
         + "".join(f"{name} {figures[name]:.0f} | " for name in speeds)
         + f"RTF {figures['RTF']:.2f}"
     )

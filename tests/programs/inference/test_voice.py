@@ -139,3 +139,25 @@ def test_contradictions(voice: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     ):
         assert message in refused(words, capsys)
     assert files(tmp_path) == ["clips/a.wav", "clips/b.wav"]
+
+
+def test_damaged_voices(voice: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hifigan, fastpitch = ((voice / f"{name}.safetensors").read_bytes() for name in ("hifigan", "fastpitch"))
+    broken = tmp_path / "ann"
+    broken.mkdir()
+    for first, second, message in (
+        (hifigan[:-1], fastpitch, "hifigan.safetensors: not a safetensors file, or damaged ("),
+        (hifigan, fastpitch[: len(fastpitch) // 2], "fastpitch.safetensors: not a safetensors file, or damaged ("),
+        (b"", fastpitch, "hifigan.safetensors: not a safetensors file, or damaged ("),
+        (hifigan, hifigan, "fastpitch.safetensors: not a FastPitch checkpoint"),
+        (fastpitch, fastpitch, "hifigan.safetensors: not a HiFi-GAN generator"),
+        (hifigan.replace(b"conv_pre.bias", b"conv_pre.bios"), fastpitch, "hifigan.safetensors: the tensors do not fit"),
+        (hifigan.replace(b"[8, 8, 4]", b"[8, 8, 2]", 1), fastpitch, "hifigan.safetensors: "),
+        (hifigan, fastpitch.replace(b"english_basic", b"elvish__basic"), "fastpitch.safetensors: "),
+    ):
+        (broken / "hifigan.safetensors").write_bytes(first)
+        (broken / "fastpitch.safetensors").write_bytes(second)
+        assert (first, second) != (hifigan, fastpitch)
+        words = ["--voice", str(broken), "--text", "Hello.", "-o", str(tmp_path / "x.wav")]
+        assert str(broken / message) in refused(words, capsys)
+    assert not (tmp_path / "x.wav").exists()
