@@ -53,8 +53,8 @@ done
 cp -p "$data/metadata.csv" "$out/recordings/" # the texts, for the page
 
 say "4/6 copy synthesis with the vocoder of the voice, and with the published universal one"
-resynthesise() { # NAME CHECKPOINT FOLDER: writes $out/copies/NAME
-    "$PYTHON" inference.py --hifigan "$2" --input "$3" --output "$out/copies/$1" --batch-size 1
+resynthesise() { # NAME CHECKPOINT FOLDER [FLAG...]: writes $out/copies/NAME
+    "$PYTHON" inference.py --hifigan "$2" --input "$3" --output "$out/copies/$1" --batch-size 1 "${@:4}"
 }
 resynthesise kathleen "$voice/hifigan.safetensors" "$out/recordings"
 systems=("kathleen=$out/copies/kathleen")
@@ -69,11 +69,13 @@ else
 fi
 
 say "5/6 fine-tuning the vocoder of the voice"
+# The discriminators start from random weights: the warm-up gives them time, and the moving average removes the noise of
+# single steps.
 "$PYTHON" train.py --dataset-path "$data" --training-files "$lists/train.txt" --validation-files "$lists/val.txt" \
     --output "$out/fine-tuning" --checkpoint-path-gen "$voice/hifigan.safetensors" --discriminator-width 0.125 \
-    --learning-rate 1e-4 --warmup-steps 40 --batch-size 4 --epochs "$epochs" --num-workers 0 \
+    --learning-rate 1e-4 --warmup-steps 30 --ema 0.98 --batch-size 4 --epochs "$epochs" --num-workers 0 \
     --checkpoint-interval 1000 --validation-interval 1000 --samples-interval 1000
-resynthesise fine-tuned "$out/fine-tuning/hifigan_gen_checkpoint_$epochs.pt" "$out/recordings/val"
+resynthesise fine-tuned "$out/fine-tuning/hifigan_gen_checkpoint_$epochs.pt" "$out/recordings/val" --ema
 systems+=("fine-tuned=$out/copies/fine-tuned")
 
 say "6/6 evaluation of the validation clips, and a page with audio"

@@ -9,7 +9,7 @@ from typing import Any
 
 from common.files.dllogger_lines import read_json_lines
 
-FIGURES = ("val_mel_loss", "mel_l1", "pesq")  # of evaluation/results.json, where they were measured
+FIGURES = ("mel_l1", "pesq", "mos")  # of evaluation/results.json, where they were measured
 CONTENTS = {
     "hello.wav": "the sentence that the voice spoke",
     "recordings": "the recordings, as training and validation part",
@@ -35,8 +35,9 @@ def report(out: Path, first_sound_sec: int, total_sec: int) -> str:
         "",
         *_table(json.loads((out / "evaluation" / "results.json").read_text(encoding="utf-8")), _speeds(out)),
         "",
-        "Means over the validation clips. data/demo has two minutes of the speaker that the voice was trained on, so its",
-        "fine-tuning has little to gain: it shows how to adapt the vocoder to recordings of yours (QUICKSTART_DATA=DIR).",
+        "Means over the validation clips. data/demo has two minutes of the speaker that the voice was trained on,",
+        "so its fine-tuning has little to gain. It shows how to adapt the vocoder to your own recordings",
+        "(QUICKSTART_DATA=DIR).",
         "",
         f"{out} takes {_megabytes(out):.0f} MB:",
     ]

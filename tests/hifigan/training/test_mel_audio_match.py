@@ -13,8 +13,7 @@ from common.audio_files import load_wav, normalise_peak
 from common.errors import InputError
 from hifigan.training.mel_audio_match import compare_mels
 from hifigan.training.segments import PairDataset
-from tests.support.data_sets import speechlike
-from tests.support.paths import real_speech
+from tests.support.paths import DEMO_DATA
 
 RATE = 22050
 TACOTRON, VOCODER = AudioConfig(framing="tacotron"), AudioConfig()
@@ -33,15 +32,9 @@ def blurred(mel, seed):
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory):
-    """Audio files, of real speech if available."""
-    if real_speech():
-        return sorted((real_speech() / "data" / "ljspeech-mini" / "wavs").glob("*.wav"))[:60]
-    folder = tmp_path_factory.mktemp("clips")
-    paths = [folder / f"{i}.wav" for i in range(12)]
-    for i, path in enumerate(paths):
-        soundfile.write(path, speechlike(1 + 0.1 * i, RATE, seed=i), RATE)
-    return paths
+def clips():
+    """Audio files of real speech, a multiple of three."""
+    return sorted((DEMO_DATA / "wavs").iterdir())[:36]
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +112,8 @@ def test_mels_of_other_clips_are_refused(clips, given, tmp_path):
 
     noise = [np.random.default_rng(i).standard_normal(mel.shape) - 5 for i, mel in enumerate(given)]
     assert "do not resemble their audio (correlation 0.0" in refusal(clips, noise, tmp_path)
-    if real_speech():
-        swapped = [as_long(given[i - 7], mel.shape[1]) for i, mel in enumerate(given)]
-        assert "do not resemble" in refusal(clips, swapped, tmp_path)
+    swapped = [as_long(given[i - 7], mel.shape[1]) for i, mel in enumerate(given)]
+    assert "do not resemble" in refusal(clips, swapped, tmp_path)
 
 
 def test_single_clips_are_named_in_a_warning_many_are_an_error(clips, given, tmp_path, caplog):
