@@ -1,4 +1,4 @@
-"""Measure how well systems resynthesise recordings, in figures and on a page to listen to. See --help."""
+"""Measure how well systems resynthesise recordings or speak texts, in figures and on a page. See --help."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import dataclasses
 import logging
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import torch
 
 from common import distributed
 from common.audio import AudioConfig
@@ -17,17 +19,25 @@ from common.errors import InputError, first_three
 from common.machine import hardware
 from common.mel_contract import in_words
 from evaluation import results as tables
-from evaluation.clips import common_rate, find_clips, find_resynthesised
+from evaluation.clips import Problem, common_rate, find_clips, find_resynthesised, match_files
 from evaluation.config import EvaluationConfig
 from evaluation.metrics import METRICS, choose_metrics
 from evaluation.report.write import read_logs, write_report
 from evaluation.results import EvaluationResults
-from evaluation.systems import System, load_audio_config, parse_systems
+from evaluation.spoken import results as spoken_tables
+from evaluation.spoken.metrics import SPOKEN_METRICS, WORD_ERRORS
+from evaluation.spoken.recogniser import find_model
+from evaluation.spoken.results import SpokenResults
+from evaluation.spoken.systems import SpeakingSystem, parse_speaking_systems
+from evaluation.spoken.texts import read_texts
+from evaluation.spoken.work import SpokenPlan, judge
+from evaluation.systems import GROUND_TRUTH, System, load_audio_config, parse_systems
 from evaluation.work import EvaluationPlan, measure, resynthesise
 
 log = logging.getLogger(__name__)
 # The figures depend on the versions of these packages.
-PACKAGES = ("numpy", "librosa", *(metric.package for metric in METRICS.values() if metric.package))
+PACKAGES = ("numpy", "librosa", *dict.fromkeys(p for metric in METRICS.values() for p in metric.packages))
+SPOKEN_PACKAGES = ("numpy", "librosa", *dict.fromkeys(p for metric in SPOKEN_METRICS.values() for p in metric.packages))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(
         prog="evaluate.py",
         description="Compares resynthesised audio with the recordings: copy synthesis with checkpoints, or folders "
-        "of audio files. Writes results.json, results.csv, summary.md and all wav files.",
+        "of audio files. With --texts it judges how systems speak texts: word errors of a recogniser, melody, pace. "
+        "Writes results.json, results.csv, summary.md and all wav files.",
         epilog="Clips that cannot be evaluated are skipped and listed, and the exit status is then 1.",
     )
     parser.add_argument(
@@ -46,26 +57,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="NAME=SOURCE",
         help="NAME=CHECKPOINT[:OPTION...], NAME=DIR with resynthesised recordings, or griffin-lim. Options: ema, "
         "precision=fp32|bf16|..., denoise=STRENGTH, config=v1|v2|v3|FILE, export (for a model of export.py, which can "
-        "run any code: only if you trust it). The recordings themselves, ground-truth, are always included",
+        "run any code: only if you trust it). The recordings themselves, ground-truth, are always included. With "
+        "--texts: NAME=voice (the shipped one), NAME=voice:DIR, or NAME=DIR with audio files named like the texts",
     )
     add_flags(parser, EvaluationConfig, "evaluation")
     given = vars(parser.parse_args(words))
     cfg = from_flags(EvaluationConfig, given)
-    plan, skipped = make_plan(cfg, parse_systems(given["system"]))
-    for name, reason in skipped.items():
-        log.warning("%s is not measured: %s", name, reason)
-    header = hardware.describe(plan.device, "evaluate", words, PACKAGES)
-    header["command"] = f"python evaluate.py {shlex.join(words)}"
-    outcomes = resynthesise(plan, cfg.num_jobs)
-    figures, problems, pitches = tables.gather(outcomes + measure(plan, outcomes, cfg.num_jobs))
-    baseline = cfg.baseline or plan.systems[1].name
-    results = EvaluationResults(header, plan, skipped, figures, problems, pitches, baseline, cfg.seed)
-    if not figures:
-        raise InputError(f"nothing could be evaluated: {first_three([problem.reason for problem in problems])}")
-    tables.write(results, Path(cfg.output))
-    print("\n".join([*hardware.markdown(header), "", *tables.markdown(results)]))
-    if cfg.report:
-        write_report(results, cfg)
+    problems = (evaluate_speech if cfg.texts else evaluate_copies)(cfg, given["system"], words)
     log.info("results: %s", cfg.output)
     if problems:
         reasons = [f"{problem.system}, {problem.clip}: {problem.reason}" for problem in problems]
@@ -76,6 +74,116 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def evaluate_copies(cfg: EvaluationConfig, systems: Sequence[str], words: Sequence[str]) -> Sequence[Problem]:
+    """Resynthesise the recordings with all systems, write the results, and return the problems."""
+    plan, skipped = make_plan(cfg, parse_systems(systems))
+    warn_of_skipped(skipped)
+    header = describe_measurement(plan.device, words, PACKAGES)
+    outcomes = resynthesise(plan, cfg.num_jobs)
+    figures, problems, pitches = tables.gather(outcomes + measure(plan, outcomes, cfg.num_jobs))
+    check_not_empty(figures, problems)
+    results = EvaluationResults(
+        header=header,
+        plan=plan,
+        skipped=skipped,
+        figures=figures,
+        problems=problems,
+        pitches=pitches,
+        baseline=cfg.baseline or plan.systems[1].name,
+        seed=cfg.seed,
+    )
+    tables.write(results, Path(cfg.output))
+    print("\n".join([*hardware.markdown(header), "", *tables.markdown(results)]))
+    if cfg.report:
+        write_report(results, cfg)
+    return problems
+
+
+def evaluate_speech(cfg: EvaluationConfig, systems: Sequence[str], words: Sequence[str]) -> Sequence[Problem]:
+    """Let all systems speak the texts, write the results, and return the problems."""
+    plan, skipped = make_spoken_plan(cfg, parse_speaking_systems(systems))
+    warn_of_skipped(skipped)
+    header = describe_measurement(torch.device("cpu"), words, SPOKEN_PACKAGES)
+    outcomes = judge(plan, cfg.num_jobs)
+    names = [system.name for system in plan.systems]
+    figures, problems, _ = tables.gather(outcomes)
+    check_not_empty(figures, problems)
+    results = SpokenResults(
+        header=header,
+        plan=plan,
+        skipped=skipped,
+        figures=figures,
+        problems=problems,
+        words=spoken_tables.gather_words(outcomes),
+        baseline=cfg.baseline or next((name for name in names if name != GROUND_TRUTH), GROUND_TRUTH),
+        seed=cfg.seed,
+    )
+    spoken_tables.write_spoken(results, Path(cfg.output))
+    print("\n".join([*hardware.markdown(header), "", *spoken_tables.spoken_markdown(results)]))
+    return problems
+
+
+def warn_of_skipped(skipped: Mapping[str, str]) -> None:
+    for name, reason in skipped.items():
+        log.warning("%s is not measured: %s", name, reason)
+
+
+def describe_measurement(device: torch.device, words: Sequence[str], packages: Sequence[str]) -> dict[str, str]:
+    """Return machine, versions, commit, time and command."""
+    header = hardware.describe(device, "evaluate", words, packages)
+    return {**header, "command": f"python evaluate.py {shlex.join(words)}"}
+
+
+def check_not_empty(figures: Mapping[tables.Key, object], problems: Sequence[Problem]) -> None:
+    """Raise InputError if nothing has figures."""
+    if not figures:
+        raise InputError(f"nothing could be evaluated: {first_three([problem.reason for problem in problems])}")
+
+
+def make_spoken_plan(cfg: EvaluationConfig, given: Sequence[SpeakingSystem]) -> tuple[SpokenPlan, dict[str, str]]:
+    """Check the input before any work starts. Return the plan, and the reason for each skipped metric.
+
+    Raises:
+        InputError: nothing to judge, an unknown baseline, no usable input, or output inside an input folder.
+    """
+    chosen, skipped = choose_metrics(cfg.metrics, SPOKEN_METRICS)
+    reference = Path(cfg.reference) if cfg.reference else None
+    texts = read_texts(Path(cfg.texts), reference, Path(cfg.dataset_path), cfg.clips)
+    recordings = [SpeakingSystem(GROUND_TRUTH)] if any(text.recording for text in texts) else []
+    systems = [*recordings, *given]
+    if not systems:
+        raise InputError("--system: give at least one system that speaks the texts (see evaluate.py --help)")
+    check_baseline(cfg.baseline, [system.name for system in systems])
+    folders = {system.name: Path(system.folder) for system in systems if system.folder}
+    check_outputs(cfg, [*folders.values(), *([reference] if reference else [])])
+    return SpokenPlan(
+        texts=tuple(texts),
+        systems=tuple(systems),
+        folder_files={
+            name: match_files(folder, [text.name for text in texts], "text") for name, folder in folders.items()
+        },
+        wavs=Path(cfg.output) / "wavs",
+        names=tuple(chosen),
+        normalise=cfg.normalise,
+        recogniser=cfg.recogniser,
+        recogniser_model=find_model(cfg.recogniser) if WORD_ERRORS in chosen else None,
+    ), skipped
+
+
+def check_baseline(baseline: str, names: Sequence[str]) -> None:
+    """Raise InputError unless the baseline is empty or one of the systems."""
+    if baseline and baseline not in names:
+        raise InputError(f"--baseline: {baseline} is none of the systems: {', '.join(names)}")
+
+
+def check_outputs(cfg: EvaluationConfig, folders: Sequence[Path]) -> None:
+    """Raise InputError if output would be written into an input folder."""
+    for folder in folders:
+        for flag, written in (("-o", Path(cfg.output)), ("--report", Path(cfg.report or cfg.output))):
+            if written.resolve().is_relative_to(folder.resolve()):
+                raise InputError(f"{flag}: {written} lies in the input folder {folder}; give another directory")
+
+
 def make_plan(cfg: EvaluationConfig, systems: Sequence[System]) -> tuple[EvaluationPlan, dict[str, str]]:
     """Check the input before any work starts. Return the plan, and the reason for each skipped metric.
 
@@ -84,18 +192,13 @@ def make_plan(cfg: EvaluationConfig, systems: Sequence[System]) -> tuple[Evaluat
     """
     if len(systems) == 1:
         raise InputError("--system: give at least one system to compare with the recordings (see evaluate.py --help)")
-    baseline = cfg.baseline or systems[1].name
-    if baseline not in [system.name for system in systems]:
-        raise InputError(f"--baseline: {baseline} is none of the systems: {', '.join(s.name for s in systems)}")
+    check_baseline(cfg.baseline, [system.name for system in systems])
     chosen, skipped = choose_metrics(cfg.metrics)
     device = distributed.select_device(cfg.cuda)
     reference, output = Path(cfg.reference), Path(cfg.output)
     clips = find_clips(reference, Path(cfg.dataset_path), cfg.clips)
     folders = [Path(system.source) for system in systems if system.is_folder]
-    for folder in [*folders, *([reference] if reference.is_dir() else [])]:
-        for flag, written in (("-o", output), ("--report", Path(cfg.report or cfg.output))):
-            if written.resolve().is_relative_to(folder.resolve()):
-                raise InputError(f"{flag}: {written} lies in the input folder {folder}; give another directory")
+    check_outputs(cfg, [*folders, *([reference] if reference.is_dir() else [])])
     read_logs(cfg.logs)
     return EvaluationPlan(
         clips=tuple(clips),

@@ -77,29 +77,37 @@ def clip_name(path: Path, root: Path) -> str:
 
 
 def find_resynthesised(folder: Path, clips: Sequence[Clip]) -> dict[str, Path]:
-    """Map clip names to files of a folder, by relative path, else by file name where it is unique on both sides.
+    """Map clip names to files of a folder, as `match_files` does."""
+    return match_files(folder, [clip.name for clip in clips], "recording")
+
+
+def match_files(folder: Path, names: Sequence[str], called: str) -> dict[str, Path]:
+    """Map names to audio files of a folder, by relative path, else by file name where it is unique on both sides.
+
+    Args:
+        folder: it is searched with its sub-folders.
+        names: paths without suffix.
+        called: what has these names, for messages.
 
     Raises:
-        InputError: the folder has no audio files, or none for any clip.
+        InputError: the folder has no audio files, or none with any of the names.
     """
     files = list_audio_files(folder)
     by_path = {clip_name(path, folder): path for path in files}
     file_names = Counter(path.stem for path in files)
-    clip_names = Counter(Path(clip.name).name for clip in clips)
+    last_parts = Counter(Path(name).name for name in names)
     by_file_name = {path.stem: path for path in files if file_names[path.stem] == 1}
     found = {}
-    for clip in clips:
-        last = Path(clip.name).name
-        if clip.name in by_path:
-            found[clip.name] = by_path[clip.name]
-        elif clip_names[last] == 1 and last in by_file_name:
-            found[clip.name] = by_file_name[last]
+    for name in names:
+        last = Path(name).name
+        if name in by_path:
+            found[name] = by_path[name]
+        elif last_parts[last] == 1 and last in by_file_name:
+            found[name] = by_file_name[last]
     if not found:
-        raise InputError(
-            f"{folder}: none of its {len(files)} audio files is named like a recording, such as {clips[0].name}"
-        )
+        raise InputError(f"{folder}: none of its {len(files)} audio files is named like a {called}, such as {names[0]}")
     if unused := len(files) - len(set(found.values())):
-        log.info("%s: %d of its %d audio files match no recording", folder, unused, len(files))
+        log.info("%s: %d of its %d audio files match no %s", folder, unused, len(files), called)
     return found
 
 

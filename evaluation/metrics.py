@@ -1,11 +1,15 @@
-"""The metrics of an evaluation. To add one, add an entry to `METRICS`: everything else follows it."""
+"""The metrics of resynthesised recordings. To add one, add an entry to `METRICS`: everything else follows it.
+
+Those of spoken texts are in evaluation/spoken/metrics.py, built from the same parts.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +40,8 @@ class Direction:
 LOWER = Direction("lower", "lower", "↓", lambda value: value)
 HIGHER = Direction("higher", "higher", "↑", lambda value: -value)
 NEAR_ZERO = Direction("zero", "nearer to 0", "→0", abs)
+NEAR_ONE = Direction("one", "nearer to 1", "→1", lambda value: abs(value - 1))
+NEITHER = Direction("neither", "neither", "", lambda value: 0.0)  # only describes the speech
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,22 +122,24 @@ class Metric:
         title: its heading, with the unit.
         better: which values are better.
         description: one line for the legend.
-        compute: the figure of a clip (NaN if it has none). Raises ValueError if the clip cannot be measured. None
-            only for `SEGMENT_METRIC`.
-        package: the optional package that it needs (requirements-evaluation.txt).
+        compute: the figure of a clip (NaN if it has none), from a `ComparedClip` or, for spoken texts, a `SpokenClip`.
+            Raises ValueError if the clip cannot be measured. None only for `SEGMENT_METRIC`.
+        packages: the optional packages that it needs (requirements-evaluation.txt).
         digits: after the decimal point.
         beside_players: show it beside the players of the report, which have room for three.
         cue: what a difference sounds like. None if another metric has the same cue.
+        weight: name of the figure that weights clips in the mean. Empty: all clips count the same.
     """
 
     title: str
     better: Direction
     description: str
-    compute: Callable[[ComparedClip], float] | None
-    package: str = ""
+    compute: Callable[[Any], float] | None
+    packages: tuple[str, ...] = ()
     digits: int = 3
     beside_players: bool = False
     cue: Cue | None = None
+    weight: str = ""
 
 
 # Measured when a system vocodes segments of a clip (evaluation/work.py), not on its whole resynthesis.
@@ -177,7 +185,7 @@ METRICS = {
         HIGHER,
         "wideband PESQ at 16 kHz, up to 4.64",
         lambda clip: perception.pesq_wideband(clip.real, clip.fake, clip.sampling_rate),
-        package="pesq",
+        packages=("pesq",),
         digits=2,
         beside_players=True,
         cue=Cue("less distortion", "more distortion", 0.1),
@@ -187,7 +195,7 @@ METRICS = {
         HIGHER,
         "short-time intelligibility, up to 1",
         lambda clip: perception.short_time_intelligibility(clip.real, clip.fake, clip.sampling_rate),
-        package="pystoi",
+        packages=("pystoi",),
         digits=4,
         cue=Cue("clearer words", "less clear words", 0.01),
     ),
@@ -196,7 +204,7 @@ METRICS = {
         HIGHER,
         "opinion score predicted from the resynthesis alone, 1 to 5",
         lambda clip: perception.opinion_score(clip.fake, clip.sampling_rate),
-        package="distillmos",
+        packages=("distillmos",),
         digits=2,
         beside_players=True,
         cue=Cue("a more natural voice", "a less natural voice", 0.1),
@@ -251,20 +259,23 @@ METRICS = {
 }
 
 
-def choose_metrics(wanted: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+def choose_metrics(wanted: Sequence[str], metrics: Mapping[str, Metric] = METRICS) -> tuple[list[str], dict[str, str]]:
     """Return the names of the metrics to measure, and the reason for each that is skipped.
 
     Args:
         wanted: names, or empty for all whose packages can be used.
+        metrics: the metrics to choose from, by name.
 
     Raises:
-        InputError: a metric requested by name needs a package that cannot be used.
+        InputError: an unknown name, or a metric requested by name needs a package that cannot be used.
     """
+    if unknown := [name for name in wanted if name not in metrics]:
+        raise InputError(f"--metrics: {unknown[0]} is none of {' '.join(metrics)}")
     chosen, skipped = [], {}
-    for name, metric in METRICS.items():
+    for name, metric in metrics.items():
         if wanted and name not in wanted:
             continue
-        if metric.package and (reason := perception.why_not(metric.package)):
+        if reason := next(filter(None, map(perception.why_not, metric.packages)), None):
             if wanted:
                 raise InputError(f"--metrics {name}: {reason}")
             skipped[name] = reason
@@ -288,9 +299,17 @@ def measure_clip(
         each frame in Hz (0 where unvoiced) if a metric has tracked it.
     """
     clip = ComparedClip(reference, fake)
+    figures, remarks = compute_figures(clip, names, METRICS)
+    return figures, remarks, clip.tracked_pitch_hz
+
+
+def compute_figures(
+    clip: Any, names: Collection[str], metrics: Mapping[str, Metric]
+) -> tuple[dict[str, float], list[str]]:
+    """Return the figures of a clip by metric (NaN where there is none), and remarks on those that failed."""
     figures, remarks = {}, []
     for name in names:
-        compute = METRICS[name].compute
+        compute = metrics[name].compute
         if compute is None:
             continue
         try:
@@ -298,4 +317,4 @@ def measure_clip(
         except ValueError as error:
             figures[name] = math.nan
             remarks.append(f"{name}: {error}")
-    return figures, remarks, clip.tracked_pitch_hz
+    return figures, remarks

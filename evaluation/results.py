@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import csv
 import dataclasses
 import io
@@ -33,49 +34,117 @@ class TableRow:
     intervals: Mapping[str, Interval]
 
 
-@dataclasses.dataclass(frozen=True)
-class EvaluationResults:
-    """Everything that tables and pages show.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BaseResults(abc.ABC):
+    """What the tables of any evaluation show.
 
     Attributes:
         header: machine, versions, commit, time and command.
-        plan: the work that was done.
         skipped: metric -> why it was not measured.
         figures: (system, clip) -> metric -> figure, NaN where there is none.
         problems: everything that could not be evaluated.
-        pitches: (system, clip) -> pitch of each frame in Hz, 0 where unvoiced. Empty if no metric needs it.
         baseline: the system that the others are compared with.
         seed: of the bootstrap intervals.
     """
 
     header: Mapping[str, str]
-    plan: EvaluationPlan
     skipped: Mapping[str, str]
     figures: Mapping[Key, Mapping[str, float]]
     problems: Sequence[Problem]
-    pitches: Mapping[Key, np.ndarray]
     baseline: str
     seed: int
 
     @property
+    @abc.abstractmethod
+    def metrics(self) -> Mapping[str, Metric]:
+        """All metrics of this kind of evaluation, by name."""
+
+    @property
+    @abc.abstractmethod
     def names(self) -> Sequence[str]:
-        """Keys of the metrics that were measured."""
+        """Names of the metrics that were measured."""
+
+    @property
+    @abc.abstractmethod
+    def system_names(self) -> Sequence[str]:
+        """The systems in the order of the tables."""
+
+    @property
+    @abc.abstractmethod
+    def clip_names(self) -> Sequence[str]:
+        """The clips in the order of the tables."""
+
+    def column(self, system: str, name: str) -> list[float]:
+        """Return a system's figures for all clips in order, NaN where there is none."""
+        return [self.figures.get((system, clip), {}).get(name, math.nan) for clip in self.clip_names]
+
+    def _weights(self, system: str, name: str) -> list[float] | None:
+        weight = self.metrics[name].weight
+        return self.column(system, weight) if weight else None
+
+    def mean(self, system: str, name: str) -> Interval:
+        return interval(self.column(system, name), self.seed, self._weights(system, name))
+
+    def compare(self, system: str, other: str, name: str) -> Interval:
+        """Return how far `system` is above `other`, over the clips that both have."""
+        weights = self._weights(system, name)
+        return difference(self.column(system, name), self.column(other, name), self.seed, weights)
+
+    def count_clips(self, *systems: str) -> int:
+        """Count the clips that have figures for all of these systems."""
+        return sum(all((system, clip) in self.figures for system in systems) for clip in self.clip_names)
+
+    def means(self) -> list[TableRow]:
+        """Return a row of means for each system."""
+        return [
+            TableRow(name, self.count_clips(name), {metric: self.mean(name, metric) for metric in self.names})
+            for name in self.system_names
+        ]
+
+    def differences(self) -> list[TableRow]:
+        """Return a row of differences from the baseline for each other system."""
+        return [
+            TableRow(
+                name,
+                self.count_clips(name, self.baseline),
+                {metric: self.compare(name, self.baseline, metric) for metric in self.names},
+            )
+            for name in self.system_names
+            if name != self.baseline
+        ]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluationResults(BaseResults):
+    """Everything that tables and pages show of resynthesised recordings.
+
+    Attributes:
+        plan: the work that was done.
+        pitches: (system, clip) -> pitch of each frame in Hz, 0 where unvoiced. Empty if no metric needs it.
+    """
+
+    plan: EvaluationPlan
+    pitches: Mapping[Key, np.ndarray]
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        return METRICS
+
+    @property
+    def names(self) -> Sequence[str]:
         return self.plan.names
 
     @property
     def systems(self) -> Sequence[System]:
         return self.plan.systems
 
-    def column(self, system: str, name: str) -> list[float]:
-        """Return a system's figures for all clips in order, NaN where there is none."""
-        return [self.figures.get((system, clip.name), {}).get(name, math.nan) for clip in self.plan.clips]
+    @property
+    def system_names(self) -> Sequence[str]:
+        return [system.name for system in self.systems]
 
-    def mean(self, system: str, name: str) -> Interval:
-        return interval(self.column(system, name), self.seed)
-
-    def compare(self, system: str, other: str, name: str) -> Interval:
-        """Return how far `system` is above `other`, over the clips that both have."""
-        return difference(self.column(system, name), self.column(other, name), self.seed)
+    @property
+    def clip_names(self) -> Sequence[str]:
+        return [clip.name for clip in self.plan.clips]
 
     @property
     def pair(self) -> tuple[str, str]:
@@ -112,30 +181,7 @@ class EvaluationResults:
 
     def _badness(self, system: str, name: str) -> list[float]:
         """Return a system's figures for all clips, turned so that lower is better."""
-        return [METRICS[name].better.rank(value) for value in self.column(system, name)]
-
-    def count_clips(self, *systems: str) -> int:
-        """Count the clips that have figures for all of these systems."""
-        return sum(all((system, clip.name) in self.figures for system in systems) for clip in self.plan.clips)
-
-    def means(self) -> list[TableRow]:
-        """Return a row of means for each system."""
-        return [
-            TableRow(name, self.count_clips(name), {metric: self.mean(name, metric) for metric in self.names})
-            for name in (system.name for system in self.systems)
-        ]
-
-    def differences(self) -> list[TableRow]:
-        """Return a row of differences from the baseline for each other system."""
-        return [
-            TableRow(
-                name,
-                self.count_clips(name, self.baseline),
-                {metric: self.compare(name, self.baseline, metric) for metric in self.names},
-            )
-            for name in (system.name for system in self.systems)
-            if name != self.baseline
-        ]
+        return [self.metrics[name].better.rank(value) for value in self.column(system, name)]
 
 
 def gather(
@@ -156,23 +202,26 @@ def gather(
 
 def to_plain(results: EvaluationResults) -> dict[str, Any]:
     """Return everything as JSON values, with null for NaN and infinity."""
-    names, systems = results.names, [system.name for system in results.systems]
+    systems = [
+        {
+            **dataclasses.asdict(system),
+            "is": system.describe(),
+            "generator": generator_config(system, results.plan.device),
+        }
+        for system in results.systems
+    ]
+    audio = {"audio": dataclasses.asdict(results.plan.audio), "peak_normalised": results.plan.normalise}
+    return {"header": dict(results.header), **audio, "systems": systems, **plain_tables(results)}
+
+
+def plain_tables(results: BaseResults) -> dict[str, Any]:
+    """Return metrics, means, differences, figures and problems as JSON values, with null for NaN and infinity."""
+    names, systems = results.names, results.system_names
     pairs = [(one, other) for i, other in enumerate(systems) for one in systems[i + 1 :]]
     return {
-        "header": dict(results.header),
-        "audio": dataclasses.asdict(results.plan.audio),
-        "peak_normalised": results.plan.normalise,
         "seed": results.seed,
         "baseline": results.baseline,
-        "systems": [
-            {
-                **dataclasses.asdict(system),
-                "is": system.describe(),
-                "generator": generator_config(system, results.plan.device),
-            }
-            for system in results.systems
-        ],
-        "metrics": {name: _plain_metric(METRICS[name]) for name in names},
+        "metrics": {name: _plain_metric(results.metrics[name]) for name in names},
         "left_out": dict(results.skipped),
         "means": {
             system: {name: _plain(dataclasses.asdict(results.mean(system, name))) for name in names}
@@ -196,56 +245,65 @@ def _plain_metric(metric: Metric) -> dict[str, Any]:
         "title": metric.title,
         "better": metric.better.name,
         "says": metric.description,
-        "package": metric.package,
+        "package": " ".join(metric.packages),
         "digits": metric.digits,
     }
 
 
 def write(results: EvaluationResults, folder: Path) -> None:
     """Write `results.json`, `results.csv` (one line for each clip and system) and `summary.md`."""
-    write_whole(folder / "results.json", (json.dumps(to_plain(results), indent=1, allow_nan=False) + "\n").encode())
-    write_whole(folder / "results.csv", _csv(results).encode())
-    write_whole(folder / "summary.md", ("\n".join(markdown(results)) + "\n").encode())
+    write_files(folder, to_plain(results), csv_lines(results, (), {}), markdown(results))
 
 
-def _csv(results: EvaluationResults) -> str:
+def write_files(folder: Path, plain: Mapping[str, Any], csv_text: str, summary: Sequence[str]) -> None:
+    """Write the three files of any evaluation from their contents."""
+    write_whole(folder / "results.json", (json.dumps(plain, indent=1, allow_nan=False) + "\n").encode())
+    write_whole(folder / "results.csv", csv_text.encode())
+    write_whole(folder / "summary.md", ("\n".join(summary) + "\n").encode())
+
+
+def csv_lines(results: BaseResults, columns: Sequence[str], cells: Mapping[Key, Sequence[object]]) -> str:
+    """Return one line for each system and clip: figures, more `columns` with `cells` by system and clip, problems."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["clip", "system", *results.names, "problem"])
-    for system in results.systems:
-        for clip in results.plan.clips:
-            row = results.figures.get((system.name, clip.name), {})
+    writer.writerow(["clip", "system", *results.names, *columns, "problem"])
+    for system in results.system_names:
+        for clip in results.clip_names:
+            row = results.figures.get((system, clip), {})
             values = [row.get(name, math.nan) for name in results.names]
-            reasons = [p.reason for p in results.problems if (p.clip, p.system) == (clip.name, system.name)]
+            reasons = [p.reason for p in results.problems if (p.clip, p.system) == (clip, system)]
             numbers = [f"{value:.6g}" if math.isfinite(value) else "" for value in values]
-            writer.writerow([clip.name, system.name, *numbers, "; ".join(reasons)])
+            more = cells.get((system, clip), [""] * len(columns))
+            writer.writerow([clip, system, *numbers, *more, "; ".join(reasons)])
     return text.getvalue()
 
 
-def markdown(results: EvaluationResults) -> list[str]:
-    """Return the lines of the tables of means and of differences, with a legend."""
-    lines = [
-        *_table(results, results.means()),
-        "",
-        f"Differences from {results.baseline}, over the clips that both have (an asterisk: the interval "
-        f"excludes 0, over at least {FEWEST_CLIPS} clips):",
-        "",
-        *_table(results, results.differences(), signed=True),
-    ]
+def markdown(results: BaseResults) -> list[str]:
+    """Return the lines of the tables of means and of differences (if there are several systems), with a legend."""
+    lines = _table(results, results.means())
+    if differences := results.differences():
+        lines += [
+            "",
+            f"Differences from {results.baseline}, over the clips that both have (an asterisk: the interval "
+            f"excludes 0, over at least {FEWEST_CLIPS} clips):",
+            "",
+            *_table(results, differences, signed=True),
+        ]
     if any(" [" in line for line in lines):
         lines += ["", "In square brackets: how many clips have a figure, where not all of them do."]
     lines += ["", "Columns:", ""]
-    lines += [f"- {METRICS[name].title}: {METRICS[name].description}" for name in results.names]
-    lines += [f"- {METRICS[name].title}: not measured, {reason}" for name, reason in results.skipped.items()]
+    metrics = results.metrics
+    lines += [f"- {metrics[name].title}: {metrics[name].description}" for name in results.names]
+    lines += [f"- {metrics[name].title}: not measured, {reason}" for name, reason in results.skipped.items()]
     return lines
 
 
-def _table(results: EvaluationResults, rows: Sequence[TableRow], signed: bool = False) -> list[str]:
-    titles = [METRICS[name].title for name in results.names]
+def _table(results: BaseResults, rows: Sequence[TableRow], signed: bool = False) -> list[str]:
+    titles = [results.metrics[name].title for name in results.names]
     lines = []
     for row in rows:
         cells = [
-            format_interval(found, METRICS[name].digits, signed)
+            format_interval(found, results.metrics[name].digits, signed)
             + (f" [{found.count}]" if 0 < found.count < row.clips else "")
             for name, found in row.intervals.items()
         ]

@@ -31,17 +31,33 @@ class Interval:
         return self.low <= other.high and other.low <= self.high
 
 
-def interval(values: Sequence[float], seed: int) -> Interval:
-    """Return the mean of the finite values, with the percentile interval of 2000 resamples (Efron 1979)."""
-    finite = np.array([value for value in values if math.isfinite(value)])
-    if not finite.size:
+def interval(values: Sequence[float], seed: int, weights: Sequence[float] | None = None) -> Interval:
+    """Return the mean of the finite values, with the percentile interval of 2000 resamples (Efron 1979).
+
+    Args:
+        values: a figure of each clip.
+        seed: of the resamples.
+        weights: weight of each clip, above 0. With the words of each text, word error rates have the mean of the whole
+            corpus: all errors by all words.
+    """
+    finite = np.isfinite(values)
+    figures = np.asarray(values, dtype=np.float64)[finite]
+    if not figures.size:
         return Interval(math.nan, math.nan, math.nan, 0)
     rng = np.random.default_rng(seed)
-    means = finite[rng.integers(finite.size, size=(BOOTSTRAP_RESAMPLES, finite.size))].mean(axis=1)
+    draws = rng.integers(figures.size, size=(BOOTSTRAP_RESAMPLES, figures.size))
+    if weights is None:
+        mean, means = figures.mean(), figures[draws].mean(axis=1)
+    else:
+        shares = np.asarray(weights, dtype=np.float64)[finite]
+        mean = np.average(figures, weights=shares)
+        means = (figures * shares)[draws].sum(axis=1) / shares[draws].sum(axis=1)
     low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Interval(float(finite.mean()), float(low), float(high), int(finite.size))
+    return Interval(float(mean), float(low), float(high), int(figures.size))
 
 
-def difference(one: Sequence[float], other: Sequence[float], seed: int) -> Interval:
+def difference(
+    one: Sequence[float], other: Sequence[float], seed: int, weights: Sequence[float] | None = None
+) -> Interval:
     """Return the paired mean of `one` minus `other`, over the clips where both are finite, with its interval."""
-    return interval([a - b for a, b in zip(one, other, strict=True)], seed)
+    return interval([a - b for a, b in zip(one, other, strict=True)], seed, weights)

@@ -91,8 +91,7 @@ def _parse(word: str) -> System:
     name, equals, rest = word.partition("=")
     if not equals or not rest:
         raise InputError(f"--system: {word} is neither NAME=CHECKPOINT nor NAME=DIR, nor {GRIFFIN_LIM}")
-    if not re.fullmatch(r"\w[\w .+-]*", name) or name in (GROUND_TRUTH, GRIFFIN_LIM):
-        raise InputError(f"--system: {name!r} cannot be a name; use letters, digits, spaces and . + - _")
+    check_system_name(name)
     source, *options = [rest] if Path(rest).exists() else rest.split(":")
     if not Path(source).exists():
         raise FileNotFoundError(f"--system {name}: {source}: no such checkpoint or folder")
@@ -119,6 +118,12 @@ def _parse(word: str) -> System:
     if options and system.is_folder:
         raise InputError(f"--system {name}: {source} is a folder, on which :{options[0]} has no effect")
     return system
+
+
+def check_system_name(name: str) -> None:
+    """Raise InputError unless a name can stand in tables and be a folder."""
+    if not re.fullmatch(r"\w[\w .+-]*", name) or name in (GROUND_TRUTH, GRIFFIN_LIM):
+        raise InputError(f"--system: {name!r} cannot be a name; use letters, digits, spaces and . + - _")
 
 
 def load_audio_config(system: System, device: torch.device) -> AudioConfig:

@@ -16,7 +16,7 @@ DRAWING = REPOSITORY / "docs" / "architecture.svg"
 # The rooms of each package, from the top floor to the ground floor. Within a floor, the order only affects the drawing.
 FLOORS: dict[str, list[str]] = {
     "evaluation": [
-        "report",
+        "report spoken",
         "results",
         "work config",
         "clips metrics",

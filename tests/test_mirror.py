@@ -46,6 +46,8 @@ COVERED_ELSEWHERE = {
     "evaluation/report/page.py": ("programs/test_listening_report.py", "read and operated in a browser"),
     "evaluation/report/pictures.py": ("programs/test_listening_report.py", "seen in a browser"),
     "evaluation/report/write.py": ("programs/test_listening_report.py", "needs the results of a whole evaluation"),
+    "evaluation/spoken/results.py": ("programs/test_evaluate_texts.py", "needs the results of a whole evaluation"),
+    "evaluation/spoken/work.py": ("programs/test_evaluate_texts.py", "needs a whole evaluation"),
     "evaluation/work.py": ("programs/test_evaluate.py", "needs a whole evaluation"),
     "benchmarks/inference/cases.py": ("benchmarks/inference/test_benchmark.py", "needs models and a whole benchmark"),
     "benchmarks/inference/report.py": (

@@ -53,3 +53,19 @@ def test_overlap():
     assert middle.overlaps(high)
     assert not low.overlaps(high)
     assert not high.overlaps(low)
+
+
+def test_weights_give_the_rate_of_the_whole():
+    """Errors by words: the mean over all words, and an interval like that of the ratio's normal approximation."""
+    rng = np.random.default_rng(0)
+    words = rng.integers(1, 30, 800)
+    errors = rng.binomial(words, 0.1)
+    found = interval(errors / words, 0, words)
+    rate = errors.sum() / words.sum()
+    half = 1.96 * math.sqrt(np.square(errors - rate * words).sum()) / words.sum()
+    assert (found.mean, found.count) == (pytest.approx(rate), 800)
+    assert found.low == pytest.approx(rate - half, abs=0.1 * half)
+    assert found.high == pytest.approx(rate + half, abs=0.1 * half)
+    equal = interval(errors / words, 0, [3.0] * 800)
+    assert equal.mean == pytest.approx(interval(errors / words, 0).mean)
+    assert interval([1.0, math.nan, 3.0], 0, [1.0, math.nan, 3.0]).mean == 2.5

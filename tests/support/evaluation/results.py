@@ -41,4 +41,6 @@ def make_results(figures: Mapping[str, Mapping[str, Sequence[float]]], baseline:
         device=torch.device("cpu"),
         seed=0,
     )
-    return EvaluationResults({}, plan, {}, by_clip, [], {}, baseline, 0)
+    return EvaluationResults(
+        header={}, plan=plan, skipped={}, figures=by_clip, problems=[], pitches={}, baseline=baseline, seed=0
+    )

@@ -1,0 +1,64 @@
+"""The systems that speak texts: voices, folders of audio files, and the recordings."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from common.errors import InputError
+from evaluation.systems import GROUND_TRUTH, check_system_name
+
+VOICE = "voice"
+
+
+@dataclasses.dataclass(frozen=True)
+class SpeakingSystem:
+    """A source of spoken texts.
+
+    Attributes:
+        name: in tables and folders.
+        folder: audio files named like the texts, or empty.
+        voice: a voice's folder or name, `VOICE` for the shipped one, or empty.
+    """
+
+    name: str
+    folder: str = ""
+    voice: str = ""
+
+    def describe(self) -> str:
+        """Return one line for the tables."""
+        if self.folder:
+            return f"audio files of {self.folder}"
+        return f"voice {self.voice}" if self.voice else "the recordings"
+
+
+def parse_speaking_systems(words: Sequence[str]) -> list[SpeakingSystem]:
+    """Parse `NAME=DIR`, `NAME=voice` and `NAME=voice:DIR`.
+
+    Raises:
+        InputError: malformed, no system at all, or a name given twice.
+        FileNotFoundError: a folder does not exist.
+    """
+    systems: list[SpeakingSystem] = []
+    for word in words:
+        if word == GROUND_TRUTH:
+            continue  # included wherever there are recordings
+        system = _parse(word)
+        if system.name in [other.name for other in systems]:
+            raise InputError(f"--system: {system.name} is given twice")
+        systems.append(system)
+    return systems
+
+
+def _parse(word: str) -> SpeakingSystem:
+    name, equals, rest = word.partition("=")
+    if not equals or not rest:
+        raise InputError(f"--system: {word} is neither NAME={VOICE}, NAME={VOICE}:DIR nor NAME=DIR (with --texts)")
+    check_system_name(name)
+    kind, colon, voice = rest.partition(":")
+    if kind == VOICE and bool(colon) == bool(voice):
+        return SpeakingSystem(name, voice=voice or VOICE)
+    if not Path(rest).is_dir():
+        raise FileNotFoundError(f"--system {name}: {rest}: no such folder of audio files; a voice is {VOICE}:DIR")
+    return SpeakingSystem(name, folder=rest)

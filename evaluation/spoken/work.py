@@ -1,0 +1,113 @@
+"""The work of an evaluation of speech, in processes: each text is spoken by every system and measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from pathlib import Path
+
+import numpy as np
+
+from common.audio_files import load_wav, normalise_peak, save_wav
+from common.errors import InputError
+from common.machine.processes import map_in_processes
+from evaluation.clips import MIN_SAMPLES, Problem, check_audible
+from evaluation.metrics import compute_figures
+from evaluation.spoken.metrics import SPOKEN_METRICS, WORD_ERRORS, SpokenClip
+from evaluation.spoken.systems import SpeakingSystem
+from evaluation.spoken.texts import SpokenText
+from evaluation.spoken.voices import speak
+from evaluation.spoken.word_errors import WordErrors
+from evaluation.systems import GROUND_TRUTH
+from evaluation.work import Outcome
+
+
+@dataclasses.dataclass(frozen=True)
+class SpokenPlan:
+    """The work to do, as every process needs it.
+
+    Attributes:
+        texts: with their recordings.
+        systems: the recordings first, if there are any.
+        folder_files: system name -> name of a text -> file, for systems that are folders.
+        wavs: folder for the measured audio, <system>/<text>.wav.
+        names: metrics to measure.
+        normalise: scale all audio to a peak of 0.95.
+        recogniser: name of the recogniser, as given.
+        recogniser_model: folder of its model, or None if no metric needs it.
+    """
+
+    texts: tuple[SpokenText, ...]
+    systems: tuple[SpeakingSystem, ...]
+    folder_files: dict[str, dict[str, Path]]
+    wavs: Path
+    names: tuple[str, ...]
+    normalise: bool
+    recogniser: str
+    recogniser_model: Path | None
+
+    def wav(self, system: str, text: str) -> Path:
+        return self.wavs / system / f"{text}.wav"
+
+
+@dataclasses.dataclass(frozen=True)
+class SpokenOutcome(Outcome):
+    """One text of one system, and how its words were understood if that was measured."""
+
+    words: WordErrors | None = None
+
+
+def judge(plan: SpokenPlan, jobs: int) -> list[SpokenOutcome]:
+    """Let every system speak every text, write the audio, and measure it."""
+    work = functools.partial(_judge_text, plan=plan)
+    judged = map_in_processes(work, plan.texts, jobs, "speaking and measuring")
+    return [outcome for outcomes in judged for outcome in outcomes]
+
+
+def _judge_text(text: SpokenText, plan: SpokenPlan) -> list[SpokenOutcome]:
+    outcomes = []
+    recorded_sec = math.nan
+    for system in plan.systems:
+        if system.name == GROUND_TRUTH and not text.recording:
+            continue
+        try:
+            wav, sampling_rate = _obtain(text, system, plan)
+            wav = _check(wav, f"{system.name}, {text.name}")
+            wav = normalise_peak(wav) if plan.normalise else wav
+            save_wav(plan.wav(system.name, text.name), wav, sampling_rate)
+        except (InputError, FileNotFoundError) as error:
+            problem = Problem(text.name, system.name, str(error))
+            outcomes.append(SpokenOutcome(text.name, system.name, {}, [problem]))
+            continue
+        clip = SpokenClip(wav, sampling_rate, text.text, plan.recogniser_model, recorded_sec)
+        if system.name == GROUND_TRUTH:
+            clip.recorded_sec = recorded_sec = clip.speech_sec
+        outcomes.append(_measure(clip, text, system, plan))
+    return outcomes
+
+
+def _obtain(text: SpokenText, system: SpeakingSystem, plan: SpokenPlan) -> tuple[np.ndarray, int]:
+    """Return the spoken text [T] and its sampling rate in Hz."""
+    if system.voice:
+        return speak(text.text, system.voice)
+    path = plan.folder_files[system.name].get(text.name) if system.folder else text.recording
+    if path is None:
+        raise FileNotFoundError(f"{system.folder}: no audio file for {text.name}")
+    return load_wav(path)
+
+
+def _check(wav: np.ndarray, origin: str) -> np.ndarray:
+    if len(wav) < MIN_SAMPLES:
+        raise InputError(f"{origin}: {len(wav)} samples are too few to measure, the minimum is {MIN_SAMPLES}")
+    return check_audible(np.asarray(wav, dtype=np.float64), origin)
+
+
+def _measure(clip: SpokenClip, text: SpokenText, system: SpeakingSystem, plan: SpokenPlan) -> SpokenOutcome:
+    figures, remarks = compute_figures(clip, plan.names, SPOKEN_METRICS)
+    problems = [Problem(text.name, system.name, remark, remark.partition(":")[0]) for remark in remarks]
+    words = None
+    if WORD_ERRORS in plan.names and math.isfinite(figures[WORD_ERRORS]):
+        words = clip.word_errors
+        figures[SPOKEN_METRICS[WORD_ERRORS].weight] = words.words
+    return SpokenOutcome(text.name, system.name, figures, problems, words=words)

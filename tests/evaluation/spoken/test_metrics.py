@@ -1,0 +1,65 @@
+"""The columns of spoken texts: each is computed from audio whose figures are known."""
+
+import math
+
+import numpy as np
+import pytest
+
+from evaluation.metrics import choose_metrics, compute_figures
+from evaluation.spoken import recogniser
+from evaluation.spoken.metrics import SPOKEN_METRICS, WORD_ERRORS, SpokenClip
+from tests.evaluation.spoken.test_delivery import RATE, pulses
+
+WITHOUT_PACKAGES = [name for name, metric in SPOKEN_METRICS.items() if not metric.packages]
+
+
+def test_every_column_without_packages():
+    silence = np.zeros(RATE // 2)
+    wav = np.concatenate([silence, pulses(np.full(2 * RATE, 140.0)), silence])
+    figures, remarks = compute_figures(
+        SpokenClip(wav, RATE, "Ten little words", None, 1.6), WITHOUT_PACKAGES, SPOKEN_METRICS
+    )
+    assert remarks == []
+    assert figures == {
+        "rate": pytest.approx(4 / 2, rel=0.02),
+        "duration": pytest.approx(2 / 1.6, rel=0.02),
+        "f0_mean": pytest.approx(140, rel=0.005),
+        "f0_std": pytest.approx(0, abs=1.5),
+        "f0_range": pytest.approx(0, abs=3),
+        "voiced": pytest.approx(100, abs=3),
+    }
+
+
+def test_without_a_recording_there_is_no_ratio():
+    figures, _ = compute_figures(
+        SpokenClip(pulses(np.full(RATE, 140.0)), RATE, "Yes", None, math.nan), ["duration"], SPOKEN_METRICS
+    )
+    assert math.isnan(figures["duration"])
+
+
+def test_word_errors_in_per_cent(monkeypatch, tmp_path):
+    pytest.importorskip("jiwer")
+    pytest.importorskip("whisper_normalizer")
+    heard = []
+
+    def load(folder):
+        assert folder == tmp_path
+        return lambda wav: heard.append(len(wav)) or "red green grin blue"
+
+    monkeypatch.setattr(recogniser, "load_recogniser", load)
+    clip = SpokenClip(pulses(np.full(RATE, 140.0)), RATE, "Red, green, bleu!", tmp_path, math.nan)
+    figures, remarks = compute_figures(clip, [WORD_ERRORS], SPOKEN_METRICS)
+    assert figures[WORD_ERRORS] == pytest.approx(100 * 2 / 3)
+    assert heard == [recogniser.RECOGNISER_RATE_HZ]  # once, one second at the recogniser's rate
+    silent = SpokenClip(clip.wav, RATE, "?!", tmp_path, math.nan)
+    figures, remarks = compute_figures(silent, [WORD_ERRORS], SPOKEN_METRICS)
+    assert math.isnan(figures[WORD_ERRORS])
+    assert remarks == ["wer: the text has no words"]
+
+
+@pytest.mark.parametrize("package", ["faster_whisper", "jiwer", "whisper_normalizer"])
+def test_a_missing_package_is_named(package, monkeypatch):
+    monkeypatch.setattr("evaluation.perception.why_not", lambda name: f"{name} missing" if name == package else None)
+    chosen, skipped = choose_metrics([], SPOKEN_METRICS)
+    assert chosen == [name for name in SPOKEN_METRICS if name != WORD_ERRORS]
+    assert skipped == {WORD_ERRORS: f"{package} missing"}
