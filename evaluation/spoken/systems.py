@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from common.errors import InputError
 from evaluation.systems import GROUND_TRUTH, check_system_name
+from voice.folder import DEFAULT_VOICE, find_voice
+from voice.speech import Voice, load_voice
 
 VOICE = "voice"
 
@@ -19,7 +24,7 @@ class SpeakingSystem:
     Attributes:
         name: in tables and folders.
         folder: audio files named like the texts, or empty.
-        voice: a voice's folder or name, `VOICE` for the shipped one, or empty.
+        voice: name or folder of a voice, or empty.
     """
 
     name: str
@@ -37,8 +42,8 @@ def parse_speaking_systems(words: Sequence[str]) -> list[SpeakingSystem]:
     """Parse `NAME=DIR`, `NAME=voice` and `NAME=voice:DIR`.
 
     Raises:
-        InputError: malformed, no system at all, or a name given twice.
-        FileNotFoundError: a folder does not exist.
+        InputError: malformed, not the folder of a voice, or a name given twice.
+        FileNotFoundError: no such voice or folder.
     """
     systems: list[SpeakingSystem] = []
     for word in words:
@@ -58,7 +63,23 @@ def _parse(word: str) -> SpeakingSystem:
     check_system_name(name)
     kind, colon, voice = rest.partition(":")
     if kind == VOICE and bool(colon) == bool(voice):
-        return SpeakingSystem(name, voice=voice or VOICE)
+        find_voice(voice or DEFAULT_VOICE)
+        return SpeakingSystem(name, voice=voice or DEFAULT_VOICE)
     if not Path(rest).is_dir():
         raise FileNotFoundError(f"--system {name}: {rest}: no such folder of audio files; a voice is {VOICE}:DIR")
     return SpeakingSystem(name, folder=rest)
+
+
+def speak(text: str, voice: str) -> tuple[np.ndarray, int]:
+    """Return a text [T] spoken by a voice, in [-1, 1], and its sampling rate in Hz.
+
+    Raises:
+        InputError: nothing in the text can be spoken, or the voice's files are damaged.
+    """
+    speaker = _load(voice)
+    return speaker.speak(text), speaker.sampling_rate
+
+
+@functools.cache
+def _load(voice: str) -> Voice:
+    return load_voice(voice)

@@ -15,9 +15,8 @@ from common.machine.processes import map_in_processes
 from evaluation.clips import MIN_SAMPLES, Problem, check_audible
 from evaluation.metrics import compute_figures
 from evaluation.spoken.metrics import SPOKEN_METRICS, WORD_ERRORS, SpokenClip
-from evaluation.spoken.systems import SpeakingSystem
+from evaluation.spoken.systems import SpeakingSystem, speak
 from evaluation.spoken.texts import SpokenText
-from evaluation.spoken.voices import speak
 from evaluation.spoken.word_errors import WordErrors
 from evaluation.systems import GROUND_TRUTH
 from evaluation.work import Outcome
