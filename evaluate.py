@@ -36,8 +36,11 @@ from evaluation.work import EvaluationPlan, measure, resynthesise
 
 log = logging.getLogger(__name__)
 # The figures depend on the versions of these packages.
-PACKAGES = ("numpy", "librosa", *dict.fromkeys(p for metric in METRICS.values() for p in metric.packages))
-SPOKEN_PACKAGES = ("numpy", "librosa", "ctranslate2", *dict.fromkeys(p for metric in SPOKEN_METRICS.values() for p in metric.packages))
+PACKAGES = ("numpy", "librosa", *(package for metric in METRICS.values() for package in metric.packages))
+SPOKEN_PACKAGES = (
+    *("numpy", "librosa", "ctranslate2"),
+    *(package for metric in SPOKEN_METRICS.values() for package in metric.packages),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -63,7 +63,10 @@ def _parse(word: str) -> SpeakingSystem:
     check_system_name(name)
     kind, colon, voice = rest.partition(":")
     if kind == VOICE and bool(colon) == bool(voice):
-        find_voice(voice or DEFAULT_VOICE)
+        try:
+            find_voice(voice or DEFAULT_VOICE)
+        except (InputError, FileNotFoundError) as error:
+            raise type(error)(f"--system {name}: {error}") from error
         return SpeakingSystem(name, voice=voice or DEFAULT_VOICE)
     if not Path(rest).is_dir():
         raise FileNotFoundError(f"--system {name}: {rest}: no such folder of audio files; a voice is {VOICE}:DIR")

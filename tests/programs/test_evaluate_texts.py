@@ -13,6 +13,8 @@ import evaluate
 from evaluation.spoken import recogniser
 from tests.programs.test_evaluate import error_of, result_of
 from tests.support.data_sets import speechlike
+from tests.support.models import make_voice
+from voice import load_voice
 
 RATE = 22050
 TEXTS = {"a": "Red roses bloom.", "b": "Where do the birds go in winter?", "c": "Never."}
@@ -43,7 +45,7 @@ def model(tmp_path, monkeypatch):
         round(0.6 * recogniser.RECOGNISER_RATE_HZ): "never",
     }
     package = types.ModuleType("faster_whisper")
-    package.available_models = lambda: ["tiny", "base"]
+    package.available_models, package.download_model = lambda: ["tiny", "base"], None
     monkeypatch.setitem(sys.modules, "faster_whisper", package)
     monkeypatch.setattr(recogniser, "load_recogniser", lambda folder: lambda wav: heard[len(wav)])
     (tmp_path / "model").mkdir()
@@ -85,6 +87,19 @@ def test_figures_tables_and_the_worst_texts(data, model, tmp_path, capsys):
     assert worst.index("| b | 2 | 7 |") < worst.index("| a | 1 | 3 | ")
     assert "Most word errors of ground-truth" not in shown
     assert sorted(path.name for path in (tmp_path / "out" / "wavs" / "slow").iterdir()) == ["a.wav", "b.wav", "c.wav"]
+
+
+def test_a_voice_speaks_the_texts(data, model, tmp_path):
+    """The wavs are those of the voice, scaled to a peak of 0.95, and its figures are theirs."""
+    folder = make_voice(tmp_path / "made")
+    words = arguments(tmp_path, data / "metadata.csv", "--clips", 2, "--metrics", "rate", "f0_mean", "duration")
+    assert evaluate.main([*words, "--system", f"made=voice:{folder}"]) == 0
+    wav, rate = soundfile.read(tmp_path / "out" / "wavs" / "made" / "a.wav")
+    spoken = load_voice(folder).speak(TEXTS["a"])
+    assert rate == RATE
+    assert np.abs(wav - spoken / np.abs(spoken).max() * 0.95).max() < 1e-4
+    means = result_of(tmp_path / "out")["means"]["made"]
+    assert means["duration"]["count"] == means["rate"]["count"] == 2
 
 
 def test_without_recordings_and_packages(data, tmp_path, capsys, monkeypatch, caplog):

@@ -1,21 +1,54 @@
 """Systems that speak, as they are written on the command line."""
 
+import numpy as np
 import pytest
 
 from common.errors import InputError
-from evaluation.spoken.systems import SpeakingSystem, parse_speaking_systems
+from evaluation.spoken.systems import SpeakingSystem, parse_speaking_systems, speak
+from tests.support.models import make_voice
+from voice import folder, load_voice
+from voice.folder import DEFAULT_VOICE
 
 
-def test_every_kind(tmp_path, monkeypatch):
-    words = ["ground-truth", "mine=voice", f"other=voice:{tmp_path}", f"read={tmp_path}"]
+@pytest.fixture
+def other(tmp_path, monkeypatch):
+    """A voice, and the default voice of this test."""
+    make_voice(tmp_path / DEFAULT_VOICE)
+    monkeypatch.setattr(folder, "PRETRAINED", tmp_path)
+    return make_voice(tmp_path / "other")
+
+
+def test_every_kind(other, tmp_path):
+    words = ["ground-truth", "mine=voice", f"other=voice:{other}", "named=voice:other", f"read={tmp_path}"]
     found = parse_speaking_systems(words)
     assert found == [
-        SpeakingSystem("mine", voice="voice"),
-        SpeakingSystem("other", voice=str(tmp_path)),
+        SpeakingSystem("mine", voice=DEFAULT_VOICE),
+        SpeakingSystem("other", voice=str(other)),
+        SpeakingSystem("named", voice="other"),
         SpeakingSystem("read", folder=str(tmp_path)),
     ]
-    assert [system.describe() for system in found] == ["voice voice", f"voice {tmp_path}", f"audio files of {tmp_path}"]
+    assert [system.describe() for system in found] == [
+        f"voice {DEFAULT_VOICE}",
+        f"voice {other}",
+        "voice other",
+        f"audio files of {tmp_path}",
+    ]
     assert SpeakingSystem("ground-truth").describe() == "the recordings"
+
+
+def test_a_voice_speaks_as_it_does_in_python(other):
+    wav, sampling_rate = speak("Hello there.", str(other))
+    assert sampling_rate == 22050
+    assert np.array_equal(wav, load_voice(other).speak("Hello there."))
+
+
+def test_folders_that_are_no_voices(tmp_path):
+    with pytest.raises(InputError, match=r"--system a: .*not a voice: hifigan.safetensors and"):
+        parse_speaking_systems([f"a=voice:{tmp_path}"])
+    with pytest.raises(FileNotFoundError, match="--system a: nowhere: no such voice or folder"):
+        parse_speaking_systems(["a=voice:nowhere"])
+    with pytest.raises(FileNotFoundError, match=r"--system a: .*no such folder of audio files"):
+        parse_speaking_systems(["a=voice:"])
 
 
 @pytest.mark.parametrize(
@@ -32,7 +65,7 @@ def test_malformed(word, message):
         parse_speaking_systems([word])
 
 
-def test_missing_folder_and_name_given_twice(tmp_path):
+def test_missing_folder_and_name_given_twice(other, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"--system a: .*no such folder of audio files; a voice is voice:DIR"):
         parse_speaking_systems([f"a={tmp_path / 'none'}"])
     with pytest.raises(InputError, match="--system: a is given twice"):
