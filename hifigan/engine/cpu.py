@@ -27,7 +27,7 @@ from torch import Tensor
 from common.machine.thread_pool import for_each
 from hifigan.engine.cpu_amx import MatrixStage, fits_matrix_units
 from hifigan.engine.cpu_c import MARGIN_SAMPLES, SLOPE, ChannelLayer, ChannelStage, Signal, is_faster_in_c
-from hifigan.engine.cpu_onednn import RowConvolution, RowLayer, RowOutput, RowStage, to_image
+from hifigan.engine.cpu_onednn import RowConvolution, RowLayer, RowOutput, RowStage, fuses, to_image
 from hifigan.engine.native import vector
 from hifigan.generator import Generator
 
@@ -111,8 +111,10 @@ def _to_signal(x: Tensor | Signal) -> Signal:
 def measure_bf16_speed_up() -> float:
     """Return the time in fp32 over the time in bf16 of a convolution as in the middle of V1, on all threads.
 
-    This takes a few milliseconds.
+    This takes a few milliseconds. Without bf16 in the processor it is 0, because plain convolutions would be slow.
     """
+    if not fuses(torch.bfloat16):
+        return 0.0
     channels, samples = 64, 2048
     weight, bias = torch.zeros(channels, channels, 7), torch.zeros(channels)
     rows = {dtype: to_image(torch.zeros(samples, channels, dtype=dtype)) for dtype in (torch.float32, torch.bfloat16)}

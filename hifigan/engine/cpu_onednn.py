@@ -31,12 +31,17 @@ ONE_TILE_UP_TO_SAMPLES = 512
 # Channels that fill a vector register, or a row of a matrix tile.
 FOLD_TO_CHANNELS = {torch.float32: 16, torch.bfloat16: 32}
 OUTPUT_FOLD_SAMPLES = 16  # that the last layer computes at a time
-# Whether oneDNN's fused convolutions are available. PyTorch's compiler uses the same ones.
+# Whether PyTorch was built with oneDNN's fused convolutions. Its compiler uses the same ones.
 FUSED = (
     torch.backends.mkldnn.is_available()
     and platform.machine().lower() in ("x86_64", "amd64")
     and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
 )
+
+
+def fuses(dtype: torch.dtype) -> bool:
+    """Return whether oneDNN has fused convolutions of this precision for this processor."""
+    return FUSED and (dtype != torch.bfloat16 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
 
 
 class RowConvolution:
@@ -53,9 +58,10 @@ class RowConvolution:
     ) -> None:
         padding = dilation * (weight.size(2) - 1) // 2 if padding is None else padding
         self._padding, self._dilation = [0, padding], [1, dilation]
+        self._fused = fuses(dtype)
         kernel = weight.to(dtype, copy=True)[:, :, None].contiguous()
         self._bias = bias.to(dtype)
-        if FUSED:
+        if self._fused:
             reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight
             self._weight = reorder(kernel.to_mkldnn(), self._padding, [1, 1], self._dilation, 1, None)
         else:
@@ -63,7 +69,7 @@ class RowConvolution:
 
     def __call__(self, x: Tensor, slope: float | None = None) -> Tensor:
         """Convolve, and apply a leaky ReLU if `slope` is given."""
-        if not FUSED:
+        if not self._fused:
             y = F.conv2d(x, self._weight, self._bias, 1, self._padding, self._dilation)
             return y if slope is None else F.leaky_relu_(y, slope)
         activation: tuple[str, list[float]] = ("none", []) if slope is None else ("leaky_relu", [slope])
@@ -73,7 +79,7 @@ class RowConvolution:
 
     def convolve_and_add(self, x: Tensor, y: Tensor) -> Tensor:
         """Convolve x, and add y."""
-        if not FUSED:
+        if not self._fused:
             return F.conv2d(x, self._weight, self._bias, 1, self._padding, self._dilation).add_(y)
         return torch.ops.mkldnn._convolution_pointwise.binary(
             x, y, self._weight, self._bias, self._padding, [1, 1], self._dilation, 1, "add", 1.0, None, [], None

@@ -59,7 +59,8 @@ def choose_precision(precision: str, device: torch.device) -> str:
             return "fp16"
         speed_up = measure_bf16_speed_up()
         chosen = "bf16" if speed_up >= MIN_BF16_SPEED_UP else "fp32"
-        log.info("--precision auto: %s (bf16 was %.1f times as fast as fp32)", chosen, speed_up)
+        reason = f"bf16 was {speed_up:.1f} times as fast as fp32" if speed_up else "this processor lacks bf16"
+        log.info("--precision auto: %s (%s)", chosen, reason)
         return chosen
     if precision == "fp32":  # supported everywhere, whereas checking others would compile C
         return precision
