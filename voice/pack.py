@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from hifigan.checkpoint import load_generator
 from voice.folder import VoiceFiles, find_voice
 
 PRECISIONS = ("fp16", "fp32")
+MAX_GAIN_DB = 60
 ROUNDING_FP16 = 2.0**-11 * 1.01  # largest relative error of a value that is rounded to fp16, and to fp32 elsewhere
 SMALLEST_STEP_FP16 = 2.0**-24  # between the values next to zero
 
@@ -37,6 +39,11 @@ class PackConfig:
     hifigan_ema: bool = flag(False, "take the generator's moving average of the weights (from training with --ema)")
     fastpitch: str = flag("", "FastPitch checkpoint (required)")
     fastpitch_ema: bool = flag(False, "take the moving average of its weights")
+    speech_gain_db: float = flag(
+        0.0,
+        "raise the level of the speech by this number of dB: a FastPitch of quiet recordings makes quiet mels, but "
+        "vocoders are trained on clips with a peak of 0.95",
+    )
     card: str = flag("", "model card in Markdown, which becomes README.md of the folder; without it, a short one")
     precision: str = flag("fp16", "precision of matrices and kernels in the files", choices=PRECISIONS)
     output: str = flag("", "folder of the voice (required)", short=("-o",))
@@ -45,6 +52,10 @@ class PackConfig:
         for name, short in (("hifigan", "--hifigan"), ("fastpitch", "--fastpitch"), ("output", "-o")):
             if not getattr(self, name):
                 raise InputError(f"{short}: is required (see python -m voice.pack --help)")
+        if not abs(self.speech_gain_db) <= MAX_GAIN_DB:
+            raise InputError(
+                f"--speech-gain-db: {self.speech_gain_db:g} is not between -{MAX_GAIN_DB} and {MAX_GAIN_DB}"
+            )
         if self.card and not Path(self.card).is_file():
             raise FileNotFoundError(f"--card: {self.card}: no such file")
 
@@ -58,6 +69,8 @@ def pack(cfg: PackConfig) -> VoiceFiles:
     """
     generator, heard = load_generator(cfg.hifigan, cfg.hifigan_config or None, ema=cfg.hifigan_ema)
     model, spoken = load_fastpitch(cfg.fastpitch, ema=cfg.fastpitch_ema)
+    with torch.no_grad():  # in a log mel, a gain is a constant
+        model.proj.bias += cfg.speech_gain_db / 20 * math.log(10)
     check_models_fit(spoken, heard.path, heard.audio)
     folder = Path(cfg.output)
     _write(
@@ -83,7 +96,10 @@ def pack(cfg: PackConfig) -> VoiceFiles:
             "config": model.config.to_dict(),
             "train_setup": {**spoken.train_setup, **audio, **text},
             **({} if spoken.epoch is None else {"epoch": spoken.epoch}),
-            "provenance": _provenance(cfg.fastpitch, cfg.fastpitch_ema, spoken.epoch),
+            "provenance": {
+                **_provenance(cfg.fastpitch, cfg.fastpitch_ema, spoken.epoch),
+                "gain_db": cfg.speech_gain_db,
+            },
         },
         cfg,
         lambda path: load_fastpitch(path)[0].state_dict(),

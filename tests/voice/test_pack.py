@@ -140,3 +140,19 @@ def test_a_file_that_reads_otherwise_is_not_kept(tmp_path: Path, monkeypatch: py
     with pytest.raises(ValueError, match=r"hifigan\.safetensors: .* differs from the checkpoint after writing"):
         main([*checkpoints(tmp_path), "-o", str(tmp_path / "ann")])
     assert list((tmp_path / "ann").iterdir()) == []
+
+
+def test_a_gain_raises_all_mels_of_the_speech(tmp_path: Path) -> None:
+    words = checkpoints(tmp_path)
+    for gain in ("0", "9.5"):
+        assert main([*words, "--precision", "fp32", "--speech-gain-db", gain, "-o", str(tmp_path / gain)]) == 0
+    ids = torch.arange(1, 9)[None]
+    with torch.no_grad():
+        plain, raised = (load_fastpitch(tmp_path / gain / "fastpitch.safetensors")[0](ids).mel for gain in ("0", "9.5"))
+    assert torch.allclose(raised.exp(), plain.exp() * 10 ** (9.5 / 20), rtol=1e-4)
+
+
+@pytest.mark.parametrize("gain", ["-61", "nan"])
+def test_a_gain_that_cannot_be_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str], gain: str) -> None:
+    words = [*checkpoints(tmp_path), "--speech-gain-db", gain, "-o", str(tmp_path / "ann")]
+    assert "--speech-gain-db" in one_line_of_error(main, words, capsys)

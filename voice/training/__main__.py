@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
+import math
 import os
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.audio_files import list_audio_files, wav_info
+import numpy as np
+
+from common.audio_files import PEAK, list_audio_files, load_wav, wav_info
 from common.cli import ArgumentParser, add_flags, from_flags, run
 from common.data.filelists import check_wavs
 from common.errors import InputError
+from common.files.atomic import write_whole
 from common.files.fingerprints import file_digest, fingerprint
 from common.machine.hardware import available_cores
 from common.training.flags import SignalFlags
@@ -27,6 +32,7 @@ from voice.training.stages import Stage, StageRecords
 
 log = logging.getLogger(__name__)
 RECOGNISER_PACKAGES = ("faster_whisper", "jiwer", "whisper_normalizer")
+MIN_PEAK = 1e-3  # of recordings that are not silent
 SAMPLING_RATE = SignalFlags().sampling_rate
 
 
@@ -119,6 +125,7 @@ class VoiceTraining:
         paths = self.paths
         check_wavs(clips, None, decode=True)
         paths.data.mkdir(parents=True, exist_ok=True)
+        write_whole(paths.levels, json.dumps({"gain_db": find_gain_db(clips)}).encode())
         infos = [wav_info(clip) for clip in clips]
         wavs = paths.data / "wavs"
         if wavs.is_symlink():
@@ -212,6 +219,16 @@ def find_recordings(dataset: Path) -> list[Path]:
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such data set; one in LJSpeech layout has wavs/ and metadata.csv")
     return list_audio_files(dataset / "wavs")
+
+
+def find_gain_db(clips: Sequence[Path]) -> float:
+    """Return the gain in dB that raises the loud ones of these clips to the peak of the vocoder's training clips.
+
+    FastPitch learns the level of the recordings. The 95th percentile of their peaks counts, so that few outputs would
+    be louder than full scale.
+    """
+    peaks = [float(np.abs(load_wav(clip)[0]).max(initial=0.0)) for clip in clips]
+    return round(20 * math.log10(PEAK / max(float(np.percentile(peaks, 95)), MIN_PEAK)), 1)
 
 
 def identify(dataset: Path, clips: Sequence[Path]) -> list[str]:

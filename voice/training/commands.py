@@ -8,6 +8,7 @@ from pathlib import Path
 
 from common.download.models import MODELS, models_dir
 from common.errors import InputError
+from common.files.json_files import read_json
 from common.training.checkpoint_store import CheckpointStore
 from fastpitch.training.state import CHECKPOINT_FILES as FASTPITCH_FILES
 from hifigan.training.state import CHECKPOINT_FILES as VOCODER_FILES
@@ -49,6 +50,11 @@ class VoicePaths:
     def data(self) -> Path:
         """The data set that both models train on: the recordings at the right rate, and their pitch."""
         return self.work / "data"
+
+    @property
+    def levels(self) -> Path:
+        """The gain that the recordings lack, as JSON."""
+        return self.work / "levels.json"
 
     @property
     def lists(self) -> Path:
@@ -161,6 +167,7 @@ def pack_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
         *(("--hifigan-ema",) if cfg.vocoder_ema else ()),
         *("--fastpitch", str(_last_checkpoint(paths.fastpitch, FASTPITCH_FILES, cfg.fastpitch_epochs))),
         *(("--fastpitch-ema",) if cfg.fastpitch_ema else ()),
+        *("--speech-gain-db", str(read_json(paths.levels)["gain_db"])),
         *("-o", str(paths.voice.folder)),
     ]
 

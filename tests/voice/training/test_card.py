@@ -68,6 +68,7 @@ class Trained:
         for path, took in ((self.paths.vocoder, 600.0), (self.paths.fastpitch, 360.0)):
             record = {"step": [1, 10, 10], "data": {"train_took": took}}
             (path / "nvlog.json").write_text(f"DLLL {json.dumps(record)}\n")
+        self.paths.levels.write_text('{"gain_db": 9.5}')
         pack(PackConfig(hifigan=str(base), fastpitch=str(speech), output=str(self.paths.voice.folder)))
         self.records = StageRecords(self.paths.work / "stages")
         self.records.run(Stage("vocoder", "training", lambda: None))

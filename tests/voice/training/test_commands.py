@@ -88,7 +88,9 @@ def test_packing_takes_the_averages_of_the_last_epoch(cfg: VoiceTrainingConfig, 
         for name in names:
             for epoch in (39, 40, 79, 80):
                 torch.save({}, folder / name.format(epoch))
+    paths.levels.write_text('{"gain_db": 9.5}')
     words = commands.pack_command(paths, cfg)
+    assert words[words.index("--speech-gain-db") + 1] == "9.5"
     assert words[words.index("--hifigan") + 1] == str(paths.vocoder / "hifigan_gen_checkpoint_40.pt")
     assert words[words.index("--fastpitch") + 1] == str(paths.fastpitch / "FastPitch_checkpoint_80.pt")
     assert {"--hifigan-ema", "--fastpitch-ema"} <= set(words)

@@ -20,7 +20,7 @@ from common.errors import InputError
 from common.files.checkpoints import read_file
 from tests.support.models import TINY_FASTPITCH, make_checkpoint
 from tests.support.paths import REPOSITORY
-from voice.training.__main__ import find_recordings, identify, main
+from voice.training.__main__ import find_gain_db, find_recordings, identify, main
 
 pytestmark = pytest.mark.alone
 WORDS = "one two three four five six seven eight nine ten".split()
@@ -187,3 +187,10 @@ def test_damaged_recordings_are_named(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text("a|One.\n")
     with pytest.raises(InputError, match=r"1 of 1 audio files cannot be used: .*a\.flac"):
         main([str(tmp_path), "-o", str(tmp_path.with_name("out")), "--vocoder-base", str(folder / "base.pt")])
+
+
+def test_the_gain_raises_loud_clips_to_the_level_of_training(tmp_path: Path) -> None:
+    clips = [tmp_path / f"{i}.wav" for i in range(21)]  # peaks 0.1 to 0.3, so that the 95th percentile is 0.29
+    for i, clip in enumerate(clips):
+        soundfile.write(clip, np.array([0.0, 0.1 + 0.01 * i, -0.05]), 22050, subtype="FLOAT")
+    assert find_gain_db(clips) == pytest.approx(20 * np.log10(0.95 / 0.29), abs=0.06)
