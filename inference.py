@@ -61,7 +61,7 @@ def parse(argv: Sequence[str] | None) -> tuple[InferenceConfig, StreamConfig | N
     )
     add_flags(parser, InferenceConfig, "inference")
     add_flags(parser, StreamConfig, "streaming", only_with="stream")
-    add_flags(parser, SpeechConfig, "text to speech", only_with="fastpitch")
+    add_flags(parser, SpeechConfig, "text to speech", only_with="fastpitch", or_with="the texts of a voice")
     given = vars(parser.parse_args(argv))
     cfg = from_flags(InferenceConfig, given)
     stream = from_flags(StreamConfig, given) if "stream" in given else None

@@ -132,7 +132,7 @@ def _dashed(word: str) -> str:
     return name.replace("_", "-") + equals + value
 
 
-def add_flags(parser: ArgumentParser, cls: type, title: str, only_with: str = "") -> None:
+def add_flags(parser: ArgumentParser, cls: type, title: str, only_with: str = "", or_with: str = "") -> None:
     """Add one flag per field of the dataclass `cls`. Only flags that the user gave appear in the namespace.
 
     Args:
@@ -140,8 +140,10 @@ def add_flags(parser: ArgumentParser, cls: type, title: str, only_with: str = ""
         cls: a dataclass.
         title: heading of these flags in `--help`.
         only_with: name of the flag without which all others of this class have no effect.
+        or_with: what else gives them an effect, for the heading. `complete` then sets the flag of `only_with`.
     """
-    group = parser.add_argument_group(f"{title} (with {_spelled(only_with)})" if only_with else title)
+    needed = " or ".join([_spelled(only_with), *([or_with] if or_with else [])]) if only_with else ""
+    group = parser.add_argument_group(f"{title} (with {needed})" if needed else title)
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         if "help" not in field.metadata:

@@ -40,7 +40,7 @@ class EvaluationConfig:
     report: str = flag(
         "", "directory for the listening report, a web page to open from disk: DIR/index.html", not_with="texts"
     )
-    report_clips: int = flag(8, "recordings on that page, evenly spaced over the list (0: all)")
+    report_clips: int = flag(8, "recordings on that page, evenly spaced over the list (0: all)", only_with="report")
     logs: tuple[str, ...] = flag(
         (), "nvlog.json files or run directories of training runs to plot on the page", only_with="report"
     )

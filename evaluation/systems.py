@@ -13,14 +13,17 @@ import numpy as np
 import torch
 
 from common.audio import AudioConfig, MelSpectrogram
+from common.audio_files import is_audio_file
 from common.errors import InputError
 from common.files.exports import is_export
 from hifigan.checkpoint import load_generator
 from hifigan.engine.select import ALL_PRECISIONS, engine_backend
 from hifigan.export.files import load_export
 from hifigan.synthesis.vocoder import Vocoder
+from voice.folder import HIFIGAN_FILE
 
 GROUND_TRUTH, GRIFFIN_LIM = "ground-truth", "griffin-lim"
+VOICE = "voice"  # a source of --texts
 GRIFFIN_LIM_ITERATIONS = 60
 Resynthesiser = Callable[[np.ndarray], np.ndarray]  # [T] -> [T], full scale 1.0
 
@@ -93,6 +96,10 @@ def _parse(word: str) -> System:
         raise InputError(f"--system: {word} is neither NAME=CHECKPOINT nor NAME=DIR, nor {GRIFFIN_LIM}")
     check_system_name(name)
     source, *options = [rest] if Path(rest).exists() else rest.split(":")
+    if _is_voice(source):
+        raise InputError(
+            f"--system {name}: a voice speaks texts (--texts); for copy synthesis, name DIR/{HIFIGAN_FILE}"
+        )
     if not Path(source).exists():
         raise FileNotFoundError(f"--system {name}: {source}: no such checkpoint or folder")
     system = System(name, source)
@@ -118,6 +125,13 @@ def _parse(word: str) -> System:
     if options and system.is_folder:
         raise InputError(f"--system {name}: {source} is a folder, on which :{options[0]} has no effect")
     return system
+
+
+def _is_voice(source: str) -> bool:
+    """Return whether a source is a voice, by its folder or as --texts names it, and not a folder of audio files."""
+    if (Path(source) / HIFIGAN_FILE).is_file():
+        return True
+    return source == VOICE and not any(map(is_audio_file, Path(source).rglob("*")))
 
 
 def check_system_name(name: str) -> None:

@@ -10,11 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import InputError
-from evaluation.systems import GROUND_TRUTH, check_system_name
+from evaluation.systems import GROUND_TRUTH, VOICE, check_system_name
 from voice.folder import DEFAULT_VOICE, find_voice
 from voice.speech import Voice, load_voice
-
-VOICE = "voice"
 
 
 @dataclasses.dataclass(frozen=True)

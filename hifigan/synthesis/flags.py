@@ -54,7 +54,10 @@ class InferenceConfig:
     hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
     ema: bool = flag(False, "take the generator's moving average of the weights (from training with --ema)")
     dataset_path: str = flag(
-        "data/LJSpeech-1.1", "directory that the mel and pitch columns are relative to", short=("-d",)
+        "data/LJSpeech-1.1",
+        "directory that the mel and pitch columns are relative to",
+        short=("-d",),
+        not_with="text",
     )
     mel_framing: str = flag(
         "auto",

@@ -126,7 +126,7 @@ def dependent_parser() -> ArgumentParser:
     parser = ArgumentParser(prog="prog")
     add_flags(parser, Settings, "settings")
     add_flags(parser, Dependent, "dependent")
-    add_flags(parser, Extra, "extra", only_with="extra")
+    add_flags(parser, Extra, "extra", only_with="extra", or_with="luck")
     return parser
 
 
@@ -152,7 +152,7 @@ def test_flags_with_their_conditions_are_taken(capsys: pytest.CaptureFixture[str
         "rate (not with",
     ):
         assert shown in text
-    assert "extra (with --extra):" in text
+    assert "extra (with --extra or luck):" in text
 
 
 def test_base_values_yield_to_flags() -> None:

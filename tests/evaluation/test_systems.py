@@ -26,6 +26,18 @@ def test_systems_that_are_refused(words, message, tmp_path):
         parse_systems(["a=nowhere.pt:ema"])
 
 
+def test_a_voice_is_no_system_of_copy_synthesis_but_a_folder_of_audio_called_like_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ann").mkdir()
+    (tmp_path / "ann" / "hifigan.safetensors").touch()
+    for word in ("a=voice", "a=voice:ann", "a=ann"):
+        with pytest.raises(InputError, match=r"a voice speaks texts.*name DIR/hifigan.safetensors"):
+            parse_systems([word])
+    (tmp_path / "voice").mkdir()
+    (tmp_path / "voice" / "a.wav").touch()
+    assert parse_systems(["a=voice", "b=ann/hifigan.safetensors"])[1].is_folder
+
+
 def test_options_of_a_system(tmp_path):
     (tmp_path / "g.pt").touch()
     _, system = parse_systems([f"my model={tmp_path / 'g.pt'}:ema:precision=bf16:denoise=0.05:config=v2"])

@@ -175,6 +175,7 @@ def test_nothing_in_common(tmp_path, capsys):
         (["--system", "griffin-lim", "--baseline", "mine"], "--baseline: mine is none of the systems"),
         (["--system", "griffin-lim", "--metrics", "quality"], "--metrics: quality is none of mel_l1"),
         (["--system", "griffin-lim", "--logs", "run"], "--logs: has no effect without --report"),
+        (["--system", "griffin-lim", "--report-clips", "3"], "--report-clips: has no effect without --report"),
         (["--system", "griffin-lim", "--report", "page", "--logs", "run"], "run: no such log"),
         (["--system", "griffin-lim", "--clips", "-1"], "--clips: -1 is below 0"),
         (["--system", "griffin-lim", "-i", "nowhere"], "nowhere: no such folder or file list"),

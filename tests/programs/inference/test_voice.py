@@ -124,6 +124,7 @@ def test_contradictions(voice: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         ([*text, "-o", wav, "-i", source], "--text: is in place of -i"),
         ([*text, "-o", wav, "--hifigan", str(voice / "hifigan.safetensors")], "--text: with --hifigan, needs --fastp"),
         ([*text, "-o", wav, "--save-mels"], f"--save-mels: needs a folder; -o {wav} is one file"),
+        ([*text, "-o", wav, "-d", "elsewhere"], "--dataset-path: has no effect with --text"),
         ([*text, "-o", wav, "--overwrite"], f"--overwrite: has no effect with -o {wav}"),
         ([*text, "-o", str(tmp_path / "x.mp3")], "x.mp3: only wav files are written"),
         ([*text, "-o", str(tmp_path / "x.flac")], "x.flac: only wav files are written"),
