@@ -70,7 +70,7 @@ def pack(cfg: PackConfig) -> VoiceFiles:
     generator, heard = load_generator(cfg.hifigan, cfg.hifigan_config or None, ema=cfg.hifigan_ema)
     model, spoken = load_fastpitch(cfg.fastpitch, ema=cfg.fastpitch_ema)
     with torch.no_grad():  # in a log mel, a gain is a constant
-        model.proj.bias += cfg.speech_gain_db / 20 * math.log(10)
+        model.proj.bias.add_(cfg.speech_gain_db / 20 * math.log(10))
     check_models_fit(spoken, heard.path, heard.audio)
     folder = Path(cfg.output)
     _write(
