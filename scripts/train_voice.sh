@@ -41,7 +41,9 @@ source scripts/lib/variables.sh
 
 require_true_or_false ESTIMATE_ONLY PARALLEL
 require_whole_numbers 0 NUM_GPUS NUM_WORKERS EVALUATION_CLIPS
+NUM_GPUS=${NUM_GPUS:-0}
 args=()
+add_list_flags COMPARE:compare # a flag has to follow, so that the list ends before DATASET: --num-gpus always does
 add_flags WORK_DIR:work NUM_GPUS:num-gpus NUM_WORKERS:n-workers SEED:seed BASE_GENERATOR:vocoder-base \
     HIFIGAN_CONFIG:vocoder-config DISCRIMINATOR_WIDTH:discriminator-width VOCODER_EPOCHS:vocoder-epochs \
     VOCODER_BATCH_SIZE:vocoder-batch-size VOCODER_LEARNING_RATE:vocoder-learning-rate \
@@ -51,7 +53,6 @@ add_flags WORK_DIR:work NUM_GPUS:num-gpus NUM_WORKERS:n-workers SEED:seed BASE_G
     FASTPITCH_WARMUP_STEPS:fastpitch-warmup-steps FASTPITCH_EMA:fastpitch-ema \
     BINARIZATION_WARMUP_EPOCHS:binarization-warmup-epochs EVALUATION_CLIPS:evaluation-clips RECOGNISER:recogniser \
     DESCRIPTION:description LICENCE:licence KNOWN_FAULTS:known-faults
-add_list_flags COMPARE:compare
 [[ ${ESTIMATE_ONLY:-false} == true ]] && args+=(--estimate-only)
 [[ ${PARALLEL:-false} == true ]] && args+=(--parallel)
 
