@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains a voice from recordings with texts: checks the data, says what time and disk it takes, splits by prompt and
 # text, extracts pitch, fine-tunes a published vocoder, trains FastPitch, packs both into the voice's folder, evaluates
-# it on held-out clips, and writes its model card. The shipped voice was made with the defaults, on a CPU.
+# it on held-out clips, and writes its model card. The shipped voice has these settings, but fewer epochs.
 #
 #   bash scripts/train_voice.sh DATASET -o voices/NAME                      # DATASET: LJSpeech layout, wavs/ metadata.csv
 #   ESTIMATE_ONLY=true bash scripts/train_voice.sh DATASET -o voices/NAME   # only say what it would take

@@ -18,7 +18,7 @@ SPEECH_BATCH = 16  # clips of FastPitch
 
 @dataclasses.dataclass(frozen=True)
 class VoiceTrainingConfig:
-    """How a voice is trained. The defaults made the shipped voice, on a CPU."""
+    """How a voice is trained. The shipped voice was made with the defaults, but for fewer epochs, on a CPU."""
 
     output: str = flag("", "folder of the finished voice (required)", short=("-o",))
     work: str = flag("", "folder of everything else; without it, the voice's folder with -training at its end")
