@@ -16,6 +16,7 @@ Shapes: M mel bands, L frames, T samples, C channels.
 from __future__ import annotations
 
 import functools
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -27,10 +28,11 @@ from torch import Tensor
 from common.machine.thread_pool import for_each
 from hifigan.engine.cpu_amx import MatrixStage, fits_matrix_units
 from hifigan.engine.cpu_c import MARGIN_SAMPLES, SLOPE, ChannelLayer, ChannelStage, Signal, is_faster_in_c
-from hifigan.engine.cpu_onednn import RowConvolution, RowLayer, RowOutput, RowStage, fuses, to_image
+from hifigan.engine.cpu_onednn import RowConvolution, RowLayer, RowOutput, RowStage, lacks_bf16, to_image
 from hifigan.engine.native import vector
 from hifigan.generator import Generator
 
+log = logging.getLogger(__name__)
 LAST_SLOPE = 0.01  # of the leaky ReLU before the last layer
 # In bf16, V2 passes the quality gate (35 dB of SNR on speech, mel loss within 0.5 %) only if these stages are exact:
 # the first one, whose errors pass through all others,
@@ -44,10 +46,14 @@ class CpuEngine:
 
     Args:
         generator: on the CPU, in evaluation mode, weight norm removed.
-        precision: "fp32", "tf32" (fp32 with 16-bit products, on matrix units), or "bf16" (where exact enough).
+        precision: "fp32", "tf32" (fp32 with 16-bit products, on matrix units), or "bf16" (where exact enough, and not
+            on a processor that lacks it).
     """
 
     def __init__(self, generator: Generator, precision: str = "fp32") -> None:
+        if precision == "bf16" and lacks_bf16():
+            log.warning("this processor lacks bf16; computing in fp32")
+            precision = "fp32"
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         ups: Any = generator.ups
         fusions: Any = generator.resblocks
@@ -111,9 +117,9 @@ def _to_signal(x: Tensor | Signal) -> Signal:
 def measure_bf16_speed_up() -> float:
     """Return the time in fp32 over the time in bf16 of a convolution as in the middle of V1, on all threads.
 
-    This takes a few milliseconds. Without bf16 in the processor it is 0, because plain convolutions would be slow.
+    This takes a few milliseconds. On a processor that lacks bf16 it is 0.
     """
-    if not fuses(torch.bfloat16):
+    if lacks_bf16():
         return 0.0
     channels, samples = 64, 2048
     weight, bias = torch.zeros(channels, channels, 7), torch.zeros(channels)

