@@ -16,6 +16,7 @@ from common.synthesis.outputs import SORTED_BATCHES, batches
 from common.synthesis.sources import Utterance
 from hifigan import load_generator
 from hifigan.denoiser import Denoiser
+from hifigan.engine.cpu_onednn import lacks_bf16
 from hifigan.synthesis.vocoder import Vocoder
 from tests.support.inference import LENGTHS, command, from_mels, random_mel
 from tests.support.models import TINY, make_checkpoint
@@ -46,7 +47,8 @@ def test_torchscript_is_the_same_and_amp_is_near(dataset: Path, tmp_path: Path) 
     for name in LENGTHS:
         assert np.abs(scripted[name] - eager[name]).max() <= 2 / 32768
         assert np.abs(mixed[name] - eager[name]).max() < 0.05
-    assert any(not np.array_equal(mixed[name], eager[name]) for name in LENGTHS), "--amp had no effect"
+    if not lacks_bf16():
+        assert any(not np.array_equal(mixed[name], eager[name]) for name in LENGTHS), "--amp had no effect"
 
 
 def test_denoising(checkpoint: Path, dataset: Path, tmp_path: Path) -> None:
