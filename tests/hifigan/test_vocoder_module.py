@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hifigan import Denoiser
+from hifigan.engine.cpu_onednn import lacks_bf16
 from hifigan.vocoder_module import VocoderModule
 from tests.support.models import TINY
 from tests.support.programs import snr_db
@@ -34,4 +35,7 @@ def test_the_first_two_layers_and_the_last_stay_in_fp32(precision):
     assert generator.ups[1].bias.dtype == torch.float32, "the generator itself was changed"
     wav = module(MEL)
     assert wav.dtype == torch.float32
-    assert snr_db(generator(MEL).squeeze(1), wav) > 38
+    exact = generator(MEL).squeeze(1)
+    assert snr_db(exact, wav) > 38
+    if not lacks_bf16():  # emulated bf16 rounds more often
+        assert (wav - exact).abs().max() < 0.05

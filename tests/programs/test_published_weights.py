@@ -12,6 +12,7 @@ from common.audio import AudioConfig, MelSpectrogram
 from common.audio_files import load_wav, normalise_peak
 from hifigan import load_generator
 from hifigan.backend import eager_backend
+from hifigan.engine.cpu_onednn import lacks_bf16
 from hifigan.engine.select import engine_backend
 from hifigan.losses import mel_loss
 from hifigan.synthesis.vocoder import Vocoder
@@ -97,11 +98,12 @@ def test_a_clip_of_a_batch_is_the_clip_alone(name):
         plain = [generator(mel[None])[0, 0] for mel in mels]
     rounding = max((wav - truth).abs().max() for wav, truth in zip(plain, exact, strict=True))
     assert rounding < 1e-4
+    # Without AVX-512, kernels of other shapes round up to 2.3 times as much as the plain generator's.
+    share = 3 if lacks_bf16() else 1.5
     for wavs in (alone, in_one_call, in_windows):
         for wav, expected, truth in zip(wavs, alone, exact, strict=True):
-            # On a processor with AVX2 alone, other kernels round 2.1 times as much as the plain generator's.
-            assert (wav - truth).abs().max() <= 3 * rounding
-            assert (wav - expected).abs().max() <= 1e-4
+            assert (wav - truth).abs().max() <= share * rounding
+            assert (wav - expected).abs().max() <= 5e-5
 
 
 @pytest.mark.slow
