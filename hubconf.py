@@ -45,12 +45,16 @@ from hifigan.engine.select import engine_backend as _engine_backend
 from hifigan.synthesis.vocoder import Vocoder as _Vocoder
 from voice import Voice as _Voice
 from voice import load_voice as _load_voice
+from voice.folder import DEFAULT_VOICE as _DEFAULT_VOICE
 
 dependencies = ["librosa", "numpy", "safetensors", "soundfile", "torch", "tqdm"]
 
 
 def voice(
-    name_or_dir: str | _Path = "kathleen", device: str = "cpu", precision: str = "fp32", denoising_strength: float = 0.0
+    name_or_dir: str | _Path = _DEFAULT_VOICE,
+    device: str = "cpu",
+    precision: str = "fp32",
+    denoising_strength: float = 0.0,
 ) -> _Voice:
     """Load a voice, which speaks texts and resynthesises audio in the inference engine.
 

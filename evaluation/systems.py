@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -79,15 +80,16 @@ def parse_systems(words: Sequence[str]) -> list[System]:
         InputError: malformed, an unknown option, or a name given twice.
         FileNotFoundError: a source does not exist.
     """
-    systems = [System(GROUND_TRUTH)]
-    for word in words:
-        system = System(word) if word in (GROUND_TRUTH, GRIFFIN_LIM) else _parse(word)
-        if system.name == GROUND_TRUTH:
-            continue  # always included
-        if system.name in [other.name for other in systems]:
-            raise InputError(f"--system: {system.name} is given twice")
-        systems.append(system)
-    return systems
+    named = [System(word) if word == GRIFFIN_LIM else _parse(word) for word in words if word != GROUND_TRUTH]
+    refuse_repeated([system.name for system in named])
+    return [System(GROUND_TRUTH), *named]
+
+
+def refuse_repeated(names: Sequence[str]) -> None:
+    """Raise `InputError` if a system is named twice."""
+    name, count = Counter(names).most_common(1)[0] if names else ("", 0)
+    if count > 1:
+        raise InputError(f"--system: {name} is given twice")
 
 
 def _parse(word: str) -> System:

@@ -73,7 +73,12 @@ def _end_torn_line(path: Path) -> None:
 
 
 def read_json_lines(path: Path) -> list[tuple[Any, dict[str, Any]]]:
-    """Read step and data of each DLLogger line. Incomplete lines of killed runs are skipped with a warning.
+    """Read step and data of each DLLogger line, as `read_records` does."""
+    return [(record["step"], record["data"]) for record in read_records(path)]
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """Read each DLLogger line: `step`, `data`, `timestamp` and more. Incomplete lines are skipped with a warning.
 
     Raises:
         InputError: the file has lines, but none is a DLLogger line.
@@ -83,8 +88,12 @@ def read_json_lines(path: Path) -> list[tuple[Any, dict[str, Any]]]:
     for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line.removeprefix("DLLL "))
-            found.append((record["step"], record["data"]))
-        except (ValueError, KeyError, TypeError):
+            is_record = {"step", "data"} <= record.keys()
+        except (ValueError, AttributeError):
+            is_record = False
+        if is_record:
+            found.append(record)
+        else:
             torn.append(str(number))
     if lines and not found:
         raise InputError(f"{path}: not one of its {len(lines)} lines is a DLLogger line")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import InputError
-from evaluation.systems import GROUND_TRUTH, VOICE, check_system_name
+from evaluation.systems import GROUND_TRUTH, VOICE, check_system_name, refuse_repeated
 from voice.folder import DEFAULT_VOICE, find_voice
 from voice.speech import Voice, load_voice
 
@@ -43,14 +43,8 @@ def parse_speaking_systems(words: Sequence[str]) -> list[SpeakingSystem]:
         InputError: malformed, not the folder of a voice, or a name given twice.
         FileNotFoundError: no such voice or folder.
     """
-    systems: list[SpeakingSystem] = []
-    for word in words:
-        if word == GROUND_TRUTH:
-            continue  # included wherever there are recordings
-        system = _parse(word)
-        if system.name in [other.name for other in systems]:
-            raise InputError(f"--system: {system.name} is given twice")
-        systems.append(system)
+    systems = [_parse(word) for word in words if word != GROUND_TRUTH]  # which is included if there are recordings
+    refuse_repeated([system.name for system in systems])
     return systems
 
 

@@ -53,8 +53,11 @@ class VocoderTrainState(BaseTrainState):
     cfg: VocoderTrainConfig
 
     def __init__(self, cfg: VocoderTrainConfig, place: Distributed, training_clips: str = "") -> None:
-        identity: dict[str, Any] = {"training_clips": training_clips, "fine_tuning": bool(cfg.data.input_mels_dir)}
-        identity["discriminator_width"] = cfg.run.discriminator_width
+        identity: dict[str, Any] = {
+            "training_clips": training_clips,
+            "fine_tuning": bool(cfg.data.input_mels_dir),
+            "discriminator_width": cfg.run.discriminator_width,
+        }
         if cfg.run.checkpoint_path_gen:
             identity["base_model"] = file_digest(cfg.run.checkpoint_path_gen)
         super().__init__(cfg, place, **identity)

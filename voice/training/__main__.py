@@ -77,6 +77,7 @@ class VoiceTraining:
         clips = find_recordings(paths.dataset)
         records.run(
             Stage("data", "checking the recordings", lambda: self.prepare_data(clips), identify(paths.dataset, clips)),
+            Stage("level", "measuring the level of the recordings", lambda: self.measure_level(clips), after=("data",)),
             self.program("split", "splitting by prompt and text", commands.split_command(paths), "data"),
             Stage("base", "fetching the generator to start from", self.fetch_base, cfg.vocoder_base),
         )
@@ -125,7 +126,6 @@ class VoiceTraining:
         paths = self.paths
         check_wavs(clips, None, decode=True)
         paths.data.mkdir(parents=True, exist_ok=True)
-        write_whole(paths.levels, json.dumps({"gain_db": find_gain_db(clips)}).encode())
         infos = [wav_info(clip) for clip in clips]
         wavs = paths.data / "wavs"
         if wavs.is_symlink():
@@ -137,6 +137,9 @@ class VoiceTraining:
             shutil.rmtree(wavs)
         wavs.symlink_to((paths.dataset / "wavs").resolve(), target_is_directory=True)
         shutil.copyfile(paths.dataset / "metadata.csv", paths.data / "metadata.csv")
+
+    def measure_level(self, clips: Sequence[Path]) -> None:
+        write_whole(self.paths.levels, json.dumps({"gain_db": find_gain_db(clips)}).encode())
 
     def fetch_base(self) -> None:
         if not self.paths.base.is_file():

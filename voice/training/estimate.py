@@ -1,4 +1,4 @@
-"""What a voice's training will take, measured with a few steps of both trainings on this machine."""
+"""Estimate time and disk of a voice's training from a few steps of both trainings on this machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from common.audio_files import wav_info
 from common.data.filelists import read_filelist, write_lines
 from common.errors import InputError
 from common.files.atomic import write_whole
-from common.files.dllogger_lines import read_json_lines
+from common.files.dllogger_lines import read_json_lines, read_records
 from common.files.json_files import read_json
 from common.training.checkpoint_store import KEPT_CHECKPOINTS
 from voice.training.children import ChildProcesses
@@ -182,8 +182,7 @@ def read_trial(folder: Path) -> Measured:
     Raises:
         InputError: its log or its checkpoint is missing.
     """
-    lines = (folder / "nvlog.json").read_text(encoding="utf-8").splitlines()
-    records = [json.loads(line.removeprefix("DLLL ")) for line in lines]
+    records = read_records(folder / "nvlog.json")
     steps = [record["data"]["train_took"] for record in records if "train_took" in record["data"]]
     # The validation lies between the last line of the epoch's steps and its own.
     ends = [float(record["timestamp"]) for record in records if "avg_train_took" in record["data"]]

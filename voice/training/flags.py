@@ -11,7 +11,7 @@ from common.errors import InputError
 from common.machine.hardware import REPOSITORY
 
 SMALL_FASTPITCH = REPOSITORY / "platform" / "fastpitch_small.json"
-CPU_WIDTH = 0.125  # of the discriminators: five times less work, with the same result in fine-tuning
+CPU_WIDTH = 0.125  # of the discriminators, which then take a tenth of the time
 CPU_BATCH, GPU_BATCH = 4, 16  # segments of the vocoder
 SPEECH_BATCH = 16  # clips of FastPitch
 
