@@ -46,7 +46,7 @@ NEITHER = Direction("neither", "neither", "", lambda value: 0.0)  # only describ
 
 @dataclasses.dataclass(frozen=True)
 class Cue:
-    """What to listen for where two systems differ in a metric.
+    """The audible effect of a difference in a metric.
 
     Attributes:
         better: what the better system has, compared with the other.

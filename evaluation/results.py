@@ -36,7 +36,7 @@ class TableRow:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BaseResults(abc.ABC):
-    """What the tables of any evaluation show.
+    """Content of the tables of any evaluation.
 
     Attributes:
         header: machine, versions, commit, time and command.

@@ -1,4 +1,4 @@
-"""Choose the models of `inference.py`: those of a voice, unless the user names models."""
+"""Choose the models of `inference.py`: a voice, unless the user names models."""
 
 from __future__ import annotations
 

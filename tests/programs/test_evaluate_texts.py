@@ -90,7 +90,7 @@ def test_figures_tables_and_the_worst_texts(data, model, tmp_path, capsys):
 
 
 def test_a_voice_speaks_the_texts(data, model, tmp_path):
-    """The wavs are those of the voice, scaled to a peak of 0.95, and its figures are theirs."""
+    """The voice's wavs are scaled to a peak of 0.95, and its figures describe them."""
     folder = make_voice(tmp_path / "made")
     words = arguments(tmp_path, data / "metadata.csv", "--clips", 2, "--metrics", "rate", "f0_mean", "duration")
     assert evaluate.main([*words, "--system", f"made=voice:{folder}"]) == 0
@@ -160,7 +160,7 @@ def test_flags_that_are_refused(words, message, data, model, tmp_path, capsys):
 
 
 def test_recordings_alone(data, model, tmp_path):
-    """The recordings alone can be judged too: their word errors are those of the recogniser."""
+    """The recordings alone can be judged too: their word errors come from the recogniser."""
     assert evaluate.main(arguments(tmp_path, data / "metadata.csv", "--recogniser", model, "--metrics", "wer")) == 0
     found = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [system["name"] for system in found["systems"]] == ["ground-truth"]
