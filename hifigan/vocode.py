@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     vocoder = Vocoder(engine, cfg.denoising_strength, info.audio.filter_length)
     utterance = utterance_from_audio(target.name, source, MelSpectrogram(info.audio))
     (wav,) = vocoder([utterance.mel])
-    save_wav(target, wav[: utterance.num_samples].numpy(), info.audio.sampling_rate)
+    save_wav(target, utterance.finished(wav), info.audio.sampling_rate)
     log.info("%s -> %s, with %s", source, target, info.path)
     return 0
 

@@ -143,7 +143,7 @@ class Voice:
             if wav.ndim != 1 or not wav.size or not np.isfinite(wav).all():
                 raise InputError(f"audio: expected finite samples of shape [T], T > 0; got shape {list(wav.shape)}")
             utterance = utterance_from_wav("", wav, sampling_rate or self.sampling_rate, self._mel)
-        return self.vocode(utterance.mel)[: utterance.num_samples]
+        return utterance.finished(torch.from_numpy(self.vocode(utterance.mel)))
 
     def vocode(self, mel: np.ndarray | Tensor) -> np.ndarray:
         """Turn a mel [M, L] in natural logarithms and the vocoder's framing into float32 audio [L * hop].

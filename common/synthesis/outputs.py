@@ -35,6 +35,7 @@ class Part:
         index: position among the `count` pieces of the output.
         skip_samples: samples to drop at the beginning.
         num_samples: samples to keep after these, or None for all.
+        gain: factor that gives the samples their level in the output.
     """
 
     name: str
@@ -42,11 +43,16 @@ class Part:
     count: int = 1
     skip_samples: int = 0
     num_samples: int | None = None
+    gain: float = 1.0
 
     @property
     def length(self) -> int:
         """A number that the cost of synthesis grows with. Only used to compare parts."""
         raise NotImplementedError
+
+    def finished(self, wav: Tensor) -> np.ndarray:
+        """Return the vocoder's samples [T] as they are in the output. It is a copy: a slice would keep the batch."""
+        return wav.numpy()[self.skip_samples :][: self.num_samples] * np.float32(self.gain)
 
 
 def batches(parts: Iterable[Part], size: int) -> Iterator[list[Part]]:
@@ -102,10 +108,9 @@ class SpeechWriter:
 
     def add(self, part: Part, wav: Tensor, mel: Tensor) -> bool:
         """Take the audio [T] of a piece and its mel [M, L]. Return whether that completed a file."""
-        # Copied, since slices would keep the whole batch in memory.
-        kept_mel = np.array(mel.cpu().float().numpy()) if self._save_mels else None
+        kept_mel = np.array(mel.cpu().float().numpy()) if self._save_mels else None  # a copy, as in `finished`
         pieces = self._waiting.setdefault(part.name, {})
-        pieces[part.index] = np.array(wav.numpy()[part.skip_samples :][: part.num_samples]), kept_mel
+        pieces[part.index] = part.finished(wav), kept_mel
         if len(pieces) < part.count:
             return False
         del self._waiting[part.name]
@@ -159,7 +164,7 @@ class PcmWriter:
         if part.num_samples is not None:
             stop = max(start, part.skip_samples + part.num_samples - self._position)
         self._position += len(wav)
-        self._write(part, self._output.push(self._piece.push(wav.numpy()[start:stop])))
+        self._write(part, self._output.push(self._piece.push(wav.numpy()[start:stop] * np.float32(part.gain))))
 
     def finish(self, part: Part, mel: Tensor) -> bool:
         """End the piece, with a pause if more follow. Return whether it was the output's last."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from common.audio import MEL_CONFIG_FILE, AudioConfig, MelSpectrogram
-from common.audio_files import is_audio_file, list_audio_files, load_wav, resample, wav_info
+from common.audio_files import PEAK, is_audio_file, list_audio_files, load_wav, normalise_peak, resample, wav_info
 from common.data.mel_files import looks_like_log10, mel_contracts, read_mel
 from common.errors import InputError, first_three
 from common.mel_contract import MelContract
@@ -140,7 +140,7 @@ def _read_usable(
 
 
 def utterance_from_audio(name: str, path: Path, mel: MelSpectrogram) -> Utterance:
-    """Compute the mel of an audio file. Other sampling rates are converted, the level is not changed.
+    """Compute the mel of an audio file, see `utterance_from_wav`.
 
     Raises:
         FileNotFoundError: no such file.
@@ -156,13 +156,19 @@ def utterance_from_audio(name: str, path: Path, mel: MelSpectrogram) -> Utteranc
 
 
 def utterance_from_wav(name: str, wav: np.ndarray, sampling_rate: int, mel: MelSpectrogram) -> Utterance:
-    """Compute the mel of audio [T] in [-1, 1]. Other sampling rates are converted, the level is not changed."""
+    """Compute the mel of audio [T] in [-1, 1]. Other sampling rates are converted.
+
+    Generators are trained on clips with a peak of 0.95 and are worse at lower levels. So the mel is that of the audio
+    at this peak, and `gain` restores the level.
+    """
     audio = mel.config
     wav = resample(wav, sampling_rate, audio.sampling_rate)
+    peak = float(np.abs(wav).max())
+    wav = normalise_peak(wav)
     # Whole frames, and enough samples for the mel spectrogram to reflect. `num_samples` restores the length.
     padded = max(-(-len(wav) // audio.hop_length), audio.padding // audio.hop_length + 1) * audio.hop_length
     samples = torch.from_numpy(np.pad(wav, (0, padded - len(wav))).astype(np.float32))
-    return Utterance(name=name, mel=mel(samples[None])[0], num_samples=len(wav))
+    return Utterance(name=name, mel=mel(samples[None])[0], num_samples=len(wav), gain=peak / PEAK if peak else 1.0)
 
 
 def find_mel_files(phrases: Sequence[Phrase], source: Path, dataset: Path) -> dict[str, Path]:
