@@ -53,16 +53,32 @@ def test_copies_are_as_long_as_the_originals(checkpoint: Path, originals: Path, 
     assert {soundfile.info(path).samplerate for path in (tmp_path / "out").rglob("*.wav")} == {22050}
 
 
-def test_a_copy_is_the_generator_on_the_mel(checkpoint: Path, originals: Path, tmp_path: Path) -> None:
+def test_a_copy_is_the_generator_on_the_mel_at_the_level_of_training(
+    checkpoint: Path, originals: Path, tmp_path: Path
+) -> None:
     assert inference.main(command(checkpoint, originals / "a.wav", tmp_path / "out")) == 0
     wav, _ = soundfile.read(originals / "a.wav")
-    padded = torch.from_numpy(np.pad(wav, (0, 40 * 256 - len(wav)))).float()
+    gain = 0.95 / np.abs(wav).max()
+    padded = torch.from_numpy(np.pad(wav * gain, (0, 40 * 256 - len(wav)))).float()
     generator, _ = load_generator(checkpoint)
     with torch.no_grad():
         expected = generator(MelSpectrogram(AudioConfig())(padded[None])).squeeze().numpy()[:10001]
     made = wavs(tmp_path / "out")
     assert list(made) == ["a"]
-    assert np.abs(made["a"] - expected).max() <= 1 / 32768
+    assert np.abs(made["a"] - expected / gain).max() <= 1 / 32768
+
+
+@pytest.mark.parametrize("streams", [(), ("--stream",)])
+def test_copies_of_a_quiet_and_a_loud_recording_differ_in_level_only(
+    checkpoint: Path, tmp_path: Path, streams: tuple[str, ...]
+) -> None:
+    """Even at a peak of 0.001, where half of the mel would be below the floor of the logarithm."""
+    (tmp_path / "in").mkdir()
+    for name, gain in (("loud", 1.0), ("quiet", 0.001)):
+        soundfile.write(tmp_path / "in" / f"{name}.wav", tone(10000) * gain, 22050, subtype="FLOAT")
+    assert inference.main(command(checkpoint, tmp_path / "in", tmp_path / "out", *streams)) == 0
+    made = wavs(tmp_path / "out")
+    assert np.abs(made["quiet"] - made["loud"] * 0.001).max() <= 1.1 / 32768
 
 
 def test_other_rates_are_resampled(tmp_path: Path) -> None:
