@@ -71,6 +71,7 @@ if [[ $fast == true ]]; then
     OMP_NUM_THREADS=1 step tests run_tests "not medium and not slow and not alone" "${parallel[@]}" "$@"
 else
     add_optional requirements-evaluation.txt pesq pystoi jiwer whisper-normalizer # their tests are skipped without them
+    add_optional requirements-docs.txt mkdocs mkdocs-material # likewise
     OMP_NUM_THREADS=1 step "tests that share the machine" run_tests "not alone" "${parallel[@]}" "$@"
     step "tests that run alone" run_tests alone "$@" --numprocesses 0
 fi
