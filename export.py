@@ -9,6 +9,7 @@ from pathlib import Path
 
 from common import distributed
 from common.cli import ArgumentParser, add_flags, flag, from_flags, list_words, not_negative, run
+from common.download.hub import find_generator
 from common.errors import InputError
 from common.files.atomic import replacing
 from common.machine.precision import DTYPES
@@ -24,7 +25,11 @@ _BOUND = list_words(name for name, kind in FORMATS.items() if kind.bound_to_devi
 class ExportConfig:
     """The generator, the format, and the file to write."""
 
-    hifigan: str = flag("", "generator checkpoint of any public format (required)")
+    hifigan: str = flag(
+        "",
+        "generator checkpoint of any public format, a model's folder or a hub name, org/name (required)",
+        convert=find_generator,
+    )
     output: str = flag("", "file to write, with the suffix of the format (required)", short=("-o",))
     format: str = flag(
         "",

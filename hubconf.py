@@ -112,7 +112,7 @@ def hifigan(
         >>> speech = vocoder([mel(wav)[0]])[0]
     """
     path = checkpoint or _download(variant, "--hifigan", models_dir)
-    return _with_info(*_load_generator(path, config, device, ema))
+    return _load_generator(path, config, device, ema)[0]
 
 
 def fastpitch(
@@ -142,7 +142,7 @@ def fastpitch(
         ...     mel = model(torch.tensor([text.encode("Hello there.")])).mel
     """
     path = checkpoint or _download(variant, "--fastpitch", models_dir)
-    return _with_info(*_load_fastpitch(path, device))
+    return _load_fastpitch(path, device)[0]
 
 
 def text_processor(
@@ -222,14 +222,8 @@ def _download(variant: str, flag: str, folder: str | _Path | None) -> _Path:
     return _fetch_models([variant], root)[variant]
 
 
-def _with_info(model: _Any, info: _Any) -> _Any:
-    """Attach `info` to the model, since torch.hub returns only one object."""
-    object.__setattr__(model, "info", info)  # not a parameter, buffer or module
-    return model
-
-
 def _get_info(model: _Any) -> _Any:
-    if not hasattr(model, "info"):
+    if getattr(model, "info", None) is None:
         raise TypeError(
             f"expected a model from the entry points 'hifigan' or 'fastpitch', got a {type(model).__name__}"
         )

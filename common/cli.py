@@ -30,6 +30,7 @@ def flag(
     only_with: str | Sequence[str] = (),
     not_with: str | Sequence[str] = (),
     refuse_default: bool = False,
+    convert: Callable[[str], str] | None = None,
 ) -> Any:
     """Declare a dataclass field that is also a command-line flag.
 
@@ -42,8 +43,9 @@ def flag(
             field name, or `name=value` for one value of that flag.
         not_with: flags with which this one has no effect, written likewise.
         refuse_default: refuse the default value too where the flag has no effect.
+        convert: what `from_flags` makes of a given text, such as the path of a model that is given by name.
     """
-    metadata = {"help": help, "short": tuple(short), "choices": choices}
+    metadata = {"help": help, "short": tuple(short), "choices": choices, "convert": convert}
     conditions = {"only_with": _as_tuple(only_with), "not_with": _as_tuple(not_with), "refuse_default": refuse_default}
     return dataclasses.field(default=default, metadata={**metadata, **conditions})
 
@@ -201,10 +203,14 @@ def _shown(default: Any) -> str:
 
 
 def from_flags(cls: type[T], given: Mapping[str, Any], **base: Any) -> T:
-    """Build `cls` from `base` values, overridden by the flags that the user gave."""
-    names = {field.name for field in dataclasses.fields(typing.cast(Any, cls))}
-    chosen = {name: value for name, value in given.items() if name in names}
-    return cls(**{**base, **{k: tuple(v) if isinstance(v, list) else v for k, v in chosen.items()}})
+    """Build `cls` from `base` values, overridden by the flags that the user gave, converted."""
+    fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, cls))}
+    return cls(**{**base, **{name: _converted(fields[name], given[name]) for name in given if name in fields}})
+
+
+def _converted(field: dataclasses.Field[Any], value: Any) -> Any:
+    convert = field.metadata.get("convert") or (lambda text: text)
+    return tuple(map(convert, value)) if isinstance(value, list) else convert(value)
 
 
 def refuse_contradictions(given: Mapping[str, Any], stored: Mapping[str, Any], source: str) -> None:

@@ -21,6 +21,7 @@ from common.files.checkpoints import dictionary, read_file
 from common.files.exports import export_metadata, is_export
 from common.files.generator_files import parse_generator
 from common.files.json_files import read_json
+from common.files.model_folders import MODEL_FILE, find_model_file
 
 LOG_BASES = ("ln", "log10")
 # Signal keys of the paper authors' JSON files -> our names.
@@ -153,7 +154,7 @@ def _remedy(name: str) -> str:
 
 
 def read_contract(path: str | Path) -> MelContract:
-    """Read the contract of a checkpoint, an export, a data set, a folder of mels, or a JSON file.
+    """Read the contract of a checkpoint, an export, a data set, a folder of mels or of a model, or a JSON file.
 
     FastPitch makes mels in "tacotron" framing, which its checkpoints do not record. A generator takes "vocoder"
     framing, unless it was fine-tuned on mels half a hop apart and its checkpoint records this.
@@ -194,6 +195,8 @@ def read_description(path: Path) -> MelContract:
 
 
 def _read_folder(folder: Path) -> MelContract:
+    if (folder / MODEL_FILE).is_file():
+        return _read_checkpoint(find_model_file(folder))
     for file in (folder / MEL_CONFIG_FILE, folder / "mels" / MEL_CONFIG_FILE):
         if file.is_file():
             return read_description(file)

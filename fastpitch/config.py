@@ -1,12 +1,14 @@
-"""Configuration of FastPitch: the keys of every published v1.1 checkpoint."""
+"""Configuration of FastPitch: the keys of every published v1.1 checkpoint. Description of a file."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from common.audio import AudioConfig
 from common.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -161,6 +163,27 @@ class FastPitchConfig:
         if unknown:
             log.warning("FastPitch configuration: unknown keys are ignored: %s", ", ".join(unknown))
         return cls(**{name: values[name] for name in names})
+
+
+@dataclasses.dataclass(frozen=True)
+class FastPitchInfo:
+    """Contents of a FastPitch file besides the weights.
+
+    Attributes:
+        path: the file.
+        config: architecture.
+        audio: signal contract of its mels ("tacotron" framing), with LJSpeech defaults for values the file lacks.
+        train_setup: the file's `train_setup` (symbol set, text cleaners, p_arpabet, ...), empty if it has none.
+        epoch: finished training epochs, or None if unknown.
+        has_aligner: whether the file has the aligner, which teacher forcing needs.
+    """
+
+    path: Path
+    config: FastPitchConfig
+    audio: AudioConfig
+    train_setup: dict[str, Any]
+    epoch: int | None
+    has_aligner: bool
 
 
 def _checked(name: str, kind: Any, value: Any) -> Any:

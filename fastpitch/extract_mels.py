@@ -26,6 +26,7 @@ from common.cli import run as run_program
 from common.data.filelists import check_wavs
 from common.data.mel_files import distinct_targets, feature_name, record_config
 from common.distributed import Distributed
+from common.download.hub import find_fastpitch
 from common.errors import InputError
 from common.files.arrays import save_array
 from common.files.atomic import write_whole
@@ -51,7 +52,11 @@ LJSPEECH_MEAN_HZ, LJSPEECH_STD_HZ = 214.72203, 65.72038  # statistics of publish
 class ExtractConfig(TextFlags):
     """Recordings, model and computation of an extraction."""
 
-    fastpitch: str = flag("", "FastPitch checkpoint with its aligner (required)")
+    fastpitch: str = flag(
+        "",
+        "FastPitch checkpoint with its aligner, a model's folder or a hub name, org/name (required)",
+        convert=find_fastpitch,
+    )
     ema: bool = flag(False, "use the checkpoint's moving average of the weights (from training with --ema)")
     dataset_path: str = flag("data/LJSpeech-1.1", "directory that the file lists are relative to", short=("-d",))
     filelists: tuple[str, ...] = flag(

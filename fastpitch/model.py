@@ -4,16 +4,23 @@ Shapes: B batch, S symbols, L mel frames, M mel bands. One model serves eager an
 and `teacher_forced` is never compiled.
 """
 
+import dataclasses
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from common.audio import SILENCE
+from common.audio import SILENCE, AudioConfig
 from common.errors import InputError
+from common.files.checkpoints import check_tensors, dictionary
+from common.mel_contract import MelContract
+from common.pretrained import PretrainedModel, unknown_settings
+from common.text.settings import TextConfig
 from fastpitch.alignment import ConvAttention, monotonic_durations
-from fastpitch.config import FastPitchConfig
+from fastpitch.config import FastPitchConfig, FastPitchInfo
 from fastpitch.layers import Embedding, Predictor, length_mask, linear_in_fp32
 from fastpitch.length_regulator import (
     durations_from_log,
@@ -23,6 +30,8 @@ from fastpitch.length_regulator import (
 )
 from fastpitch.pitch_transform import DEFAULT_MEAN_HZ, DEFAULT_STD_HZ
 from fastpitch.transformer import FFTransformer
+
+ALIGNER_PREFIX = "attention."
 
 
 class FastPitchOutput(NamedTuple):
@@ -73,7 +82,7 @@ class TeacherForced(NamedTuple):
     logits: Tensor
 
 
-class FastPitch(nn.Module):
+class FastPitch(PretrainedModel):
     """Acoustic model: symbol ids -> log mel spectrogram, in one pass.
 
     Args:
@@ -82,7 +91,11 @@ class FastPitch(nn.Module):
 
     Attributes:
         pitch_transform: None or a `PitchTransform`, applied to the predicted pitch. Assign it before scripting.
+        info: description of the file that it was loaded from, with its signal and text settings, or None.
     """
+
+    STATE = "state_dict"
+    TITLE = "FastPitch: text to mel spectrogram"
 
     pitch_mean: Tensor
     pitch_std: Tensor
@@ -90,6 +103,7 @@ class FastPitch(nn.Module):
     def __init__(self, config: FastPitchConfig, aligner: bool = True) -> None:
         super().__init__()
         self.config = config
+        self.info: FastPitchInfo | None = None
         self.n_symbols = config.n_symbols
         self.padding_idx = config.padding_idx
         self.n_speakers = config.n_speakers
@@ -248,6 +262,38 @@ class FastPitch(nn.Module):
             log_soft,
             logits,
         )
+
+    @classmethod
+    def from_checkpoint(cls, file: Path, content: Mapping[str, Any], trainable: bool = False) -> "FastPitch":
+        stored = dictionary(file, content, "config")
+        if not stored:
+            raise InputError("a FastPitch checkpoint needs its configuration under 'config', which is missing")
+        setup, epoch, state = dictionary(file, content, "train_setup"), content.get("epoch"), content[cls.STATE]
+        has_aligner = any(name.startswith(ALIGNER_PREFIX) for name in state)
+        config = FastPitchConfig.from_dict(stored)
+        audio = AudioConfig.from_dict({**setup, "num_mels": config.n_mel_channels}, framing="tacotron")
+        with torch.device("meta"):  # allocates nothing for a file that does not fit
+            model = cls(config, aligner=has_aligner)
+        expected = model.state_dict()
+        check_tensors(state, expected, cls.__name__)
+        # Assigned, since allocating tensors for a model on "meta" would import sympy, which takes half a second.
+        model.load_state_dict({name: value.to(expected[name].dtype) for name, value in state.items()}, assign=True)
+        model.info = FastPitchInfo(file, config, audio, setup, epoch if isinstance(epoch, int) else None, has_aligner)
+        return model
+
+    def _checkpoint_values(self, setup: Mapping[str, Any] | None) -> dict[str, Any]:
+        if setup is None and self.info is None:
+            raise unknown_settings(self)
+        known = {} if self.info is None else {**self.info.train_setup, **dataclasses.asdict(self.info.audio)}
+        values = {**known, **(setup or {})}
+        contract = MelContract.from_dict(values, num_mels=self.config.n_mel_channels, framing="tacotron")
+        text = dataclasses.asdict(TextConfig.from_setup(values))
+        epoch = None if self.info is None else self.info.epoch
+        return {
+            "config": self.config.to_dict(),
+            "train_setup": {**values, **contract.to_dict(), **text},
+            **({} if epoch is None else {"epoch": epoch}),
+        }
 
     @torch.jit.unused
     def _check_recordings(

@@ -20,29 +20,9 @@ from common.errors import InputError
 from common.files.checkpoints import check_tensors
 from common.files.exports import is_export
 from common.files.generator_files import GeneratorFile, State, public_names, read_generator
-from hifigan.config import PRESETS, GeneratorConfig, read_config_file
+from hifigan.config import PRESETS, GeneratorConfig, GeneratorInfo, check_hop_length, read_config_file
 from hifigan.generator import Generator
-from hifigan.layers import weight_norms
-
-
-@dataclasses.dataclass(frozen=True)
-class GeneratorInfo:
-    """Description of a generator file.
-
-    Attributes:
-        path: the file.
-        config: architecture, from the caller, the file, the JSON file beside it, or the tensor shapes.
-        audio: signal contract, with LJSpeech's values for missing settings. The framing is "vocoder" unless the file
-            records that the generator was fine-tuned half a hop apart (`--input-mels-framing`).
-        train_setup: the file's `train_setup`, or empty.
-        epoch: finished training epochs, or None if unknown.
-    """
-
-    path: Path
-    config: GeneratorConfig
-    audio: AudioConfig
-    train_setup: dict[str, Any]
-    epoch: int | None
+from hifigan.layers import match_weight_norm
 
 
 def load_generator(
@@ -54,22 +34,22 @@ def load_generator(
     """Load a generator for inference from any public format.
 
     Args:
-        path: checkpoint file.
+        path: checkpoint file, or the folder of a model (`Generator.save_pretrained`).
         config: architecture, as an object, a dictionary of the six keys, or a JSON file. Required only if the file has
             no configuration inside or beside it and is not V1, V2, or V3.
         device: where to put the generator.
         ema: load the moving average of the weights, from a run with `--ema`.
 
     Returns:
-        The generator in evaluation mode with weight norm removed, and a description of its file.
+        The generator in evaluation mode with weight norm removed, and a description of its file, which is also its
+        attribute `info`.
 
     Raises:
         FileNotFoundError: no such file.
         InputError: the file is damaged, of another kind, or an export. It contradicts `config`. It has missing, extra,
             or misshapen tensors. Or `ema` is set and it has no moving average.
     """
-    generator, info = load_trainable_generator(path, config, ema)
-    generator.remove_weight_norm()
+    generator, info = _load(path, config, ema, trainable=False)
     return generator.eval().to(device), info
 
 
@@ -77,6 +57,12 @@ def load_trainable_generator(
     path: str | Path, config: GeneratorConfig | Mapping[str, Any] | str | Path | None = None, ema: bool = False
 ) -> tuple[Generator, GeneratorInfo]:
     """Load a generator for training: like `load_generator`, but on the CPU and with weight norm."""
+    return _load(path, config, ema, trainable=True)
+
+
+def _load(
+    path: str | Path, config: GeneratorConfig | Mapping[str, Any] | str | Path | None, ema: bool, trainable: bool
+) -> tuple[Generator, GeneratorInfo]:
     path = Path(path)
     if is_export(path):
         raise InputError(
@@ -87,10 +73,13 @@ def load_trainable_generator(
     try:
         chosen, audio = _find_config(file, config)
         generator = Generator(chosen)
+        if not trainable:
+            generator.remove_weight_norm()  # first, so that plain weights are loaded as they are
         load_public_state(generator, file.state)
     except InputError as error:
         raise error if str(path) in str(error) else InputError(f"{path}: {error}") from error
-    return generator, GeneratorInfo(path, chosen, audio, file.setup, file.epoch)
+    generator.info = GeneratorInfo(file.path, chosen, audio, file.setup, file.epoch)
+    return generator, generator.info
 
 
 def load_public_state(module: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
@@ -105,7 +94,7 @@ def load_public_state(module: nn.Module, state_dict: Mapping[str, Tensor]) -> No
     given = public_names(state_dict)
     if isinstance(module, Generator):
         given = _nest_resblocks(given, len(module.config.resblock_kernel_sizes))
-    given = _match_weight_norm(given, expected)
+    given = match_weight_norm(given, expected)
     check_tensors(given, expected, type(module).__name__)
     module.load_state_dict(given)
 
@@ -118,20 +107,6 @@ def _nest_resblocks(state: State, blocks_per_stage: int) -> State:
         return f"resblocks.{stage}.{block}.convs"
 
     return {re.sub(r"^resblocks\.(\d+)\.convs", rename, key): value for key, value in state.items()}
-
-
-def _match_weight_norm(state: State, expected: Mapping[str, Tensor]) -> State:
-    matched: State = {}
-    for key, value in state.items():
-        base, _, leaf = key.rpartition(".")
-        if leaf == "weight" and key not in expected and f"{base}.weight_g" in expected:
-            matched[f"{base}.weight_g"] = weight_norms(value.float())
-            matched[f"{base}.weight_v"] = value
-        elif leaf == "weight_v" and f"{base}.weight" in expected and f"{base}.weight_g" in state:
-            matched[f"{base}.weight"] = torch._weight_norm(value, state[f"{base}.weight_g"], 0)
-        elif not (leaf == "weight_g" and f"{base}.weight" in expected and f"{base}.weight_v" in state):
-            matched[key] = value
-    return matched
 
 
 def _find_config(
@@ -155,10 +130,7 @@ def _find_config(
     if config is None:
         config = _match_preset(file)
     audio = AudioConfig.from_dict({**setup, "num_mels": config.num_mels}, framing=file.framing)
-    if audio.hop_length != config.hop_length:
-        raise InputError(
-            f"{file.path}: the upsampling rates multiply to {config.hop_length}, but hop_length is {audio.hop_length}"
-        )
+    check_hop_length(config, audio)
     return config, audio
 
 
@@ -170,7 +142,7 @@ def _match_preset(file: GeneratorFile) -> GeneratorConfig:
             generator = Generator(config)
         expected = {key: value.shape for key, value in generator.state_dict().items()}
         given = _nest_resblocks(file.state, len(config.resblock_kernel_sizes))
-        given = _match_weight_norm(given, generator.state_dict())
+        given = match_weight_norm(given, generator.state_dict())
         if expected == {key: value.shape for key, value in given.items()}:
             return config
     raise InputError(

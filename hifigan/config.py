@@ -1,4 +1,4 @@
-"""Generator configuration: the six keys in every checkpoint, and the number of mel bands."""
+"""Generator configuration: the six keys in every checkpoint, and the number of mel bands. Description of a file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from common.audio import AudioConfig
 from common.errors import InputError
 from common.files.json_files import read_json
 from common.mel_contract import SIGNAL_KEYS
@@ -126,6 +127,32 @@ class GeneratorConfig:
         if missing:
             raise InputError(f"generator configuration lacks {', '.join(missing)}")
         return cls(**{key: values[key] for key in GENERATOR_KEYS}, num_mels=num_mels)
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratorInfo:
+    """Description of a generator file.
+
+    Attributes:
+        path: the file.
+        config: architecture, from the caller, the file, the JSON file beside it, or the tensor shapes.
+        audio: signal contract, with LJSpeech's values for missing settings. The framing is "vocoder" unless the file
+            records that the generator was fine-tuned half a hop apart (`--input-mels-framing`).
+        train_setup: the file's `train_setup`, or empty.
+        epoch: finished training epochs, or None if unknown.
+    """
+
+    path: Path
+    config: GeneratorConfig
+    audio: AudioConfig
+    train_setup: dict[str, Any]
+    epoch: int | None
+
+
+def check_hop_length(config: GeneratorConfig, audio: AudioConfig) -> None:
+    """Raise `InputError` unless a generator makes a hop of samples from a frame."""
+    if audio.hop_length != config.hop_length:
+        raise InputError(f"the upsampling rates multiply to {config.hop_length}, but hop_length is {audio.hop_length}")
 
 
 def _to_lists(value: Any) -> Any:

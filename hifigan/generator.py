@@ -5,14 +5,21 @@ Shapes: B batch, M mel bands, L frames, T = L * hop_length samples, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hifigan.config import GeneratorConfig
-from hifigan.layers import WeightNormConv1d, WeightNormConvTranspose1d, remove_weight_norm
+from common.audio import AudioConfig
+from common.files.checkpoints import check_tensors, dictionary
+from common.mel_contract import MelContract
+from common.pretrained import PretrainedModel, unknown_settings
+from hifigan.config import GeneratorConfig, GeneratorInfo, check_hop_length
+from hifigan.layers import WeightNormConv1d, WeightNormConvTranspose1d, match_weight_norm, remove_weight_norm
 
 
 def activate(x: Tensor) -> Tensor:
@@ -71,14 +78,22 @@ class ReceptiveFieldFusion(nn.ModuleList):
         return total / self.num_blocks
 
 
-class Generator(nn.Module):
-    """Converts a log-mel spectrogram [B, M, L] to a waveform [B, 1, T] in [-1, 1]."""
+class Generator(PretrainedModel):
+    """Converts a log-mel spectrogram [B, M, L] to a waveform [B, 1, T] in [-1, 1].
 
+    Attributes:
+        config: architecture.
+        info: description of the file that it was loaded from, with the settings of its mels (`info.audio`), or None.
+    """
+
+    STATE = "generator"
+    TITLE = "HiFi-GAN generator: mel spectrogram to speech"
     __jit_unused_properties__ = ("device",)  # TorchScript cannot compile it: the bias is optional to it
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
+        self.info: GeneratorInfo | None = None
         self.num_mels = config.num_mels
         channels = config.upsample_initial_channel
         block = ResBlock1 if config.resblock == "1" else ResBlock2
@@ -144,3 +159,35 @@ class Generator(nn.Module):
     def remove_weight_norm(self) -> None:
         """Fold weight norm into plain weights, for inference."""
         remove_weight_norm(self)
+
+    @classmethod
+    def from_checkpoint(cls, file: Path, content: Mapping[str, Any], trainable: bool = False) -> Generator:
+        setup = dictionary(file, content, "train_setup")
+        audio = AudioConfig.from_dict(setup)
+        config = GeneratorConfig.from_dict(dictionary(file, content, "config"), audio.num_mels)
+        check_hop_length(config, audio)
+        generator = cls(config)
+        if not trainable:
+            generator.remove_weight_norm()
+        expected = generator.state_dict()
+        state = match_weight_norm(content[cls.STATE], expected)
+        check_tensors(state, expected, cls.__name__)
+        generator.load_state_dict(state)
+        generator.info = GeneratorInfo(
+            file, config, audio, setup, dictionary(file, content, "train_state").get("epoch")
+        )
+        return generator
+
+    def _checkpoint_values(self, setup: Mapping[str, Any] | None) -> dict[str, Any]:
+        if setup is None and self.info is None:
+            raise unknown_settings(self)
+        known = {} if self.info is None else {**self.info.train_setup, **dataclasses.asdict(self.info.audio)}
+        values = {**known, **(setup or {})}
+        contract = MelContract.from_dict(values, num_mels=self.num_mels)
+        check_hop_length(self.config, contract.audio)
+        epoch = None if self.info is None else self.info.epoch
+        return {
+            "config": self.config.to_dict(),
+            "train_setup": {**values, **contract.to_dict()},
+            **({} if epoch is None else {"train_state": {"epoch": epoch}}),
+        }

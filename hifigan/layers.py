@@ -10,7 +10,7 @@ Each layer returns the memory layout of its input: "rows" (see `convolutions.row
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -114,6 +114,21 @@ class WeightNormConv2d(_WeightNorm, nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         return _convolve(self, x, self.normed_weight(), self.bias)
+
+
+def match_weight_norm(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convert plain and weight-normed tensors to each other, as a module with the names of `expected` requires."""
+    matched: dict[str, Tensor] = {}
+    for key, value in state.items():
+        base, _, leaf = key.rpartition(".")
+        if leaf == "weight" and key not in expected and f"{base}.weight_g" in expected:
+            matched[f"{base}.weight_g"] = weight_norms(value.float())
+            matched[f"{base}.weight_v"] = value
+        elif leaf == "weight_v" and f"{base}.weight" in expected and f"{base}.weight_g" in state:
+            matched[f"{base}.weight"] = torch._weight_norm(value, state[f"{base}.weight_g"], 0)
+        elif not (leaf == "weight_g" and f"{base}.weight" in expected and f"{base}.weight_v" in state):
+            matched[key] = value
+    return matched
 
 
 def _fuse(conv: WeightNormConv1d | WeightNormConvTranspose1d) -> nn.Module:

@@ -11,6 +11,7 @@ from common import distributed
 from common.audio import MelSpectrogram
 from common.audio_files import save_wav, wav_info
 from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, run
+from common.download.hub import find_generator
 from common.download.models import fetch_models, models_dir
 from common.errors import InputError
 from common.synthesis.sources import utterance_from_audio
@@ -28,7 +29,10 @@ class VocodeConfig:
     """The generator, and how it runs."""
 
     hifigan: str = flag(
-        "", f"generator checkpoint of any public format; without it, {DEFAULT_MODEL}, downloaded if missing"
+        "",
+        "generator checkpoint of any public format, a model's folder or a hub name (org/name); without it, "
+        f"{DEFAULT_MODEL}, downloaded if missing",
+        convert=find_generator,
     )
     hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
     denoising_strength: float = flag(0.0, "share of the generator's hum that is subtracted; 0.005 to 0.1 is usual")

@@ -46,7 +46,7 @@ FLOORS: dict[str, list[str]] = {
     ],
     "common": [
         "synthesis training",
-        "data machine",
+        "data machine pretrained",
         "download mel_contract audio_files text plot_log progress",
         "audio files cli distributed",
         "markdown errors torchscript",

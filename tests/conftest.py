@@ -1,9 +1,12 @@
 """Settings and fixtures of all tests."""
 
 import signal
+import sys
 
 import pytest
 import torch
+
+from tests.support.web.hub_server import serving_hub
 
 
 def pytest_collection_modifyitems(items):
@@ -31,3 +34,23 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """Yield an imitation of the Hugging Face hub, which the real package huggingface_hub uses, with an empty cache."""
+    pytest.importorskip("huggingface_hub")
+    for name in _hub_modules():  # it reads its environment when it is imported
+        monkeypatch.delitem(sys.modules, name)
+    with serving_hub() as hub:
+        for variable in ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE"):
+            monkeypatch.delenv(variable, raising=False)
+        for variable, value in (("HF_ENDPOINT", hub.url), ("HF_HOME", str(tmp_path / "hf")), ("DO_NOT_TRACK", "1")):
+            monkeypatch.setenv(variable, value)
+        yield hub
+    for name in _hub_modules():
+        del sys.modules[name]
+
+
+def _hub_modules():
+    return [name for name in sys.modules if name.split(".")[0] == "huggingface_hub"]

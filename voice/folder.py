@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from common.download.hub import HubOptions, download_files, is_hub_name
 from common.errors import InputError
 
-HIFIGAN_FILE, FASTPITCH_FILE, CARD_FILE = "hifigan.safetensors", "fastpitch.safetensors", "README.md"
+HIFIGAN_FILE, FASTPITCH_FILE, CARD_FILE = VOICE_FILES = ("hifigan.safetensors", "fastpitch.safetensors", "README.md")
 PRETRAINED = Path(__file__).resolve().parents[1] / "pretrained"  # the voices of this project, by their names
 DEFAULT_VOICE = "kathleen"
 
@@ -17,7 +18,7 @@ class VoiceFiles:
     """A voice: a folder with a generator, a FastPitch model that fits it, and a model card.
 
     Attributes:
-        name: name of the folder.
+        name: name of the folder, or org/name on the hub.
         folder: the folder.
     """
 
@@ -40,24 +41,37 @@ class VoiceFiles:
         return self.folder / CARD_FILE
 
 
-def find_voice(name_or_dir: str | Path = DEFAULT_VOICE) -> VoiceFiles:
-    """Find a voice by its name in `pretrained/`, or by its folder. A name wins over a folder of the same name.
+def find_voice(name_or_dir: str | Path = DEFAULT_VOICE, options: HubOptions | None = None) -> VoiceFiles:
+    """Find a voice by its name in `pretrained/`, by its folder, or by its name on the Hugging Face hub, in this order.
+
+    Args:
+        name_or_dir: the name or folder. org/name is downloaded from the hub, which needs huggingface_hub.
+        options: for names on the hub.
 
     Raises:
         FileNotFoundError: no such voice.
-        InputError: a folder without the files of a voice.
+        InputError: a folder without the files of a voice, or huggingface_hub is not installed.
+        OSError: the hub has no such voice, or does not answer.
     """
     words = str(name_or_dir)
     is_name = words not in ("", ".", "..") and Path(words).name == words
     folder = PRETRAINED / words
     if not (is_name and folder.is_dir()):
         folder = Path(words)
+        if not folder.exists() and is_hub_name(words):
+            return _checked(VoiceFiles(words, download_files(words, VOICE_FILES, options or HubOptions())))
         if not words or not folder.is_dir():
             raise FileNotFoundError(f"{_not_found(words, is_name)}; give --voice a folder made by python -m voice.pack")
-    missing = [name for name in (HIFIGAN_FILE, FASTPITCH_FILE) if not (folder / name).is_file()]
+    return _checked(VoiceFiles(folder.resolve().name, folder))
+
+
+def _checked(files: VoiceFiles) -> VoiceFiles:
+    missing = [path.name for path in (files.hifigan, files.fastpitch) if not path.is_file()]
     if missing:
-        raise InputError(f"{folder}: not a voice: {' and '.join(missing)} missing (python -m voice.pack makes voices)")
-    return VoiceFiles(folder.resolve().name, folder)
+        raise InputError(
+            f"{files.folder}: not a voice: {' and '.join(missing)} missing (python -m voice.pack makes voices)"
+        )
+    return files
 
 
 def known_voices() -> list[str]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from common.cli import ArgumentParser, add_flags, flag, from_flags, run
+from common.download.hub import find_fastpitch, find_generator
 from common.errors import InputError
 from common.files.atomic import replacing, write_whole
 from common.files.fingerprints import file_digest
@@ -34,10 +35,16 @@ SMALLEST_STEP_FP16 = 2.0**-24  # between the values next to zero
 class PackConfig:
     """The checkpoints of a voice, and its folder."""
 
-    hifigan: str = flag("", "generator checkpoint of any public format (required)")
+    hifigan: str = flag(
+        "",
+        "generator checkpoint of any public format, a model's folder or a hub name, org/name (required)",
+        convert=find_generator,
+    )
     hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
     hifigan_ema: bool = flag(False, "take the generator's moving average of the weights (from training with --ema)")
-    fastpitch: str = flag("", "FastPitch checkpoint (required)")
+    fastpitch: str = flag(
+        "", "FastPitch checkpoint, a model's folder or a hub name, org/name (required)", convert=find_fastpitch
+    )
     fastpitch_ema: bool = flag(False, "take the moving average of its weights")
     speech_gain_db: float = flag(
         0.0,

@@ -5,6 +5,7 @@ Shapes: T samples, M mel bands, L frames.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from torch import Tensor
 
 from common.audio import AudioConfig, MelSpectrogram
 from common.audio_files import save_wav
+from common.download.hub import HubOptions, upload_folder
 from common.errors import InputError
+from common.files.atomic import replacing
 from common.synthesis.outputs import batches, join_pieces
 from common.synthesis.phrases import Phrase
 from common.synthesis.resume import SynthesisJob
@@ -27,7 +30,7 @@ from hifigan.checkpoint import load_generator
 from hifigan.engine.select import engine_backend
 from hifigan.synthesis.flags import DEFAULT_BATCH_SIZE
 from hifigan.synthesis.vocoder import Vocoder
-from voice.folder import DEFAULT_VOICE, VoiceFiles, find_voice
+from voice.folder import DEFAULT_VOICE, VOICE_FILES, VoiceFiles, find_voice
 
 
 def load_voice(
@@ -36,11 +39,14 @@ def load_voice(
     precision: str = "fp32",
     denoising_strength: float = 0.0,
 ) -> Voice:
-    """Load a voice by its name in `pretrained/` or by its folder. See `Voice` for the arguments.
+    """Load a voice by its name in `pretrained/`, its folder, or its name on the Hugging Face hub (org/name).
+
+    See `Voice` for the arguments, and `Voice.from_pretrained` for more about the hub.
 
     Raises:
         FileNotFoundError: no such voice.
-        InputError: see `Voice`.
+        InputError: see `Voice`. Also huggingface_hub is not installed.
+        OSError: the hub has no such voice, or does not answer.
 
     Example:
         >>> voice = load_voice()
@@ -63,6 +69,7 @@ class Voice:
 
     Attributes:
         name: name of the voice.
+        files: its files.
         vocoder: mels [M, L_i] -> audio [T_i] of several utterances.
     """
 
@@ -76,12 +83,65 @@ class Voice:
         place = torch.device(device)
         if place.type == "cuda" and not torch.cuda.is_available():
             raise InputError(f"device {device}: PyTorch finds no GPU on this machine")
-        self.name = files.name
+        self.name, self.files = files.name, files
         generator, self._generator_info = load_generator(files.hifigan, device=place)
         self._model, self._fastpitch_info = load_fastpitch(files.fastpitch, place)
         check_models_fit(self._fastpitch_info, self._generator_info.path, self._generator_info.audio)
         self._mel = MelSpectrogram(self.audio)
         self.vocoder = Vocoder(engine_backend(generator, precision), denoising_strength, self.audio.filter_length)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_folder: str | Path = DEFAULT_VOICE,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        device: str | torch.device = "cpu",
+        precision: str = "fp32",
+        denoising_strength: float = 0.0,
+    ) -> Voice:
+        """Load a voice from `pretrained/`, a folder, or the Hugging Face hub (needs the package huggingface_hub).
+
+        Args:
+            name_or_folder: a name in `pretrained/`, a folder, or org/name on the hub. What is local always wins.
+            revision: branch, tag or commit on the hub. None is the newest version.
+            cache_dir: folder for downloads. None is the hub's own.
+            local_files_only: take what was downloaded before, without the network.
+            device, precision, denoising_strength: as for `Voice`.
+
+        Raises:
+            FileNotFoundError: no such voice.
+            InputError: see `Voice`. Also huggingface_hub is not installed.
+            OSError: the hub has no such voice, or does not answer.
+        """
+        files = find_voice(name_or_folder, HubOptions(revision, cache_dir, local_files_only))
+        return cls(files, device, precision, denoising_strength)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Copy the files of the voice to a folder, and return it. Files of the same names are replaced."""
+        for name in VOICE_FILES:
+            source, target = self.files.folder / name, Path(folder) / name
+            if source.is_file() and not (target.exists() and target.samefile(source)):
+                with replacing(target) as temporary:
+                    shutil.copyfile(source, temporary)
+        return Path(folder)
+
+    def push_to_hub(self, name: str, private: bool | None = None) -> str:
+        """Upload the voice to the Hugging Face hub. Needs the package huggingface_hub and a login (`hf auth login`).
+
+        Args:
+            name: org/name. A missing repository is created.
+            private: whether a new repository is private. None is the hub's default.
+
+        Returns:
+            The address of the repository.
+
+        Raises:
+            InputError: not a name, or huggingface_hub is not installed.
+            OSError: the hub refuses, or does not answer.
+        """
+        return upload_folder(self.files.folder, name, VOICE_FILES, private=private)
 
     @property
     def audio(self) -> AudioConfig:

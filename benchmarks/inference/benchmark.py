@@ -25,6 +25,7 @@ from benchmarks.inference.start import Start, measure_starts
 from benchmarks.inference.ways import PACKAGES, VocoderWay, all_ways
 from common import distributed
 from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, run
+from common.download.hub import find_fastpitch, find_generator
 from common.errors import InputError
 from common.files.exports import is_export
 from common.machine import hardware
@@ -41,10 +42,18 @@ class VocoderBenchmarkConfig:
     """Settings of the inference benchmark."""
 
     hifigan: tuple[str, ...] = flag(
-        tuple(PRESETS), "generator checkpoints of any public format; v1, v2 and v3 are presets with random weights"
+        tuple(PRESETS),
+        "generator checkpoints of any public format, folders of models or hub names (org/name); v1, v2 and v3 are "
+        "presets with random weights",
+        convert=find_generator,
     )
     hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
-    fastpitch: str = flag("", "FastPitch checkpoint, to measure text to speech; by default, HiFi-GAN alone")
+    fastpitch: str = flag(
+        "",
+        "FastPitch checkpoint, a model's folder or a hub name (org/name), to measure text to speech; by default, "
+        "HiFi-GAN alone",
+        convert=find_fastpitch,
+    )
     phrases: str = flag(
         "phrases/benchmark_8_128.tsv", "file of texts; a batch of N is the first N of them", only_with="fastpitch"
     )

@@ -12,23 +12,27 @@ import torch
 from torch import Tensor
 
 from common.errors import InputError
+from common.files.model_folders import complete_checkpoint, find_model_file
 from common.files.safetensors_files import is_safetensors, read_safetensors
 
 
 def read_file(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
     """Read a checkpoint: a safetensors file, or a PyTorch file with `torch.load(weights_only=True)`.
 
+    The folder of a model (`common.files.model_folders`), or model.safetensors in it, counts as one checkpoint.
     Floating-point tensors of safetensors files become fp32.
 
     Raises:
         FileNotFoundError: no such file.
-        InputError: not a file of tensors and plain values, or a damaged one.
+        InputError: not a file of tensors and plain values, a damaged one, or a folder of another kind.
     """
     path = Path(path)
+    if path.is_dir():
+        path = find_model_file(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint; published ones: bash scripts/download_models.sh")
     if is_safetensors(path):
-        return read_safetensors(path, map_location)
+        return complete_checkpoint(path, read_safetensors(path, map_location))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols, when a text file looks like a pickle

@@ -78,9 +78,13 @@ def write_safetensors(path: Path, state: str, tensors: Mapping[str, Tensor], val
         tensors: by name.
         values: the checkpoint's other values, which must be plain (JSON).
     """
-    metadata = {"format": "pt", STATE: state, **{key: json.dumps(value) for key, value in values.items()}}
+    write_tensors(path, tensors, {STATE: state, **{key: json.dumps(value) for key, value in values.items()}})
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors by their names, and text as metadata."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_whole(path, _with_sorted_header(save(plain, metadata)))
+    write_whole(path, _with_sorted_header(save(plain, {"format": "pt", **(metadata or {})})))
 
 
 def _with_sorted_header(content: bytes) -> bytes:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from common.cli import flag, positive
 from common.data.mel_files import read_symbol_pitch
+from common.download.hub import find_fastpitch
 from common.errors import InputError
 from common.files.fingerprints import file_digest
 from common.synthesis.outputs import Part
@@ -30,7 +31,12 @@ SLOWEST_PACE, FASTEST_PACE = 0.1, 10.0
 class SpeechConfig(TextFlags):
     """Model, voice and manner of text to speech."""
 
-    fastpitch: str = flag("", "FastPitch checkpoint that speaks the texts, with --hifigan; see also --voice")
+    fastpitch: str = flag(
+        "",
+        "FastPitch checkpoint, a model's folder or a hub name (org/name) that speaks the texts, with --hifigan; see "
+        "also --voice",
+        convert=find_fastpitch,
+    )
     fastpitch_ema: bool = flag(False, "use the moving average of its weights")
     pace: float = flag(1.0, f"speed, {SLOWEST_PACE} to {FASTEST_PACE}; 2 is twice as fast")
     speaker: int = flag(0, "voice of a model with several voices, for phrases that name none")

@@ -12,6 +12,7 @@ from typing import Any
 
 from common.audio_files import AUDIO_SUFFIXES
 from common.cli import flag, not_negative, positive
+from common.download.hub import find_generator
 from common.errors import InputError
 from common.files.exports import is_export
 from common.files.fingerprints import file_digest
@@ -41,9 +42,16 @@ class InferenceConfig:
         short=("-o",),
     )
     voice: str = flag(
-        "", "voice that speaks or resynthesises, a name in pretrained/ or a folder; kathleen if no model is named"
+        "",
+        "voice that speaks or resynthesises, a name in pretrained/, a folder or a hub name (org/name); kathleen if no "
+        "model is named",
     )
-    hifigan: str = flag("", "generator checkpoint of any public format, or a model of export.py, in place of --voice")
+    hifigan: str = flag(
+        "",
+        "generator checkpoint of any public format, a model's folder, a hub name (org/name), or a model of export.py, "
+        "in place of --voice",
+        convert=find_generator,
+    )
     backend: str = flag(
         "engine",
         "for a checkpoint, engine (fast) or eager (PyTorch's plain layers); for an exported model, its format; auto "

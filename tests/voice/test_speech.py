@@ -17,6 +17,7 @@ from hifigan import load_generator
 from hifigan.engine.cpu import CpuEngine
 from tests.support.data_sets import speechlike
 from tests.support.models import make_voice
+from tests.support.web.hub_server import Hub
 from voice import Voice, load_voice
 
 LONG = "A first sentence. " * 20 + "Is this another one? No."
@@ -117,3 +118,25 @@ def test_a_gpu_that_is_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match="device cuda: PyTorch finds no GPU"):
         load_voice(folder, "cuda")
+
+
+def test_sharing(hub: Hub, voice: Voice, folder: Path, tmp_path: Path) -> None:
+    """A voice goes to the hub and into another folder, and speaks from there as before."""
+    assert voice.push_to_hub("org/ann", private=True) == f"{hub.url}/org/ann"
+    assert hub.private == {"org/ann"}
+    copy = Voice.from_pretrained("org/ann", cache_dir=tmp_path / "cache")
+    assert copy.name == "org/ann"
+    assert copy.files.folder.is_relative_to(tmp_path / "cache")
+    assert np.array_equal(copy.speak("Hello."), voice.speak("Hello."))
+    asked = len(hub.requests)
+    assert load_voice(copy.save_pretrained(tmp_path / "bob")).name == "bob"
+    Voice.from_pretrained("org/ann", cache_dir=tmp_path / "cache", local_files_only=True)
+    assert len(hub.requests) == asked
+    names = ("README.md", "fastpitch.safetensors", "hifigan.safetensors")
+    assert sorted(path.name for path in (tmp_path / "bob").iterdir()) == list(names)
+    for name in names:
+        assert (tmp_path / "bob" / name).read_bytes() == (folder / name).read_bytes()
+    assert voice.save_pretrained(folder) == folder  # onto itself: nothing is lost
+    assert (folder / names[1]).read_bytes() == (tmp_path / "bob" / names[1]).read_bytes()
+    with pytest.raises(OSError, match="org/absent: neither a local file or folder, nor a public model at"):
+        load_voice("org/absent")

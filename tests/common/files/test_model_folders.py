@@ -1,0 +1,90 @@
+"""Folders of models are complete checkpoints, and other folders are refused in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from common.errors import InputError
+from common.files.checkpoints import read_file
+from common.files.model_folders import find_model_file, read_config, write_model_folder
+
+TENSORS = {"a.weight": torch.tensor([[1.0, 0.1]]), "a.bias": torch.tensor([0.1])}
+VALUES = {"config": {"resblock": "2"}, "train_setup": {"sampling_rate": 16000}}
+
+
+def write(folder: Path, precision: str = "fp32", state: str = "generator") -> Path:
+    write_model_folder(folder, state, TENSORS, VALUES, precision, "# Card\n")
+    return folder
+
+
+@pytest.mark.parametrize("place", ["", "model.safetensors"])
+def test_a_folder_is_read_as_a_checkpoint(place: str, tmp_path: Path) -> None:
+    write(tmp_path / "model")
+    content = read_file(tmp_path / "model" / place)
+    tensors = content.pop("generator")
+    assert content == VALUES
+    assert {name: value.tolist() for name, value in tensors.items()} == {
+        name: value.tolist() for name, value in TENSORS.items()
+    }
+
+
+def test_half_precision_is_for_matrices(tmp_path: Path) -> None:
+    tensors = read_file(write(tmp_path / "model", "fp16"))["generator"]
+    assert tensors["a.weight"].tolist() == [[1.0, float(torch.tensor(0.1).half())]]
+    assert tensors["a.bias"].item() == torch.tensor(0.1).item()
+    with pytest.raises(InputError, match="precision: 'bf16' is neither fp32 nor fp16"):
+        write(tmp_path / "other", "bf16")
+    with pytest.raises(InputError, match=r"other: w: has a value that fp16 cannot hold; save it with precision='fp32'"):
+        write_model_folder(tmp_path / "other", "generator", {"w": torch.full((1, 1), 1e6)}, VALUES, "fp16", "")
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_card_is_kept_and_other_files_are_not_overwritten(tmp_path: Path) -> None:
+    folder = write(tmp_path / "model")
+    (folder / "README.md").write_text("My own.\n")
+    write(folder, "fp16")
+    assert (folder / "README.md").read_text() == "My own.\n"
+    cases = (("config.json", '{"model_type": "bert"}'), ("model.safetensors", "x"), ("config.json", "{"))
+    for number, (name, content) in enumerate(cases):
+        other = tmp_path / str(number)
+        other.mkdir()
+        (other / name).write_text(content)
+        with pytest.raises(InputError, match=f"{name}: exists and does not belong to a model of this project"):
+            write(other)
+        assert [(path.name, path.read_text()) for path in other.iterdir()] == [(name, content)]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (None, "model: not the folder of a model: config.json is missing"),
+        ({"model_type": "speecht5_hifigan"}, r"model: config.json is of another program \(model_type speecht5_hifigan"),
+        ([], "model: config.json is of another program; only folders that save_pretrained wrote"),
+        ({"format": "hifigan-recipe", "state": "x"}, "model: config.json: state is 'x', not generator or state_dict"),
+        ({"format": "hifigan-recipe", "state": "state_dict"}, "holds a FastPitch model, not a HiFi-GAN generator"),
+        ({"format": "hifigan-recipe", "state": "generator"}, "model: model.safetensors is missing; copy or download"),
+    ],
+)
+def test_other_folders_are_refused(config: object, message: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    if config is not None:
+        (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=message) as caught:
+        find_model_file(folder, state="generator")
+    assert "\n" not in str(caught.value)
+
+
+def test_messages_name_the_hub(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^org/name: not the folder of a model"):
+        read_config(tmp_path, "org/name")
+
+
+def test_a_config_of_another_program_beside_a_file_is_ignored(tmp_path: Path) -> None:
+    folder = write(tmp_path / "model")
+    (folder / "config.json").write_text('{"format": "other"}')
+    assert set(read_file(folder / "model.safetensors")) == set(TENSORS)
