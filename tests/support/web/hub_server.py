@@ -98,17 +98,19 @@ def _answer(handler: BaseHTTPRequestHandler, hub: Hub) -> None:
 
 def _find(handler: BaseHTTPRequestHandler, hub: Hub, name: str, revision: str) -> tuple[str, Files] | None:
     """Return a commit and its files, or answer that there are none."""
-    if name in hub.gated:
-        return _refuse(handler, 403, "GatedRepo")
-    commits = hub.repositories.get(name)
-    if commits is None:
-        return _refuse(handler, 404, "RepoNotFound")
+    commits = hub.repositories.get(name, [])
     known = {commit_name(name, number): files for number, files in enumerate(commits)}
-    if revision == "main":
+    if revision == "main" and commits:
         revision = commit_name(name, len(commits) - 1)
-    if revision not in known:
-        return _refuse(handler, 404, "RevisionNotFound")
-    return revision, known[revision]
+    if name in hub.gated:
+        _refuse(handler, 403, "GatedRepo")
+    elif not commits:
+        _refuse(handler, 404, "RepoNotFound")
+    elif revision not in known:
+        _refuse(handler, 404, "RevisionNotFound")
+    else:
+        return revision, known[revision]
+    return None
 
 
 def _describe(handler: BaseHTTPRequestHandler, hub: Hub, name: str, revision: str) -> None:
