@@ -45,7 +45,7 @@ class SpeechConfig(TextFlags):
     pitch_transform_amplify: float = flag(1.0, "factor of the pitch's deviation from the voice's mean")
     pitch_transform_shift: float = flag(0.0, "offset of the pitch in Hz")
     pitch_transform_custom: str = flag(
-        "", "formula of the pitch in Hz, applied last, such as 'mean + 1.5 * (pitch - mean)'; see the README"
+        "", "formula of the pitch in Hz, applied last: 'mean + 1.5 * (pitch - mean)'; see docs/text-to-speech.md"
     )
     split_longer_than: int = flag(250, "characters above which a text is spoken in pieces, cut at ends of sentences")
     save_mels: bool = flag(False, "write the mel of each phrase as <output>.npy beside its wav", not_with="output=-")

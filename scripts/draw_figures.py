@@ -1,0 +1,156 @@
+"""Draw the figures of the documents as SVG, for light and dark pages: `python -m scripts.draw_figures`.
+
+docs/model.svg shows HiFi-GAN in training and in use, with the numbers of the V1 generator. docs/latency.svg shows the
+latency table of benchmarks/results/inference-cpu.md.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+
+from hifigan.config import PRESETS
+from hifigan.discriminators import MultiPeriodDiscriminator, MultiScaleDiscriminator
+from hifigan.losses import FEATURE_WEIGHT, MEL_WEIGHT
+from scripts.draw_architecture import REPOSITORY, STYLE
+
+MODEL = REPOSITORY / "docs" / "model.svg"
+LATENCY = REPOSITORY / "docs" / "latency.svg"
+RESULTS = REPOSITORY / "benchmarks" / "results" / "inference-cpu.md"
+WIDTH = 920
+MORE_STYLE = """
+  .kept { fill: var(--folder); stroke: var(--folder-line) }
+  .ours { fill: var(--folder-line) } .bar { fill: var(--line) }
+  .dashed { stroke-dasharray: 4 3 } .end { text-anchor: end } .wave { stroke: var(--text); stroke-width: 1.4 }
+"""
+
+
+def svg(title: str, height: int, parts: list[str]) -> str:
+    """Return a whole drawing of WIDTH x `height` pixels."""
+    body = "\n".join(parts)
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}">
+<title>{html.escape(title)}</title>
+<style>{STYLE}{MORE_STYLE}</style>
+<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
+<path d="M0 0 L8 4 L0 8 z"/></marker></defs>
+<rect width="{WIDTH}" height="{height}" class="paper"/>
+{body}
+</svg>
+"""
+
+
+def text(x: float, y: float, words: str, kind: str = "") -> str:
+    return f'<text x="{x:g}" y="{y:g}" class="{kind}">{html.escape(words)}</text>'
+
+
+def box(x: float, y: float, width: float, height: float, lines: list[str], kind: str) -> str:
+    """Return a box whose first line is its title and whose other lines are notes."""
+    parts = [f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="7" class="{kind}"/>']
+    top = y + height / 2 + 5 - 9 * (len(lines) - 1)
+    for index, line in enumerate(lines):
+        parts.append(text(x + width / 2, top + 18 * index, line, "centre title" if index == 0 else "centre note"))
+    return "\n".join(parts)
+
+
+def arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
+    return f'<path d="M{start[0]:g} {start[1]:g} L{end[0]:g} {end[1]:g}" marker-end="url(#head)"/>'
+
+
+def wave(x: float, y: float, width: float) -> str:
+    """Return the picture of a waveform of about 30 pixels' height around `y`."""
+    heights = (2, 5, 11, 15, 9, 13, 6, 3, 7, 12, 8, 4, 2)
+    step = width / len(heights)
+    lines = " ".join(f"M{x + step * (i + 0.5):g} {y - h} V{y + h}" for i, h in enumerate(heights))
+    return f'<path d="{lines}" class="wave"/>'
+
+
+def mel(x: float, y: float, width: float, height: float) -> str:
+    """Return the picture of a mel spectrogram: a grid of cells of different strength."""
+    rows, columns = 6, 9
+    cells = []
+    for row in range(rows):
+        for column in range(columns):
+            strength = 0.15 + 0.8 * ((row * row + 3 * column + row * column) % 7) / 7 * (row + 2) / (rows + 1)
+            cells.append(
+                f'<rect x="{x + column * width / columns:.1f}" y="{y + row * height / rows:.1f}" '
+                f'width="{width / columns:.1f}" height="{height / rows:.1f}" class="ours" opacity="{strength:.2f}"/>'
+            )
+    return "\n".join(cells)
+
+
+def draw_model() -> str:
+    """Return the picture of generator, discriminators and losses."""
+    v1 = PRESETS["v1"]
+    rates = " x ".join(map(str, v1.upsample_rates))
+    periods = ", ".join(str(d.period) for d in MultiPeriodDiscriminator(width=0.125).discriminators)
+    scales = len(MultiScaleDiscriminator(width=0.125).discriminators)
+    parts = [
+        text(20, 30, "In use", "title"),
+        mel(20, 62, 90, 60),
+        text(65, 142, f"mel, {v1.num_mels} bands", "centre note"),
+        arrow((118, 92), (188, 92)),
+        box(190, 52, 340, 80, ["Generator", f"{len(v1.upsample_rates)} upsampling stages: {rates}",
+                               f"residual blocks, kernels {', '.join(map(str, v1.resblock_kernel_sizes))}"], "kept"),
+        arrow((530, 92), (600, 92)),
+        wave(606, 92, 110),
+        text(661, 142, "speech", "centre note"),
+        text(740, 88, "Only the generator is", "note"),
+        text(740, 106, "kept after training.", "note"),
+        f'<path d="M20 164 H{WIDTH - 20}" class="dashed"/>',
+        text(20, 196, "In training", "title"),
+        wave(20, 250, 100),
+        text(70, 290, "recording", "centre note"),
+        wave(20, 350, 100),
+        text(70, 390, "generated", "centre note"),
+        arrow((126, 250), (228, 236)),
+        arrow((126, 350), (228, 346)),
+        arrow((126, 250), (228, 330)),
+        arrow((126, 350), (228, 252)),
+        box(230, 210, 260, 66, ["Multi-period discriminator", f"one network per period: {periods}"], "module"),
+        box(230, 306, 260, 66, ["Multi-scale discriminator", f"{scales} networks: raw, halved, quartered"], "module"),
+        arrow((490, 243), (578, 243)),
+        arrow((490, 339), (578, 262)),
+        arrow((490, 250), (578, 306)),
+        arrow((490, 345), (578, 318)),
+        box(580, 214, 320, 54, ["adversarial loss (least squares)"], "program"),
+        box(580, 286, 320, 54, [f"{FEATURE_WEIGHT:g} x feature matching loss"], "program"),
+        box(580, 358, 320, 54, [f"{MEL_WEIGHT:g} x L1 of the log mels"], "program"),
+        arrow((112, 386), (578, 386)),
+    ]  # fmt: skip
+    return svg("HiFi-GAN: a generator turns mels into speech. Two discriminators judge it in training.", 430, parts)
+
+
+def read_latencies() -> list[tuple[str, float, bool]]:
+    """Return (way, seconds, passed the quality gate) for V1 and 8.05 s of speech, from the results page."""
+    section = RESULTS.read_text(encoding="utf-8").split("### V1: 8.05 s, batch size 1")[1].split("\n#")[0]
+    rows = re.findall(r"^\| ([^|]+) \| ([\d.]+) \|.*\| (pass|FAIL) \|$", section, re.MULTILINE)
+    return [(way, float(seconds), gate == "pass") for way, seconds, gate in rows]
+
+
+def draw_latency() -> str:
+    """Return a bar chart of the latencies."""
+    rows = sorted(read_latencies(), key=lambda row: row[1])
+    left, longest = 230, max(seconds for _, seconds, _ in rows)
+    parts = [text(20, 30, "Seconds for 8.05 s of speech, V1, batch size 1, two CPU cores with AMX", "title")]
+    for index, (way, seconds, passed) in enumerate(rows):
+        y = 50 + 28 * index
+        length = (WIDTH - left - 190) * seconds / longest
+        kind = "ours" if way.startswith("engine") else "bar"
+        parts.append(text(left - 12, y + 14, way, "end"))
+        parts.append(f'<rect x="{left}" y="{y}" width="{length:.1f}" height="20" rx="3" class="{kind}"/>')
+        note = "" if passed else "  (fails the quality gate)"
+        parts.append(text(left + length + 8, y + 14, f"{seconds:.2f}{note}", "note"))
+    return svg("Latency of the ways to run V1 on a CPU", 64 + 28 * len(rows), parts)
+
+
+FIGURES = {MODEL: draw_model, LATENCY: draw_latency}
+
+
+def main() -> None:
+    for path, draw in FIGURES.items():
+        Path(path).write_text(draw(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
