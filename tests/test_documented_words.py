@@ -1,4 +1,4 @@
-"""Flags, scripts, modules and variables that the pages of docs/ name exist."""
+"""Flags, scripts, modules and variables that the README and the pages of docs/ name exist."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.paths import REPOSITORY
 
-PAGES = sorted((REPOSITORY / "docs").glob("*.md"))
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 SOURCES = [
     *REPOSITORY.glob("*.py"),
     *(

@@ -18,7 +18,7 @@ from tests.support.documents.markdown import code_blocks
 from tests.support.paths import REPOSITORY
 
 # Programs that are not ours, and words of the shell.
-FOREIGN = {"aplay", "cd", "cp", "curl", "docker", "git", "kubectl", "mkdir", "pip", "sbatch", "source", "squeue"}
+FOREIGN = {"aplay", "cd", "cp", "curl", "docker", "git", "kubectl", "mkdir", "pip", "sbatch", "sed", "source"}
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 
 
@@ -170,7 +170,7 @@ def check(command: Command, whole: bool = True) -> None:
         return
     if words[0] == "torchrun":
         words = ["python", *words[next(i for i, word in enumerate(words) if word.endswith(".py")) :]]
-    if words[:3] in (["python3", "-m", "venv"], ["python", "-m", "pytest"]):
+    if words[:2] == ["python", "-c"] or words[:3] in (["python3", "-m", "venv"], ["python", "-m", "pytest"]):
         return
     if words[0] == "bash":
         script, arguments = words[1], words[2:]
@@ -185,6 +185,9 @@ def check(command: Command, whole: bool = True) -> None:
         return
     assert words[0] == "python", f"{command}: not a program of this repository"
     module, arguments = (words[2], words[3:]) if words[1] == "-m" else (words[1], words[2:])
+    folder = re.match(r"(\w+)(?:/|\.(?!py$))", module)
+    if not whole and folder and not (REPOSITORY / folder[1]).is_dir():
+        return  # a program of another project, in prose
     module = python_module(module)
     if "--help" in arguments or not arguments:
         return
