@@ -22,6 +22,7 @@ from evaluation import results as tables
 from evaluation.clips import Problem, common_rate, find_clips, find_resynthesised, match_files
 from evaluation.config import EvaluationConfig
 from evaluation.metrics import METRICS, choose_metrics
+from evaluation.report.content import describe_copies, describe_speech
 from evaluation.report.write import read_logs, write_report
 from evaluation.results import EvaluationResults
 from evaluation.spoken import results as spoken_tables
@@ -71,8 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if problems:
         reasons = [f"{problem.system}, {problem.clip}: {problem.reason}" for problem in problems]
         raise InputError(
-            f"{len(problems)} problems; the rest was evaluated (all are listed in {Path(cfg.output) / 'results.csv'}): "
-            f"{first_three(reasons)}"
+            f"{len(problems)} problem{'s' if len(problems) > 1 else ''}; the rest was evaluated "
+            f"(all are listed in {Path(cfg.output) / 'results.csv'}): {first_three(reasons)}"
         )
     return 0
 
@@ -98,7 +99,7 @@ def evaluate_copies(cfg: EvaluationConfig, systems: Sequence[str], words: Sequen
     tables.write(results, Path(cfg.output))
     print("\n".join([*hardware.markdown(header), "", *tables.markdown(results)]))
     if cfg.report:
-        write_report(results, cfg)
+        write_report(results, describe_copies(results, cfg), cfg)
     return problems
 
 
@@ -109,7 +110,7 @@ def evaluate_speech(cfg: EvaluationConfig, systems: Sequence[str], words: Sequen
     header = describe_measurement(torch.device("cpu"), words, SPOKEN_PACKAGES)
     outcomes = judge(plan, cfg.num_jobs)
     names = [system.name for system in plan.systems]
-    figures, problems, _ = tables.gather(outcomes)
+    figures, problems, pitches = tables.gather(outcomes)
     check_not_empty(figures, problems)
     results = SpokenResults(
         header=header,
@@ -117,12 +118,15 @@ def evaluate_speech(cfg: EvaluationConfig, systems: Sequence[str], words: Sequen
         skipped=skipped,
         figures=figures,
         problems=problems,
+        pitches=pitches,
         words=spoken_tables.gather_words(outcomes),
         baseline=cfg.baseline or next((name for name in names if name != GROUND_TRUTH), GROUND_TRUTH),
         seed=cfg.seed,
     )
     spoken_tables.write_spoken(results, Path(cfg.output))
     print("\n".join([*hardware.markdown(header), "", *spoken_tables.spoken_markdown(results)]))
+    if cfg.report:
+        write_report(results, describe_speech(results), cfg)
     return problems
 
 
@@ -157,6 +161,7 @@ def make_spoken_plan(cfg: EvaluationConfig, given: Sequence[SpeakingSystem]) -> 
     if not systems:
         raise InputError("--system: give at least one system that speaks the texts (see evaluate.py --help)")
     check_baseline(cfg.baseline, [system.name for system in systems])
+    read_logs(cfg.logs)
     folders = {system.name: Path(system.folder) for system in systems if system.folder}
     check_outputs(cfg, [*folders.values(), *([reference] if reference else [])])
     return SpokenPlan(

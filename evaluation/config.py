@@ -37,10 +37,10 @@ class EvaluationConfig:
     jobs: int = flag(0, "number of processes (0: one per core)")
     cuda: bool = flag(False, "run checkpoints on the GPU instead of the CPU", not_with="texts")
     seed: int = flag(1234, "random seed of the bootstrap intervals and of Griffin-Lim")
-    report: str = flag(
-        "", "directory for the listening report, a web page to open from disk: DIR/index.html", not_with="texts"
+    report: str = flag("", "directory for the listening report, a web page to open from disk: DIR/index.html")
+    report_clips: int = flag(
+        8, "recordings or texts on that page, evenly spaced over the list (0: all)", only_with="report"
     )
-    report_clips: int = flag(8, "recordings on that page, evenly spaced over the list (0: all)", only_with="report")
     logs: tuple[str, ...] = flag(
         (), "nvlog.json files or run directories of training runs to plot on the page", only_with="report"
     )
@@ -48,6 +48,8 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         if not (self.reference or self.texts):
             raise InputError("-i: is required, or --texts (see evaluate.py --help)")
+        if self.texts and self.reference and self.dataset_path != type(self).dataset_path:
+            raise InputError("-d: has no effect with --texts and -i, which names the folder of the recordings")
         if not self.output:
             raise InputError("-o: the directory has no name")
         not_negative(clips=self.clips, jobs=self.jobs, seed=self.seed, report_clips=self.report_clips)

@@ -17,6 +17,7 @@ from common.audio import AudioConfig, MelSpectrogram
 from common.data.pyin import Track
 from common.errors import InputError
 from evaluation import perception, spectra, voicing
+from evaluation.voicing import PitchContour
 from hifigan.losses import MEL_WEIGHT
 
 
@@ -41,7 +42,8 @@ LOWER = Direction("lower", "lower", "↓", lambda value: value)
 HIGHER = Direction("higher", "higher", "↑", lambda value: -value)
 NEAR_ZERO = Direction("zero", "nearer to 0", "→0", abs)
 NEAR_ONE = Direction("one", "nearer to 1", "→1", lambda value: abs(value - 1))
-NEITHER = Direction("neither", "neither", "", lambda value: 0.0)  # only describes the speech
+# Such a metric only describes the speech: its rank tells two systems apart, and none is the best.
+NEITHER = Direction("neither", "neither", "", lambda value: -value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +51,8 @@ class Cue:
     """The audible effect of a difference in a metric.
 
     Attributes:
-        better: what the better system has, compared with the other.
-        worse: what the worse one has.
+        better: what the better system has, compared with the other. With `NEITHER`: the one with higher figures.
+        worse: what the other one has.
         audible: the least difference of means that is worth listening for. A rule of thumb.
     """
 
@@ -75,6 +77,11 @@ class ReferenceClip:
         self.input_mel = MelSpectrogram(audio)
         self.full_mel = MelSpectrogram(dataclasses.replace(audio, mel_fmax=None))
         self._hop_length = audio.hop_length
+
+    @property
+    def frame_sec(self) -> float:
+        """Seconds from one frame of the pitch track to the next."""
+        return self._hop_length / self.sampling_rate
 
     @functools.cached_property
     def pitch_track(self) -> Track:
@@ -101,6 +108,11 @@ class ComparedClip:
         self._fake_track: Track | None = None
 
     @property
+    def wav(self) -> np.ndarray:
+        """The samples that metrics judge without the recording."""
+        return self.fake
+
+    @property
     def tracks(self) -> tuple[Track, Track]:
         """Pitch and voicing of the recording and of the resynthesis, tracked when a metric first asks for them."""
         real = self.reference.pitch_track
@@ -109,9 +121,11 @@ class ComparedClip:
         return real, self._fake_track
 
     @property
-    def tracked_pitch_hz(self) -> np.ndarray | None:
-        """Pitch of each frame of the resynthesis, 0 where unvoiced. None if no metric has asked for it."""
-        return None if self._fake_track is None else self._fake_track.f0_hz.astype(np.float32)
+    def tracked_pitch(self) -> PitchContour | None:
+        """Pitch of the resynthesis. None if no metric has asked for it."""
+        if self._fake_track is None:
+            return None
+        return PitchContour(self._fake_track.f0_hz.astype(np.float32), self.reference.frame_sec)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,6 +156,17 @@ class Metric:
     weight: str = ""
 
 
+# Of any audio: it is also a metric of spoken texts.
+PREDICTED_MOS = Metric(
+    "MOS, predicted",
+    HIGHER,
+    "opinion score predicted from the audio alone, 1 to 5",
+    lambda clip: perception.opinion_score(clip.wav, clip.sampling_rate),
+    packages=("distillmos",),
+    digits=2,
+    beside_players=True,
+    cue=Cue("a more natural voice", "a less natural voice", 0.1),
+)
 # Measured when a system vocodes segments of a clip (evaluation/work.py), not on its whole resynthesis.
 SEGMENT_METRIC = "val_mel_loss"
 METRICS = {
@@ -199,16 +224,7 @@ METRICS = {
         digits=4,
         cue=Cue("clearer words", "less clear words", 0.01),
     ),
-    "mos": Metric(
-        "MOS, predicted",
-        HIGHER,
-        "opinion score predicted from the resynthesis alone, 1 to 5",
-        lambda clip: perception.opinion_score(clip.fake, clip.sampling_rate),
-        packages=("distillmos",),
-        digits=2,
-        beside_players=True,
-        cue=Cue("a more natural voice", "a less natural voice", 0.1),
-    ),
+    "mos": PREDICTED_MOS,
     "f0_cents": Metric(
         "F0 RMSE, cents",
         LOWER,
@@ -286,7 +302,7 @@ def choose_metrics(wanted: Sequence[str], metrics: Mapping[str, Metric] = METRIC
 
 def measure_clip(
     reference: ReferenceClip, fake: np.ndarray, names: Collection[str]
-) -> tuple[dict[str, float], list[str], np.ndarray | None]:
+) -> tuple[dict[str, float], list[str], PitchContour | None]:
     """Measure one resynthesis of a recording.
 
     Args:
@@ -295,12 +311,12 @@ def measure_clip(
         names: keys of `METRICS`. `SEGMENT_METRIC` is ignored.
 
     Returns:
-        figures by metric (NaN where there is none), remarks on metrics that could not be measured, and the pitch of
-        each frame in Hz (0 where unvoiced) if a metric has tracked it.
+        figures by metric (NaN where there is none), remarks on metrics that could not be measured, and the pitch if a
+        metric has tracked it.
     """
     clip = ComparedClip(reference, fake)
     figures, remarks = compute_figures(clip, names, METRICS)
-    return figures, remarks, clip.tracked_pitch_hz
+    return figures, remarks, clip.tracked_pitch
 
 
 def compute_figures(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import abc
 import csv
 import dataclasses
 import io
@@ -10,17 +9,16 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, ClassVar
 
 from common.files.atomic import write_whole
 from common.markdown import table
 from evaluation.clips import Problem
-from evaluation.metrics import METRICS, Metric
+from evaluation.metrics import METRICS, NEITHER, Metric
 from evaluation.statistics import FEWEST_CLIPS, Interval, difference, interval
-from evaluation.systems import GRIFFIN_LIM, GROUND_TRUTH, System, generator_config
-from evaluation.work import EvaluationPlan, Outcome
+from evaluation.systems import GRIFFIN_LIM, GROUND_TRUTH, REFERENCES, generator_config
+from evaluation.voicing import PitchContour
+from evaluation.work import BasePlan, EvaluationPlan, Outcome
 
 Key = tuple[str, str]  # system and clip
 
@@ -35,44 +33,47 @@ class TableRow:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BaseResults(abc.ABC):
-    """Content of the tables of any evaluation.
+class BaseResults:
+    """Content of the tables and the page of any evaluation.
 
     Attributes:
+        metrics: all metrics of this kind of evaluation, by name.
+        recordings_are_ideal: the metrics compare with the recordings, whose own figures therefore mean nothing.
         header: machine, versions, commit, time and command.
+        plan: the work that was done.
         skipped: metric -> why it was not measured.
         figures: (system, clip) -> metric -> figure, NaN where there is none.
         problems: everything that could not be evaluated.
+        pitches: (system, clip) -> pitch. Empty if no metric needs it.
         baseline: the system that the others are compared with.
         seed: of the bootstrap intervals.
     """
 
+    metrics: ClassVar[Mapping[str, Metric]]
+    recordings_are_ideal: ClassVar[bool]
     header: Mapping[str, str]
+    plan: BasePlan
     skipped: Mapping[str, str]
     figures: Mapping[Key, Mapping[str, float]]
     problems: Sequence[Problem]
+    pitches: Mapping[Key, PitchContour]
     baseline: str
     seed: int
 
     @property
-    @abc.abstractmethod
-    def metrics(self) -> Mapping[str, Metric]:
-        """All metrics of this kind of evaluation, by name."""
-
-    @property
-    @abc.abstractmethod
     def names(self) -> Sequence[str]:
         """Names of the metrics that were measured."""
+        return self.plan.names
 
     @property
-    @abc.abstractmethod
     def system_names(self) -> Sequence[str]:
         """The systems in the order of the tables."""
+        return [system.name for system in self.plan.systems]
 
     @property
-    @abc.abstractmethod
     def clip_names(self) -> Sequence[str]:
         """The clips in the order of the tables."""
+        return self.plan.clip_names
 
     def column(self, system: str, name: str) -> list[float]:
         """Return a system's figures for all clips in order, NaN where there is none."""
@@ -113,55 +114,23 @@ class BaseResults(abc.ABC):
             if name != self.baseline
         ]
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluationResults(BaseResults):
-    """Everything that tables and pages show of resynthesised recordings.
-
-    Attributes:
-        plan: the work that was done.
-        pitches: (system, clip) -> pitch of each frame in Hz, 0 where unvoiced. Empty if no metric needs it.
-    """
-
-    plan: EvaluationPlan
-    pitches: Mapping[Key, np.ndarray]
-
     @property
-    def metrics(self) -> Mapping[str, Metric]:
-        return METRICS
-
-    @property
-    def names(self) -> Sequence[str]:
-        return self.plan.names
-
-    @property
-    def systems(self) -> Sequence[System]:
-        return self.plan.systems
-
-    @property
-    def system_names(self) -> Sequence[str]:
-        return [system.name for system in self.systems]
-
-    @property
-    def clip_names(self) -> Sequence[str]:
-        return [clip.name for clip in self.plan.clips]
-
-    @property
-    def pair(self) -> tuple[str, str]:
+    def pair(self) -> tuple[str, str] | None:
         """The two systems that the report is about: the one to compare with, and the last one given.
 
-        The first is the baseline. Griffin-Lim and then the recordings take its place if there is only one system.
+        The first is the baseline. Griffin-Lim and then the recordings take its place if there is only one system. None
+        if that one is alone.
         """
-        names = [system.name for system in self.systems]
-        compared = [name for name in names if name not in (GROUND_TRUTH, GRIFFIN_LIM, self.baseline)]
+        compared = [name for name in self.system_names if name not in (*REFERENCES, self.baseline)]
         if compared:
             return self.baseline, compared[-1]
-        references = [name for name in names if name in (GROUND_TRUTH, GRIFFIN_LIM)]
-        return (GROUND_TRUTH, GRIFFIN_LIM) if self.baseline in references else (references[-1], self.baseline)
+        others = [name for name in dict.fromkeys((*REFERENCES, self.baseline)) if name in self.system_names]
+        return (others[-2], others[-1]) if len(others) > 1 else None
 
     def advantage(self, system: str, other: str, name: str) -> Interval:
         """Return how much better `system` is than `other`, positive if it is, over the clips that both have."""
-        return difference(self._badness(other, name), self._badness(system, name), self.seed)
+        weights = self._weights(system, name)
+        return difference(self._badness(other, name), self._badness(system, name), self.seed, weights)
 
     def best(self, name: str) -> str | None:
         """Return the system with the best mean of a metric if that can be claimed, else None.
@@ -170,8 +139,14 @@ class EvaluationResults(BaseResults):
         recordings do not count. Griffin-Lim is never the best: it fits its spectrogram to the mel, so metrics that
         compare spectrograms rank it above systems that sound better.
         """
-        found = {s.name: interval(self._badness(s.name, name), self.seed) for s in self.systems}
-        found = {system: badness for system, badness in found.items() if badness.count and system != GROUND_TRUTH}
+        if self.metrics[name].better is NEITHER:
+            return None
+        found = {
+            system: interval(self._badness(system, name), self.seed, self._weights(system, name))
+            for system in self.system_names
+            if system != GROUND_TRUTH
+        }
+        found = {system: badness for system, badness in found.items() if badness.count}
         if len(found) < 2 or min(badness.count for badness in found.values()) < FEWEST_CLIPS:
             return None
         first, *others = sorted(found, key=lambda system: found[system].mean)
@@ -184,9 +159,18 @@ class EvaluationResults(BaseResults):
         return [self.metrics[name].better.rank(value) for value in self.column(system, name)]
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluationResults(BaseResults):
+    """Results of resynthesised recordings."""
+
+    metrics = METRICS
+    recordings_are_ideal = True
+    plan: EvaluationPlan
+
+
 def gather(
     outcomes: Iterable[Outcome],
-) -> tuple[dict[Key, dict[str, float]], list[Problem], dict[Key, np.ndarray]]:
+) -> tuple[dict[Key, dict[str, float]], list[Problem], dict[Key, PitchContour]]:
     """Return figures by system and clip (none for a clip that failed), all problems, and pitches by system and clip."""
     figures: dict[Key, dict[str, float]] = {}
     problems: list[Problem] = []
@@ -195,8 +179,8 @@ def gather(
         problems += outcome.problems
         if all(problem.figure for problem in outcome.problems):
             figures.setdefault((outcome.system, outcome.clip), {}).update(outcome.figures)
-        if outcome.pitch_hz is not None:
-            pitches[outcome.system, outcome.clip] = outcome.pitch_hz
+        if outcome.pitch is not None:
+            pitches[outcome.system, outcome.clip] = outcome.pitch
     return figures, problems, pitches
 
 
@@ -208,7 +192,7 @@ def to_plain(results: EvaluationResults) -> dict[str, Any]:
             "is": system.describe(),
             "generator": generator_config(system, results.plan.device),
         }
-        for system in results.systems
+        for system in results.plan.systems
     ]
     audio = {"audio": dataclasses.asdict(results.plan.audio), "peak_normalised": results.plan.normalise}
     return {"header": dict(results.header), **audio, "systems": systems, **plain_tables(results)}

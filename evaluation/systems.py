@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import functools
 import math
@@ -24,17 +25,32 @@ from hifigan.synthesis.vocoder import Vocoder
 from voice.folder import HIFIGAN_FILE
 
 GROUND_TRUTH, GRIFFIN_LIM = "ground-truth", "griffin-lim"
+REFERENCES = (GROUND_TRUTH, GRIFFIN_LIM)  # they frame the systems of an evaluation, and do not compete
 VOICE = "voice"  # a source of --texts
 GRIFFIN_LIM_ITERATIONS = 60
 Resynthesiser = Callable[[np.ndarray], np.ndarray]  # [T] -> [T], full scale 1.0
 
 
 @dataclasses.dataclass(frozen=True)
-class System:
-    """A source of resynthesised audio.
+class BaseSystem(abc.ABC):
+    """A source of audio.
 
     Attributes:
         name: in tables and folders.
+    """
+
+    name: str
+
+    @abc.abstractmethod
+    def describe(self) -> str:
+        """Return one line for the tables."""
+
+
+@dataclasses.dataclass(frozen=True)
+class System(BaseSystem):
+    """A source of resynthesised audio.
+
+    Attributes:
         source: checkpoint, exported model or folder. Empty for the recordings and Griffin-Lim.
         ema: use the moving average of the weights.
         precision: of the engine, see `hifigan.engine`.
@@ -43,7 +59,6 @@ class System:
         export: the user trusts the source, a model of export.py, which can run any code.
     """
 
-    name: str
     source: str = ""
     ema: bool = False
     precision: str = "fp32"
@@ -60,7 +75,6 @@ class System:
         return bool(self.source) and not self.is_folder
 
     def describe(self) -> str:
-        """Return one line for the tables."""
         if self.name == GROUND_TRUTH:
             return "the recordings"
         if self.name == GRIFFIN_LIM:
@@ -138,7 +152,7 @@ def _is_voice(source: str) -> bool:
 
 def check_system_name(name: str) -> None:
     """Raise InputError unless a name can stand in tables and be a folder."""
-    if not re.fullmatch(r"\w[\w .+-]*", name) or name in (GROUND_TRUTH, GRIFFIN_LIM):
+    if not re.fullmatch(r"\w[\w .+-]*", name) or name in REFERENCES:
         raise InputError(f"--system: {name!r} cannot be a name; use letters, digits, spaces and . + - _")
 
 

@@ -6,6 +6,7 @@ The three figures of Morrison et al. 2022 (arXiv:2110.10139, section 3), with pY
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,18 @@ from common.data.pitch import PitchConfig
 from common.data.pyin import Pyin, Track
 
 FMIN_HZ, FMAX_HZ = 60.0, 600.0  # the range of speech: fewer octave errors than with the range of music
+
+
+class PitchContour(NamedTuple):
+    """Pitch of each frame [L] in Hz, 0 where unvoiced, and the seconds from one frame to the next, from 0 on."""
+
+    f0_hz: np.ndarray
+    frame_sec: float
+
+    @property
+    def seconds(self) -> float:
+        """Time of the last frame, which lies at the end of the audio."""
+        return (len(self.f0_hz) - 1) * self.frame_sec
 
 
 def track_pitch(wav: np.ndarray, sampling_rate: int, hop_length: int) -> Track:

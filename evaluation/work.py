@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from common.audio import AudioConfig, MelSpectrogram
@@ -19,7 +19,8 @@ from common.training.sampling import ClipKey
 from evaluation.clips import Clip, Problem, check_audible, load_recording, load_resynthesised
 from evaluation.metrics import SEGMENT_METRIC, ReferenceClip, measure_clip
 from evaluation.spectra import mel_l1
-from evaluation.systems import GROUND_TRUTH, System, make_resynthesiser
+from evaluation.systems import GROUND_TRUTH, BaseSystem, System, make_resynthesiser
+from evaluation.voicing import PitchContour
 from hifigan.losses import MEL_WEIGHT
 from hifigan.training.loaders import VALIDATION_SEED, VALIDATION_SEGMENTS
 from hifigan.training.segments import SegmentDataset
@@ -28,44 +29,63 @@ VALIDATION_SEGMENT_SAMPLES = 8192  # the default of training
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluationPlan:
-    """The work to do, as every process needs it.
+class BasePlan(abc.ABC):
+    """The work of any evaluation, as every process needs it.
 
     Attributes:
-        clips: the recordings.
-        systems: the recordings first.
+        systems: the recordings first, if there are any.
         folder_files: system name -> clip name -> file, for systems that are folders.
-        audio: the signal contract of all clips and systems.
         wavs: folder for the measured audio, <system>/<clip>.wav.
         names: metrics to measure.
-        normalise: scale recordings to a peak of 0.95.
-        device: of the models.
-        seed: of Griffin-Lim.
+        normalise: scale recordings and spoken texts to a peak of 0.95.
     """
 
-    clips: tuple[Clip, ...]
-    systems: tuple[System, ...]
+    systems: tuple[BaseSystem, ...]
     folder_files: dict[str, dict[str, Path]]
-    audio: AudioConfig
     wavs: Path
     names: tuple[str, ...]
     normalise: bool
-    device: torch.device
-    seed: int
+
+    @property
+    @abc.abstractmethod
+    def clip_names(self) -> list[str]:
+        """The clips in the order of the tables."""
 
     def wav(self, system: str, clip: str) -> Path:
         return self.wavs / system / f"{clip}.wav"
 
 
 @dataclasses.dataclass(frozen=True)
+class EvaluationPlan(BasePlan):
+    """Copy synthesis of recordings.
+
+    Attributes:
+        clips: the recordings.
+        audio: the signal contract of all clips and systems.
+        device: of the models.
+        seed: of Griffin-Lim.
+    """
+
+    systems: tuple[System, ...]
+    clips: tuple[Clip, ...]
+    audio: AudioConfig
+    device: torch.device
+    seed: int
+
+    @property
+    def clip_names(self) -> list[str]:
+        return [clip.name for clip in self.clips]
+
+
+@dataclasses.dataclass(frozen=True)
 class Outcome:
-    """One clip of one system: figures by metric, problems, and the pitch of each frame in Hz if it was tracked."""
+    """One clip of one system: figures by metric, problems, and the pitch if it was tracked."""
 
     clip: str
     system: str
     figures: dict[str, float]
     problems: list[Problem]
-    pitch_hz: np.ndarray | None = None
+    pitch: PitchContour | None = None
 
 
 def resynthesise(plan: EvaluationPlan, jobs: int) -> list[Outcome]:
@@ -140,7 +160,7 @@ def _measure_clip(item: tuple[str, list[str]], plan: EvaluationPlan) -> list[Out
     outcomes = []
     for system in systems:
         fake = real if system == GROUND_TRUTH else load_wav(plan.wav(system, clip))[0]
-        figures, remarks, pitch_hz = measure_clip(reference, fake, plan.names)
+        figures, remarks, pitch = measure_clip(reference, fake, plan.names)
         problems = [Problem(clip, system, text, text.partition(":")[0]) for text in remarks]
-        outcomes.append(Outcome(clip, system, figures, problems, pitch_hz))
+        outcomes.append(Outcome(clip, system, figures, problems, pitch))
     return outcomes

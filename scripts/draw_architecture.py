@@ -16,7 +16,8 @@ DRAWING = REPOSITORY / "docs" / "architecture.svg"
 # The rooms of each package, from the top floor to the ground floor. Within a floor, the order only affects the drawing.
 FLOORS: dict[str, list[str]] = {
     "evaluation": [
-        "report spoken",
+        "report",
+        "spoken",
         "results",
         "work config",
         "clips metrics",
@@ -58,7 +59,7 @@ BELOW = {
     "fastpitch": ("common",),
     "hifigan": ("common",),
     "voice": ("hifigan", "fastpitch", "common"),
-    "evaluation": ("voice", "hifigan", "common"),
+    "evaluation": ("voice", "hifigan", "fastpitch", "common"),
 }
 
 

@@ -43,7 +43,7 @@ COVERED_ELSEWHERE = {
     "fastpitch/training/loaders.py": ("fastpitch/test_train.py", "compared as whole training runs"),
     "fastpitch/training/state.py": ("fastpitch/test_train.py", "compared as whole training runs"),
     "evaluation/config.py": ("programs/test_evaluate.py", "its values come from a command line"),
-    "evaluation/report/page.py": ("programs/test_listening_report.py", "read and operated in a browser"),
+    "evaluation/report/content.py": ("evaluation/report/test_page.py", "the page shows it"),
     "evaluation/report/pictures.py": ("programs/test_listening_report.py", "seen in a browser"),
     "evaluation/report/write.py": ("programs/test_listening_report.py", "needs the results of a whole evaluation"),
     "evaluation/spoken/results.py": ("programs/test_evaluate_texts.py", "needs the results of a whole evaluation"),

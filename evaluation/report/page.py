@@ -11,13 +11,14 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps, markupsafe
 
-from evaluation.metrics import METRICS
-from evaluation.report.explain import explain
+from evaluation.report.content import Content
 from evaluation.report.pitch_axis import HEIGHT, WIDTH, PitchAxis
 from evaluation.report.verdict import sum_up
-from evaluation.results import EvaluationResults, TableRow
+from evaluation.results import BaseResults, TableRow
+from evaluation.spoken.results import TOTAL_TITLES, WORST_TITLES
+from evaluation.spoken.word_errors import LEGEND, WordErrors, split_marks
 from evaluation.statistics import FEWEST_CLIPS, Interval
-from evaluation.systems import GROUND_TRUTH, generator_config
+from evaluation.systems import GROUND_TRUTH, REFERENCES
 
 ASSETS = Path(__file__).with_name("assets")
 TEMPLATES = Environment(
@@ -29,17 +30,25 @@ NUM_COLOURS = 8  # of systems, in report.css
 
 @dataclasses.dataclass(frozen=True)
 class Player:
-    """One system's version of one recording: addresses relative to the page, and its figures by metric."""
+    """One system's version of one clip.
+
+    Attributes:
+        system: its name.
+        audio, picture: addresses relative to the page.
+        figures: by metric, or empty.
+        words: how its words were understood, if that was measured.
+    """
 
     system: str
     audio: str
     picture: str
     figures: Mapping[str, float]
+    words: WordErrors | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class ListeningClip:
-    """A clip, its transcript ("" if unknown), a player for each system that has it, and their pitch if tracked."""
+    """A clip, its text ("" if unknown), a player for each system that has it, and their pitch if tracked."""
 
     clip: str
     text: str
@@ -66,39 +75,48 @@ class Cell:
 
 
 def render_page(
-    results: EvaluationResults, listening: Sequence[ListeningClip], training: TrainingRuns | None, report_id: str
+    results: BaseResults,
+    content: Content,
+    listening: Sequence[ListeningClip],
+    training: TrainingRuns | None,
+    report_id: str,
 ) -> str:
     """Return the whole page.
 
     Args:
         results: of the evaluation.
+        content: what else is shown.
         listening: the clips to hear.
         training: the training runs to show.
         report_id: key of this report's answers in the browser's storage.
     """
-    level = "scaled to a peak of 0.95 and cut to whole hops" if results.plan.normalise else "cut to whole hops"
     audible = list(dict.fromkeys(player.system for item in listening for player in item.players))
-    other, system = results.pair
-    device, audio = results.plan.device, results.plan.audio
+    about = results.pair or results.system_names
+    first_colour = 0 if GROUND_TRUTH in results.system_names else 1  # the recordings are grey
+    left_out = {"training": training is None, "blind": len(audible) < 2}
     return TEMPLATES.get_template("report.html").render(
-        sections={key: title for key, title in SECTIONS.items() if training or key != "training"},
+        title=f"Listening report: {' and '.join(reversed(about))}",
+        sections={key: title for key, title in SECTIONS.items() if not left_out.get(key)},
         results=results,
-        metrics=METRICS,
+        content=content,
+        metrics=results.metrics,
         ground_truth=GROUND_TRUTH,
+        references=[name for name in REFERENCES if name in results.system_names],
         fewest_clips=FEWEST_CLIPS,
         verdict=sum_up(results),
-        colours={system.name: i % NUM_COLOURS for i, system in enumerate(results.systems)},
-        explanations={system.name: explain(system, device, audio.num_mels) for system in results.systems},
+        colours={system: i % NUM_COLOURS for i, system in enumerate(results.system_names, first_colour)},
         means=_table(results, results.means(), best={name: results.best(name) for name in results.names}),
         differences=_table(results, results.differences(), signed=True),
         listening=listening,
         pitch_size=(WIDTH, HEIGHT),
         blind_test_systems=audible,
-        blind_test_pair=(other, system) if {other, system} <= set(audible) else audible[:2],
+        blind_test_pair=about if set(about) <= set(audible) else audible[:2],
         training=training,
-        generators={system.name: generator_config(system, device) for system in results.systems},
-        measurement={**results.header, "recordings": level},
-        audio=dataclasses.asdict(audio),
+        measurement={**results.header, **content.measurement},
+        total_titles=TOTAL_TITLES,
+        worst_titles=WORST_TITLES,
+        word_legend=LEGEND,
+        split_marks=split_marks,
         number=_number,
         count_clips=count_clips,
         style=_trusted("report.css"),
@@ -121,7 +139,7 @@ def _script_data(listening: Sequence[ListeningClip], report_id: str) -> markupsa
 
 
 def _table(
-    results: EvaluationResults,
+    results: BaseResults,
     rows: Sequence[TableRow],
     signed: bool = False,
     best: Mapping[str, str | None] | None = None,
@@ -134,7 +152,7 @@ def _table(
     for row in rows:
         for name, interval in row.intervals.items():
             bold = interval.is_clear if signed else (best or {}).get(name) == row.system
-            cells[name].append(_cell(interval, METRICS[name].digits, signed, bold, row.clips))
+            cells[name].append(_cell(interval, results.metrics[name].digits, signed, bold, row.clips))
     return {"columns": [(row.system, row.clips) for row in rows], "cells": cells}
 
 
@@ -153,6 +171,6 @@ def count_clips(number: int) -> str:
     return f"{number} clip{'s' if number != 1 else ''}"
 
 
-def _number(figures: Mapping[str, float], name: str) -> str:
+def _number(figures: Mapping[str, float], name: str, digits: int) -> str:
     value = figures.get(name, math.nan)
-    return f"{value:.{METRICS[name].digits}f}" if math.isfinite(value) else "–"
+    return f"{value:.{digits}f}" if math.isfinite(value) else "–"

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from evaluation.voicing import PitchContour
+
 # The page stretches the drawing to its width. These are its own units.
 WIDTH, HEIGHT = 1000.0, 100.0
 MARKS_HZ = (50, 75, 100, 150, 200, 300, 400, 600, 800, 1200, 1600)
@@ -40,20 +42,12 @@ class PitchAxis:
     time_marks: Sequence[Mark]
 
 
-def draw_pitch(pitches_hz: Mapping[str, np.ndarray], seconds: float, frame_sec: float) -> PitchAxis | None:
-    """Draw the pitch contours of a clip on one axis.
-
-    Args:
-        pitches_hz: system -> pitch of each frame [L] in Hz, 0 where unvoiced.
-        seconds: duration of the clip.
-        frame_sec: time from one frame to the next.
-
-    Returns:
-        the drawing, or None if nothing is voiced.
-    """
-    voiced = np.concatenate([pitch[pitch > 0] for pitch in pitches_hz.values()] or [np.zeros(0)])
+def draw_pitch(pitches: Mapping[str, PitchContour]) -> PitchAxis | None:
+    """Draw the pitch contours of a clip by system on one axis, as long as the longest. None if nothing is voiced."""
+    voiced = np.concatenate([pitch.f0_hz[pitch.f0_hz > 0] for pitch in pitches.values()] or [np.zeros(0)])
     if not voiced.size:
         return None
+    seconds = max(pitch.seconds for pitch in pitches.values())
     low, high = float(voiced.min()) / MARGIN, float(voiced.max()) * MARGIN
 
     def percent(hz: float) -> float:
@@ -66,8 +60,8 @@ def draw_pitch(pitches_hz: Mapping[str, np.ndarray], seconds: float, frame_sec: 
         low_hz=low,
         high_hz=high,
         lines={
-            system: _path(pitch, WIDTH * frame_sec / seconds, lambda hz: HEIGHT / 100 * percent(hz))
-            for system, pitch in pitches_hz.items()
+            system: _path(pitch.f0_hz, WIDTH * pitch.frame_sec / seconds, lambda hz: HEIGHT / 100 * percent(hz))
+            for system, pitch in pitches.items()
         },
         pitch_marks=marks,
         time_marks=[Mark(f"{time:g}", 100 * time / seconds) for time in times],

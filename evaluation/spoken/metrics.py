@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation import perception
-from evaluation.metrics import HIGHER, LOWER, NEAR_ONE, NEITHER, Metric
+from evaluation.metrics import LOWER, NEAR_ONE, NEITHER, PREDICTED_MOS, Cue, Metric
 from evaluation.spoken import delivery, recogniser
 from evaluation.spoken.word_errors import WordErrors, compare_words
-from evaluation.voicing import track_pitch
+from evaluation.voicing import PitchContour, track_pitch
 
 
 class SpokenClip:
@@ -24,6 +23,9 @@ class SpokenClip:
         text: what should be spoken.
         recogniser_model: folder of the recogniser's model, or None if no metric needs it.
         recorded_sec: length of the speech in the recording of the text, NaN without one.
+
+    Attributes:
+        tracked_pitch: pitch of the whole audio, None until a metric has asked for it.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class SpokenClip:
     ) -> None:
         self.wav, self.sampling_rate, self.text = wav, sampling_rate, text
         self.recorded_sec = recorded_sec
+        self.tracked_pitch: PitchContour | None = None
         self._recogniser_model = recogniser_model
         self._start_sec, self._end_sec = delivery.find_speech(wav, sampling_rate)
 
@@ -43,8 +46,10 @@ class SpokenClip:
     def f0_hz(self) -> np.ndarray:
         """Pitch of each frame from the beginning to the end of the speech, 0 where unvoiced."""
         hop = round(delivery.FRAME_SEC * self.sampling_rate)
+        frame_sec = hop / self.sampling_rate
         track = track_pitch(self.wav, self.sampling_rate, hop).f0_hz
-        times = np.arange(len(track)) * hop / self.sampling_rate
+        self.tracked_pitch = PitchContour(track.astype(np.float32), frame_sec)
+        times = np.arange(len(track)) * frame_sec
         return track[(times >= self._start_sec) & (times < self._end_sec)]
 
     @functools.cached_property
@@ -65,6 +70,7 @@ SPOKEN_METRICS = {
         packages=("faster_whisper", "jiwer", "whisper_normalizer"),
         digits=1,
         beside_players=True,
+        cue=Cue("fewer misunderstood words", "more misunderstood words", 1.0),
         weight="words",
     ),
     "rate": Metric(
@@ -74,6 +80,7 @@ SPOKEN_METRICS = {
         lambda clip: delivery.count_syllables(clip.text) / clip.speech_sec if clip.speech_sec else math.nan,
         digits=2,
         beside_players=True,
+        cue=Cue("faster speech", "slower speech", 0.3),
     ),
     "duration": Metric(
         "duration ratio",
@@ -87,6 +94,7 @@ SPOKEN_METRICS = {
         "mean pitch of voiced frames (pYIN, 60 to 600 Hz)",
         lambda clip: delivery.mean_hz(clip.f0_hz),
         digits=1,
+        cue=Cue("a higher pitch", "a lower pitch", 10.0),
     ),
     "f0_std": Metric(
         "F0 deviation, Hz",
@@ -94,6 +102,7 @@ SPOKEN_METRICS = {
         "standard deviation of the pitch within a text: low values sound monotonous",
         lambda clip: delivery.deviation_hz(clip.f0_hz),
         digits=1,
+        cue=Cue("a livelier melody", "a flatter melody", 5.0),
     ),
     "f0_range": Metric(
         "F0 range, Hz",
@@ -109,13 +118,5 @@ SPOKEN_METRICS = {
         lambda clip: delivery.voiced_percent(clip.f0_hz),
         digits=1,
     ),
-    "mos": Metric(
-        "MOS, predicted",
-        HIGHER,
-        "opinion score predicted from the audio alone, 1 to 5",
-        lambda clip: perception.opinion_score(clip.wav, clip.sampling_rate),
-        packages=("distillmos",),
-        digits=2,
-        beside_players=True,
-    ),
+    "mos": PREDICTED_MOS,
 }

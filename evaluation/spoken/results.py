@@ -8,48 +8,63 @@ from pathlib import Path
 from typing import Any
 
 from common.markdown import table
-from evaluation.metrics import Metric
 from evaluation.results import BaseResults, Key, csv_lines, markdown, plain_tables, write_files
 from evaluation.spoken.metrics import SPOKEN_METRICS
-from evaluation.spoken.word_errors import WordErrors
+from evaluation.spoken.word_errors import LEGEND, WordErrors
 from evaluation.spoken.work import SpokenOutcome, SpokenPlan
 
 WORST_TEXTS = 10  # of each system in the summary
+TOTAL_TITLES = ("system", "texts", "words", "substituted", "missing", "added", "texts without an error")
+WORST_TITLES = ("text", "errors", "words", "what was understood")
 WORD_COLUMNS = ("words", "substitutions", "deletions", "insertions", "text", "understood", "errors")
+
+
+@dataclasses.dataclass(frozen=True)
+class WordTotal:
+    """Word errors of a system over all texts."""
+
+    system: str
+    texts: int
+    words: int
+    substitutions: int
+    deletions: int
+    insertions: int
+    texts_without_error: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpokenResults(BaseResults):
-    """Everything that tables and pages show of spoken texts.
+    """Results of spoken texts.
 
     Attributes:
-        plan: the work that was done.
         words: (system, name of a text) -> how its words were understood. Empty if that was not measured.
     """
 
+    metrics = SPOKEN_METRICS
+    recordings_are_ideal = False
     plan: SpokenPlan
     words: Mapping[Key, WordErrors]
 
-    @property
-    def metrics(self) -> Mapping[str, Metric]:
-        return SPOKEN_METRICS
+    def worst(self, system: str) -> dict[str, WordErrors]:
+        """Return a system's texts with the most word errors by name, the worst first, `WORST_TEXTS` at most."""
+        wrong = {name: found for (other, name), found in self.words.items() if other == system and found.errors}
+        return dict(sorted(wrong.items(), key=lambda item: -item[1].errors)[:WORST_TEXTS])
 
-    @property
-    def names(self) -> Sequence[str]:
-        return self.plan.names
+    def word_totals(self) -> list[WordTotal]:
+        """Return the word errors of each system over all texts. Empty if they were not measured."""
+        return [self._total(system) for system in self.system_names] if self.words else []
 
-    @property
-    def system_names(self) -> Sequence[str]:
-        return [system.name for system in self.plan.systems]
-
-    @property
-    def clip_names(self) -> Sequence[str]:
-        return [text.name for text in self.plan.texts]
-
-    def worst(self, system: str) -> list[str]:
-        """Return the names of a system's texts with the most word errors, the worst first, `WORST_TEXTS` at most."""
-        wrong = [name for name in self.clip_names if (found := self.words.get((system, name))) and found.errors]
-        return sorted(wrong, key=lambda name: -self.words[system, name].errors)[:WORST_TEXTS]
+    def _total(self, system: str) -> WordTotal:
+        found = [words for (name, _), words in self.words.items() if name == system]
+        return WordTotal(
+            system,
+            len(found),
+            sum(words.words for words in found),
+            sum(words.substitutions for words in found),
+            sum(words.deletions for words in found),
+            sum(words.insertions for words in found),
+            sum(not words.errors for words in found),
+        )
 
 
 def gather_words(outcomes: Sequence[SpokenOutcome]) -> dict[Key, WordErrors]:
@@ -67,7 +82,7 @@ def spoken_to_plain(results: SpokenResults) -> dict[str, Any]:
         "systems": [{**dataclasses.asdict(system), "is": system.describe()} for system in plan.systems],
         **plain_tables(results),
         "texts": {text.name: text.text for text in plan.texts},
-        "word_errors": {system: dataclasses.asdict(_sum_up(results, system)) for system in results.system_names},
+        "word_errors": {total.system: dataclasses.asdict(total) for total in results.word_totals()},
         "understood": [
             {"clip": clip, "system": system, "words": found.words, **dataclasses.asdict(found)}
             for (system, clip), found in results.words.items()
@@ -93,42 +108,11 @@ def spoken_markdown(results: SpokenResults) -> list[str]:
     if not results.words:
         return lines
     lines += ["", f"Word errors (recogniser {results.plan.recogniser}):", ""]
-    lines += table(
-        ["system", "texts", "words", "substituted", "missing", "added", "texts without an error"],
-        [list(dataclasses.asdict(_sum_up(results, system)).values()) for system in results.system_names],
-    )
+    lines += table(TOTAL_TITLES, [list(dataclasses.asdict(total).values()) for total in results.word_totals()])
     for system in results.system_names:
         if worst := results.worst(system):
-            lines += ["", f"Most word errors of {system}: [-missing-], {{+added+}}, [-replaced-]{{+by+}}", ""]
-            rows = [(name, results.words[system, name]) for name in worst]
+            lines += ["", f"Most word errors of {system}: {LEGEND}", ""]
             lines += table(
-                ["text", "errors", "words", "what was understood"],
-                [[name, found.errors, found.words, found.marked] for name, found in rows],
+                WORST_TITLES, [[name, found.errors, found.words, found.marked] for name, found in worst.items()]
             )
     return lines
-
-
-@dataclasses.dataclass(frozen=True)
-class WordErrorSum:
-    """Word errors of a system over all texts."""
-
-    system: str
-    texts: int
-    words: int
-    substitutions: int
-    deletions: int
-    insertions: int
-    texts_without_error: int
-
-
-def _sum_up(results: SpokenResults, system: str) -> WordErrorSum:
-    found = [words for (name, _), words in results.words.items() if name == system]
-    return WordErrorSum(
-        system,
-        len(found),
-        sum(words.words for words in found),
-        sum(words.substitutions for words in found),
-        sum(words.deletions for words in found),
-        sum(words.insertions for words in found),
-        sum(not words.errors for words in found),
-    )

@@ -10,27 +10,24 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import InputError
-from evaluation.systems import GROUND_TRUTH, VOICE, check_system_name, refuse_repeated
+from evaluation.systems import GROUND_TRUTH, VOICE, BaseSystem, check_system_name, refuse_repeated
 from voice.folder import DEFAULT_VOICE, find_voice
 from voice.speech import Voice, load_voice
 
 
 @dataclasses.dataclass(frozen=True)
-class SpeakingSystem:
+class SpeakingSystem(BaseSystem):
     """A source of spoken texts.
 
     Attributes:
-        name: in tables and folders.
         folder: audio files named like the texts, or empty.
         voice: name or folder of a voice, or empty.
     """
 
-    name: str
     folder: str = ""
     voice: str = ""
 
     def describe(self) -> str:
-        """Return one line for the tables."""
         if self.folder:
             return f"audio files of {self.folder}"
         return f"voice {self.voice}" if self.voice else "the recordings"

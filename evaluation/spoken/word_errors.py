@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from typing import Any
+
+LEGEND = "[-missing-], {+added+}, [-replaced-]{+by+}"
+_MARK = re.compile(r"(\[-.+?-\]|\{\+.+?\+\})")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +21,7 @@ class WordErrors:
         substitutions: number of words understood as another word.
         deletions: number of words that are missing.
         insertions: number of words that were added.
-        marked: the text with its errors: `[-missing-]`, `{+added+}`, `[-replaced-]{+by+}`.
+        marked: the text with its errors: as in `LEGEND`.
     """
 
     reference: str
@@ -40,6 +44,11 @@ class WordErrors:
     def rate(self) -> float:
         """Errors per word of the text. It can exceed 1."""
         return self.errors / self.words
+
+
+def split_marks(marked: str) -> list[str]:
+    """Split a text with marks into unmarked stretches (possibly empty) and marks `[-...-]` or `{+...+}`, in turn."""
+    return _MARK.split(marked)
 
 
 def normalise_words(text: str) -> str:

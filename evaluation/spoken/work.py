@@ -19,35 +19,27 @@ from evaluation.spoken.systems import SpeakingSystem, speak
 from evaluation.spoken.texts import SpokenText
 from evaluation.spoken.word_errors import WordErrors
 from evaluation.systems import GROUND_TRUTH
-from evaluation.work import Outcome
+from evaluation.work import BasePlan, Outcome
 
 
 @dataclasses.dataclass(frozen=True)
-class SpokenPlan:
-    """The work to do, as every process needs it.
+class SpokenPlan(BasePlan):
+    """Texts that systems speak. A clip is a spoken text and has its name.
 
     Attributes:
         texts: with their recordings.
-        systems: the recordings first, if there are any.
-        folder_files: system name -> name of a text -> file, for systems that are folders.
-        wavs: folder for the measured audio, <system>/<text>.wav.
-        names: metrics to measure.
-        normalise: scale all audio to a peak of 0.95.
         recogniser: name of the recogniser, as given.
         recogniser_model: folder of its model, or None if no metric needs it.
     """
 
-    texts: tuple[SpokenText, ...]
     systems: tuple[SpeakingSystem, ...]
-    folder_files: dict[str, dict[str, Path]]
-    wavs: Path
-    names: tuple[str, ...]
-    normalise: bool
+    texts: tuple[SpokenText, ...]
     recogniser: str
     recogniser_model: Path | None
 
-    def wav(self, system: str, text: str) -> Path:
-        return self.wavs / system / f"{text}.wav"
+    @property
+    def clip_names(self) -> list[str]:
+        return [text.name for text in self.texts]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,4 +101,4 @@ def _measure(clip: SpokenClip, text: SpokenText, system: SpeakingSystem, plan: S
     if WORD_ERRORS in plan.names and math.isfinite(figures[WORD_ERRORS]):
         words = clip.word_errors
         figures[SPOKEN_METRICS[WORD_ERRORS].weight] = words.words
-    return SpokenOutcome(text.name, system.name, figures, problems, words=words)
+    return SpokenOutcome(text.name, system.name, figures, problems, clip.tracked_pitch, words)

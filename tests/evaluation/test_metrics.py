@@ -44,9 +44,10 @@ def measure():
     reference = ReferenceClip(wav, AudioConfig())
 
     def measure(gain):
-        figures, remarks, pitch_hz = measure_clip(reference, wav * gain, names)
+        figures, remarks, pitch = measure_clip(reference, wav * gain, names)
         assert remarks == []
-        assert pitch_hz.shape == (len(wav) // 256 + 1,)
+        assert len(pitch.f0_hz) == len(wav) // 256 + 1
+        assert pitch.seconds == pytest.approx(3.0, abs=256 / 22050)
         return figures
 
     return measure
@@ -64,5 +65,5 @@ def test_a_metric_is_one_entry(monkeypatch):
     monkeypatch.setitem(METRICS, "peak", metric)
     assert choose_metrics(["peak"]) == (["peak"], {})
     wav = speechlike(0.5)
-    figures, remarks, pitch_hz = measure_clip(ReferenceClip(wav, AudioConfig()), wav / 2, ["peak"])
-    assert (figures, remarks, pitch_hz) == ({"peak": wav.max() / 2}, [], None)
+    figures, remarks, pitch = measure_clip(ReferenceClip(wav, AudioConfig()), wav / 2, ["peak"])
+    assert (figures, remarks, pitch) == ({"peak": wav.max() / 2}, [], None)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tests.support.evaluation.results import make_results
+from tests.support.evaluation.results import make_results, make_spoken_results
 
 LOW, HIGH = [0.20, 0.21, 0.22, 0.21] * 2, [0.30, 0.31, 0.32, 0.31] * 2
 
@@ -22,6 +22,22 @@ LOW, HIGH = [0.20, 0.21, 0.22, 0.21] * 2, [0.30, 0.31, 0.32, 0.31] * 2
 )
 def test_pair_of_a_report(systems, baseline, pair):
     assert make_results({name: {"mel_l1": LOW} for name in systems}, baseline).pair == pair
+
+
+@pytest.mark.parametrize(
+    ("systems", "baseline", "pair"),
+    [
+        (["one"], "one", None),
+        (["ground-truth"], "ground-truth", None),
+        (["ground-truth", "one"], "one", ("ground-truth", "one")),
+        (["ground-truth", "one"], "ground-truth", ("ground-truth", "one")),
+        (["one", "other"], "one", ("one", "other")),
+        (["ground-truth", "one", "other"], "other", ("other", "one")),
+    ],
+)
+def test_pair_of_a_report_on_spoken_texts(systems, baseline, pair):
+    """There may be no recordings, and even a system alone."""
+    assert make_spoken_results({name: {"rate": [4.0]} for name in systems}, baseline).pair == pair
 
 
 def best(name="mel_l1", **figures):
@@ -64,3 +80,20 @@ def test_advantage_is_paired_and_positive_for_the_better():
     assert results.advantage("other", "one", "pesq").is_clear
     assert results.advantage("other", "one", "pesq").mean == pytest.approx(0.05)
     assert results.best("pesq") is None, "unpaired, the intervals overlap"
+
+
+def test_a_metric_that_only_describes_has_a_sign_but_no_best_system():
+    results = make_spoken_results({"one": {"rate": LOW}, "other": {"rate": HIGH}}, "one")
+    assert results.advantage("other", "one", "rate").mean == pytest.approx(0.1)
+    assert results.best("rate") is None
+
+
+def test_word_errors_count_by_the_words_of_a_text():
+    """One long text in which `one` is better outweighs seven short ones in which `other` is."""
+    words = [93.0] + [1.0] * 7
+    one, other = [0.0] + [20.0] * 7, [10.0] + [10.0] * 7
+    results = make_spoken_results({"one": {"wer": one, "words": words}, "other": {"wer": other, "words": words}}, "one")
+    assert results.advantage("one", "other", "wer").mean == pytest.approx((93 * 10 - 7 * 10) / 100)
+    assert results.mean("one", "wer").mean == pytest.approx(7 * 20 / 100)
+    even = {"one": {"wer": [1.0] * 8, "words": words}, "other": {"wer": [2.0] * 8, "words": words}}
+    assert make_spoken_results(even, "one").best("wer") == "one"

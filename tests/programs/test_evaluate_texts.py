@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sys
 import types
 
@@ -10,6 +11,7 @@ import pytest
 import soundfile
 
 import evaluate
+from common.errors import InputError
 from evaluation.spoken import recogniser
 from tests.programs.test_evaluate import error_of, result_of
 from tests.support.data_sets import speechlike
@@ -89,6 +91,47 @@ def test_figures_tables_and_the_worst_texts(data, model, tmp_path, capsys):
     assert sorted(path.name for path in (tmp_path / "out" / "wavs" / "slow").iterdir()) == ["a.wav", "b.wav", "c.wav"]
 
 
+def test_report(data, model, tmp_path):
+    """Each text has a player, a spectrogram and a pitch line for each system that speaks it, and its transcript."""
+    (tmp_path / "spoken" / "c.wav").unlink()
+    page = tmp_path / "page"
+    words = arguments(tmp_path, data / "metadata.csv", "--recogniser", model, "--metrics", "wer", "f0_mean")
+    with pytest.raises(InputError, match="1 problem;"):
+        evaluate.main([*words, "--report", str(page), "--system", f"slow={tmp_path / 'spoken'}"])
+    text = (page / "index.html").read_text()
+    assert [len(list((page / folder).iterdir())) for folder in ("audio", "pictures")] == [5, 5]
+    assert text.count("<audio") == 5
+    assert re.findall(r'<h3 id="clip-.*?">(.*?)</h3>', text) == list(TEXTS.values())
+    assert re.findall(r'<p class="words">(.*?)</p>', text) == [
+        "red roses bloom",
+        "red <ins>{+red+}</ins> roses bloom",
+        "where do the birds go in winter",
+        "where do <del>[-the-]</del> birds go in <del>[-winter-]</del><ins>{+summer+}</ins>",
+        "never",
+    ]
+    assert [len(axis.split("<path")) - 1 for axis in text.split("<svg")[1:]] == [2, 2, 1]
+    (mark,) = re.findall(r'style="left: ([\d.]+)%">1.5 s<', text)
+    assert float(mark) == pytest.approx(100 * 1.5 / 1.8, rel=0.01), "the axis of b is as long as its longest version"
+    assert "<dd>audio files of " in text
+    assert "2 clips are too few to measure how slow differs from the recordings." in text
+    assert text.count("<option selected>") == 2
+    assert "<td><b>" not in text
+    assert "<td>30.0<small>28.6 to 33.3</small></td>" in text, "3 errors in 10 words, and the resamples of 1/3 and 2/7"
+
+
+def test_report_of_a_voice_alone(tmp_path):
+    folder = make_voice(tmp_path / "made")
+    (tmp_path / "phrases.txt").write_text("".join(f"{name}.wav|{text}\n" for name, text in TEXTS.items()))
+    words = arguments(tmp_path, tmp_path / "phrases.txt", "--metrics", "rate", "--report-clips", 2)
+    assert evaluate.main([*words, "--report", str(tmp_path / "page"), "--system", f"made=voice:{folder}"]) == 0
+    text = (tmp_path / "page" / "index.html").read_text()
+    assert text.count("<audio") == 2
+    assert "Listen to made for skipped or misread words, and for its melody." in text
+    assert "<dd>the voice made: a FastPitch model with " in text
+    assert "blind-form" not in text
+    assert "<svg" not in text, "no metric has tracked the pitch"
+
+
 def test_a_voice_speaks_the_texts(data, model, tmp_path):
     """The voice's wavs are scaled to a peak of 0.95, and its figures describe them."""
     folder = make_voice(tmp_path / "made")
@@ -147,6 +190,10 @@ def test_what_cannot_be_judged_is_named_and_the_rest_is(data, model, tmp_path, c
         (["--texts", "FILE", "--metrics", "wer", "--recogniser", "huge"], "--recogniser: huge is neither a folder"),
         (["-i", "FOLDER", "--recogniser", "tiny", "--system", "griffin-lim"], "--recogniser: has no effect without"),
         (["--texts", "FILE", "-o", "FOLDER/out", "--system", "a=FOLDER"], "-o: "),
+        (["--texts", "FILE", "--report", "FOLDER/page", "--system", "a=FOLDER"], "--report: "),
+        (["--texts", "FILE", "--report", "page", "--logs", "run"], "run: no such log"),
+        (["--texts", "FILE", "--report-clips", "3"], "--report-clips: has no effect without --report"),
+        (["--texts", "FILE", "-i", "FOLDER", "-d", "data"], "-d: has no effect with --texts and -i"),
         (["--texts", "PHRASES"], "--system: give at least one system that speaks the texts"),
     ],
 )

@@ -60,7 +60,7 @@ def test_files_of_the_page(report):
 def test_players_come_before_tables_and_three_clips_decide_nothing(report):
     text = (report / "index.html").read_text()
     assert text.index("<audio") < text.index('id="blind-form"') < text.index("<table")
-    assert "Listen for yourself: 3 clips are too few to measure whether other or one is better." in text
+    assert "Listen for yourself: 3 clips are too few to measure how other differs from one." in text
     assert "<td><b>" not in text
     assert "a baseline without a neural network" in text
     assert text.count("<svg") == 3

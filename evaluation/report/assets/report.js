@@ -26,9 +26,10 @@ if (matchMedia("(max-width: 40rem)").matches) {
 }
 
 (function blindTest() {
+  const byId = (id) => document.getElementById(`blind-${id}`);
+  if (!byId("form")) return; // there is only one system
   const data = JSON.parse(document.getElementById("data").textContent);
   const key = `listening-report-${data.report}`;
-  const byId = (id) => document.getElementById(`blind-${id}`);
   const [one, other, trial, status, stored] = ["one", "other", "trial", "status", "stored"].map(byId);
   const player = new Audio();
   let sessions = load(); // [{one, other, started, answers: [{clip, first, second, answer, plays, seconds, at}]}]

@@ -1,19 +1,24 @@
 """Each system of a report is explained by what made its audio."""
 
+import re
+
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import inference
-from evaluation.report.explain import explain
+from evaluation.report.explain import explain, explain_speaker
+from evaluation.spoken.systems import SpeakingSystem
 from evaluation.systems import System
 from hifigan import Generator
 from hifigan.config import PRESETS
 from tests.support.data_sets import write_data_set
-from tests.support.models import SETUP, TINY, make_checkpoint
+from tests.support.models import SETUP, TINY, make_checkpoint, make_voice
+from voice.folder import DEFAULT_VOICE, find_voice
 
 
 def explained(system):
-    return explain(system, torch.device("cpu"), 80)
+    return explain(system, torch.device("cpu"))
 
 
 def test_references():
@@ -50,3 +55,32 @@ def test_folders(tmp_path):
     )
     (out / "synthesis.json").write_text("[]")
     assert explained(System("copies", str(out))) == f"audio files of {tmp_path.name}/copies"
+
+
+def test_a_voice_has_two_models(tmp_path):
+    folder = make_voice(tmp_path / "anna")
+    tensors = load_file(folder / "fastpitch.safetensors")
+    size = sum(
+        value.numel()
+        for name, value in tensors.items()
+        if not name.startswith(("attention.", "pitch_mean", "pitch_std"))
+    )
+    found = explain_speaker(SpeakingSystem("mine", voice=str(folder)))
+    assert found.startswith(
+        f"the voice anna: a FastPitch model with {size / 1e6:.2f} million parameters, and a generator"
+    )
+    assert found.endswith(", file anna/hifigan.safetensors")
+
+
+def test_the_shipped_voice():
+    """Its model card names the epochs of both models."""
+    found = explain_speaker(SpeakingSystem("mine", voice=DEFAULT_VOICE))
+    epochs = re.findall(r"after (\d+) epochs of training", found)
+    assert epochs == re.findall(r"MB \| (\d+),", find_voice().card.read_text())[::-1]
+    assert "a HiFi-GAN V2 generator with 0.93 million parameters, file kathleen/hifigan.safetensors" in found
+
+
+def test_other_speakers_are_explained_like_systems(tmp_path):
+    assert explain_speaker(SpeakingSystem("ground-truth")) == explained(System("ground-truth"))
+    write_data_set(tmp_path / "data", [0.5])
+    assert explain_speaker(SpeakingSystem("x", folder=str(tmp_path / "data" / "wavs"))) == "audio files of data/wavs"

@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from evaluation.report.verdict import sum_up
-from tests.support.evaluation.results import make_results
+from evaluation.report.verdict import Verdict, sum_up
+from tests.support.evaluation.results import make_results, make_spoken_results
 
 
 def spread(mean, clips=8):
@@ -46,7 +46,7 @@ def test_gain_and_loss():
 @pytest.mark.parametrize(("clips", "words"), [(1, "1 clip is too few"), (7, "7 clips are too few")])
 def test_too_few_clips_decide_nothing(clips, words):
     sentence, figures = say({"mel_l1": 0.30}, {"mel_l1": 0.10}, clips)
-    assert sentence == f"Listen for yourself: {words} to measure whether new or old is better."
+    assert sentence == f"Listen for yourself: {words} to measure how new differs from old."
     assert not figures
 
 
@@ -59,11 +59,11 @@ def test_equal_figures():
 
 def test_clear_but_inaudible():
     assert say({"mel_l1": 0.300}, {"mel_l1": 0.299}) == (
-        "Expect hardly any difference between new and old: new measures better, but by very little.",
+        "Expect hardly any difference between new and old: the figures of new are better, but by very little.",
         "mel L1 0.2990 against 0.3000",
     )
     sentence, _ = say({"mel_l1": 0.300, "stoi": 0.990}, {"mel_l1": 0.299, "stoi": 0.985})
-    assert "each leads in some figures" in sentence
+    assert "between new and old: figures differ, but by very little." in sentence
 
 
 def test_only_one_system():
@@ -87,3 +87,52 @@ def test_systems_without_a_common_clip():
     figures = {key: row for key, row in results.figures.items() if key[0] != "new"}
     results = dataclasses.replace(results, figures=figures)
     assert sum_up(results).sentence == "There is nothing to compare: new and old have no clip in common."
+
+
+def say_of_speech(**figures):
+    """Return the sentence on systems that speak: each metric as its mean, the first system as the baseline."""
+    names = {system.replace("_", "-"): means for system, means in figures.items()}
+    columns = {
+        system: {**{name: spread(mean) for name, mean in means.items()}, "words": [10.0]}
+        for system, means in names.items()
+    }
+    return sum_up(make_spoken_results(columns, next(name for name in [*names][::-1] if name != "new")))
+
+
+def test_what_only_differs_comes_last():
+    assert say_of_speech(
+        old={"wer": 9.0, "rate": 4.0, "f0_std": 30.0}, new={"wer": 3.0, "rate": 5.0, "f0_std": 20.0}
+    ) == (
+        Verdict(
+            "Compared with old, listen in new for fewer misunderstood words. It also has faster speech and a flatter "
+            "melody.",
+            "new against old over 8 clips: WER, % 3.0 against 9.0; syllables/s 5.00 against 4.00; "
+            "F0 deviation, Hz 20.0 against 30.0",
+        )
+    )
+    only = say_of_speech(old={"wer": 9.0, "rate": 4.0}, new={"wer": 9.0, "rate": 3.0}).sentence
+    assert only == "Compared with old, listen in new for slower speech."
+    slight = say_of_speech(old={"rate": 4.0}, new={"rate": 4.1}).sentence
+    assert slight == "Expect hardly any difference between new and old: figures differ, but by very little."
+
+
+def test_recordings_of_texts_have_figures_of_their_own():
+    verdict = say_of_speech(ground_truth={"wer": 1.0, "mos": 4.0}, new={"wer": 4.0, "mos": 3.0})
+    assert verdict.sentence == (
+        "Compared with the recordings, listen in new for more misunderstood words and a less natural voice."
+    )
+    assert verdict.figures.startswith("new against the recordings over 8 clips: WER, % 4.0 against 1.0; ")
+
+
+@pytest.mark.parametrize(
+    ("means", "sentence"),
+    [
+        ({"wer": 3.25}, "Listen to one for the marked words: its word error rate is 3.2 %."),
+        ({"wer": 0.0}, "The recogniser understood every word of one: listen for its melody."),
+        ({"rate": 4.0}, "Listen to one for skipped or misread words, and for its melody."),
+        ({"wer": math.nan}, "Listen to one for skipped or misread words, and for its melody."),
+    ],
+)
+def test_a_system_alone(means, sentence):
+    columns = {**{name: [mean] for name, mean in means.items()}, "words": [10.0]}
+    assert sum_up(make_spoken_results({"one": columns}, "one")) == Verdict(sentence)

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from evaluation.metrics import choose_metrics, compute_figures
+from common.audio import AudioConfig
+from evaluation.metrics import METRICS, ComparedClip, ReferenceClip, choose_metrics, compute_figures
 from evaluation.spoken import recogniser
 from evaluation.spoken.metrics import SPOKEN_METRICS, WORD_ERRORS, SpokenClip
 from tests.evaluation.spoken.test_delivery import RATE, pulses
@@ -16,10 +17,11 @@ WITHOUT_PACKAGES = [name for name, metric in SPOKEN_METRICS.items() if not metri
 def test_every_column_without_packages():
     silence = np.zeros(RATE // 2)
     wav = np.concatenate([silence, pulses(np.full(2 * RATE, 140.0)), silence])
-    figures, remarks = compute_figures(
-        SpokenClip(wav, RATE, "Ten little words", None, 1.6), WITHOUT_PACKAGES, SPOKEN_METRICS
-    )
+    clip = SpokenClip(wav, RATE, "Ten little words", None, 1.6)
+    assert clip.tracked_pitch is None
+    figures, remarks = compute_figures(clip, WITHOUT_PACKAGES, SPOKEN_METRICS)
     assert remarks == []
+    assert clip.tracked_pitch.seconds == pytest.approx(3.0, abs=0.01), "with the silence at both ends"
     assert figures == {
         "rate": pytest.approx(4 / 2, rel=0.02),
         "duration": pytest.approx(2 / 1.6, rel=0.02),
@@ -35,6 +37,15 @@ def test_without_a_recording_there_is_no_ratio():
         SpokenClip(pulses(np.full(RATE, 140.0)), RATE, "Yes", None, math.nan), ["duration"], SPOKEN_METRICS
     )
     assert math.isnan(figures["duration"])
+
+
+def test_predicted_mos_hears_the_speech_in_both_kinds_of_evaluation(monkeypatch):
+    monkeypatch.setattr("evaluation.perception.opinion_score", lambda wav, rate: wav.max() + rate)
+    real = pulses(np.full(RATE, 140.0))
+    compared = ComparedClip(ReferenceClip(real, AudioConfig(sampling_rate=RATE)), real / 2)
+    spoken = SpokenClip(real / 2, RATE, "Yes", None, math.nan)
+    for clip, metrics in ((compared, METRICS), (spoken, SPOKEN_METRICS)):
+        assert compute_figures(clip, ["mos"], metrics)[0]["mos"] == real.max() / 2 + RATE
 
 
 def test_word_errors_in_per_cent(monkeypatch, tmp_path):

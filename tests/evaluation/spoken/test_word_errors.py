@@ -2,7 +2,7 @@
 
 import pytest
 
-from evaluation.spoken.word_errors import compare_words, normalise_words
+from evaluation.spoken.word_errors import compare_words, normalise_words, split_marks
 
 pytest.importorskip("jiwer")
 pytest.importorskip("whisper_normalizer")
@@ -27,6 +27,14 @@ def test_counts(understood, counts, marked):
     assert found.rate == pytest.approx(sum(counts) / 6)
     if marked:
         assert found.marked == marked
+
+
+def test_marks_can_be_told_from_words():
+    marked = compare_words("It is minus 5 to 7 degrees.", "it was minus 6 to degrees outside").marked
+    parts = split_marks(marked)
+    assert "".join(parts) == marked
+    assert parts[1::2] == ["[-is -5-]", "{+was -6+}", "[-7 degrees-]", "{+degrees outside+}"]
+    assert not any(mark in part for part in parts[::2] for mark in ("[-", "{+"))
 
 
 def test_a_repeated_word_and_a_skipped_word_can_be_seen():
