@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
@@ -48,6 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     parser = ArgumentParser(
         prog="evaluate.py",
+        needs="(-i PATH | --texts PATH) --system NAME=SOURCE",
+        examples=(
+            "-i recordings --system mine=G.pt base=g_base.pt -o output/evaluation --report report",
+            "-i recordings --system mine=resynthesised_folder griffin-lim",
+            "--texts texts.tsv --system shipped=voice mine=voice:my_voice",
+        ),
         description="Compares resynthesised audio with the recordings: copy synthesis with checkpoints, or folders "
         "of audio files. With --texts it judges how systems speak texts: word errors of a recogniser, melody, pace. "
         "Writes results.json, results.csv, summary.md and all wav files.",
@@ -243,5 +250,9 @@ def shared_audio(models: Sequence[tuple[System, AudioConfig]], clips: Sequence) 
     return audio
 
 
-if __name__ == "__main__":
+def console() -> NoReturn:
     run(main, "evaluate.py")
+
+
+if __name__ == "__main__":
+    console()

@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from common import distributed
 from common.cli import ArgumentParser, add_flags, flag, from_flags, list_words, not_negative, run
@@ -27,14 +28,17 @@ class ExportConfig:
 
     hifigan: str = flag(
         "",
-        "generator checkpoint of any public format, a model's folder or a hub name, org/name (required)",
+        "generator checkpoint of any public format, a model's folder or a hub name, org/name",
+        metavar="NAME|PATH",
+        required=True,
         convert=find_generator,
     )
-    output: str = flag("", "file to write, with the suffix of the format (required)", short=("-o",))
+    output: str = flag("", "file to write, with the suffix of the format", short=("-o",), metavar="PATH", required=True)
     format: str = flag(
         "",
-        f"{list_words(f'{name} ({kind.about or kind.suffix})' for name, kind in FORMATS.items())} (required)",
+        f"{list_words(f'{name} ({kind.about or kind.suffix})' for name, kind in FORMATS.items())}",
         choices=tuple(FORMATS),
+        required=True,
     )
     precision: str = flag(
         "fp32",
@@ -43,16 +47,15 @@ class ExportConfig:
     )
     denoising_strength: float = flag(0.0, "add a denoiser of this strength after the generator; 0.005 to 0.1 is usual")
     cuda: bool = flag(False, f"export on the GPU ({_BOUND} files run only on the kind of device they were made on)")
-    hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
+    hifigan_config: str = flag(
+        "", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration", metavar="NAME|PATH"
+    )
     ema: bool = flag(False, "use the checkpoint's moving average of the weights (from training with --ema)")
     opset: int | None = flag(
         None, "operator set, 18 or higher; without it, the exporter's own choice", only_with="format=onnx"
     )
 
     def __post_init__(self) -> None:
-        for name, short in (("hifigan", "--hifigan"), ("output", "-o"), ("format", "--format")):
-            if not getattr(self, name):
-                raise InputError(f"{short}: is required (see export.py --help)")
         not_negative(denoising_strength=self.denoising_strength)
         if self.opset is not None and self.opset < 18:
             raise InputError(f"--opset: {self.opset} is below 18")
@@ -64,7 +67,14 @@ class ExportConfig:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = ArgumentParser(prog="export.py", description="Generator checkpoint -> file for deployment, verified.")
+    parser = ArgumentParser(
+        prog="export.py",
+        description="Generator checkpoint -> file for deployment, verified.",
+        examples=(
+            "--hifigan G.pt --format onnx -o hifigan.onnx",
+            "--hifigan G.pt --format torchscript --denoising-strength 0.01 -o hifigan.ts",
+        ),
+    )
     add_flags(parser, ExportConfig, "export")
     cfg = from_flags(ExportConfig, vars(parser.parse_args(argv)))
     device = distributed.select_device(cfg.cuda)
@@ -84,5 +94,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-if __name__ == "__main__":
+def console() -> NoReturn:
     run(main, "export.py")
+
+
+if __name__ == "__main__":
+    console()

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from io import FileIO
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
@@ -55,6 +56,13 @@ def parse(argv: Sequence[str] | None) -> tuple[InferenceConfig, StreamConfig | N
     """Parse the command line. Streaming and text to speech are None unless asked for."""
     parser = ArgumentParser(
         prog="inference.py",
+        needs="(-i PATH | --text TEXT)",
+        examples=(
+            '--text "Hello world." -o hello.wav',
+            "-i texts.txt -o spoken",
+            "-i recordings -o copies",
+            "-i texts.tsv --fastpitch F.pt --hifigan G.pt -o spoken",
+        ),
         complete=choose_models,
         description="Texts, mel spectrograms or audio files -> speech. An interrupted run resumes where it stopped.",
         epilog="Several processes, started with torchrun, share the work. Flags may be written with - or _.",
@@ -153,5 +161,9 @@ def check_single(job: SynthesisJob, cfg: InferenceConfig, speech: SpeechConfig |
         raise InputError(f"--overwrite: has no effect with -o {cfg.output}: one file is always written")
 
 
-if __name__ == "__main__":
+def console() -> NoReturn:
     run(main, "inference.py")
+
+
+if __name__ == "__main__":
+    console()

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -39,13 +40,16 @@ QUIET_PEAK = 1e-3  # below this peak a clip is reported as silent
 class PrepareConfig:
     """The data set, and the files to write."""
 
-    dataset_path: str = flag("data/LJSpeech-1.1", "data set with wavs/, and metadata.csv for file lists", short=("-d",))
+    dataset_path: str = flag(
+        "data/LJSpeech-1.1", "data set with wavs/, and metadata.csv for file lists", short=("-d",), metavar="PATH"
+    )
     wav_text_filelists: tuple[str, ...] = flag(
         (),
         "file lists of the audio files to process; without it, all of wavs/",
+        metavar="PATH",
         only_with=("extract_mels", "extract_pitch", "convert_to"),
     )
-    write_filelists: str = flag("", "write file lists of the data set into this directory")
+    write_filelists: str = flag("", "write file lists of the data set into this directory", metavar="PATH")
     split: str = flag(
         "own",
         "ljspeech: the published split, own: a random split, prompt: a random split in which no prompt and no text of "
@@ -64,8 +68,10 @@ class PrepareConfig:
     extract_mels: bool = flag(False, "write mels/<clip>.pt, [bands, frames], without normalising the level")
     framing: str = flag("vocoder", "framing of the mels", choices=("vocoder", "tacotron"), only_with="extract_mels")
     extract_pitch: bool = flag(False, "write pitch/<clip>.pt, [1, frames] in Hz, and the statistics of the voice")
-    convert_to: str = flag("", "write a copy of the data set to this directory: mono, 16 bit, at --sampling-rate")
-    hifigan_config: str = flag("", "JSON file of a generator, which provides the signal settings")
+    convert_to: str = flag(
+        "", "write a copy of the data set to this directory: mono, 16 bit, at --sampling-rate", metavar="PATH"
+    )
+    hifigan_config: str = flag("", "JSON file of a generator, which provides the signal settings", metavar="PATH")
     n_workers: int = flag(available_cores(), "worker processes")
 
     def __post_init__(self) -> None:
@@ -88,6 +94,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(
         prog="prepare_dataset.py",
         description="Write file lists, mel spectrograms, and pitch of a data set, or convert it.",
+        needs="(--write-filelists PATH | --extract-mels | --extract-pitch | --convert-to PATH)",
+        examples=(
+            "-d recordings --convert-to my_data",
+            "-d my_data --write-filelists my_data/filelists",
+            "-d my_data --extract-mels --extract-pitch",
+        ),
     )
     add_flags(parser, PrepareConfig, "preparation")
     add_flags(parser, SignalFlags, "signal")
@@ -272,5 +284,9 @@ def _prepend_path(path: Path, error: Exception) -> str:
     return str(error) if str(path) in str(error) else f"{path}: {error}"
 
 
-if __name__ == "__main__":
+def console() -> NoReturn:
     run(main, "prepare_dataset.py")
+
+
+if __name__ == "__main__":
+    console()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -231,5 +232,9 @@ def to_batch(segments: Sequence[Tensor], state: VocoderTrainState) -> WavMel:
     return lay_out(wav.unsqueeze(1)), lay_out(mels[0] if mels else state.mel(wav))
 
 
-if __name__ == "__main__":
+def console() -> NoReturn:
     run_program(main, "train.py")
+
+
+if __name__ == "__main__":
+    console()

@@ -34,6 +34,7 @@ from common.files.arrays import save_array
 from common.machine import hardware
 from common.machine.processes import Report, run_over_files
 from common.markdown import table
+from common.project import PROJECT
 
 DAY_SEC = 24 * 3600
 F0_TOLERANCE_HZ = 1e-3
@@ -121,7 +122,7 @@ def run_program(what: str, n_workers: int, data: Path) -> None:
         "--n-workers",
         str(n_workers),
     ]
-    subprocess.run(command, cwd=hardware.REPOSITORY, check=True, capture_output=True)
+    subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)
 
 
 def pitch_variants(wavs: Sequence[Path], n_workers: int, folder: Path) -> list[PreparationVariant]:

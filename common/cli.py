@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
 import logging
 import math
 import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from common.errors import InputError
+from common.project import VERSION
 
 T = TypeVar("T")
+
+# Packages that a plain installation lacks, and the extra of pyproject.toml that installs each.
+_EXTRAS = {"matplotlib": "train", "tensorboard": "train"}
 
 
 def flag(
@@ -27,6 +33,8 @@ def flag(
     *,
     short: Sequence[str] = (),
     choices: Sequence[str] | None = None,
+    metavar: str = "",
+    required: bool = False,
     only_with: str | Sequence[str] = (),
     not_with: str | Sequence[str] = (),
     refuse_default: bool = False,
@@ -36,16 +44,19 @@ def flag(
 
     Args:
         default: default value. A tuple makes a flag that takes one or more values.
-        help: one line for `--help`. Conditions and the default are appended, unless it ends with `(required)`.
+        help: one line for `--help`. Conditions are appended, and the default or "(required)".
         short: further spellings, such as `-o`.
         choices: allowed values.
+        metavar: stands for the value in `--help`, such as PATH. By default the type decides.
+        required: refuse a command line without it, or with an empty value.
         only_with: flags without which values other than the default have no effect. One of them is enough. Each is a
             field name, or `name=value` for one value of that flag.
         not_with: flags with which this one has no effect, written likewise.
         refuse_default: refuse the default value too where the flag has no effect.
         convert: what `from_flags` makes of a given text, such as the path of a model that is given by name.
     """
-    metadata = {"help": help, "short": tuple(short), "choices": choices, "convert": convert}
+    metadata: dict[str, Any] = {"help": help, "short": tuple(short), "choices": choices, "convert": convert}
+    metadata |= {"metavar": metavar, "required": required}
     conditions = {"only_with": _as_tuple(only_with), "not_with": _as_tuple(not_with), "refuse_default": refuse_default}
     return dataclasses.field(default=default, metadata={**metadata, **conditions})
 
@@ -54,24 +65,80 @@ def _as_tuple(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
+def program_name(name: str) -> str:
+    """Return the console command that the user started, such as hifigan-train, or else `name`."""
+    started = Path(sys.argv[0]).stem
+    return started if started.startswith("hifigan-") else name
+
+
+class _HelpFormatter(argparse.HelpFormatter):
+    """Wraps paragraphs, but not those of indented lines, such as examples."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = [
+            part if part.startswith("  ") else super(_HelpFormatter, self)._fill_text(part, width, indent)
+            for part in text.split("\n\n")
+        ]
+        return "\n\n".join(paragraphs)
+
+
 class ArgumentParser(argparse.ArgumentParser):
     """`argparse` with `-` and `_` alike in flag names, no abbreviations, one-line errors, and conditions of flags.
 
     Args:
+        prog: `train.py` for a program, `voice.say` for a module. A console command has its own name.
+        needs: what the user has to give in addition to the positional arguments and the flags that are required.
+        examples: command lines without the program, for the end of `--help`.
+        epilog: text before the examples.
         complete: gets the flags that the user gave, before their conditions are checked, and may add flags that follow
             from these.
         kwargs: arguments of `argparse.ArgumentParser`.
     """
 
-    def __init__(self, complete: Callable[[MutableMapping[str, Any]], None] | None = None, **kwargs: Any) -> None:
-        kwargs.setdefault("formatter_class", argparse.HelpFormatter)
-        super().__init__(allow_abbrev=False, **kwargs)
+    def __init__(
+        self,
+        prog: str,
+        *,
+        needs: str = "",
+        examples: Sequence[str] = (),
+        epilog: str = "",
+        complete: Callable[[MutableMapping[str, Any]], None] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("formatter_class", _HelpFormatter)
+        self.needs = needs
+        prog = program_name(prog)
+        self.command = f"python {prog}" if prog.endswith(".py") else f"python -m {prog}" if "." in prog else prog
+        if examples:
+            lines = "\n".join(f"  {self.command} {words}" for words in examples)
+            epilog = f"{epilog}\n\nexamples:\n\n{lines}".strip()
+        super().__init__(prog=prog, allow_abbrev=False, epilog=epilog or None, **kwargs)
+        self.add_argument("--version", action="version", version=f"{prog}, version {VERSION} of hifigan-recipe")
         self.complete = complete
         self.flag_defaults: dict[str, Any] = {}
+        self.required: dict[str, str] = {}
         self.group_of: dict[str, str] = {}
         self.refused_defaults: set[str] = set()
         self.only_with: dict[str, tuple[str, ...]] = {}
         self.not_with: dict[str, tuple[str, ...]] = {}
+
+    def format_help(self) -> str:
+        self.usage = self.usage or self._usage()
+        return super().format_help()
+
+    def _usage(self) -> str:
+        """Name what the user has to give. The list of all flags follows in `--help`."""
+        words = [self.command, *([self.needs] if self.needs else [])]
+        for action in self._actions:
+            metavar = str(action.metavar or action.dest)
+            if not action.option_strings:
+                words.append(
+                    {"+": f"{metavar} [{metavar} ...]", "*": f"[{metavar} ...]"}.get(str(action.nargs), metavar)
+                )
+            elif action.required or action.dest in self.required:
+                value = "" if action.nargs == 0 else f"{{{','.join(action.choices)}}}" if action.choices else metavar
+                words.append(f"{action.option_strings[0]} {value}".rstrip())
+        return " ".join([*words, "[flags]"])
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         words = sys.argv[1:] if args is None else list(args)
@@ -81,13 +148,23 @@ class ArgumentParser(argparse.ArgumentParser):
         """Parse the command line.
 
         Raises:
-            InputError: a flag was given that has no effect with, or without, another one.
+            InputError: a required flag is missing, or a flag has no effect with, or without, another one.
         """
-        parsed = super().parse_args(args, namespace)
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unknown arguments: {' '.join(unknown)}{self._suggestion(unknown[0])}")
         if self.complete:
             self.complete(vars(parsed))
+        for name, spelling in self.required.items():
+            if not vars(parsed).get(name):
+                raise InputError(f"{spelling}: is required (see {self.command} --help)")
         self._refuse_idle_flags(vars(parsed))
         return parsed
+
+    def _suggestion(self, word: str) -> str:
+        known = [spelling for action in self._actions for spelling in action.option_strings]
+        close = difflib.get_close_matches(word.partition("=")[0], known, n=1) if word.startswith("-") else []
+        return f"; did you mean {close[0]}?" if close else ""
 
     def _refuse_idle_flags(self, given: Mapping[str, Any]) -> None:
         values = {**self.flag_defaults, **given}
@@ -157,11 +234,13 @@ def add_flags(parser: ArgumentParser, cls: type, title: str, only_with: str = ""
             options["action"] = argparse.BooleanOptionalAction if field.default else "store_true"
         else:
             options.update(type=kind, choices=field.metadata["choices"])
-            options["metavar"] = None if field.metadata["choices"] else _metavar(kind)
+            options["metavar"] = None if field.metadata["choices"] else field.metadata["metavar"] or _metavar(kind)
             if typing.get_origin(hints[field.name]) is tuple:
                 options["nargs"] = "+"
         group.add_argument(*field.metadata["short"], "--" + field.name.replace("_", "-"), **options)
         parser.flag_defaults[field.name] = field.default
+        if field.metadata["required"]:
+            parser.required[field.name] = [*field.metadata["short"], _spelled(field.name)][0]
         parser.group_of[field.name] = only_with if only_with != field.name else ""
         parser.only_with[field.name] = field.metadata["only_with"]
         parser.not_with[field.name] = field.metadata["not_with"]
@@ -178,7 +257,7 @@ def _help_text(field: dataclasses.Field[Any]) -> str:
     ]
     if conditions:
         text = f"{text} ({', '.join(conditions)})"
-    return text if text.endswith("(required)") else f"{text} (default: {_shown(field.default)})"
+    return f"{text} (required)" if field.metadata["required"] else f"{text} (default: {_shown(field.default)})"
 
 
 def _plain_type(hint: Any) -> type:
@@ -237,12 +316,19 @@ def not_negative(**values: float) -> None:
 
 def run(main: Callable[[], int | None], prog: str) -> NoReturn:
     """Run a program's `main` and exit. Bad input ends it with one line on stderr and exit status 1."""
+    prog = program_name(prog)
     logging.basicConfig(level=logging.INFO, format=f"{prog}: %(levelname)s: %(message)s")
     logging.captureWarnings(True)
     try:
         status = main()
     except (InputError, OSError) as error:
         print(f"{prog}: error: {_last_line(error)}", file=sys.stderr)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        if (package := str(error.name)) not in _EXTRAS:
+            raise
+        remedy = f"pip install {package}, or install this project with [{_EXTRAS[package]}]"
+        print(f"{prog}: error: the package {package} is missing: {remedy}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)

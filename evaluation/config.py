@@ -14,21 +14,26 @@ class EvaluationConfig:
     """The recordings and metrics to evaluate, and where to write the results."""
 
     reference: str = flag(
-        "", "recordings: a folder of audio files, or a file list (with --texts: a folder, optional)", short=("-i",)
+        "",
+        "recordings: a folder of audio files, or a file list (with --texts: a folder, optional)",
+        short=("-i",),
+        metavar="PATH",
     )
     texts: str = flag(
         "",
         "judge spoken texts instead of resynthesised recordings: a phrase file, metadata.csv or file list with texts",
+        metavar="PATH",
     )
-    output: str = flag("output/evaluation", "directory for tables and wav files", short=("-o",))
+    output: str = flag("output/evaluation", "directory for tables and wav files", short=("-o",), metavar="PATH")
     dataset_path: str = flag(
-        "data/LJSpeech-1.1", "directory that the paths of a file list are relative to", short=("-d",)
+        "data/LJSpeech-1.1", "directory that the paths of a file list are relative to", short=("-d",), metavar="PATH"
     )
     clips: int = flag(0, "evaluate only the first N recordings or texts (0: all)")
     recogniser: str = flag(
         "base",
         "recogniser for the word errors: name of a Whisper model, which is downloaded once, or a folder with one in "
         "CTranslate2 format",
+        metavar="NAME|PATH",
         only_with="texts",
     )
     metrics: tuple[str, ...] = flag((), "metrics to measure; empty for all whose packages are installed")
@@ -37,12 +42,17 @@ class EvaluationConfig:
     jobs: int = flag(0, "number of processes (0: one per core)")
     cuda: bool = flag(False, "run checkpoints on the GPU instead of the CPU", not_with="texts")
     seed: int = flag(1234, "random seed of the bootstrap intervals and of Griffin-Lim")
-    report: str = flag("", "directory for the listening report, a web page to open from disk: DIR/index.html")
+    report: str = flag(
+        "", "directory for the listening report, a web page to open from disk: PATH/index.html", metavar="PATH"
+    )
     report_clips: int = flag(
         8, "recordings or texts on that page, evenly spaced over the list (0: all)", only_with="report"
     )
     logs: tuple[str, ...] = flag(
-        (), "nvlog.json files or run directories of training runs to plot on the page", only_with="report"
+        (),
+        "nvlog.json files or run directories of training runs to plot on the page",
+        metavar="PATH",
+        only_with="report",
     )
 
     def __post_init__(self) -> None:

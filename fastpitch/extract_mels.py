@@ -54,15 +54,23 @@ class ExtractConfig(TextFlags):
 
     fastpitch: str = flag(
         "",
-        "FastPitch checkpoint with its aligner, a model's folder or a hub name, org/name (required)",
+        "FastPitch checkpoint with its aligner, a model's folder or a hub name, org/name",
+        metavar="NAME|PATH",
+        required=True,
         convert=find_fastpitch,
     )
     ema: bool = flag(False, "use the checkpoint's moving average of the weights (from training with --ema)")
-    dataset_path: str = flag("data/LJSpeech-1.1", "directory that the file lists are relative to", short=("-d",))
-    filelists: tuple[str, ...] = flag(
-        ("data/filelists/ljs_audio_pitch_text.txt",), "file lists of wav|pitch|text or wav|pitch|text|speaker"
+    dataset_path: str = flag(
+        "data/LJSpeech-1.1", "directory that the file lists are relative to", short=("-d",), metavar="PATH"
     )
-    output: str = flag("data/mels-fastpitch-ljs22khz", "directory of the mels, <clip>.npy [80, frames]", short=("-o",))
+    filelists: tuple[str, ...] = flag(
+        ("data/filelists/ljs_audio_pitch_text.txt",),
+        "file lists of wav|pitch|text or wav|pitch|text|speaker",
+        metavar="PATH",
+    )
+    output: str = flag(
+        "data/mels-fastpitch-ljs22khz", "directory of the mels, <clip>.npy [80, frames]", short=("-o",), metavar="PATH"
+    )
     cuda: bool = flag(False, "run on GPUs (without it: on the CPU)")
     amp: bool = flag(False, f"mixed precision: {AMP_FORMATS}")
     batch_size: int = flag(16, "utterances in one pass of one process", short=("-bs",))
@@ -74,8 +82,6 @@ class ExtractConfig(TextFlags):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.fastpitch:
-            raise InputError("--fastpitch: give a FastPitch checkpoint, such as scripts/download_models.sh fastpitch's")
         positive(batch_size=self.batch_size)
         not_negative(num_workers=self.num_workers)
         if (self.pitch_mean is None) != (self.pitch_std is None):

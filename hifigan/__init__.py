@@ -1,5 +1,6 @@
 """HiFi-GAN: generator, discriminators, losses and checkpoints (Kong, Kim and Bae 2020, arXiv:2010.05646)."""
 
+from common.project import VERSION as __version__
 from hifigan import checkpoint, losses
 from hifigan.checkpoint import load_generator
 from hifigan.config import GeneratorConfig
@@ -17,6 +18,7 @@ __all__ = [
     "MultiScaleDiscriminator",
     "StreamingGenerator",
     "Vocoder",
+    "__version__",
     "checkpoint",
     "load_generator",
     "losses",

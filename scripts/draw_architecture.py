@@ -23,7 +23,7 @@ FLOORS: dict[str, list[str]] = {
         "clips metrics",
         "statistics systems spectra perception voicing",
     ],
-    "voice": ["training", "pack choose speech", "folder"],
+    "voice": ["training say", "pack choose speech", "folder"],
     "hifigan": [
         "vocode",
         "synthesis",
@@ -50,7 +50,7 @@ FLOORS: dict[str, list[str]] = {
         "data machine pretrained",
         "download mel_contract audio_files text plot_log progress",
         "audio files cli distributed",
-        "markdown errors torchscript",
+        "markdown errors torchscript project",
     ],
 }
 # The packages below each package.

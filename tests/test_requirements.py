@@ -11,8 +11,17 @@ from packaging.specifiers import SpecifierSet
 from tests.support.paths import REPOSITORY
 
 tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-FILES = {"": "requirements.txt"} | {name: f"requirements-{name}.txt" for name in PROJECT["optional-dependencies"]}
+PYPROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
+# The extras of each file. "" are the dependencies.
+FILES = {
+    "requirements.txt": ("", "train"),
+    "requirements-export.txt": ("export",),
+    "requirements-evaluation.txt": ("evaluate",),
+    "requirements-hub.txt": ("hub",),
+    "requirements-docs.txt": ("docs",),
+    "requirements-dev.txt": ("dev",),
+}
 
 
 def ranges(extra: str) -> dict[str, SpecifierSet]:
@@ -27,14 +36,27 @@ def pins(file: str) -> list[Requirement]:
 
 
 def test_each_requirements_file_has_an_extra():
-    assert sorted(FILES.values()) == sorted(path.name for path in REPOSITORY.glob("requirements*.txt"))
+    assert sorted(FILES) == sorted(path.name for path in REPOSITORY.glob("requirements*.txt"))
+    of_others = {"voice"}  # names other extras
+    assert {extra for extras in FILES.values() for extra in extras} | of_others == {
+        "",
+        *PROJECT["optional-dependencies"],
+    }
 
 
-@pytest.mark.parametrize("extra", FILES)
-def test_pins_lie_in_their_ranges(extra):
-    admitted = ranges(extra)
-    pinned = pins(FILES[extra])
-    assert {pin.name for pin in pinned} == set(admitted)
+def test_the_extra_for_voices_names_extras():
+    (line,) = PROJECT["optional-dependencies"]["voice"]
+    assert Requirement(line).name == PROJECT["name"]
+    assert Requirement(line).extras <= set(PROJECT["optional-dependencies"])
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_pins_lie_in_their_ranges(file):
+    admitted = {name: range_ for extra in FILES[file] for name, range_ in ranges(extra).items()}
+    pinned = pins(file)
+    # Packages of several files are pinned in requirements.txt, which all of them need.
+    others = set() if file == "requirements.txt" else {pin.name for pin in pins("requirements.txt")}
+    assert {pin.name for pin in pinned} == set(admitted) - others
     for pin in pinned:
         (version,) = pin.specifier
         assert version.operator == "=="
@@ -49,4 +71,6 @@ def test_python_versions_are_those_of_the_scripts():
 
 def test_pre_commit_runs_the_pinned_ruff():
     text = (REPOSITORY / ".pre-commit-config.yaml").read_text(encoding="utf-8")
-    assert set(re.findall(r"ruff==[\d.]+", text)) == {str(pin) for pin in pins(FILES["dev"]) if pin.name == "ruff"}
+    assert set(re.findall(r"ruff==[\d.]+", text)) == {
+        str(pin) for pin in pins("requirements-dev.txt") if pin.name == "ruff"
+    }

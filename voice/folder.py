@@ -7,9 +7,10 @@ from pathlib import Path
 
 from common.download.hub import HubOptions, download_files, is_hub_name
 from common.errors import InputError
+from common.project import PROJECT
 
 HIFIGAN_FILE, FASTPITCH_FILE, CARD_FILE = VOICE_FILES = ("hifigan.safetensors", "fastpitch.safetensors", "README.md")
-PRETRAINED = Path(__file__).resolve().parents[1] / "pretrained"  # the voices of this project, by their names
+PRETRAINED = PROJECT / "pretrained"  # the voices of this project, by their names
 DEFAULT_VOICE = "kathleen"
 
 

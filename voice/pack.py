@@ -37,13 +37,21 @@ class PackConfig:
 
     hifigan: str = flag(
         "",
-        "generator checkpoint of any public format, a model's folder or a hub name, org/name (required)",
+        "generator checkpoint of any public format, a model's folder or a hub name, org/name",
+        metavar="NAME|PATH",
+        required=True,
         convert=find_generator,
     )
-    hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
+    hifigan_config: str = flag(
+        "", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration", metavar="NAME|PATH"
+    )
     hifigan_ema: bool = flag(False, "take the generator's moving average of the weights (from training with --ema)")
     fastpitch: str = flag(
-        "", "FastPitch checkpoint, a model's folder or a hub name, org/name (required)", convert=find_fastpitch
+        "",
+        "FastPitch checkpoint, a model's folder or a hub name, org/name",
+        metavar="NAME|PATH",
+        required=True,
+        convert=find_fastpitch,
     )
     fastpitch_ema: bool = flag(False, "take the moving average of its weights")
     speech_gain_db: float = flag(
@@ -51,14 +59,13 @@ class PackConfig:
         "raise the level of the speech by this number of dB: a FastPitch of quiet recordings makes quiet mels, but "
         "vocoders are trained on clips with a peak of 0.95",
     )
-    card: str = flag("", "model card in Markdown, which becomes README.md of the folder; without it, a short one")
+    card: str = flag(
+        "", "model card in Markdown, which becomes README.md of the folder; without it, a short one", metavar="PATH"
+    )
     precision: str = flag("fp16", "precision of matrices and kernels in the files", choices=PRECISIONS)
-    output: str = flag("", "folder of the voice (required)", short=("-o",))
+    output: str = flag("", "folder of the voice", short=("-o",), metavar="PATH", required=True)
 
     def __post_init__(self) -> None:
-        for name, short in (("hifigan", "--hifigan"), ("fastpitch", "--fastpitch"), ("output", "-o")):
-            if not getattr(self, name):
-                raise InputError(f"{short}: is required (see python -m voice.pack --help)")
         if not abs(self.speech_gain_db) <= MAX_GAIN_DB:
             raise InputError(
                 f"--speech-gain-db: {self.speech_gain_db:g} is not between -{MAX_GAIN_DB} and {MAX_GAIN_DB}"
@@ -163,7 +170,6 @@ def _short_card(name: str, sampling_rate: int) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(
         prog="voice.pack",
-        usage="python -m voice.pack --hifigan FILE --fastpitch FILE -o DIR [flags]",
         description="Two checkpoints -> the folder of a voice: hifigan.safetensors, fastpitch.safetensors and "
         "README.md. inference.py --voice DIR speaks with it, and training can start from its files.",
     )

@@ -45,20 +45,29 @@ class VocoderBenchmarkConfig:
         tuple(PRESETS),
         "generator checkpoints of any public format, folders of models or hub names (org/name); v1, v2 and v3 are "
         "presets with random weights",
+        metavar="NAME|PATH",
         convert=find_generator,
     )
-    hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
+    hifigan_config: str = flag(
+        "", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration", metavar="NAME|PATH"
+    )
     fastpitch: str = flag(
         "",
         "FastPitch checkpoint, a model's folder or a hub name (org/name), to measure text to speech; by default, "
         "HiFi-GAN alone",
+        metavar="NAME|PATH",
         convert=find_fastpitch,
     )
     phrases: str = flag(
-        "phrases/benchmark_8_128.tsv", "file of texts; a batch of N is the first N of them", only_with="fastpitch"
+        "phrases/benchmark_8_128.tsv",
+        "file of texts; a batch of N is the first N of them",
+        metavar="PATH",
+        only_with="fastpitch",
     )
-    cmudict_path: str = flag("", "pronouncing dictionary, as in inference.py", only_with="fastpitch")
-    backends: tuple[str, ...] = flag((), "further files of export.py; requires exactly one --hifigan, their model")
+    cmudict_path: str = flag("", "pronouncing dictionary, as in inference.py", metavar="PATH", only_with="fastpitch")
+    backends: tuple[str, ...] = flag(
+        (), "further files of export.py; requires exactly one --hifigan, their model", metavar="PATH"
+    )
     batch_size: tuple[int, ...] = flag((), "batch sizes (default: 1 2 4 8 on the GPU, 1 on the CPU)", short=("-bs",))
     seconds: float = flag(8.05, "main length of an utterance; texts have their own", not_with="fastpitch")
     seconds_list: tuple[float, ...] = flag((), "further lengths in seconds (default: 1 30 on the GPU, 1 on the CPU)")
@@ -68,7 +77,9 @@ class VocoderBenchmarkConfig:
     denoising: float = flag(0.01, "strength of the denoiser in the cases with one; 0 skips these cases")
     amp: bool = flag(True, "measure 16-bit precisions as well")
     torchscript: bool = flag(True, "measure TorchScript as well, with FastPitch in fp32")
-    wavs: str = flag("", "folder of clips at the models' sampling rate for the quality gate; without it, no gate")
+    wavs: str = flag(
+        "", "folder of clips at the models' sampling rate for the quality gate; without it, no gate", metavar="PATH"
+    )
     clips: int = flag(8, "clips of --wavs, the first ones in order")
     clip_seconds: float = flag(3.0, "seconds of each clip, from its beginning")
     starts: int = flag(2, "fresh processes of inference.py per way, to measure the start-up; 0 for none")
@@ -76,7 +87,9 @@ class VocoderBenchmarkConfig:
     repeats: int | None = flag(None, "maximum of measured rounds (default: 100 on the GPU, 10 on the CPU)")
     warmup: int | None = flag(None, "identical rounds before the measured ones (default: 3 on the GPU, 2 on the CPU)")
     minutes: float = flag(6.0, "no further round begins after this time, once there are three")
-    output: str = flag(f"output/{PROGRAM}", "directory of the tables, the JSON file and the plot", short=("-o",))
+    output: str = flag(
+        f"output/{PROGRAM}", "directory of the tables, the JSON file and the plot", short=("-o",), metavar="PATH"
+    )
 
     def __post_init__(self) -> None:
         for size in self.batch_size:

@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from common.errors import InputError
-from common.machine.hardware import REPOSITORY
+from common.project import PROJECT
 
 POLL_SEC = 0.005
 
@@ -72,7 +72,7 @@ def _run(words: Sequence[str], awaited: Path, log: Path) -> tuple[float, float |
     file_after_sec: float | None = None
     with log.open("w+") as out:
         began = time.perf_counter()
-        process = subprocess.Popen(words, cwd=REPOSITORY, stdout=out, stderr=out)
+        process = subprocess.Popen(words, cwd=PROJECT, stdout=out, stderr=out)
         while process.poll() is None:
             if file_after_sec is None and awaited.is_file():
                 file_after_sec = time.perf_counter() - began

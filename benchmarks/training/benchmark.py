@@ -44,7 +44,7 @@ class TrainingBenchmarkConfig:
     """Variants to measure, and the number of measurements."""
 
     hifigan_config: tuple[str, ...] = flag(
-        (), "v1, v2, v3 or JSON files; without it, v1 on the GPU, v1 and v3 on the CPU"
+        (), "v1, v2, v3 or JSON files; without it, v1 on the GPU, v1 and v3 on the CPU", metavar="NAME|PATH"
     )
     batch_size: tuple[int, ...] = flag(
         (), "batch sizes; without it, 16 and 128 on the GPU, 4 on the CPU", short=("-bs",)
@@ -63,7 +63,7 @@ class TrainingBenchmarkConfig:
     minutes: float = flag(0.0, "skip cases and bursts that have not begun by then (0: no limit)")
     layers: bool = flag(False, "also compare ways to compute each layer of the discriminators")
     num_workers: int | None = flag(None, "processes that load audio for the plain recipe; without it, as in train.py")
-    output: str = flag(f"output/{PROGRAM}", "directory of the tables and the JSON file", short=("-o",))
+    output: str = flag(f"output/{PROGRAM}", "directory of the tables and the JSON file", short=("-o",), metavar="PATH")
 
     def __post_init__(self) -> None:
         for size in self.batch_size:

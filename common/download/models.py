@@ -21,6 +21,7 @@ from common.download.archives import extract_zip_member
 from common.download.environment import replace_from_environment
 from common.download.http import download, is_present
 from common.errors import InputError
+from common.project import models_dir
 
 log = logging.getLogger(__name__)
 
@@ -85,11 +86,6 @@ MODELS = {
         f"{NGC}/hifigan__pyt_ckpt_mode-finetune_ds-ljs22khz/versions/21.08.0_amp/zip",
     ),
 }  # fmt: skip
-
-
-def models_dir() -> Path:
-    """Return the folder of downloaded models: $MODELS_DIR, or else pretrained_models in the repository."""
-    return Path(os.environ.get("MODELS_DIR") or Path(__file__).parents[2] / "pretrained_models")
 
 
 def fetch_models(names: Sequence[str], root: Path) -> dict[str, Path]:
@@ -180,7 +176,7 @@ def main() -> None:
         metavar="DIR",
         type=Path,
         default=models_dir(),
-        help="parent folder (default: $MODELS_DIR, or else pretrained_models in the repository)",
+        help="parent folder (default: $MODELS_DIR, or else pretrained_models in a clone, or in the user's cache)",
     )
     args = parser.parse_args()
     if not args.names:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-REPOSITORY = Path(__file__).parents[2]
+from common.project import PROJECT
 
 
 def describe(device: torch.device, program: str, words: Sequence[str], packages: Sequence[str] = ()) -> dict[str, str]:
@@ -39,7 +39,7 @@ def describe(device: torch.device, program: str, words: Sequence[str], packages:
     return {
         "machine": machine,
         "versions": versions,
-        "commit": commit(REPOSITORY),
+        "commit": commit(PROJECT),
         "date": now.isoformat(sep=" ", timespec="minutes"),
         "command": f"python -m {program} {shlex.join(words)}",
     }

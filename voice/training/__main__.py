@@ -39,7 +39,6 @@ SAMPLING_RATE = SignalFlags().sampling_rate
 def main(argv: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(
         prog="voice.training",
-        usage="python -m voice.training DATASET -o VOICE [flags]",
         description="Trains a voice from a data set in LJSpeech layout (wavs/, metadata.csv): checks it, says what "
         "time and disk the training takes, trains vocoder and FastPitch, packs and evaluates the voice, and writes "
         "its model card. If interrupted, the same command continues.",

@@ -14,8 +14,9 @@ from common.data.filelists import read_lines
 from common.files.atomic import write_whole
 from common.files.checkpoints import read_file
 from common.files.json_files import read_json
-from common.machine.hardware import REPOSITORY, describe
+from common.machine.hardware import describe
 from common.markdown import table
+from common.project import PROJECT
 from voice.training import commands
 from voice.training.commands import BASE, VOICE, Command, VoicePaths
 from voice.training.estimate import Estimate, in_hours, training_sec
@@ -197,7 +198,7 @@ def _name_base(cfg: VoiceTrainingConfig) -> str:
 
 def _in_words(command: Command, paths: VoicePaths) -> str:
     """Return a command line without the folders of this machine."""
-    base = paths.base.relative_to(REPOSITORY) if paths.base.is_relative_to(REPOSITORY) else Path(paths.base.name)
+    base = paths.base.relative_to(PROJECT) if paths.base.is_relative_to(PROJECT) else Path(paths.base.name)
     names = {paths.work: "WORK", paths.voice.folder: "VOICE", paths.dataset: "DATASET", paths.base: str(base)}
     words = []
     for word in command:
@@ -209,5 +210,5 @@ def _in_words(command: Command, paths: VoicePaths) -> str:
 def _without_folders(word: str, names: Mapping[Path, str]) -> str:
     for path, name in sorted(names.items(), key=lambda item: -len(str(item[0]))):
         word = re.sub(rf"(?<![\w./-]){re.escape(str(path))}(?=[/:]|$)", name, word)
-    word = word.replace(f"{REPOSITORY}/", "")
+    word = word.replace(f"{PROJECT}/", "")
     return re.sub(r"(?<![\w.-])/(?:[^/:=]+/)+", "", word)  # other files by their names

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from common.errors import InputError
-from common.machine.hardware import REPOSITORY
+from common.project import PROJECT
 from common.training.stop_signals import StopSignals
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class ChildProcesses:
         log.info("%s", shlex.join(["python", *command]))
         return subprocess.Popen(
             [sys.executable, *command],
-            cwd=REPOSITORY,
+            cwd=PROJECT,
             env=self._environment,
             start_new_session=True,  # signals of the terminal arrive once, from here, with the program's own processes
             preexec_fn=_end_with_parent(),

@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.download.models import MODELS, models_dir
+from common.download.models import MODELS
 from common.errors import InputError
 from common.files.json_files import read_json
+from common.project import models_dir
 from common.training.checkpoint_store import CheckpointStore
 from fastpitch.training.state import CHECKPOINT_FILES as FASTPITCH_FILES
 from hifigan.training.state import CHECKPOINT_FILES as VOCODER_FILES

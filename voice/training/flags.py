@@ -8,9 +8,9 @@ from pathlib import Path
 from common.cli import flag, not_negative, positive
 from common.download.models import MODELS
 from common.errors import InputError
-from common.machine.hardware import REPOSITORY
+from common.project import PROJECT
 
-SMALL_FASTPITCH = REPOSITORY / "platform" / "fastpitch_small.json"
+SMALL_FASTPITCH = PROJECT / "platform" / "fastpitch_small.json"
 CPU_WIDTH = 0.125  # of the discriminators, which then take a tenth of the time
 CPU_BATCH, GPU_BATCH = 4, 16  # segments of the vocoder
 SPEECH_BATCH = 16  # clips of FastPitch
@@ -20,8 +20,10 @@ SPEECH_BATCH = 16  # clips of FastPitch
 class VoiceTrainingConfig:
     """How a voice is trained. The shipped voice was made with the defaults, but for fewer epochs, on a CPU."""
 
-    output: str = flag("", "folder of the finished voice (required)", short=("-o",))
-    work: str = flag("", "folder of everything else; without it, the voice's folder with -training at its end")
+    output: str = flag("", "folder of the finished voice", short=("-o",), metavar="PATH", required=True)
+    work: str = flag(
+        "", "folder of everything else; without it, the voice's folder with -training at its end", metavar="PATH"
+    )
     estimate_only: bool = flag(False, "check the data, say what time and disk the training takes, and stop")
     num_gpus: int = flag(0, "GPUs to train on, or 0 for the CPU (not yet run on a GPU)")
     parallel: bool = flag(False, "train vocoder and FastPitch at the same time, with half of the cores each")
@@ -29,9 +31,13 @@ class VoiceTrainingConfig:
     seed: int = flag(1234, "seed of both trainings")
 
     vocoder_base: str = flag(
-        "hifigan-lj-v2", "generator to start from: a file, or a name of scripts/download_models.sh, which is downloaded"
+        "hifigan-lj-v2",
+        "generator to start from: a file, or a name of scripts/download_models.sh, which is downloaded",
+        metavar="NAME|PATH",
     )
-    vocoder_config: str = flag("v2", "its architecture: v1, v2, v3 or a JSON file; empty to take it from the file")
+    vocoder_config: str = flag(
+        "v2", "its architecture: v1, v2, v3 or a JSON file; empty to take it from the file", metavar="NAME|PATH"
+    )
     vocoder_epochs: int = flag(40, "epochs of the vocoder")
     vocoder_batch_size: int = flag(0, f"segments in one pass (0: {CPU_BATCH}, and on GPUs {GPU_BATCH} on each)")
     vocoder_learning_rate: float = flag(3e-4, "learning rate of the vocoder's first epoch")
@@ -41,7 +47,9 @@ class VoiceTrainingConfig:
     discriminator_width: float = flag(0.0, f"see train.py (0: {CPU_WIDTH:g}, and on GPUs 1)")
 
     fastpitch_config: str = flag(
-        "small", "architecture: small (platform/fastpitch_small.json), recipe, or a JSON file with keys that differ"
+        "small",
+        "architecture: small (platform/fastpitch_small.json), recipe, or a JSON file with keys that differ",
+        metavar="NAME|PATH",
     )
     fastpitch_epochs: int = flag(80, "epochs of FastPitch")
     fastpitch_batch_size: int = flag(SPEECH_BATCH, "clips in one pass, on each GPU if there are any")
@@ -51,16 +59,18 @@ class VoiceTrainingConfig:
     binarization_warmup_epochs: int = flag(10, "epochs over which FastPitch's binarisation loss rises")
 
     evaluation_clips: int = flag(0, "evaluate only the first N test clips (0: all)")
-    compare: tuple[str, ...] = flag((), "further generators to evaluate beside the voice and its base, NAME=FILE")
-    recogniser: str = flag("", "recogniser of the evaluation, as evaluate.py --recogniser; without it, its default")
+    compare: tuple[str, ...] = flag(
+        (), "further generators to evaluate beside the voice and its base", metavar="NAME=PATH"
+    )
+    recogniser: str = flag(
+        "", "recogniser of the evaluation, as evaluate.py --recogniser; without it, its default", metavar="NAME|PATH"
+    )
 
     description: str = flag("", "one line on the recordings and their source, for the model card")
     licence: str = flag("", "licence of the recordings, for the model card")
-    known_faults: str = flag("", "text file (Markdown) with the known faults, for the model card")
+    known_faults: str = flag("", "text file (Markdown) with the known faults, for the model card", metavar="PATH")
 
     def __post_init__(self) -> None:
-        if not self.output:
-            raise InputError("-o: is required (see python -m voice.training --help)")
         positive(
             vocoder_epochs=self.vocoder_epochs,
             fastpitch_epochs=self.fastpitch_epochs,

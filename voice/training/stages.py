@@ -14,7 +14,8 @@ from typing import Any
 from common.errors import InputError
 from common.files.atomic import write_whole
 from common.files.json_files import read_json
-from common.machine.hardware import REPOSITORY, commit
+from common.machine.hardware import commit
+from common.project import PROJECT
 
 log = logging.getLogger(__name__)
 
@@ -75,5 +76,5 @@ class StageRecords:
 
     def record(self, stage: Stage, seconds: float) -> None:
         """Record that a stage is finished."""
-        record = {"key": self.key(stage), "seconds": round(seconds, 1), "commit": commit(REPOSITORY)}
+        record = {"key": self.key(stage), "seconds": round(seconds, 1), "commit": commit(PROJECT)}
         write_whole(self.folder / f"{stage.name}.json", (json.dumps(record, indent=1) + "\n").encode(), sync=True)

@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 
 from common.errors import InputError
+from common.project import PROJECT
 from common.text.english.symbols import PHONEMES
 
-ROOT = Path(__file__).parents[3]
-DOWNLOADED = ROOT / "data" / "cmudict" / "cmudict-0.7b"
+DOWNLOADED = PROJECT / "data" / "cmudict" / "cmudict-0.7b"
 HETERONYMS = Path(__file__).with_name("heteronyms-en")
 SUPPLEMENT = Path(__file__).with_name("cmudict-supplement")
 

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from common.project import user_cache
+
 log = logging.getLogger(__name__)
 
 COMPILE_TIMEOUT_SEC = 120
@@ -55,8 +57,7 @@ def _load_or_compile(source: Path, flags: Sequence[str], fallback: str) -> ctype
     key = " ".join([platform.machine(), *command[:-1]])  # machines of different kinds may share a home directory
     digest = hashlib.sha256(key.encode() + source.read_bytes()).hexdigest()[:16]
     try:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hifigan"
-        cached = cache / f"{source.stem}-{digest}.so"
+        cached = user_cache() / f"{source.stem}-{digest}.so"
         return _load(cached) or _compile(command, cached)
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:
         output = (getattr(error, "stderr", None) or b"").decode(errors="replace").splitlines()

@@ -100,7 +100,7 @@ def refused(capsys: pytest.CaptureFixture[str], words: str) -> str:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("", "--sampling-rate: is required; give 8000 to 192000 Hz"),
+        ("", "--sampling-rate: is required (see python -m hifigan.plan --help)"),
         ("--sampling-rate 24", "--sampling-rate: 24; give 8000 to 192000 Hz"),
         (
             "--sampling-rate 24000 --hop-length 257",

@@ -1,0 +1,37 @@
+"""This project: its version, and where its files and downloads lie, in a clone and in an installed package."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# For the package metadata (pyproject.toml), `--version` and `hifigan.__version__`.
+VERSION = "0.1.0.dev0"
+
+_BESIDE = Path(__file__).resolve().parents[1]  # a clone, or site-packages
+# pyproject.toml installs the programs and their files as this package.
+_INSTALLED = _BESIDE / "hifigan_recipe"
+
+IS_CLONE = not _INSTALLED.is_dir()
+# Folder of the programs, `pretrained/` and `platform/`: the clone, or the installed package.
+PROJECT = _BESIDE if IS_CLONE else _INSTALLED
+
+
+def user_cache() -> Path:
+    """Return the folder for files that can be made or downloaded again: $XDG_CACHE_HOME/hifigan or ~/.cache/hifigan.
+
+    Raises:
+        RuntimeError: the user has no home directory.
+    """
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hifigan"
+
+
+def models_dir() -> Path:
+    """Return the folder of downloaded models: $MODELS_DIR, or else `pretrained_models` in a clone, or in the cache.
+
+    Raises:
+        RuntimeError: see `user_cache`.
+    """
+    if given := os.environ.get("MODELS_DIR"):
+        return Path(given)
+    return (PROJECT if IS_CLONE else user_cache()) / "pretrained_models"
