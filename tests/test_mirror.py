@@ -9,7 +9,7 @@ import pytest
 from tests.support.paths import REPOSITORY
 
 TESTS = REPOSITORY / "tests"
-FOLDERS = ("common", "hifigan", "fastpitch", "evaluation", "voice", "benchmarks", "scripts")
+FOLDERS = ("common", "hifigan", "fastpitch", "evaluation", "voice", "benchmarks", "demo", "scripts")
 
 # module: (test file below tests/ that covers it, reason)
 COVERED_ELSEWHERE = {
@@ -94,7 +94,7 @@ def test_reasons_are_true(module):
 
 
 def test_each_test_file_has_a_module():
-    """Programs, shell scripts, parity and the repository as a whole have test files of other names."""
+    """A notebook counts as a module. Programs, shell scripts, parity and the whole repository have other test files."""
     others = {"scripts"}
     found = [
         path.relative_to(TESTS)
@@ -102,7 +102,8 @@ def test_each_test_file_has_a_module():
         if folder not in others
         for path in (TESTS / folder).rglob("test_*.py")
     ]
-    modules = {expected_test(module).relative_to(TESTS) for module in MODULES}
+    notebooks = [path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "demo").glob("*.ipynb")]
+    modules = {expected_test(module).relative_to(TESTS) for module in [*MODULES, *notebooks]}
     assert [str(path) for path in found if path not in modules and path.stem != "test_cleaners"] == []
 
 

@@ -19,6 +19,7 @@ FILES = {
     "requirements-export.txt": ("export",),
     "requirements-evaluation.txt": ("evaluate",),
     "requirements-hub.txt": ("hub",),
+    "requirements-demo.txt": ("demo",),
     "requirements-docs.txt": ("docs",),
     "requirements-dev.txt": ("dev",),
 }
