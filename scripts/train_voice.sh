@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Trains a voice from recordings with texts: checks the data, says what time and disk it takes, splits by prompt and
-# text, extracts pitch, fine-tunes a published vocoder, trains FastPitch, packs both into the voice's folder, evaluates
-# it on held-out clips, and writes its model card. The shipped voice has these settings, but fewer epochs.
+# text, extracts pitch, fine-tunes a published vocoder, trains FastPitch, fine-tunes the vocoder on FastPitch's mels too,
+# packs both into the voice's folder, evaluates it on held-out clips, and writes its model card. The shipped voice has
+# these settings, but fewer epochs.
 #
 #   bash scripts/train_voice.sh DATASET -o voices/NAME                      # DATASET: LJSpeech layout, wavs/ metadata.csv
 #   ESTIMATE_ONLY=true bash scripts/train_voice.sh DATASET -o voices/NAME   # only say what it would take
@@ -23,6 +24,8 @@
 #   DISCRIMINATOR_WIDTH   of train.py (default: 0.125, on GPUs 1)
 #   VOCODER_EPOCHS (40) VOCODER_BATCH_SIZE (4, on each GPU 16) VOCODER_LEARNING_RATE (3e-4)
 #   VOCODER_LEARNING_RATE_DECAY (0.93) VOCODER_WARMUP_STEPS (500) VOCODER_EMA (0.999)
+#   FINE_TUNING_EPOCHS (10) FINE_TUNING_LEARNING_RATE (1e-4)   further epochs of the vocoder, on recordings and on
+#                       FastPitch's mels of them; 0: none
 #   FASTPITCH_CONFIG    small (platform/fastpitch_small.json), recipe, or a JSON file (default: small)
 #   FASTPITCH_EPOCHS (80) FASTPITCH_BATCH_SIZE (16) FASTPITCH_LEARNING_RATE (0.03) FASTPITCH_WARMUP_STEPS (400)
 #   FASTPITCH_EMA (0.998) BINARIZATION_WARMUP_EPOCHS (10)
@@ -48,9 +51,10 @@ add_flags WORK_DIR:work NUM_GPUS:num-gpus NUM_WORKERS:n-workers SEED:seed BASE_G
     HIFIGAN_CONFIG:vocoder-config DISCRIMINATOR_WIDTH:discriminator-width VOCODER_EPOCHS:vocoder-epochs \
     VOCODER_BATCH_SIZE:vocoder-batch-size VOCODER_LEARNING_RATE:vocoder-learning-rate \
     VOCODER_LEARNING_RATE_DECAY:vocoder-learning-rate-decay VOCODER_WARMUP_STEPS:vocoder-warmup-steps \
-    VOCODER_EMA:vocoder-ema FASTPITCH_CONFIG:fastpitch-config FASTPITCH_EPOCHS:fastpitch-epochs \
-    FASTPITCH_BATCH_SIZE:fastpitch-batch-size FASTPITCH_LEARNING_RATE:fastpitch-learning-rate \
-    FASTPITCH_WARMUP_STEPS:fastpitch-warmup-steps FASTPITCH_EMA:fastpitch-ema \
+    VOCODER_EMA:vocoder-ema FINE_TUNING_EPOCHS:fine-tuning-epochs \
+    FINE_TUNING_LEARNING_RATE:fine-tuning-learning-rate FASTPITCH_CONFIG:fastpitch-config \
+    FASTPITCH_EPOCHS:fastpitch-epochs FASTPITCH_BATCH_SIZE:fastpitch-batch-size \
+    FASTPITCH_LEARNING_RATE:fastpitch-learning-rate FASTPITCH_WARMUP_STEPS:fastpitch-warmup-steps FASTPITCH_EMA:fastpitch-ema \
     BINARIZATION_WARMUP_EPOCHS:binarization-warmup-epochs EVALUATION_CLIPS:evaluation-clips RECOGNISER:recogniser \
     DESCRIPTION:description LICENCE:licence KNOWN_FAULTS:known-faults
 [[ ${ESTIMATE_ONLY:-false} == true ]] && args+=(--estimate-only)

@@ -16,10 +16,11 @@ import numpy as np
 
 from common.audio_files import PEAK, list_audio_files, load_wav, wav_info
 from common.cli import ArgumentParser, add_flags, from_flags, run
-from common.data.filelists import check_wavs
+from common.data.filelists import check_wavs, read_filelist
 from common.errors import InputError
 from common.files.atomic import write_whole
 from common.files.fingerprints import file_digest, fingerprint
+from common.files.json_files import read_json
 from common.machine.hardware import available_cores
 from common.training.flags import SignalFlags
 from voice.training import commands, estimate
@@ -86,9 +87,11 @@ class VoiceTraining:
             return
         records.run(self.program("pitch", "extracting pitch", commands.pitch_command(paths, cfg), "data"))
         self.train(vocoder, fastpitch)
+        if cfg.fine_tuning_epochs:
+            self.fine_tune()
         pack = commands.pack_command(paths, cfg)
         records.run(
-            self.program("pack", "packing the voice", pack, "vocoder", "fastpitch"),
+            self.program("pack", "packing the voice", pack, "vocoder", "fastpitch", "fine-tuning", "level"),
             Stage(
                 "copy-synthesis",
                 "evaluating copy synthesis of the test clips",
@@ -173,6 +176,27 @@ class VoiceTraining:
         self.children.run(*(stage.depends_on for stage in waiting))
         for stage in waiting:
             self.records.record(stage, 0.0)
+
+    def fine_tune(self) -> None:
+        """Continue the vocoder's training on recordings and on FastPitch's mels of them."""
+        cfg, paths = self.cfg, self.paths
+        self.records.run(
+            self.program(
+                "predicted", "extracting FastPitch's mels", commands.predicted_command(paths, cfg), "fastpitch"
+            ),
+            Stage("pairs", "writing pairs of mel and audio", self.write_pairs, after=("predicted", "level")),
+            self.program(
+                "fine-tuning", "fine-tuning the vocoder", commands.fine_tuning_command(paths, cfg), "vocoder", "pairs"
+            ),
+        )
+
+    def write_pairs(self) -> None:
+        paths = self.paths
+        gain_db = read_json(paths.levels)["gain_db"]
+        shutil.rmtree(paths.pairs.folder, ignore_errors=True)
+        for part in ("train", "val"):
+            wavs = [row[0] for row in read_filelist(paths.audio_list(part))]
+            paths.pairs.write(part, wavs, paths.data, paths.predicted, gain_db)
 
     def evaluate(self, command: Sequence[str], folder: Path) -> None:
         """Evaluate. Clips that cannot be evaluated do not stop the rest.

@@ -97,6 +97,7 @@ def training_section(
         ("pitch", commands.pitch_command(paths, cfg)),
         ("vocoder", commands.vocoder_command(paths, cfg)),
         ("fastpitch", commands.fastpitch_command(paths, cfg)),
+        *_fine_tuning_steps(cfg, paths),
         ("pack", commands.pack_command(paths, cfg)),
         ("copy-synthesis", commands.resynthesis_command(paths, cfg)),
     ]
@@ -108,7 +109,13 @@ def training_section(
         "",
         f"- The vocoder was fine-tuned from {_name_base(cfg)} in {in_hours(vocoder)} of steps. FastPitch was trained "
         f"from scratch in {in_hours(fastpitch)} of steps"
-        + (", at the same time, with half of the cores each." if cfg.parallel else "."),
+        + (", at the same time, with half of the cores each." if cfg.parallel else ".")
+        + (
+            f" Then the vocoder was fine-tuned on recordings and on FastPitch's mels of them (teacher forcing) in "
+            f"{in_hours(training_sec(paths.fine_tuning / 'nvlog.json'))} of steps."
+            if cfg.fine_tuning_epochs
+            else ""
+        ),
         f"- Seed: {cfg.seed}",
         f"- Machine: {machine['machine']}",
         f"- Versions: {machine['versions']}",
@@ -189,6 +196,15 @@ def _legend(results: Mapping[str, Any]) -> list[str]:
     metrics = results["metrics"].values()
     return [
         f"- {metric['title']} ({metric['better'].lower().replace('_', ' ')}): {metric['says']}" for metric in metrics
+    ]
+
+
+def _fine_tuning_steps(cfg: VoiceTrainingConfig, paths: VoicePaths) -> list[tuple[str, Command]]:
+    if not cfg.fine_tuning_epochs:
+        return []
+    return [
+        ("predicted", commands.predicted_command(paths, cfg)),
+        ("fine-tuning", commands.fine_tuning_command(paths, cfg)),
     ]
 
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from common.audio import AudioConfig
 from common.download.models import MODELS
 from common.errors import InputError
 from common.files.json_files import read_json
@@ -15,6 +16,7 @@ from fastpitch.training.state import CHECKPOINT_FILES as FASTPITCH_FILES
 from hifigan.training.state import CHECKPOINT_FILES as VOCODER_FILES
 from voice.folder import VoiceFiles
 from voice.training.flags import SMALL_FASTPITCH, VoiceTrainingConfig
+from voice.training.pairs import PairFolder
 
 Command = list[str]  # words after the interpreter
 PARTS = ("train", "val", "test")
@@ -78,6 +80,20 @@ class VoicePaths:
         return self.work / "fastpitch"
 
     @property
+    def predicted(self) -> Path:
+        """FastPitch's mels of the training and validation clips, made with teacher forcing."""
+        return self.work / "predicted"
+
+    @property
+    def pairs(self) -> PairFolder:
+        """What the vocoder is fine-tuned on."""
+        return PairFolder(self.work / "pairs", AudioConfig())
+
+    @property
+    def fine_tuning(self) -> Path:
+        return self.work / "fine-tuning"
+
+    @property
     def resynthesis(self) -> Path:
         """Evaluation of copy synthesis."""
         return self.work / "evaluation" / "copy-synthesis"
@@ -118,18 +134,51 @@ def vocoder_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
         *("--validation-files", str(paths.audio_list("val"))),
         *(("--hifigan-config", _as_path(cfg.vocoder_config)) if cfg.vocoder_config else ()),
         *("--checkpoint-path-gen", str(paths.base)),
-        *("--discriminator-width", f"{cfg.width:g}"),
-        *("--batch-size", str(cfg.batch_size)),
         *("--warmup-steps", str(cfg.vocoder_warmup_steps)),
         *("--learning-rate", f"{cfg.vocoder_learning_rate:g}"),
-        *("--learning-rate-decay", f"{cfg.vocoder_learning_rate_decay:g}"),
-        *("--ema", f"{cfg.vocoder_ema:g}"),
         *("--epochs", str(cfg.vocoder_epochs)),
-        *("--seed", str(cfg.seed)),
-        *_data_loading(cfg),
-        *("--checkpoint-interval", "1", "--validation-interval", str(VOCODER_VALIDATION_EPOCHS)),
-        *("--samples-interval", "1000", "--step-logs-interval", "20"),
+        *_vocoder_settings(cfg),
         *("--output", str(paths.vocoder)),
+    ]
+
+
+def predicted_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
+    """Return the command that extracts FastPitch's mels for fine-tuning.
+
+    Raises:
+        InputError: FastPitch was not trained to its end.
+    """
+    return [
+        *("-m", "fastpitch.extract_mels"),
+        *("--fastpitch", str(_last_checkpoint(paths.fastpitch, FASTPITCH_FILES, cfg.fastpitch_epochs)[0])),
+        *(("--ema",) if cfg.fastpitch_ema else ()),
+        *("-d", str(paths.data)),
+        *("--filelists", str(paths.speech_list("train")), str(paths.speech_list("val"))),
+        *(("--cuda",) if cfg.num_gpus else ("--num-workers", "0")),
+        *("-o", str(paths.predicted)),
+    ]
+
+
+def fine_tuning_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
+    """Return the command that continues the vocoder's training on pairs.
+
+    Raises:
+        InputError: the vocoder was not trained to its end.
+    """
+    generator, discriminators = _last_checkpoint(paths.vocoder, VOCODER_FILES, cfg.vocoder_epochs)
+    return [
+        *_launcher(cfg),
+        "train.py",
+        *("-d", str(paths.pairs.folder)),
+        *("--training-files", str(paths.pairs.list("train"))),
+        *("--validation-files", str(paths.pairs.list("val"))),
+        *("--input-mels-dir", str(paths.pairs.mels)),
+        *("--checkpoint-path-gen", str(generator)),
+        *("--checkpoint-path-discrim", str(discriminators)),
+        *("--learning-rate", f"{cfg.fine_tuning_learning_rate:g}"),
+        *("--epochs", str(cfg.fine_tuned_epochs)),
+        *_vocoder_settings(cfg),
+        *("--output", str(paths.fine_tuning)),
     ]
 
 
@@ -162,11 +211,12 @@ def pack_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
     Raises:
         InputError: there are none.
     """
+    vocoder = paths.fine_tuning if cfg.fine_tuning_epochs else paths.vocoder
     return [
         *("-m", "voice.pack"),
-        *("--hifigan", str(_last_checkpoint(paths.vocoder, VOCODER_FILES, cfg.vocoder_epochs))),
+        *("--hifigan", str(_last_checkpoint(vocoder, VOCODER_FILES, cfg.fine_tuned_epochs)[0])),
         *(("--hifigan-ema",) if cfg.vocoder_ema else ()),
-        *("--fastpitch", str(_last_checkpoint(paths.fastpitch, FASTPITCH_FILES, cfg.fastpitch_epochs))),
+        *("--fastpitch", str(_last_checkpoint(paths.fastpitch, FASTPITCH_FILES, cfg.fastpitch_epochs)[0])),
         *(("--fastpitch-ema",) if cfg.fastpitch_ema else ()),
         *("--speech-gain-db", str(read_json(paths.levels)["gain_db"])),
         *("-o", str(paths.voice.folder)),
@@ -205,11 +255,25 @@ def override(command: Sequence[str], **values: object) -> Command:
     return [*command, *changed]
 
 
-def _last_checkpoint(folder: Path, files: tuple[str, ...], epochs: int) -> Path:
+def _last_checkpoint(folder: Path, files: tuple[str, ...], epochs: int) -> Sequence[Path]:
     store = CheckpointStore(folder, files)
     if epochs not in store.epochs():
         raise InputError(f"{folder}: has no checkpoint of epoch {epochs}; the training was not finished")
-    return store.paths(epochs)[0]
+    return store.paths(epochs)
+
+
+def _vocoder_settings(cfg: VoiceTrainingConfig) -> Command:
+    """The flags that both trainings of the vocoder share."""
+    return [
+        *("--discriminator-width", f"{cfg.width:g}"),
+        *("--batch-size", str(cfg.batch_size)),
+        *("--learning-rate-decay", f"{cfg.vocoder_learning_rate_decay:g}"),
+        *("--ema", f"{cfg.vocoder_ema:g}"),
+        *("--seed", str(cfg.seed)),
+        *_data_loading(cfg),
+        *("--checkpoint-interval", "1", "--validation-interval", str(VOCODER_VALIDATION_EPOCHS)),
+        *("--samples-interval", "1000", "--step-logs-interval", "20"),
+    ]
 
 
 def _as_path(word: str) -> str:

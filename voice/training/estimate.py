@@ -34,7 +34,8 @@ from voice.training.flags import VoiceTrainingConfig
 
 TRIAL_STEPS = 6  # of each training
 FIRST_STEPS = 2  # of them, which are slower and not counted
-BYTES_PER_SAMPLE = 2  # of the evaluation's wav files
+BYTES_PER_SAMPLE = 2  # of wav files
+BYTES_PER_MEL_SAMPLE = 80 * 4 / 256  # of a mel file, per sample of its audio
 LOG_BYTES = 20e6  # logs, lists and the finished voice
 
 
@@ -80,38 +81,42 @@ class Estimate:
             self.clips["train"] // (cfg.fastpitch_batch_size * cfg.processes),
         )
 
-    def training_sec(self, cfg: VoiceTrainingConfig) -> tuple[float, float]:
-        """Return the seconds of both trainings."""
+    def training_sec(self, cfg: VoiceTrainingConfig) -> tuple[float, float, float]:
+        """Return the seconds of the vocoder, FastPitch and fine-tuning, whose epochs have every clip twice."""
         vocoder_steps, fastpitch_steps = self.steps_per_epoch(cfg)
         vocoder, fastpitch = self.vocoder, self.fastpitch
+        vocoder_epoch = vocoder_steps * vocoder.step_sec + vocoder.validation_sec / VOCODER_VALIDATION_EPOCHS
         return (
-            cfg.vocoder_epochs
-            * (vocoder_steps * vocoder.step_sec + vocoder.validation_sec / VOCODER_VALIDATION_EPOCHS),
+            cfg.vocoder_epochs * vocoder_epoch,
             cfg.fastpitch_epochs
             * (fastpitch_steps * fastpitch.step_sec + fastpitch.validation_sec / FASTPITCH_VALIDATION_EPOCHS),
+            cfg.fine_tuning_epochs * 2 * vocoder_epoch,
         )
 
     def total_sec(self, cfg: VoiceTrainingConfig) -> float:
         """Return the seconds of everything before the evaluation."""
-        seconds = self.training_sec(cfg)
-        return self.pitch_sec + (max(seconds) if self.parallel else sum(seconds))
+        *seconds, fine_tuning = self.training_sec(cfg)
+        return self.pitch_sec + (max(seconds) if self.parallel else sum(seconds)) + fine_tuning
 
     def disk_bytes(self, cfg: VoiceTrainingConfig, sampling_rate: int = 22050) -> float:
         """Return the bytes that the working folder and the voice take at most, without converted recordings."""
         # One more checkpoint exists while the oldest is being replaced.
-        kept = (KEPT_CHECKPOINTS + 1) * (self.vocoder.checkpoint_bytes + self.fastpitch.checkpoint_bytes)
+        vocoders = 2 if cfg.fine_tuning_epochs else 1
+        kept = (KEPT_CHECKPOINTS + 1) * (vocoders * self.vocoder.checkpoint_bytes + self.fastpitch.checkpoint_bytes)
         systems = 5 + len(cfg.compare)  # recordings, voice and base, then recordings and voice for the texts
         wavs = self.hours["test"] * 3600 * sampling_rate * BYTES_PER_SAMPLE * systems
         pitch = sum(self.hours.values()) * 3600 * sampling_rate / 256 * 4
-        return kept + wavs + pitch + LOG_BYTES
+        hours = self.hours["train"] + self.hours["val"]
+        pairs = hours * 3600 * sampling_rate * (2 * BYTES_PER_SAMPLE + 3 * BYTES_PER_MEL_SAMPLE)
+        return kept + wavs + pitch + (pairs if cfg.fine_tuning_epochs else 0) + LOG_BYTES
 
     def lines(self, cfg: VoiceTrainingConfig, paths: VoicePaths) -> list[str]:
         """Return the estimate in words, a line for each part."""
-        vocoder_sec, fastpitch_sec = self.training_sec(cfg)
+        vocoder_sec, fastpitch_sec, fine_tuning_sec = self.training_sec(cfg)
         vocoder_steps, fastpitch_steps = self.steps_per_epoch(cfg)
         free = shutil.disk_usage(paths.work).free
         parts = ", ".join(f"{name} {self.clips[name]}" for name in PARTS)
-        together = "at the same time" if self.parallel else "one after the other"
+        together = "vocoder and FastPitch at the same time" if self.parallel else "one after the other"
         return [
             f"data set   {sum(self.clips.values())} clips, {sum(self.hours.values()):.2f} hours ({parts})",
             f"pitch      {in_hours(self.pitch_sec)}",
@@ -119,7 +124,9 @@ class Estimate:
             f"{self.vocoder.step_sec:.2f} s, measured here",
             f"FastPitch  {in_hours(fastpitch_sec)}: {cfg.fastpitch_epochs} epochs of {fastpitch_steps} steps of "
             f"{self.fastpitch.step_sec:.2f} s, measured here",
-            f"together   {in_hours(self.total_sec(cfg))}, the trainings {together}; then the evaluation",
+            f"tuning     {in_hours(fine_tuning_sec)}: {cfg.fine_tuning_epochs} more epochs of the vocoder, of "
+            f"{2 * vocoder_steps} steps, on recordings and on FastPitch's mels",
+            f"together   {in_hours(self.total_sec(cfg))}, {together}; then the evaluation",
             f"disk       {self.disk_bytes(cfg) / 1e9:.2f} GB in {paths.work} ({free / 1e9:.1f} GB are free)",
         ]
 

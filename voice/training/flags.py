@@ -46,6 +46,11 @@ class VoiceTrainingConfig:
     vocoder_ema: float = flag(0.999, "decay of the moving average of the generator, which becomes the voice (0: none)")
     discriminator_width: float = flag(0.0, f"see train.py (0: {CPU_WIDTH:g}, and on GPUs 1)")
 
+    fine_tuning_epochs: int = flag(
+        10, "further epochs of the vocoder, on recordings and on FastPitch's mels of them (0: none)"
+    )
+    fine_tuning_learning_rate: float = flag(1e-4, "learning rate of the first of these epochs")
+
     fastpitch_config: str = flag(
         "small",
         "architecture: small (platform/fastpitch_small.json), recipe, or a JSON file with keys that differ",
@@ -80,6 +85,7 @@ class VoiceTrainingConfig:
             num_gpus=self.num_gpus,
             n_workers=self.n_workers,
             vocoder_batch_size=self.vocoder_batch_size,
+            fine_tuning_epochs=self.fine_tuning_epochs,
             evaluation_clips=self.evaluation_clips,
         )
         if self.parallel and self.num_gpus:
@@ -108,6 +114,11 @@ class VoiceTrainingConfig:
     def batch_size(self) -> int:
         """Segments that one process of the vocoder's training takes at a time."""
         return self.vocoder_batch_size or (GPU_BATCH if self.num_gpus else CPU_BATCH)
+
+    @property
+    def fine_tuned_epochs(self) -> int:
+        """Epochs of both trainings of the vocoder together."""
+        return self.vocoder_epochs + self.fine_tuning_epochs
 
     @property
     def width(self) -> float:

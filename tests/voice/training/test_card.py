@@ -62,10 +62,13 @@ class Trained:
         self.paths = VoicePaths.find("set", self.cfg)
         self.paths.vocoder.mkdir(parents=True)
         self.paths.fastpitch.mkdir()
+        self.paths.fine_tuning.mkdir()
         for name in ("gen", "discrim"):
             (self.paths.vocoder / f"hifigan_{name}_checkpoint_40.pt").write_bytes(base.read_bytes())
+            (self.paths.fine_tuning / f"hifigan_{name}_checkpoint_50.pt").write_bytes(base.read_bytes())
         speech = make_fastpitch(self.paths.fastpitch / "FastPitch_checkpoint_80.pt")
-        for path, took in ((self.paths.vocoder, 600.0), (self.paths.fastpitch, 360.0)):
+        paths = self.paths
+        for path, took in ((paths.vocoder, 600.0), (paths.fastpitch, 360.0), (paths.fine_tuning, 120.0)):
             record = {"step": [1, 10, 10], "data": {"train_took": took}}
             (path / "nvlog.json").write_text(f"DLLL {json.dumps(record)}\n")
         self.paths.levels.write_text('{"gain_db": 9.5}')
@@ -93,9 +96,11 @@ def test_it_describes_data_and_training(trained: Trained) -> None:
     assert card.startswith("# ann\n\nA voice of 22050 Hz")
     assert "- Recordings: Kathleen, read aloud\n- Licence of the recordings: CC0 1.0\n" in card
     assert "| training | 1376 | 1.50 |\n| validation | 35 | 0.04 |\n| test | 129 | 0.14 |" in card
-    # Ten steps of 600 and of 360 seconds.
+    # Ten steps of 600, 360 and 120 seconds.
     assert "fine-tuned from `base.pt` in 1 h 40 min of steps" in card
     assert "trained from scratch in 1 h 00 min of steps" in card
+    assert "FastPitch's mels of them (teacher forcing) in 20 min of steps" in card
+    assert "teacher forcing" not in trained.card(fine_tuning_epochs=0)
     for entry in ("Seed: 1234", "Machine: ", f"Versions: Python 3.*torch {torch.__version__}", "Commit: ", "Date: 20"):
         assert f"- {entry.split('.*')[0]}" in card
 
@@ -107,6 +112,7 @@ def test_commands_can_be_repeated_elsewhere(trained: Trained) -> None:
     assert str(trained.folder) not in card
     commands = section(card, "## Training").split("```bash\n")[1].split("\n```")[0].splitlines()
     assert commands[0] == "python -m voice.training DATASET -o VOICE --licence 'CC0 1.0'"
+    assert len(commands) == 10
     programs = [line.split(" -d ")[0] for line in commands[2:6]]
     assert programs == [
         "python prepare_dataset.py",
@@ -117,9 +123,11 @@ def test_commands_can_be_repeated_elsewhere(trained: Trained) -> None:
     assert all(line.split(" -d ")[1].startswith("WORK/data ") for line in commands[2:6])
     assert "--checkpoint-path-gen base.pt " in commands[4]
     assert "--fastpitch-config platform/fastpitch_small.json" in commands[5]
-    assert commands[6].startswith("python -m voice.pack --hifigan WORK/vocoder/hifigan_gen_checkpoint_40.pt")
-    assert commands[6].endswith("-o VOICE")
-    assert "--system voice=VOICE/hifigan.safetensors base=base.pt:config=v2 v1=base.pt" in commands[7]
+    assert commands[6].startswith("python -m fastpitch.extract_mels --fastpitch WORK/fastpitch/FastPitch_checkpoint_80")
+    assert "--input-mels-dir WORK/pairs/mels" in commands[7]
+    assert commands[8].startswith("python -m voice.pack --hifigan WORK/fine-tuning/hifigan_gen_checkpoint_50.pt")
+    assert commands[8].endswith("-o VOICE")
+    assert "--system voice=VOICE/hifigan.safetensors base=base.pt:config=v2 v1=base.pt" in commands[9]
 
 
 def test_it_lists_the_figures(trained: Trained) -> None:

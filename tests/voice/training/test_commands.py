@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 
+from common.cli import ArgumentParser, add_flags, from_flags
 from common.errors import InputError
+from fastpitch.extract_mels import ExtractConfig
 from fastpitch.training.flags import parse_train_config as parse_fastpitch
 from hifigan.training.flags import parse_train_config as parse_vocoder
 from tests.support.models import make_checkpoint
@@ -27,6 +30,12 @@ def cfg(tmp_path: Path) -> VoiceTrainingConfig:
 @pytest.fixture
 def paths(cfg: VoiceTrainingConfig, tmp_path: Path) -> VoicePaths:
     return VoicePaths.find(str(tmp_path / "set"), cfg)
+
+
+def parse_extraction(words: Sequence[str]) -> ExtractConfig:
+    parser = ArgumentParser()
+    add_flags(parser, ExtractConfig, "extraction")
+    return from_flags(ExtractConfig, vars(parser.parse_args(words)))
 
 
 def test_vocoder_as_shipped(cfg: VoiceTrainingConfig, paths: VoicePaths) -> None:
@@ -82,16 +91,19 @@ def test_an_overridden_flag_counts(cfg: VoiceTrainingConfig, paths: VoicePaths) 
 def test_packing_takes_the_averages_of_the_last_epoch(cfg: VoiceTrainingConfig, paths: VoicePaths) -> None:
     for folder, names in (
         (paths.vocoder, ("hifigan_gen_checkpoint_{}.pt", "hifigan_discrim_checkpoint_{}.pt")),
+        (paths.fine_tuning, ("hifigan_gen_checkpoint_{}.pt", "hifigan_discrim_checkpoint_{}.pt")),
         (paths.fastpitch, ("FastPitch_checkpoint_{}.pt",)),
     ):
         folder.mkdir(parents=True)
         for name in names:
-            for epoch in (39, 40, 79, 80):
+            for epoch in (39, 40, 49, 50, 79, 80):
                 torch.save({}, folder / name.format(epoch))
     paths.levels.write_text('{"gain_db": 9.5}')
     words = commands.pack_command(paths, cfg)
     assert words[words.index("--speech-gain-db") + 1] == "9.5"
-    assert words[words.index("--hifigan") + 1] == str(paths.vocoder / "hifigan_gen_checkpoint_40.pt")
+    assert words[words.index("--hifigan") + 1] == str(paths.fine_tuning / "hifigan_gen_checkpoint_50.pt")
+    untuned = commands.pack_command(paths, dataclasses.replace(cfg, fine_tuning_epochs=0))
+    assert untuned[untuned.index("--hifigan") + 1] == str(paths.vocoder / "hifigan_gen_checkpoint_40.pt")
     assert words[words.index("--fastpitch") + 1] == str(paths.fastpitch / "FastPitch_checkpoint_80.pt")
     assert {"--hifigan-ema", "--fastpitch-ema"} <= set(words)
     assert {word[2:].replace("-", "_") for word in words if word.startswith("--")} <= {
@@ -100,7 +112,25 @@ def test_packing_takes_the_averages_of_the_last_epoch(cfg: VoiceTrainingConfig, 
     without = commands.pack_command(paths, dataclasses.replace(cfg, vocoder_ema=0.0, fastpitch_ema=0.0))
     assert not {"--hifigan-ema", "--fastpitch-ema"} & set(without)
     with pytest.raises(InputError, match="vocoder: has no checkpoint of epoch 41; the training was not finished"):
-        commands.pack_command(paths, dataclasses.replace(cfg, vocoder_epochs=41))
+        commands.fine_tuning_command(paths, dataclasses.replace(cfg, vocoder_epochs=41))
+
+
+def test_fine_tuning_continues_the_vocoder_on_pairs(cfg: VoiceTrainingConfig, paths: VoicePaths) -> None:
+    for folder in (paths.vocoder, paths.fastpitch):
+        folder.mkdir(parents=True)
+    make_checkpoint(paths.vocoder / "hifigan_gen_checkpoint_40.pt")
+    for path in (paths.vocoder / "hifigan_discrim_checkpoint_40.pt", paths.fastpitch / "FastPitch_checkpoint_80.pt"):
+        torch.save({}, path)
+    extraction = parse_extraction(commands.predicted_command(paths, cfg)[2:])
+    assert extraction.fastpitch == str(paths.fastpitch / "FastPitch_checkpoint_80.pt")
+    assert (extraction.ema, extraction.output) == (True, str(paths.predicted))
+    assert extraction.filelists == (str(paths.speech_list("train")), str(paths.speech_list("val")))
+    found = parse_vocoder(commands.fine_tuning_command(paths, cfg)[1:])
+    assert found.data.input_mels_dir == str(paths.pairs.mels)
+    assert found.run.checkpoint_path_gen == str(paths.vocoder / "hifigan_gen_checkpoint_40.pt")
+    assert found.run.checkpoint_path_discrim == str(paths.vocoder / "hifigan_discrim_checkpoint_40.pt")
+    assert (found.run.epochs, found.optim.learning_rate, found.optim.warmup_steps) == (50, 1e-4, 0)
+    assert (found.run.discriminator_width, found.optim.ema) == (0.125, 0.999)
 
 
 def test_evaluations(

@@ -46,27 +46,41 @@ def test_trial(tmp_path: Path) -> None:
 
 
 def test_time_of_both_trainings(cfg: VoiceTrainingConfig) -> None:
-    """By hand: 1376 clips are 344 steps of 4, and 86 steps of 16. The vocoder validates every second epoch."""
+    """By hand: 1376 clips are 344 steps of 4, and 86 steps of 16. The vocoder validates every second epoch.
+
+    Fine-tuning has two pairs for each clip.
+    """
     assert FOUND.steps_per_epoch(cfg) == (344, 86)
     vocoder, fastpitch = 40 * (344 * 1.5 + 15), 80 * (86 * 2.0 + 2)
-    assert FOUND.training_sec(cfg) == pytest.approx((vocoder, fastpitch))
-    assert FOUND.total_sec(cfg) == pytest.approx(100 + vocoder + fastpitch)
-    assert dataclasses.replace(FOUND, parallel=True).total_sec(cfg) == pytest.approx(100 + max(vocoder, fastpitch))
+    tuning = vocoder / 40 * 2 * 10
+    assert FOUND.training_sec(cfg) == pytest.approx((vocoder, fastpitch, tuning))
+    assert FOUND.total_sec(cfg) == pytest.approx(100 + vocoder + fastpitch + tuning)
+    assert dataclasses.replace(FOUND, parallel=True).total_sec(cfg) == pytest.approx(100 + vocoder + tuning)
+    untuned = dataclasses.replace(cfg, fine_tuning_epochs=0)
+    assert FOUND.total_sec(untuned) == pytest.approx(100 + vocoder + fastpitch)
     two = dataclasses.replace(cfg, num_gpus=2)
     assert FOUND.steps_per_epoch(two) == (1376 // 32, 1376 // 32)
 
 
 def test_disk(cfg: VoiceTrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three checkpoints of each model, five sets of wav files of the test part, pitch (4 bytes a frame), and logs."""
+    """Three checkpoints of each model, five sets of wav files of the test part, pitch (4 bytes a frame), and logs.
+
+    Fine-tuning adds checkpoints of a vocoder, and pairs: two wavs and two mels (80 floats a frame), one of them twice.
+    """
+    untuned = dataclasses.replace(cfg, fine_tuning_epochs=0)
     wavs = 0.14 * 3600 * 22050 * 2 * 5
     pitch = 1.68 * 3600 * 22050 / 256 * 4
-    assert FOUND.disk_bytes(cfg) == pytest.approx(3 * 77e6 + wavs + pitch + 20e6)
+    assert FOUND.disk_bytes(untuned) == pytest.approx(3 * 77e6 + wavs + pitch + 20e6)
+    seconds = (FOUND.hours["train"] + FOUND.hours["val"]) * 3600
+    pairs = 2 * seconds * 22050 * 2 + 3 * seconds * 22050 / 256 * 80 * 4
+    vocoder = 3 * FOUND.vocoder.checkpoint_bytes
+    assert FOUND.disk_bytes(cfg) == pytest.approx(FOUND.disk_bytes(untuned) + pairs + vocoder)
     paths = VoicePaths.find("set", cfg)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=FOUND.disk_bytes(cfg) + 1))
-    check_disk(FOUND, cfg, paths)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=FOUND.disk_bytes(cfg) - 1))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=FOUND.disk_bytes(untuned) + 1))
+    check_disk(FOUND, untuned, paths)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=FOUND.disk_bytes(untuned) - 1))
     with pytest.raises(InputError, match=r"voice-training: the training needs 0\.36 GB of disk, but 0\.36 GB are free"):
-        check_disk(FOUND, cfg, paths)
+        check_disk(FOUND, untuned, paths)
 
 
 def test_words(cfg: VoiceTrainingConfig, tmp_path: Path) -> None:
@@ -76,9 +90,12 @@ def test_words(cfg: VoiceTrainingConfig, tmp_path: Path) -> None:
     assert lines[0] == "data set   1540 clips, 1.68 hours (train 1376, val 35, test 129)"
     assert lines[2] == "vocoder    5 h 54 min: 40 epochs of 344 steps of 1.50 s, measured here"
     assert lines[3] == "FastPitch  3 h 52 min: 80 epochs of 86 steps of 2.00 s, measured here"
-    assert lines[4] == "together   9 h 48 min, the trainings one after the other; then the evaluation"
-    assert lines[5].startswith(f"disk       0.36 GB in {paths.work} (")
-    assert "at the same time" in dataclasses.replace(FOUND, parallel=True).lines(cfg, paths)[4]
+    assert lines[4].startswith(
+        "tuning     2 h 57 min: 10 more epochs of the vocoder, of 688 steps, on recordings and on"
+    )
+    assert lines[5] == "together   12 h 45 min, one after the other; then the evaluation"
+    assert lines[6].startswith(f"disk       1.40 GB in {paths.work} (")
+    assert "at the same time" in dataclasses.replace(FOUND, parallel=True).lines(cfg, paths)[5]
 
 
 def test_saved_and_loaded(tmp_path: Path) -> None:
