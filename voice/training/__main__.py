@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 import math
@@ -32,7 +31,6 @@ from voice.training.flags import VoiceTrainingConfig
 from voice.training.stages import Stage, StageRecords
 
 log = logging.getLogger(__name__)
-RECOGNISER_PACKAGES = ("faster_whisper", "jiwer", "whisper_normalizer")
 MIN_PEAK = 1e-3  # of recordings that are not silent
 SAMPLING_RATE = SignalFlags().sampling_rate
 
@@ -214,13 +212,7 @@ class VoiceTraining:
             log.warning("%s: not all clips could be evaluated; its results.csv lists them", folder)
 
     def evaluate_speech(self) -> None:
-        """Evaluate how well the voice's speech is understood, if there is a recogniser."""
-        missing = [name for name in RECOGNISER_PACKAGES if importlib.util.find_spec(name) is None]
-        if missing:
-            log.info(
-                "intelligibility: skipped without the packages %s (requirements-evaluation.txt)", ", ".join(missing)
-            )
-            return
+        """Evaluate the voice's speech. Without a recogniser's packages, `evaluate.py` skips the word errors."""
         command = commands.speech_command(self.paths, self.cfg)
         stage = Stage(
             "speech",
@@ -232,7 +224,7 @@ class VoiceTraining:
         try:
             self.records.run(stage)
         except ProgramFailedError as error:  # such as a model that cannot be downloaded: the voice is finished
-            log.warning("intelligibility: not measured: %s", error)
+            log.warning("the speech was not evaluated: %s", error)
 
 
 def find_recordings(dataset: Path) -> list[Path]:
