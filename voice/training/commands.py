@@ -166,6 +166,8 @@ def fine_tuning_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
         InputError: the vocoder was not trained to its end.
     """
     generator, discriminators = _last_checkpoint(paths.vocoder, VOCODER_FILES, cfg.vocoder_epochs)
+    # The schedule counts the epochs of both trainings. This is the rate that decays to the wanted one.
+    learning_rate = cfg.fine_tuning_learning_rate / cfg.vocoder_learning_rate_decay**cfg.vocoder_epochs
     return [
         *_launcher(cfg),
         "train.py",
@@ -175,7 +177,7 @@ def fine_tuning_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
         *("--input-mels-dir", str(paths.pairs.mels)),
         *("--checkpoint-path-gen", str(generator)),
         *("--checkpoint-path-discrim", str(discriminators)),
-        *("--learning-rate", f"{cfg.fine_tuning_learning_rate:g}"),
+        *("--learning-rate", f"{learning_rate:g}"),
         *("--epochs", str(cfg.fine_tuned_epochs)),
         *_vocoder_settings(cfg),
         *("--output", str(paths.fine_tuning)),
