@@ -192,9 +192,10 @@ class VoiceTraining:
         paths = self.paths
         gain_db = read_json(paths.levels)["gain_db"]
         shutil.rmtree(paths.pairs.folder, ignore_errors=True)
-        for part in ("train", "val"):
-            wavs = [row[0] for row in read_filelist(paths.audio_list(part))]
-            paths.pairs.write(part, wavs, paths.data, paths.predicted, gain_db)
+        train, val = ([row[0] for row in read_filelist(paths.audio_list(part))] for part in ("train", "val"))
+        paths.pairs.write("train", train, paths.data, paths.predicted, gain_db)
+        # Recordings only: the validation loss continues the curve of the vocoder's training.
+        paths.pairs.write("val", val, paths.data)
 
     def evaluate(self, command: Sequence[str], folder: Path) -> None:
         """Evaluate. Clips that cannot be evaluated do not stop the rest.

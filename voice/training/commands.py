@@ -81,7 +81,7 @@ class VoicePaths:
 
     @property
     def predicted(self) -> Path:
-        """FastPitch's mels of the training and validation clips, made with teacher forcing."""
+        """FastPitch's mels of the training clips, made with teacher forcing."""
         return self.work / "predicted"
 
     @property
@@ -153,7 +153,7 @@ def predicted_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
         *("--fastpitch", str(_last_checkpoint(paths.fastpitch, FASTPITCH_FILES, cfg.fastpitch_epochs)[0])),
         *(("--ema",) if cfg.fastpitch_ema else ()),
         *("-d", str(paths.data)),
-        *("--filelists", str(paths.speech_list("train")), str(paths.speech_list("val"))),
+        *("--filelists", str(paths.speech_list("train"))),
         *(("--cuda",) if cfg.num_gpus else ("--num-workers", "0")),
         *("-o", str(paths.predicted)),
     ]

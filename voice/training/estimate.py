@@ -106,8 +106,9 @@ class Estimate:
         systems = 5 + len(cfg.compare)  # recordings, voice and base, then recordings and voice for the texts
         wavs = self.hours["test"] * 3600 * sampling_rate * BYTES_PER_SAMPLE * systems
         pitch = sum(self.hours.values()) * 3600 * sampling_rate / 256 * 4
-        hours = self.hours["train"] + self.hours["val"]
-        pairs = hours * 3600 * sampling_rate * (2 * BYTES_PER_SAMPLE + 3 * BYTES_PER_MEL_SAMPLE)
+        pair = 3600 * sampling_rate * (BYTES_PER_SAMPLE + BYTES_PER_MEL_SAMPLE)  # in an hour of audio
+        predicted = self.hours["train"] * 3600 * sampling_rate * BYTES_PER_MEL_SAMPLE
+        pairs = (2 * self.hours["train"] + self.hours["val"]) * pair + predicted
         return kept + wavs + pitch + (pairs if cfg.fine_tuning_epochs else 0) + LOG_BYTES
 
     def lines(self, cfg: VoiceTrainingConfig, paths: VoicePaths) -> list[str]:

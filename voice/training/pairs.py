@@ -40,7 +40,9 @@ class PairFolder:
         """List of the wav files of a part."""
         return self.folder / f"{part}.txt"
 
-    def write(self, part: str, wavs: Sequence[str], data: Path, predicted: Path, gain_db: float) -> None:
+    def write(
+        self, part: str, wavs: Sequence[str], data: Path, predicted: Path | None = None, gain_db: float = 0.0
+    ) -> None:
         """Write two pairs for each recording: with its own mel, and with FastPitch's.
 
         A recording's own mel is taken at a peak of 0.95, as in base training and copy synthesis. FastPitch's mels get
@@ -50,7 +52,8 @@ class PairFolder:
             part: name of the list.
             wavs: recordings, relative to the data set.
             data: the data set.
-            predicted: folder of FastPitch's mels of these recordings, made with teacher forcing.
+            predicted: folder of FastPitch's mels of these recordings, made with teacher forcing. Without it, only the
+                first kind of pairs is written.
             gain_db: gain of the packed voice's speech.
 
         Raises:
@@ -61,12 +64,11 @@ class PairFolder:
         names = []
         for wav in wavs:
             real = load_wav_at(data / wav, audio.sampling_rate)
-            mel = read_mel(predicted / feature_name(Path(wav)).with_suffix(".npy"), audio.num_mels).numpy()
             loud = normalise_peak(real)
-            names += [
-                self._write(wav, "", loud, _mel(loud, transform)),
-                self._write(wav, SPOKEN, *spoken_pair(real, mel, gain_db, audio)),
-            ]
+            names.append(self._write(wav, "", loud, _mel(loud, transform)))
+            if predicted:
+                mel = read_mel(predicted / feature_name(Path(wav)).with_suffix(".npy"), audio.num_mels).numpy()
+                names.append(self._write(wav, SPOKEN, *spoken_pair(real, mel, gain_db, audio)))
         config = MelContract(audio, peak_normalised=False).to_dict()
         record_config(self.mels / MEL_CONFIG_FILE, config, [], "mels")
         write_whole(self.list(part), "".join(f"{name}\n" for name in names).encode())

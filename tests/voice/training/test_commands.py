@@ -124,7 +124,7 @@ def test_fine_tuning_continues_the_vocoder_on_pairs(cfg: VoiceTrainingConfig, pa
     extraction = parse_extraction(commands.predicted_command(paths, cfg)[2:])
     assert extraction.fastpitch == str(paths.fastpitch / "FastPitch_checkpoint_80.pt")
     assert (extraction.ema, extraction.output) == (True, str(paths.predicted))
-    assert extraction.filelists == (str(paths.speech_list("train")), str(paths.speech_list("val")))
+    assert extraction.filelists == (str(paths.speech_list("train")),)
     found = parse_vocoder(commands.fine_tuning_command(paths, cfg)[1:])
     assert found.data.input_mels_dir == str(paths.pairs.mels)
     assert found.run.checkpoint_path_gen == str(paths.vocoder / "hifigan_gen_checkpoint_40.pt")

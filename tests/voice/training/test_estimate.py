@@ -65,14 +65,15 @@ def test_time_of_both_trainings(cfg: VoiceTrainingConfig) -> None:
 def test_disk(cfg: VoiceTrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three checkpoints of each model, five sets of wav files of the test part, pitch (4 bytes a frame), and logs.
 
-    Fine-tuning adds checkpoints of a vocoder, and pairs: two wavs and two mels (80 floats a frame), one of them twice.
+    Fine-tuning adds checkpoints of a vocoder, and for each training clip two wavs and three mels (80 floats a frame),
+    for each validation clip one wav and one mel.
     """
     untuned = dataclasses.replace(cfg, fine_tuning_epochs=0)
     wavs = 0.14 * 3600 * 22050 * 2 * 5
     pitch = 1.68 * 3600 * 22050 / 256 * 4
     assert FOUND.disk_bytes(untuned) == pytest.approx(3 * 77e6 + wavs + pitch + 20e6)
-    seconds = (FOUND.hours["train"] + FOUND.hours["val"]) * 3600
-    pairs = 2 * seconds * 22050 * 2 + 3 * seconds * 22050 / 256 * 80 * 4
+    train, val = (FOUND.hours[part] * 3600 * 22050 for part in ("train", "val"))
+    pairs = (2 * train + val) * 2 + (3 * train + val) / 256 * 80 * 4
     vocoder = 3 * FOUND.vocoder.checkpoint_bytes
     assert FOUND.disk_bytes(cfg) == pytest.approx(FOUND.disk_bytes(untuned) + pairs + vocoder)
     paths = VoicePaths.find("set", cfg)
@@ -94,7 +95,7 @@ def test_words(cfg: VoiceTrainingConfig, tmp_path: Path) -> None:
         "tuning     2 h 57 min: 10 more epochs of the vocoder, of 688 steps, on recordings and on"
     )
     assert lines[5] == "together   12 h 45 min, one after the other; then the evaluation"
-    assert lines[6].startswith(f"disk       1.40 GB in {paths.work} (")
+    assert lines[6].startswith(f"disk       1.38 GB in {paths.work} (")
     assert "at the same time" in dataclasses.replace(FOUND, parallel=True).lines(cfg, paths)[5]
 
 

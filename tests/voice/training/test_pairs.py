@@ -72,6 +72,14 @@ def test_recordings_have_the_peak_of_base_training_and_spoken_ones_the_gain_of_t
         assert peaks[1] == pytest.approx(min(np.abs(original).max() * 10 ** (GAIN_DB / 20), 0.95), abs=1e-4)
 
 
+def test_without_fastpitch_there_are_only_recordings(pairs: PairFolder, tmp_path: Path) -> None:
+    wav = next((DEMO / "wavs").glob("*.flac")).relative_to(DEMO).as_posix()
+    folder = PairFolder(tmp_path / "pairs", AUDIO)
+    folder.write("val", [wav], DEMO)
+    assert read_filelist(folder.list("val")) == [[Path(wav).with_suffix(".wav").as_posix()]]
+    assert [path.name for path in folder.mels.glob("*.npy")] == [f"{Path(wav).stem}.npy"]
+
+
 def test_a_loud_recording_gets_less_gain() -> None:
     wav = np.sin(np.arange(2560) * 0.1) * 0.5
     mel = np.zeros((80, 11), np.float32)
