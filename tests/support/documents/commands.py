@@ -73,7 +73,10 @@ def find_inline_commands(path: Path) -> list[Command]:
     text = re.sub(r"^ *```.*?^ *```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", text)]
     return [
-        command for span in spans if re.match(r"(\w+=\S+ )*(bash|python) ", span) for command in split_commands(span)
+        command
+        for span in spans
+        if re.match(r"(\w+=\S+ )*(bash|python|hifigan-[\w-]+) ", span)
+        for command in split_commands(span)
     ]
 
 
@@ -94,11 +97,12 @@ def parse(module: str, words: list[str] | None) -> argparse.ArgumentParser:
         SystemExit, InputError: the program refuses the arguments.
     """
 
+    parse_args = ArgumentParser.parse_args
+
     def stop(self: ArgumentParser, args: list[str] | None = None, namespace: argparse.Namespace | None = None) -> None:
         if words is not None:
-            parsed = argparse.ArgumentParser.parse_args(self, args, namespace)
-            if not self.complete:  # it would look at the files that the command names
-                self._refuse_idle_flags(vars(parsed))
+            self.complete = None  # it would look at the files that the command names
+            parse_args(self, args, namespace)
         raise ParsedError(self)
 
     main = importlib.import_module(module).main
@@ -126,6 +130,14 @@ def python_module(name: str) -> str:
         f"{name}: no such program"
     )
     return (f"{path}.__main__" if (REPOSITORY / path / "__main__.py").is_file() else path).replace("/", ".")
+
+
+def console_module(name: str) -> str:
+    """Return the module of a console command, such as train for hifigan-train."""
+    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    target = re.search(rf'^{name} = "(?:hifigan_recipe\.)?([\w.]+):', text, re.MULTILINE)
+    assert target, f"{name}: pyproject.toml has no such command"
+    return target[1]
 
 
 # The program that gets a script's further arguments.
@@ -168,6 +180,8 @@ def check(command: Command, whole: bool = True) -> None:
     words = list(command.words)
     if not words or words[0] in FOREIGN:
         return
+    if words[0].startswith("hifigan-"):
+        words = ["python", "-m", console_module(words[0]), *words[1:]]
     if words[0] == "torchrun":
         words = ["python", *words[next(i for i, word in enumerate(words) if word.endswith(".py")) :]]
     if words[:2] == ["python", "-c"] or words[:3] in (["python3", "-m", "venv"], ["python", "-m", "pytest"]):
