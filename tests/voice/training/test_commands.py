@@ -33,7 +33,7 @@ def paths(cfg: VoiceTrainingConfig, tmp_path: Path) -> VoicePaths:
 
 
 def parse_extraction(words: Sequence[str]) -> ExtractConfig:
-    parser = ArgumentParser()
+    parser = ArgumentParser("fastpitch.extract_mels")
     add_flags(parser, ExtractConfig, "extraction")
     return from_flags(ExtractConfig, vars(parser.parse_args(words)))
 
