@@ -11,7 +11,7 @@ SOURCES = [
     *REPOSITORY.glob("*.py"),
     *(
         file
-        for folder in ("common", "hifigan", "fastpitch", "voice", "evaluation", "benchmarks", "scripts")
+        for folder in ("common", "hifigan", "fastpitch", "voice", "evaluation", "benchmarks", "scripts", "demo")
         for file in (REPOSITORY / folder).rglob("*.py")
     ),
 ]
