@@ -158,7 +158,7 @@ def _in_one_line(name: str, options: HubOptions) -> Iterator[None]:
         ) from error
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
         reason = "the network may not be used" if _is_offline(options) else f"{constants.ENDPOINT} does not answer"
-        raise OSError(f"{name}: {reason}, and it was not downloaded before") from error
+        raise OSError(f"{name}: not a local file or folder; {reason}, and it was not downloaded before") from error
     except Exception as error:  # of the package, of the HTTP library below it, or of the disk
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise OSError(f"{name}: {constants.ENDPOINT}: {reason}") from error

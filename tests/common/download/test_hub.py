@@ -54,7 +54,7 @@ def test_weights_are_downloaded_once(hub: Hub, tmp_path: Path) -> None:
 def test_the_cache_serves_without_the_network(hub: Hub, tmp_path: Path) -> None:
     hub.add("org/name", write(tmp_path / "source"))
     offline = HubOptions(local_files_only=True)
-    with pytest.raises(OSError, match="org/name: the network may not be used, and it was not downloaded before"):
+    with pytest.raises(OSError, match="org/name: not a local file or folder; the network may not be used, and"):
         fetch_model("org/name", options=offline)
     assert hub.requests == []
     folder = fetch_model("org/name")
@@ -127,10 +127,18 @@ def test_errors_take_one_line(hub: Hub) -> None:
 @pytest.mark.usefixtures("hub")
 def test_a_hub_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(OSError, match=r"org/name: http.* does not answer, and it was not downloaded before"):
+    with pytest.raises(OSError, match=r"not a local file or folder; http.* does not answer, and it was not down"):
         download_files("org/name", FILES, HubOptions())
     with pytest.raises(OSError, match="org/name: http"):
         upload_folder(Path(), "org/name", FILES)
+
+
+def test_the_network_is_switched_off(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add("org/name", write(tmp_path / "source"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(OSError, match="org/name: not a local file or folder; the network may not be used, and it was"):
+        fetch_model("org/name")
+    assert hub.requests == []
 
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
