@@ -64,7 +64,7 @@ def build_page(voice: Voice) -> Any:
         try:
             return speak(voice, text, pace, shift_hz)
         except InputError as error:
-            raise gr.Error(str(error), title="Not spoken", duration=None, print_exception=False) from error
+            raise gr.Error(str(error), duration=None, print_exception=False) from error
 
     with gr.Blocks(title=f"Speak with {voice.name}", analytics_enabled=False) as page:
         gr.Markdown(f"# Speak\n\nVoice: **{voice.name}**, {voice.sampling_rate} Hz")
@@ -73,7 +73,7 @@ def build_page(voice: Voice) -> Any:
             pace = gr.Slider(SLOWEST, FASTEST, 1.0, step=0.05, label="Pace (2 is twice as fast)", elem_id="pace")
             shift = gr.Slider(-MAX_SHIFT_HZ, MAX_SHIFT_HZ, 0, step=5, label="Pitch, Hz higher or lower")
         button = gr.Button("Speak", variant="primary", elem_id="speak")
-        speech = gr.Audio(label="Speech", interactive=False, autoplay=True, elem_id="speech")
+        speech = gr.Audio(label="Speech", interactive=False, autoplay=True, elem_id="speech", buttons=["download"])
         with gr.Accordion("About this voice", open=False):
             gr.Markdown(model_card(voice))
         # A voice serves one thread at a time.

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from common.audio import AudioConfig
+from common.files.model_folders import write_model_folder
 from fastpitch import FastPitch, FastPitchConfig
 from fastpitch.checkpoint import FastPitchInfo
 from hifigan import Generator, discriminators
@@ -65,6 +66,11 @@ TINY_FASTPITCH = FastPitchConfig(
 SMALL_FASTPITCH = dataclasses.replace(TINY_FASTPITCH, n_mel_channels=80, n_symbols=148, n_speakers=2)
 
 
+# Content of `make_model_folder`.
+FOLDER_TENSORS = {"a.weight": torch.tensor([[1.0, 0.1]]), "a.bias": torch.tensor([0.1])}
+FOLDER_VALUES = {"config": {"resblock": "2"}, "train_setup": {"sampling_rate": 16000}}
+
+
 def make_checkpoint(
     path: Path, change: Callable[[dict], Any] = lambda content: None, config: GeneratorConfig = TINY, **setup: Any
 ) -> Path:
@@ -91,6 +97,12 @@ def make_fastpitch(path: Path, change: Callable[[dict], Any] = lambda content: N
     changed = change(content)
     torch.save(content if changed is None else changed, path)
     return path
+
+
+def make_model_folder(folder: Path, precision: str = "fp32", state: str = "generator") -> Path:
+    """Write a folder with `FOLDER_TENSORS` and `FOLDER_VALUES`, which do not make a network."""
+    write_model_folder(folder, state, FOLDER_TENSORS, FOLDER_VALUES, precision, "# Card\n")
+    return folder
 
 
 def make_voice(folder: Path) -> Path:

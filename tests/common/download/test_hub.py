@@ -10,7 +10,7 @@ import pytest
 from common.download import hub as module
 from common.download.hub import HubOptions, download_files, fetch_model, find_generator, is_hub_name, upload_folder
 from common.errors import InputError
-from tests.common.files.test_model_folders import write
+from tests.support.models import make_model_folder
 from tests.support.web.hub_server import Hub
 
 FILES = ("config.json", "model.safetensors", "README.md")
@@ -39,7 +39,7 @@ def test_names(words: str, is_name: bool) -> None:
 
 
 def test_weights_are_downloaded_once(hub: Hub, tmp_path: Path) -> None:
-    source = write(tmp_path / "source")
+    source = make_model_folder(tmp_path / "source")
     commit = hub.add("org/name", source)
     folder = fetch_model("org/name", "generator")
     assert folder.name == commit
@@ -52,7 +52,7 @@ def test_weights_are_downloaded_once(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_the_cache_serves_without_the_network(hub: Hub, tmp_path: Path) -> None:
-    hub.add("org/name", write(tmp_path / "source"))
+    hub.add("org/name", make_model_folder(tmp_path / "source"))
     offline = HubOptions(local_files_only=True)
     with pytest.raises(OSError, match="org/name: not a local file or folder; the network may not be used, and"):
         fetch_model("org/name", options=offline)
@@ -66,8 +66,8 @@ def test_the_cache_serves_without_the_network(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_revisions(hub: Hub, tmp_path: Path) -> None:
-    first = hub.add("org/name", write(tmp_path / "first"))
-    hub.add("org/name", write(tmp_path / "second", "fp16"))
+    first = hub.add("org/name", make_model_folder(tmp_path / "first"))
+    hub.add("org/name", make_model_folder(tmp_path / "second", "fp16"))
     newest = fetch_model("org/name") / "model.safetensors"
     older = fetch_model("org/name", options=HubOptions(revision=first)) / "model.safetensors"
     assert newest.read_bytes() == (tmp_path / "second" / "model.safetensors").read_bytes()
@@ -77,9 +77,9 @@ def test_revisions(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_local_paths_win(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hub.add("org/name", write(tmp_path / "source", "fp16"))
+    hub.add("org/name", make_model_folder(tmp_path / "source", "fp16"))
     monkeypatch.chdir(tmp_path)
-    local = write(tmp_path / "org" / "name")
+    local = make_model_folder(tmp_path / "org" / "name")
     assert fetch_model("org/name").resolve() == local
     assert find_generator("org/name") == "org/name/model.safetensors"
     (tmp_path / "org" / "file").touch()
@@ -94,7 +94,7 @@ def test_local_paths_win(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_flags_download(hub: Hub, tmp_path: Path) -> None:
-    hub.add("org/name", write(tmp_path / "source"))
+    hub.add("org/name", make_model_folder(tmp_path / "source"))
     path = Path(find_generator("org/name"))
     assert path.read_bytes() == (tmp_path / "source" / "model.safetensors").read_bytes()
     with pytest.raises(InputError, match="org/name: holds a HiFi-GAN generator, not a FastPitch model"):
@@ -134,7 +134,7 @@ def test_a_hub_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_network_is_switched_off(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hub.add("org/name", write(tmp_path / "source"))
+    hub.add("org/name", make_model_folder(tmp_path / "source"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(OSError, match="org/name: not a local file or folder; the network may not be used, and it was"):
         fetch_model("org/name")
@@ -147,11 +147,11 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         find_generator("org/name")
     with pytest.raises(InputError, match="org/name: to upload to the Hugging Face hub, pip install huggingface_hub"):
         upload_folder(tmp_path, "org/name", FILES)
-    assert fetch_model(write(tmp_path / "model")) == tmp_path / "model"
+    assert fetch_model(make_model_folder(tmp_path / "model")) == tmp_path / "model"
 
 
 def test_uploads(hub: Hub, tmp_path: Path) -> None:
-    folder = write(tmp_path / "model")
+    folder = make_model_folder(tmp_path / "model")
     (folder / "private.txt").write_text("stays here")
     assert upload_folder(folder, "org/new", FILES, kept=["README.md"], private=True) == f"{hub.url}/org/new"
     assert hub.private == {"org/new"}

@@ -11,42 +11,35 @@ import torch
 from common.errors import InputError
 from common.files.checkpoints import read_file
 from common.files.model_folders import find_model_file, read_config, write_model_folder
-
-TENSORS = {"a.weight": torch.tensor([[1.0, 0.1]]), "a.bias": torch.tensor([0.1])}
-VALUES = {"config": {"resblock": "2"}, "train_setup": {"sampling_rate": 16000}}
-
-
-def write(folder: Path, precision: str = "fp32", state: str = "generator") -> Path:
-    write_model_folder(folder, state, TENSORS, VALUES, precision, "# Card\n")
-    return folder
+from tests.support.models import FOLDER_TENSORS, FOLDER_VALUES, make_model_folder
 
 
 @pytest.mark.parametrize("place", ["", "model.safetensors"])
 def test_a_folder_is_read_as_a_checkpoint(place: str, tmp_path: Path) -> None:
-    write(tmp_path / "model")
+    make_model_folder(tmp_path / "model")
     content = read_file(tmp_path / "model" / place)
     tensors = content.pop("generator")
-    assert content == VALUES
+    assert content == FOLDER_VALUES
     assert {name: value.tolist() for name, value in tensors.items()} == {
-        name: value.tolist() for name, value in TENSORS.items()
+        name: value.tolist() for name, value in FOLDER_TENSORS.items()
     }
 
 
 def test_half_precision_is_for_matrices(tmp_path: Path) -> None:
-    tensors = read_file(write(tmp_path / "model", "fp16"))["generator"]
+    tensors = read_file(make_model_folder(tmp_path / "model", "fp16"))["generator"]
     assert tensors["a.weight"].tolist() == [[1.0, float(torch.tensor(0.1).half())]]
     assert tensors["a.bias"].item() == torch.tensor(0.1).item()
     with pytest.raises(InputError, match="precision: 'bf16' is neither fp32 nor fp16"):
-        write(tmp_path / "other", "bf16")
+        make_model_folder(tmp_path / "other", "bf16")
     with pytest.raises(InputError, match=r"other: w: has a value that fp16 cannot hold; save it with precision='fp32'"):
-        write_model_folder(tmp_path / "other", "generator", {"w": torch.full((1, 1), 1e6)}, VALUES, "fp16", "")
+        write_model_folder(tmp_path / "other", "generator", {"w": torch.full((1, 1), 1e6)}, FOLDER_VALUES, "fp16", "")
     assert not (tmp_path / "other").exists()
 
 
 def test_the_card_is_kept_and_other_files_are_not_overwritten(tmp_path: Path) -> None:
-    folder = write(tmp_path / "model")
+    folder = make_model_folder(tmp_path / "model")
     (folder / "README.md").write_text("My own.\n")
-    write(folder, "fp16")
+    make_model_folder(folder, "fp16")
     assert (folder / "README.md").read_text() == "My own.\n"
     cases = (("config.json", '{"model_type": "bert"}'), ("model.safetensors", "x"), ("config.json", "{"))
     for number, (name, content) in enumerate(cases):
@@ -54,7 +47,7 @@ def test_the_card_is_kept_and_other_files_are_not_overwritten(tmp_path: Path) ->
         other.mkdir()
         (other / name).write_text(content)
         with pytest.raises(InputError, match=f"{name}: exists and does not belong to a model of this project"):
-            write(other)
+            make_model_folder(other)
         assert [(path.name, path.read_text()) for path in other.iterdir()] == [(name, content)]
 
 
@@ -85,6 +78,6 @@ def test_messages_name_the_hub(tmp_path: Path) -> None:
 
 
 def test_a_config_of_another_program_beside_a_file_is_ignored(tmp_path: Path) -> None:
-    folder = write(tmp_path / "model")
+    folder = make_model_folder(tmp_path / "model")
     (folder / "config.json").write_text('{"format": "other"}')
-    assert set(read_file(folder / "model.safetensors")) == set(TENSORS)
+    assert set(read_file(folder / "model.safetensors")) == set(FOLDER_TENSORS)
