@@ -66,9 +66,12 @@ def test_files_that_are_no_checkpoints(
         path.write_bytes(content)
         error = refused(command(path, dataset / "phrases.tsv", tmp_path / "out"), capsys)
         assert f"{path}: not a checkpoint of tensors, or damaged (" in error
-    for missing in (tmp_path / "absent.pt", tmp_path):
-        error = refused(command(missing, dataset / "phrases.tsv", tmp_path / "out"), capsys)
-        assert f"{missing}: no such checkpoint" in error
+    for path, message in (
+        (tmp_path / "absent.pt", "no such checkpoint"),
+        (tmp_path, "not the folder of a model: config.json is missing"),
+    ):
+        error = refused(command(path, dataset / "phrases.tsv", tmp_path / "out"), capsys)
+        assert f"{path}: {message}" in error
 
 
 def test_code_in_a_checkpoint_is_not_run(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
