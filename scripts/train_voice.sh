@@ -24,8 +24,10 @@
 #   DISCRIMINATOR_WIDTH   of train.py (default: 0.125, on GPUs 1)
 #   VOCODER_EPOCHS (40) VOCODER_BATCH_SIZE (4, on each GPU 16) VOCODER_LEARNING_RATE (3e-4)
 #   VOCODER_LEARNING_RATE_DECAY (0.93) VOCODER_WARMUP_STEPS (500) VOCODER_EMA (0.999)
-#   FINE_TUNING_EPOCHS (10) FINE_TUNING_LEARNING_RATE (1e-4)   further epochs of the vocoder, on recordings and on
-#                       FastPitch's mels of them; 0: none
+#   BASE_SHARE (0.2)    share of the generator's first weights in the voice: more of it sounds cleaner, but less like the
+#                       speaker
+#   FINE_TUNING_EPOCHS (0) FINE_TUNING_LEARNING_RATE (1e-4)   further epochs of the vocoder, on recordings and on
+#                       FastPitch's mels of them
 #   FASTPITCH_CONFIG    small (platform/fastpitch_small.json), recipe, or a JSON file (default: small)
 #   FASTPITCH_EPOCHS (80) FASTPITCH_BATCH_SIZE (16) FASTPITCH_LEARNING_RATE (0.03) FASTPITCH_WARMUP_STEPS (400)
 #   FASTPITCH_EMA (0.998) BINARIZATION_WARMUP_EPOCHS (10)
@@ -51,12 +53,13 @@ add_flags WORK_DIR:work NUM_GPUS:num-gpus NUM_WORKERS:n-workers SEED:seed BASE_G
     HIFIGAN_CONFIG:vocoder-config DISCRIMINATOR_WIDTH:discriminator-width VOCODER_EPOCHS:vocoder-epochs \
     VOCODER_BATCH_SIZE:vocoder-batch-size VOCODER_LEARNING_RATE:vocoder-learning-rate \
     VOCODER_LEARNING_RATE_DECAY:vocoder-learning-rate-decay VOCODER_WARMUP_STEPS:vocoder-warmup-steps \
-    VOCODER_EMA:vocoder-ema FINE_TUNING_EPOCHS:fine-tuning-epochs \
+    VOCODER_EMA:vocoder-ema BASE_SHARE:base-share FINE_TUNING_EPOCHS:fine-tuning-epochs \
     FINE_TUNING_LEARNING_RATE:fine-tuning-learning-rate FASTPITCH_CONFIG:fastpitch-config \
     FASTPITCH_EPOCHS:fastpitch-epochs FASTPITCH_BATCH_SIZE:fastpitch-batch-size \
-    FASTPITCH_LEARNING_RATE:fastpitch-learning-rate FASTPITCH_WARMUP_STEPS:fastpitch-warmup-steps FASTPITCH_EMA:fastpitch-ema \
-    BINARIZATION_WARMUP_EPOCHS:binarization-warmup-epochs EVALUATION_CLIPS:evaluation-clips RECOGNISER:recogniser \
-    DESCRIPTION:description LICENCE:licence KNOWN_FAULTS:known-faults
+    FASTPITCH_LEARNING_RATE:fastpitch-learning-rate FASTPITCH_WARMUP_STEPS:fastpitch-warmup-steps \
+    FASTPITCH_EMA:fastpitch-ema BINARIZATION_WARMUP_EPOCHS:binarization-warmup-epochs \
+    EVALUATION_CLIPS:evaluation-clips RECOGNISER:recogniser DESCRIPTION:description LICENCE:licence \
+    KNOWN_FAULTS:known-faults
 [[ ${ESTIMATE_ONLY:-false} == true ]] && args+=(--estimate-only)
 [[ ${PARALLEL:-false} == true ]] && args+=(--parallel)
 

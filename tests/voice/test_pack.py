@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from fastpitch import load_fastpitch
 from fastpitch.training.flags import parse_train_config as parse_fastpitch
 from hifigan import load_generator
 from tests.support.data_sets import write_data_set
-from tests.support.models import make_checkpoint, make_fastpitch
+from tests.support.models import TINY, make_checkpoint, make_fastpitch
 from tests.support.programs import one_line_of_error, train_arguments
 from voice import pack
 from voice.pack import main
@@ -77,6 +78,36 @@ def test_moving_average_precision_and_card(tmp_path: Path) -> None:
     assert (tmp_path / "ann" / "README.md").read_text() == "# Ann\n"
     provenance = read_file(tmp_path / "ann" / "hifigan.safetensors")["provenance"]
     assert (provenance["moving_average"], provenance["epoch"], len(provenance["checkpoint_sha256"])) == (True, 12, 12)
+
+
+def test_the_generator_can_be_averaged_with_its_base(tmp_path: Path) -> None:
+    words = checkpoints(tmp_path)
+
+    def other(content: dict) -> None:
+        content["generator"] = {name: value * 0.9 for name, value in content["generator"].items()}
+
+    base = make_checkpoint(tmp_path / "base.pt", other)
+    voice = tmp_path / "ann"
+    main([*words, "--hifigan-base", str(base), "--base-share", "0.25", "--precision", "fp32", "-o", str(voice)])
+    tuned, first, made = (
+        load_generator(path)[0].state_dict() for path in (words[1], base, voice / "hifigan.safetensors")
+    )
+    assert any(not torch.equal(tuned[name], value) for name, value in first.items())
+    for name, value in made.items():
+        assert torch.allclose(value, 0.75 * tuned[name] + 0.25 * first[name], rtol=1e-5, atol=1e-7), name
+    provenance = read_file(voice / "hifigan.safetensors")["provenance"]
+    assert (provenance["base_share"], len(provenance["base_sha256"])) == (0.25, 12)
+
+
+def test_a_base_that_cannot_be_averaged_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*checkpoints(tmp_path), "-o", str(tmp_path / "ann")]
+    wider = dataclasses.replace(TINY, upsample_initial_channel=2 * TINY.upsample_initial_channel)
+    words += ["--hifigan-base", str(make_checkpoint(tmp_path / "other.pt", config=wider))]
+    error = one_line_of_error(main, words, capsys)
+    assert "other.pt: the given generator configuration contradicts the checkpoint's own" in error
+    error = one_line_of_error(main, [*words, "--base-share", "1.5"], capsys)
+    assert "--base-share: 1.5 is not between 0 and 1" in error
+    assert not (tmp_path / "ann").exists()
 
 
 def test_mel_contract_reads_the_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

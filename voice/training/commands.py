@@ -218,6 +218,7 @@ def pack_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
         *("-m", "voice.pack"),
         *("--hifigan", str(_last_checkpoint(vocoder, VOCODER_FILES, cfg.fine_tuned_epochs)[0])),
         *(("--hifigan-ema",) if cfg.vocoder_ema else ()),
+        *(("--hifigan-base", str(paths.base), "--base-share", f"{cfg.base_share:g}") if cfg.base_share else ()),
         *("--fastpitch", str(_last_checkpoint(paths.fastpitch, FASTPITCH_FILES, cfg.fastpitch_epochs)[0])),
         *(("--fastpitch-ema",) if cfg.fastpitch_ema else ()),
         *("--speech-gain-db", str(read_json(paths.levels)["gain_db"])),

@@ -117,6 +117,10 @@ class Estimate:
         vocoder_steps, fastpitch_steps = self.steps_per_epoch(cfg)
         free = shutil.disk_usage(paths.work).free
         parts = ", ".join(f"{name} {self.clips[name]}" for name in PARTS)
+        tuning = (
+            f"tuning     {in_hours(fine_tuning_sec)}: {cfg.fine_tuning_epochs} more epochs of the vocoder, of "
+            f"{2 * vocoder_steps} steps, on recordings and on FastPitch's mels"
+        )
         together = "vocoder and FastPitch at the same time" if self.parallel else "one after the other"
         return [
             f"data set   {sum(self.clips.values())} clips, {sum(self.hours.values()):.2f} hours ({parts})",
@@ -125,8 +129,7 @@ class Estimate:
             f"{self.vocoder.step_sec:.2f} s, measured here",
             f"FastPitch  {in_hours(fastpitch_sec)}: {cfg.fastpitch_epochs} epochs of {fastpitch_steps} steps of "
             f"{self.fastpitch.step_sec:.2f} s, measured here",
-            f"tuning     {in_hours(fine_tuning_sec)}: {cfg.fine_tuning_epochs} more epochs of the vocoder, of "
-            f"{2 * vocoder_steps} steps, on recordings and on FastPitch's mels",
+            *([tuning] if cfg.fine_tuning_epochs else []),
             f"together   {in_hours(self.total_sec(cfg))}, {together}; then the evaluation",
             f"disk       {self.disk_bytes(cfg) / 1e9:.2f} GB in {paths.work} ({free / 1e9:.1f} GB are free)",
         ]

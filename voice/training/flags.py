@@ -47,9 +47,11 @@ class VoiceTrainingConfig:
     discriminator_width: float = flag(0.0, f"see train.py (0: {CPU_WIDTH:g}, and on GPUs 1)")
 
     fine_tuning_epochs: int = flag(
-        10, "further epochs of the vocoder, on recordings and on FastPitch's mels of them (0: none)"
+        0, "further epochs of the vocoder, on recordings and on FastPitch's mels of them (0: none)"
     )
     fine_tuning_learning_rate: float = flag(1e-4, "learning rate of the first of these epochs")
+
+    base_share: float = flag(0.2, "share of the base in the average that becomes the voice, as voice.pack --base-share")
 
     fastpitch_config: str = flag(
         "small",
@@ -76,6 +78,8 @@ class VoiceTrainingConfig:
     known_faults: str = flag("", "text file (Markdown) with the known faults, for the model card", metavar="PATH")
 
     def __post_init__(self) -> None:
+        if not 0 <= self.base_share <= 1:
+            raise InputError(f"--base-share: {self.base_share:g} is not between 0 and 1")
         positive(
             vocoder_epochs=self.vocoder_epochs,
             fastpitch_epochs=self.fastpitch_epochs,

@@ -58,7 +58,9 @@ class Trained:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         base = make_checkpoint(folder / "base.pt")
-        self.cfg = VoiceTrainingConfig(output="voices/ann", vocoder_base="base.pt", licence="CC0 1.0")
+        self.cfg = VoiceTrainingConfig(
+            output="voices/ann", vocoder_base="base.pt", licence="CC0 1.0", fine_tuning_epochs=10
+        )
         self.paths = VoicePaths.find("set", self.cfg)
         self.paths.vocoder.mkdir(parents=True)
         self.paths.fastpitch.mkdir()

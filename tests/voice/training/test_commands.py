@@ -24,7 +24,9 @@ from voice.training.flags import VoiceTrainingConfig
 @pytest.fixture
 def cfg(tmp_path: Path) -> VoiceTrainingConfig:
     base = make_checkpoint(tmp_path / "base.pt")
-    return VoiceTrainingConfig(output=str(tmp_path / "ann"), vocoder_base=str(base), vocoder_config="")
+    return VoiceTrainingConfig(
+        output=str(tmp_path / "ann"), vocoder_base=str(base), vocoder_config="", fine_tuning_epochs=10
+    )
 
 
 @pytest.fixture
@@ -109,6 +111,11 @@ def test_packing_takes_the_averages_of_the_last_epoch(cfg: VoiceTrainingConfig, 
     assert {word[2:].replace("-", "_") for word in words if word.startswith("--")} <= {
         field.name for field in dataclasses.fields(PackConfig)
     }
+    assert (words[words.index("--hifigan-base") + 1], words[words.index("--base-share") + 1]) == (
+        str(paths.base),
+        "0.2",
+    )
+    assert "--hifigan-base" not in commands.pack_command(paths, dataclasses.replace(cfg, base_share=0.0))
     without = commands.pack_command(paths, dataclasses.replace(cfg, vocoder_ema=0.0, fastpitch_ema=0.0))
     assert not {"--hifigan-ema", "--fastpitch-ema"} & set(without)
     with pytest.raises(InputError, match="vocoder: has no checkpoint of epoch 41; the training was not finished"):

@@ -24,7 +24,9 @@ FOUND = Estimate(CLIPS, HOURS, 100.0, Measured(1.5, 30.0, 28_000_000), Measured(
 @pytest.fixture
 def cfg(tmp_path: Path) -> VoiceTrainingConfig:
     (tmp_path / "base.pt").touch()
-    return VoiceTrainingConfig(output=str(tmp_path / "voice"), vocoder_base=str(tmp_path / "base.pt"))
+    return VoiceTrainingConfig(
+        output=str(tmp_path / "voice"), vocoder_base=str(tmp_path / "base.pt"), fine_tuning_epochs=10
+    )
 
 
 def line(second: float, step: list[int], **data: float) -> str:
@@ -97,6 +99,8 @@ def test_words(cfg: VoiceTrainingConfig, tmp_path: Path) -> None:
     assert lines[5] == "together   12 h 45 min, one after the other; then the evaluation"
     assert lines[6].startswith(f"disk       1.38 GB in {paths.work} (")
     assert "at the same time" in dataclasses.replace(FOUND, parallel=True).lines(cfg, paths)[5]
+    untuned = dataclasses.replace(cfg, fine_tuning_epochs=0)
+    assert [line.split()[0] for line in FOUND.lines(untuned, paths)[2:5]] == ["vocoder", "FastPitch", "together"]
 
 
 def test_saved_and_loaded(tmp_path: Path) -> None:
