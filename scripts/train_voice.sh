@@ -24,7 +24,7 @@
 #   DISCRIMINATOR_WIDTH   of train.py (default: 0.125, on GPUs 1)
 #   VOCODER_EPOCHS (40) VOCODER_BATCH_SIZE (4, on each GPU 16) VOCODER_LEARNING_RATE (3e-4)
 #   VOCODER_LEARNING_RATE_DECAY (0.93) VOCODER_WARMUP_STEPS (500) VOCODER_EMA (0.999)
-#   BASE_SHARE (0.2)    share of the generator's first weights in the voice: more of it sounds cleaner, but less like the
+#   BASE_SHARE (0.15)   share of the generator's first weights in the voice: more of it sounds cleaner, but less like the
 #                       speaker
 #   FINE_TUNING_EPOCHS (0) FINE_TUNING_LEARNING_RATE (1e-4)   further epochs of the vocoder, on recordings and on
 #                       FastPitch's mels of them

@@ -54,7 +54,7 @@ class PackConfig:
         convert=find_generator,
     )
     base_share: float = flag(
-        0.2,
+        0.15,
         "share of that generator in the average, 0 to 1: more of it sounds cleaner, but less like the speaker",
         only_with="hifigan_base",
     )

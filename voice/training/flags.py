@@ -51,7 +51,9 @@ class VoiceTrainingConfig:
     )
     fine_tuning_learning_rate: float = flag(1e-4, "learning rate of the first of these epochs")
 
-    base_share: float = flag(0.2, "share of the base in the average that becomes the voice, as voice.pack --base-share")
+    base_share: float = flag(
+        0.15, "share of the base in the average that becomes the voice, as voice.pack --base-share"
+    )
 
     fastpitch_config: str = flag(
         "small",
