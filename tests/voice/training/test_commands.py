@@ -113,7 +113,7 @@ def test_packing_takes_the_averages_of_the_last_epoch(cfg: VoiceTrainingConfig, 
     }
     assert (words[words.index("--hifigan-base") + 1], words[words.index("--base-share") + 1]) == (
         str(paths.base),
-        "0.2",
+        "0.15",
     )
     assert "--hifigan-base" not in commands.pack_command(paths, dataclasses.replace(cfg, base_share=0.0))
     without = commands.pack_command(paths, dataclasses.replace(cfg, vocoder_ema=0.0, fastpitch_ema=0.0))
