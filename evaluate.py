@@ -10,18 +10,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from common.cli import asks_for_help, from_flags, run
+from evaluation.config import EvaluationConfig, make_parser
+
+if asks_for_help("evaluate.py"):  # before PyTorch is imported, which takes seconds
+    make_parser().parse_args()
+
 import torch
 
 from common import distributed
 from common.audio import AudioConfig
-from common.cli import ArgumentParser, add_flags, from_flags, run
 from common.data.mel_files import differences
 from common.errors import InputError, first_three
 from common.machine import hardware
 from common.mel_contract import in_words
 from evaluation import results as tables
 from evaluation.clips import Problem, common_rate, find_clips, find_resynthesised, match_files
-from evaluation.config import EvaluationConfig
 from evaluation.metrics import METRICS, choose_metrics
 from evaluation.report.content import describe_copies, describe_speech
 from evaluation.report.write import read_logs, write_report
@@ -47,32 +51,7 @@ SPOKEN_PACKAGES = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
-    parser = ArgumentParser(
-        prog="evaluate.py",
-        needs="(-i PATH | --texts PATH) --system NAME=SOURCE",
-        examples=(
-            "-i recordings --system mine=G.pt base=g_base.pt -o output/evaluation --report report",
-            "-i recordings --system mine=resynthesised_folder griffin-lim",
-            "--texts texts.tsv --system shipped=voice mine=voice:my_voice",
-        ),
-        description="Compares resynthesised audio with the recordings: copy synthesis with checkpoints, or folders "
-        "of audio files. With --texts it judges how systems speak texts: word errors of a recogniser, melody, pace. "
-        "Writes results.json, results.csv, summary.md and all wav files.",
-        epilog="Clips that cannot be evaluated are skipped and listed, and the exit status is then 1.",
-    )
-    parser.add_argument(
-        "--system",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME=SOURCE",
-        help="NAME=CHECKPOINT[:OPTION...], NAME=DIR with resynthesised recordings, or griffin-lim. Options: ema, "
-        "precision=fp32|bf16|..., denoise=STRENGTH, config=v1|v2|v3|FILE, export (for a model of export.py, which can "
-        "run any code: only if you trust it). The recordings themselves, ground-truth, are always included. With "
-        "--texts: NAME=voice (the shipped one), NAME=voice:DIR, or NAME=DIR with audio files named like the texts",
-    )
-    add_flags(parser, EvaluationConfig, "evaluation")
-    given = vars(parser.parse_args(words))
+    given = vars(make_parser().parse_args(words))
     cfg = from_flags(EvaluationConfig, given)
     problems = (evaluate_speech if cfg.texts else evaluate_copies)(cfg, given["system"], words)
     log.info("results: %s", cfg.output)

@@ -10,12 +10,18 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NoReturn
 
+from common.cli import asks_for_help
+from common.cli import run as run_program
+from hifigan.training.flags import VocoderTrainConfig, parse_train_config
+
+if asks_for_help("train.py"):  # before PyTorch is imported, which takes seconds
+    parse_train_config()
+
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from common import distributed
-from common.cli import run as run_program
 from common.distributed import Distributed
 from common.training.checkpoint_store import CheckpointStore
 from common.training.cuda_graphs import MADE
@@ -26,7 +32,6 @@ from common.training.sampling import MicroBatchSampler
 from common.training.stop_signals import StopSignals
 from hifigan.discriminators import Judgement, judge_both
 from hifigan.losses import discriminator_losses
-from hifigan.training.flags import VocoderTrainConfig, parse_train_config
 from hifigan.training.loaders import (
     data_fingerprint,
     learned_framing,

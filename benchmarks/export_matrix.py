@@ -25,7 +25,7 @@ from common.audio_files import list_audio_files, load_wav_at
 from common.cli import ArgumentParser, positive, run
 from common.errors import InputError
 from common.machine import hardware
-from common.machine.precision import half_precision
+from common.machine.hardware import half_precision
 from common.machine.timing import now_sec
 from common.markdown import table
 from hifigan import Generator, load_generator

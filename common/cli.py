@@ -71,6 +71,15 @@ def program_name(name: str) -> str:
     return started if started.startswith("hifigan-") else name
 
 
+def asks_for_help(program: str) -> bool:
+    """Return whether the user started a program, such as `train.py`, or its command, for --help or --version.
+
+    Programs ask this before they import PyTorch, which takes seconds.
+    """
+    is_started = program_name(Path(sys.argv[0]).name).startswith(("hifigan-", program))
+    return is_started and not {"-h", "--help", "--version"}.isdisjoint(sys.argv[1:])
+
+
 class _HelpFormatter(argparse.HelpFormatter):
     """Wraps paragraphs, but not those of indented lines, such as examples."""
 

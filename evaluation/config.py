@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from common.cli import flag, not_negative
+from common.cli import ArgumentParser, add_flags, flag, not_negative
 from common.errors import InputError
 from common.machine.hardware import available_cores
 
@@ -67,3 +67,33 @@ class EvaluationConfig:
     @property
     def num_jobs(self) -> int:
         return self.jobs or available_cores()
+
+
+def make_parser() -> ArgumentParser:
+    """Return the parser of the flags, and of --system, a list of texts."""
+    parser = ArgumentParser(
+        prog="evaluate.py",
+        needs="(-i PATH | --texts PATH) --system NAME=SOURCE",
+        examples=(
+            "-i recordings --system mine=G.pt base=g_base.pt -o output/evaluation --report report",
+            "-i recordings --system mine=resynthesised_folder griffin-lim",
+            "--texts texts.tsv --system shipped=voice mine=voice:my_voice",
+        ),
+        description="Compares resynthesised audio with the recordings: copy synthesis with checkpoints, or folders "
+        "of audio files. With --texts it judges how systems speak texts: word errors of a recogniser, melody, pace. "
+        "Writes results.json, results.csv, summary.md and all wav files.",
+        epilog="Clips that cannot be evaluated are skipped and listed, and the exit status is then 1.",
+    )
+    parser.add_argument(
+        "--system",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=SOURCE",
+        help="NAME=CHECKPOINT[:OPTION...], NAME=DIR with resynthesised recordings, or griffin-lim. Options: ema, "
+        "precision=fp32|bf16|..., denoise=STRENGTH, config=v1|v2|v3|FILE, export (for a model of export.py, which can "
+        "run any code: only if you trust it). The recordings themselves, ground-truth, are always included. With "
+        "--texts: NAME=voice (the shipped one), NAME=voice:DIR, or NAME=DIR with audio files named like the texts",
+    )
+    add_flags(parser, EvaluationConfig, "evaluation")
+    return parser

@@ -32,8 +32,8 @@ from common.files.arrays import save_array
 from common.files.atomic import write_whole
 from common.files.fingerprints import file_digest, is_newer
 from common.files.json_files import read_json
-from common.machine.hardware import available_cores
-from common.machine.precision import AMP_FORMATS, DTYPES, half_precision, mixed_precision
+from common.machine.hardware import AMP_FORMATS, available_cores, half_precision
+from common.machine.precision import DTYPES, mixed_precision
 from common.progress import watched
 from common.training.loader_processes import leave_signals_to_the_parent, lost_loaders_named, stop_loader_processes
 from common.training.sampling import ClipKey

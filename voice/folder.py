@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from common.download.hub import HubOptions, download_files, is_hub_name
 from common.errors import InputError
 from common.project import PROJECT
+
+if TYPE_CHECKING:
+    from common.download.hub import HubOptions
 
 HIFIGAN_FILE, FASTPITCH_FILE, CARD_FILE = VOICE_FILES = ("hifigan.safetensors", "fastpitch.safetensors", "README.md")
 PRETRAINED = PROJECT / "pretrained"  # the voices of this project, by their names
@@ -54,13 +57,15 @@ def find_voice(name_or_dir: str | Path = DEFAULT_VOICE, options: HubOptions | No
         InputError: a folder without the files of a voice, or huggingface_hub is not installed.
         OSError: the hub has no such voice, or does not answer.
     """
+    from common.download import hub  # imports PyTorch, which takes seconds, and the constants above do not need it
+
     words = str(name_or_dir)
     is_name = words not in ("", ".", "..") and Path(words).name == words
     folder = PRETRAINED / words
     if not (is_name and folder.is_dir()):
         folder = Path(words)
-        if not folder.exists() and is_hub_name(words):
-            return _checked(VoiceFiles(words, download_files(words, VOICE_FILES, options or HubOptions())))
+        if not folder.exists() and hub.is_hub_name(words):
+            return _checked(VoiceFiles(words, hub.download_files(words, VOICE_FILES, options or hub.HubOptions())))
         if not words or not folder.is_dir():
             raise FileNotFoundError(f"{_not_found(words, is_name)}; give --voice a folder made by python -m voice.pack")
     return _checked(VoiceFiles(folder.resolve().name, folder))

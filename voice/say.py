@@ -8,12 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from common import distributed
 from common.cli import ArgumentParser, add_flags, flag, from_flags, run
 from common.errors import InputError
-from common.synthesis.sources import is_wav_name
 from voice.folder import DEFAULT_VOICE, find_voice
-from voice.speech import Voice
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +25,7 @@ class SayConfig:
     cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
 
     def __post_init__(self) -> None:
-        if not is_wav_name(Path(self.output)):
+        if Path(self.output).suffix.lower() != ".wav" or Path(self.output).is_dir():
             raise InputError(f"-o: {self.output}: only wav files are written; end its name in .wav")
 
 
@@ -44,6 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg, text = from_flags(SayConfig, given), given["text"]
     if not text.strip():
         raise InputError("TEXT: is empty; give a text to speak, such as 'Hello.'")
+    # Imported here, since PyTorch takes seconds, and flags do not need it.
+    from common import distributed
+    from voice.speech import Voice
+
     voice = Voice(find_voice(cfg.voice), distributed.select_device(cfg.cuda))
     voice.save(text, cfg.output, cfg.pace)
     log.info("%s: spoken by %s", cfg.output, voice.name)

@@ -29,7 +29,7 @@ from common.download.hub import find_fastpitch, find_generator
 from common.errors import InputError
 from common.files.exports import is_export
 from common.machine import hardware
-from common.machine.precision import half_precision
+from common.machine.hardware import half_precision
 from hifigan.checkpoint import GeneratorInfo, load_generator
 from hifigan.config import PRESETS, GeneratorConfig
 from hifigan.generator import Generator

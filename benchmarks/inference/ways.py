@@ -14,7 +14,7 @@ from torch import Tensor
 
 from common.errors import InputError
 from common.machine import hardware
-from common.machine.precision import half_precision
+from common.machine.hardware import half_precision
 from hifigan.backend import Backend, eager_backend
 from hifigan.checkpoint import GeneratorInfo
 from hifigan.engine.select import engine_backend, list_precisions

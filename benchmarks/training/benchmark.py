@@ -31,7 +31,8 @@ from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative
 from common.errors import InputError
 from common.files.atomic import write_whole
 from common.machine import hardware
-from common.machine.precision import AMP_FORMATS, DTYPES, amp_format
+from common.machine.hardware import AMP_FORMATS
+from common.machine.precision import DTYPES, amp_format
 
 PROGRAM = "train_benchmark"
 CLIP_SEC = 6.6  # LJSpeech's mean

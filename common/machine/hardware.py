@@ -10,10 +10,12 @@ import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from common.project import PROJECT
+
+if TYPE_CHECKING:
+    import torch
 
 
 def describe(device: torch.device, program: str, words: Sequence[str], packages: Sequence[str] = ()) -> dict[str, str]:
@@ -25,6 +27,8 @@ def describe(device: torch.device, program: str, words: Sequence[str], packages:
         words: its command line.
         packages: further packages whose versions to record, if installed.
     """
+    import torch  # imported late: counting cores does not need it
+
     machine = f"{_read_processor_name()}, cores: {available_cores()}, threads used: {torch.get_num_threads()}"
     versions = f"Python {platform.python_version()}, torch {torch.__version__}"
     if device.type == "cuda":
@@ -66,6 +70,8 @@ def commit(folder: Path) -> str:
 
 def full_precision(device: torch.device) -> str:
     """Return the actual precision of float32 convolutions: "TF32" if GPU and PyTorch's settings allow it, or "fp32"."""
+    import torch  # imported late: counting cores does not need it
+
     if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0):
         return "TF32" if torch.backends.cudnn.allow_tf32 else "fp32"
     return "fp32"
@@ -85,6 +91,8 @@ def available_cores() -> int:
 
 def free_bytes(device: torch.device) -> int | None:
     """Return the free bytes on a device, or None if unknown."""
+    import torch  # imported late: counting cores does not need it
+
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:
@@ -92,3 +100,11 @@ def free_bytes(device: torch.device) -> int | None:
     except OSError:  # not Linux
         return None
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+
+
+def half_precision(device: str | torch.device) -> str:
+    """Return the 16-bit format of mixed precision on a device: "fp16" on GPUs, "bf16" on CPUs."""
+    return "fp16" if str(device).startswith("cuda") else "bf16"
+
+
+AMP_FORMATS = f"{half_precision('cuda')} on GPUs, {half_precision('cpu')} on CPUs"  # for help and messages

@@ -6,17 +6,11 @@ import logging
 
 import torch
 
+from common.machine.hardware import half_precision
+
 log = logging.getLogger(__name__)
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-
-
-def half_precision(device: str | torch.device) -> str:
-    """Return the 16-bit format of mixed precision on a device: "fp16" on GPUs, "bf16" on CPUs."""
-    return "fp16" if torch.device(device).type == "cuda" else "bf16"
-
-
-AMP_FORMATS = f"{half_precision('cuda')} on GPUs, {half_precision('cpu')} on CPUs"  # for help and messages
 
 
 def amp_format(choice: str, device: str | torch.device) -> str:

@@ -15,10 +15,9 @@ import torch
 from common.errors import InputError
 from common.files.atomic import sync_to_disk
 from common.files.checkpoints import read_file
+from common.training.flags import KEPT_CHECKPOINTS
 
 log = logging.getLogger(__name__)
-
-KEPT_CHECKPOINTS = 2  # newest ones of a run, besides its milestones, as in the help of --checkpoint-interval
 
 Contents = tuple[dict[str, Any], ...]
 

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from common.cli import ArgumentParser, add_flags, flag, not_negative, positive
 from common.errors import InputError
-from common.machine.hardware import available_cores
-from common.machine.precision import half_precision
-from common.training.checkpoint_store import KEPT_CHECKPOINTS
+from common.machine.hardware import AMP_FORMATS, available_cores
+
+KEPT_CHECKPOINTS = 2  # newest ones of a run, besides its milestones
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class BaseRunConfig:
     amp: bool = flag(False, "mixed precision training")
     amp_dtype: str = flag(
         "auto",
-        f"precision: auto is {half_precision('cuda')} on GPUs, {half_precision('cpu')} on CPUs",
+        f"precision: auto is {AMP_FORMATS}",
         choices=("auto", "fp16", "bf16"),
         only_with="amp",
     )

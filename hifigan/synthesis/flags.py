@@ -16,7 +16,7 @@ from common.download.hub import find_generator
 from common.errors import InputError
 from common.files.exports import is_export
 from common.files.fingerprints import file_digest
-from common.machine.precision import AMP_FORMATS
+from common.machine.hardware import AMP_FORMATS
 from common.mel_contract import LOG_BASES
 from common.synthesis.sources import is_audio, is_wav_name
 from hifigan.checkpoint import GeneratorInfo

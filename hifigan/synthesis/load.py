@@ -11,7 +11,7 @@ from common import distributed
 from common.distributed import Distributed
 from common.errors import InputError
 from common.files.exports import is_export
-from common.machine.precision import half_precision
+from common.machine.hardware import half_precision
 from hifigan.backend import Backend, eager_backend
 from hifigan.checkpoint import GeneratorInfo, load_generator
 from hifigan.engine.select import choose_precision, engine_backend

@@ -6,14 +6,16 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from common.audio import MAX_WAV_VALUE, AudioConfig
 from common.cli import ArgumentParser, flag, from_flags, not_negative, positive, refuse_contradictions
 from common.errors import InputError
 from common.training.flags import BaseDataConfig, BaseOptimConfig, BaseRunConfig, SignalFlags, parse_flags
-from hifigan.checkpoint import load_trainable_generator
-from hifigan.config import GeneratorConfig, read_config_file
+
+# Modules that import PyTorch, which takes seconds, are imported where they are used: --help does not need them.
+if TYPE_CHECKING:
+    from common.audio import AudioConfig
+    from hifigan.config import GeneratorConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,6 +159,8 @@ class VocoderTrainConfig:
 
     def train_setup(self) -> dict[str, Any]:
         """Return the `train_setup` of a checkpoint: plain values under their public names."""
+        from common.audio import MAX_WAV_VALUE
+
         return {
             **dataclasses.asdict(self.audio),
             "framing": self.learned_framing,
@@ -191,6 +195,8 @@ def parse_train_config(argv: Sequence[str] | None = None) -> VocoderTrainConfig:
     )
     sections: tuple[tuple[type, str], ...] = ((VocoderRunConfig, "run"), (VocoderOptimConfig, "optimiser"))
     given = parse_flags(parser, (*sections, (VocoderDataConfig, "data"), (VocoderSignalFlags, "signal")), argv)
+    from common.audio import AudioConfig
+
     run = from_flags(VocoderRunConfig, given)
     data = from_flags(VocoderDataConfig, given)
     generator, fixed, source = _read_fixed_settings(run, data, "hifigan_config" in given)
@@ -213,6 +219,9 @@ def _read_fixed_settings(
     run: VocoderRunConfig, data: VocoderDataConfig, config_given: bool
 ) -> tuple[GeneratorConfig, dict[str, Any], str]:
     """Return the generator and signal settings that a base checkpoint or a configuration file fixes, and its name."""
+    from hifigan.checkpoint import load_trainable_generator
+    from hifigan.config import read_config_file
+
     chosen, fixed = read_config_file(data.hifigan_config)
     source = data.hifigan_config
     if run.checkpoint_path_gen:

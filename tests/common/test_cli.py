@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from common.cli import ArgumentParser, add_flags, flag, from_flags, positive, run
+from common.cli import ArgumentParser, add_flags, asks_for_help, flag, from_flags, positive, run
 from common.errors import InputError
 from common.project import VERSION
 
@@ -231,6 +231,21 @@ def test_a_console_command_uses_its_own_name(
     with pytest.raises(SystemExit):
         run(main, "train.py")
     assert capsys.readouterr().err == "hifigan-train: error: a.wav: bad\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "asks"),
+    [
+        (["a/train.py", "-d", "x", "--help"], True),
+        (["train.py", "-h"], True),
+        (["/bin/hifigan-train", "--version"], True),
+        (["train.py", "--helpful"], False),
+        (["other.py", "--help"], False),
+    ],
+)
+def test_programs_know_early_that_help_is_wanted(words: list[str], asks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", words)
+    assert asks_for_help("train.py") is asks
 
 
 def test_base_values_yield_to_flags() -> None:

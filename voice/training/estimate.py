@@ -18,7 +18,7 @@ from common.errors import InputError
 from common.files.atomic import write_whole
 from common.files.dllogger_lines import read_json_lines, read_records
 from common.files.json_files import read_json
-from common.training.checkpoint_store import KEPT_CHECKPOINTS
+from common.training.flags import KEPT_CHECKPOINTS
 from voice.training.children import ChildProcesses
 from voice.training.commands import (
     FASTPITCH_VALIDATION_EPOCHS,

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from common.machine.precision import DTYPES, amp_format, half_precision, make_gradient_scaler, mixed_precision
+from common.machine.hardware import half_precision
+from common.machine.precision import DTYPES, amp_format, make_gradient_scaler, mixed_precision
 
 
 @pytest.mark.parametrize(("device", "expected"), [("cpu", "bf16"), ("cuda", "fp16"), (torch.device("cuda:1"), "fp16")])
