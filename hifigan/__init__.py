@@ -1,6 +1,7 @@
 """HiFi-GAN: generator, discriminators, losses and checkpoints (Kong, Kim and Bae 2020, arXiv:2010.05646).
 
 The names below are imported when they are first used, so `import hifigan` and the flags of programs need no PyTorch.
+"""
 
 import importlib
 from typing import TYPE_CHECKING, Any
