@@ -10,12 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+from common.cli import asks_for_help, from_flags, refuse_contradictions, run
+from common.data.flags import PrepareConfig, SignalFlags, make_parser
+
+if asks_for_help("prepare_dataset.py"):  # before PyTorch is imported, which takes seconds
+    make_parser().parse_args()
+
 import numpy as np
 import torch
 
 from common.audio import MEL_CONFIG_FILE, AudioConfig, MelSpectrogram
 from common.audio_files import AUDIO_SUFFIXES, list_audio_files, load_wav, load_wav_at, resample, save_wav
-from common.cli import ArgumentParser, add_flags, flag, from_flags, positive, refuse_contradictions, run
 from common.data.filelists import check_wavs, read_filelist, read_lines, split_randomly, write_lines
 from common.data.ljspeech import read_metadata, split_ljspeech
 from common.data.mel_files import distinct_targets, feature_name, record_config
@@ -24,10 +29,8 @@ from common.data.prompts import split_by_prompt
 from common.errors import InputError
 from common.files.arrays import save_tensor
 from common.files.fingerprints import is_newer
-from common.machine.hardware import available_cores
 from common.machine.processes import Report, run_over_files
 from common.mel_contract import MelContract
-from common.training.flags import SignalFlags
 from hifigan.config import read_config_file
 
 log = logging.getLogger(__name__)
@@ -36,74 +39,8 @@ PITCH_CONFIG_FILE = "pitch_config.json"  # beside pitch files
 QUIET_PEAK = 1e-3  # below this peak a clip is reported as silent
 
 
-@dataclasses.dataclass(frozen=True)
-class PrepareConfig:
-    """The data set, and the files to write."""
-
-    dataset_path: str = flag(
-        "data/LJSpeech-1.1", "data set with wavs/, and metadata.csv for file lists", short=("-d",), metavar="PATH"
-    )
-    wav_text_filelists: tuple[str, ...] = flag(
-        (),
-        "file lists of the audio files to process; without it, all of wavs/",
-        metavar="PATH",
-        only_with=("extract_mels", "extract_pitch", "convert_to"),
-    )
-    write_filelists: str = flag("", "write file lists of the data set into this directory", metavar="PATH")
-    split: str = flag(
-        "own",
-        "ljspeech: the published split, own: a random split, prompt: a random split in which no prompt and no text of "
-        "the validation and test parts is in training",
-        choices=("ljspeech", "own", "prompt"),
-        only_with="write_filelists",
-    )
-    name: str = flag(
-        "",
-        "prefix of the file lists; without it, ljs or the name of the data set's directory",
-        only_with="write_filelists",
-    )
-    validation_clips: int = flag(
-        0, "validation clips of a random split; 0: a tenth, at most 100", only_with="write_filelists"
-    )
-    extract_mels: bool = flag(False, "write mels/<clip>.pt, [bands, frames], without normalising the level")
-    framing: str = flag("vocoder", "framing of the mels", choices=("vocoder", "tacotron"), only_with="extract_mels")
-    extract_pitch: bool = flag(False, "write pitch/<clip>.pt, [1, frames] in Hz, and the statistics of the voice")
-    convert_to: str = flag(
-        "", "write a copy of the data set to this directory: mono, 16 bit, at --sampling-rate", metavar="PATH"
-    )
-    hifigan_config: str = flag("", "JSON file of a generator, which provides the signal settings", metavar="PATH")
-    n_workers: int = flag(available_cores(), "worker processes")
-
-    def __post_init__(self) -> None:
-        positive(n_workers=self.n_workers)
-        extracts = self.extract_mels or self.extract_pitch
-        if not (self.write_filelists or extracts or self.convert_to):
-            raise InputError("nothing to do: give --write-filelists, --extract-mels, --extract-pitch, or --convert-to")
-        if self.validation_clips < 0 or (self.validation_clips and self.split != "own"):
-            raise InputError("--validation-clips: a positive number, for --split own only")
-        if self.convert_to and (self.write_filelists or extracts):
-            raise InputError(
-                "--convert-to: only makes the copy; to write other files, run again with the copy as --dataset-path"
-            )
-        root, target = Path(self.dataset_path).resolve(), Path(self.convert_to).resolve()
-        if self.convert_to and (target == root or target.is_relative_to(root / "wavs")):
-            raise InputError(f"--convert-to: {self.convert_to} is the data set itself; give another directory")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = ArgumentParser(
-        prog="prepare_dataset.py",
-        description="Write file lists, mel spectrograms, and pitch of a data set, or convert it.",
-        needs="(--write-filelists PATH | --extract-mels | --extract-pitch | --convert-to PATH)",
-        examples=(
-            "-d recordings --convert-to my_data",
-            "-d my_data --write-filelists my_data/filelists",
-            "-d my_data --extract-mels --extract-pitch",
-        ),
-    )
-    add_flags(parser, PrepareConfig, "preparation")
-    add_flags(parser, SignalFlags, "signal")
-    given = vars(parser.parse_args(argv))
+    given = vars(make_parser().parse_args(argv))
     cfg = from_flags(PrepareConfig, given)
     from_file = read_config_file(cfg.hifigan_config)[1] if cfg.hifigan_config else {}
     refuse_contradictions(given, from_file, cfg.hifigan_config)

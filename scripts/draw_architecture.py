@@ -47,7 +47,8 @@ FLOORS: dict[str, list[str]] = {
     ],
     "common": [
         "synthesis training",
-        "data machine pretrained",
+        "data pretrained",
+        "machine",
         "download mel_contract audio_files text plot_log progress",
         "audio files cli distributed",
         "markdown errors torchscript project",

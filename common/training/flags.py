@@ -124,19 +124,6 @@ class BaseDataConfig:
         not_negative(num_workers=self.num_workers)
 
 
-@dataclasses.dataclass(frozen=True)
-class SignalFlags:
-    """The signal contract. A base checkpoint or a JSON configuration may set these too."""
-
-    sampling_rate: int = flag(22050, "sampling rate in Hz")
-    filter_length: int = flag(1024, "FFT size in samples")
-    hop_length: int = flag(256, "samples from one mel frame to the next")
-    win_length: int = flag(1024, "window in samples")
-    num_mels: int = flag(80, "mel bands")
-    mel_fmin: float = flag(0.0, "lowest mel frequency in Hz")
-    mel_fmax: float = flag(8000.0, "highest mel frequency in Hz of the models' input or output")
-
-
 def parse_flags(
     parser: ArgumentParser, sections: Sequence[tuple[type, str]], argv: Sequence[str] | None
 ) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from typing import Any
 
 from common.audio import MAX_WAV_VALUE, AudioConfig
 from common.cli import ArgumentParser, flag, from_flags, not_negative, positive, refuse_contradictions
+from common.data.flags import SignalFlags
 from common.errors import InputError
 from common.files.json_files import read_json
 from common.text.any_language.notation import PAD
 from common.text.settings import TextConfig
-from common.training.flags import BaseDataConfig, BaseOptimConfig, BaseRunConfig, SignalFlags, parse_flags
+from common.training.flags import BaseDataConfig, BaseOptimConfig, BaseRunConfig, parse_flags
 from fastpitch.checkpoint import load_fastpitch
 from fastpitch.config import FastPitchConfig
 from fastpitch.synthesis.text_flags import check_symbols

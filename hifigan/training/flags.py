@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.cli import ArgumentParser, flag, from_flags, not_negative, positive, refuse_contradictions
+from common.data.flags import SignalFlags
 from common.errors import InputError
-from common.training.flags import BaseDataConfig, BaseOptimConfig, BaseRunConfig, SignalFlags, parse_flags
+from common.training.flags import BaseDataConfig, BaseOptimConfig, BaseRunConfig, parse_flags
 
 # Modules that import PyTorch, which takes seconds, are imported where they are used: --help does not need them.
 if TYPE_CHECKING:

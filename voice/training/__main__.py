@@ -16,12 +16,12 @@ import numpy as np
 from common.audio_files import PEAK, list_audio_files, load_wav, wav_info
 from common.cli import ArgumentParser, add_flags, from_flags, run
 from common.data.filelists import check_wavs, read_filelist
+from common.data.flags import SignalFlags
 from common.errors import InputError
 from common.files.atomic import write_whole
 from common.files.fingerprints import file_digest, fingerprint
 from common.files.json_files import read_json
 from common.machine.hardware import available_cores
-from common.training.flags import SignalFlags
 from voice.training import commands, estimate
 from voice.training.card import write_card
 from voice.training.children import ChildProcesses, ProgramFailedError, StoppedError, only_start_in

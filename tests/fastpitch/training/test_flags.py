@@ -5,8 +5,8 @@ import typing
 
 import pytest
 
+from common.data.flags import SignalFlags
 from common.text.settings import TextConfig
-from common.training.flags import SignalFlags
 from fastpitch.training.flags import FastPitchDataConfig, FastPitchOptimConfig, FastPitchRunConfig, parse_train_config
 
 PARTS = (FastPitchRunConfig, FastPitchOptimConfig, FastPitchDataConfig, TextConfig, SignalFlags)

@@ -1,0 +1,94 @@
+"""The signal contract as flags, and the flags of `prepare_dataset.py`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from common.cli import ArgumentParser, add_flags, flag, positive
+from common.errors import InputError
+from common.machine.hardware import available_cores
+
+
+@dataclasses.dataclass(frozen=True)
+class SignalFlags:
+    """The signal contract. A base checkpoint or a JSON configuration may set these too."""
+
+    sampling_rate: int = flag(22050, "sampling rate in Hz")
+    filter_length: int = flag(1024, "FFT size in samples")
+    hop_length: int = flag(256, "samples from one mel frame to the next")
+    win_length: int = flag(1024, "window in samples")
+    num_mels: int = flag(80, "mel bands")
+    mel_fmin: float = flag(0.0, "lowest mel frequency in Hz")
+    mel_fmax: float = flag(8000.0, "highest mel frequency in Hz of the models' input or output")
+
+
+@dataclasses.dataclass(frozen=True)
+class PrepareConfig:
+    """The data set, and the files to write."""
+
+    dataset_path: str = flag(
+        "data/LJSpeech-1.1", "data set with wavs/, and metadata.csv for file lists", short=("-d",), metavar="PATH"
+    )
+    wav_text_filelists: tuple[str, ...] = flag(
+        (),
+        "file lists of the audio files to process; without it, all of wavs/",
+        metavar="PATH",
+        only_with=("extract_mels", "extract_pitch", "convert_to"),
+    )
+    write_filelists: str = flag("", "write file lists of the data set into this directory", metavar="PATH")
+    split: str = flag(
+        "own",
+        "ljspeech: the published split, own: a random split, prompt: a random split in which no prompt and no text of "
+        "the validation and test parts is in training",
+        choices=("ljspeech", "own", "prompt"),
+        only_with="write_filelists",
+    )
+    name: str = flag(
+        "",
+        "prefix of the file lists; without it, ljs or the name of the data set's directory",
+        only_with="write_filelists",
+    )
+    validation_clips: int = flag(
+        0, "validation clips of a random split; 0: a tenth, at most 100", only_with="write_filelists"
+    )
+    extract_mels: bool = flag(False, "write mels/<clip>.pt, [bands, frames], without normalising the level")
+    framing: str = flag("vocoder", "framing of the mels", choices=("vocoder", "tacotron"), only_with="extract_mels")
+    extract_pitch: bool = flag(False, "write pitch/<clip>.pt, [1, frames] in Hz, and the statistics of the voice")
+    convert_to: str = flag(
+        "", "write a copy of the data set to this directory: mono, 16 bit, at --sampling-rate", metavar="PATH"
+    )
+    hifigan_config: str = flag("", "JSON file of a generator, which provides the signal settings", metavar="PATH")
+    n_workers: int = flag(available_cores(), "worker processes")
+
+    def __post_init__(self) -> None:
+        positive(n_workers=self.n_workers)
+        extracts = self.extract_mels or self.extract_pitch
+        if not (self.write_filelists or extracts or self.convert_to):
+            raise InputError("nothing to do: give --write-filelists, --extract-mels, --extract-pitch, or --convert-to")
+        if self.validation_clips < 0 or (self.validation_clips and self.split != "own"):
+            raise InputError("--validation-clips: a positive number, for --split own only")
+        if self.convert_to and (self.write_filelists or extracts):
+            raise InputError(
+                "--convert-to: only makes the copy; to write other files, run again with the copy as --dataset-path"
+            )
+        root, target = Path(self.dataset_path).resolve(), Path(self.convert_to).resolve()
+        if self.convert_to and (target == root or target.is_relative_to(root / "wavs")):
+            raise InputError(f"--convert-to: {self.convert_to} is the data set itself; give another directory")
+
+
+def make_parser() -> ArgumentParser:
+    """Return the parser of `prepare_dataset.py`."""
+    parser = ArgumentParser(
+        prog="prepare_dataset.py",
+        description="Write file lists, mel spectrograms, and pitch of a data set, or convert it.",
+        needs="(--write-filelists PATH | --extract-mels | --extract-pitch | --convert-to PATH)",
+        examples=(
+            "-d recordings --convert-to my_data",
+            "-d my_data --write-filelists my_data/filelists",
+            "-d my_data --extract-mels --extract-pitch",
+        ),
+    )
+    add_flags(parser, PrepareConfig, "preparation")
+    add_flags(parser, SignalFlags, "signal")
+    return parser
