@@ -9,10 +9,11 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from common.audio import AudioConfig, MelSpectrogram
-from common.audio_files import load_wav, save_wav
+from common.audio_files import PEAK, load_wav, save_wav
 from common.errors import InputError
 from common.machine.processes import map_in_processes
 from common.training.sampling import ClipKey
@@ -130,7 +131,8 @@ def _resynthesise_clip(item: tuple[Clip, System], plan: EvaluationPlan) -> Outco
             fake = check_audible(load_resynthesised(path, len(real), gain, plan.audio.sampling_rate), str(path))
         else:
             vocode = make_resynthesiser(system, plan.audio, plan.device, plan.seed)
-            fake = check_audible(vocode(real), f"{system.name}, {clip.name}")
+            level = np.abs(real).max() / PEAK  # vocoders get the peak of their training, as in copy synthesis
+            fake = check_audible(vocode(real / level) * level, f"{system.name}, {clip.name}")
             if SEGMENT_METRIC in plan.names:
                 figures[SEGMENT_METRIC] = _segment_loss(clip, system, plan)
         save_wav(plan.wav(system.name, clip.name), fake, plan.audio.sampling_rate)
