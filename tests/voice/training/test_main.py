@@ -53,6 +53,7 @@ def start(folder: Path, voice: str, **variables: str) -> subprocess.Popen[str]:
         "VOCODER_EPOCHS": "2",
         "VOCODER_BATCH_SIZE": "2",
         "FINE_TUNING_EPOCHS": "1",
+        "BASE_SHARE": "0",  # so that the voice's weights are those of a checkpoint
         "FASTPITCH_EPOCHS": "40",
         "FASTPITCH_WARMUP_STEPS": "20",
         "FASTPITCH_EMA": "0.9",
