@@ -1,4 +1,4 @@
-"""The download and container scripts, run as a user would, with a server on 127.0.0.1."""
+"""The download scripts, run as a user would, with a server on 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -302,46 +302,10 @@ def test_an_unknown_model_stops_everything(site: Site, tmp_path: Path) -> None:
     assert not (tmp_path / "models").exists()
 
 
-# --- interpreter and container
+# --- interpreter
 
 
 def test_an_unusable_interpreter_is_named(tmp_path: Path) -> None:
     done = run_script("download_cmudict.sh", DATA_DIR=tmp_path, PYTHON="/nowhere/python")
     assert done.returncode == 1
     assert done.stderr.startswith("error: /nowhere/python is not Python 3.10 or newer")
-
-
-@pytest.fixture
-def tools(tmp_path: Path) -> str:
-    """Return a PATH with a `docker` that prints its arguments and an `nvidia-smi` that prints GPU_LIST."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name, command in {"docker": "printf '%s\\n' \"$@\"", "nvidia-smi": 'echo "$GPU_LIST"'}.items():
-        (folder / name).write_text(f"#!/bin/sh\n{command}\n")
-        (folder / name).chmod(0o755)
-    return f"{folder}:{os.environ['PATH']}"
-
-
-def test_container_is_built_from_the_image_asked_for(tools: str) -> None:
-    default = run_script("docker/build.sh", "--no-cache", PATH=tools).stdout.splitlines()
-    assert default == ["build", "--tag", "hifigan", "--no-cache", "."]
-    other = run_script("docker/build.sh", PATH=tools, FROM_IMAGE="my/pytorch", IMAGE="mine").stdout.splitlines()
-    assert other == ["build", "--tag", "mine", "--build-arg", "FROM_IMAGE=my/pytorch", "."]
-
-
-@pytest.mark.parametrize(("gpus", "given"), [("GPU 0: NVIDIA H200", True), ("No devices found", False)])
-def test_container_mounts_the_repository_and_takes_all_gpus(tools: str, gpus: str, given: bool) -> None:
-    words = run_script("docker/interactive.sh", PATH=tools, GPU_LIST=gpus).stdout.splitlines()
-    assert words[words.index("--volume") + 1] == f"{SCRIPTS.parent.resolve()}:/workspace/hifigan"
-    assert words[words.index("--workdir") + 1] == "/workspace/hifigan"
-    assert words[-2:] == ["hifigan", "bash"]
-    assert ("--gpus" in words) is given
-    assert not given or words[words.index("--gpus") + 1] == "all"
-
-
-def test_container_takes_a_command_and_another_data_folder(tools: str, tmp_path: Path) -> None:
-    variables: dict[str, str | Path] = {"DATA_DIR": tmp_path / "sets", "GPUS": "", "GPU_LIST": "GPU 0"}
-    words = run_script("docker/interactive.sh", "python", "-V", PATH=tools, **variables).stdout.splitlines()
-    assert f"{tmp_path / 'sets'}:/workspace/hifigan/data" in words
-    assert "--gpus" not in words
-    assert words[-3:] == ["hifigan", "python", "-V"]
