@@ -142,7 +142,8 @@ def test_interruptions_leave_no_trace(folder: Path, undisturbed: tuple[Path, str
         assert process.stdout is not None
         seen = next((line for line in process.stdout if words in line), None)
         assert seen, f"nothing printed {words}"
-        time.sleep(0.5)
+        if "checkpoint" not in words:  # within half a second, tiny models finish many epochs
+            time.sleep(0.5)
         process.send_signal(number)
         process.communicate()  # the output ends when its programs have ended, too
         assert process.returncode == (143 if number == signal.SIGTERM else -number)
