@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from common.audio import MEL_CONFIG_FILE, AudioConfig, MelSpectrogram
-from common.audio_files import AUDIO_SUFFIXES, list_audio_files, load_wav, load_wav_at, resample, save_wav
+from common.audio_files import AUDIO_SUFFIXES, list_audio_files, load_wav, load_wav_at, resample, save_wav, wav_info
 from common.data.filelists import check_wavs, read_filelist, read_lines, split_randomly, write_lines
 from common.data.ljspeech import read_metadata, split_ljspeech
 from common.data.mel_files import distinct_targets, feature_name, record_config
@@ -192,9 +192,11 @@ def _read_transcripts(metadata: Path) -> list[str]:
 
 
 def convert_file(root: Path, target: Path, sampling_rate: int, item: tuple[Path, Path]) -> Report:
-    """Convert one file, in a worker process."""
+    """Convert one file, in a worker process, unless its copy is newer and has this rate."""
     path, copy = item
     try:
+        if is_newer(target / copy, root / path) and wav_info(target / copy).sampling_rate == sampling_rate:
+            return Report(path)
         wav, source_rate = load_wav(root / path)
         save_wav(target / copy, resample(wav, source_rate, sampling_rate), sampling_rate)
     except (InputError, OSError) as error:

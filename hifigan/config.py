@@ -24,6 +24,13 @@ GENERATOR_KEYS = (
     "resblock_kernel_sizes",
     "resblock_dilation_sizes",
 )
+# Keys of the paper authors' files that describe only their training. Every published config.json has them.
+TRAINING_KEYS = frozenset(
+    {
+        *("num_gpus", "num_workers", "dist_config", "batch_size", "seed"),
+        *("learning_rate", "lr_decay", "adam_b1", "adam_b2", "num_freq"),
+    }
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,7 +185,7 @@ def read_config_file(path: str | Path) -> tuple[GeneratorConfig, dict[str, Any]]
 
     Returns:
         The configuration, and the file's signal settings under our names (`sampling_rate`, `hop_length`, ...).
-        Keys that do not describe the model (batch size, optimiser, ...) are ignored and listed in the log.
+        Keys of the authors' files that describe only training are ignored. Other unknown keys are listed in the log.
 
     Raises:
         FileNotFoundError: no such file.
@@ -194,9 +201,9 @@ def read_config_file(path: str | Path) -> tuple[GeneratorConfig, dict[str, Any]]
         raise InputError(f"{path}: expected a JSON object with the keys {', '.join(GENERATOR_KEYS)}")
     known_signal = {**SIGNAL_KEYS, **{name: name for name in SIGNAL_KEYS.values()}}
     signal = {name: values[key] for key, name in known_signal.items() if key in values}
-    ignored = sorted(values.keys() - known_signal.keys() - set(GENERATOR_KEYS))
+    ignored = sorted(values.keys() - known_signal.keys() - set(GENERATOR_KEYS) - TRAINING_KEYS)
     if ignored:
-        log.info("%s: these keys do not describe the generator and are ignored: %s", path, ", ".join(ignored))
+        log.info("%s: unknown keys are ignored: %s", path, ", ".join(ignored))
     try:
         return GeneratorConfig.from_dict(values, signal.get("num_mels", 80)), signal
     except InputError as error:

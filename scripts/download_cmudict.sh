@@ -8,6 +8,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh
+source scripts/lib/variables.sh
+name_unread_variables scripts/download_cmudict.sh
 
 DATA_DIR=${DATA_DIR:-data}
 # The maintainer's repository, at the commit with revision 13083 of 15 July 2015 and CRLF line ends. The checksum comes

@@ -15,5 +15,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh
+source scripts/lib/variables.sh
+name_unread_variables scripts/download_models.sh
 
 exec "$PYTHON" -m common.download.models "$@"

@@ -4,6 +4,7 @@
 #
 #   FASTPITCH      checkpoint with an aligner
 #                  (default: the published one, from bash scripts/download_models.sh fastpitch)
+#   MODELS_DIR     as in scripts/download_models.sh
 #   DATASET_PATH   data set (default: DATASET_DIR, or else data/LJSpeech-1.1)
 #   FILELIST       list of wav|pitch|text (default: data/filelists/ljs_audio_pitch_text.txt,
 #                  from bash scripts/prepare_dataset.sh)
@@ -21,19 +22,19 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh
 source scripts/lib/variables.sh
+name_unread_variables scripts/extract_fine_tune_mels.sh
 
-require_whole_numbers 0 NUM_GPUS
 require_whole_numbers 1 NUM_PROCESSES BATCH_SIZE NUM_WORKERS
 require_true_or_false AMP EXTRACT_PITCH
 
-fastpitch=${FASTPITCH:-pretrained_models/fastpitch/nvidia_fastpitch_210824+cfg.pt}
+fastpitch=${FASTPITCH:-${MODELS_DIR:-pretrained_models}/fastpitch/nvidia_fastpitch_210824+cfg.pt}
 dataset=${DATASET_PATH:-${DATASET_DIR:-data/LJSpeech-1.1}}
 filelist=${FILELIST:-data/filelists/ljs_audio_pitch_text.txt}
 if [[ ! -f $fastpitch ]]; then # before hours of pitch extraction
     echo "error: FASTPITCH: $fastpitch: no such file; the published one: bash scripts/download_models.sh fastpitch" >&2
     exit 1
 fi
-num_gpus=${NUM_GPUS:-$("$PYTHON" -c 'import torch; print(torch.cuda.device_count())')}
+choose_num_gpus
 processes=$((num_gpus > 0 ? num_gpus : ${NUM_PROCESSES:-1}))
 
 if [[ ${EXTRACT_PITCH:-true} == true ]]; then

@@ -10,6 +10,7 @@
 #   FINE_TUNE_DIR        the mels (default: data/mels-fastpitch-ljs22khz)
 #   FINE_TUNE_LR_FACTOR  factor on the learning rate (default: 3)
 #   OUTPUT_DIR           checkpoints and logs (default: output/fine_tuned)
+#   MODELS_DIR           as in scripts/download_models.sh (default: pretrained_models)
 #
 # All variables of scripts/train_lj22khz.sh have the same meaning here, such as NUM_GPUS, BATCH_SIZE, GRAD_ACCUMULATION,
 # AMP, EPOCHS (default: 10000), DATASET_DIR, TRAIN_FILELIST, and VAL_FILELIST.
@@ -17,6 +18,8 @@
 #   EPOCHS=6502 bash scripts/fine_tune.sh --epochs-this-job 1    # a short experiment after 6500 epochs of the base model
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/lib/variables.sh
+name_unread_variables scripts/fine_tune.sh scripts/train_lj22khz.sh
 
 # Prints the generator checkpoint of the highest epoch in a folder, or nothing.
 find_newest() {
@@ -24,9 +27,10 @@ find_newest() {
         sed -n 's/.*hifigan_gen_checkpoint_\([0-9]*\)\.pt$/\1 &/p' | sort -n | tail -n 1 | cut -d ' ' -f 2- || true
 }
 
+models=${MODELS_DIR:-pretrained_models}
 base=${BASE_CHECKPOINT:-$(find_newest output)}
-base=${base:-$(find_newest pretrained_models/hifigan)}
-base=${base:-pretrained_models/hifigan-lj-v1/generator_LJSpeech.pth.tar}
+base=${base:-$(find_newest "$models/hifigan")}
+base=${base:-$models/hifigan-lj-v1/generator_LJSpeech.pth.tar}
 if [[ ! -f $base ]]; then
     echo "error: BASE_CHECKPOINT: $base: no such file; train one (scripts/train_lj22khz.sh), or" \
         "bash scripts/download_models.sh hifigan-lj-v1" >&2

@@ -29,6 +29,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/env.sh
 source scripts/lib/python.sh
 source scripts/lib/variables.sh
+name_unread_variables scripts/inference_benchmark.sh
 
 require_true_or_false FULL AMP TORCHSCRIPT CUDA
 default_cuda

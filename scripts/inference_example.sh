@@ -3,7 +3,9 @@
 # go to inference.py.
 #
 #   FASTPITCH     FastPitch checkpoint, to speak the texts without a data set (bash scripts/download_models.sh fastpitch)
-#   HIFIGAN       generator checkpoint (default: the published V1 weights, from bash scripts/download_models.sh hifigan-lj-v1)
+#   HIFIGAN       generator checkpoint (default: what scripts/download_models.sh has downloaded, hifigan or else
+#                 hifigan-lj-v1; with FASTPITCH preferably hifigan-finetuned-fastpitch)
+#   MODELS_DIR    as in scripts/download_models.sh
 #   PHRASES       phrase file (default: phrases/devset10.tsv)
 #   DATASET_PATH  data set with mels/ (default: data/LJSpeech-1.1, from bash scripts/prepare_dataset.sh)
 #   OUTPUT_DIR    folder of the wav files (default: output/audio_<name of the phrase file>, plus _fastpitch with FASTPITCH)
@@ -14,11 +16,19 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/env.sh
 source scripts/lib/python.sh
+source scripts/lib/variables.sh
+name_unread_variables scripts/inference_example.sh
+require_true_or_false AMP TORCHSCRIPT CUDA
 
+models=${MODELS_DIR:-pretrained_models}
+hifigan=$models/hifigan-lj-v1/generator_LJSpeech.pth.tar
+for file in hifigan_gen_checkpoint_6500.pt ${FASTPITCH:+hifigan_gen_checkpoint_10000_ft.pt}; do
+    [[ ! -f $models/hifigan/$file ]] || hifigan=$models/hifigan/$file
+done
 phrases=${PHRASES:-phrases/devset10.tsv}
 name=$(basename "$phrases")
 args=(
-    --hifigan "${HIFIGAN:-pretrained_models/hifigan-lj-v1/generator_LJSpeech.pth.tar}"
+    --hifigan "${HIFIGAN:-$hifigan}"
     --input "$phrases"
     --dataset-path "${DATASET_PATH:-data/LJSpeech-1.1}"
     --output "${OUTPUT_DIR:-output/audio_${name%.*}${FASTPITCH:+_fastpitch}}"

@@ -7,6 +7,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh
+source scripts/lib/variables.sh
+name_unread_variables scripts/make_samples.sh
 
 clips=(arctic_b0191_1592537018 arctic_b0497_1592526558)
 work=$(mktemp -d)

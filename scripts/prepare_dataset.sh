@@ -8,6 +8,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh
+source scripts/lib/variables.sh
+name_unread_variables scripts/prepare_dataset.sh
 
 exec "$PYTHON" prepare_dataset.py \
     --dataset-path "${DATASET_PATH:-data/LJSpeech-1.1}" \

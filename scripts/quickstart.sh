@@ -3,8 +3,8 @@
 # Sets up .venv, speaks a sentence with the voice of the project, resynthesises the recordings in data/demo, fine-tunes the
 # voice's vocoder on a part of them, and evaluates the results on the others, with a page to listen to. Safe to run again.
 #
-#   QUICKSTART_DATA    data set in LJSpeech layout (wavs/, metadata.csv, 22.05 kHz) to use instead of data/demo.
-#                      40 of its clips are used.
+#   QUICKSTART_DATA    data set in LJSpeech layout (wavs/, metadata.csv) to use instead of data/demo. 40 of its clips are
+#                      used, converted to 22.05 kHz mono.
 #   QUICKSTART_OUTPUT  folder of the results (default: output/quickstart, plus -short, plus the name of QUICKSTART_DATA)
 #   QUICKSTART_SHORT   true: only a few clips and steps, to check that everything works
 #   QUICKSTART_TEXT    what the voice says
@@ -16,6 +16,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/env.sh
 source scripts/lib/variables.sh
+name_unread_variables scripts/quickstart.sh
 require_true_or_false QUICKSTART_SHORT
 
 train_clips=32 val_clips=8 epochs=12 form="" # epochs of 8 optimiser steps
@@ -27,6 +28,15 @@ out=${QUICKSTART_OUTPUT:-output/quickstart$form${QUICKSTART_DATA:+-$(basename "$
 text=${QUICKSTART_TEXT:-"Hello! This voice comes with the project, and it runs on your own machine."}
 voice=pretrained/kathleen
 lists=$out/filelists
+
+# Refuse before the installation what would stop a later step.
+stop() { echo "error: $*" >&2 && exit 1; }
+[[ -d $data/wavs ]] || stop "QUICKSTART_DATA: $data/wavs: no such folder; give a data set with wavs/ and metadata.csv"
+[[ -f $data/metadata.csv ]] || stop "QUICKSTART_DATA: $data/metadata.csv: no such file; it has a line 'name|text' for each clip"
+clips=$(grep -c '|' "$data/metadata.csv" || true)
+((clips > val_clips)) || stop "QUICKSTART_DATA: $data/metadata.csv: $clips clips, but at least $((val_clips + 1)) are needed"
+[[ ! -e $out || -d $out ]] || stop "QUICKSTART_OUTPUT: $out is not a folder"
+[[ $text == *[![:space:]]* ]] || stop "QUICKSTART_TEXT: there is nothing to say"
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -44,6 +54,15 @@ say "3/6 recordings: $data"
 "$PYTHON" prepare_dataset.py --dataset-path "$data" --write-filelists "$lists" --name all --validation-clips "$val_clips"
 head -n "$train_clips" "$lists/all_audio_train.txt" >"$lists/train.txt"
 cp "$lists/all_audio_val.txt" "$lists/val.txt"
+if [[ -n ${QUICKSTART_DATA:-} ]]; then
+    "$PYTHON" prepare_dataset.py --dataset-path "$data" --wav-text-filelists "$lists/train.txt" "$lists/val.txt" \
+        --convert-to "$out/converted"
+    data=$out/converted
+    for part in train val; do # the copies are wav files
+        sed 's/\.[^./]*$/.wav/' "$lists/$part.txt" >"$lists/$part-converted.txt"
+        mv "$lists/$part-converted.txt" "$lists/$part.txt"
+    done
+fi
 rm -rf "$out/recordings"
 mkdir -p "$out/recordings/train" "$out/recordings/val"
 # Keep their times: when this script runs again, files with new times would be synthesised again.

@@ -12,6 +12,7 @@ from common.files.dllogger_lines import read_json_lines
 FIGURES = ("mel_l1", "pesq", "mos")  # of evaluation/results.json, where they were measured
 CONTENTS = {
     "hello.wav": "the sentence that the voice spoke",
+    "converted": "clips of QUICKSTART_DATA, converted to 22.05 kHz mono",
     "recordings": "the recordings, as training and validation part",
     "copies/kathleen": "the same, resynthesised by the vocoder of the voice",
     "copies/universal": "the same, resynthesised by the published universal generator",

@@ -13,6 +13,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/env.sh
+source scripts/lib/variables.sh
+name_unread_variables scripts/test.sh
 
 # Runs one step, and stops the script with its name and status if it fails.
 step() {
@@ -54,11 +56,8 @@ while (($#)); do
 done
 set -- ${arguments[@]+"${arguments[@]}"}
 
-fast=${FAST:-false}
-if [[ ! $fast =~ ^(true|false)$ ]]; then
-    echo "error: FAST: '$fast' is not true or false" >&2
-    exit 1
-fi
+require_true_or_false FAST
+require_whole_numbers 1 TEST_PROCESSES
 
 setup_env requirements.txt requirements-export.txt requirements-dev.txt
 bin=$(dirname "$PYTHON")
@@ -67,7 +66,7 @@ step "lint (ruff check)" "$bin/ruff" check .
 step "type check (mypy)" "$bin/mypy"
 
 parallel=(--numprocesses "${TEST_PROCESSES:-2}" --dist worksteal)
-if [[ $fast == true ]]; then
+if [[ ${FAST:-false} == true ]]; then
     OMP_NUM_THREADS=1 step tests run_tests "not medium and not slow and not alone" "${parallel[@]}" "$@"
 else
     add_optional requirements-evaluation.txt pesq pystoi jiwer whisper-normalizer # their tests are skipped without them

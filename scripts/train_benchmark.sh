@@ -19,6 +19,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/env.sh
 source scripts/lib/python.sh
 source scripts/lib/variables.sh
+name_unread_variables scripts/train_benchmark.sh
 
 require_true_or_false AMP CUDA
 default_cuda

@@ -25,6 +25,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh
 source scripts/lib/variables.sh
 source scripts/lib/train.sh
+name_unread_variables scripts/train_fastpitch.sh
 
 choose_batch 256 16 "$@"
 args=(

@@ -30,6 +30,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh
 source scripts/lib/variables.sh
 source scripts/lib/train.sh
+name_unread_variables scripts/train_lj22khz.sh
 
 choose_batch 128 16 "$@"
 default_epochs=6500

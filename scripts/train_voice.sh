@@ -43,10 +43,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 repository=$PWD
 source scripts/lib/python.sh
 source scripts/lib/variables.sh
+name_unread_variables scripts/train_voice.sh
 
 require_true_or_false ESTIMATE_ONLY PARALLEL
-require_whole_numbers 0 NUM_GPUS NUM_WORKERS EVALUATION_CLIPS
+require_whole_numbers 0 NUM_WORKERS EVALUATION_CLIPS
 NUM_GPUS=${NUM_GPUS:-0}
+choose_num_gpus # refuses more than there are
 args=()
 add_list_flags COMPARE:compare # a flag has to follow, so that the list ends before DATASET: --num-gpus always does
 add_flags WORK_DIR:work NUM_GPUS:num-gpus NUM_WORKERS:n-workers SEED:seed BASE_GENERATOR:vocoder-base \

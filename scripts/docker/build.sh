@@ -6,6 +6,8 @@
 # FROM_IMAGE  image to start from (default: see Dockerfile; for Volta, nvcr.io/nvidia/pytorch:24.12-py3)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+source scripts/lib/variables.sh
+name_unread_variables scripts/docker/build.sh
 
 case ${VARIANT:=gpu} in
     gpu) image=hifigan base=FROM_IMAGE ;;

@@ -8,6 +8,8 @@
 # DATA_DIR  folder of the host to use as data (default: data, in the clone)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+source scripts/lib/variables.sh
+name_unread_variables scripts/docker/interactive.sh
 
 if [[ -z "${GPUS+set}" ]]; then
     GPUS=

@@ -7,7 +7,7 @@
 choose_batch() {
     local global_batch=$1 default_size=$2 one_pass accumulation n
     shift 2
-    require_whole_numbers 0 NUM_GPUS MAX_RESTARTS
+    require_whole_numbers 0 MAX_RESTARTS
     require_whole_numbers 1 BATCH_SIZE BS GRAD_ACCUMULATION
     require_true_or_false AMP RESUME
 
@@ -22,7 +22,7 @@ choose_batch() {
         exit 1
     fi
 
-    num_gpus=${NUM_GPUS:-$("$PYTHON" -c 'import torch; print(torch.cuda.device_count())')}
+    choose_num_gpus
     batch_size=${BATCH_SIZE:-${BS:-$default_size}}
     processes=$((num_gpus > 0 ? num_gpus : 1))
     one_pass=$((processes * batch_size)) # segments or clips on this machine
@@ -83,6 +83,7 @@ launch() {
     else
         exec "$PYTHON" "$@"
     fi
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # torchrun's own default, which it would announce in four lines
     torchrun+=(--nproc-per-node "$processes")
     ((max_restarts > 0)) && torchrun+=(--max-restarts "$max_restarts")
     exec "$PYTHON" -m torch.distributed.run "${torchrun[@]}" "$@"

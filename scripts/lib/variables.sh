@@ -1,6 +1,31 @@
 # Sourced by the scripts. Checks of environment variables, which may also be unset, and their translation to flags.
 # shellcheck shell=bash
 
+# The variables that name_unread_variables looks for: all that the scripts describe, except those that are sensibly exported
+# for every script, such as PYTHON and the folders VENV, DATA_DIR, MODELS_DIR and HIFIGAN_TEST_DATA.
+SCRIPT_VARIABLES="AGREEMENT AMP BACKENDS BASE_CHECKPOINT BASE_GENERATOR BASE_SHARE BATCH_SIZE BINARIZATION_WARMUP_EPOCHS
+BMARK_EPOCHS_NUM BS CHECKPOINT_INTERVAL CMUDICT_PATH COMPARE CUDA DATASET_DIR DATASET_PATH DENOISING DESCRIPTION
+DISCRIMINATOR_WIDTH EPOCHS EPOCHS_THIS_JOB ESTIMATE_ONLY EVALUATION_CLIPS EXTRACT_PITCH FAST FASTPITCH FASTPITCH_BATCH_SIZE
+FASTPITCH_CONFIG FASTPITCH_EMA FASTPITCH_EPOCHS FASTPITCH_LEARNING_RATE FASTPITCH_WARMUP_STEPS FILELIST FILELISTS_DIR
+FINE_TUNE_DIR FINE_TUNE_LR_FACTOR FINE_TUNING_EPOCHS FINE_TUNING_LEARNING_RATE FULL GRAD_ACCUMULATION HIFIGAN HIFIGAN_CONFIG
+KEEP_ARCHIVE KNOWN_FAULTS LEARNING_RATE LEARNING_RATE_DECAY LICENCE LOG_FILE MAX_RESTARTS MINUTES NNODES NUM_GPUS
+NUM_PROCESSES NUM_WORKERS OPTIMIZER OUTPUT_DIR PARALLEL PHRASES P_ARPABET QUICKSTART_DATA QUICKSTART_OUTPUT QUICKSTART_SHORT
+QUICKSTART_TEXT RDZV_ENDPOINT RDZV_ID RECOGNISER REPEATS RESUME SAMPLES_INTERVAL SECONDS_LIST SEED STARTS STEPS
+TEST_PROCESSES TORCHSCRIPT TRAIN_FILELIST VAL_FILELIST VAL_INTERVAL VOCODER_BATCH_SIZE VOCODER_EMA VOCODER_EPOCHS
+VOCODER_LEARNING_RATE VOCODER_LEARNING_RATE_DECAY VOCODER_WARMUP_STEPS WARMUP WARMUP_STEPS WAVS WORK_DIR"
+
+# Names the variables that are set for another script, in one line. A script that another one calls is silent.
+#   name_unread_variables SCRIPT [CALLED_SCRIPT...]    the files whose comments describe the variables that are read
+name_unread_variables() {
+    local variable unread=""
+    [[ -z ${SCRIPT_VARIABLES_CHECKED:-} ]] || return 0
+    export SCRIPT_VARIABLES_CHECKED=true
+    for variable in $SCRIPT_VARIABLES; do
+        [[ -z ${!variable:-} ]] || grep -qE "^#(.*[^A-Z_])?$variable([^A-Z_]|$)" "$@" || unread+="${unread:+, }$variable"
+    done
+    [[ -z $unread ]] || echo "note: $1 does not read $unread" >&2
+}
+
 # require_true_or_false VARIABLE...
 require_true_or_false() {
     local variable
@@ -45,4 +70,18 @@ add_list_flags() {
         ((${#values[@]})) && args+=("--${setting#*:}" "${values[@]}")
     done
     return 0
+}
+
+# Sets num_gpus to NUM_GPUS, or else to the number of GPUs of this machine. PYTHON: an interpreter with PyTorch.
+choose_num_gpus() {
+    require_whole_numbers 0 NUM_GPUS
+    num_gpus=${NUM_GPUS:-}
+    if [[ $num_gpus == 0 ]]; then return; fi
+    local found
+    found=$("$PYTHON" -c 'import torch; print(torch.cuda.device_count())')
+    num_gpus=${num_gpus:-$found}
+    if ((num_gpus > found)); then
+        echo "error: NUM_GPUS: '$num_gpus', but PyTorch finds $found on this machine; set a smaller number, or 0 for the CPU" >&2
+        exit 1
+    fi
 }

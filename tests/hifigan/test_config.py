@@ -2,11 +2,12 @@
 
 import dataclasses
 import json
+import logging
 
 import pytest
 
 from common.errors import InputError
-from hifigan.config import GeneratorConfig
+from hifigan.config import TRAINING_KEYS, GeneratorConfig, read_config_file
 from tests.support.models import TINY
 
 
@@ -32,3 +33,14 @@ def test_configuration_round_trip():
     assert GeneratorConfig.from_dict({**TINY.to_dict(), "resblock": 2}) == TINY
     with pytest.raises(InputError, match="lacks resblock"):
         GeneratorConfig.from_dict({k: v for k, v in TINY.to_dict().items() if k != "resblock"})
+
+
+def test_only_keys_that_no_published_file_has_are_named(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**TINY.to_dict(), **dict.fromkeys(TRAINING_KEYS, 1), "hop_size": 256}))
+    assert read_config_file(path) == (TINY, {"hop_length": 256})
+    assert caplog.messages == []
+    path.write_text(json.dumps({**TINY.to_dict(), "hop_sise": 256}))
+    read_config_file(path)
+    assert caplog.messages == [f"{path}: unknown keys are ignored: hop_sise"]

@@ -36,7 +36,7 @@ def tree(tmp_path):
     program = tmp_path / "python"
     program.write_text(
         "#!/usr/bin/env bash\n"
-        'if [[ $1 == -c ]]; then [[ $2 != *device_count* ]] || echo "${FAKE_GPUS:-0}"; exit 0; fi\n'
+        'if [[ $1 == -c ]]; then [[ $2 != *device_count* ]] || echo "${FAKE_GPUS:-${NUM_GPUS:-0}}"; exit 0; fi\n'
         'echo "$@" >>calls\n'
     )
     program.chmod(0o755)

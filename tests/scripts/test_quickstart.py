@@ -15,6 +15,7 @@ printf '%s\\n' "$*" >>"$CALLS"
 get() { local want=$1; shift; while [[ $1 != "$want" ]]; do shift; done; printf %s "$2"; }
 case $1 in
 prepare_dataset.py)
+    [[ $* != *--convert-to* ]] || { cp -R "$(get --dataset-path "$@")" "$(get --convert-to "$@")"; exit; }
     lists=$(get --write-filelists "$@") val=$(get --validation-clips "$@") rows=()
     mkdir -p "$lists"
     for file in "$(get --dataset-path "$@")"/wavs/*; do rows+=("wavs/${file##*/}"); done
@@ -79,6 +80,7 @@ def test_speaks_first(quickstart, tmp_path):
     commands, printed = quickstart()
     out = tmp_path / "out"
     assert commands[0].startswith("inference.py --text Hello!")
+    assert not any("--convert-to" in command for command in commands)
     assert commands[0].endswith(f"--output {out}/hello.wav")
     assert "s after the installation: " + str(out / "hello.wav") in printed
     assert commands[-1].startswith(f"-m scripts.quickstart_report {out} --first-sound ")
@@ -122,7 +124,14 @@ def test_own_data_in_the_short_form(quickstart, tmp_path):
     commands, _ = quickstart(QUICKSTART_DATA="my voice", QUICKSTART_SHORT="true", QUICKSTART_TEXT="My own words.")
     assert commands[0].startswith("inference.py --text My own words. --output")
     training = " ".join(one(commands, "train.py"))
-    assert f"--dataset-path {data} " in training
+    converted = tmp_path / "out" / "converted"
+    lists = tmp_path / "out" / "filelists"
+    conversion = next(command for command in commands if "--convert-to" in command)
+    assert conversion == (
+        f"prepare_dataset.py --dataset-path {data} --wav-text-filelists {lists}/train.txt {lists}/val.txt "
+        f"--convert-to {converted}"
+    )
+    assert f"--dataset-path {converted} " in training
     assert "--epochs 1 " in training
     recordings = tmp_path / "out" / "recordings"
     assert [len(list((recordings / part).iterdir())) for part in ("train", "val")] == [8, 2]
@@ -138,6 +147,26 @@ def test_demo_data_stays_as_it_is(quickstart):
     assert not any(path.resolve().is_relative_to(DEMO_DATA) for path in written)
 
 
-def test_short_form_is_true_or_false(quickstart):
-    with pytest.raises(AssertionError, match="QUICKSTART_SHORT: '1' is not true or false"):
-        quickstart(QUICKSTART_SHORT="1")
+@pytest.mark.parametrize(
+    ("present", "variables", "message"),
+    [
+        ([], {"QUICKSTART_DATA": "set"}, "QUICKSTART_DATA: {}/set/wavs: no such folder"),
+        (["wavs/a.wav"], {"QUICKSTART_DATA": "set"}, "QUICKSTART_DATA: {}/set/metadata.csv: no such file"),
+        (
+            ["wavs/a.wav", "metadata.csv"],
+            {"QUICKSTART_DATA": "set"},
+            "QUICKSTART_DATA: {}/set/metadata.csv: 1 clips, but at least 9 are needed",
+        ),
+        (["file"], {"QUICKSTART_OUTPUT": "set/file"}, "QUICKSTART_OUTPUT: {}/set/file is not a folder"),
+        ([], {"QUICKSTART_TEXT": " "}, "QUICKSTART_TEXT: there is nothing to say"),
+        ([], {"QUICKSTART_SHORT": "1"}, "QUICKSTART_SHORT: '1' is not true or false"),
+    ],
+)
+def test_refuses_before_the_installation(present, variables, message, quickstart, tmp_path):
+    for name in present:
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / name).write_text("a|Text.\n")
+    with pytest.raises(AssertionError) as error:
+        quickstart(VENV=str(tmp_path / "new"), **variables)
+    assert f"error: {message.format(tmp_path)}" in str(error.value)
+    assert not (tmp_path / "new").exists()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import subprocess
 
 import pytest
@@ -19,13 +20,45 @@ def test_syntax(path):
         assert path.read_text().startswith("#!/usr/bin/env bash\n")
 
 
+def test_scripts_are_executable():
+    paths = [path for path in SCRIPTS if path.parent.name != "lib"] + list((REPOSITORY / "platform").glob("*.sh"))
+    assert [path for path in paths if not os.access(path, os.X_OK)] == []
+
+
+# Described and read by a script, but sensibly exported for all of them, or belonging to other programs.
+OF_ALL_SCRIPTS = {
+    *("PYTHON", "VENV", "DATA_DIR", "MODELS_DIR", "HIFIGAN_TEST_DATA", "TORCH_CPU_INDEX", "CMUDICT_URL", "CMUDICT_SHA"),
+    *("IMAGE", "FROM_IMAGE", "GPUS", "VARIANT", "MOUNT", "OMP_NUM_THREADS", "SLURM_JOB_ID"),
+}
+
+
+def test_list_of_variables_is_complete():
+    described, read = set(), {"KEEP_ARCHIVE"}  # which only Python reads
+    for path in SCRIPTS:
+        comments, code = re.fullmatch(r"((?:#[^\n]*\n)+)(.*)", path.read_text(), re.DOTALL).groups()
+        described.update(re.findall(r"[A-Z][A-Z_]+", comments))
+        read.update(re.findall(r"\$\{!?([A-Z][A-Z_]+)", code), re.findall(r"\b([A-Z][A-Z_]+):[a-z]", code))
+    text = (REPOSITORY / "scripts" / "lib" / "variables.sh").read_text()
+    listed = re.search(r'SCRIPT_VARIABLES="([^"]*)"', text)[1].split()
+    assert listed == sorted(set(listed))
+    assert set(listed) == (described & read) - OF_ALL_SCRIPTS
+
+
+def test_every_script_looks_for_variables_of_others():
+    other_names = {"train.sh", "download_model.sh"}
+    for path in (REPOSITORY / "scripts").rglob("*.sh"):
+        if path.parent.name != "lib" and path.name not in other_names:
+            name = path.relative_to(REPOSITORY).as_posix()
+            assert re.search(rf"^name_unread_variables {name}( |$)", path.read_text(), re.MULTILINE), name
+
+
 @pytest.fixture
 def recorder(tmp_path):
     """Return a function that runs a script with a fake interpreter, and returns the arguments it received."""
     program = tmp_path / "python"
     program.write_text(
         "#!/usr/bin/env bash\n"
-        'if [[ $1 == -c ]]; then [[ $2 != *device_count* ]] || echo "${FAKE_GPUS:-0}"; exit 0; fi\n'
+        'if [[ $1 == -c ]]; then [[ $2 != *device_count* ]] || echo "${FAKE_GPUS:-${NUM_GPUS:-0}}"; exit 0; fi\n'
         f'printf "%s\\n" "$@" >{tmp_path}/arguments\n'
         f"env >{tmp_path}/environment\n"
     )
@@ -376,3 +409,49 @@ def test_optional_packages_never_stop_a_script(tmp_path, status):
     notes = [f"note: the optional package {name} could not be installed" in done.stdout for name in ("pesq", "pystoi")]
     assert notes == [bool(status)] * 2
     assert done.stdout.endswith("went on\n")
+
+
+def test_variables_of_another_script_are_named_in_one_line(recorder, tmp_path):
+    everyday = {"VENV": "v", "MODELS_DIR": "m", "DATA_DIR": "d", "HOME": "/", "LANG": "C", "USER": "u", "SHELL": "s"}
+    words, note = recorder("prepare_dataset.sh", BATCH_SIZE="4", BS="4", NUM_WORKERS="2", EPOCHS="", **everyday)
+    assert note == "note: scripts/prepare_dataset.sh does not read BATCH_SIZE, BS\n"
+    assert get_value(words, "--n-workers") == "2"
+    # FASTPITCH_EPOCHS contains EPOCHS, and is not the same.
+    _, note = recorder("train_voice.sh", "set", "-o", "ann", EPOCHS="4", FASTPITCH_EPOCHS="4")
+    assert note == "note: scripts/train_voice.sh does not read EPOCHS\n"
+    # A script that calls another one reads the variables of both, and the other one is silent.
+    base = tmp_path / "hifigan_gen_checkpoint_1.pt"
+    base.touch()
+    given = {"BASE_CHECKPOINT": str(base), "FINE_TUNE_DIR": str(tmp_path), "EPOCHS": "9", "GRAD_ACCUMULATION": "8"}
+    _, note = recorder("fine_tune.sh", DATASET_PATH="set", **given)
+    assert note == "note: scripts/fine_tune.sh does not read DATASET_PATH\n"
+
+
+@pytest.mark.parametrize("found", ["0", "4"])
+@pytest.mark.parametrize("script", ["train_lj22khz.sh", "train_fastpitch.sh", "train_voice.sh", "fine_tune.sh"])
+def test_more_gpus_than_there_are_is_one_line(script, found, recorder, tmp_path):
+    base = tmp_path / "hifigan_gen_checkpoint_1.pt"
+    base.touch()
+    given = {"BASE_CHECKPOINT": str(base), "FINE_TUNE_DIR": str(tmp_path)} if script == "fine_tune.sh" else {}
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        recorder(script, NUM_GPUS="8", FAKE_GPUS=found, **given)
+    assert error.value.stderr == (
+        f"error: NUM_GPUS: '8', but PyTorch finds {found} on this machine; set a smaller number, or 0 for the CPU\n"
+    )
+    assert not (tmp_path / "arguments").exists()
+
+
+def test_inference_example_takes_the_downloaded_model(recorder, tmp_path):
+    def choose(**variables):
+        return get_value(recorder("inference_example.sh", MODELS_DIR=str(tmp_path), **variables)[0], "--hifigan")
+
+    authors = tmp_path / "hifigan-lj-v1" / "generator_LJSpeech.pth.tar"
+    assert choose() == str(authors)
+    (tmp_path / "hifigan").mkdir()
+    fine_tuned = tmp_path / "hifigan" / "hifigan_gen_checkpoint_10000_ft.pt"
+    fine_tuned.touch()
+    assert [choose(), choose(FASTPITCH="f.pt")] == [str(authors), str(fine_tuned)]
+    plain = tmp_path / "hifigan" / "hifigan_gen_checkpoint_6500.pt"
+    plain.touch()
+    assert [choose(), choose(FASTPITCH="f.pt")] == [str(plain), str(fine_tuned)]
+    assert choose(HIFIGAN="own.pt") == "own.pt"

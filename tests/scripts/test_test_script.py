@@ -105,9 +105,16 @@ def test_one_kind_of_test_may_be_missing_but_not_both(run):
     assert done.stderr == "scripts/test.sh: these arguments select no test\n"
 
 
-@pytest.mark.parametrize(("arguments", "variables"), [(["-m"], {}), ([], {"FAST": "yes"})])
-def test_bad_arguments_are_named_before_any_work(arguments, variables, run):
+@pytest.mark.parametrize(
+    ("arguments", "variables", "message"),
+    [
+        (["-m"], {}, "-m needs a marker expression"),
+        ([], {"FAST": "yes"}, "FAST: 'yes' is not true or false"),
+        ([], {"TEST_PROCESSES": "two"}, "TEST_PROCESSES: 'two' is not a whole number above 0"),
+    ],
+)
+def test_bad_arguments_are_named_before_any_work(arguments, variables, message, run):
     done, commands = run(*arguments, **variables)
     assert done.returncode != 0
-    assert "-m needs a marker expression" in done.stderr or "FAST: 'yes' is not true or false" in done.stderr
+    assert message in done.stderr
     assert not commands

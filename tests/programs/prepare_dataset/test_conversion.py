@@ -32,8 +32,10 @@ def test_conversion(dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert np.abs(load_wav(copy / "wavs/float.wav")[0] - tone(9000)).max() <= 0.51 / 32768
     expected = resample(0.75 * tone(48000, 48000), 48000, 22050)
     assert np.abs(load_wav(copy / "wavs/stereo.wav")[0] - expected).max() <= 0.51 / 32768
+    written = {name: (copy / name).stat().st_mtime_ns for name in made if name.endswith(".wav")}
     assert prepare(dataset, "--convert-to", copy) == 0, "again"
     assert contents(copy) == made
+    assert {name: (copy / name).stat().st_mtime_ns for name in written} == written  # finished copies are skipped
     assert contents(dataset) == before
     assert prepare(copy, "--extract-mels") == 0
 
@@ -42,6 +44,8 @@ def test_conversion_to_another_rate(dataset: Path, tmp_path: Path) -> None:
     assert prepare(dataset, "--convert-to", tmp_path / "copy", "--sampling-rate", 16000) == 0
     info = soundfile.info(tmp_path / "copy" / "wavs" / "c.wav")
     assert (info.samplerate, info.frames) == (16000, 16000)
+    assert prepare(dataset, "--convert-to", tmp_path / "copy") == 0
+    assert soundfile.info(tmp_path / "copy" / "wavs" / "c.wav").samplerate == 22050
 
 
 def test_conversion_overwrites_nothing_of_others(
