@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_state(cfg: FastPitchTrainConfig, place: Distributed, train_set: SpeechDataset) -> FastPitchTrainState:
     fingerprint = data_fingerprint(train_set, Path(cfg.data.dataset_path))
-    return FastPitchTrainState(cfg, place, train_set.pitch_hz, fingerprint)
+    longest = max(len(recording.text) for recording in train_set.recordings)
+    return FastPitchTrainState(cfg, place, train_set.pitch_hz, fingerprint, longest)
 
 
 def build_loop(

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from common.cli import flag, positive
+from common.cli import flag, not_negative
 from common.data.mel_files import read_symbol_pitch
 from common.download.hub import find_fastpitch
 from common.errors import InputError
@@ -25,6 +25,7 @@ from fastpitch.pitch_transform import PitchTransform
 from fastpitch.synthesis.text_flags import TextFlags
 
 SLOWEST_PACE, FASTEST_PACE = 0.1, 10.0
+UNKNOWN_LONGEST_TEXT = 250  # characters; the longest of LJSpeech has 187
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +49,11 @@ class SpeechConfig(TextFlags):
     pitch_transform_custom: str = flag(
         "", "formula of the pitch in Hz, applied last: 'mean + 1.5 * (pitch - mean)'; see docs/text-to-speech.md"
     )
-    split_longer_than: int = flag(250, "characters above which a text is spoken in pieces, cut at ends of sentences")
+    split_longer_than: int = flag(
+        0,
+        "characters above which a text is spoken in pieces, cut at ends of sentences or clauses (0: the longest text "
+        f"that the model was trained on, or {UNKNOWN_LONGEST_TEXT} if the checkpoint does not record it)",
+    )
     save_mels: bool = flag(False, "write the mel of each phrase as <output>.npy beside its wav", not_with="output=-")
     seed: int = flag(1234, "seed of the choice of words if --p-arpabet is between 0 and 1")
 
@@ -58,7 +63,7 @@ class SpeechConfig(TextFlags):
             raise InputError("--fastpitch: names no checkpoint")
         if not SLOWEST_PACE <= self.pace <= FASTEST_PACE:
             raise InputError(f"--pace: {self.pace} does not lie between {SLOWEST_PACE} and {FASTEST_PACE}")
-        positive(split_longer_than=self.split_longer_than)
+        not_negative(split_longer_than=self.split_longer_than)
         for name in ("pitch_transform_amplify", "pitch_transform_shift"):
             if not math.isfinite(getattr(self, name)):
                 raise InputError(f"--{name.replace('_', '-')}: {getattr(self, name)} is not a finite number")
@@ -136,12 +141,13 @@ def read_pieces(
     """
     _check_speaker("--speaker", str(cfg.speaker), info)
     pieces: list[Piece] = []
+    longest = cfg.split_longer_than or _longest_text(info)
     for phrase in phrases:
         where = f"{source}: line {phrase.line}" if phrase.line else str(source)
         if phrase.text is None:
             raise InputError(f"{where}: {phrase.output} has no text to speak")
         speaker = _check_speaker(where, str(cfg.speaker) if phrase.speaker is None else phrase.speaker, info)
-        size = len(phrase.text) if phrase.pitch else cfg.split_longer_than
+        size = len(phrase.text) if phrase.pitch else longest
         try:
             encoded = _encode(phrase.text, size, text, cfg.seed)
         except InputError as error:
@@ -152,6 +158,12 @@ def read_pieces(
         whole = Piece(name=phrase.output, count=len(encoded), ids=[], speaker=speaker, pitch_hz=pitch_hz)
         pieces += [dataclasses.replace(whole, index=i, ids=ids) for i, ids in enumerate(encoded)]
     return pieces
+
+
+def _longest_text(info: FastPitchInfo) -> int:
+    """Return the characters that the model can speak at once: beyond what it was trained on, its speech fades."""
+    longest = info.train_setup.get("longest_text")
+    return longest if isinstance(longest, int) and longest > 0 else UNKNOWN_LONGEST_TEXT
 
 
 def digests(pieces: Iterable[Piece]) -> dict[str, str]:

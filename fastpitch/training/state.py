@@ -36,6 +36,7 @@ class FastPitchTrainState(BaseTrainState):
         place: of this process.
         pitch_hz: mean and standard deviation of the voice's pitch, which become part of the model.
         training_clips: fingerprint of the training data.
+        longest_text: characters of the longest training text, recorded for synthesis.
     """
 
     checkpoint_files = CHECKPOINT_FILES
@@ -45,12 +46,18 @@ class FastPitchTrainState(BaseTrainState):
     cfg: FastPitchTrainConfig
 
     def __init__(
-        self, cfg: FastPitchTrainConfig, place: Distributed, pitch_hz: tuple[float, float], training_clips: str = ""
+        self,
+        cfg: FastPitchTrainConfig,
+        place: Distributed,
+        pitch_hz: tuple[float, float],
+        training_clips: str = "",
+        longest_text: int = 0,
     ) -> None:
         identity: dict[str, Any] = {"training_clips": training_clips, "pitch_hz": list(pitch_hz)}
         if cfg.run.checkpoint_path:
             identity["base_model"] = file_digest(cfg.run.checkpoint_path)
         super().__init__(cfg, place, **identity)
+        self.longest_text = longest_text
         self.model = FastPitch(cfg.model).to(place.device).train()
         assert self.model.attention is not None
         self.model.attention.attn_proj.requires_grad_(False)  # unused
@@ -98,6 +105,7 @@ class FastPitchTrainState(BaseTrainState):
                 "optimizer": self.optim.state_dict(),
                 "scaler": self.scaler.state_dict(),
                 **bookkeeping,
+                "train_setup": {**bookkeeping["train_setup"], "longest_text": self.longest_text},
                 "epoch": self.epoch,
                 "iteration": self.steps,
             },

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from common.cli import run as run_program
+from common.data.filelists import read_filelist
 from common.errors import InputError
 from common.files.dllogger_lines import read_json_lines
 from fastpitch import load_fastpitch, train
@@ -84,6 +85,8 @@ def test_resumed_equals_uninterrupted(data_set, tmp_path, optimizer, monkeypatch
     whole, parts = newest(tmp_path / "whole", 3), newest(tmp_path / "parts", 3)
     whole.pop("rng"), parts.pop("rng")  # seeded again for each micro-batch
     assert_same(whole, parts)
+    texts = [row[-1] for row in read_filelist(data_set / "speech_train.txt")]
+    assert whole["train_setup"]["longest_text"] == max(map(len, texts))
     path = tmp_path / "whole" / "FastPitch_checkpoint_3.pt"
     for key, ema in (("state_dict", False), ("ema_state_dict", True)):
         assert_same(whole[key], dict(load_fastpitch(path, ema=ema)[0].state_dict()))

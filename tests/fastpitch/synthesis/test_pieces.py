@@ -1,5 +1,6 @@
 """Text settings of checkpoints and flags, and phrases as pieces of speech."""
 
+import dataclasses
 import random
 from pathlib import Path
 
@@ -31,6 +32,18 @@ def test_long_texts_become_pieces_in_order():
         ("b.wav", 0, 1),
     ]
     assert [LETTERS.decode(piece.ids) for piece in made] == ["one. one. one. one."] * 2 + ["one. one.", "two."]
+
+
+def test_texts_are_split_where_the_model_has_seen_no_longer_ones():
+    text = [Phrase("a.wav", text="One. " * 10)]
+    model = fastpitch_info({})
+    cfg = SpeechConfig(fastpitch="f.pt", p_arpabet=0.0)
+    processor = text_processor(cfg, model)
+    assert len(read_pieces(text, "p.tsv", Path(), cfg, model, processor)) == 1
+    model.train_setup["longest_text"] = 20
+    assert [piece.count for piece in read_pieces(text, "p.tsv", Path(), cfg, model, processor)] == [3, 3, 3]
+    longer = dataclasses.replace(cfg, split_longer_than=49)
+    assert len(read_pieces(text, "p.tsv", Path(), longer, model, processor)) == 1
 
 
 def test_pieces_without_sound_are_left_out():

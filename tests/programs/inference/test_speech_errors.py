@@ -37,7 +37,7 @@ REFUSED_FLAGS: dict[str, tuple[list[str], str]] = {
         "--symbol-set: english_expanded contradicts MODEL, which was trained with english_basic; remove the flag",
     ),
     "cleaners": (["--text-cleaners", "basic_cleaners"], "--text-cleaners: basic_cleaners contradicts MODEL"),
-    "split": (["--split-longer-than", "0"], "--split-longer-than: 0 is not above 0"),
+    "split": (["--split-longer-than", "-1"], "--split-longer-than: -1 is below 0"),
     "no model": (["--fastpitch", ""], "--fastpitch: names no checkpoint"),
     "absent model": (["--fastpitch", "absent.pt"], "absent.pt: no such checkpoint"),
     "audio": (["-i", str(REPOSITORY)], "is audio; with --fastpitch, give a phrase file"),
