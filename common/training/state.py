@@ -163,6 +163,10 @@ class BaseTrainState(abc.ABC):
     def end_epoch(self) -> None:
         self.epoch, self.epoch_clips = self.epoch + 1, 0
 
+    def train_setup(self) -> dict[str, Any]:
+        """Return the `train_setup` of a checkpoint."""
+        return self.cfg.train_setup()
+
     def save(self, store: CheckpointStore) -> None:
         """Write the checkpoint of the last finished or current epoch, and delete old checkpoints of this run."""
         name = self.epoch + (self.epoch_clips > 0)
@@ -174,7 +178,7 @@ class BaseTrainState(abc.ABC):
             "clips_per_step": self.clips_per_step,
         }
         train_state = {"epoch": self.epoch, "epoch_clips": self.epoch_clips, "steps": self.steps}
-        both = {"train_setup": self.cfg.train_setup(), "train_state": train_state}
+        both = {"train_setup": self.train_setup(), "train_state": train_state}
         store.save(name, *({**content, **both} for content in self.contents(bookkeeping)))
         if not self.meter.skipped_in_a_row:  # a diverging run must not delete the checkpoints to restart from
             self.written = store.prune(self.written, self.cfg.run.keep_milestones)

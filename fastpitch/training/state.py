@@ -96,6 +96,9 @@ class FastPitchTrainState(BaseTrainState):
         place = micro_batch * self.place.world_size + self.place.rank
         torch.manual_seed(int(philox(self.cfg.run.seed, DROPOUT, self.steps, place).integers(2**63)))
 
+    def train_setup(self) -> dict[str, Any]:
+        return {**super().train_setup(), "longest_text": self.longest_text}
+
     def contents(self, bookkeeping: dict[str, Any]) -> Contents:
         return (
             {
@@ -105,7 +108,6 @@ class FastPitchTrainState(BaseTrainState):
                 "optimizer": self.optim.state_dict(),
                 "scaler": self.scaler.state_dict(),
                 **bookkeeping,
-                "train_setup": {**bookkeeping["train_setup"], "longest_text": self.longest_text},
                 "epoch": self.epoch,
                 "iteration": self.steps,
             },
