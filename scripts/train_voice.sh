@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Trains a voice from recordings with texts: checks the data, says what time and disk it takes, splits by prompt and
-# text, extracts pitch, fine-tunes a published vocoder, trains FastPitch, fine-tunes the vocoder on FastPitch's mels too,
-# packs both into the voice's folder, evaluates it on held-out clips, and writes its model card. The shipped voice has
-# these settings, but fewer epochs.
+# text, extracts pitch, fine-tunes a published vocoder, trains FastPitch, fine-tunes the vocoder on FastPitch's mels if
+# wanted, packs both into the voice's folder, evaluates it on held-out clips, and writes its model card.
 #
 #   bash scripts/train_voice.sh DATASET -o voices/NAME                      # DATASET: LJSpeech layout, wavs/ metadata.csv
 #   ESTIMATE_ONLY=true bash scripts/train_voice.sh DATASET -o voices/NAME   # only say what it would take

@@ -18,7 +18,7 @@ SPEECH_BATCH = 16  # clips of FastPitch
 
 @dataclasses.dataclass(frozen=True)
 class VoiceTrainingConfig:
-    """How a voice is trained. The shipped voice was made with the defaults, but for fewer epochs, on a CPU."""
+    """How a voice is trained. The shipped voice's model card lists where it differs from the defaults."""
 
     output: str = flag("", "folder of the finished voice", short=("-o",), metavar="PATH", required=True)
     work: str = flag(
