@@ -64,7 +64,7 @@ class PretrainedModel(nn.Module):
         try:
             model = cls.from_checkpoint(file, read_file(file), trainable)
         except InputError as error:
-            raise error if str(folder) in str(error) else InputError(f"{folder}: {error}") from error
+            raise error if str(error).startswith(str(folder)) else InputError(f"{folder}: {error}") from error
         return model.train(trainable).to(device)
 
     @classmethod

@@ -72,10 +72,8 @@ def _load(
     file = read_generator(path, ema)
     try:
         chosen, audio = _find_config(file, config)
-        generator = Generator(chosen)
-        if not trainable:
-            generator.remove_weight_norm()  # first, so that plain weights are loaded as they are
-        load_public_state(generator, file.state)
+        state = _nest_resblocks(public_names(file.state), len(chosen.resblock_kernel_sizes))
+        generator = Generator.from_state(chosen, state, trainable)
     except InputError as error:
         raise error if str(path) in str(error) else InputError(f"{path}: {error}") from error
     generator.info = GeneratorInfo(file.path, chosen, audio, file.setup, file.epoch)

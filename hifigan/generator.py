@@ -161,18 +161,34 @@ class Generator(PretrainedModel):
         remove_weight_norm(self)
 
     @classmethod
+    def from_state(cls, config: GeneratorConfig, state: Mapping[str, Tensor], trainable: bool = False) -> Generator:
+        """Build a generator of these tensors, under the public names. Nothing is allocated for tensors that do not fit.
+
+        Args:
+            config: the architecture.
+            state: plain or weight-normed tensors.
+            trainable: keep weight norm, instead of folding it into plain weights.
+
+        Raises:
+            InputError: lists missing, extra, and misshapen tensors.
+        """
+        with torch.device("meta"):
+            generator = cls(config)
+            if not trainable:
+                generator.remove_weight_norm()  # first, so that plain weights are loaded as they are
+        expected = generator.state_dict()
+        given = match_weight_norm(state, expected)
+        check_tensors(given, expected, cls.__name__)
+        generator.load_state_dict({name: value.to(expected[name].dtype) for name, value in given.items()}, assign=True)
+        return generator
+
+    @classmethod
     def from_checkpoint(cls, file: Path, content: Mapping[str, Any], trainable: bool = False) -> Generator:
         setup = dictionary(file, content, "train_setup")
         audio = AudioConfig.from_dict(setup)
         config = GeneratorConfig.from_dict(dictionary(file, content, "config"), audio.num_mels)
         check_hop_length(config, audio)
-        generator = cls(config)
-        if not trainable:
-            generator.remove_weight_norm()
-        expected = generator.state_dict()
-        state = match_weight_norm(content[cls.STATE], expected)
-        check_tensors(state, expected, cls.__name__)
-        generator.load_state_dict(state)
+        generator = cls.from_state(config, content[cls.STATE], trainable)
         generator.info = GeneratorInfo(
             file, config, audio, setup, dictionary(file, content, "train_state").get("epoch")
         )

@@ -30,7 +30,7 @@ from hifigan.checkpoint import load_generator
 from hifigan.engine.select import engine_backend
 from hifigan.synthesis.flags import DEFAULT_BATCH_SIZE
 from hifigan.synthesis.vocoder import Vocoder
-from voice.folder import DEFAULT_VOICE, VOICE_FILES, VoiceFiles, find_voice
+from voice.folder import CARD_FILE, DEFAULT_VOICE, VOICE_FILES, VoiceFiles, find_voice
 
 
 def load_voice(
@@ -141,7 +141,7 @@ class Voice:
             InputError: not a name, or huggingface_hub is not installed.
             OSError: the hub refuses, or does not answer.
         """
-        return upload_folder(self.files.folder, name, VOICE_FILES, private=private)
+        return upload_folder(self.files.folder, name, VOICE_FILES, kept=(CARD_FILE,), private=private)
 
     @property
     def audio(self) -> AudioConfig:

@@ -150,7 +150,7 @@ def test_wrong_folders_take_one_line(tmp_path: Path) -> None:
     load_generator(make_generator(tmp_path))[0].save_pretrained(tmp_path / "model")
     load_fastpitch(make_speech(tmp_path))[0].save_pretrained(tmp_path / "speech")
     config = json.loads((tmp_path / "model" / "config.json").read_text())
-    config["config"]["upsample_initial_channel"] = 32
+    config["config"]["upsample_initial_channel"] = 10**8  # 224 GB, which must not be allocated
     (tmp_path / "speech" / "README.md").unlink()
     for load, name, message in (
         (Generator.from_pretrained, "absent", "absent: no such folder, and not a name on the Hugging Face hub"),

@@ -67,6 +67,17 @@ def samples(folder: Path, names: list[str]) -> np.ndarray:
     return np.concatenate([soundfile.read(folder / f"{name}.wav", dtype="int16")[0] for name in names])
 
 
+def test_streams_of_a_quiet_recording_are_quiet(folder: Path, tmp_path: Path) -> None:
+    """As loud as its file, although the vocoder gets a peak of 0.95."""
+    soundfile.write(tmp_path / "x.wav", speechlike(0.4) * 0.05, 22050)
+    argv = ["--hifigan", str(folder / "generator.pt"), "-i", str(tmp_path / "x.wav"), "-o"]
+    assert inference.main([*argv, str(tmp_path / "out")]) == 0
+    done = program([*argv, "-", "--stream"])
+    assert done.returncode == 0, done.stderr
+    streamed = np.frombuffer(done.stdout, "<i2").astype(int)
+    assert np.abs(streamed - samples(tmp_path / "out", ["x"])).max() <= 1
+
+
 def test_streamed_files_are_those_of_whole_mels(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     soundfile.write(tmp_path / "in" / "x.wav", speechlike(0.4), 22050)
