@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 
 from common.errors import InputError
 from common.files.model_folders import CARD_FILE, CONFIG_FILE, MODEL_FILE, find_model_file, read_config
+
+log = logging.getLogger(__name__)
 
 INSTALL = "pip install huggingface_hub"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -86,6 +89,7 @@ def fetch_model(name_or_folder: str | Path, state: str = "", options: HubOptions
     if not folder.is_dir():
         if not is_hub_name(words):
             raise FileNotFoundError(f"{words}: no such folder, and not a name on the Hugging Face hub (org/name)")
+        log.info("%s: no such folder here; loading it from the Hugging Face hub", words)
         found = download_files(words, (CONFIG_FILE, CARD_FILE), options)
         read_config(found, words, state)  # before its weights are downloaded
         same = dataclasses.replace(options, revision=found.name)  # the folder is named by the commit
