@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 # For the package metadata (pyproject.toml), `--version` and `hifigan.__version__`.
-VERSION = "0.1.0.dev0"
+VERSION = "0.2.0"
 
 _BESIDE = Path(__file__).resolve().parents[1]  # a clone, or site-packages
 # pyproject.toml installs the programs and their files as this package.
