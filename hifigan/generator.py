@@ -173,13 +173,12 @@ class Generator(PretrainedModel):
             InputError: lists missing, extra, and misshapen tensors.
         """
         with torch.device("meta"):
-            generator = cls(config)
-            if not trainable:
-                generator.remove_weight_norm()  # first, so that plain weights are loaded as they are
-        expected = generator.state_dict()
-        given = match_weight_norm(state, expected)
-        check_tensors(given, expected, cls.__name__)
-        generator.load_state_dict({name: value.to(expected[name].dtype) for name, value in given.items()}, assign=True)
+            expected = cls(config).state_dict()
+        check_tensors(match_weight_norm(state, expected), expected, cls.__name__)
+        generator = cls(config)
+        if not trainable:
+            generator.remove_weight_norm()  # first, so that plain weights are loaded as they are
+        generator.load_state_dict(match_weight_norm(state, generator.state_dict()))
         return generator
 
     @classmethod

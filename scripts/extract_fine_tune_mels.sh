@@ -24,6 +24,7 @@ source scripts/lib/python.sh
 source scripts/lib/variables.sh
 name_unread_variables scripts/extract_fine_tune_mels.sh
 
+require_whole_numbers 0 NUM_GPUS
 require_whole_numbers 1 NUM_PROCESSES BATCH_SIZE NUM_WORKERS
 require_true_or_false AMP EXTRACT_PITCH
 

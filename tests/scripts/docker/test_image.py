@@ -86,7 +86,8 @@ def test_the_image_holds_the_code_but_no_data() -> None:
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """Return a clone that has only the scripts, so that they create their folders there."""
-    shutil.copytree(REPOSITORY / "scripts" / "docker", tmp_path / "clone" / "scripts" / "docker")
+    for folder in ("docker", "lib"):
+        shutil.copytree(REPOSITORY / "scripts" / folder, tmp_path / "clone" / "scripts" / folder)
     return (tmp_path / "clone").resolve()
 
 
