@@ -356,8 +356,9 @@ def test_training_of_a_voice(recorder, tmp_path, monkeypatch):
     names = {
         "WORK_DIR": "work", "NUM_WORKERS": "n_workers", "BASE_GENERATOR": "vocoder_base",
         "HIFIGAN_CONFIG": "vocoder_config", "DESCRIPTION": "description",
-        **{name.upper(): name for name in fields if name.startswith(("vocoder_", "fastpitch_", "binarization_", "fine_tuning_"))},
-        **{name.upper(): name for name in ("seed", "num_gpus", "discriminator_width", "base_share", "evaluation_clips")},
+        **{name.upper(): name for name in fields if name.startswith(("vocoder_", "fastpitch_", "fine_tuning_"))},
+        **{name.upper(): name for name in ("seed", "num_gpus", "discriminator_width", "base_share")},
+        **{name.upper(): name for name in ("binarization_warmup_epochs", "evaluation_clips")},
         "RECOGNISER": "recogniser", "LICENCE": "licence", "KNOWN_FAULTS": "known_faults",
     }  # fmt: skip
     del names["VOCODER_BASE"], names["VOCODER_CONFIG"]
