@@ -323,6 +323,13 @@ def not_negative(**values: float) -> None:
             raise InputError(f"{_spelled(name)}: {value} is below 0")
 
 
+def share(**values: float) -> None:
+    """Raise `InputError` for the first flag whose value does not lie between 0 and 1, both included."""
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise InputError(f"{_spelled(name)}: {value} is not between 0 and 1")
+
+
 def run(main: Callable[[], int | None], prog: str) -> NoReturn:
     """Run a program's `main` and exit. Bad input ends it with one line on stderr and exit status 1."""
     prog = program_name(prog)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from common.cli import ArgumentParser, add_flags, flag, from_flags, run
+from common.cli import ArgumentParser, add_flags, flag, from_flags, run, share
 from common.download.hub import find_fastpitch, find_generator
 from common.errors import InputError
 from common.files.atomic import replacing, write_whole
@@ -78,8 +78,7 @@ class PackConfig:
     output: str = flag("", "folder of the voice", short=("-o",), metavar="PATH", required=True)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.base_share <= 1:
-            raise InputError(f"--base-share: {self.base_share:g} is not between 0 and 1")
+        share(base_share=self.base_share)
         if not abs(self.speech_gain_db) <= MAX_GAIN_DB:
             raise InputError(
                 f"--speech-gain-db: {self.speech_gain_db:g} is not between -{MAX_GAIN_DB} and {MAX_GAIN_DB}"
@@ -154,7 +153,7 @@ def average_with_base(generator: Generator, cfg: PackConfig) -> None:
     """Replace the weights by their average with the base's (Wortsman et al., 2022, "Robust fine-tuning", section 3).
 
     Fine-tuning on little data adds artefacts that the base does not have. Between both sets of weights they fade sooner
-    than the likeness to the speaker. Weight norm is removed, so the average is that of the effective weights.
+    than the likeness to the speaker. Weight norm is removed, so the effective weights are averaged.
 
     Raises:
         InputError: a base of another architecture.

@@ -27,7 +27,7 @@ _FILE_SUFFIXES = (".pt", ".pth", ".tar", ".ckpt", ".safetensors", ".onnx", ".pt2
 
 @dataclasses.dataclass(frozen=True)
 class HubOptions:
-    """What to load from the hub, and how.
+    """Version and source of a model on the hub.
 
     Attributes:
         revision: branch, tag or commit. None is the newest version.
@@ -119,7 +119,7 @@ def upload_folder(
         folder: where the files lie.
         name: org/name.
         files: names of the files.
-        kept: those of them that are only uploaded if the repository lacks them.
+        kept: files that are only uploaded if the repository lacks them.
         private: whether a new repository is private. None is the hub's default.
 
     Raises:

@@ -18,10 +18,8 @@ from common.files.json_files import read_json
 from common.files.safetensors_files import in_half_precision, write_tensors
 
 CONFIG_FILE, MODEL_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
-FORMAT, STATE = (
-    "format",
-    "state",
-)  # keys of config.json: this format, and the key that a checkpoint has its tensors under
+FORMAT = "format"  # key of config.json that names this format
+STATE = "state"  # key of config.json that records the key of a checkpoint's tensors
 FORMAT_NAME = "hifigan-recipe"
 MODELS = {"generator": "a HiFi-GAN generator", "state_dict": "a FastPitch model"}  # by the key of the tensors
 PRECISIONS = ("fp32", "fp16")

@@ -158,8 +158,8 @@ def utterance_from_audio(name: str, path: Path, mel: MelSpectrogram) -> Utteranc
 def utterance_from_wav(name: str, wav: np.ndarray, sampling_rate: int, mel: MelSpectrogram) -> Utterance:
     """Compute the mel of audio [T] in [-1, 1]. Other sampling rates are converted.
 
-    Generators are trained on clips with a peak of 0.95 and are worse at lower levels. So the mel is that of the audio
-    at this peak, and `gain` restores the level.
+    Generators are trained on clips with a peak of 0.95 and are worse at lower levels. So the mel is computed at this
+    peak, and `gain` restores the level.
     """
     audio = mel.config
     wav = resample(wav, sampling_rate, audio.sampling_rate)

@@ -1,4 +1,4 @@
-"""What a listening report shows besides figures, for either kind of evaluation."""
+"""Texts, transcripts and set-up that a listening report shows beside the figures, for both kinds of evaluation."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from common.cli import ArgumentParser, add_flags, asks_for_help, flag, from_flags, positive, run
+from common.cli import ArgumentParser, add_flags, asks_for_help, flag, from_flags, positive, run, share
 from common.errors import InputError
 from common.project import VERSION
 
@@ -250,6 +250,13 @@ def test_programs_know_early_that_help_is_wanted(words: list[str], asks: bool, m
 
 def test_base_values_yield_to_flags() -> None:
     assert from_flags(Settings, {"batch_size": 2, "foreign": 1}, batch_size=3, hidden=4) == Settings(2, hidden=4)
+
+
+@pytest.mark.parametrize("value", [-0.01, 1.01, float("nan")])
+def test_share(value: float) -> None:
+    share(a=0, b_c=1)
+    with pytest.raises(InputError, match=r"--b-c: .* is not between 0 and 1"):
+        share(a=0.5, b_c=value)
 
 
 def test_positive() -> None:

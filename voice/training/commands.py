@@ -86,7 +86,7 @@ class VoicePaths:
 
     @property
     def pairs(self) -> PairFolder:
-        """What the vocoder is fine-tuned on."""
+        """Data set for fine-tuning the vocoder."""
         return PairFolder(self.work / "pairs", AudioConfig())
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from common.cli import flag, not_negative, positive
+from common.cli import flag, not_negative, positive, share
 from common.download.models import MODELS
 from common.errors import InputError
 from common.project import PROJECT
@@ -80,8 +80,7 @@ class VoiceTrainingConfig:
     known_faults: str = flag("", "text file (Markdown) with the known faults, for the model card", metavar="PATH")
 
     def __post_init__(self) -> None:
-        if not 0 <= self.base_share <= 1:
-            raise InputError(f"--base-share: {self.base_share:g} is not between 0 and 1")
+        share(base_share=self.base_share)
         positive(
             vocoder_epochs=self.vocoder_epochs,
             fastpitch_epochs=self.fastpitch_epochs,

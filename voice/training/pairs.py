@@ -12,9 +12,9 @@ import torch
 
 from common.audio import MEL_CONFIG_FILE, AudioConfig, MelSpectrogram
 from common.audio_files import PEAK, load_wav_at, normalise_peak, save_wav
+from common.data.filelists import write_lines
 from common.data.mel_files import feature_name, read_mel, record_config
 from common.files.arrays import save_array
-from common.files.atomic import write_whole
 from common.mel_contract import MelContract
 
 SPOKEN = "spoken"  # suffix of the pairs with FastPitch's mels
@@ -71,14 +71,12 @@ class PairFolder:
                 names.append(self._write(wav, SPOKEN, *spoken_pair(real, mel, gain_db, audio)))
         config = MelContract(audio, peak_normalised=False).to_dict()
         record_config(self.mels / MEL_CONFIG_FILE, config, [], "mels")
-        write_whole(self.list(part), "".join(f"{name}\n" for name in names).encode())
+        write_lines(self.list(part), names)
 
     def _write(self, wav: str, kind: str, audio: np.ndarray, mel: np.ndarray) -> str:
         """Write one pair. Return the wav's name in the list."""
         path = Path(wav)
         name = path.with_name(f"{path.stem}{kind and f'-{kind}'}.wav")
-        for target in (self.folder / name, self.mels / feature_name(name)):
-            target.parent.mkdir(parents=True, exist_ok=True)
         save_array((self.mels / feature_name(name)).with_suffix(".npy"), mel)
         save_wav(self.folder / name, audio, self.audio.sampling_rate)
         return name.as_posix()

@@ -7,12 +7,13 @@ import contextlib
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+
+from tests.support.web.local_http import listening
 
 Files = dict[str, bytes]
 
@@ -53,21 +54,8 @@ def commit_name(name: str, number: int) -> str:
 def serving_hub() -> Iterator[Hub]:
     """Run the server during the `with` block."""
     hub = Hub()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            _answer(self, hub)
-
-        do_HEAD = do_POST = do_GET
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        hub.url = f"http://127.0.0.1:{server.server_port}"
+    with listening(lambda handler: _answer(handler, hub)) as hub.url:
         yield hub
-        server.shutdown()
 
 
 def _answer(handler: BaseHTTPRequestHandler, hub: Hub) -> None:

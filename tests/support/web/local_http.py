@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -28,18 +28,26 @@ class Site:
 def serving() -> Iterator[Site]:
     """Run the server during the `with` block."""
     site = Site()
+    with listening(lambda handler: _answer(handler, site)) as site.url:
+        yield site
+
+
+@contextlib.contextmanager
+def listening(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    """Answer GET, HEAD and POST requests during the `with` block. Yield the address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            _answer(self, site)
+            answer(self)
+
+        do_HEAD = do_POST = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        site.url = f"http://127.0.0.1:{server.server_port}"
-        yield site
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
 
