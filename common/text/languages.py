@@ -33,7 +33,7 @@ class Language:
         symbol_sets: symbols by name of the set. A symbol's id is its position.
         cleaners: functions that normalise a text, by name.
         word: matches a word that a dictionary may contain.
-        parse_phonemes: content of a pronunciation in braces -> its phonemes. Raises InputError.
+        parse_phonemes: content of braces -> its phonemes, or None if it is text. Raises InputError if misspelt.
         open_dictionary: paths of a dictionary and of a list of heteronyms, None for the default -> the dictionary.
         split_text: text and maximum number of characters -> pieces to speak one after the other.
     """
@@ -41,7 +41,7 @@ class Language:
     symbol_sets: Mapping[str, tuple[str, ...]]
     cleaners: Mapping[str, Cleaner]
     word: re.Pattern[str]
-    parse_phonemes: Callable[[str], list[str]]
+    parse_phonemes: Callable[[str], list[str] | None]
     open_dictionary: Callable[[str | Path | None, str | Path | None], PronouncingDictionary]
     split_text: Callable[[str, int], list[str]]
 

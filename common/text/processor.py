@@ -17,7 +17,10 @@ log = logging.getLogger(__name__)
 
 
 class NothingToSay(InputError):
-    """No symbol of a text is left after cleaning."""
+    """No symbol of a text is left after cleaning.
+
+    Any other `InputError` of `TextProcessor.encode` also concerns this one text only.
+    """
 
 
 class TextProcessor:
@@ -68,19 +71,30 @@ class TextProcessor:
 
     def split(self, text: str, max_characters: int) -> list[str]:
         """Split a long text into pieces that can be encoded one by one."""
-        return self.language.split_text(text, max_characters)
+        return self.language.split_text(self._unwrap_text(text), max_characters)
 
     def clean(self, text: str) -> str:
-        """Apply the cleaners. Pronunciations in braces stay.
+        """Apply the cleaners. Pronunciations in braces stay. Other text in braces loses them.
 
         Raises:
-            InputError: braces contain something other than phonemes.
+            InputError: a misspelt pronunciation in braces.
         """
         # re.split with one group alternates between text and the content of braces.
-        parts = PRONUNCIATION.split(text)
+        parts = PRONUNCIATION.split(self._unwrap_text(text))
         for i, part in enumerate(parts):
-            parts[i] = _in_braces(self.language.parse_phonemes(part)) if i % 2 else self._clean_part(part)
+            parts[i] = _in_braces(part.split()) if i % 2 else self._clean_part(part)
         return collapse_space("".join(parts)).strip()
+
+    def _unwrap_text(self, text: str) -> str:
+        """Remove braces that hold text rather than phonemes: the set {a, b} -> the set a, b."""
+
+        def unwrap(match: re.Match[str]) -> str:
+            if self.language.parse_phonemes(match[1]) is not None:
+                return match[0]
+            before, after = text[max(0, match.start() - 1) : match.start()], text[match.end() : match.end() + 1]
+            return f"{' ' * before.isalnum()}{match[1].strip()}{' ' * after.isalnum()}"
+
+        return PRONUNCIATION.sub(unwrap, text)
 
     def _clean_part(self, text: str) -> str:
         for cleaner in self._cleaners:
@@ -113,7 +127,7 @@ class TextProcessor:
             rng: random numbers for the choice of words, instead of the processor's own.
 
         Raises:
-            InputError: braces contain something other than phonemes.
+            InputError: a misspelt pronunciation in braces.
             NothingToSay: no symbol is left after cleaning.
         """
         ids: list[int] = []

@@ -25,20 +25,22 @@ _SIBILANTS = frozenset("S Z SH ZH CH JH".split())
 _VOICELESS = frozenset("P T K F TH".split())
 
 
-def parse_phonemes(inside: str) -> list[str]:
-    """Parse the phonemes between braces.
+def parse_phonemes(inside: str) -> list[str] | None:
+    """Parse the phonemes between braces, or return None for braces that hold ordinary text, such as {a, b}.
 
     Raises:
-        InputError: no phonemes, or unknown ones.
+        InputError: most of the words are phonemes, but not all: a misspelt pronunciation.
     """
-    phonemes = inside.split()
-    unknown = [phoneme for phoneme in phonemes if phoneme not in _PHONEMES]
-    if unknown or not phonemes:
-        fault = f"has the unknown phonemes {', '.join(map(repr, unknown))}" if unknown else "is empty"
-        raise InputError(
-            f"the pronunciation {'{' + inside + '}'!r} {fault}; braces hold ARPAbet phonemes, as in {{HH AH0 L OW1}}"
-        )
-    return phonemes
+    words = inside.split()
+    unknown = [word for word in words if word not in _PHONEMES]
+    if words and not unknown:
+        return words
+    if 2 * len(unknown) >= len(words):
+        return None
+    raise InputError(
+        f"the pronunciation {'{' + inside + '}'!r} has the unknown phonemes {', '.join(map(repr, unknown))}; "
+        "braces hold ARPAbet phonemes, as in {HH AH0 L OW1}"
+    )
 
 
 def find_dictionary(path: str | Path | None = None) -> Path:

@@ -39,12 +39,17 @@ def test_notation_is_always_phonemes(processor: TextProcessor) -> None:
     assert processor.decode(ids) == "{HH AH0 L OW1}, {W ER1 L D}s"
 
 
+def test_text_in_braces_is_read_as_text() -> None:
+    assert LETTERS.decode(LETTERS.encode("The set {a, b} is f{ x }y { }{HH AH0}.")) == "the set a, b is f x y {HH AH0}."
+    assert LETTERS.split("It {was a long} day", 6) == ["It was", "a long", "day"]
+    assert LETTERS.split("It {HH AH0 L OW1} day", 6) == ["It", "{HH AH0 L OW1}", "day"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("Say {HH AX L}.", r"'\{HH AX L\}' has the unknown phonemes 'AX'"),
-        ("Say {hello there}.", "unknown phonemes 'hello', 'there'"),
-        ("Say { }.", "is empty"),
+        ("{ } {}", "nothing can be spoken"),
         ("", "nothing can be spoken of the text ''"),
         (" \n\t", "nothing can be spoken"),
         ('"""', "no symbol is left"),
