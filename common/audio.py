@@ -22,6 +22,7 @@ LOG_FLOOR = 1e-5  # mel magnitudes are clamped here before the logarithm
 SILENCE = math.log(LOG_FLOOR)  # log mel of digital silence (0 would be loud)
 _KNEE_HZ, _MELS_PER_HZ, _MELS_PER_LOG = 1000.0, 3 / 200, 27 / math.log(6.4)  # of Slaney's mel scale
 _KNEE_MEL = _KNEE_HZ * _MELS_PER_HZ
+LOG_BASES = ("ln", "log10")
 MEL_CONFIG_FILE = "audio_config.json"  # beside prepared mels: their AudioConfig
 
 
@@ -94,6 +95,99 @@ class AudioConfig:
         return cls(**{**{k: v for k, v in values.items() if k in names}, **changes})
 
 
+@dataclasses.dataclass(frozen=True)
+class MelConvention:
+    """How the magnitudes of mel bands become the values of a mel, where programs differ beyond `AudioConfig`.
+
+    A value is (gain * log(max(x, log_floor)) - mel_mean) / mel_scale, within `mel_clip`. The defaults are those of the
+    paper's authors and of this project.
+
+    Attributes:
+        log_base: "ln" or "log10".
+        log_floor: smallest magnitude of a band, in units of full scale.
+        log_floor_added: the floor is added to x, instead of a bound for it.
+        gain: factor of the logarithm. 20 with log10 gives decibels.
+        spectrum_power: 1 for the magnitudes of the spectrum, 2 for their squares.
+        epsilon: added to the squared magnitude before the root. None is 1e-9 in "vocoder" framing, else 0.
+        edges: "reflect" or "zeros", what continues the signal on both sides.
+        window: "periodic" or "symmetric", the kind of Hann window.
+        mel_mean, mel_scale: one value, or one for each band.
+        mel_clip: smallest and largest value after that, or None.
+        last_frame: value of the whole last frame, which some programs mask, or None.
+        obstacle: why audio cannot be turned into such mels here, or empty. Mels from files are not affected.
+
+    Raises:
+        InputError: an unknown choice, or a floor, gain or scale of 0.
+    """
+
+    log_base: str = "ln"
+    log_floor: float = LOG_FLOOR
+    log_floor_added: bool = False
+    gain: float = 1.0
+    spectrum_power: int = 1
+    epsilon: float | None = None
+    edges: str = "reflect"
+    window: str = "periodic"
+    mel_mean: tuple[float, ...] = (0.0,)
+    mel_scale: tuple[float, ...] = (1.0,)
+    mel_clip: tuple[float, float] | None = None
+    last_frame: float | None = None
+    obstacle: str = ""
+
+    def __post_init__(self) -> None:
+        for name, choices in (
+            ("log_base", LOG_BASES),
+            ("edges", ("reflect", "zeros")),
+            ("window", ("periodic", "symmetric")),
+            ("spectrum_power", (1, 2)),
+            ("log_floor_added", (False, True)),
+        ):
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name}: {getattr(self, name)!r} is neither {' nor '.join(map(repr, choices))}")
+        try:
+            for name in ("log_floor", "gain"):
+                object.__setattr__(self, name, float(getattr(self, name)))
+            for name in ("mel_mean", "mel_scale", "mel_clip"):
+                value = getattr(self, name)
+                if value is not None:
+                    values = (value,) if isinstance(value, int | float) else value
+                    object.__setattr__(self, name, tuple(float(x) for x in values))
+            finite = all(math.isfinite(x) for x in (self.log_floor, self.gain, *self.mel_mean, *self.mel_scale))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"mel settings: {error}") from error
+        if not finite or self.log_floor <= 0 or self.gain == 0 or 0 in self.mel_scale:
+            raise InputError("mel settings: floor, gain and scale must be finite, and not 0")
+        if self.mel_clip is not None and (len(self.mel_clip) != 2 or not self.mel_clip[0] < self.mel_clip[1]):
+            raise InputError(f"mel_clip: {self.mel_clip} is not a smaller and a larger value")
+
+    @property
+    def silence(self) -> float:
+        """Value of digital silence, the mean over the bands."""
+        magnitude = self.log_floor
+        value = self.gain * (math.log(magnitude) if self.log_base == "ln" else math.log10(magnitude))
+        mean, scale = sum(self.mel_mean) / len(self.mel_mean), sum(self.mel_scale) / len(self.mel_scale)
+        value = (value - mean) / scale
+        return value if self.mel_clip is None else min(max(value, self.mel_clip[0]), self.mel_clip[1])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the logarithm and all values that are not the defaults, as plain values for JSON."""
+        kept = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name == "log_base" or getattr(self, field.name) != field.default
+        }
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> MelConvention:
+        """Build from the known keys of a checkpoint's `train_setup` or a JSON file."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{key: value for key, value in values.items() if key in names})
+
+
+OUR_MELS = MelConvention()  # and the paper authors'
+
+
 def hz_to_mel(hz: float) -> float:
     """Convert to Slaney's mel scale (Auditory Toolbox, 1998).
 
@@ -120,21 +214,28 @@ def mel_filters(config: AudioConfig) -> np.ndarray:
 
 
 class MelSpectrogram(nn.Module):
-    """Natural-log mel spectrogram with the bands of `mel_filters`. Differentiable.
+    """Log mel spectrogram with the bands of `mel_filters`. Differentiable.
 
-    The magnitude is sqrt(re^2 + im^2 + 1e-9) in "vocoder" framing and sqrt(re^2 + im^2) in "tacotron" framing, as in
-    the training of published checkpoints of each kind. Computed in fp32 even under autocast, or in fp64 after
-    `.double()`.
+    By default it is in natural logarithms, and the magnitude is sqrt(re^2 + im^2 + 1e-9) in "vocoder" framing and
+    sqrt(re^2 + im^2) in "tacotron" framing, as in the training of published checkpoints of each kind. Other programs'
+    mels need their `convention`. Computed in fp32 even under autocast, or in fp64 after `.double()`.
+
+    Raises:
+        InputError: mels of this convention cannot be made here.
     """
 
     window: Tensor
     mel_basis: Tensor
 
-    def __init__(self, config: AudioConfig) -> None:
+    def __init__(self, config: AudioConfig, convention: MelConvention = OUR_MELS) -> None:
         super().__init__()
+        if convention.obstacle:
+            raise InputError(f"mels of this kind cannot be made from audio here: {convention.obstacle}")
         self.config = config
+        self.convention = convention
         self.register_buffer("mel_basis", torch.from_numpy(mel_filters(config)), persistent=False)
-        self.register_buffer("window", torch.hann_window(config.win_length), persistent=False)
+        window = torch.hann_window(config.win_length, periodic=convention.window == "periodic")
+        self.register_buffer("window", window, persistent=False)
 
     def forward(self, wav: Tensor) -> Tensor:
         """Convert wav [B, T] in [-1, 1] to log mel [B, M, L].
@@ -142,14 +243,16 @@ class MelSpectrogram(nn.Module):
         Raises:
             InputError: wrong shape, or too few samples for the reflection at the edges.
         """
-        config = self.config
+        config, convention = self.config, self.convention
         if wav.dim() != 2:
             raise InputError(f"mel spectrogram: expected wav of shape [B, T], got {list(wav.shape)}")
         if wav.size(1) <= config.padding:
             raise InputError(f"mel spectrogram: {wav.size(1)} samples are too few, need more than {config.padding}")
         with torch.autocast(wav.device.type, enabled=False):
             padded = F.pad(
-                wav.to(self.window.dtype).unsqueeze(1), (config.padding, config.padding), mode="reflect"
+                wav.to(self.window.dtype).unsqueeze(1),
+                (config.padding, config.padding),
+                mode="reflect" if convention.edges == "reflect" else "constant",
             ).squeeze(1)
             spec = torch.stft(
                 padded,
@@ -160,9 +263,31 @@ class MelSpectrogram(nn.Module):
                 center=False,
                 return_complex=True,
             )
-            if config.framing == "vocoder":
-                power = torch.view_as_real(spec).square().sum(-1)
-                magnitude = torch.sqrt(power + 1e-9)
-            else:
-                magnitude = spec.abs()
-            return torch.log(torch.clamp(self.mel_basis @ magnitude, min=LOG_FLOOR))
+            bands = self.mel_basis @ self._spectrum(spec)
+            return self._scaled(bands)
+
+    def _spectrum(self, spec: Tensor) -> Tensor:
+        """Return magnitudes, or their squares."""
+        epsilon = self.convention.epsilon
+        if epsilon is None:
+            epsilon = 1e-9 if self.config.framing == "vocoder" else 0.0
+        if self.convention.spectrum_power == 1 and epsilon == 0:
+            return spec.abs()
+        power = torch.view_as_real(spec).square().sum(-1)
+        return torch.sqrt(power + epsilon) if self.convention.spectrum_power == 1 else power
+
+    def _scaled(self, bands: Tensor) -> Tensor:
+        """Return the logarithm of the bands [B, M, L], scaled as the convention says."""
+        convention = self.convention
+        floored = bands + convention.log_floor if convention.log_floor_added else bands.clamp(min=convention.log_floor)
+        mel = torch.log(floored) if convention.log_base == "ln" else torch.log10(floored)
+        if convention.gain != 1:
+            mel = convention.gain * mel
+        if convention.mel_mean != (0.0,) or convention.mel_scale != (1.0,):
+            mean, scale = (mel.new_tensor(values)[:, None] for values in (convention.mel_mean, convention.mel_scale))
+            mel = (mel - mean) / scale
+        if convention.mel_clip is not None:
+            mel = mel.clamp(*convention.mel_clip)
+        if convention.last_frame is not None:
+            mel = torch.cat([mel[:, :, :-1], torch.full_like(mel[:, :, -1:], convention.last_frame)], dim=2)
+        return mel

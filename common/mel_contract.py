@@ -14,16 +14,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.audio import MEL_CONFIG_FILE, AudioConfig
+from common.audio import MEL_CONFIG_FILE, OUR_MELS, AudioConfig, MelConvention
 from common.cli import ArgumentParser
 from common.errors import InputError
 from common.files.checkpoints import dictionary, read_file
 from common.files.exports import export_metadata, is_export
-from common.files.generator_files import parse_generator
+from common.files.generators.folders import find_weights
+from common.files.generators.read import parse_generator
 from common.files.json_files import read_json
-from common.files.model_folders import MODEL_FILE, find_model_file
+from common.files.model_folders import MODEL_FILE
 
-LOG_BASES = ("ln", "log10")
 # Signal keys of the paper authors' JSON files -> our names.
 SIGNAL_KEYS = {
     "segment_size": "segment_size",
@@ -46,27 +46,29 @@ class MelContract:
 
     Attributes:
         audio: signal settings and framing.
-        log_base: "ln" or "log10".
+        convention: logarithm, floor, scaling and edges.
         peak_normalised: each clip was scaled to the same peak before, or None if unknown. Generators are trained on
             such clips, but can handle others.
         origin: where the contract was read, for messages.
         assumed: names of the values of `audio` that the origin lacks. The published LJSpeech models' are assumed.
 
     Raises:
-        InputError: an unknown logarithm, or a level that is neither true nor false.
+        InputError: a level that is neither true nor false.
     """
 
     audio: AudioConfig
-    log_base: str = "ln"
+    convention: MelConvention = OUR_MELS
     peak_normalised: bool | None = None
     origin: str = ""
     assumed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.log_base not in LOG_BASES:
-            raise InputError(f"log_base: {self.log_base!r} is neither {' nor '.join(map(repr, LOG_BASES))}")
         if self.peak_normalised not in (None, True, False):
             raise InputError(f"peak_normalised: {self.peak_normalised!r} is neither true nor false")
+
+    @property
+    def log_base(self) -> str:
+        return self.convention.log_base
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], origin: str = "", **fixed: Any) -> MelContract:
@@ -74,8 +76,8 @@ class MelContract:
 
         Args:
             values: values of `AudioConfig`, under our names or the paper authors' (exports have them under `audio`),
-                `log_base` and `peak_normalised`. Other keys are ignored. Without `log_base`, mels are in natural
-                logarithms, as this project always wrote them.
+                of `MelConvention`, and `peak_normalised`. Other keys are ignored. Without `log_base`, mels are in
+                natural logarithms, as this project always wrote them.
             origin: where the values come from.
             fixed: values of `AudioConfig` that override `values`.
 
@@ -89,7 +91,7 @@ class MelContract:
         names = [field.name for field in dataclasses.fields(AudioConfig)]
         return cls(
             AudioConfig.from_dict(ours),
-            ours.get("log_base", "ln"),
+            MelConvention.from_dict(ours),
             ours.get("peak_normalised"),
             origin,
             tuple(name for name in names if name not in ours),
@@ -98,7 +100,7 @@ class MelContract:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON files and metadata, which `from_dict` reads."""
         level = {} if self.peak_normalised is None else {"peak_normalised": self.peak_normalised}
-        return {**dataclasses.asdict(self.audio), "log_base": self.log_base, **level}
+        return {**dataclasses.asdict(self.audio), **self.convention.to_dict(), **level}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +136,7 @@ def _comparable(contract: MelContract) -> dict[str, Any]:
     return {
         **values,
         "mel_fmax": contract.audio.fmax_hz,  # None is the Nyquist frequency
-        "log_base": contract.log_base,
+        **{name: value for name, value in dataclasses.asdict(contract.convention).items() if name != "obstacle"},
         "peak_normalised": contract.peak_normalised,
     }
 
@@ -146,6 +148,7 @@ def _remedy(name: str) -> str:
         "again, or take a model of the other rate",
         "framing": "shifted by half a hop: inference.py converts to vocoder, training aligns (--input-mels-framing)",
         "log_base": "inference.py converts (--mel-log); for training, make the mels again",
+        "log_floor": "only silence differs",
         "peak_normalised": "only the loudness differs: scale the audio and make its mels again",
     }.get(
         name,
@@ -196,7 +199,7 @@ def read_description(path: Path) -> MelContract:
 
 def _read_folder(folder: Path) -> MelContract:
     if (folder / MODEL_FILE).is_file():
-        return _read_checkpoint(find_model_file(folder))
+        return _read_checkpoint(find_weights(folder))
     for file in (folder / MEL_CONFIG_FILE, folder / "mels" / MEL_CONFIG_FILE):
         if file.is_file():
             return read_description(file)

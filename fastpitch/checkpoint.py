@@ -11,7 +11,7 @@ from torch import Tensor
 
 from common.errors import InputError
 from common.files.checkpoints import read_file
-from common.files.generator_files import parse_generator
+from common.files.generators.read import parse_generator
 from fastpitch.config import FastPitchInfo
 from fastpitch.model import FastPitch
 

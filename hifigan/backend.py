@@ -28,7 +28,7 @@ class Backend:
         config: architecture of the generator.
         device: where `run` runs.
         denoising_strength: above 0, `run` includes the denoiser. Utterances must then come whole and without padding.
-        min_frames: frames of the shortest mel that `run` takes.
+        min_frames: frames of the shortest mel that `run` takes. A denoiser inside and reflection need more than one.
         frame_step: `run` is fastest for multiples of this number of frames.
         window_frames: frames of the longest mel to give to `run` at once, or None for the default of the device.
     """
@@ -62,7 +62,7 @@ class Backend:
             raise InputError(f"mel: expected shape [batch, {self.config.num_mels}, frames], got {list(mel.shape)}")
         check_mels(list(mel), self.config.num_mels)
         if mel.size(2) < self.min_frames:
-            raise InputError(f"mel: {mel.size(2)} frames are too few for the denoiser inside, give {self.min_frames}")
+            raise InputError(f"mel: {mel.size(2)} frames are too few for this model, give {self.min_frames}")
         return self.run(mel.to(self.device))
 
 
@@ -96,4 +96,4 @@ def eager_backend(generator: Generator, scripted: bool = False, amp: bool = Fals
             hidden = model.refined(x)
         return model.output(hidden.float()).squeeze(1)  # TorchScript cannot leave autocast by itself
 
-    return Backend(run, generator.config, device)
+    return Backend(run, generator.config, device, min_frames=generator.config.min_frames)

@@ -1,4 +1,4 @@
-"""Load generators from checkpoints. `common.files.generator_files` knows the formats of the files.
+"""Load generators from checkpoints. `common.files.generators` knows the formats of the files.
 
 Tensors of every format are matched to the model here: the paper authors number the residual blocks in one sequence
 (`resblocks.N`), and the weight norm may have been removed (plain `weight` keys).
@@ -6,7 +6,7 @@ Tensors of every format are matched to the model here: the paper authors number 
 
 from __future__ import annotations
 
-import dataclasses
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,14 +15,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from common.audio import AudioConfig
+from common.audio import AudioConfig, MelConvention
 from common.errors import InputError
 from common.files.checkpoints import check_tensors
 from common.files.exports import is_export
-from common.files.generator_files import GeneratorFile, State, public_names, read_generator
-from hifigan.config import PRESETS, GeneratorConfig, GeneratorInfo, check_hop_length, read_config_file
+from common.files.generators import shapes
+from common.files.generators.file import GeneratorFile, State, public_names
+from common.files.generators.read import read_generator
+from hifigan.config import GeneratorConfig, GeneratorInfo, check_hop_length, read_config_file
 from hifigan.generator import Generator
 from hifigan.layers import match_weight_norm
+
+log = logging.getLogger(__name__)
 
 
 def load_generator(
@@ -34,9 +38,9 @@ def load_generator(
     """Load a generator for inference from any public format.
 
     Args:
-        path: checkpoint file, or the folder of a model (`Generator.save_pretrained`).
+        path: checkpoint file of this or another program (docs/formats.md), or the folder of a model.
         config: architecture, as an object, a dictionary of the six keys, or a JSON file. Required only if the file has
-            no configuration inside or beside it and is not V1, V2, or V3.
+            no configuration inside or beside it and cannot be recognised by its shapes.
         device: where to put the generator.
         ema: load the moving average of the weights, from a run with `--ema`.
 
@@ -71,12 +75,15 @@ def _load(
         )
     file = read_generator(path, ema)
     try:
-        chosen, audio = _find_config(file, config)
+        chosen, audio, setup = _find_config(file, config)
         state = _nest_resblocks(public_names(file.state), len(chosen.resblock_kernel_sizes))
         generator = Generator.from_state(chosen, state, trainable)
     except InputError as error:
         raise error if str(path) in str(error) else InputError(f"{path}: {error}") from error
-    generator.info = GeneratorInfo(file.path, chosen, audio, file.setup, file.epoch)
+    for note in file.notes:
+        log.info("%s: %s", file.path, note)
+    convention, rate = MelConvention.from_dict(setup), setup.get("output_sampling_rate")
+    generator.info = GeneratorInfo(file.path, chosen, audio, file.setup, file.epoch, convention, rate, file.program)
     return generator, generator.info
 
 
@@ -109,8 +116,12 @@ def _nest_resblocks(state: State, blocks_per_stage: int) -> State:
 
 def _find_config(
     file: GeneratorFile, given: GeneratorConfig | Mapping[str, Any] | str | Path | None
-) -> tuple[GeneratorConfig, AudioConfig]:
-    """Return architecture and signal settings: the caller's, else the file's, else those beside it, else by shapes."""
+) -> tuple[GeneratorConfig, AudioConfig, dict[str, Any]]:
+    """Return architecture and signal settings: the caller's, else the file's, else those beside it, else by shapes.
+
+    Returns:
+        The architecture, the signal settings of the mels, and all settings.
+    """
     setup = file.setup
     in_file = GeneratorConfig.from_dict(file.config, setup.get("num_mels", file.num_mels)) if file.config else None
     config = in_file
@@ -126,24 +137,19 @@ def _find_config(
     if config is None and file.config_beside is not None:
         config, setup = read_config_file(file.config_beside)
     if config is None:
-        config = _match_preset(file)
+        config = _recognise(file)
     audio = AudioConfig.from_dict({**setup, "num_mels": config.num_mels}, framing=file.framing)
-    check_hop_length(config, audio)
-    return config, audio
+    check_hop_length(config, audio, setup.get("output_sampling_rate"))
+    return config, audio, setup
 
 
-def _match_preset(file: GeneratorFile) -> GeneratorConfig:
-    """Return the preset whose tensors have exactly the file's shapes, from which rates and dilations follow."""
-    for preset in PRESETS.values():
-        config = dataclasses.replace(preset, num_mels=file.num_mels)
-        with torch.device("meta"):
-            generator = Generator(config)
-        expected = {key: value.shape for key, value in generator.state_dict().items()}
-        given = _nest_resblocks(file.state, len(config.resblock_kernel_sizes))
-        given = match_weight_norm(given, generator.state_dict())
-        if expected == {key: value.shape for key, value in given.items()}:
-            return config
-    raise InputError(
-        f"{file.path}: no generator configuration in the file or beside it (config.json), and its tensors do not match "
-        "V1, V2 or V3; give one with --hifigan-config FILE.json"
-    )
+def _recognise(file: GeneratorFile) -> GeneratorConfig:
+    """Return the architecture of a published family whose tensors have the file's shapes."""
+    nested = any(re.match(r"resblocks\.\d+\.\d+\.convs", key) for key in file.state)
+    values = shapes.config_of(file.state, nested)
+    if values is None:
+        raise InputError(
+            f"{file.path}: no generator configuration in the file or beside it (config.json), and its tensors do not "
+            "match V1, V2 or V3; give one with --hifigan-config FILE.json"
+        )
+    return GeneratorConfig.from_dict(values, file.num_mels)

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common.audio import AudioConfig
+from common.audio import OUR_MELS, AudioConfig, MelConvention
 from common.errors import InputError
 from common.files.json_files import read_json
-from common.mel_contract import SIGNAL_KEYS
+from common.mel_contract import SIGNAL_KEYS, MelContract
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,8 @@ GENERATOR_KEYS = (
     "resblock_kernel_sizes",
     "resblock_dilation_sizes",
 )
+# Of architectures that other programs have. Checkpoints hold only those that are not the defaults.
+VARIANT_KEYS = ("padding", "exact_upsampling", "output_bias", "normalised_input")
 # Keys of the paper authors' files that describe only their training. Every published config.json has them.
 TRAINING_KEYS = frozenset(
     {
@@ -39,12 +41,17 @@ class GeneratorConfig:
 
     Attributes:
         upsample_rates: stride of each transposed convolution. Their product is the hop length.
-        upsample_kernel_sizes: kernel of each transposed convolution. kernel - rate must be even and not negative.
+        upsample_kernel_sizes: kernel of each transposed convolution, not below its rate.
         upsample_initial_channel: channels before the first stage. Each stage halves them.
         resblock: "1" (pairs of convolutions) or "2" (single convolutions).
         resblock_kernel_sizes: odd kernel of each residual block of a stage.
         resblock_dilation_sizes: dilations within each of these blocks.
         num_mels: mel bands of the input.
+        padding: "zeros" or "reflect", of all convolutions but the transposed ones.
+        exact_upsampling: a stage whose kernel - rate is odd makes exactly rate * L samples of L (ParallelWaveGAN),
+            instead of one more (the paper authors).
+        output_bias: the last layer has a bias.
+        normalised_input: the generator subtracts a mean from each band and divides by a scale, which it holds.
 
     Raises:
         InputError: the values contradict each other.
@@ -57,6 +64,10 @@ class GeneratorConfig:
     resblock_kernel_sizes: tuple[int, ...] = (3, 7, 11)
     resblock_dilation_sizes: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
     num_mels: int = 80
+    padding: str = "zeros"
+    exact_upsampling: bool = False
+    output_bias: bool = True
+    normalised_input: bool = False
 
     def __post_init__(self) -> None:
         try:
@@ -77,11 +88,8 @@ class GeneratorConfig:
         if not self.upsample_rates or len(self.upsample_rates) != len(self.upsample_kernel_sizes):
             raise InputError("generator configuration: upsample_rates and upsample_kernel_sizes differ in length")
         for rate, kernel in zip(self.upsample_rates, self.upsample_kernel_sizes, strict=True):
-            if rate < 1 or kernel < rate or (kernel - rate) % 2:
-                raise InputError(
-                    f"generator configuration: upsampling kernel {kernel} for rate {rate}: "
-                    "kernel - rate must be even and not negative"
-                )
+            if rate < 1 or kernel < rate:
+                raise InputError(f"generator configuration: upsampling kernel {kernel} is shorter than its rate {rate}")
         if not self.resblock_kernel_sizes or len(self.resblock_kernel_sizes) != len(self.resblock_dilation_sizes):
             raise InputError(
                 "generator configuration: resblock_kernel_sizes and resblock_dilation_sizes differ in length"
@@ -97,6 +105,11 @@ class GeneratorConfig:
             )
         if self.num_mels < 1:
             raise InputError(f"generator configuration: num_mels is {self.num_mels}")
+        if self.padding not in ("zeros", "reflect"):
+            raise InputError(f"generator configuration: padding is {self.padding!r}, not 'zeros' or 'reflect'")
+        for name in ("exact_upsampling", "output_bias", "normalised_input"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"generator configuration: {name} is {getattr(self, name)!r}, not true or false")
 
     @property
     def hop_length(self) -> int:
@@ -104,28 +117,70 @@ class GeneratorConfig:
         return math.prod(self.upsample_rates)
 
     @property
+    def upsample_paddings(self) -> list[tuple[int, int]]:
+        """Padding and output padding of each transposed convolution."""
+        return [
+            ((kernel - rate + 1) // 2, (kernel - rate) % 2) if self.exact_upsampling else ((kernel - rate) // 2, 0)
+            for rate, kernel in zip(self.upsample_rates, self.upsample_kernel_sizes, strict=True)
+        ]
+
+    def num_samples(self, frames: int) -> int:
+        """Return the audio samples that the generator makes of this number of mel frames."""
+        length = frames
+        for rate, kernel, (padding, output_padding) in zip(
+            self.upsample_rates, self.upsample_kernel_sizes, self.upsample_paddings, strict=True
+        ):
+            length = (length - 1) * rate - 2 * padding + kernel + output_padding
+        return length
+
+    @property
+    def surplus_samples(self) -> int:
+        """Samples beyond `hop_length` for each frame, at the end."""
+        return self.num_samples(1) - self.hop_length
+
+    @property
+    def min_frames(self) -> int:
+        """Frames of the shortest mel: reflection needs more values than it adds."""
+        if self.padding == "zeros":
+            return 1
+        widest = max(
+            (size - 1) // 2 * max(dilations)
+            for size, dilations in zip(self.resblock_kernel_sizes, self.resblock_dilation_sizes, strict=True)
+        )
+        return max(3, widest // self.upsample_rates[0]) + 1  # 3: the first layer, kernel 7
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the architecture is the paper's: zero padding, an output bias, and even kernel - rate."""
+        odd = any(
+            (kernel - rate) % 2 for rate, kernel in zip(self.upsample_rates, self.upsample_kernel_sizes, strict=True)
+        )
+        return self.padding == "zeros" and self.output_bias and not odd
+
+    @property
     def receptive_field_frames(self) -> int:
         """Mel frames on each side of its own that an output sample can depend on (13 in V1 and V2, 11 in V3)."""
         # Follow the interval that the samples of frame 100 depend on back through the layers.
         first, last = 100 * self.hop_length - 3, 101 * self.hop_length - 1 + 3  # conv_post, kernel 7
-        for rate, kernel in zip(self.upsample_rates[::-1], self.upsample_kernel_sizes[::-1], strict=True):
+        stages = zip(self.upsample_rates, self.upsample_kernel_sizes, self.upsample_paddings, strict=True)
+        for rate, kernel, (padding, _) in reversed(list(stages)):
             span = max(
                 (size - 1) // 2 * sum(dilation + (self.resblock == "1") for dilation in dilations)
                 for size, dilations in zip(self.resblock_kernel_sizes, self.resblock_dilation_sizes, strict=True)
             )
-            padding = (kernel - rate) // 2
             first = -((kernel - 1 - padding - (first - span)) // rate)
             last = (last + span + padding) // rate
         return max(100 - (first - 3), last + 3 - 100)  # conv_pre, kernel 7
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the six checkpoint keys as plain lists, ints, and the string `resblock`."""
+        """Return the six checkpoint keys as plain lists, ints, and the string `resblock`, and keys of variants."""
         values = {key: getattr(self, key) for key in GENERATOR_KEYS}
+        values |= {key: getattr(self, key) for key in VARIANT_KEYS if getattr(self, key) != getattr(PRESETS["v1"], key)}
         return {key: _to_lists(value) for key, value in values.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], num_mels: int = 80) -> GeneratorConfig:
-        """Read the six keys of a checkpoint's `config`.
+        """Read the six keys of a checkpoint's `config`, and those of variants.
 
         Raises:
             InputError: a key is missing.
@@ -133,7 +188,8 @@ class GeneratorConfig:
         missing = [key for key in GENERATOR_KEYS if key not in values]
         if missing:
             raise InputError(f"generator configuration lacks {', '.join(missing)}")
-        return cls(**{key: values[key] for key in GENERATOR_KEYS}, num_mels=num_mels)
+        keys = (*GENERATOR_KEYS, *(key for key in VARIANT_KEYS if key in values))
+        return cls(**{key: values[key] for key in keys}, num_mels=num_mels)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,6 +203,9 @@ class GeneratorInfo:
             records that the generator was fine-tuned half a hop apart (`--input-mels-framing`).
         train_setup: the file's `train_setup`, or empty.
         epoch: finished training epochs, or None if unknown.
+        convention: how its mels differ from this project's beyond `audio`.
+        output_rate: sampling rate of its audio in Hz, or None if it is that of the mels.
+        program: the program that wrote the file, or empty for this one and the paper authors'.
     """
 
     path: Path
@@ -154,12 +213,35 @@ class GeneratorInfo:
     audio: AudioConfig
     train_setup: dict[str, Any]
     epoch: int | None
+    convention: MelConvention = OUR_MELS
+    output_rate: int | None = None
+    program: str = ""
+
+    @property
+    def contract(self) -> MelContract:
+        """The mels that it takes."""
+        return MelContract(self.audio, self.convention, self.train_setup.get("peak_normalised"), str(self.path))
+
+    @property
+    def sampling_rate(self) -> int:
+        """Samples per second of the audio that it makes, in Hz."""
+        return self.output_rate or self.audio.sampling_rate
 
 
-def check_hop_length(config: GeneratorConfig, audio: AudioConfig) -> None:
-    """Raise `InputError` unless a generator makes a hop of samples from a frame."""
-    if audio.hop_length != config.hop_length:
-        raise InputError(f"the upsampling rates multiply to {config.hop_length}, but hop_length is {audio.hop_length}")
+def check_hop_length(config: GeneratorConfig, audio: AudioConfig, output_rate: int | None = None) -> None:
+    """Raise `InputError` unless a generator makes a hop of samples from a frame.
+
+    Args:
+        config: architecture.
+        audio: settings of its mels.
+        output_rate: sampling rate of its audio in Hz, if it is not that of the mels.
+    """
+    rate = output_rate or audio.sampling_rate
+    if audio.hop_length * rate != config.hop_length * audio.sampling_rate:
+        wanted = f", {rate} / {audio.sampling_rate} of which it must be" if rate != audio.sampling_rate else ""
+        raise InputError(
+            f"the upsampling rates multiply to {config.hop_length}, but hop_length is {audio.hop_length}{wanted}"
+        )
 
 
 def _to_lists(value: Any) -> Any:

@@ -5,7 +5,6 @@ Shapes: B batch, M mel bands, L frames, T = L * hop_length samples, C channels.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from common.audio import AudioConfig
+from common.audio import AudioConfig, MelConvention
 from common.files.checkpoints import check_tensors, dictionary
 from common.mel_contract import MelContract
 from common.pretrained import PretrainedModel, unknown_settings
@@ -27,18 +26,18 @@ def activate(x: Tensor) -> Tensor:
     return F.leaky_relu(x, 0.1)
 
 
-def _same_conv(channels: int, kernel_size: int, dilation: int = 1) -> WeightNormConv1d:
+def _same_conv(channels: int, kernel_size: int, dilation: int = 1, mode: str = "zeros") -> WeightNormConv1d:
     padding = dilation * (kernel_size - 1) // 2
-    return WeightNormConv1d(channels, channels, kernel_size, padding=padding, dilation=dilation)
+    return WeightNormConv1d(channels, channels, kernel_size, padding=padding, dilation=dilation, padding_mode=mode)
 
 
 class ResBlock1(nn.Module):
     """Residual block 1: per dilation, a dilated and a plain convolution, then the sum."""
 
-    def __init__(self, channels: int, kernel_size: int, dilations: Sequence[int]) -> None:
+    def __init__(self, channels: int, kernel_size: int, dilations: Sequence[int], mode: str = "zeros") -> None:
         super().__init__()
-        self.convs1 = nn.ModuleList(_same_conv(channels, kernel_size, dilation) for dilation in dilations)
-        self.convs2 = nn.ModuleList(_same_conv(channels, kernel_size) for _ in dilations)
+        self.convs1 = nn.ModuleList(_same_conv(channels, kernel_size, dilation, mode) for dilation in dilations)
+        self.convs2 = nn.ModuleList(_same_conv(channels, kernel_size, 1, mode) for _ in dilations)
 
     def forward(self, x: Tensor) -> Tensor:
         for dilated, plain in zip(self.convs1, self.convs2):  # noqa: B905 (TorchScript's zip has no `strict`)
@@ -49,9 +48,9 @@ class ResBlock1(nn.Module):
 class ResBlock2(nn.Module):
     """Residual block 2: one convolution per dilation, then the sum."""
 
-    def __init__(self, channels: int, kernel_size: int, dilations: Sequence[int]) -> None:
+    def __init__(self, channels: int, kernel_size: int, dilations: Sequence[int], mode: str = "zeros") -> None:
         super().__init__()
-        self.convs = nn.ModuleList(_same_conv(channels, kernel_size, dilation) for dilation in dilations)
+        self.convs = nn.ModuleList(_same_conv(channels, kernel_size, dilation, mode) for dilation in dilations)
 
     def forward(self, x: Tensor) -> Tensor:
         for conv in self.convs:
@@ -78,6 +77,24 @@ class ReceptiveFieldFusion(nn.ModuleList):
         return total / self.num_blocks
 
 
+class MelNormalisation(nn.Module):
+    """Subtracts a mean from each band and divides by a scale. Both are stored, not learned.
+
+    It cannot be folded into the first layer, whose padding follows it.
+    """
+
+    def __init__(self, num_mels: int) -> None:
+        super().__init__()
+        self.mean: Tensor
+        self.scale: Tensor
+        self.register_buffer("mean", torch.zeros(num_mels))
+        self.register_buffer("scale", torch.ones(num_mels))
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """mel [B, M, L] -> [B, M, L]."""
+        return (mel - self.mean[:, None]) / self.scale[:, None]
+
+
 class Generator(PretrainedModel):
     """Converts a log-mel spectrogram [B, M, L] to a waveform [B, 1, T] in [-1, 1].
 
@@ -97,22 +114,28 @@ class Generator(PretrainedModel):
         self.num_mels = config.num_mels
         channels = config.upsample_initial_channel
         block = ResBlock1 if config.resblock == "1" else ResBlock2
-        self.conv_pre = WeightNormConv1d(config.num_mels, channels, 7, padding=3)
+        mode = config.padding
+        self.normalise = MelNormalisation(config.num_mels) if config.normalised_input else nn.Identity()
+        self.conv_pre = WeightNormConv1d(config.num_mels, channels, 7, padding=3, padding_mode=mode)
         self.ups = nn.ModuleList()
         self.resblocks = nn.ModuleList()
-        for rate, kernel in zip(config.upsample_rates, config.upsample_kernel_sizes, strict=True):
-            padding = (kernel - rate) // 2
-            self.ups.append(WeightNormConvTranspose1d(channels, channels // 2, kernel, rate, padding=padding))
+        for rate, kernel, (padding, output_padding) in zip(
+            config.upsample_rates, config.upsample_kernel_sizes, config.upsample_paddings, strict=True
+        ):
+            up = WeightNormConvTranspose1d(
+                channels, channels // 2, kernel, rate, padding=padding, output_padding=output_padding
+            )
+            self.ups.append(up)
             channels //= 2
             shapes = zip(config.resblock_kernel_sizes, config.resblock_dilation_sizes, strict=True)
             self.resblocks.append(
-                ReceptiveFieldFusion([block(channels, size, dilations) for size, dilations in shapes])
+                ReceptiveFieldFusion([block(channels, size, dilations, mode) for size, dilations in shapes])
             )
-        self.conv_post = WeightNormConv1d(channels, 1, 7, padding=3)
+        self.conv_post = WeightNormConv1d(channels, 1, 7, padding=3, padding_mode=mode, bias=config.output_bias)
 
     @property
     def device(self) -> torch.device:
-        return self.conv_post.bias.device  # type: ignore[union-attr]
+        return self.conv_pre.bias.device  # type: ignore[union-attr]
 
     def forward(self, mel: Tensor) -> Tensor:
         """mel [B, M, L] -> wav [B, 1, T].
@@ -141,7 +164,7 @@ class Generator(PretrainedModel):
         They determine the phase of everything after them, at less than 1 % of the work. If the rest runs in 16 bits,
         these should run in fp32: for V1 in bf16, this raises the SNR on speech from 25 to 38 dB.
         """
-        return self.ups[0](activate(self.conv_pre(mel)))
+        return self.ups[0](activate(self.conv_pre(self.normalise(mel))))
 
     def refined(self, x: Tensor) -> Tensor:
         """Run all layers between `upsampled` and `output`: [B, C, L * first rate] -> [B, C', T]."""
@@ -186,20 +209,21 @@ class Generator(PretrainedModel):
         setup = dictionary(file, content, "train_setup")
         audio = AudioConfig.from_dict(setup)
         config = GeneratorConfig.from_dict(dictionary(file, content, "config"), audio.num_mels)
-        check_hop_length(config, audio)
+        output_rate = setup.get("output_sampling_rate")
+        check_hop_length(config, audio, output_rate)
         generator = cls.from_state(config, content[cls.STATE], trainable)
-        generator.info = GeneratorInfo(
-            file, config, audio, setup, dictionary(file, content, "train_state").get("epoch")
-        )
+        epoch = dictionary(file, content, "train_state").get("epoch")
+        convention = MelConvention.from_dict(setup)
+        generator.info = GeneratorInfo(file, config, audio, setup, epoch, convention, output_rate)
         return generator
 
     def _checkpoint_values(self, setup: Mapping[str, Any] | None) -> dict[str, Any]:
         if setup is None and self.info is None:
             raise unknown_settings(self)
-        known = {} if self.info is None else {**self.info.train_setup, **dataclasses.asdict(self.info.audio)}
+        known = {} if self.info is None else {**self.info.train_setup, **self.info.contract.to_dict()}
         values = {**known, **(setup or {})}
         contract = MelContract.from_dict(values, num_mels=self.num_mels)
-        check_hop_length(self.config, contract.audio)
+        check_hop_length(self.config, contract.audio, values.get("output_sampling_rate"))
         epoch = None if self.info is None else self.info.epoch
         return {
             "config": self.config.to_dict(),

@@ -79,7 +79,7 @@ def cache_weights(*modules: nn.Module, when: bool = True) -> Iterator[None]:
 def _convolve(
     conv: WeightNormConv1d | WeightNormConv2d | SpectralNormConv1d, x: Tensor, weight: Tensor, bias: Tensor | None
 ) -> Tensor:
-    if not are_rows(x):
+    if not are_rows(x) or conv.padding_mode != "zeros":
         return conv._conv_forward(x, weight, bias)
     stride, padding, dilation = conv.stride[0], conv.padding[0], conv.dilation[0]
     assert isinstance(padding, int)
@@ -104,7 +104,7 @@ class WeightNormConvTranspose1d(_WeightNorm, nn.ConvTranspose1d):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         weight = self.normed_weight()
-        if are_rows(x):
+        if are_rows(x) and self.output_padding[0] == 0:
             return convolve_transposed_rows(x, weight, self.bias, self.stride[0], self.padding[0])  # type: ignore[arg-type]
         return F.conv_transpose1d(x, weight, self.bias, self.stride, self.padding, self.output_padding)  # type: ignore[arg-type]
 
@@ -135,10 +135,14 @@ def _fuse(conv: WeightNormConv1d | WeightNormConvTranspose1d) -> nn.Module:
     """Return the same convolution with a plain weight."""
     kind = nn.Conv1d if isinstance(conv, nn.Conv1d) else nn.ConvTranspose1d
     shape: dict[str, Any] = {"stride": conv.stride, "padding": conv.padding, "dilation": conv.dilation}
+    if isinstance(conv, nn.ConvTranspose1d):
+        shape["output_padding"] = conv.output_padding
+    shape |= {"padding_mode": conv.padding_mode, "bias": conv.bias is not None}
     plain: Any = kind(conv.in_channels, conv.out_channels, conv.kernel_size, **shape)  # type: ignore[arg-type]
     with torch.no_grad():
         plain.weight.copy_(conv.normed_weight())
-        plain.bias.copy_(conv.bias)
+        if conv.bias is not None:
+            plain.bias.copy_(conv.bias)
     return plain.to(conv.weight_v.device, conv.weight_v.dtype).train(conv.training)
 
 

@@ -44,7 +44,8 @@ class _Pass:
         """mel [B, M, L], L >= 0 -> the samples [B, 1, T] that became final."""
         device = mel.device.type
         with torch.autocast(device, enabled=False):  # rounding is audible here, see `Generator.upsampled`
-            x = self._upsample(self.generator.ups[0], activate(self._conv(self.generator.conv_pre, mel.float())))
+            pre = self._conv(self.generator.conv_pre, self.generator.normalise(mel.float()))
+            x = self._upsample(self.generator.ups[0], activate(pre))
         for number, (up, blocks) in enumerate(zip(self.generator.ups, self.generator.resblocks, strict=True)):
             if number > 0:
                 x = self._upsample(up, activate(x))
@@ -94,11 +95,11 @@ class _Pass:
         padding, overlap = up.padding[0], up.kernel_size[0] - up.stride[0]
         # Unfinished output, without bias, that later inputs add to. It starts with the next sample to return. At the
         # start of an utterance, the samples before are those that the whole-utterance layer cuts off as padding.
-        y = self.memory.get(up, x.new_zeros(x.size(0), up.out_channels, padding))
+        y = self.memory.get(up, x.new_zeros(x.size(0), up.out_channels, overlap - padding))
         if x.size(2) > 0:
             fresh = F.conv_transpose1d(x, up.weight, stride=up.stride)[:, :, overlap - y.size(2) :]
             y = fresh + F.pad(y, (0, fresh.size(2) - y.size(2))).to(fresh.dtype)
-        ready = max(0, y.size(2) - (padding if self.last else overlap))
+        ready = max(0, y.size(2) - (padding - up.output_padding[0] if self.last else overlap))
         self._keep(up, y[:, :, ready:])
         return y[:, :, :ready] + up.bias.to(y.dtype)[:, None]
 
@@ -137,6 +138,8 @@ class StreamingGenerator:
             raise InputError(f"streaming: look_ahead is {look_ahead}, not 0 to {whole} frames")
         if isinstance(generator.conv_pre, WeightNormConv1d):
             raise InputError("streaming: the generator has weight norm; call its remove_weight_norm() first")
+        if generator.config.padding != "zeros":
+            raise InputError("streaming: this generator pads by reflection, which needs the whole utterance")
         self.generator: Generator = generator
         self.look_ahead: int = look_ahead
         self._missing: int = whole - look_ahead

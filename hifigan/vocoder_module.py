@@ -31,7 +31,12 @@ class VocoderModule(nn.Module):
             self.denoiser = ConvolutionalDenoiser(Denoiser(generator, filter_length), denoising_strength)
         self.dtype = DTYPES[precision]
         self.generator = copy.deepcopy(generator).requires_grad_(False).to(self.dtype)
-        for layer in (self.generator.conv_pre, self.generator.ups[0], self.generator.conv_post):
+        for layer in (
+            self.generator.normalise,
+            self.generator.conv_pre,
+            self.generator.ups[0],
+            self.generator.conv_post,
+        ):
             layer.float()
 
     def forward(self, mel: Tensor) -> Tensor:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
 from common.errors import InputError
 from common.files.model_folders import complete_checkpoint, find_model_file
+from common.files.nemo_archives import NEMO_CONFIG, is_nemo, read_nemo
 from common.files.safetensors_files import is_safetensors, read_safetensors
 
 
 def read_file(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
-    """Read a checkpoint: a safetensors file, or a PyTorch file with `torch.load(weights_only=True)`.
+    """Read a checkpoint: safetensors, an archive of NeMo, or PyTorch's format with `torch.load(weights_only=True)`.
 
     The folder of a model (`common.files.model_folders`), or model.safetensors in it, counts as one checkpoint.
     Floating-point tensors of safetensors files become fp32.
@@ -33,10 +35,18 @@ def read_file(path: str | Path, map_location: str | torch.device = "cpu") -> dic
         raise FileNotFoundError(f"{path}: no such checkpoint; published ones: bash scripts/download_models.sh")
     if is_safetensors(path):
         return complete_checkpoint(path, read_safetensors(path, map_location))
+    if is_nemo(path):
+        config, weights = read_nemo(path)
+        return {NEMO_CONFIG: config, "state_dict": _load(path, io.BytesIO(weights), map_location)}
+    return _load(path, path, map_location)
+
+
+def _load(path: Path, source: Path | BinaryIO, map_location: str | torch.device) -> dict[str, Any]:
+    """Load PyTorch's format. `path` is the name in messages."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols, when a text file looks like a pickle
-            content = torch.load(path, map_location=map_location, weights_only=True)
+            content = torch.load(source, map_location=map_location, weights_only=True)
     except Exception as error:  # damaged bytes can raise almost any exception
         raise InputError(f"{path}: not a checkpoint of tensors, or damaged ({_load_failure(error)})") from error
     if not isinstance(content, dict):

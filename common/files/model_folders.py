@@ -113,6 +113,11 @@ def complete_checkpoint(file: Path, content: dict[str, Any]) -> dict[str, Any]:
     return {**values, state: content}
 
 
+def is_model_folder(folder: Path) -> bool:
+    """Return whether a folder holds a model of this project."""
+    return _is_ours(folder / CONFIG_FILE)
+
+
 def _is_ours(config: Path) -> bool:
     if not config.is_file():
         return False

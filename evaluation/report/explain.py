@@ -10,7 +10,7 @@ import torch
 
 from common.errors import InputError
 from common.files.exports import is_export
-from common.files.generator_files import read_generator
+from common.files.generators.read import read_generator
 from common.files.json_files import read_json
 from common.synthesis.resume import JOB_FILE
 from evaluation.spoken.systems import SpeakingSystem

@@ -55,6 +55,7 @@ class CpuEngine:
             log.warning("this processor lacks bf16; computing in fp32")
             precision = "fp32"
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        self._normalise = generator.normalise
         ups: Any = generator.ups
         fusions: Any = generator.resblocks
         is_narrow = ups[0].out_channels < EXACT_FIRST_STAGE_BELOW_CHANNELS
@@ -94,7 +95,7 @@ class CpuEngine:
         return torch.stack([self._synthesise(single) for single in mel])
 
     def _synthesise(self, mel: Tensor) -> Tensor:
-        x: Tensor | Signal = mel.t()
+        x: Tensor | Signal = self._normalise(mel).t()
         for layer in (self._pre, *self._stages, self._post):
             x = (
                 layer(_to_rows(x))

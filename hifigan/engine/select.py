@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from common.errors import InputError
-from hifigan.backend import Backend
+from hifigan.backend import Backend, eager_backend
 from hifigan.engine.cpu import CpuEngine, measure_bf16_speed_up
 from hifigan.engine.cuda import FRAME_STEP, CudaEngine
 from hifigan.engine.native import amx
@@ -39,6 +39,9 @@ def engine_backend(generator: Generator, precision: str = "fp32") -> Backend:
     """
     if isinstance(generator.conv_pre, WeightNormConv1d):
         raise InputError("engine: the generator has weight norm; call its remove_weight_norm() first")
+    if generator.device.type == "cpu" and not generator.config.is_plain:
+        log.info("this architecture runs in plain PyTorch: the engine for CPUs computes the paper's only")
+        return eager_backend(generator, amp=precision == "bf16")
     precision = choose_precision(precision, generator.device)
     if generator.device.type == "cuda":
         run: Callable[[Tensor], Tensor] = CudaEngine(generator, precision)

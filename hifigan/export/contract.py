@@ -42,7 +42,8 @@ class ExportContract:
     def min_frames(self) -> int:
         """Frames of the shortest mel. A denoiser inside reflects half its filter length at the ends."""
         half = -(-self.audio.filter_length // 2)  # `Denoiser` makes odd lengths even
-        return half // self.audio.hop_length + 1 if self.denoising_strength > 0 else 1
+        denoised = half // self.config.hop_length + 1 if self.denoising_strength > 0 else 1
+        return max(denoised, self.config.min_frames)
 
     def to_json(self) -> str:
         plain = {**dataclasses.asdict(self), "config": self.config.to_dict()}

@@ -10,6 +10,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from common.audio import LOG_BASES
 from common.audio_files import AUDIO_SUFFIXES
 from common.cli import flag, not_negative, positive
 from common.download.hub import find_generator
@@ -17,7 +18,6 @@ from common.errors import InputError
 from common.files.exports import is_export
 from common.files.fingerprints import file_digest
 from common.machine.hardware import AMP_FORMATS
-from common.mel_contract import LOG_BASES
 from common.synthesis.sources import is_audio, is_wav_name
 from hifigan.checkpoint import GeneratorInfo
 from hifigan.engine.select import ALL_PRECISIONS, PRECISION_HELP

@@ -6,6 +6,7 @@ Shapes: M mel bands, L frames, T samples.
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterator
 
 from torch import Tensor
@@ -17,6 +18,9 @@ from hifigan.backend import check_mels
 from hifigan.generator import Generator
 from hifigan.streaming import StreamingGenerator
 from hifigan.synthesis.flags import StreamConfig
+from hifigan.synthesis.vocoder import Vocoder
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Chunk:
 
 class StreamVocoder:
     """`StreamingGenerator` behind one call for a mel.
+
+    A generator that pads by reflection needs the whole utterance, whose audio then comes in chunks.
 
     Args:
         generator: in evaluation mode, weight norm removed.
@@ -45,9 +51,15 @@ class StreamVocoder:
             raise InputError(f"--look-ahead: {cfg.look_ahead} is above {exact} frames, all that this generator sees")
         self.device = generator.device
         self._num_mels = generator.num_mels
+        self._hop_length = generator.config.hop_length
         self._chunk_frames = cfg.chunk_frames
         self._amp = amp
-        self._streaming = StreamingGenerator(generator, cfg.look_ahead)
+        self._whole: Vocoder | None = None
+        if generator.config.padding != "zeros":
+            log.info("--stream: this generator pads by reflection, so it runs on whole utterances")
+            self._whole = Vocoder(generator)
+        else:
+            self._streaming = StreamingGenerator(generator, cfg.look_ahead)
 
     def __call__(self, mel: Tensor) -> Iterator[Chunk]:
         """Mel [M, L] -> its audio, L * hop samples in all: one chunk of audio per chunk of frames, and one at the end.
@@ -56,6 +68,13 @@ class StreamVocoder:
             InputError: a mel of another shape or type, or with values that are not finite.
         """
         check_mels([mel], self._num_mels)
+        if self._whole is not None:
+            began = now_sec(self.device)
+            wav = self._whole([mel])[0]
+            took = now_sec(self.device) - began
+            for number, part in enumerate(wav.split(self._chunk_frames * self._hop_length)):
+                yield Chunk(part, took if number == 0 else 0.0)
+            return
         self._streaming.reset()  # the previous utterance may have been interrupted
         for frames in mel[None].split(self._chunk_frames, dim=2):
             yield self._chunk(frames)

@@ -77,7 +77,9 @@ class Vocoder:
 
     @torch.inference_mode()
     def __call__(self, mels: Sequence[Tensor]) -> list[Tensor]:
-        """Mels [M, L_i] -> waveforms [L_i * hop] in [-1, 1] on the CPU, each as if alone in the batch.
+        """Mels [M, L_i] -> waveforms [T_i] in [-1, 1] on the CPU, each as if alone in the batch.
+
+        T_i is L_i * hop, and more for architectures with `GeneratorConfig.surplus_samples`.
 
         Raises:
             InputError: a mel of another shape or type, or with values that are not finite.
@@ -90,9 +92,9 @@ class Vocoder:
         return [wav.cpu() for wav in wavs]
 
     def _by_windows(self, mels: Sequence[Tensor]) -> list[Tensor]:
-        """Compute the waveforms [L_i * hop] on the device, window by window."""
-        hop = self.config.hop_length
-        wavs = [torch.empty(mel.size(1) * hop, device=self.device) for mel in mels]
+        """Compute the waveforms on the device, window by window."""
+        hop, surplus = self.config.hop_length, self.config.surplus_samples
+        wavs = [torch.empty(mel.size(1) * hop + surplus, device=self.device) for mel in mels]
         pieces = [
             (item, window)
             for item, mel in enumerate(mels)
@@ -101,8 +103,9 @@ class Vocoder:
         for call in self._calls(pieces):
             made = self._call([mels[item][:, window.first : window.last] for item, window in call])
             for (item, window), wav in zip(call, made, strict=True):
-                kept = wav[(window.start - window.first) * hop : (window.end - window.first) * hop]
-                wavs[item][window.start * hop : window.end * hop] = kept
+                end = window.end * hop + (surplus if window.end == mels[item].size(1) else 0)
+                kept = wav[(window.start - window.first) * hop : end - window.first * hop]
+                wavs[item][window.start * hop : end] = kept
         return wavs
 
     def _calls(self, pieces: Sequence[tuple[int, Window]]) -> list[list[tuple[int, Window]]]:
@@ -119,15 +122,16 @@ class Vocoder:
         return calls
 
     def _call(self, mels: Sequence[Tensor]) -> list[Tensor]:
-        """Mels [M, L_i] in one call -> waveforms [L_i * hop], each as if alone.
+        """Mels [M, L_i] in one call -> waveforms, each as if alone.
 
-        A mel that is too short for a denoiser inside is padded with silence, and its audio is trimmed.
+        A mel that is too short for a denoiser inside, or to be reflected, is padded with silence, and its audio is
+        trimmed.
         """
         lengths = [mel.size(1) for mel in mels]
         step = self._backend.frame_step
         padded = max(-(-max(lengths) // step) * step, self._backend.min_frames)
         wavs = self._backend.run(_pad_with_silence(mels, padded).to(self.device))
-        trimmed = [wav[: length * self.config.hop_length] for wav, length in zip(wavs, lengths, strict=True)]
+        trimmed = [wav[: self.config.num_samples(length)] for wav, length in zip(wavs, lengths, strict=True)]
         if self._backend.denoising_strength == 0:
             self._recompute_ends(mels, trimmed, padded)
         return trimmed
@@ -147,11 +151,12 @@ class Vocoder:
         # An utterance shorter than its tail is computed again as a whole, since its beginning is at the edge as well.
         tails: dict[int, list[int]] = {}
         for i, mel in enumerate(mels):
-            if mel.size(1) < padded:
+            if self.config.min_frames <= mel.size(1) < padded:
                 tails.setdefault(min(mel.size(1), 2 * reach), []).append(i)
         for frames, items in tails.items():
             batch = torch.stack([mels[i][:, -frames:] for i in items]).to(self.device)
-            samples = (reach if frames == 2 * reach else frames) * self.config.hop_length
+            kept = reach if frames == 2 * reach else frames
+            samples = kept * self.config.hop_length + self.config.surplus_samples
             for i, tail in zip(items, self._backend.run(batch), strict=True):
                 wavs[i][-samples:] = tail[-samples:]
 

@@ -14,7 +14,9 @@ from tests.support.models import TINY
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"upsample_kernel_sizes": (16, 15, 8)}, "kernel - rate must be even"),
+        ({"upsample_kernel_sizes": (16, 7, 8)}, "kernel 7 is shorter than its rate 8"),
+        ({"padding": "circular"}, "not 'zeros' or 'reflect'"),
+        ({"exact_upsampling": 1}, "exact_upsampling is 1"),
         ({"upsample_rates": (8, 8)}, "differ in length"),
         ({"resblock": "3"}, "resblock is '3'"),
         ({"resblock_kernel_sizes": (3, 4)}, "must be odd"),

@@ -1,0 +1,152 @@
+"""Files of ParallelWaveGAN (`checkpoint-*.pkl`) and of joint text-to-wave models of ESPnet2, which has the same class.
+
+Mels are log10. ParallelWaveGAN normalises them by the statistics in `stats.h5` before the first layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from common.errors import InputError
+from common.files.generators.file import (
+    GeneratorFile,
+    below,
+    find_beside,
+    public_names,
+    renamed,
+    require,
+    section,
+    settings_beside,
+    taken,
+    tensors_in,
+    used_dilations,
+)
+
+ESPNET_PREFIX = "tts.generator.vocoder."
+NAMES = (
+    (r"^input_conv\.", "conv_pre."),
+    (r"^upsamples\.(\d+)\.1\.", r"ups.\1."),
+    (r"^output_conv\.1\.", "conv_post."),
+    (r"^blocks\.(\d+)\.convs([12])\.(\d+)\.1\.", r"resblocks.\1.convs\2.\3."),
+)
+SINGLE = ((r"\.convs1\.", ".convs."),)  # blocks without additional convolutions
+SIGNAL = {
+    "sampling_rate": "sampling_rate",
+    "fft_size": "filter_length",
+    "hop_size": "hop_length",
+    "win_length": "win_length",
+    "num_mels": "num_mels",
+    "fmin": "mel_fmin",
+    "fmax": "mel_fmax",
+}
+ESPNET_SIGNAL = {**SIGNAL, "fs": "sampling_rate", "n_fft": "filter_length", "hop_length": "hop_length"}
+ESPNET_SIGNAL |= {"n_mels": "num_mels"}
+PARAMS = {
+    "channels": "upsample_initial_channel",
+    "upsample_scales": "upsample_rates",
+    "upsample_kernal_sizes": "upsample_kernel_sizes",  # as in published configurations
+    "upsample_kernel_sizes": "upsample_kernel_sizes",
+    "resblock_kernel_sizes": "resblock_kernel_sizes",
+    "resblock_dilations": "resblock_dilation_sizes",
+}
+WHERE = "copy its config.yml beside it"
+
+
+def read(path: Path, content: Mapping[str, Any]) -> GeneratorFile | None:
+    models = content.get("model")
+    state = tensors_in(models.get("generator") if isinstance(models, Mapping) else None) or tensors_in(content)
+    joint = below(state, ESPNET_PREFIX)
+    state = public_names(joint or state)
+    if not any(key.startswith("input_conv.") for key in state):
+        return None
+    return _espnet(path, state, tensors_in(content)) if joint else _parallel_wavegan(path, state)
+
+
+def _parallel_wavegan(path: Path, state: dict[str, Tensor]) -> GeneratorFile:
+    values = settings_beside(path, ("config.yml", "config.yaml"))
+    require(values, ("generator_params", "sampling_rate", "hop_size"), path, WHERE)
+    kind = values.get("generator_type", "HiFiGANGenerator")
+    if kind != "HiFiGANGenerator":
+        raise InputError(f"{path}: its generator_type is {kind}; only HiFiGANGenerator can be loaded")
+    state, config = _network(path, state, section(values, "generator_params"))
+    setup = taken(values, SIGNAL)
+    setup.setdefault("win_length", setup.get("filter_length", 1024))
+    setup |= {"framing": "tacotron", "log_base": "log10", "log_floor": 1e-10}
+    if "log_base" in values:
+        setup["log_base"] = {None: "ln", 10: "log10"}.get(values["log_base"], str(values["log_base"]))
+    notes: tuple[str, ...] = ()
+    statistics = _statistics(path)
+    if statistics:
+        state |= statistics
+        config["normalised_input"] = True
+    else:
+        notes = ("no stats.h5 or stats.npy lies beside it: mels are taken as normalised already",)
+        setup["obstacle"] = f"{path.name} needs the statistics of stats.h5 (or stats.npy) beside it"
+    return GeneratorFile(path, state, config, setup, program="ParallelWaveGAN", notes=notes)
+
+
+def _espnet(path: Path, state: dict[str, Tensor], whole: Mapping[str, Tensor]) -> GeneratorFile:
+    values = settings_beside(path, ("config.yaml", "config.yml"))
+    tts = section(values, "tts_conf")
+    require(tts, ("vocoder_params",), path, "copy its config.yaml beside it")
+    kind = tts.get("vocoder_type", "hifigan_generator")
+    if kind != "hifigan_generator":
+        raise InputError(f"{path}: its vocoder_type is {kind}; only hifigan_generator can be loaded")
+    state, config = _network(path, state, section(tts, "vocoder_params"))
+    setup = taken(section(values, "feats_extract_conf"), ESPNET_SIGNAL)
+    setup.setdefault("win_length", setup.get("filter_length", 1024))
+    setup |= {"framing": "tacotron", "log_base": "log10", "log_floor": 1e-10}
+    mean, scale = whole.get("normalize.mean"), whole.get("normalize.std")
+    if mean is not None and scale is not None:  # the model's mels are normalised before they reach the vocoder
+        setup |= {"mel_mean": mean.flatten().tolist(), "mel_scale": scale.flatten().tolist()}
+    return GeneratorFile(path, state, config, setup, program="ESPnet2")
+
+
+def _network(
+    path: Path, state: dict[str, Tensor], params: Mapping[str, Any]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return tensors and configuration of the class that both programs have."""
+    for key, wanted in (("use_causal_conv", False), ("out_channels", 1), ("kernel_size", 7), ("bias", True)):
+        if params.get(key, wanted) != wanted:
+            raise InputError(f"{path}: {key} is {params[key]}; only generators with {wanted} can be loaded")
+    if params.get("global_channels", -1) > 0:
+        raise InputError(f"{path}: it takes the embedding of a speaker (global_channels) beside the mel")
+    slope = section(params, "nonlinear_activation_params").get("negative_slope", 0.1)
+    if params.get("nonlinear_activation", "LeakyReLU") != "LeakyReLU" or slope != 0.1:
+        raise InputError(f"{path}: only generators with LeakyReLU of slope 0.1 can be loaded")
+    pairs = bool(params.get("use_additional_convs", True))
+    state = renamed(state, NAMES if pairs else (*NAMES, *SINGLE))
+    config = taken(params, PARAMS)
+    require(config, sorted(set(PARAMS.values())), path, WHERE)
+    config |= {"resblock": "1" if pairs else "2", "exact_upsampling": True}
+    config["resblock_dilation_sizes"] = used_dilations(config["resblock_dilation_sizes"], state)
+    return state, config
+
+
+def _statistics(path: Path) -> dict[str, Tensor]:
+    """Return mean and scale of each band from the file beside the checkpoint, or nothing without one."""
+    file = find_beside(path, ("stats.h5", "stats.npy"))
+    if file is None:
+        return {}
+    try:
+        if file.suffix == ".npy":
+            mean, scale = np.load(file, allow_pickle=False)[:2]
+        else:
+            import h5py
+
+            with h5py.File(file, "r") as opened:
+                mean, scale = opened["mean"][()], opened["scale"][()]
+        return {
+            "normalise.mean": torch.from_numpy(np.asarray(mean, np.float32).ravel()),
+            "normalise.scale": torch.from_numpy(np.asarray(scale, np.float32).ravel()),
+        }
+    except ImportError as error:
+        raise InputError(f"{file}: reading it needs the package h5py (pip install h5py), or stats.npy") from error
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise InputError(f"{file}: mean and scale of the mels cannot be read ({error})") from error
