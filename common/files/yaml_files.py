@@ -50,3 +50,10 @@ def read_yaml(path: str | Path) -> Any:
         InputError: not YAML.
     """
     return parse_yaml(Path(path).read_bytes(), str(path))
+
+
+def dump_yaml(values: Any) -> str:
+    """Write plain values as YAML."""
+    import yaml
+
+    return str(yaml.safe_dump(values, sort_keys=True))

@@ -5,11 +5,16 @@ Releases have the generator under `model`, today's trainer under the prefix `mod
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from common.audio import MelConvention
 from common.errors import InputError
+from common.files.atomic import replacing, write_whole
 from common.files.generators.file import (
     GeneratorFile,
     below,
@@ -21,6 +26,7 @@ from common.files.generators.file import (
     tensors_in,
     used_dilations,
 )
+from common.files.generators.writing import Portable, Writer, differing_mels, own_tensors
 
 SIGNAL = {
     "sample_rate": "sampling_rate",
@@ -100,3 +106,38 @@ def _normalisation(audio: Mapping[str, Any]) -> dict[str, Any]:
     else:
         mean, scale, clip = reference + lowest, -lowest / largest, (0.0, largest)
     return {"mel_mean": mean, "mel_scale": scale, **({"mel_clip": clip} if audio.get("clip_norm", True) else {})}
+
+
+def _write(path: Path, portable: Portable) -> list[str]:
+    program = "Coqui TTS"
+    portable.refuse(program, padding="zeros", normalised_input=False)
+    if portable.config.get("exact_upsampling"):
+        portable.refuse_odd(program)
+    audio, convention = portable.audio, portable.convention
+    if portable.output_rate != audio.sampling_rate:
+        raise InputError(f"--format: {program} has no generators that change the sampling rate")
+    params = {theirs: portable.config[ours] for theirs, ours in PARAMS.items()}
+    config = {
+        "model": "hifigan",
+        "generator_model": "hifigan_generator",
+        "discriminator_model": "hifigan_discriminator",
+        "generator_model_params": {**params, "in_channels": audio.num_mels, "out_channels": 1},
+        "audio": {
+            **{theirs: getattr(audio, ours) for theirs, ours in SIGNAL.items()},
+            "log_func": {ours: theirs for theirs, ours in LOG_BASES.items()}[convention.log_base],
+            "spec_gain": convention.gain,
+            "signal_norm": False,
+            "preemphasis": 0.0,
+            "stats_path": None,
+            "do_amp_to_db_mel": True,
+            "stft_pad_mode": "reflect",
+        },
+    }
+    with replacing(path) as part:
+        torch.save({"model": own_tensors(portable.state), "model_disc": {}}, part)
+    write_whole(path.with_name("config.json"), (json.dumps(config, indent=4) + "\n").encode())
+    own = MelConvention(log_base=convention.log_base, log_floor=1e-8, gain=convention.gain)
+    return differing_mels(portable, program, {"framing": "tacotron"}, own)
+
+
+WRITER = Writer("a .pth file, and config.json beside it", weight_norm=True, is_folder=False, write=_write)

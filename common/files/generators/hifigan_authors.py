@@ -6,14 +6,20 @@ it, or the tensors themselves, as torchaudio writes them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from common.audio import OUR_MELS
+from common.errors import InputError
+from common.files.atomic import replacing, write_whole
 from common.files.checkpoints import dictionary
 from common.files.generators.file import GeneratorFile, below, find_beside, public_names, tensors_in
+from common.files.generators.writing import Portable, Writer, differing_mels, own_tensors
 
 
 def read(path: Path, content: Mapping[str, Any]) -> GeneratorFile | None:
@@ -38,3 +44,34 @@ def _state(content: Mapping[str, Any]) -> dict[str, Tensor]:
         if any("conv_pre" in key for key in state):
             return state
     return {}
+
+
+def _write(path: Path, portable: Portable) -> list[str]:
+    program = "the paper authors' program"
+    portable.refuse(program, padding="zeros", output_bias=True, normalised_input=False)
+    if portable.config.get("exact_upsampling"):
+        portable.refuse_odd(program)
+    audio = portable.audio
+    if portable.output_rate != audio.sampling_rate:
+        raise InputError(f"--format: {program} has no generators that change the sampling rate")
+    config = {
+        **{key: portable.config[key] for key in ("resblock", "upsample_rates", "upsample_kernel_sizes")},
+        **{key: portable.config[key] for key in ("upsample_initial_channel", "resblock_kernel_sizes")},
+        "resblock_dilation_sizes": portable.config["resblock_dilation_sizes"],
+        "segment_size": 8192 // audio.hop_length * audio.hop_length,
+        "num_mels": audio.num_mels,
+        "n_fft": audio.filter_length,
+        "hop_size": audio.hop_length,
+        "win_size": audio.win_length,
+        "sampling_rate": audio.sampling_rate,
+        "fmin": audio.mel_fmin,
+        "fmax": audio.mel_fmax,
+        "fmax_for_loss": None,
+    }
+    with replacing(path) as part:
+        torch.save({"generator": own_tensors(portable.state)}, part)
+    write_whole(path.with_name("config.json"), (json.dumps(config, indent=4) + "\n").encode())
+    return differing_mels(portable, program, {"framing": "vocoder"}, OUR_MELS)
+
+
+WRITER = Writer("a file, and config.json beside it", weight_norm=True, is_folder=False, write=_write)

@@ -5,6 +5,7 @@ Mels are log10. ParallelWaveGAN normalises them by the statistics in `stats.h5` 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from common.audio import MelConvention
 from common.errors import InputError
+from common.files.atomic import replacing, write_whole
 from common.files.generators.file import (
     GeneratorFile,
     below,
@@ -27,6 +30,8 @@ from common.files.generators.file import (
     tensors_in,
     used_dilations,
 )
+from common.files.generators.writing import Portable, Writer, differing_mels, own_tensors
+from common.files.yaml_files import dump_yaml
 
 ESPNET_PREFIX = "tts.generator.vocoder."
 NAMES = (
@@ -150,3 +155,65 @@ def _statistics(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{file}: reading it needs the package h5py (pip install h5py), or stats.npy") from error
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise InputError(f"{file}: mean and scale of the mels cannot be read ({error})") from error
+
+
+def _write(path: Path, portable: Portable) -> list[str]:
+    program, config, audio = "ParallelWaveGAN", portable.config, portable.audio
+    portable.refuse(program, padding="zeros", output_bias=True)
+    for rate, kernel in zip(config["upsample_rates"], config["upsample_kernel_sizes"], strict=True):
+        if kernel != 2 * rate:
+            raise InputError(f"--format: {program} needs kernels of twice the rate, not {kernel} for {rate}")
+        if rate % 2 and not config.get("exact_upsampling"):
+            portable.refuse_odd(program)
+    if portable.output_rate != audio.sampling_rate:
+        raise InputError(f"--format: {program} has no generators that change the sampling rate")
+    state = dict(portable.state)
+    statistics = [state.pop(f"normalise.{name}", None) for name in ("mean", "scale")]
+    pairs = config["resblock"] == "1"
+    state = renamed(state, _their_names(pairs))
+    params = {theirs: config[ours] for theirs, ours in PARAMS.items() if theirs != "upsample_kernal_sizes"}
+    values = {
+        "generator_type": "HiFiGANGenerator",
+        "generator_params": {
+            **params,
+            "in_channels": audio.num_mels,
+            "out_channels": 1,
+            "kernel_size": 7,
+            "bias": True,
+            "use_additional_convs": pairs,
+            "use_weight_norm": True,
+            "nonlinear_activation": "LeakyReLU",
+            "nonlinear_activation_params": {"negative_slope": 0.1},
+        },
+        **{theirs: getattr(audio, ours) for theirs, ours in SIGNAL.items()},
+        "window": "hann",
+        "format": "npy",
+        "log_base": {"ln": None, "log10": 10.0}[portable.convention.log_base],
+    }
+    with replacing(path) as part:
+        torch.save({"model": {"generator": own_tensors(state)}, "steps": 0, "epochs": 0}, part)
+    write_whole(path.with_name("config.yml"), dump_yaml(values).encode())
+    mean, scale = (None if tensor is None else tensor.cpu().numpy() for tensor in statistics)
+    if mean is None or scale is None:  # normalisation that changes nothing
+        mean, scale = np.zeros(audio.num_mels, np.float32), np.ones(audio.num_mels, np.float32)
+    table = io.BytesIO()
+    np.save(table, np.stack([mean, scale]).astype(np.float32))
+    write_whole(path.with_name("stats.npy"), table.getvalue())
+    own = MelConvention(log_base=portable.convention.log_base, log_floor=1e-10)
+    return differing_mels(portable, program, {"framing": "tacotron"}, own)
+
+
+def _their_names(pairs: bool) -> list[tuple[str, str]]:
+    return [
+        (r"^conv_pre\.", "input_conv."),
+        (r"^ups\.(\d+)\.", r"upsamples.\1.1."),
+        (r"^conv_post\.", "output_conv.1."),
+        (
+            (r"^resblocks\.(\d+)\.convs([12])\.(\d+)\.", r"blocks.\1.convs\2.\3.1.")
+            if pairs
+            else (r"^resblocks\.(\d+)\.convs\.(\d+)\.", r"blocks.\1.convs1.\2.1.")
+        ),
+    ]
+
+
+WRITER = Writer("a .pkl file, config.yml and stats.npy beside it", weight_norm=True, is_folder=False, write=_write)

@@ -6,11 +6,16 @@ pipelines have the same class in their folder `vocoder`, and `..._with_hifigan` 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from common.audio import MelConvention
 from common.errors import InputError
+from common.files.atomic import write_whole
 from common.files.generators.file import (
     GeneratorFile,
     below,
@@ -23,6 +28,8 @@ from common.files.generators.file import (
     tensors_in,
     used_dilations,
 )
+from common.files.generators.writing import Portable, Writer, differing_mels, hop_length
+from common.files.safetensors_files import write_tensors
 
 # Both classes leave the mels to other parts of the pipeline, so these are the published models' settings.
 ESPNET_MELS = {"mel_fmin": 80.0, "mel_fmax": 7600.0, "framing": "tacotron", "log_base": "log10", "log_floor": 1e-10}
@@ -57,15 +64,41 @@ def read(path: Path, content: Mapping[str, Any]) -> GeneratorFile | None:
 
 
 def _setup(values: Mapping[str, Any]) -> dict[str, Any]:
-    hop = 1
-    for rate in values["upsample_rates"]:
-        hop *= int(rate)
     mels = AUDIOLDM_MELS if values["model_in_dim"] == AUDIOLDM_BANDS else ESPNET_MELS
     return {
         "sampling_rate": values.get("sampling_rate", 22050),
         "filter_length": 1024,
         "win_length": 1024,
-        "hop_length": hop,
+        "hop_length": hop_length(values["upsample_rates"]),
         "num_mels": values["model_in_dim"],
         **mels,
     }
+
+
+def _write(path: Path, portable: Portable) -> list[str]:
+    program = "transformers"
+    portable.refuse(program, resblock="1", padding="zeros", output_bias=True)
+    if portable.config.get("exact_upsampling"):
+        portable.refuse_odd(program)
+    normalised = bool(portable.config.get("normalised_input"))
+    bands = portable.audio.num_mels
+    state = renamed(portable.state, [(r"^ups\.", "upsampler."), (r"^normalise\.", "")])
+    if not normalised:  # the class has these tensors in any case
+        state |= {"mean": torch.zeros(bands), "scale": torch.ones(bands)}
+    config = {
+        "architectures": ["SpeechT5HifiGan"],
+        "model_type": "hifigan",
+        "leaky_relu_slope": 0.1,
+        "model_in_dim": bands,
+        "normalize_before": normalised,
+        "sampling_rate": portable.output_rate,
+        **{key: portable.config[key] for key in (*CONFIG_KEYS, *BLOCK_KEYS)},
+    }
+    path.mkdir(parents=True, exist_ok=True)
+    write_tensors(path / "model.safetensors", state)
+    write_whole(path / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+    convention = MelConvention(log_base="log10", log_floor=1e-10)
+    return differing_mels(portable, program, {"framing": "tacotron", "mel_fmin": 80.0, "mel_fmax": 7600.0}, convention)
+
+
+WRITER = Writer("a folder of a SpeechT5HifiGan", weight_norm=False, is_folder=True, write=_write)
