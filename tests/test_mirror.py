@@ -14,6 +14,7 @@ FOLDERS = ("common", "hifigan", "fastpitch", "evaluation", "voice", "benchmarks"
 # module: (test file below tests/ that covers it, reason)
 COVERED_ELSEWHERE = {
     "common/data/flags.py": ("programs/prepare_dataset/test_errors.py", "its values come from a command line"),
+    "common/data/list_writer.py": ("programs/prepare_dataset/test_file_lists.py", "its input is a data set"),
     "common/download/datasets.py": ("scripts/test_download_scripts.py", "run through scripts/download_dataset.sh"),
     "common/download/models.py": ("scripts/test_download_scripts.py", "run through scripts/download_models.sh"),
     "common/errors.py": ("common/test_cli.py", "one exception class; the command line turns it into one line"),

@@ -49,6 +49,16 @@ class PrepareConfig:
         "prefix of the file lists; without it, ljs or the name of the data set's directory",
         only_with="write_filelists",
     )
+    metadata_columns: str = flag(
+        "",
+        "what the columns of metadata.csv hold, in order, among id, text, normalised, speaker and ignore, such as "
+        "id,text,speaker; without it, they are recognised by their contents",
+        metavar="NAMES",
+        only_with="write_filelists",
+    )
+    skip_missing: bool = flag(
+        False, "leave out clips of metadata.csv that have no audio or no text", only_with="write_filelists"
+    )
     validation_clips: int = flag(
         0, "validation clips of a random split; 0: a tenth, at most 100", only_with="write_filelists"
     )
@@ -60,6 +70,11 @@ class PrepareConfig:
     )
     hifigan_config: str = flag("", "JSON file of a generator, which provides the signal settings", metavar="PATH")
     n_workers: int = flag(available_cores(), "worker processes")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of --metadata-columns."""
+        return tuple(name.strip() for name in self.metadata_columns.split(",")) if self.metadata_columns else ()
 
     def __post_init__(self) -> None:
         positive(n_workers=self.n_workers)
