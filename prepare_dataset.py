@@ -10,16 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from common.cli import asks_for_help, from_flags, refuse_contradictions, run
-from common.data.flags import PrepareConfig, SignalFlags, make_parser
+from common.cli import check_command_line, is_started, refuse_contradictions, run
+from common.data.flags import PrepareConfig, SignalFlags, parse
 
-if asks_for_help("prepare_dataset.py"):  # before PyTorch is imported, which takes seconds
-    make_parser().parse_args()
+if is_started(__name__):  # before PyTorch is imported, which takes seconds
+    check_command_line(parse, "prepare_dataset.py")
 
 import numpy as np
 import torch
 
-from common.audio import MEL_CONFIG_FILE, AudioConfig, MelSpectrogram
+from common.audio import AudioConfig, MelSpectrogram
+from common.audio_config import MEL_CONFIG_FILE
 from common.audio_files import list_audio_files, load_wav, load_wav_at, resample, save_wav, wav_info
 from common.data.filelists import check_wavs, read_filelist, write_lines
 from common.data.list_writer import write_filelists
@@ -40,8 +41,7 @@ QUIET_PEAK = 1e-3  # below this peak a clip is reported as silent
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    given = vars(make_parser().parse_args(argv))
-    cfg = from_flags(PrepareConfig, given)
+    cfg, given = parse(argv)
     from_file = read_config_file(cfg.hifigan_config)[1] if cfg.hifigan_config else {}
     refuse_contradictions(given, from_file, cfg.hifigan_config)
     signal = {**dataclasses.asdict(SignalFlags()), **from_file, **given}

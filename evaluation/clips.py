@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from common.audio import AudioConfig
-from common.audio_files import PEAK, is_audio_file, list_audio_files, load_wav_at, wav_info
+from common.audio_config import AudioConfig
+from common.audio_files import PEAK, list_audio_files, load_wav_at, wav_info
 from common.data.filelists import read_paths
 from common.data.metadata import read_metadata
 from common.errors import InputError
+from common.files.audio_names import is_audio_file
 from common.synthesis.phrases import safe_name
 from evaluation.spectra import level_db
 

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common.audio import AudioConfig
+from common.audio_config import SIGNAL_KEYS, AudioConfig
 from common.errors import InputError
 from common.files.json_files import read_json
-from common.mel_contract import SIGNAL_KEYS
 
 log = logging.getLogger(__name__)
 

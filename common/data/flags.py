@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from common.cli import ArgumentParser, add_flags, flag, positive
+from common.cli import ArgumentParser, add_flags, flag, from_flags, positive
 from common.errors import InputError
 from common.machine.hardware import available_cores
 
@@ -92,8 +94,8 @@ class PrepareConfig:
             raise InputError(f"--convert-to: {self.convert_to} is the data set itself; give another directory")
 
 
-def make_parser() -> ArgumentParser:
-    """Return the parser of `prepare_dataset.py`."""
+def parse(argv: Sequence[str] | None = None) -> tuple[PrepareConfig, dict[str, Any]]:
+    """Parse the command line of `prepare_dataset.py`. Return its flags, and all values that the user gave."""
     parser = ArgumentParser(
         prog="prepare_dataset.py",
         description="Write file lists, mel spectrograms, and pitch of a data set, or convert it.",
@@ -106,4 +108,5 @@ def make_parser() -> ArgumentParser:
     )
     add_flags(parser, PrepareConfig, "preparation")
     add_flags(parser, SignalFlags, "signal")
-    return parser
+    given = vars(parser.parse_args(argv))
+    return from_flags(PrepareConfig, given), given
