@@ -10,16 +10,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from common.cli import asks_for_help, from_flags, run
-from evaluation.config import EvaluationConfig, make_parser
+from common.cli import check_command_line, is_started, run
+from evaluation.config import EvaluationConfig, parse
 
-if asks_for_help("evaluate.py"):  # before PyTorch is imported, which takes seconds
-    make_parser().parse_args()
+if is_started(__name__):  # before PyTorch is imported, which takes seconds
+    check_command_line(parse, "evaluate.py")
 
 import torch
 
 from common import distributed
-from common.audio import AudioConfig
+from common.audio_config import AudioConfig
 from common.data.mel_files import differences
 from common.errors import InputError, first_three
 from common.machine import hardware
@@ -51,9 +51,8 @@ SPOKEN_PACKAGES = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
-    given = vars(make_parser().parse_args(words))
-    cfg = from_flags(EvaluationConfig, given)
-    problems = (evaluate_speech if cfg.texts else evaluate_copies)(cfg, given["system"], words)
+    cfg, systems = parse(words)
+    problems = (evaluate_speech if cfg.texts else evaluate_copies)(cfg, systems, words)
     log.info("results: %s", cfg.output)
     if problems:
         reasons = [f"{problem.system}, {problem.clip}: {problem.reason}" for problem in problems]

@@ -2,81 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from common.cli import check_command_line, from_flags, is_started, run
+from hifigan.export.flags import ExportConfig, make_parser
+
+if is_started(__name__):  # before PyTorch is imported, which takes seconds
+    check_command_line(make_parser().parse_args, "export.py")
+
 from common import distributed
-from common.cli import ArgumentParser, add_flags, flag, from_flags, list_words, not_negative, run
-from common.download.hub import find_generator
-from common.errors import InputError
 from common.files.atomic import replacing
-from common.machine.precision import DTYPES
 from hifigan.checkpoint import load_generator
 from hifigan.export.formats import FORMATS
 from hifigan.export.write import check_exportable, export, verify
 
-_NO_BF16 = list_words(name for name, kind in FORMATS.items() if "bf16" not in kind.precisions)
-_BOUND = list_words(name for name, kind in FORMATS.items() if kind.bound_to_device)
-
-
-@dataclasses.dataclass(frozen=True)
-class ExportConfig:
-    """The generator, the format, and the file to write."""
-
-    hifigan: str = flag(
-        "",
-        "generator checkpoint of any public format, a model's folder or a hub name, org/name",
-        metavar="NAME|PATH",
-        required=True,
-        convert=find_generator,
-    )
-    output: str = flag("", "file to write, with the suffix of the format", short=("-o",), metavar="PATH", required=True)
-    format: str = flag(
-        "",
-        f"{list_words(f'{name} ({kind.about or kind.suffix})' for name, kind in FORMATS.items())}",
-        choices=tuple(FORMATS),
-        required=True,
-    )
-    precision: str = flag(
-        "fp32",
-        f"of all layers but the first two, the last one and the denoiser; no bf16 with {_NO_BF16}",
-        choices=tuple(DTYPES),
-    )
-    denoising_strength: float = flag(0.0, "add a denoiser of this strength after the generator; 0.005 to 0.1 is usual")
-    cuda: bool = flag(False, f"export on the GPU ({_BOUND} files run only on the kind of device they were made on)")
-    hifigan_config: str = flag(
-        "", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration", metavar="NAME|PATH"
-    )
-    ema: bool = flag(False, "use the checkpoint's moving average of the weights (from training with --ema)")
-    opset: int | None = flag(
-        None, "operator set, 18 or higher; without it, the exporter's own choice", only_with="format=onnx"
-    )
-
-    def __post_init__(self) -> None:
-        not_negative(denoising_strength=self.denoising_strength)
-        if self.opset is not None and self.opset < 18:
-            raise InputError(f"--opset: {self.opset} is below 18")
-        suffix = FORMATS[self.format].suffix
-        if Path(self.output).suffix.lower() != suffix:
-            raise InputError(f"-o: {self.output} does not end in {suffix}, the suffix of {self.format} files")
-        if os.path.lexists(self.output):
-            raise InputError(f"-o: {self.output} exists already; remove it or name another file")
-
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = ArgumentParser(
-        prog="export.py",
-        description="Generator checkpoint -> file for deployment, verified.",
-        examples=(
-            "--hifigan G.pt --format onnx -o hifigan.onnx",
-            "--hifigan G.pt --format torchscript --denoising-strength 0.01 -o hifigan.ts",
-        ),
-    )
-    add_flags(parser, ExportConfig, "export")
-    cfg = from_flags(ExportConfig, vars(parser.parse_args(argv)))
+    cfg = from_flags(ExportConfig, vars(make_parser().parse_args(argv)))
     device = distributed.select_device(cfg.cuda)
     check_exportable(cfg.format, cfg.precision, device)
     generator, info = load_generator(cfg.hifigan, cfg.hifigan_config or None, device, cfg.ema)

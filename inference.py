@@ -14,24 +14,29 @@ from io import FileIO
 from pathlib import Path
 from typing import NoReturn
 
+from common.cli import check_command_line, is_started, run
+from hifigan.synthesis.flags import STDOUT, InferenceConfig, StreamConfig
+from voice.choose import describe, make_parser, parse
+
+if is_started(__name__):  # before PyTorch is imported, which takes seconds
+    check_command_line(make_parser().parse_args, "inference.py")
+
 import torch
 
 from common import distributed
-from common.cli import ArgumentParser, add_flags, from_flags, run
 from common.errors import InputError
+from common.files.audio_names import is_audio
 from common.progress import progress_bar
 from common.synthesis.outputs import PcmWriter, SpeechWriter, open_stdout
 from common.synthesis.phrases import Phrase, read_phrases
 from common.synthesis.resume import SynthesisJob, share_outputs, unusable_inputs
-from common.synthesis.sources import copy_synthesis_job, is_audio, prepared_mels_job
+from common.synthesis.sources import copy_synthesis_job, prepared_mels_job
 from common.synthesis.speed import log_figures, report, summarise
+from fastpitch.synthesis.flags import SpeechConfig
 from fastpitch.synthesis.job import check_models_fit, describe_spoken_mels, load_synthesiser, speech_job
-from fastpitch.synthesis.pieces import SpeechConfig
 from hifigan.checkpoint import GeneratorInfo
-from hifigan.synthesis.flags import STDOUT, InferenceConfig, StreamConfig, check_streaming
 from hifigan.synthesis.load import load_model, make_vocoder, resolve_precision
 from hifigan.synthesis.run import limit_kernel_cache, synthesise
-from voice.choose import choose_models, describe
 
 PATIENCE = datetime.timedelta(days=30)  # one process may finish hours before another
 CLOSED_PIPE = 141  # exit status if the reader of the pipe ended, as shells report it (128 + SIGPIPE)
@@ -50,32 +55,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the player exited
         return CLOSED_PIPE
     return 0
-
-
-def parse(argv: Sequence[str] | None) -> tuple[InferenceConfig, StreamConfig | None, SpeechConfig | None]:
-    """Parse the command line. Streaming and text to speech are None unless asked for."""
-    parser = ArgumentParser(
-        prog="inference.py",
-        needs="(-i PATH | --text TEXT)",
-        examples=(
-            '--text "Hello world." -o hello.wav',
-            "-i texts.txt -o spoken",
-            "-i recordings -o copies",
-            "-i texts.tsv --fastpitch F.pt --hifigan G.pt -o spoken",
-        ),
-        complete=choose_models,
-        description="Texts, mel spectrograms or audio files -> speech. An interrupted run resumes where it stopped.",
-        epilog="Several processes, started with torchrun, share the work. Flags may be written with - or _.",
-    )
-    add_flags(parser, InferenceConfig, "inference")
-    add_flags(parser, StreamConfig, "streaming", only_with="stream")
-    add_flags(parser, SpeechConfig, "text to speech", only_with="fastpitch", or_with="the texts of a voice")
-    given = vars(parser.parse_args(argv))
-    cfg = from_flags(InferenceConfig, given)
-    stream = from_flags(StreamConfig, given) if "stream" in given else None
-    speech = from_flags(SpeechConfig, given) if "fastpitch" in given else None
-    check_streaming(cfg, stream)
-    return cfg, stream, speech
 
 
 def infer(

@@ -10,25 +10,26 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from common.cli import asks_for_help, from_flags, refuse_contradictions, run
-from common.data.flags import PrepareConfig, SignalFlags, make_parser
+from common.cli import check_command_line, is_started, refuse_contradictions, run
+from common.data.flags import PrepareConfig, SignalFlags, parse
 
-if asks_for_help("prepare_dataset.py"):  # before PyTorch is imported, which takes seconds
-    make_parser().parse_args()
+if is_started(__name__):  # before PyTorch is imported, which takes seconds
+    check_command_line(parse, "prepare_dataset.py")
 
 import numpy as np
 import torch
 
-from common.audio import MEL_CONFIG_FILE, AudioConfig, MelSpectrogram
-from common.audio_files import AUDIO_SUFFIXES, list_audio_files, load_wav, load_wav_at, resample, save_wav, wav_info
-from common.data.filelists import check_wavs, read_filelist, read_lines, split_randomly, write_lines
-from common.data.ljspeech import read_metadata, split_ljspeech
+from common.audio import AudioConfig, MelSpectrogram
+from common.audio_config import MEL_CONFIG_FILE
+from common.audio_files import list_audio_files, load_wav, load_wav_at, resample, save_wav, wav_info
+from common.data.filelists import check_wavs, read_filelist, write_lines
+from common.data.list_writer import write_filelists
 from common.data.mel_files import distinct_targets, feature_name, record_config
 from common.data.pitch import PITCH_STATISTICS_FILE, PitchConfig, compute_statistics, extract_pitch
-from common.data.prompts import split_by_prompt
 from common.errors import InputError
 from common.files.arrays import save_tensor
 from common.files.fingerprints import is_newer
+from common.files.text_files import read_lines
 from common.machine.processes import Report, run_over_files
 from common.mel_contract import MelContract
 from hifigan.config import read_config_file
@@ -40,8 +41,7 @@ QUIET_PEAK = 1e-3  # below this peak a clip is reported as silent
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    given = vars(make_parser().parse_args(argv))
-    cfg = from_flags(PrepareConfig, given)
+    cfg, given = parse(argv)
     from_file = read_config_file(cfg.hifigan_config)[1] if cfg.hifigan_config else {}
     refuse_contradictions(given, from_file, cfg.hifigan_config)
     signal = {**dataclasses.asdict(SignalFlags()), **from_file, **given}
@@ -74,44 +74,6 @@ def find_wavs(root: Path, cfg: PrepareConfig) -> list[Path]:
             dict.fromkeys(Path(row[0]) for filelist in cfg.wav_text_filelists for row in read_filelist(filelist))
         )
     return [path.relative_to(root) for path in list_audio_files(root / "wavs")]
-
-
-def write_filelists(root: Path, cfg: PrepareConfig) -> None:
-    """Write `<name>_audio_<part>.txt` with one wav path per line, and lists with texts and pitch files.
-
-    The lists with pitch files exist for the whole data set and for each part, the list with texts for the whole one.
-    """
-    transcripts = read_metadata(root / "metadata.csv")
-    wavs = {clip: find_clip(root, clip) for clip in transcripts}
-    if cfg.split == "ljspeech":
-        name, parts = cfg.name or "ljs", split_ljspeech(transcripts)
-    else:
-        name = cfg.name or root.resolve().name
-        if cfg.split == "prompt":
-            parts = split_by_prompt(transcripts)
-        else:
-            parts = split_randomly(transcripts, cfg.validation_clips or min(100, max(1, len(transcripts) // 10)))
-        parts["all"] = list(transcripts)
-    folder = Path(cfg.write_filelists)
-    for part, clips in parts.items():
-        if part != "all":
-            write_lines(folder / f"{name}_audio_{part}.txt", (wavs[clip] for clip in clips))
-    everything = parts["all"]
-    write_lines(folder / f"{name}_audio_text.txt", (f"{wavs[clip]}|{transcripts[clip]}" for clip in everything))
-    for part, clips in parts.items():
-        suffix = "" if part == "all" else f"_{part}"
-        pitch = (f"{wavs[clip]}|pitch/{clip}.pt|{transcripts[clip]}" for clip in clips)
-        write_lines(folder / f"{name}_audio_pitch_text{suffix}.txt", pitch)
-    log.info("%s: %s", folder, ", ".join(f"{len(clips)} {part}" for part, clips in parts.items()))
-
-
-def find_clip(root: Path, clip: str) -> str:
-    """Find the audio file of a metadata id, relative to the data set."""
-    for suffix in AUDIO_SUFFIXES:
-        path = Path("wavs") / f"{clip}{suffix}"
-        if (root / path).is_file():
-            return path.as_posix()
-    raise FileNotFoundError(f"{root / 'wavs' / clip}.wav: no such file, but metadata.csv names it")
 
 
 def extract_mels(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> None:

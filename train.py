@@ -10,12 +10,12 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NoReturn
 
-from common.cli import asks_for_help
+from common.cli import check_command_line, is_started
 from common.cli import run as run_program
-from hifigan.training.flags import VocoderTrainConfig, parse_train_config
+from hifigan.training.flags import VocoderTrainConfig, make_parser, parse_train_config
 
-if asks_for_help("train.py"):  # before PyTorch is imported, which takes seconds
-    parse_train_config()
+if is_started(__name__):  # before PyTorch is imported, which takes seconds
+    check_command_line(make_parser().parse_args, "train.py")
 
 import torch
 from torch import Tensor

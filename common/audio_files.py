@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from common.audio import MAX_WAV_VALUE
+from common.audio_config import MAX_WAV_VALUE
 from common.errors import InputError
 from common.files.atomic import write_whole
+from common.files.audio_names import AUDIO_SUFFIXES, is_audio_file
 
 PEAK = 0.95  # base training normalises each clip to this peak (full scale is 1)
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")  # in order of preference, where a clip exists in several formats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,11 +30,6 @@ class WavInfo:
     channels: int
     frames: int
     is_pcm_wav: bool
-
-
-def is_audio_file(path: Path) -> bool:
-    """Whether the name has an audio suffix, in upper or lower case."""
-    return path.suffix.lower() in AUDIO_SUFFIXES
 
 
 def list_audio_files(folder: Path) -> list[Path]:

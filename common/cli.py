@@ -7,14 +7,16 @@ parser refuses it where it would have no effect.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import difflib
 import logging
 import math
+import multiprocessing
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -71,13 +73,29 @@ def program_name(name: str) -> str:
     return started if started.startswith("hifigan-") else name
 
 
-def asks_for_help(program: str) -> bool:
-    """Return whether the user started a program, such as `train.py`, or its command, for --help or --version.
+def command_line(name: str) -> str:
+    """Return the words that start a program: `python train.py`, `python -m voice.say`, or its console command."""
+    name = program_name(name)
+    return f"python {name}" if name.endswith(".py") else f"python -m {name}" if "." in name else name
 
-    Programs ask this before they import PyTorch, which takes seconds.
+
+def is_started(module: str) -> bool:
+    """Return whether the user started a program, or its console command, rather than that another module imports it.
+
+    Programs then call `check_command_line` before they import PyTorch, which takes seconds.
+
+    Args:
+        module: `__name__` of the program.
     """
-    is_started = program_name(Path(sys.argv[0]).name).startswith(("hifigan-", program))
-    return is_started and not {"-h", "--help", "--version"}.isdisjoint(sys.argv[1:])
+    return module == "__main__" or (
+        program_name("").startswith("hifigan-") and multiprocessing.parent_process() is None
+    )
+
+
+def check_command_line(parse: Callable[[], object], prog: str) -> None:
+    """Parse the command line. --help, --version and mistakes end the program, as in `run`."""
+    with _errors_in_one_line(program_name(prog)):
+        parse()
 
 
 class _HelpFormatter(argparse.HelpFormatter):
@@ -116,8 +134,8 @@ class ArgumentParser(argparse.ArgumentParser):
     ) -> None:
         kwargs.setdefault("formatter_class", _HelpFormatter)
         self.needs = needs
+        self.command = command_line(prog)
         prog = program_name(prog)
-        self.command = f"python {prog}" if prog.endswith(".py") else f"python -m {prog}" if "." in prog else prog
         if examples:
             lines = "\n".join(f"  {self.command} {words}" for words in examples)
             epilog = f"{epilog}\n\nexamples:\n\n{lines}".strip()
@@ -192,7 +210,7 @@ class ArgumentParser(argparse.ArgumentParser):
                     raise InputError(f"{_spelled(name)}: has no effect with {_spelled(condition)}")
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: error: {message} (see {self.command} --help)\n")
 
 
 def _is_met(condition: str, values: Mapping[str, Any]) -> bool:
@@ -335,8 +353,16 @@ def run(main: Callable[[], int | None], prog: str) -> NoReturn:
     prog = program_name(prog)
     logging.basicConfig(level=logging.INFO, format=f"{prog}: %(levelname)s: %(message)s")
     logging.captureWarnings(True)
-    try:
+    with _errors_in_one_line(prog):
         status = main()
+    sys.exit(status or 0)
+
+
+@contextlib.contextmanager
+def _errors_in_one_line(prog: str) -> Iterator[None]:
+    """Exit with status 1 and one line on bad input, and with status 130 on Ctrl-C."""
+    try:
+        yield
     except (InputError, OSError) as error:
         print(f"{prog}: error: {_last_line(error)}", file=sys.stderr)
         sys.exit(1)
@@ -349,7 +375,6 @@ def run(main: Callable[[], int | None], prog: str) -> NoReturn:
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
         sys.exit(130)
-    sys.exit(status or 0)
 
 
 def _last_line(error: Exception) -> str:

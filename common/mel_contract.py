@@ -14,29 +14,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.audio import MEL_CONFIG_FILE, OUR_MELS, AudioConfig, MelConvention
+from common.audio_config import MEL_CONFIG_FILE, OUR_MELS, SIGNAL_KEYS, AudioConfig, MelConvention
 from common.cli import ArgumentParser
 from common.errors import InputError
-from common.files.checkpoints import dictionary, read_file
 from common.files.exports import export_metadata, is_export
 from common.files.generators.folders import find_weights
-from common.files.generators.read import parse_generator
 from common.files.json_files import read_json
 from common.files.model_folders import MODEL_FILE
 
-# Signal keys of the paper authors' JSON files -> our names.
-SIGNAL_KEYS = {
-    "segment_size": "segment_size",
-    "num_mels": "num_mels",
-    "n_fft": "filter_length",
-    "hop_size": "hop_length",
-    "win_size": "win_length",
-    "sampling_rate": "sampling_rate",
-    "fmin": "mel_fmin",
-    "fmax": "mel_fmax",
-    "fmax_loss": "mel_fmax_loss",
-    "fmax_for_loss": "mel_fmax_loss",
-}
 SAME, DIFFERENT, UNREADABLE = 0, 1, 2  # exit statuses, as in diff(1)
 
 
@@ -218,6 +203,10 @@ def _read_json_file(path: Path) -> MelContract:
 
 
 def _read_checkpoint(path: Path) -> MelContract:
+    # These import PyTorch, which takes seconds, and --help does not need them.
+    from common.files.checkpoints import dictionary, read_file
+    from common.files.generators.read import parse_generator
+
     content = read_file(path)
     if generator := parse_generator(path, content):
         return MelContract.from_dict(generator.signal_settings(), str(path))
@@ -234,7 +223,7 @@ def _read_checkpoint(path: Path) -> MelContract:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print one contract or the differences of two, and return the exit status."""
     parser = ArgumentParser(
-        prog="mel_contract",
+        prog="common.mel_contract",
         usage="python -m common.mel_contract [check] A [B]",
         description="Show the mel settings of a generator or FastPitch checkpoint, an exported model, a data set, a "
         "folder of mels, or a JSON file. Given two of them, show the differences and their remedies.",

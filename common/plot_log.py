@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from common.cli import ArgumentParser, run
 from common.errors import InputError
 from common.files.dllogger_lines import read_json_lines
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # Title -> logged metric, and whether its axis is logarithmic. Further losses follow under their own names.
 PANELS = {
@@ -31,7 +33,7 @@ PANELS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(
-        prog="plot_log", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        prog="common.plot_log", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("logs", nargs="+", help="nvlog.json files, or run directories that contain one")
     parser.add_argument("-o", "--output", default="curves.png", help="PNG file to write")
@@ -81,6 +83,8 @@ def read_curves(path: Path) -> Curves:
 
 def smoothed(values: Sequence[float], window: int) -> np.ndarray:
     """Return the mean of each value and up to `window` - 1 values before it, ignoring NaN."""
+    import numpy as np  # not needed by --help
+
     finite = np.isfinite(values)
     sums = np.cumsum(np.concatenate([[0.0], np.where(finite, values, 0.0)]))
     counts = np.cumsum(np.concatenate([[0], finite]))
@@ -125,4 +129,4 @@ def _choose_panels(runs: Sequence[Curves]) -> dict[str, tuple[str, bool]]:
 
 
 if __name__ == "__main__":
-    run(main, "plot_log")
+    run(main, "common.plot_log")

@@ -7,18 +7,20 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 if not __package__:  # `python demo/app.py` puts demo/ on the path of modules, not the repository
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from common.audio_files import to_int16
 from common.cli import ArgumentParser, add_flags, flag, from_flags, run
 from common.errors import InputError
-from voice import Voice, load_voice
 from voice.folder import DEFAULT_VOICE
+
+# Modules that import PyTorch, which takes seconds, are imported where they are used: --help does not need them.
+if TYPE_CHECKING:
+    import numpy as np
+
+    from voice import Voice
 
 MAX_CHARACTERS = 500  # about half a minute of speech
 SLOWEST, FASTEST = 0.5, 2.0
@@ -52,6 +54,8 @@ def speak(voice: Voice, text: str, pace: float, shift_hz: float) -> tuple[int, n
         raise InputError("the text is empty: write something to speak")
     if len(text) > MAX_CHARACTERS:
         raise InputError(f"the text has {len(text)} characters, and this page speaks at most {MAX_CHARACTERS}")
+    from common.audio_files import to_int16
+
     wav = voice.speak(text, pace=pace, pitch_transform_shift=shift_hz)
     return voice.sampling_rate, to_int16(wav, "speech")
 
@@ -128,6 +132,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = from_flags(DemoConfig, vars(parser.parse_args(argv)))
     _import_gradio()
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs each request that Gradio makes to itself
+    from voice import load_voice
+
     voice = load_voice(cfg.voice, "cuda" if cfg.cuda else "cpu")
     page = build_page(voice)
     serve(page, cfg)

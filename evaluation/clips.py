@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from common.audio import AudioConfig
-from common.audio_files import PEAK, is_audio_file, list_audio_files, load_wav_at, wav_info
+from common.audio_config import AudioConfig
+from common.audio_files import PEAK, list_audio_files, load_wav_at, wav_info
 from common.data.filelists import read_paths
-from common.data.ljspeech import read_metadata
+from common.data.metadata import read_metadata
 from common.errors import InputError
+from common.files.audio_names import is_audio_file
 from common.synthesis.phrases import safe_name
 from evaluation.spectra import level_db
 
@@ -170,7 +171,7 @@ def find_transcripts(reference: Path, dataset: Path) -> dict[str, str]:
     """Map file names without suffix to texts, if the data set has a metadata.csv as LJSpeech does. Else empty."""
     for folder in (reference, reference.parent) if reference.is_dir() else (dataset,):
         try:
-            return read_metadata(folder / "metadata.csv")
+            return read_metadata(folder / "metadata.csv").texts
         except (InputError, OSError):
             continue
     return {}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
-from common.cli import ArgumentParser, add_flags, flag, not_negative
+from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative
 from common.errors import InputError
 from common.machine.hardware import available_cores
 
@@ -69,8 +70,8 @@ class EvaluationConfig:
         return self.jobs or available_cores()
 
 
-def make_parser() -> ArgumentParser:
-    """Return the parser of the flags, and of --system, a list of texts."""
+def parse(argv: Sequence[str] | None = None) -> tuple[EvaluationConfig, list[str]]:
+    """Parse the command line. Return the flags, and the systems of --system."""
     parser = ArgumentParser(
         prog="evaluate.py",
         needs="(-i PATH | --texts PATH) --system NAME=SOURCE",
@@ -96,4 +97,5 @@ def make_parser() -> ArgumentParser:
         "--texts: NAME=voice (the shipped one), NAME=voice:DIR, or NAME=DIR with audio files named like the texts",
     )
     add_flags(parser, EvaluationConfig, "evaluation")
-    return parser
+    given = vars(parser.parse_args(argv))
+    return from_flags(EvaluationConfig, given), given["system"]

@@ -15,11 +15,12 @@ import numpy as np
 import torch
 
 from common.audio import AudioConfig, MelSpectrogram
-from common.audio_files import is_audio_file
 from common.errors import InputError
+from common.files.audio_names import is_audio_file
 from common.files.exports import is_export
 from hifigan.checkpoint import load_generator
-from hifigan.engine.select import ALL_PRECISIONS, engine_backend
+from hifigan.engine.precisions import ALL_PRECISIONS
+from hifigan.engine.select import engine_backend
 from hifigan.export.files import load_export
 from hifigan.synthesis.vocoder import Vocoder
 from voice.folder import HIFIGAN_FILE

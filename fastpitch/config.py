@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common.audio import AudioConfig
+from common.audio_config import AudioConfig
 from common.errors import InputError
 
 log = logging.getLogger(__name__)

@@ -15,31 +15,35 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from common.cli import check_command_line, from_flags, is_started
+from common.cli import run as run_program
+from fastpitch.training.extract_flags import ExtractConfig, make_parser
+
+if is_started(__name__):  # before PyTorch is imported, which takes seconds
+    check_command_line(make_parser().parse_args, "fastpitch.extract_mels")
+
 import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from common import distributed
-from common.audio import MEL_CONFIG_FILE
-from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, positive
-from common.cli import run as run_program
+from common.audio_config import MEL_CONFIG_FILE
 from common.data.filelists import check_wavs
 from common.data.mel_files import distinct_targets, feature_name, record_config
 from common.distributed import Distributed
-from common.download.hub import find_fastpitch
 from common.errors import InputError
 from common.files.arrays import save_array
 from common.files.atomic import write_whole
 from common.files.fingerprints import file_digest, is_newer
 from common.files.json_files import read_json
-from common.machine.hardware import AMP_FORMATS, available_cores, half_precision
+from common.machine.hardware import half_precision
 from common.machine.precision import DTYPES, mixed_precision
 from common.progress import watched
 from common.training.loader_processes import leave_signals_to_the_parent, lost_loaders_named, stop_loader_processes
 from common.training.sampling import ClipKey
 from fastpitch.checkpoint import FastPitchInfo, load_fastpitch
 from fastpitch.model import FastPitch
-from fastpitch.synthesis.text_flags import TextFlags, text_config, text_processor
+from fastpitch.synthesis.text_flags import text_config, text_processor
 from fastpitch.training.recordings import Batch, SpeechDataset, collate, read_recordings
 
 log = logging.getLogger(__name__)
@@ -48,58 +52,10 @@ SYMBOLS_FILE = "symbols.json"  # in the folder of the mels: a digest of each mel
 LJSPEECH_MEAN_HZ, LJSPEECH_STD_HZ = 214.72203, 65.72038  # statistics of published models' training data
 
 
-@dataclasses.dataclass(frozen=True)
-class ExtractConfig(TextFlags):
-    """Recordings, model and computation of an extraction."""
-
-    fastpitch: str = flag(
-        "",
-        "FastPitch checkpoint with its aligner, a model's folder or a hub name, org/name",
-        metavar="NAME|PATH",
-        required=True,
-        convert=find_fastpitch,
-    )
-    ema: bool = flag(False, "use the checkpoint's moving average of the weights (from training with --ema)")
-    dataset_path: str = flag(
-        "data/LJSpeech-1.1", "directory that the file lists are relative to", short=("-d",), metavar="PATH"
-    )
-    filelists: tuple[str, ...] = flag(
-        ("data/filelists/ljs_audio_pitch_text.txt",),
-        "file lists of wav|pitch|text or wav|pitch|text|speaker",
-        metavar="PATH",
-    )
-    output: str = flag(
-        "data/mels-fastpitch-ljs22khz", "directory of the mels, <clip>.npy [80, frames]", short=("-o",), metavar="PATH"
-    )
-    cuda: bool = flag(False, "run on GPUs (without it: on the CPU)")
-    amp: bool = flag(False, f"mixed precision: {AMP_FORMATS}")
-    batch_size: int = flag(16, "utterances in one pass of one process", short=("-bs",))
-    num_workers: int = flag(min(4, available_cores()), "processes that load audio; 0 loads in the extracting process")
-    pitch_mean: float | None = flag(
-        None, "mean of the voice's pitch in Hz, for checkpoints without it; by default LJSpeech's"
-    )
-    pitch_std: float | None = flag(None, "standard deviation of the voice's pitch in Hz, likewise")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        positive(batch_size=self.batch_size)
-        not_negative(num_workers=self.num_workers)
-        if (self.pitch_mean is None) != (self.pitch_std is None):
-            raise InputError("--pitch-mean and --pitch-std: give both or neither")
-        if self.pitch_mean is not None and self.pitch_std is not None:
-            positive(pitch_mean=self.pitch_mean, pitch_std=self.pitch_std)
-
-
 @lost_loaders_named()
 @distributed.lost_peers_named()
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = ArgumentParser(
-        prog="extract_mels",
-        description="Extracts teacher-forced FastPitch mels, to fine-tune HiFi-GAN on. Skips existing files.",
-        epilog="Start several processes with torchrun. Flags may be written with - or _.",
-    )
-    add_flags(parser, ExtractConfig, "extraction")
-    cfg = from_flags(ExtractConfig, vars(parser.parse_args(argv)))
+    cfg = from_flags(ExtractConfig, vars(make_parser().parse_args(argv)))
     place = distributed.init(cfg.cuda)
     try:
         model, info = load_teacher(cfg, place)
@@ -251,4 +207,4 @@ def load(dataset: SpeechDataset, batches: Sequence[Sequence[int]], cfg: ExtractC
 
 
 if __name__ == "__main__":
-    run_program(main, "extract_mels")
+    run_program(main, "fastpitch.extract_mels")

@@ -7,12 +7,18 @@ import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from common.cli import check_command_line, is_started
+from common.cli import run as run_program
+from fastpitch.training.flags import FastPitchTrainConfig, make_parser, parse_train_config
+
+if is_started(__name__):  # before PyTorch is imported, which takes seconds
+    check_command_line(make_parser().parse_args, "fastpitch.train")
+
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from common import distributed
-from common.cli import run as run_program
 from common.distributed import Distributed
 from common.training.checkpoint_store import CheckpointStore
 from common.training.log import RunLog
@@ -21,7 +27,6 @@ from common.training.loss_meter import ValidationMeter, accumulate
 from common.training.sampling import MicroBatchSampler
 from fastpitch.losses import fastpitch_losses
 from fastpitch.model import FastPitch, TeacherForced
-from fastpitch.training.flags import FastPitchTrainConfig, parse_train_config
 from fastpitch.training.loaders import data_fingerprint, open_datasets, training_loader, validation_loader
 from fastpitch.training.recordings import Batch, Example, SpeechDataset
 from fastpitch.training.state import FastPitchTrainState

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from common import torchscript
 from common.errors import InputError
+from common.machine import torchscript
 from common.machine.precision import mixed_precision
 from hifigan.config import GeneratorConfig
 from hifigan.generator import Generator

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from common.audio import AudioConfig, MelConvention
+from common.audio_config import AudioConfig, MelConvention
 from common.errors import InputError
 from common.files.checkpoints import check_tensors
 from common.files.exports import is_export

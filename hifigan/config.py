@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common.audio import OUR_MELS, AudioConfig, MelConvention
+from common.audio_config import OUR_MELS, SIGNAL_KEYS, AudioConfig, MelConvention
 from common.errors import InputError
 from common.files.json_files import read_json
-from common.mel_contract import SIGNAL_KEYS, MelContract
+from common.mel_contract import MelContract
 
 log = logging.getLogger(__name__)
 

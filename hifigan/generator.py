@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from common.audio import AudioConfig, MelConvention
+from common.audio_config import AudioConfig, MelConvention
 from common.files.checkpoints import check_tensors, dictionary
 from common.mel_contract import MelContract
 from common.pretrained import PretrainedModel, unknown_settings

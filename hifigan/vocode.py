@@ -2,63 +2,33 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from common.cli import check_command_line, from_flags, is_started, run
+from hifigan.synthesis.vocode_flags import DEFAULT_MODEL, VocodeConfig, make_parser
+
+if is_started(__name__):  # before PyTorch is imported, which takes seconds
+    check_command_line(make_parser().parse_args, "hifigan.vocode")
+
 from common import distributed
 from common.audio import MelSpectrogram
 from common.audio_files import save_wav, wav_info
-from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, run
-from common.download.hub import find_generator
 from common.download.models import fetch_models
 from common.errors import InputError
 from common.project import models_dir
 from common.synthesis.sources import utterance_from_audio
 from hifigan.checkpoint import load_generator
-from hifigan.engine.select import ALL_PRECISIONS, PRECISION_HELP, engine_backend
+from hifigan.engine.select import engine_backend
 from hifigan.synthesis.vocoder import Vocoder
 
 log = logging.getLogger(__name__)
 
-DEFAULT_MODEL = "hifigan-universal-v1"
-
-
-@dataclasses.dataclass(frozen=True)
-class VocodeConfig:
-    """The generator, and how it runs."""
-
-    hifigan: str = flag(
-        "",
-        "generator checkpoint of any public format, a model's folder or a hub name (org/name); without it, "
-        f"{DEFAULT_MODEL}, downloaded if missing",
-        metavar="NAME|PATH",
-        convert=find_generator,
-    )
-    hifigan_config: str = flag(
-        "", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration", metavar="NAME|PATH"
-    )
-    denoising_strength: float = flag(0.0, "share of the generator's hum that is subtracted; 0.005 to 0.1 is usual")
-    cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
-    precision: str = flag("fp32", PRECISION_HELP, choices=ALL_PRECISIONS)
-
-    def __post_init__(self) -> None:
-        not_negative(denoising_strength=self.denoising_strength)
-
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = ArgumentParser(
-        prog="hifigan.vocode",
-        description="Turns the speech of one audio file into a mel spectrogram and back. The result has the "
-        "generator's sampling rate, and the length and level of the original.",
-        examples=("in.wav out.wav", "in.flac out.wav --hifigan G.pt"),
-    )
-    parser.add_argument("source", metavar="IN", type=Path, help="audio file: wav, FLAC or OGG, of any sampling rate")
-    parser.add_argument("target", metavar="OUT", type=Path, help="wav file to write")
-    add_flags(parser, VocodeConfig, "vocoding")
-    given = vars(parser.parse_args(argv))
+    given = vars(make_parser().parse_args(argv))
     cfg = from_flags(VocodeConfig, given)
     source, target = given["source"], given["target"]
     check_files(source, target)

@@ -23,7 +23,7 @@ FLOORS: dict[str, list[str]] = {
         "clips metrics",
         "statistics systems spectra perception voicing",
     ],
-    "voice": ["training say", "pack choose speech", "folder"],
+    "voice": ["training say", "pack choose speech", "pack_flags folder"],
     "hifigan": [
         "vocode",
         "synthesis",
@@ -51,7 +51,8 @@ FLOORS: dict[str, list[str]] = {
         "machine",
         "download mel_contract audio_files text plot_log progress",
         "audio files cli distributed",
-        "markdown errors torchscript project",
+        "audio_config markdown",
+        "errors project",
     ],
 }
 # The packages below each package.

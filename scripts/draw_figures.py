@@ -1,24 +1,30 @@
 """Draw the figures of the documents as SVG, for light and dark pages: `python -m scripts.draw_figures`.
 
 docs/model.svg shows HiFi-GAN in training and in use, with the numbers of the V1 generator. docs/latency.svg shows the
-latency table of benchmarks/results/inference-cpu.md.
+latency table of benchmarks/results/inference-cpu.md. docs/data.svg shows the ways of the data through the programs.
 """
 
 from __future__ import annotations
 
 import html
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+from fastpitch.training.state import CHECKPOINT_FILES as FASTPITCH_CHECKPOINT_FILES
 from hifigan.config import PRESETS
 from hifigan.discriminators import MultiPeriodDiscriminator, MultiScaleDiscriminator
 from hifigan.losses import FEATURE_WEIGHT, MEL_WEIGHT
+from hifigan.training.state import CHECKPOINT_FILES
 from scripts.draw_architecture import REPOSITORY, STYLE
+from voice.folder import VOICE_FILES
 
 MODEL = REPOSITORY / "docs" / "model.svg"
 LATENCY = REPOSITORY / "docs" / "latency.svg"
+DATA = REPOSITORY / "docs" / "data.svg"
 RESULTS = REPOSITORY / "benchmarks" / "results" / "inference-cpu.md"
 WIDTH = 920
+NARROW = 480  # readable on a phone
 MORE_STYLE = """
   .kept { fill: var(--folder); stroke: var(--folder-line) }
   .ours { fill: var(--folder-line) } .bar { fill: var(--line) }
@@ -26,15 +32,15 @@ MORE_STYLE = """
 """
 
 
-def svg(title: str, height: int, parts: list[str]) -> str:
-    """Return a whole drawing of WIDTH x `height` pixels."""
+def svg(title: str, height: int, parts: list[str], width: int = WIDTH) -> str:
+    """Return a whole drawing of `width` x `height` pixels."""
     body = "\n".join(parts)
-    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}">
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">
 <title>{html.escape(title)}</title>
 <style>{STYLE}{MORE_STYLE}</style>
 <defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
 <path d="M0 0 L8 4 L0 8 z"/></marker></defs>
-<rect width="{WIDTH}" height="{height}" class="paper"/>
+<rect width="{width}" height="{height}" class="paper"/>
 {body}
 </svg>
 """
@@ -53,8 +59,17 @@ def box(x: float, y: float, width: float, height: float, lines: list[str], kind:
     return "\n".join(parts)
 
 
-def arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
-    return f'<path d="M{start[0]:g} {start[1]:g} L{end[0]:g} {end[1]:g}" marker-end="url(#head)"/>'
+Point = tuple[float, float]
+
+
+def arrow(*corners: Point) -> str:
+    """Return an arrow through `corners`, from the first to the last."""
+    return f'<path d="M{line(corners)}" marker-end="url(#head)"/>'
+
+
+def line(points: Sequence[Point]) -> str:
+    """Return the coordinates of a polygonal line, as a path has them after its M."""
+    return " L".join(f"{x:g} {y:g}" for x, y in points)
 
 
 def wave(x: float, y: float, width: float) -> str:
@@ -144,7 +159,66 @@ def draw_latency() -> str:
     return svg("Latency of the ways to run V1 on a CPU", 64 + 28 * len(rows), parts)
 
 
-FIGURES = {MODEL: draw_model, LATENCY: draw_latency}
+def draw_data() -> str:
+    """Return the picture of the ways from recordings to models, and from models to speech."""
+    left, right, half, whole = 27, 247, 206, 426
+    middle, one, two = left + whole / 2, left + half / 2, right + half / 2
+    generator, discriminators = (name.format("N") for name in CHECKPOINT_FILES)
+    acoustic = FASTPITCH_CHECKPOINT_FILES[0].format("N")
+    thirds = [(left + 145 * i, left + 145 * i + 68) for i in range(3)]  # left edge and middle
+    parts = [
+        box(left, 14, 92, 26, ["program"], "program"),
+        box(left + 104, 14, 92, 26, ["files"], "module"),
+        box(left, 58, whole, 50, ["recordings and texts", "wavs/, metadata.csv"], "module"),
+        arrow((middle, 108), (middle, 128)),
+        box(left, 130, whole, 50, ["prepare_dataset.py", "splits, converts, extracts mels and pitch"], "program"),
+        arrow((one, 180), (one, 200)),
+        arrow((two, 180), (two, 200)),
+        box(left, 202, half, 50, ["filelists/", "paths of recordings"], "module"),
+        box(right, 202, half, 50, ["filelists/, pitch/", "with texts; pitch in Hz"], "module"),
+        arrow((one, 252), (one, 272)),
+        arrow((two, 252), (two, 272)),
+        box(left, 274, half, 50, ["train.py", "HiFi-GAN, the vocoder"], "program"),
+        box(right, 274, half, 50, ["fastpitch/train.py", "FastPitch, text to mels"], "program"),
+        arrow((one, 324), (one, 344)),
+        arrow((two, 324), (two, 344)),
+        box(left, 346, half, 68, ["checkpoint pair", generator, discriminators], "module"),
+        box(right, 346, half, 68, ["checkpoint", acoustic], "module"),
+        # Fine-tuning, and the ways around it.
+        '<rect x="18" y="432" width="444" height="246" rx="8" class="house"/>',
+        text(one + 12, 456, "Optional: fine-tuning", "title"),
+        arrow((left, 380), (9, 380), (9, 712), (left - 2, 712)),
+        arrow((right + half, 380), (NARROW - 9, 380), (NARROW - 9, 712), (right + half + 2, 712)),
+        arrow((two, 414), (two, 470)),
+        box(right, 472, half, 50, ["fastpitch/extract_mels.py", "reads the recordings too"], "program"),
+        arrow((two, 522), (two, 542)),
+        box(right, 544, half, 50, ["FastPitch's mels", "aligned with the recordings"], "module"),
+        arrow((right, 569), (left + half + 2, 569)),
+        arrow((one, 414), (one, 542)),
+        box(left, 544, half, 50, ["train.py", "with --input-mels-dir"], "program"),
+        arrow((one, 594), (one, 614)),
+        box(left, 616, half, 50, ["checkpoint pair", "fine-tuned"], "module"),
+        arrow((one, 666), (one, 686)),
+        box(left, 688, whole, 50, ["voice/pack.py", "one folder from both models"], "program"),
+        arrow((middle, 738), (middle, 758)),
+        box(left, 760, whole, 50, ["the voice's folder", ", ".join(VOICE_FILES)], "module"),
+    ]  # fmt: skip
+    ends = (
+        ("inference.py", "speaks", ["speech", "wav files"]),
+        ("export.py", "the vocoder", ["exported file", "ONNX, TorchScript"]),
+        ("evaluate.py", "measures", ["results.json", "listening report"]),
+    )
+    for (x, centre), (program, note, files) in zip(thirds, ends, strict=True):
+        parts += [
+            arrow((centre, 810), (centre, 830)),
+            box(x, 832, 136, 50, [program, note], "program"),
+            arrow((centre, 882), (centre, 902)),
+            box(x, 904, 136, 50, files, "module"),
+        ]
+    return svg("From recordings and texts to checkpoints, to a voice, and to speech", 968, parts, NARROW)
+
+
+FIGURES = {MODEL: draw_model, LATENCY: draw_latency, DATA: draw_data}
 
 
 def main() -> None:

@@ -4,12 +4,12 @@ import soundfile
 
 from common.audio import AudioConfig
 from common.audio_files import list_audio_files
-from common.data.ljspeech import read_metadata
+from common.data.metadata import read_metadata
 from tests.support.paths import DEMO_DATA
 
 
 def test_demo_data():
-    transcripts = read_metadata(DEMO_DATA / "metadata.csv")
+    transcripts = read_metadata(DEMO_DATA / "metadata.csv").texts
     wavs = list_audio_files(DEMO_DATA / "wavs")
     assert len(transcripts) == 40
     assert [path.stem for path in wavs] == list(transcripts) == sorted(transcripts)

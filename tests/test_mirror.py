@@ -13,11 +13,19 @@ FOLDERS = ("common", "hifigan", "fastpitch", "evaluation", "voice", "benchmarks"
 
 # module: (test file below tests/ that covers it, reason)
 COVERED_ELSEWHERE = {
+    "common/audio_config.py": ("common/test_audio.py", "the settings of what that file tests"),
+    "common/files/audio_names.py": ("common/test_audio_files.py", "names of the files that it reads"),
+    "fastpitch/synthesis/flags.py": ("fastpitch/synthesis/test_text_flags.py", "its values come from a command line"),
+    "fastpitch/training/extract_flags.py": ("voice/training/test_commands.py", "its values come from a command line"),
+    "hifigan/engine/precisions.py": ("hifigan/engine/test_select.py", "names of what it chooses among"),
+    "hifigan/export/flags.py": ("programs/test_export.py", "its values come from a command line"),
+    "hifigan/synthesis/vocode_flags.py": ("hifigan/test_vocode.py", "its values come from a command line"),
+    "voice/pack_flags.py": ("voice/test_pack.py", "its values come from a command line"),
     "common/data/flags.py": ("programs/prepare_dataset/test_errors.py", "its values come from a command line"),
+    "common/data/list_writer.py": ("programs/prepare_dataset/test_file_lists.py", "its input is a data set"),
     "common/download/datasets.py": ("scripts/test_download_scripts.py", "run through scripts/download_dataset.sh"),
     "common/download/models.py": ("scripts/test_download_scripts.py", "run through scripts/download_models.sh"),
     "common/errors.py": ("common/test_cli.py", "one exception class; the command line turns it into one line"),
-    "common/files/generator_files.py": ("hifigan/test_checkpoint.py", "each format has to load as a generator"),
     "common/synthesis/sources.py": ("programs/inference/test_resynthesis.py", "its input is a whole command line"),
     "common/synthesis/speed.py": ("programs/inference/test_vocoding.py", "figures of a whole run of inference.py"),
     "common/text/any_language/notation.py": ("common/text/test_processor.py", "one pattern, used by the processor"),

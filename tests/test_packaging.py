@@ -13,6 +13,7 @@ import soundfile
 
 from common.project import VERSION
 from tests.support.paths import REPOSITORY
+from tests.support.startup import SLOW, answer
 from tests.test_requirements import PYPROJECT
 
 PROJECT, SETUPTOOLS = PYPROJECT["project"], PYPROJECT["tool"]["setuptools"]
@@ -74,10 +75,12 @@ def environment(wheel, tmp_path_factory):
 
 def start(environment, folder, *words):
     """Run a command of the environment in a folder outside the clone."""
-    variables = {"PATH": os.environ["PATH"], "HOME": str(folder), "XDG_CACHE_HOME": str(folder / "cache")}
-    return subprocess.run(
-        [str(environment / words[0]), *words[1:]], cwd=folder, env=variables, capture_output=True, text=True
-    )
+    command = [str(environment / words[0]), *words[1:]]
+    return subprocess.run(command, cwd=folder, env=variables(folder), capture_output=True, text=True)
+
+
+def variables(folder):
+    return {"PATH": os.environ["PATH"], "HOME": str(folder), "XDG_CACHE_HOME": str(folder / "cache")}
 
 
 @pytest.mark.slow
@@ -118,12 +121,17 @@ def test_the_installed_package_is_used(environment, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_installed_commands_answer(command, environment, tmp_path):
-    done = start(environment, tmp_path, command, "--version")
-    assert (done.returncode, done.stdout) == (0, f"{command}, version {VERSION} of hifigan-recipe\n")
-    done = start(environment, tmp_path, command, "--helpp")
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"{command}: error: ")
-    assert done.stderr.count("\n") == 1
+    def ask(*words):
+        return answer([str(environment / command), *words], tmp_path, variables(tmp_path))
+
+    status, lines, imported = ask("--version")
+    assert (status, lines) == (0, [f"{command}, version {VERSION} of hifigan-recipe"])
+    assert not imported & SLOW
+    for words in (["--helpp"], []):
+        status, (line,), imported = ask(*words)
+        assert status in (1, 2)
+        assert line.startswith(f"{command}: error: ")
+        assert not imported & SLOW
 
 
 @pytest.mark.slow

@@ -1,21 +1,54 @@
-"""Choose the models of `inference.py`: a voice, unless the user names models."""
+"""The command line of `inference.py`, and its choice of models: a voice, unless the user names models."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from common.cli import ArgumentParser, add_flags, command_line, from_flags
 from common.errors import InputError
+from common.files.audio_names import is_audio
 from common.synthesis.phrases import read_phrases
-from common.synthesis.sources import is_audio
-from fastpitch.synthesis.pieces import SpeechConfig
+from fastpitch.synthesis.flags import SpeechConfig
+from hifigan.synthesis.flags import InferenceConfig, StreamConfig, check_streaming
 from voice.folder import DEFAULT_VOICE, PRETRAINED, VoiceFiles, find_voice
 
 HOW_TO_CHOOSE = "--voice NAME|DIR takes another, --hifigan and --fastpitch take your own models"
 _OF_CHECKPOINTS = ("hifigan_config", "ema", "fastpitch_ema")  # choices among the contents of a checkpoint
 _OF_MELS = ("mel_framing", "mel_log")
+
+
+def make_parser() -> ArgumentParser:
+    """Return the parser of `inference.py`."""
+    parser = ArgumentParser(
+        prog="inference.py",
+        needs="(-i PATH | --text TEXT)",
+        examples=(
+            '--text "Hello world." -o hello.wav',
+            "-i texts.txt -o spoken",
+            "-i recordings -o copies",
+            "-i texts.tsv --fastpitch F.pt --hifigan G.pt -o spoken",
+        ),
+        complete=choose_models,
+        description="Texts, mel spectrograms or audio files -> speech. An interrupted run resumes where it stopped.",
+        epilog="Several processes, started with torchrun, share the work. Flags may be written with - or _.",
+    )
+    add_flags(parser, InferenceConfig, "inference")
+    add_flags(parser, StreamConfig, "streaming", only_with="stream")
+    add_flags(parser, SpeechConfig, "text to speech", only_with="fastpitch", or_with="the texts of a voice")
+    return parser
+
+
+def parse(argv: Sequence[str] | None = None) -> tuple[InferenceConfig, StreamConfig | None, SpeechConfig | None]:
+    """Parse the command line. Streaming and text to speech are None unless asked for."""
+    given = vars(make_parser().parse_args(argv))
+    cfg = from_flags(InferenceConfig, given)
+    stream = from_flags(StreamConfig, given) if "stream" in given else None
+    speech = from_flags(SpeechConfig, given) if "fastpitch" in given else None
+    check_streaming(cfg, stream)
+    return cfg, stream, speech
 
 
 def choose_models(given: MutableMapping[str, Any]) -> None:
@@ -36,14 +69,14 @@ def choose_models(given: MutableMapping[str, Any]) -> None:
             raise InputError("--text: is in place of -i; remove one of them")
         if not given["text"].strip():
             raise InputError("--text: is empty; give a text to speak, such as --text 'Hello.'")
+    elif not given.get("input"):
+        raise InputError(f"-i: is required, or --text (see {command_line('inference.py')} --help)")
     if own:
         if own == ["fastpitch"]:
             raise InputError("--fastpitch: needs --hifigan for the audio; --voice names both models")
         if "text" in given and "fastpitch" not in given:
             raise InputError("--text: with --hifigan, needs --fastpitch to speak; --voice names both models")
         return
-    if not given.get("text") and not given.get("input"):
-        return  # the error about the missing input says enough
     files = _voice(given)
     for name in _OF_CHECKPOINTS:
         if given.get(name):

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from common.download import hub
 from common.errors import InputError
 from common.project import PROJECT
-
-if TYPE_CHECKING:
-    from common.download.hub import HubOptions
 
 HIFIGAN_FILE, FASTPITCH_FILE, CARD_FILE = VOICE_FILES = ("hifigan.safetensors", "fastpitch.safetensors", "README.md")
 PRETRAINED = PROJECT / "pretrained"  # the voices of this project, by their names
@@ -45,7 +42,7 @@ class VoiceFiles:
         return self.folder / CARD_FILE
 
 
-def find_voice(name_or_dir: str | Path = DEFAULT_VOICE, options: HubOptions | None = None) -> VoiceFiles:
+def find_voice(name_or_dir: str | Path = DEFAULT_VOICE, options: hub.HubOptions | None = None) -> VoiceFiles:
     """Find a voice by its name in `pretrained/`, by its folder, or by its name on the Hugging Face hub, in this order.
 
     Args:
@@ -57,8 +54,6 @@ def find_voice(name_or_dir: str | Path = DEFAULT_VOICE, options: HubOptions | No
         InputError: a folder without the files of a voice, or huggingface_hub is not installed.
         OSError: the hub has no such voice, or does not answer.
     """
-    from common.download import hub  # imports PyTorch, which takes seconds, and the constants above do not need it
-
     words = str(name_or_dir)
     is_name = words not in ("", ".", "..") and Path(words).name == words
     folder = PRETRAINED / words

@@ -18,13 +18,14 @@ from common.audio_files import save_wav
 from common.download.hub import HubOptions, upload_folder
 from common.errors import InputError
 from common.files.atomic import replacing
+from common.files.audio_names import is_wav_name
 from common.synthesis.outputs import batches, join_pieces
 from common.synthesis.phrases import Phrase
 from common.synthesis.resume import SynthesisJob
-from common.synthesis.sources import is_wav_name, utterance_from_audio, utterance_from_wav
+from common.synthesis.sources import utterance_from_audio, utterance_from_wav
 from fastpitch.checkpoint import load_fastpitch
+from fastpitch.synthesis.flags import SpeechConfig
 from fastpitch.synthesis.job import check_models_fit, speech_job
-from fastpitch.synthesis.pieces import SpeechConfig
 from fastpitch.synthesis.synthesiser import Synthesiser
 from hifigan.checkpoint import load_generator
 from hifigan.engine.select import engine_backend

@@ -17,8 +17,9 @@ from benchmarks.synthetic_voice import speechlike
 from common.audio import AudioConfig, MelSpectrogram
 from common.synthesis.phrases import Phrase, read_phrases
 from fastpitch import load_fastpitch
+from fastpitch.synthesis.flags import SpeechConfig
 from fastpitch.synthesis.job import check_models_fit
-from fastpitch.synthesis.pieces import Piece, SpeechConfig, read_pieces
+from fastpitch.synthesis.pieces import Piece, read_pieces
 from fastpitch.synthesis.synthesiser import Synthesiser
 from fastpitch.synthesis.text_flags import text_processor
 from hifigan.checkpoint import GeneratorInfo

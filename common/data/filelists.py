@@ -13,22 +13,9 @@ from tqdm import tqdm
 from common.audio_files import describe_wrong_rate, load_wav, wav_info
 from common.errors import InputError, first_three
 from common.files.atomic import write_whole
+from common.files.text_files import read_lines
 
 log = logging.getLogger(__name__)
-
-
-def read_lines(path: str | Path) -> list[str]:
-    """Read the lines of a UTF-8 file with any line ends, and with or without a byte order mark.
-
-    `str.splitlines` would also split at other characters that web texts contain, such as U+2028.
-
-    Raises:
-        InputError: not UTF-8.
-    """
-    try:
-        return Path(path).read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a UTF-8 text file") from error
 
 
 def read_filelist(path: str | Path) -> list[list[str]]:
@@ -51,6 +38,12 @@ def read_filelist(path: str | Path) -> list[list[str]]:
     if not rows:
         raise InputError(f"{path}: the file list is empty")
     return rows
+
+
+def list_text(row: Sequence[str]) -> str:
+    """Return the text of a row `wav|text`, `wav|pitch|text` or `wav|pitch|text|speaker` of a file list, or ""."""
+    has_pitch = len(row) > 2 and Path(row[1]).suffix in (".pt", ".npy")
+    return row[2 if has_pitch else 1] if len(row) > 1 else ""
 
 
 def read_paths(filelists: Sequence[str | Path], root: str | Path) -> list[Path]:

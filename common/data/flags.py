@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from common.cli import ArgumentParser, add_flags, flag, positive
+from common.cli import ArgumentParser, add_flags, flag, from_flags, positive
 from common.errors import InputError
 from common.machine.hardware import available_cores
 
@@ -49,6 +51,16 @@ class PrepareConfig:
         "prefix of the file lists; without it, ljs or the name of the data set's directory",
         only_with="write_filelists",
     )
+    metadata_columns: str = flag(
+        "",
+        "what the columns of metadata.csv hold, in order, among id, text, normalised, speaker and ignore, such as "
+        "id,text,speaker; without it, they are recognised by their contents",
+        metavar="NAMES",
+        only_with="write_filelists",
+    )
+    skip_missing: bool = flag(
+        False, "leave out clips of metadata.csv that have no audio or no text", only_with="write_filelists"
+    )
     validation_clips: int = flag(
         0, "validation clips of a random split; 0: a tenth, at most 100", only_with="write_filelists"
     )
@@ -60,6 +72,11 @@ class PrepareConfig:
     )
     hifigan_config: str = flag("", "JSON file of a generator, which provides the signal settings", metavar="PATH")
     n_workers: int = flag(available_cores(), "worker processes")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of --metadata-columns."""
+        return tuple(name.strip() for name in self.metadata_columns.split(",")) if self.metadata_columns else ()
 
     def __post_init__(self) -> None:
         positive(n_workers=self.n_workers)
@@ -77,8 +94,8 @@ class PrepareConfig:
             raise InputError(f"--convert-to: {self.convert_to} is the data set itself; give another directory")
 
 
-def make_parser() -> ArgumentParser:
-    """Return the parser of `prepare_dataset.py`."""
+def parse(argv: Sequence[str] | None = None) -> tuple[PrepareConfig, dict[str, Any]]:
+    """Parse the command line of `prepare_dataset.py`. Return its flags, and all values that the user gave."""
     parser = ArgumentParser(
         prog="prepare_dataset.py",
         description="Write file lists, mel spectrograms, and pitch of a data set, or convert it.",
@@ -91,4 +108,5 @@ def make_parser() -> ArgumentParser:
     )
     add_flags(parser, PrepareConfig, "preparation")
     add_flags(parser, SignalFlags, "signal")
-    return parser
+    given = vars(parser.parse_args(argv))
+    return from_flags(PrepareConfig, given), given

@@ -1,35 +1,14 @@
-"""LJSpeech: its metadata and its published split."""
+"""The published split of LJSpeech."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from common.data.filelists import read_lines
 from common.errors import InputError
 from common.files.json_files import read_json
 
+LJSPEECH_COLUMNS = ("id", "text", "normalised")
 SPLIT_FILE = Path(__file__).with_name("ljspeech_split.json")
-
-
-def read_metadata(path: str | Path) -> dict[str, str]:
-    """Read `metadata.csv` of LJSpeech: id -> normalised transcript (the last column), in file order."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; a data set in LJSpeech layout has metadata.csv and wavs/")
-    transcripts: dict[str, str] = {}
-    for number, line in enumerate(read_lines(path), 1):
-        if not line.strip():
-            continue
-        columns = line.split("|")
-        if len(columns) < 2 or not columns[0].strip():
-            raise InputError(f"{path}: line {number} is not 'id|transcript' or 'id|transcript|normalised transcript'")
-        clip = columns[0].strip()
-        if clip in transcripts:
-            raise InputError(f"{path}: line {number} names {clip} a second time")
-        transcripts[clip] = columns[-1].strip()
-    if not transcripts:
-        raise InputError(f"{path}: no transcripts")
-    return transcripts
 
 
 def split_ljspeech(transcripts: dict[str, str]) -> dict[str, list[str]]:

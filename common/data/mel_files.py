@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.audio import MEL_CONFIG_FILE, SILENCE, AudioConfig
+from common.audio import SILENCE, AudioConfig
+from common.audio_config import MEL_CONFIG_FILE
 from common.errors import InputError
 from common.files.atomic import write_whole
 from common.files.json_files import read_json

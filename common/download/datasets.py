@@ -1,7 +1,7 @@
 """Download data sets by name (called by scripts/download_dataset.sh).
 
 To add a data set in LJSpeech layout (`metadata.csv` and `wavs/`), add its archive to `DATASETS`. Another layout also
-needs a reader beside `common/data/ljspeech.py`, called by `prepare_dataset.py` and `evaluation/clips.py`.
+needs a reader beside `common/data/metadata.py`, called by `prepare_dataset.py` and `evaluation/clips.py`.
 
 Environment variables replace its address, checksum, and number of clips: NAME_URL, NAME_SHA256, and NAME_CLIPS.
 """

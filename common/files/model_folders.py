@@ -8,14 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from common.errors import InputError
 from common.files.atomic import write_whole
 from common.files.json_files import read_json
-from common.files.safetensors_files import in_half_precision, write_tensors
+
+# Modules that import PyTorch, which takes seconds, are imported where they are used: --help does not need them.
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CONFIG_FILE, MODEL_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 FORMAT = "format"  # key of config.json that names this format
@@ -43,6 +44,8 @@ def write_model_folder(
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision: {precision!r} is neither {' nor '.join(PRECISIONS)}")
+    from common.files.safetensors_files import in_half_precision, write_tensors
+
     config = folder / CONFIG_FILE
     for file in (config, folder / MODEL_FILE):
         if file.exists() and not _is_ours(config):
@@ -104,6 +107,8 @@ def complete_checkpoint(file: Path, content: dict[str, Any]) -> dict[str, Any]:
 
     The content of other files is returned unchanged.
     """
+    from torch import Tensor
+
     is_model = file.name == MODEL_FILE and all(isinstance(value, Tensor) for value in content.values())
     if not (is_model and _is_ours(file.with_name(CONFIG_FILE))):
         return content

@@ -107,4 +107,5 @@ def half_precision(device: str | torch.device) -> str:
     return "fp16" if str(device).startswith("cuda") else "bf16"
 
 
+PRECISIONS = ("fp32", "fp16", "bf16")  # names of number formats
 AMP_FORMATS = f"{half_precision('cuda')} on GPUs, {half_precision('cpu')} on CPUs"  # for help and messages

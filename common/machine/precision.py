@@ -6,11 +6,11 @@ import logging
 
 import torch
 
-from common.machine.hardware import half_precision
+from common.machine.hardware import PRECISIONS, half_precision
 
 log = logging.getLogger(__name__)
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+DTYPES = dict(zip(PRECISIONS, (torch.float32, torch.float16, torch.bfloat16), strict=True))
 
 
 def amp_format(choice: str, device: str | torch.device) -> str:

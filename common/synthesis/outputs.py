@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.audio import MEL_CONFIG_FILE, SILENCE, AudioConfig
+from common.audio import SILENCE, AudioConfig
+from common.audio_config import MEL_CONFIG_FILE
 from common.audio_files import fade_in, fade_out, join, save_wav, to_int16
 from common.data.mel_files import record_config
 from common.errors import InputError

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from common.data.filelists import read_lines
 from common.errors import InputError
+from common.files.text_files import read_lines
 
 COLUMNS = ("mel", "output", "text", "pitch", "speaker")
 

@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from common import distributed
-from common.audio import MEL_CONFIG_FILE
+from common.audio_config import MEL_CONFIG_FILE
 from common.distributed import Distributed
 from common.errors import InputError, first_three
 from common.files.atomic import remove_leftovers, write_whole

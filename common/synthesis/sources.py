@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.audio import MEL_CONFIG_FILE, AudioConfig, MelSpectrogram
-from common.audio_files import PEAK, is_audio_file, list_audio_files, load_wav, normalise_peak, resample, wav_info
+from common.audio import AudioConfig, MelSpectrogram
+from common.audio_config import MEL_CONFIG_FILE
+from common.audio_files import PEAK, list_audio_files, load_wav, normalise_peak, resample, wav_info
 from common.data.mel_files import looks_like_log10, mel_contracts, read_mel
 from common.errors import InputError, first_three
+from common.files.audio_names import is_wav_name
 from common.mel_contract import MelContract
 from common.synthesis.outputs import Part
 from common.synthesis.phrases import Phrase, read_phrases, safe_name
@@ -33,16 +35,6 @@ class Utterance(Part):
     @property
     def length(self) -> int:
         return self.mel.size(1)
-
-
-def is_audio(source: Path) -> bool:
-    """Return whether -i names an audio file or a folder of them, rather than a phrase file."""
-    return source.is_dir() or is_audio_file(source)
-
-
-def is_wav_name(output: Path) -> bool:
-    """Return whether -o names one wav file, rather than a directory."""
-    return output.suffix.lower() == ".wav" and not output.is_dir()
 
 
 def find_audio(source: Path, output: Path | None) -> dict[str, Path]:
@@ -215,7 +207,9 @@ def choose_contracts(
         chosen[path] = dataclasses.replace(
             contract,
             audio=dataclasses.replace(contract.audio, framing="vocoder" if learned_tacotron else found_framing),
-            log_base=contract.log_base if log_base == "auto" else log_base,
+            convention=dataclasses.replace(
+                contract.convention, log_base=contract.log_base if log_base == "auto" else log_base
+            ),
             origin=contract.origin if log_base == "auto" else "--mel-log",
         )
         if learned_tacotron and framing == "auto" and found_framing == "vocoder":

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from common.cli import ArgumentParser, add_flags, flag, not_negative, positive
+from common.cli import ArgumentParser, flag, not_negative, positive
 from common.errors import InputError
 from common.machine.hardware import AMP_FORMATS, available_cores
 
@@ -124,16 +124,12 @@ class BaseDataConfig:
         not_negative(num_workers=self.num_workers)
 
 
-def parse_flags(
-    parser: ArgumentParser, sections: Sequence[tuple[type, str]], argv: Sequence[str] | None
-) -> dict[str, Any]:
-    """Parse the flags of dataclasses and their titles. Return the values that the user gave.
+def parse_flags(parser: ArgumentParser, argv: Sequence[str] | None) -> dict[str, Any]:
+    """Parse the command line of a training program. Return the values that the user gave.
 
     Raises:
         InputError: two flags that set the same value.
     """
-    for cls, title in sections:
-        add_flags(parser, cls, title)
     given = vars(parser.parse_args(argv))
     if given.get("global_batch_size") and "grad_accumulation" in given:
         raise InputError("--global-batch-size: sets --grad-accumulation; give one of them")

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from torch.utils.data import DataLoader, Dataset
 
 from common import distributed
-from common.audio import AudioConfig
+from common.audio_config import AudioConfig
 from common.data.filelists import check_wavs
 from common.distributed import Distributed
 from common.progress import watched

@@ -7,9 +7,10 @@ import logging
 from collections import Counter
 from pathlib import Path
 
-from common.audio_files import AUDIO_SUFFIXES, is_audio_file
-from common.data.filelists import read_filelist, read_lines
+from common.data.filelists import list_text, read_filelist
 from common.errors import InputError
+from common.files.audio_names import AUDIO_SUFFIXES, is_audio_file
+from common.files.text_files import read_lines
 from common.synthesis.phrases import read_phrases, safe_name
 from evaluation.clips import match_files
 
@@ -69,7 +70,7 @@ def _read_rows(path: Path) -> list[tuple[str, str]]:
     if "|" not in first_line or "\t" in first_line:
         rows = [(phrase.output, phrase.text or "") for phrase in read_phrases(path)]
     else:
-        rows = [(columns[0], columns[-1] if len(columns) > 1 else "") for columns in read_filelist(path)]
+        rows = [(columns[0], list_text(columns)) for columns in read_filelist(path)]
     for name, text in rows:
         if not text:
             raise InputError(f"--texts: {path}: {name} has no text")

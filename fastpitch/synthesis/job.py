@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from common.audio import AudioConfig
+from common.audio_config import AudioConfig
 from common.data.mel_files import differences
 from common.errors import InputError
 from common.mel_contract import in_words
@@ -15,7 +15,8 @@ from common.synthesis.outputs import Part, describe_saved_mels
 from common.synthesis.phrases import Phrase
 from common.synthesis.resume import SynthesisJob
 from fastpitch.checkpoint import FastPitchInfo, load_fastpitch
-from fastpitch.synthesis.pieces import SpeechConfig, digests, read_pieces
+from fastpitch.synthesis.flags import SpeechConfig
+from fastpitch.synthesis.pieces import digests, read_pieces
 from fastpitch.synthesis.synthesiser import Synthesiser
 from fastpitch.synthesis.text_flags import text_processor
 

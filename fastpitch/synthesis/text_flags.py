@@ -11,8 +11,7 @@ from common.text.any_language.notation import PAD
 from common.text.languages import SYMBOL_SETS
 from common.text.processor import TextProcessor
 from common.text.settings import TextConfig, stored_settings
-from fastpitch.checkpoint import FastPitchInfo
-from fastpitch.config import FastPitchConfig
+from fastpitch.config import FastPitchConfig, FastPitchInfo
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from common.audio import MAX_WAV_VALUE, AudioConfig
-from common.cli import ArgumentParser, flag, from_flags, not_negative, positive, refuse_contradictions
+from common.audio_config import MAX_WAV_VALUE, AudioConfig
+from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, refuse_contradictions
 from common.data.flags import SignalFlags
 from common.errors import InputError
 from common.files.json_files import read_json
 from common.text.any_language.notation import PAD
 from common.text.settings import TextConfig
 from common.training.flags import BaseDataConfig, BaseOptimConfig, BaseRunConfig, parse_flags
-from fastpitch.checkpoint import load_fastpitch
 from fastpitch.config import FastPitchConfig
 from fastpitch.synthesis.text_flags import check_symbols
 
@@ -118,6 +117,21 @@ class FastPitchTrainConfig:
         }
 
 
+def make_parser() -> ArgumentParser:
+    """Return the parser of `python -m fastpitch.train`."""
+    parser = ArgumentParser(
+        prog="fastpitch.train",
+        description="Trains FastPitch on recordings with texts: symbols -> mel spectrograms.",
+        epilog="Start several processes with torchrun. Flags may be written with - or _.",
+    )
+    add_flags(parser, FastPitchRunConfig, "run")
+    add_flags(parser, FastPitchOptimConfig, "optimiser")
+    add_flags(parser, FastPitchDataConfig, "data")
+    add_flags(parser, TextConfig, "text")
+    add_flags(parser, SignalFlags, "signal")
+    return parser
+
+
 def parse_train_config(argv: Sequence[str] | None = None) -> FastPitchTrainConfig:
     """Parse the command line.
 
@@ -127,23 +141,13 @@ def parse_train_config(argv: Sequence[str] | None = None) -> FastPitchTrainConfi
     Raises:
         InputError: contradictory or impossible values, with the flag's name.
     """
-    parser = ArgumentParser(
-        prog="fastpitch.train",
-        description="Trains FastPitch on recordings with texts: symbols -> mel spectrograms.",
-        epilog="Start several processes with torchrun. Flags may be written with - or _.",
-    )
-    sections: tuple[tuple[type, str], ...] = (
-        (FastPitchRunConfig, "run"),
-        (FastPitchOptimConfig, "optimiser"),
-        (FastPitchDataConfig, "data"),
-        (TextConfig, "text"),
-        (SignalFlags, "signal"),
-    )
-    given = parse_flags(parser, sections, argv)
+    given = parse_flags(make_parser(), argv)
     run, data = from_flags(FastPitchRunConfig, given), from_flags(FastPitchDataConfig, given)
     architecture = _read_json(data.fastpitch_config)
     signal, reading = dataclasses.asdict(SignalFlags()), TextConfig()
     if run.checkpoint_path:
+        from fastpitch.checkpoint import load_fastpitch  # imports PyTorch
+
         _, info = load_fastpitch(run.checkpoint_path)
         signal, reading = dataclasses.asdict(info.audio), TextConfig.from_setup(info.train_setup)
         fixed = {**signal, **dataclasses.asdict(reading)}

@@ -18,11 +18,6 @@ from hifigan.layers import WeightNormConv1d
 
 log = logging.getLogger(__name__)
 
-ALL_PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "auto")
-PRECISION_HELP = (
-    "of the vocoder: fp32, tf32 (GPUs, and CPUs with AMX), fp16 (GPUs), bf16, or auto: fp16 on GPUs, and on CPUs bf16 "
-    "if a short measurement finds it faster, else fp32"
-)
 MIN_BF16_SPEED_UP = 1.3  # over fp32, for "auto" to choose bf16 on a CPU
 ENGINE_CPU_WINDOW_FRAMES = 2048  # 300 MB for V1 in fp32. The engine splits them into tiles itself.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from common.audio import AudioConfig
+from common.audio_config import AudioConfig
 from common.errors import InputError
 from common.files.exports import EXPORT_METADATA
 from hifigan.config import GeneratorConfig

@@ -16,18 +16,20 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from common import torchscript
 from common.errors import InputError
 from common.files.exports import EXPORT_METADATA, sealed
-from common.machine.precision import DTYPES
-from hifigan.backend import Run
+from common.machine.hardware import PRECISIONS
 from hifigan.export.contract import CONTRACT_FILE, ExportContract
-from hifigan.vocoder_module import VocoderModule
+
+# Modules that import PyTorch, which takes seconds, are imported where they are used: --help does not need them.
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from hifigan.backend import Run
+    from hifigan.vocoder_module import VocoderModule
 
 
 class BaseFormat:
@@ -37,7 +39,7 @@ class BaseFormat:
         name: value of --format and --backend.
         suffix: suffix of its files, in lower case.
         about: a few words for --help, or "".
-        precisions: precisions that it can hold and run, keys of `DTYPES`.
+        precisions: precisions that it can hold and run, some of `PRECISIONS`.
         reads_with: packages beyond PyTorch that running a file needs.
         writes_with: further packages that writing one needs.
         bound_to_device: a file runs only on the kind of device that it was exported on.
@@ -46,7 +48,7 @@ class BaseFormat:
     name: str
     suffix: str
     about: str = ""
-    precisions: tuple[str, ...] = tuple(DTYPES)
+    precisions: tuple[str, ...] = PRECISIONS
     reads_with: tuple[str, ...] = ()
     writes_with: tuple[str, ...] = ()
     bound_to_device: bool = False
@@ -76,9 +78,15 @@ class TorchScript(BaseFormat):
     suffix = ".ts"
 
     def load(self, path: Path, device: torch.device) -> Run:
+        from common.machine import torchscript
+
         return torchscript.load(path, device)
 
     def write(self, module: VocoderModule, contract: ExportContract, path: Path, opset: int | None) -> None:
+        import torch
+
+        from common.machine import torchscript
+
         content = io.BytesIO()
         torch.jit.save(torchscript.script(module), content, _extra_files={CONTRACT_FILE: contract.to_json()})
         path.write_bytes(content.getvalue())  # PyTorch itself would not raise OSError when the disk is full
@@ -92,6 +100,8 @@ class Onnx(BaseFormat):
     writes_with = ("onnx", "onnxscript")
 
     def load(self, path: Path, device: torch.device) -> Run:
+        import torch
+
         session = self._session(path, device)
 
         def run(mel: Tensor) -> Tensor:
@@ -103,6 +113,7 @@ class Onnx(BaseFormat):
     @staticmethod
     def _session(path: Path, device: torch.device) -> Any:
         import onnxruntime
+        import torch
 
         wanted = "CUDAExecutionProvider" if device.type == "cuda" else "CPUExecutionProvider"
         if wanted not in onnxruntime.get_available_providers():
@@ -113,6 +124,8 @@ class Onnx(BaseFormat):
         return onnxruntime.InferenceSession(str(path), options, providers=[wanted])
 
     def write(self, module: VocoderModule, contract: ExportContract, path: Path, opset: int | None) -> None:
+        import torch
+
         program = torch.onnx.export(
             _trace(module, contract),
             input_names=["mel"],
@@ -136,12 +149,15 @@ class TorchExport(BaseFormat):
     suffix = ".pt2"
 
     def load(self, path: Path, device: torch.device) -> Run:
+        import torch
         from torch.export.passes import move_to_device_pass
 
         with path.open("rb") as file:
             return move_to_device_pass(torch.export.load(file), device).module()
 
     def write(self, module: VocoderModule, contract: ExportContract, path: Path, opset: int | None) -> None:
+        import torch
+
         content = io.BytesIO()
         torch.export.save(_trace(module, contract), content, extra_files={CONTRACT_FILE: contract.to_json()})
         path.write_bytes(content.getvalue())
@@ -158,10 +174,14 @@ class AotInductor(BaseFormat):
             raise InputError("--format aoti: compiles C++, and no g++ or clang++ was found; install one or set CXX")
 
     def load(self, path: Path, device: torch.device) -> Run:
+        import torch
+
         with path.open("rb") as file:
             return torch._inductor.aoti_load_package(file)
 
     def write(self, module: VocoderModule, contract: ExportContract, path: Path, opset: int | None) -> None:
+        import torch
+
         configs = {"cpp.dynamic_threads": True}  # threads of the machine that runs the file
         with tempfile.TemporaryDirectory() as folder:
             # The archive's root is named after the file. With one name, exports of one model are identical.
@@ -185,6 +205,8 @@ class TensorRt(BaseFormat):
     best_frames, max_frames = 400, 4096
 
     def check_machine(self, device: torch.device) -> None:
+        import torch
+
         if device.type != "cuda":
             raise InputError("--format tensorrt: runs only on GPUs; add --cuda")
         try:
@@ -197,11 +219,14 @@ class TensorRt(BaseFormat):
             ) from error
 
     def load(self, path: Path, device: torch.device) -> Run:
+        import torch
+
         importlib.import_module("torch_tensorrt")  # registers the engines' operator
         with path.open("rb") as file:
             return torch.export.load(file).module()
 
     def write(self, module: VocoderModule, contract: ExportContract, path: Path, opset: int | None) -> None:
+        import torch
         import torch_tensorrt
 
         bands = contract.config.num_mels
@@ -225,6 +250,8 @@ def _trace(
     module: VocoderModule, contract: ExportContract, max_batch: int | None = None, max_frames: int | None = None
 ) -> torch.export.ExportedProgram:
     """Trace the module with dynamic batch size and length."""
+    import torch
+
     mel = torch.zeros(2, contract.config.num_mels, 50, device=next(module.parameters()).device)
     batch = torch.export.Dim("batch", min=1, max=max_batch)
     frames = torch.export.Dim("frames", min=contract.min_frames, max=max_frames)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.audio import AudioConfig, mel_filters
+from common.audio_config import AudioConfig
 from common.cli import ArgumentParser, add_flags, flag, from_flags, run
 from common.errors import InputError
 from common.files.atomic import write_whole
@@ -141,6 +141,8 @@ def check_bands(audio: AudioConfig) -> None:
 
 
 def _count_empty_bands(audio: AudioConfig) -> int:
+    from common.audio import mel_filters  # imports PyTorch, which --help does not need
+
     return int((~mel_filters(audio).any(axis=1)).sum())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from common.audio import AudioConfig, hz_to_mel
+from common.audio_config import AudioConfig
 from common.errors import InputError
 from hifigan.config import PRESETS
 
@@ -133,6 +133,8 @@ def default_fmax(sampling_rate: int) -> float:
 
 def default_num_mels(fmin_hz: float, fmax_hz: float) -> int:
     """Return a multiple of ten with about the published number of bands per mel (80 from 0 to 8000 Hz)."""
+    from common.audio import hz_to_mel  # imports PyTorch, which --help does not need
+
     bands_per_mel = PUBLISHED.num_mels / (hz_to_mel(PUBLISHED.fmax_hz) - hz_to_mel(PUBLISHED.mel_fmin))
     return max(10, 10 * round(bands_per_mel * (hz_to_mel(fmax_hz) - hz_to_mel(fmin_hz)) / 10))
 

@@ -10,17 +10,16 @@ import math
 from pathlib import Path
 from typing import Any
 
-from common.audio import LOG_BASES
-from common.audio_files import AUDIO_SUFFIXES
+from common.audio_config import LOG_BASES
 from common.cli import flag, not_negative, positive
 from common.download.hub import find_generator
 from common.errors import InputError
+from common.files.audio_names import AUDIO_SUFFIXES, is_audio, is_wav_name
 from common.files.exports import is_export
 from common.files.fingerprints import file_digest
 from common.machine.hardware import AMP_FORMATS
-from common.synthesis.sources import is_audio, is_wav_name
-from hifigan.checkpoint import GeneratorInfo
-from hifigan.engine.select import ALL_PRECISIONS, PRECISION_HELP
+from hifigan.config import GeneratorInfo
+from hifigan.engine.precisions import ALL_PRECISIONS, PRECISION_HELP
 from hifigan.export.formats import FORMATS
 
 STDOUT = "-"  # value of -o
@@ -107,8 +106,6 @@ class InferenceConfig:
     )
 
     def __post_init__(self) -> None:
-        if not (self.input or self.text):
-            raise InputError("-i: is required, or --text (see inference.py --help)")
         if not self.hifigan:
             raise InputError("--hifigan: names no checkpoint")
         if self.is_other_file:

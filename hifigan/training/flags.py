@@ -6,17 +6,14 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from common.cli import ArgumentParser, flag, from_flags, not_negative, positive, refuse_contradictions
+from common.audio_config import MAX_WAV_VALUE, AudioConfig
+from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, refuse_contradictions
 from common.data.flags import SignalFlags
 from common.errors import InputError
 from common.training.flags import BaseDataConfig, BaseOptimConfig, BaseRunConfig, parse_flags
-
-# Modules that import PyTorch, which takes seconds, are imported where they are used: --help does not need them.
-if TYPE_CHECKING:
-    from common.audio import AudioConfig
-    from hifigan.config import GeneratorConfig
+from hifigan.config import GeneratorConfig, read_config_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,8 +157,6 @@ class VocoderTrainConfig:
 
     def train_setup(self) -> dict[str, Any]:
         """Return the `train_setup` of a checkpoint: plain values under their public names."""
-        from common.audio import MAX_WAV_VALUE
-
         return {
             **dataclasses.asdict(self.audio),
             "framing": self.learned_framing,
@@ -176,15 +171,8 @@ class VocoderTrainConfig:
         }
 
 
-def parse_train_config(argv: Sequence[str] | None = None) -> VocoderTrainConfig:
-    """Parse the command line.
-
-    The generator and the signal contract come from the base checkpoint, then from the JSON configuration, then from
-    flags. A flag that contradicts the checkpoint or the file is an error.
-
-    Raises:
-        InputError: contradictory or impossible values, with the flag's name.
-    """
+def make_parser() -> ArgumentParser:
+    """Return the parser of `train.py`."""
     parser = ArgumentParser(
         prog="train.py",
         description="Trains HiFi-GAN on wav files.",
@@ -194,10 +182,23 @@ def parse_train_config(argv: Sequence[str] | None = None) -> VocoderTrainConfig:
             "-d my_data --training-files train.txt --validation-files val.txt -o tuned --checkpoint-path-gen G.pt",
         ),
     )
-    sections: tuple[tuple[type, str], ...] = ((VocoderRunConfig, "run"), (VocoderOptimConfig, "optimiser"))
-    given = parse_flags(parser, (*sections, (VocoderDataConfig, "data"), (VocoderSignalFlags, "signal")), argv)
-    from common.audio import AudioConfig
+    add_flags(parser, VocoderRunConfig, "run")
+    add_flags(parser, VocoderOptimConfig, "optimiser")
+    add_flags(parser, VocoderDataConfig, "data")
+    add_flags(parser, VocoderSignalFlags, "signal")
+    return parser
 
+
+def parse_train_config(argv: Sequence[str] | None = None) -> VocoderTrainConfig:
+    """Parse the command line.
+
+    The generator and the signal contract come from the base checkpoint, then from the JSON configuration, then from
+    flags. A flag that contradicts the checkpoint or the file is an error.
+
+    Raises:
+        InputError: contradictory or impossible values, with the flag's name.
+    """
+    given = parse_flags(make_parser(), argv)
     run = from_flags(VocoderRunConfig, given)
     data = from_flags(VocoderDataConfig, given)
     generator, fixed, source = _read_fixed_settings(run, data, "hifigan_config" in given)
@@ -220,14 +221,13 @@ def _read_fixed_settings(
     run: VocoderRunConfig, data: VocoderDataConfig, config_given: bool
 ) -> tuple[GeneratorConfig, dict[str, Any], str]:
     """Return the generator and signal settings that a base checkpoint or a configuration file fixes, and its name."""
-    from hifigan.checkpoint import load_trainable_generator
-    from hifigan.config import read_config_file
-
     chosen, fixed = read_config_file(data.hifigan_config)
     source = data.hifigan_config
     if run.checkpoint_path_gen:
         # Without --hifigan-config the checkpoint decides. With it, the loader refuses an architecture that contradicts
         # the checkpoint, and takes signal settings from the file that the checkpoint lacks.
+        from hifigan.checkpoint import load_trainable_generator  # imports PyTorch
+
         _, info = load_trainable_generator(run.checkpoint_path_gen, data.hifigan_config if config_given else None)
         audio = dataclasses.asdict(info.audio)
         del audio["framing"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from common.cli import ArgumentParser, add_flags, asks_for_help, flag, from_flags, positive, run, share
+from common.cli import ArgumentParser, add_flags, check_command_line, flag, from_flags, is_started, positive, run, share
 from common.errors import InputError
 from common.project import VERSION
 
@@ -234,18 +234,29 @@ def test_a_console_command_uses_its_own_name(
 
 
 @pytest.mark.parametrize(
-    ("words", "asks"),
+    ("module", "started", "expected"),
     [
-        (["a/train.py", "-d", "x", "--help"], True),
-        (["train.py", "-h"], True),
-        (["/bin/hifigan-train", "--version"], True),
-        (["train.py", "--helpful"], False),
-        (["other.py", "--help"], False),
+        ("__main__", "a/train.py", True),
+        ("hifigan_recipe.train", "/bin/hifigan-train", True),
+        ("train", "pytest", False),
+        ("__mp_main__", "a/train.py", False),
     ],
 )
-def test_programs_know_early_that_help_is_wanted(words: list[str], asks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", words)
-    assert asks_for_help("train.py") is asks
+def test_programs_know_whether_they_were_started(
+    module: str, started: str, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [started])
+    assert is_started(module) is expected
+
+
+def test_an_early_check_ends_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse() -> None:
+        raise InputError("-i: is required")
+
+    check_command_line(list, "prog")  # a command line without mistakes goes on
+    with pytest.raises(SystemExit, match=r"^1$"):
+        check_command_line(refuse, "prog")
+    assert capsys.readouterr().err == "prog: error: -i: is required\n"
 
 
 def test_base_values_yield_to_flags() -> None:

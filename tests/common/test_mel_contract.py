@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from common.audio import AudioConfig
+from common.audio_config import MelConvention
 from common.errors import InputError
 from common.mel_contract import DIFFERENT, SAME, UNREADABLE, MelContract, compare, main, read_contract
 from fastpitch import load_fastpitch
@@ -97,7 +98,7 @@ def test_fastpitch_as_the_loader_reads_it(tmp_path: Path) -> None:
 
 
 def test_data_sets_and_configurations(tmp_path: Path) -> None:
-    made = MelContract(AudioConfig(16000, mel_fmax=7600.0, framing="tacotron"), "log10", False)
+    made = MelContract(AudioConfig(16000, mel_fmax=7600.0, framing="tacotron"), MelConvention("log10"), False)
     (tmp_path / "set" / "mels").mkdir(parents=True)
     description = tmp_path / "set" / "mels" / "audio_config.json"
     description.write_text(json.dumps(made.to_dict()))
@@ -105,7 +106,7 @@ def test_data_sets_and_configurations(tmp_path: Path) -> None:
         assert dataclasses.replace(read_contract(place), origin="") == made
     # Of before the logarithm was named.
     description.write_text(json.dumps({**SETUP, "framing": "vocoder", "peak_normalised": False}))
-    assert read_contract(tmp_path / "set") == MelContract(AudioConfig(), "ln", False, str(description))
+    assert read_contract(tmp_path / "set") == MelContract(AudioConfig(), MelConvention(), False, str(description))
     (tmp_path / "c.json").write_text(json.dumps(AUTHORS))
     assert read_contract(tmp_path / "c.json").audio == AudioConfig(16000, 1024, 256, 800, 80, 50, 7600)
     (tmp_path / "c.json").write_text(json.dumps(TINY.to_dict()))  # an architecture, and nothing about the signal
@@ -157,16 +158,21 @@ def test_every_value_makes_a_difference() -> None:
         shown = 11025.0 if name == "mel_fmax" else value
         assert (difference.name, difference.first, difference.second) == (name, getattr(base.audio, name), shown)
         assert difference.remedy
-    other_ways: dict[str, Any] = {"log_base": "log10", "peak_normalised": True}
+    (difference,) = compare(base, dataclasses.replace(base, peak_normalised=True))
+    assert (difference.name, difference.second) == ("peak_normalised", True)
+    other_ways: dict[str, Any] = {"log_base": "log10", "log_floor": 1e-10, "gain": 20.0, "edges": "zeros"}
     for name, value in other_ways.items():
-        (difference,) = compare(base, dataclasses.replace(base, **{name: value}))
+        (difference,) = compare(base, dataclasses.replace(base, convention=MelConvention(**{name: value})))
         assert (difference.name, difference.second) == (name, value)
     nyquist = MelContract(AudioConfig(mel_fmax=None))
     assert compare(nyquist, MelContract(AudioConfig(mel_fmax=11025.0))) == []
 
 
 def test_to_dict_and_back() -> None:
-    for contract in (MelContract(AudioConfig(mel_fmax=None)), MelContract(AudioConfig(16000), "log10", True, "here")):
+    for contract in (
+        MelContract(AudioConfig(mel_fmax=None)),
+        MelContract(AudioConfig(16000), MelConvention("log10"), True, "here"),
+    ):
         values = json.loads(json.dumps(contract.to_dict()))
         assert MelContract.from_dict(values, contract.origin) == contract
     for bad in ({"log_base": "log2"}, {"log_base": 10}, {"peak_normalised": "no"}, {"hop_length": 0}, [1]):
@@ -178,7 +184,9 @@ def test_the_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     generator, fastpitch = make_checkpoint(tmp_path / "g.pt"), make_fastpitch(tmp_path / "f.pt")
     narrow = make_checkpoint(tmp_path / "n.pt", **OTHER)
     (tmp_path / "mels").mkdir()
-    (tmp_path / "mels" / "audio_config.json").write_text(json.dumps(MelContract(AudioConfig(), "log10").to_dict()))
+    (tmp_path / "mels" / "audio_config.json").write_text(
+        json.dumps(MelContract(AudioConfig(), MelConvention("log10")).to_dict())
+    )
     for words in (["check"], ["CHECK"], []):
         assert main([*words, str(generator), str(generator)]) == SAME
         assert capsys.readouterr().out == "the same mel contract\n"

@@ -191,10 +191,10 @@ def refused(capsys, *args, **changes):
     """Run the program as from the command line, and return its single line of error."""
     capsys.readouterr()
     with pytest.raises(SystemExit) as caught:
-        run(lambda: extract(*args, **changes), "extract_mels")
+        run(lambda: extract(*args, **changes), "fastpitch.extract_mels")
     error = capsys.readouterr().err
     assert caught.value.code == 1
-    lines = [line for line in error.splitlines() if not re.match(r"extract_mels: (INFO|WARNING)", line)]
+    lines = [line for line in error.splitlines() if not re.match(r"fastpitch\.extract_mels: (INFO|WARNING)", line)]
     assert len(lines) == 1, error
     return lines[0]
 

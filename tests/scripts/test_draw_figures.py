@@ -1,10 +1,12 @@
 """The figures of the documents."""
 
+import itertools
 import xml.etree.ElementTree as ET
 
 import pytest
 
-from scripts.draw_figures import FIGURES, LATENCY, MODEL, draw_latency, draw_model, read_latencies
+from scripts.draw_figures import DATA, FIGURES, LATENCY, MODEL, draw_data, draw_latency, draw_model, read_latencies
+from tests.support.paths import REPOSITORY
 
 
 @pytest.mark.medium
@@ -47,6 +49,35 @@ def test_the_bars_are_the_rows_of_the_results():
     assert [w / widths[-1] for w in widths] == pytest.approx([s / seconds[-1] for s in seconds], abs=2e-3)
 
 
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def boxes(drawing, kind):
+    """Return the title of each box of a kind: the text that follows its rectangle."""
+    parts = list(ET.fromstring(drawing))
+    return [parts[i + 1].text for i, part in enumerate(parts) if part.tag == f"{SVG}rect" and part.get("class") == kind]
+
+
+def test_the_programs_on_the_ways_of_the_data_exist():
+    programs = [name for name in boxes(draw_data(), "program") if name != "program"]  # the legend
+    assert len(programs) == 9
+    assert [name for name in programs if not (REPOSITORY / name).is_file()] == []
+    at_the_root = {path.name for path in REPOSITORY.glob("*.py")} - {"hubconf.py"}
+    assert at_the_root <= set(programs)
+
+
+def test_texts_fit_into_their_boxes():
+    """With 6.5 pixels a letter and 8 in titles, as in DejaVu Sans, the widest of the usual fonts."""
+    parts = list(ET.fromstring(draw_data()))
+    for i, rect in enumerate(parts):
+        if rect.get("class") not in ("program", "module"):
+            continue
+        inside = itertools.takewhile(lambda part: "centre" in part.get("class", ""), parts[i + 1 :])
+        for part in inside:
+            letter = 8 if "title" in part.get("class") else 6.5
+            assert letter * len(part.text) <= float(rect.get("width")), part.text
+
+
 def test_figures_follow_the_page_into_the_dark():
-    for path in (MODEL, LATENCY):
+    for path in (MODEL, LATENCY, DATA):
         assert "prefers-color-scheme: dark" in path.read_text(encoding="utf-8")

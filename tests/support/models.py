@@ -17,7 +17,8 @@ from fastpitch.checkpoint import FastPitchInfo
 from hifigan import Generator, discriminators
 from hifigan.config import GeneratorConfig
 from tests.support.weights import fastpitch_weights
-from voice.pack import PackConfig, pack
+from voice.pack import pack
+from voice.pack_flags import PackConfig
 
 TINY = GeneratorConfig(
     upsample_rates=(8, 8, 4),

@@ -11,10 +11,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from common.cli import check_command_line, from_flags, is_started, run
+from voice.training.flags import VoiceTrainingConfig, make_parser
+
+if is_started(__name__):  # before PyTorch is imported, which takes seconds
+    check_command_line(make_parser().parse_args, "voice.training")
+
 import numpy as np
 
 from common.audio_files import PEAK, list_audio_files, load_wav, wav_info
-from common.cli import ArgumentParser, add_flags, from_flags, run
 from common.data.filelists import check_wavs, read_filelist
 from common.data.flags import SignalFlags
 from common.errors import InputError
@@ -27,7 +32,6 @@ from voice.training.card import write_card
 from voice.training.children import ChildProcesses, ProgramFailedError, StoppedError, only_start_in
 from voice.training.commands import VoicePaths
 from voice.training.estimate import Estimate
-from voice.training.flags import VoiceTrainingConfig
 from voice.training.stages import Stage, StageRecords
 
 log = logging.getLogger(__name__)
@@ -36,16 +40,8 @@ SAMPLING_RATE = SignalFlags().sampling_rate
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = ArgumentParser(
-        prog="voice.training",
-        description="Trains a voice from a data set in LJSpeech layout (wavs/, metadata.csv): checks it, says what "
-        "time and disk the training takes, trains vocoder and FastPitch, packs and evaluates the voice, and writes "
-        "its model card. If interrupted, the same command continues.",
-    )
-    parser.add_argument("dataset", metavar="DATASET", help="the data set, which is only read")
-    add_flags(parser, VoiceTrainingConfig, "voice")
     words = sys.argv[1:] if argv is None else list(argv)
-    given = vars(parser.parse_args(words))
+    given = vars(make_parser().parse_args(words))
     cfg = from_flags(VoiceTrainingConfig, given)
     paths = VoicePaths.find(given["dataset"], cfg)
     if paths.work.resolve().is_relative_to(paths.dataset.resolve()):

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from common.data.filelists import read_lines
 from common.files.atomic import write_whole
 from common.files.checkpoints import read_file
 from common.files.json_files import read_json
+from common.files.text_files import read_lines
 from common.machine.hardware import describe
 from common.markdown import table
 from common.project import PROJECT

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.audio import AudioConfig
+from common.audio_config import AudioConfig
 from common.download.models import MODELS
 from common.errors import InputError
 from common.files.json_files import read_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from common.cli import flag, not_negative, positive, share
+from common.cli import ArgumentParser, add_flags, flag, not_negative, positive, share
 from common.download.models import MODELS
 from common.errors import InputError
 from common.project import PROJECT
@@ -129,3 +129,16 @@ class VoiceTrainingConfig:
     def width(self) -> float:
         """Width of the discriminators."""
         return self.discriminator_width or (1.0 if self.num_gpus else CPU_WIDTH)
+
+
+def make_parser() -> ArgumentParser:
+    """Return the parser of `python -m voice.training`."""
+    parser = ArgumentParser(
+        prog="voice.training",
+        description="Trains a voice from a data set in LJSpeech layout (wavs/, metadata.csv): checks it, says what "
+        "time and disk the training takes, trains vocoder and FastPitch, packs and evaluates the voice, and writes "
+        "its model card. If interrupted, the same command continues.",
+    )
+    parser.add_argument("dataset", metavar="DATASET", help="the data set, which is only read")
+    add_flags(parser, VoiceTrainingConfig, "voice")
+    return parser

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from common.audio import MEL_CONFIG_FILE, AudioConfig, MelSpectrogram
+from common.audio import AudioConfig, MelSpectrogram
+from common.audio_config import MEL_CONFIG_FILE
 from common.audio_files import PEAK, load_wav_at, normalise_peak, save_wav
 from common.data.filelists import write_lines
 from common.data.mel_files import feature_name, read_mel, record_config

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from common.audio import OUR_MELS
+from common.audio_config import OUR_MELS
 from common.errors import InputError
 from common.files.atomic import replacing, write_whole
 from common.files.checkpoints import dictionary

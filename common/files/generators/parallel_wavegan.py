@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.audio import MelConvention
+from common.audio_config import MelConvention
 from common.errors import InputError
 from common.files.atomic import replacing, write_whole
 from common.files.generators.file import (

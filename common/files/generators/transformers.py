@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from common.audio import MelConvention
+from common.audio_config import MelConvention
 from common.errors import InputError
 from common.files.atomic import write_whole
 from common.files.generators.file import (

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from common.audio import AudioConfig, MelConvention
+from common.audio_config import AudioConfig, MelConvention
 from common.errors import InputError
 from common.files.generators.file import State
 

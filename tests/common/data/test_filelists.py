@@ -26,7 +26,7 @@ def test_filelist(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("", "is empty"), ("\n \n", "is empty"), ("a.wav\n\n|Text\n", "line 3 has no path"), (b"\xff\xfe", "UTF-8")],
+    [("", "is empty"), ("\n \n", "is empty"), ("a.wav\n\n|Text\n", "line 3 has no path"), (b"\xff\xff\xff", "UTF-8")],
 )
 def test_refused_filelists(tmp_path: Path, content: str | bytes, message: str) -> None:
     with pytest.raises(InputError, match=rf"l\.txt: .*{message}"):

@@ -1,35 +1,15 @@
-"""LJSpeech's metadata and its fixed split."""
+"""LJSpeech's fixed split."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
-from common.data.ljspeech import SPLIT_FILE, read_metadata, split_ljspeech
+from common.data.ljspeech import SPLIT_FILE, split_ljspeech
+from common.data.metadata import read_metadata
 from common.errors import InputError
-from tests.support.paths import real_speech, written
-
-
-def test_metadata(tmp_path: Path) -> None:
-    path = written(tmp_path / "metadata.csv", "A1|Dr. X|Doctor X\nB 2|Only \u2028 one\n\n")
-    assert read_metadata(path) == {"A1": "Doctor X", "B 2": "Only \u2028 one"}
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("A|x\n\nB\n", "line 3 is not 'id|transcript'".replace("|", r"\|")),
-        ("|x\n", "line 1 is not"),
-        ("\n", "no transcripts"),
-        ("A|x\nB|y\nA|z\n", "line 3 names A a second time"),
-        (b"A|caf\xe9\n", "not a UTF-8 text file"),
-    ],
-)
-def test_refused_metadata(tmp_path: Path, content: str | bytes, message: str) -> None:
-    with pytest.raises(InputError, match=rf"metadata\.csv: {message}"):
-        read_metadata(written(tmp_path / "metadata.csv", content))
+from tests.support.paths import real_speech
 
 
 def made_up_ljspeech() -> dict[str, str]:
@@ -66,7 +46,7 @@ def test_split_of_the_real_metadata() -> None:
     folder = real_speech()
     if folder is None:
         pytest.skip("HIFIGAN_TEST_DATA is not set")
-    transcripts = read_metadata(folder / "data" / "ljspeech-metadata.csv")
+    transcripts = read_metadata(folder / "data" / "ljspeech-metadata.csv").texts
     assert len(transcripts) == 13100
     check_split(transcripts)
 

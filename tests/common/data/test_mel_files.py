@@ -51,7 +51,7 @@ def test_the_nearest_description_counts(tmp_path: Path) -> None:
     for folder, contract in (
         ("", MelContract(AudioConfig())),
         ("a", MelContract(AudioConfig(framing="tacotron"))),
-        ("a/b/c", MelContract(AudioConfig(), "log10")),
+        ("a/b/c", MelContract(AudioConfig(), MelConvention("log10"))),
     ):
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         (tmp_path / folder / "audio_config.json").write_text(json.dumps(contract.to_dict()))

@@ -10,7 +10,8 @@ import torch
 from common.errors import InputError
 from common.synthesis.phrases import Phrase
 from common.text import TextProcessor
-from fastpitch.synthesis.pieces import SpeechConfig, read_pieces
+from fastpitch.synthesis.flags import SpeechConfig
+from fastpitch.synthesis.pieces import read_pieces
 from fastpitch.synthesis.text_flags import text_processor
 from tests.support.models import fastpitch_info
 

@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import InputError
 from common.text import TextProcessor
-from fastpitch.synthesis.pieces import SpeechConfig
+from fastpitch.synthesis.flags import SpeechConfig
 from fastpitch.synthesis.text_flags import text_processor
 from tests.support.models import fastpitch_info
 

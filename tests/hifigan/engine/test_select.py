@@ -7,7 +7,8 @@ from common.errors import InputError
 from hifigan import Generator
 from hifigan.engine import select
 from hifigan.engine.cpu import CpuEngine
-from hifigan.engine.select import choose_precision, engine_backend
+from hifigan.engine.precisions import ALL_PRECISIONS
+from hifigan.engine.select import choose_precision, engine_backend, list_precisions
 from tests.support.engines import random_batch
 from tests.support.models import TINY
 from tests.support.weights import by_rule
@@ -37,3 +38,8 @@ def test_a_backend_on_the_cpu():
     backend = engine_backend(generator, "bf16")
     assert torch.equal(backend(mel), CpuEngine(generator, "bf16")(mel))
     assert backend(mel).shape == (2, 9 * TINY.hop_length)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_flags_know_every_precision_of_a_device(device):
+    assert {*list_precisions(torch.device(device)), "auto"} <= set(ALL_PRECISIONS)

@@ -81,6 +81,12 @@ FLAGS: dict[str, tuple[list[str], str, int]] = {
         "--validation-clips: a positive number, for --split own only",
         1,
     ),
+    "columns": (["--write-filelists", "l", "--metadata-columns", "id,words"], "--metadata-columns: unknown 'words'", 1),
+    "columns without lists": (
+        ["--extract-mels", "--metadata-columns", "id,text"],
+        "--metadata-columns: has no effect",
+        1,
+    ),
     "negative clips": (["--write-filelists", "l", "--validation-clips", "-1"], "--validation-clips", 1),
     "too many clips": (["--write-filelists", "l", "--validation-clips", "3"], "--validation-clips: 3 of 3 clips", 1),
     "workers": (["--extract-mels", "--n-workers", "0"], "--n-workers: 0", 1),

@@ -77,9 +77,51 @@ def test_file_lists_by_prompt(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_metadata_without_audio(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (dataset / "wavs" / "c.flac").unlink()
     error = refused(capsys, dataset, "--write-filelists", tmp_path / "lists")
-    assert f"{dataset / 'wavs' / 'c.wav'}: no such file, but metadata.csv names it" in error
-    (dataset / "metadata.csv").write_bytes(b"c|caf\xe9\n")
+    assert "1 of 3 clips of metadata.csv have no audio: c, such as" in error
+    assert error.rstrip().endswith("wavs/c.wav; --skip-missing leaves them out")
+    (dataset / "metadata.csv").write_text("".join(f"x{i}|Text {i}.\n" for i in range(5)))
+    for words in ([], ["--skip-missing"]):
+        error = refused(capsys, dataset, "--write-filelists", tmp_path / "lists", *words)
+        assert "5 of 5 clips of metadata.csv have no audio: x0, x1, x2, ..., such as" in error
+    (dataset / "metadata.csv").write_bytes(b"c|\xe9\xe8\n")
     assert "metadata.csv: not a UTF-8" in refused(capsys, dataset, "--write-filelists", tmp_path / "lists")
     (dataset / "metadata.csv").unlink()
     assert "metadata.csv: no such file" in refused(capsys, dataset, "--write-filelists", tmp_path / "lists")
     assert not (tmp_path / "lists").exists()
+
+
+def test_unusable_clips_are_skipped(dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with (dataset / "metadata.csv").open("a") as file:
+        file.write("lost|Nobody recorded this.\n")
+    metadata = (dataset / "metadata.csv").read_text().replace("Three.", "")
+    (dataset / "metadata.csv").write_text(metadata)
+    assert prepare(dataset, "--write-filelists", tmp_path / "lists", "--skip-missing") == 0
+    assert "1 of 4 clips of metadata.csv have no audio: lost" in caplog.text
+    assert "1 of 4 clips of metadata.csv have no text: c; skipped" in caplog.text
+    rows = read_filelist(tmp_path / "lists" / "data_audio_pitch_text.txt")
+    assert [row[0] for row in rows] == ["wavs/anna/001.wav", "wavs/ben/001.wav"]
+
+
+@pytest.mark.parametrize("layout", ["{clip}|{speaker}|{text}", "wavs/{speaker}/{clip}.wav|{text}|{speaker}"])
+def test_speakers(tmp_path: Path, layout: str) -> None:
+    texts = {"a1": "Never mind.", "a2": "She left.", "b1": "It rained.", "b2": "They ate soup."}
+    for clip in texts:
+        path = tmp_path / "wavs" / f"p{clip[0]}" / f"{clip}.WAV"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    rows = [layout.format(clip=clip, speaker=f"p{clip[0]}", text=text) for clip, text in texts.items()]
+    (tmp_path / "metadata.csv").write_text("\n".join(rows))
+    assert prepare(tmp_path, "--write-filelists", tmp_path / "lists", "--name", "two") == 0
+    assert read_filelist(tmp_path / "lists" / "two_audio_pitch_text.txt") == [
+        [f"wavs/p{clip[0]}/{clip}.WAV", f"pitch/p{clip[0]}/{clip}.pt", text, str("ab".index(clip[0]))]
+        for clip, text in texts.items()
+    ]
+    assert json.loads((tmp_path / "lists" / "two_speakers.json").read_text()) == {"pa": 0, "pb": 1}
+
+
+def test_bars_do_not_end_columns(dataset: Path, tmp_path: Path) -> None:
+    (dataset / "metadata.csv").write_text("anna/001|Left | right.\nc|One | two | three.\n")
+    words = ["--write-filelists", tmp_path / "lists", "--metadata-columns", "id,text"]
+    assert prepare(dataset, *words) == 0
+    rows = read_filelist(tmp_path / "lists" / "data_audio_pitch_text.txt")
+    assert [row[2] for row in rows] == ["Left right.", "One two three."]

@@ -10,7 +10,7 @@ import torch
 import train
 from common import distributed
 from common.audio import AudioConfig
-from common.data.ljspeech import read_metadata
+from common.data.metadata import read_metadata
 from hifigan.config import GeneratorConfig
 from hifigan.training.flags import VocoderOptimConfig, VocoderRunConfig, VocoderTrainConfig
 from hifigan.training.state import VocoderTrainState
@@ -209,7 +209,7 @@ def test_a_step_that_is_left_out_says_so_and_changes_nothing(clip):
 
 @pytest.mark.slow
 def test_validation_loss_falls_on_real_speech(tmp_path):
-    clips = [f"wavs/{clip}.flac\n" for clip in read_metadata(DEMO_DATA / "metadata.csv")]
+    clips = [f"wavs/{clip}.flac\n" for clip in read_metadata(DEMO_DATA / "metadata.csv").texts]
     lists = {"training_files": tmp_path / "train.txt", "validation_files": tmp_path / "val.txt"}
     for path, part in zip(lists.values(), (clips[8:] * 4, clips[:8]), strict=True):
         path.write_text("".join(part))

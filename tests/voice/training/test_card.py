@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from tests.support.models import make_checkpoint, make_fastpitch
-from voice.pack import PackConfig, pack
+from voice.pack import pack
+from voice.pack_flags import PackConfig
 from voice.training.card import write_card
 from voice.training.commands import VoicePaths
 from voice.training.estimate import Estimate, Measured

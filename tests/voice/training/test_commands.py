@@ -11,11 +11,11 @@ import torch
 
 from common.cli import ArgumentParser, add_flags, from_flags
 from common.errors import InputError
-from fastpitch.extract_mels import ExtractConfig
+from fastpitch.training.extract_flags import ExtractConfig
 from fastpitch.training.flags import parse_train_config as parse_fastpitch
 from hifigan.training.flags import parse_train_config as parse_vocoder
 from tests.support.models import make_checkpoint
-from voice.pack import PackConfig
+from voice.pack_flags import PackConfig
 from voice.training import commands
 from voice.training.commands import VoicePaths, override
 from voice.training.flags import VoiceTrainingConfig

@@ -1,0 +1,22 @@
+"""Recognise audio files by their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")  # in order of preference, where a clip exists in several formats
+
+
+def is_audio_file(path: Path) -> bool:
+    """Return whether the name has an audio suffix, in upper or lower case."""
+    return path.suffix.lower() in AUDIO_SUFFIXES
+
+
+def is_audio(source: Path) -> bool:
+    """Return whether a path names an audio file or a folder, which may hold some, rather than a phrase file."""
+    return source.is_dir() or is_audio_file(source)
+
+
+def is_wav_name(output: Path) -> bool:
+    """Return whether a path names one wav file, rather than a directory."""
+    return output.suffix.lower() == ".wav" and not output.is_dir()

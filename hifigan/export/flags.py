@@ -1,0 +1,74 @@
+"""Flags of `export.py`."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+from common.cli import ArgumentParser, add_flags, flag, list_words, not_negative
+from common.download.hub import find_generator
+from common.errors import InputError
+from common.machine.hardware import PRECISIONS
+from hifigan.export.formats import FORMATS
+
+_NO_BF16 = list_words(name for name, kind in FORMATS.items() if "bf16" not in kind.precisions)
+_BOUND = list_words(name for name, kind in FORMATS.items() if kind.bound_to_device)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportConfig:
+    """The generator, the format, and the file to write."""
+
+    hifigan: str = flag(
+        "",
+        "generator checkpoint of any public format, a model's folder or a hub name, org/name",
+        metavar="NAME|PATH",
+        required=True,
+        convert=find_generator,
+    )
+    output: str = flag("", "file to write, with the suffix of the format", short=("-o",), metavar="PATH", required=True)
+    format: str = flag(
+        "",
+        f"{list_words(f'{name} ({kind.about or kind.suffix})' for name, kind in FORMATS.items())}",
+        choices=tuple(FORMATS),
+        required=True,
+    )
+    precision: str = flag(
+        "fp32",
+        f"of all layers but the first two, the last one and the denoiser; no bf16 with {_NO_BF16}",
+        choices=PRECISIONS,
+    )
+    denoising_strength: float = flag(0.0, "add a denoiser of this strength after the generator; 0.005 to 0.1 is usual")
+    cuda: bool = flag(False, f"export on the GPU ({_BOUND} files run only on the kind of device they were made on)")
+    hifigan_config: str = flag(
+        "", "v1, v2, v3 or a JSON file, for checkpoints without a generator configuration", metavar="NAME|PATH"
+    )
+    ema: bool = flag(False, "use the checkpoint's moving average of the weights (from training with --ema)")
+    opset: int | None = flag(
+        None, "operator set, 18 or higher; without it, the exporter's own choice", only_with="format=onnx"
+    )
+
+    def __post_init__(self) -> None:
+        not_negative(denoising_strength=self.denoising_strength)
+        if self.opset is not None and self.opset < 18:
+            raise InputError(f"--opset: {self.opset} is below 18")
+        suffix = FORMATS[self.format].suffix
+        if Path(self.output).suffix.lower() != suffix:
+            raise InputError(f"-o: {self.output} does not end in {suffix}, the suffix of {self.format} files")
+        if os.path.lexists(self.output):
+            raise InputError(f"-o: {self.output} exists already; remove it or name another file")
+
+
+def make_parser() -> ArgumentParser:
+    """Return the parser of `export.py`."""
+    parser = ArgumentParser(
+        prog="export.py",
+        description="Generator checkpoint -> file for deployment, verified.",
+        examples=(
+            "--hifigan G.pt --format onnx -o hifigan.onnx",
+            "--hifigan G.pt --format torchscript --denoising-strength 0.01 -o hifigan.ts",
+        ),
+    )
+    add_flags(parser, ExportConfig, "export")
+    return parser
