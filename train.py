@@ -234,7 +234,9 @@ def to_batch(segments: Sequence[Tensor], state: VocoderTrainState) -> WavMel:
     """Move segments wav [B, T], and mel [B, M, L] if an acoustic model made it, to the device as wav [B, 1, T], mel."""
     wav, *mels = (part.to(state.place.device, non_blocking=True) for part in segments)
     lay_out = state.computation.lay_out
-    return lay_out(wav.unsqueeze(1)), lay_out(mels[0] if mels else state.mel(wav))
+    # A frame of "tacotron" framing is centred on the end of the segment, beyond the last hop.
+    mel = mels[0] if mels else state.mel(wav)[:, :, : wav.size(1) // state.cfg.audio.hop_length]
+    return lay_out(wav.unsqueeze(1)), lay_out(mel)
 
 
 def console() -> NoReturn:

@@ -193,6 +193,53 @@ class GeneratorConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class DiscriminatorConfig:
+    """How discriminators differ between programs whose tensors have the same names. The defaults are this recipe's.
+
+    Attributes:
+        pool_padding: zeros at each end before the multi-scale discriminator averages: 1 in NVIDIA's recipe, 2 in the
+            paper authors' program and most others.
+        scale_strides: strides of the layers of each `ScaleDiscriminator`.
+        period_last_kernel: kernel of the last layer of each `PeriodDiscriminator`.
+
+    Raises:
+        InputError: impossible values.
+    """
+
+    pool_padding: int = 1
+    scale_strides: tuple[int, ...] = (1, 2, 2, 4, 4, 1, 1)
+    period_last_kernel: int = 3
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale_strides", tuple(self.scale_strides))
+        strides_fit = len(self.scale_strides) == 7 and all(
+            isinstance(stride, int) and 0 < stride <= 16 for stride in self.scale_strides
+        )
+        if self.pool_padding not in (0, 1, 2) or self.period_last_kernel not in (2, 3) or not strides_fit:
+            raise InputError(f"discriminators of an unknown kind: {self}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values that are not the recipe's, as plain values."""
+        return {
+            field.name: _to_lists(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) != field.default
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DiscriminatorConfig:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            InputError: unknown or impossible values.
+        """
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise InputError(f"discriminators of an unknown kind: {error}") from error
+
+
+@dataclasses.dataclass(frozen=True)
 class GeneratorInfo:
     """Description of a generator file.
 

@@ -13,15 +13,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hifigan.config import DiscriminatorConfig
 from hifigan.convolutions.rows import are_rows, to_rows
 from hifigan.layers import SpectralNormConv1d, WeightNormConv1d, WeightNormConv2d
 
 SLOPE = 0.1
 NARROW = 0.5  # below this width, groups have so few channels that PyTorch's own layout is faster on a CPU
+RECIPE = DiscriminatorConfig()
 Judgement = tuple[list[Tensor], list[list[Tensor]]]
 
 
-def build_discriminators(amp_grouped_conv: bool = True, width: float = 1.0) -> nn.ModuleDict:
+def build_discriminators(
+    amp_grouped_conv: bool = True, width: float = 1.0, config: DiscriminatorConfig = RECIPE
+) -> nn.ModuleDict:
     """Build the discriminators of a training run under their public names, which are also their checkpoint keys.
 
     Training, checkpoints and benchmarks follow this dictionary: to add a discriminator, edit only this file.
@@ -29,11 +33,12 @@ def build_discriminators(amp_grouped_conv: bool = True, width: float = 1.0) -> n
     Args:
         amp_grouped_conv: see `ScaleDiscriminator`.
         width: channels of all hidden layers relative to the paper's, a multiple of 1/8, so that the groups divide them.
+        config: what differs in other programs' discriminators.
     """
     return nn.ModuleDict(
         {
-            "mpd": MultiPeriodDiscriminator(width=width),
-            "msd": MultiScaleDiscriminator(amp_grouped_conv, width),
+            "mpd": MultiPeriodDiscriminator(width=width, config=config),
+            "msd": MultiScaleDiscriminator(amp_grouped_conv, width, config),
         }
     )
 
@@ -41,7 +46,7 @@ def build_discriminators(amp_grouped_conv: bool = True, width: float = 1.0) -> n
 class PeriodDiscriminator(nn.Module):
     """Judges every `period`-th sample together: the signal becomes an image [B, 1, T / period, period]."""
 
-    def __init__(self, period: int, width: float = 1.0) -> None:
+    def __init__(self, period: int, width: float = 1.0, config: DiscriminatorConfig = RECIPE) -> None:
         super().__init__()
         self.period = period
         channels = (1, *(int(count * width) for count in (32, 128, 512, 1024, 1024)))
@@ -50,7 +55,7 @@ class PeriodDiscriminator(nn.Module):
             WeightNormConv2d(channels[i], channels[i + 1], (5, 1), (stride, 1), padding=(2, 0))
             for i, stride in enumerate(strides)
         )
-        self.conv_post = WeightNormConv2d(channels[-1], 1, (3, 1), padding=(1, 0))
+        self.conv_post = WeightNormConv2d(channels[-1], 1, (config.period_last_kernel, 1), padding=(1, 0))
 
     def forward(self, wav: Tensor) -> tuple[Tensor, list[Tensor]]:
         x = F.pad(wav, (0, -wav.size(2) % self.period), mode="reflect")
@@ -60,9 +65,11 @@ class PeriodDiscriminator(nn.Module):
 class MultiPeriodDiscriminator(nn.Module):
     """One `PeriodDiscriminator` per period. The periods are primes, so that they overlap as little as possible."""
 
-    def __init__(self, periods: Sequence[int] = (2, 3, 5, 7, 11), width: float = 1.0) -> None:
+    def __init__(
+        self, periods: Sequence[int] = (2, 3, 5, 7, 11), width: float = 1.0, config: DiscriminatorConfig = RECIPE
+    ) -> None:
         super().__init__()
-        self.discriminators = nn.ModuleList(PeriodDiscriminator(period, width) for period in periods)
+        self.discriminators = nn.ModuleList(PeriodDiscriminator(period, width, config) for period in periods)
 
     def forward(self, wav: Tensor, signals: int = 1) -> Judgement:
         """wav [signals * B, 1, T] -> (scores, fmaps)."""
@@ -75,7 +82,7 @@ class ScaleDiscriminator(nn.Module):
     Args:
         conv: convolution with spectral or with weight norm.
         amp_grouped_conv: False runs grouped convolutions in fp32 under autocast, which is faster on some GPUs.
-        width: see `build_discriminators`.
+        width, config: see `build_discriminators`.
     """
 
     def __init__(
@@ -83,12 +90,13 @@ class ScaleDiscriminator(nn.Module):
         conv: type[SpectralNormConv1d] | type[WeightNormConv1d],
         amp_grouped_conv: bool = True,
         width: float = 1.0,
+        config: DiscriminatorConfig = RECIPE,
     ) -> None:
         super().__init__()
         self.amp_grouped_conv = amp_grouped_conv
         channels = (1, *(int(count * width) for count in (128, 128, 256, 512, 1024, 1024, 1024)))
         kernels = (15, 41, 41, 41, 41, 41, 5)
-        strides = (1, 2, 2, 4, 4, 1, 1)
+        strides = config.scale_strides
         groups = (1, 4, 16, 16, 16, 16, 1)
         self.convs = nn.ModuleList(
             conv(channels[i], channels[i + 1], kernels[i], strides[i], padding=kernels[i] // 2, groups=groups[i])
@@ -103,13 +111,12 @@ class ScaleDiscriminator(nn.Module):
 class MultiScaleDiscriminator(nn.Module):
     """Three `ScaleDiscriminator`s: on the raw signal (with spectral norm), at half and at a quarter of the rate."""
 
-    def __init__(self, amp_grouped_conv: bool = True, width: float = 1.0) -> None:
+    def __init__(self, amp_grouped_conv: bool = True, width: float = 1.0, config: DiscriminatorConfig = RECIPE) -> None:
         super().__init__()
         convs = (SpectralNormConv1d, WeightNormConv1d, WeightNormConv1d)
-        self.discriminators = nn.ModuleList(ScaleDiscriminator(conv, amp_grouped_conv, width) for conv in convs)
+        self.discriminators = nn.ModuleList(ScaleDiscriminator(conv, amp_grouped_conv, width, config) for conv in convs)
         self.narrow = width < NARROW
-        # Padding 1, as in this recipe's published checkpoints (the paper authors' code pads by 2).
-        self.pool = nn.AvgPool1d(4, 2, padding=1)
+        self.pool = nn.AvgPool1d(4, 2, padding=config.pool_padding)
 
     def forward(self, wav: Tensor, signals: int = 1) -> Judgement:
         """wav [signals * B, 1, T] -> (scores, fmaps)."""

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from common.audio_config import MAX_WAV_VALUE, AudioConfig
+from common.audio_config import MAX_WAV_VALUE, OUR_MELS, AudioConfig, MelConvention
 from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, refuse_contradictions
 from common.data.flags import SignalFlags
 from common.errors import InputError
 from common.training.flags import BaseDataConfig, BaseOptimConfig, BaseRunConfig, parse_flags
-from hifigan.config import GeneratorConfig, read_config_file
+from hifigan.config import DiscriminatorConfig, GeneratorConfig, read_config_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +116,17 @@ class VocoderSignalFlags(SignalFlags):
 
 @dataclasses.dataclass(frozen=True)
 class VocoderTrainConfig:
-    """The whole configuration of a training run. `learned_framing` is the framing that the generator learns to take."""
+    """The whole configuration of a training run.
+
+    Attributes:
+        run, optim, data: flags.
+        audio: settings of the generator's mels.
+        generator: its architecture.
+        mel_fmax_loss: highest frequency of the loss in Hz, or None.
+        learned_framing: framing that the generator learns to take.
+        convention: how the generator's mels differ from this project's, if another program made the base.
+        discriminators: how they differ from this recipe's, if another program made the base.
+    """
 
     run: VocoderRunConfig
     optim: VocoderOptimConfig
@@ -125,6 +135,8 @@ class VocoderTrainConfig:
     generator: GeneratorConfig
     mel_fmax_loss: float | None = None
     learned_framing: str = "vocoder"
+    convention: MelConvention = OUR_MELS
+    discriminators: DiscriminatorConfig = DiscriminatorConfig()  # noqa: RUF009 (frozen)
 
     def __post_init__(self) -> None:
         hop, segment = self.audio.hop_length, self.data.segment_size
@@ -137,6 +149,16 @@ class VocoderTrainConfig:
             raise InputError(f"--segment-size: {segment} is not a multiple of the hop length {hop}")
         if segment <= self.audio.padding:
             raise InputError(f"--segment-size: {segment} is too short, needs more than {self.audio.padding} samples")
+        if self.generator.surplus_samples:
+            raise InputError(
+                f"--checkpoint-path-gen: this generator makes {self.generator.surplus_samples} samples more than its "
+                "frames stand for, and cannot be trained here"
+            )
+        if self.data.input_mels_dir and self.convention != OUR_MELS:
+            raise InputError(
+                "--input-mels-dir: mels of an acoustic model are in natural logarithms, which this generator of "
+                "another program does not take; fine-tune it on audio"
+            )
         if self.data.input_mels_dir and not self.run.checkpoint_path_gen:
             raise InputError(
                 "--input-mels-dir: fine-tuning starts from a trained generator; give --checkpoint-path-gen"
@@ -160,7 +182,7 @@ class VocoderTrainConfig:
         return {
             **dataclasses.asdict(self.audio),
             "framing": self.learned_framing,
-            "log_base": "ln",
+            **self.convention.to_dict(),
             "mel_fmax_loss": self.mel_fmax_loss,
             "segment_size": self.data.segment_size,
             "max_wav_value": MAX_WAV_VALUE,
@@ -201,7 +223,7 @@ def parse_train_config(argv: Sequence[str] | None = None) -> VocoderTrainConfig:
     given = parse_flags(make_parser(), argv)
     run = from_flags(VocoderRunConfig, given)
     data = from_flags(VocoderDataConfig, given)
-    generator, fixed, source = _read_fixed_settings(run, data, "hifigan_config" in given)
+    generator, fixed, source, convention = _read_fixed_settings(run, data, "hifigan_config" in given)
     refuse_contradictions(given, fixed, source)
     flags = {field.name: given[field.name] for field in dataclasses.fields(VocoderSignalFlags) if field.name in given}
     signal = {**dataclasses.asdict(VocoderSignalFlags()), **fixed, **flags}
@@ -214,13 +236,25 @@ def parse_train_config(argv: Sequence[str] | None = None) -> VocoderTrainConfig:
         audio=AudioConfig.from_dict(signal),
         generator=dataclasses.replace(generator, num_mels=signal["num_mels"]),
         mel_fmax_loss=signal["mel_fmax_loss"],
+        convention=convention,
+        discriminators=_read_discriminator_config(run),
     )
+
+
+def _read_discriminator_config(run: VocoderRunConfig) -> DiscriminatorConfig:
+    """Return what differs in the base's discriminators."""
+    if not run.checkpoint_path_discrim:
+        return DiscriminatorConfig()
+    from common.files.discriminator_files import read_discriminators  # imports PyTorch
+
+    return DiscriminatorConfig.from_dict(read_discriminators(run.checkpoint_path_discrim).config)
 
 
 def _read_fixed_settings(
     run: VocoderRunConfig, data: VocoderDataConfig, config_given: bool
-) -> tuple[GeneratorConfig, dict[str, Any], str]:
-    """Return the generator and signal settings that a base checkpoint or a configuration file fixes, and its name."""
+) -> tuple[GeneratorConfig, dict[str, Any], str, MelConvention]:
+    """Return what a base checkpoint or a configuration file fixes: generator, signal settings, its name, mels."""
+    convention = OUR_MELS
     chosen, fixed = read_config_file(data.hifigan_config)
     source = data.hifigan_config
     if run.checkpoint_path_gen:
@@ -230,10 +264,16 @@ def _read_fixed_settings(
 
         _, info = load_trainable_generator(run.checkpoint_path_gen, data.hifigan_config if config_given else None)
         audio = dataclasses.asdict(info.audio)
-        del audio["framing"]
+        if not info.program:
+            del audio["framing"]  # recordings are framed as for any training
+        if info.output_rate not in (None, info.audio.sampling_rate):
+            raise InputError(
+                f"--checkpoint-path-gen: {info.path} changes the sampling rate, and cannot be trained here"
+            )
+        convention = info.convention
         source = os.fspath(Path(run.checkpoint_path_gen))
         for name, value in fixed.items():
             if audio.get(name, value) != value:
                 raise InputError(f"--hifigan-config: {name} {value} contradicts {source}, which has {audio[name]}")
         chosen, fixed = info.config, {**fixed, **audio}
-    return chosen, fixed, source
+    return chosen, fixed, source, convention

@@ -13,7 +13,7 @@ from common import distributed
 from common.audio import MelSpectrogram
 from common.distributed import Distributed
 from common.errors import InputError
-from common.files.checkpoints import read_file
+from common.files.discriminator_files import CONFIG, read_discriminators
 from common.files.fingerprints import file_digest
 from common.training.checkpoint_store import Contents
 from common.training.cuda_graphs import Changing
@@ -58,18 +58,22 @@ class VocoderTrainState(BaseTrainState):
             "fine_tuning": bool(cfg.data.input_mels_dir),
             "discriminator_width": cfg.run.discriminator_width,
         }
+        if described := cfg.discriminators.to_dict():
+            identity[CONFIG] = described
         if cfg.run.checkpoint_path_gen:
             identity["base_model"] = file_digest(cfg.run.checkpoint_path_gen)
         super().__init__(cfg, place, **identity)
         self.computation = StepComputation(cfg.run, place)
         self.generator = Generator(cfg.generator)
-        self.discriminators = build_discriminators(not cfg.run.no_amp_grouped_conv, cfg.run.discriminator_width)
+        self.discriminators = build_discriminators(
+            not cfg.run.no_amp_grouped_conv, cfg.run.discriminator_width, cfg.discriminators
+        )
         for module in self.modules():
             module.to(place.device).train()
         self.generator_sync = distributed.wrap(self.generator, place)
         self.discriminators_sync = {name: distributed.wrap(m, place) for name, m in self.discriminators.items()}
         self.in_one_call = {name: self.computation.in_one_call(m) for name, m in self.discriminators.items()}
-        self.mel = MelSpectrogram(cfg.audio).to(place.device)
+        self.mel = MelSpectrogram(cfg.audio, cfg.convention).to(place.device)
         self.losses = GeneratorLosses(cfg.loss_audio).to(place.device)
         self.optim_g = _adamw(cfg, self.generator)
         self.optim_d = _adamw(cfg, *self.discriminators.values())
@@ -147,6 +151,7 @@ class VocoderTrainState(BaseTrainState):
             "scaler_g": self.scaler_g.state_dict(),
             "scaler_d": self.scaler_d.state_dict(),
             "schedulers": [{"last_epoch": self.epoch, "last_lr": lr} for lr in self.learning_rates().values()],
+            **({CONFIG: described} if (described := self.cfg.discriminators.to_dict()) else {}),
             **bookkeeping,
             "steps": self.steps,
             "epoch": self.epoch,
@@ -177,12 +182,10 @@ class VocoderTrainState(BaseTrainState):
                     )
         if cfg.run.checkpoint_path_discrim:
             path = cfg.run.checkpoint_path_discrim
-            content = read_file(path)
+            states = read_discriminators(path).states
             for name, module in self.discriminators.items():
-                if name not in content:
-                    raise InputError(f"{path}: not a discriminator checkpoint, it has no '{name}'")
                 try:
-                    load_public_state(module, content[name])
+                    load_public_state(module, states[name])
                 except InputError as error:
                     raise InputError(f"{path}: {error}") from error
         self.start_ema()

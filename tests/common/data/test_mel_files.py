@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from common.audio import SILENCE, AudioConfig, MelSpectrogram
+from common.audio_config import MelConvention
 from common.data.mel_files import (
     check_mel_config,
     looks_like_log10,
