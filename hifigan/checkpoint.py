@@ -20,6 +20,7 @@ from common.errors import InputError
 from common.files.checkpoints import check_tensors
 from common.files.exports import is_export
 from common.files.generator_files import GeneratorFile, State, public_names, read_generator
+from common.project import command
 from hifigan.config import PRESETS, GeneratorConfig, GeneratorInfo, check_hop_length, read_config_file
 from hifigan.generator import Generator
 from hifigan.layers import match_weight_norm
@@ -66,8 +67,8 @@ def _load(
     path = Path(path)
     if is_export(path):
         raise InputError(
-            f"{path}: an exported model, not a checkpoint; inference.py --backend auto runs it, and in Python "
-            "hifigan.export.files.load_export"
+            f"{path}: an exported model, not a checkpoint; {command('python inference.py')} --backend auto runs it, "
+            "and in Python hifigan.export.files.load_export"
         )
     file = read_generator(path, ema)
     try:
