@@ -127,8 +127,8 @@ def _comparable(contract: MelContract) -> dict[str, Any]:
 def _remedy(name: str) -> str:
     flag = name.replace("_", "-")
     return {
-        "sampling_rate": f"resample the audio ({command('python prepare_dataset.py')} --convert-to DST --sampling-rate N) and "
-        "again, or take a model of the other rate",
+        "sampling_rate": f"resample the audio ({command('python prepare_dataset.py')} --convert-to DST --sampling-rate "
+        "N) and make its mels again, or take a model of the other rate",
         "framing": "shifted by half a hop: inference.py converts to vocoder, training aligns (--input-mels-framing)",
         "log_base": "inference.py converts (--mel-log); for training, make the mels again",
         "peak_normalised": "only the loudness differs: scale the audio and make its mels again",

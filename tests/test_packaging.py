@@ -14,7 +14,7 @@ import soundfile
 from common.project import COMMANDS as COMMANDS_OF_PROJECT
 from common.project import VERSION
 from tests.support.paths import REPOSITORY
-from tests.support.startup import SLOW, answer
+from tests.support.programs import SLOW, answer
 from tests.test_requirements import PYPROJECT
 
 PROJECT, SETUPTOOLS = PYPROJECT["project"], PYPROJECT["tool"]["setuptools"]
@@ -152,7 +152,7 @@ def test_commands_that_installed_programs_recommend_exist(environment, tmp_path)
         ("hifigan-infer -o x.wav", "(see hifigan-infer --help)"),
         (
             "hifigan-train --training-files a.txt --validation-files a.txt",
-            "make it with: hifigan-prepare --write-filelists",
+            "make it with: hifigan-prepare -",
         ),
         ("hifigan-say Hello. -o x.wav --voice absent", "python -m voice.pack"),
         ("hifigan-vocode . x.wav", "hifigan-infer -i takes folders"),
