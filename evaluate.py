@@ -24,6 +24,7 @@ from common.data.mel_files import differences
 from common.errors import InputError, first_three
 from common.machine import hardware
 from common.mel_contract import in_words
+from common.project import command
 from evaluation import results as tables
 from evaluation.clips import Problem, common_rate, find_clips, find_resynthesised, match_files
 from evaluation.metrics import METRICS, choose_metrics
@@ -144,7 +145,9 @@ def make_spoken_plan(cfg: EvaluationConfig, given: Sequence[SpeakingSystem]) -> 
     recordings = [SpeakingSystem(GROUND_TRUTH)] if any(text.recording for text in texts) else []
     systems = [*recordings, *given]
     if not systems:
-        raise InputError("--system: give at least one system that speaks the texts (see evaluate.py --help)")
+        raise InputError(
+            f"--system: give at least one system that speaks the texts (see {command('python evaluate.py')} --help)"
+        )
     check_baseline(cfg.baseline, [system.name for system in systems])
     read_logs(cfg.logs)
     folders = {system.name: Path(system.folder) for system in systems if system.folder}
@@ -184,7 +187,10 @@ def make_plan(cfg: EvaluationConfig, systems: Sequence[System]) -> tuple[Evaluat
         InputError: nothing to compare, an unknown baseline, no usable input, or output inside an input folder.
     """
     if len(systems) == 1:
-        raise InputError("--system: give at least one system to compare with the recordings (see evaluate.py --help)")
+        raise InputError(
+            "--system: give at least one system to compare with the recordings "
+            f"(see {command('python evaluate.py')} --help)"
+        )
     check_baseline(cfg.baseline, [system.name for system in systems])
     chosen, skipped = choose_metrics(cfg.metrics)
     device = distributed.select_device(cfg.cuda)

@@ -32,6 +32,7 @@ from common.files.fingerprints import is_newer
 from common.files.text_files import read_lines
 from common.machine.processes import Report, run_over_files
 from common.mel_contract import MelContract
+from common.project import command
 from hifigan.config import read_config_file
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     root = Path(cfg.dataset_path)
     if not root.is_dir():
         raise FileNotFoundError(
-            f"{root}: no such data set (--dataset-path); for LJSpeech: bash scripts/download_dataset.sh"
+            f"{root}: no such data set (--dataset-path); for LJSpeech: {command('bash scripts/download_dataset.sh')}"
         )
     if cfg.write_filelists:
         write_filelists(root, cfg)

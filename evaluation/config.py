@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative
 from common.errors import InputError
 from common.machine.hardware import available_cores
+from common.project import command
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +59,7 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         if not (self.reference or self.texts):
-            raise InputError("-i: is required, or --texts (see evaluate.py --help)")
+            raise InputError(f"-i: is required, or --texts (see {command('python evaluate.py')} --help)")
         if self.texts and self.reference and self.dataset_path != type(self).dataset_path:
             raise InputError("-d: has no effect with --texts and -i, which names the folder of the recordings")
         if not self.output:

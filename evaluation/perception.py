@@ -88,7 +88,7 @@ def why_not(package: str) -> str | None:
         _distillmos() if package == "distillmos" else importlib.import_module(package)
     except ModuleNotFoundError as error:
         missing = "" if error.name == package else f" (it needs {error.name})"
-        return f"{package} is not installed{missing}: pip install -r requirements-evaluation.txt"
+        return f"{package} is not installed{missing}: pip install {str(error.name).partition('.')[0]}"
     except (ImportError, OSError) as error:  # a compiled library that does not fit this machine
         return f"{package} cannot be loaded: {str(error).splitlines()[0]}"
     return None

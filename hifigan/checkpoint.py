@@ -22,6 +22,7 @@ from common.files.exports import is_export
 from common.files.generators import shapes
 from common.files.generators.file import GeneratorFile, State, public_names
 from common.files.generators.read import read_generator
+from common.project import command
 from hifigan.config import GeneratorConfig, GeneratorInfo, check_hop_length, read_config_file
 from hifigan.generator import Generator
 from hifigan.layers import match_weight_norm
@@ -70,8 +71,8 @@ def _load(
     path = Path(path)
     if is_export(path):
         raise InputError(
-            f"{path}: an exported model, not a checkpoint; inference.py --backend auto runs it, and in Python "
-            "hifigan.export.files.load_export"
+            f"{path}: an exported model, not a checkpoint; {command('python inference.py')} --backend auto runs it, "
+            "and in Python hifigan.export.files.load_export"
         )
     file = read_generator(path, ema)
     try:

@@ -18,7 +18,7 @@ from common.audio import MelSpectrogram
 from common.audio_files import save_wav, wav_info
 from common.download.models import fetch_models
 from common.errors import InputError
-from common.project import models_dir
+from common.project import command, models_dir
 from common.synthesis.sources import utterance_from_audio
 from hifigan.checkpoint import load_generator
 from hifigan.engine.select import engine_backend
@@ -52,7 +52,7 @@ def check_files(source: Path, target: Path) -> None:
         InputError: a source or target that cannot be used.
     """
     if source.is_dir():
-        raise InputError(f"{source}: is a folder; inference.py -i takes folders")
+        raise InputError(f"{source}: is a folder; {command('python inference.py')} -i takes folders")
     wav_info(source)
     if target.suffix.lower() != ".wav":
         raise InputError(f"{target}: the output is a wav file; end its name in .wav")

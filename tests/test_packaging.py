@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from common.project import COMMANDS as COMMANDS_OF_PROJECT
 from common.project import VERSION
 from tests.support.paths import REPOSITORY
-from tests.support.startup import SLOW, answer
+from tests.support.programs import SLOW, answer
 from tests.test_requirements import PYPROJECT
 
 PROJECT, SETUPTOOLS = PYPROJECT["project"], PYPROJECT["tool"]["setuptools"]
@@ -132,6 +133,38 @@ def test_installed_commands_answer(command, environment, tmp_path):
         assert status in (1, 2)
         assert line.startswith(f"{command}: error: ")
         assert not imported & SLOW
+
+
+@pytest.mark.slow
+def test_commands_that_installed_programs_recommend_exist(environment, tmp_path):
+    for words in map(str.split, COMMANDS_OF_PROJECT.values()):
+        if words[0] != "pip":
+            done = start(environment, tmp_path, *words, "--help")
+            assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("hifigan-infer -i absent.wav -o x.wav --hifigan absent.pt", "python -m common.download.models"),
+        ("hifigan-prepare -d absent --extract-mels", "python -m common.download.datasets ljspeech"),
+        ("hifigan-infer -o x.wav", "(see hifigan-infer --help)"),
+        (
+            "hifigan-train --training-files a.txt --validation-files a.txt",
+            "make it with: hifigan-prepare -",
+        ),
+        ("hifigan-say Hello. -o x.wav --voice absent", "python -m voice.pack"),
+        ("hifigan-vocode . x.wav", "hifigan-infer -i takes folders"),
+    ],
+)
+def test_messages_of_installed_programs_name_what_is_installed(words, message, environment, tmp_path):
+    done = start(environment, tmp_path, *words.split())
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert message in line
+    assert "scripts/" not in line
+    assert ".py" not in line
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.support.paths import REPOSITORY
-from tests.support.startup import SLOW, answer
+from tests.support.programs import SLOW, answer
 
 # Program -> a command line without something required, and what the error names, or None if nothing is required.
 PROGRAMS = {

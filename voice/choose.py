@@ -7,9 +7,10 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.cli import ArgumentParser, add_flags, command_line, from_flags
+from common.cli import ArgumentParser, add_flags, from_flags
 from common.errors import InputError
 from common.files.audio_names import is_audio
+from common.project import command
 from common.synthesis.phrases import read_phrases
 from fastpitch.synthesis.flags import SpeechConfig
 from hifigan.synthesis.flags import InferenceConfig, StreamConfig, check_streaming
@@ -70,7 +71,7 @@ def choose_models(given: MutableMapping[str, Any]) -> None:
         if not given["text"].strip():
             raise InputError("--text: is empty; give a text to speak, such as --text 'Hello.'")
     elif not given.get("input"):
-        raise InputError(f"-i: is required, or --text (see {command_line('inference.py')} --help)")
+        raise InputError(f"-i: is required, or --text (see {command('python inference.py')} --help)")
     if own:
         if own == ["fastpitch"]:
             raise InputError("--fastpitch: needs --hifigan for the audio; --voice names both models")

@@ -23,6 +23,7 @@ from common.files.atomic import replacing, write_whole
 from common.files.fingerprints import file_digest
 from common.files.safetensors_files import in_half_precision, write_safetensors
 from common.mel_contract import MelContract
+from common.project import command
 from fastpitch.checkpoint import load_fastpitch
 from fastpitch.synthesis.job import check_models_fit
 from fastpitch.synthesis.text_flags import TextFlags, text_config
@@ -154,7 +155,7 @@ def _short_card(name: str, sampling_rate: int) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     made = pack(from_flags(PackConfig, vars(make_parser().parse_args(argv))))
     files = ", ".join(f"{path.name} {path.stat().st_size / 1e6:.1f} MB" for path in (made.hifigan, made.fastpitch))
-    print(f"{made.folder}: {files}; inference.py --voice {made.folder} speaks with it")
+    print(f"{made.folder}: {files}; {command('python inference.py')} --voice {made.folder} speaks with it")
     return 0
 
 

@@ -14,6 +14,7 @@ from common.audio_files import describe_wrong_rate, load_wav, wav_info
 from common.errors import InputError, first_three
 from common.files.atomic import write_whole
 from common.files.text_files import read_lines
+from common.project import command
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,9 @@ def read_filelist(path: str | Path) -> list[list[str]]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file list; make it with: bash scripts/prepare_dataset.sh")
+        raise FileNotFoundError(
+            f"{path}: no such file list; make it with: {command('bash scripts/prepare_dataset.sh')}"
+        )
     rows = []
     for number, line in enumerate(read_lines(path), 1):
         columns = [column.strip() for column in line.split("|")]

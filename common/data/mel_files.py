@@ -18,6 +18,7 @@ from common.errors import InputError
 from common.files.atomic import write_whole
 from common.files.json_files import read_json
 from common.mel_contract import MelContract, MelDifference, compare, in_words, read_description
+from common.project import command
 
 SUFFIXES = (".npy", ".pt")
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
@@ -220,7 +221,8 @@ def _check_fits(contract: MelContract, audio: AudioConfig) -> MelContract:
         flags = [f"--{difference.name.replace('_', '-')} {difference.second}" for difference in differing]
         raise InputError(
             f"{contract.origin}: these mels do not fit the generator: {in_words(differing)}; remove them and make "
-            f"them again (prepare_dataset.py --extract-mels {' '.join(flags)}), or take another generator"
+            f"them again ({command('python prepare_dataset.py')} --extract-mels {' '.join(flags)}), or take another "
+            "generator"
         )
     return contract
 
@@ -239,6 +241,6 @@ def check_mel_config(files: Iterable[Path], root: Path, audio: AudioConfig) -> s
         if contract.log_base != "ln":
             raise InputError(
                 f"{contract.origin}: these mels are {contract.log_base}, training takes natural logarithms; "
-                "make them again (prepare_dataset.py --extract-mels)"
+                f"make them again ({command('python prepare_dataset.py')} --extract-mels)"
             )
     return {contract.audio.framing for contract in recorded}

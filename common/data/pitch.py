@@ -16,6 +16,7 @@ import numpy as np
 from common.data.pyin import Pyin
 from common.errors import InputError
 from common.files.json_files import read_json
+from common.project import command
 
 PITCH_STATISTICS_FILE = "pitch_statistics.json"  # beside the pitch files of a voice
 FMIN_HZ, FMAX_HZ = 65.40639132514966, 2093.004522404789  # C2 and C7
@@ -92,7 +93,9 @@ def read_statistics(path: Path) -> PitchStatistics:
         InputError: another kind of file, or a voice without variation.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such statistics; prepare_dataset.py --extract-pitch makes them")
+        raise FileNotFoundError(
+            f"{path}: no such statistics; {command('python prepare_dataset.py')} --extract-pitch makes them"
+        )
     try:
         found = PitchStatistics(**read_json(path))
         usable = found.mean_hz > 0 and found.std_hz > 0

@@ -16,6 +16,7 @@ from common.errors import InputError
 from common.files.model_folders import complete_checkpoint, find_model_file
 from common.files.nemo_archives import NEMO_CONFIG, is_nemo, read_nemo
 from common.files.safetensors_files import is_safetensors, read_safetensors
+from common.project import command
 
 
 def read_file(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
@@ -32,7 +33,9 @@ def read_file(path: str | Path, map_location: str | torch.device = "cpu") -> dic
     if path.is_dir():
         path = find_model_file(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint; published ones: bash scripts/download_models.sh")
+        raise FileNotFoundError(
+            f"{path}: no such checkpoint; published ones: {command('bash scripts/download_models.sh')}"
+        )
     if is_safetensors(path):
         return complete_checkpoint(path, read_safetensors(path, map_location))
     if is_nemo(path):

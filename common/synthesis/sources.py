@@ -19,6 +19,7 @@ from common.data.mel_files import looks_like_log10, mel_contracts, read_mel
 from common.errors import InputError, first_three
 from common.files.audio_names import is_wav_name
 from common.mel_contract import MelContract
+from common.project import command
 from common.synthesis.outputs import Part
 from common.synthesis.phrases import Phrase, read_phrases, safe_name
 from common.synthesis.resume import SynthesisJob, file_version
@@ -177,7 +178,7 @@ def find_mel_files(phrases: Sequence[Phrase], source: Path, dataset: Path) -> di
     if missing:
         raise FileNotFoundError(
             f"{missing[0]}: no such mel ({len(missing)} of {len(files)} are missing); "
-            "make them with scripts/prepare_dataset.sh, or point --dataset-path to the data set"
+            f"make them with {command('bash scripts/prepare_dataset.sh')}, or point --dataset-path to the data set"
         )
     return files
 
@@ -215,8 +216,8 @@ def choose_contracts(
         if learned_tacotron and framing == "auto" and found_framing == "vocoder":
             problems.append(
                 f"{path}: vocoder-framed ({contract.origin}), and this generator was fine-tuned to take tacotron "
-                "framing; make the mels again (prepare_dataset.py --extract-mels --framing tacotron), or give "
-                "--mel-framing vocoder and have the audio half a hop early"
+                f"framing; make the mels again ({command('python prepare_dataset.py')} --extract-mels --framing "
+                "tacotron), or give --mel-framing vocoder and have the audio half a hop early"
             )
     if problems:
         count = f"{len(problems)} of {len(chosen)} mels cannot be used: " if len(problems) > 1 else ""

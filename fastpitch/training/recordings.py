@@ -22,6 +22,7 @@ from common.audio_files import load_wav_at, wav_info
 from common.data.filelists import read_filelist
 from common.data.mel_files import read_features
 from common.errors import InputError, first_three
+from common.project import command
 from common.text.processor import TextProcessor
 from common.training.sampling import ClipKey
 from fastpitch.alignment import interpolated_prior
@@ -82,7 +83,8 @@ def read_recordings(filelists: Sequence[str | Path], root: Path, n_speakers: int
             if len(row) not in (3, 4) or not all(row):
                 raise InputError(
                     f"{where}: expected wav|pitch|text or wav|pitch|text|speaker, found {len(row)} columns; "
-                    "prepare_dataset.py --write-filelists writes such lists (..._audio_pitch_text...)"
+                    f"{command('python prepare_dataset.py')} --write-filelists writes such lists "
+                    "(..._audio_pitch_text...)"
                 )
             speaker = row[3] if len(row) == 4 else "0"
             if not speaker.isdecimal() or int(speaker) >= n_speakers:
@@ -153,12 +155,14 @@ class SpeechDataset(Dataset[Example]):
 
     def _pitch_hz(self, recording: Recording, frames: int) -> Tensor:
         if not recording.pitch.is_file():
-            raise InputError(f"{recording.pitch}: no such pitch; prepare_dataset.py --extract-pitch writes it")
+            raise InputError(
+                f"{recording.pitch}: no such pitch; {command('python prepare_dataset.py')} --extract-pitch writes it"
+            )
         f0 = read_features(recording.pitch, 1)[0]
         if len(f0) != frames:
             raise InputError(
                 f"{recording.pitch}: {len(f0)} values, but {recording.wav} has {frames} frames; "
-                "extract it again with prepare_dataset.py --extract-pitch"
+                f"extract it again with {command('python prepare_dataset.py')} --extract-pitch"
             )
         return f0
 

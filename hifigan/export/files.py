@@ -12,6 +12,7 @@ import torch
 
 from common.errors import InputError
 from common.files.exports import check_undamaged, readable_metadata
+from common.project import command
 from hifigan.backend import Backend
 from hifigan.export.contract import ExportContract
 from hifigan.export.formats import FORMATS, check_installed
@@ -38,7 +39,7 @@ def load_export(
     path, device = Path(path), torch.device(device)
     contract = read_export_contract(path)
     if contract is None:
-        raise InputError(f"{path}: not an exported model, or damaged; make one with: python export.py")
+        raise InputError(f"{path}: not an exported model, or damaged; make one with: {command('python export.py')}")
     if format not in ("auto", contract.format):
         raise InputError(f"{path}: an export of format {contract.format}, not {format} (--backend)")
     kind = FORMATS[contract.format]

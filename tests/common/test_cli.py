@@ -287,8 +287,7 @@ def test_positive() -> None:
         (InputError(""), "prog: error: InputError\n", 1),
         (
             ModuleNotFoundError("No module named 'tensorboard'", name="tensorboard"),
-            "prog: error: the package tensorboard is missing: pip install tensorboard, or install this project with "
-            "[train]\n",
+            "prog: error: the package tensorboard is missing: pip install tensorboard\n",
             1,
         ),
         (KeyboardInterrupt(), "prog: interrupted\n", 130),

@@ -49,3 +49,8 @@ def test_an_installed_package_uses_the_cache(tmp_path: Path) -> None:
         str(tmp_path.resolve() / "hifigan_recipe"),
         "/cache/hifigan/pretrained_models",
     ]
+
+
+def test_commands_of_a_clone_exist() -> None:
+    assert [words for words in project.COMMANDS if not (REPOSITORY / words.split()[1]).is_file()] == []
+    assert [words for words in project.COMMANDS if project.command(words) != words] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from torch import Tensor
 
 from common.cli import run
 from tests.support.models import TINY, TINY_FASTPITCH
+
+# Packages whose imports take seconds, or are not needed to answer.
+SLOW = {"torch", "numpy", "scipy", "librosa", "matplotlib", "soundfile", "safetensors", "gradio", "huggingface_hub"}
 
 
 def snr_db(exact: Tensor, made: Tensor) -> float:
@@ -100,3 +104,14 @@ def fastpitch_arguments(data_set: Path, output: Path, **changes: object) -> list
         **changes,
     }
     return command_line(options)
+
+
+def answer(words: list[str], folder: Path, variables: dict[str, str]) -> tuple[int, list[str], set[str]]:
+    """Run a Python program. Return its status, the lines of both outputs, and the top-level packages it imported."""
+    done = subprocess.run(
+        words, cwd=folder, env={**variables, "PYTHONPROFILEIMPORTTIME": "1"}, capture_output=True, text=True
+    )
+    mark = "import time:"
+    imported = {line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines() if mark in line}
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if mark not in line]
+    return done.returncode, lines, imported

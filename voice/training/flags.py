@@ -8,7 +8,7 @@ from pathlib import Path
 from common.cli import ArgumentParser, add_flags, flag, not_negative, positive, share
 from common.download.models import MODELS
 from common.errors import InputError
-from common.project import PROJECT
+from common.project import PROJECT, command
 
 SMALL_FASTPITCH = PROJECT / "platform" / "fastpitch_small.json"
 CPU_WIDTH = 0.125  # of the discriminators, which then take a tenth of the time
@@ -32,7 +32,8 @@ class VoiceTrainingConfig:
 
     vocoder_base: str = flag(
         "hifigan-lj-v2",
-        "generator to start from: a file, or a name of scripts/download_models.sh, which is downloaded",
+        "generator to start from: a file, or the name of a published one, which is downloaded "
+        f"({command('bash scripts/download_models.sh')} lists them)",
         metavar="NAME|PATH",
     )
     vocoder_config: str = flag(

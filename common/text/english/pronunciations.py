@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from common.errors import InputError
-from common.project import PROJECT
+from common.project import PROJECT, command
 from common.text.english.symbols import PHONEMES
 
 DOWNLOADED = PROJECT / "data" / "cmudict" / "cmudict-0.7b"
@@ -51,7 +51,9 @@ def find_dictionary(path: str | Path | None = None) -> Path:
     """
     if path is not None:
         if not Path(path).is_file():
-            raise InputError(f"{path}: no such pronouncing dictionary; run scripts/download_cmudict.sh")
+            raise InputError(
+                f"{path}: no such pronouncing dictionary; to get one: {command('bash scripts/download_cmudict.sh')}"
+            )
         return Path(path)
     if DOWNLOADED.is_file():
         return DOWNLOADED
@@ -61,7 +63,7 @@ def find_dictionary(path: str | Path | None = None) -> Path:
         if (file := Path(folder) / "data" / PACKAGED).is_file():
             return file
     raise InputError(
-        f"{DOWNLOADED}: no pronouncing dictionary; run scripts/download_cmudict.sh or `pip install -r requirements.txt`"
+        f"{DOWNLOADED}: no pronouncing dictionary; to get one: {command('bash scripts/download_cmudict.sh')}"
     )
 
 

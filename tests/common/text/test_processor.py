@@ -70,7 +70,7 @@ def test_bad_settings(tmp_path: Path) -> None:
     for p in (-0.1, 1.1, float("nan")):
         with pytest.raises(InputError, match="p_arpabet must lie between 0 and 1"):
             TextProcessor(p_arpabet=p)
-    with pytest.raises(InputError, match=r"absent: no such pronouncing dictionary; run scripts/download_cmudict\.sh"):
+    with pytest.raises(InputError, match=r"absent: no such pronouncing dictionary; to get one: bash scripts/"):
         TextProcessor(cmudict_path=tmp_path / "absent")
     with pytest.raises(InputError, match="absent: no such list of heteronyms"):
         TextProcessor(cmudict_path=DICTIONARY, heteronyms_path=tmp_path / "absent")

