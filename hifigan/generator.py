@@ -5,6 +5,7 @@ Shapes: B batch, M mel bands, L frames, T = L * hop_length samples, C channels.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from common.audio_config import AudioConfig, MelConvention
-from common.files.checkpoints import check_tensors, dictionary
+from common.audio_config import MelConvention
+from common.files.checkpoints import check_tensors
+from common.files.generators.file import GeneratorFile, public_names
+from common.files.generators.read import parse_or_refuse
 from common.mel_contract import MelContract
 from common.pretrained import PretrainedModel, unknown_settings
 from hifigan.config import GeneratorConfig, GeneratorInfo, check_hop_length
+from hifigan.file_settings import GivenConfig, find_config, nest_resblocks
 from hifigan.layers import WeightNormConv1d, WeightNormConvTranspose1d, match_weight_norm, remove_weight_norm
+
+log = logging.getLogger(__name__)
 
 
 def activate(x: Tensor) -> Tensor:
@@ -205,17 +211,29 @@ class Generator(PretrainedModel):
         return generator
 
     @classmethod
-    def from_checkpoint(cls, file: Path, content: Mapping[str, Any], trainable: bool = False) -> Generator:
-        setup = dictionary(file, content, "train_setup")
-        audio = AudioConfig.from_dict(setup)
-        config = GeneratorConfig.from_dict(dictionary(file, content, "config"), audio.num_mels)
-        output_rate = setup.get("output_sampling_rate")
-        check_hop_length(config, audio, output_rate)
-        generator = cls.from_state(config, content[cls.STATE], trainable)
-        epoch = dictionary(file, content, "train_state").get("epoch")
-        convention = MelConvention.from_dict(setup)
-        generator.info = GeneratorInfo(file, config, audio, setup, epoch, convention, output_rate)
+    def from_file(cls, file: GeneratorFile, config: GivenConfig = None, trainable: bool = False) -> Generator:
+        """Build a generator from the file of any program.
+
+        Args:
+            file: from `common.files.generators.read`.
+            config: architecture, if the file does not tell, see `hifigan.checkpoint.load_generator`.
+            trainable: keep weight norm.
+
+        Raises:
+            InputError: an unknown or impossible architecture, or tensors that do not fit.
+        """
+        chosen, audio, setup = find_config(file, config)
+        state = nest_resblocks(public_names(file.state), len(chosen.resblock_kernel_sizes))
+        generator = cls.from_state(chosen, state, trainable)
+        for note in file.notes:
+            log.info("%s: %s", file.path, note)
+        convention, rate = MelConvention.from_dict(setup), setup.get("output_sampling_rate")
+        generator.info = GeneratorInfo(file.path, chosen, audio, file.setup, file.epoch, convention, rate, file.program)
         return generator
+
+    @classmethod
+    def from_checkpoint(cls, file: Path, content: Mapping[str, Any], trainable: bool = False) -> Generator:
+        return cls.from_file(parse_or_refuse(file, content), trainable=trainable)
 
     def _checkpoint_values(self, setup: Mapping[str, Any] | None) -> dict[str, Any]:
         if setup is None and self.info is None:

@@ -32,7 +32,7 @@ FLOORS: dict[str, list[str]] = {
         "denoiser training streaming",
         "backend checkpoint losses",
         "generator discriminators",
-        "layers",
+        "layers file_settings",
         "windows config convolutions",
     ],
     "fastpitch": [

@@ -52,7 +52,15 @@ def read_generator(path: str | Path, ema: bool = False) -> GeneratorFile:
         InputError: damaged, not a generator, one that needs more than a mel, or without a moving average.
     """
     path = find_weights(Path(path))
-    content = read_file(path)
+    return parse_or_refuse(path, read_file(path), ema)
+
+
+def parse_or_refuse(path: Path, content: Mapping[str, Any], ema: bool = False) -> GeneratorFile:
+    """Return the generator in a checkpoint's content.
+
+    Raises:
+        InputError: none, one that needs more than a mel, or without a moving average.
+    """
     found = parse_generator(path, content, ema)
     if found is None:
         kind = refused.reason(content)
