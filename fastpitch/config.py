@@ -147,18 +147,27 @@ class FastPitchConfig:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> FastPitchConfig:
-        """Read a checkpoint's `config`, which must have all keys.
+    def from_dict(cls, values: Mapping[str, Any], shown: Mapping[str, Any] | None = None) -> FastPitchConfig:
+        """Read a checkpoint's `config`.
 
         Keys of other versions are logged and ignored. Anything they add to the model shows in its tensors.
+
+        Args:
+            values: the configuration, empty in some published files.
+            shown: keys that the tensors show (`fastpitch.shapes.config_of`), for those that are missing. The rest are
+                the published models'. Without it, all keys must be there.
 
         Raises:
             InputError: missing keys or invalid values.
         """
         names = [field.name for field in dataclasses.fields(cls)]
         missing = [name for name in names if name not in values]
-        if missing:
+        if missing and shown is None:
             raise InputError(f"FastPitch configuration lacks {', '.join(missing)}")
+        if missing and shown is not None:
+            what = f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}" if values else "any configuration"
+            log.info("FastPitch checkpoint without %s: taken from its tensors and from published models", what)
+            values = {**{field.name: field.default for field in dataclasses.fields(cls)}, **shown, **values}
         unknown = sorted(str(key) for key in values.keys() - set(names))
         if unknown:
             log.warning("FastPitch configuration: unknown keys are ignored: %s", ", ".join(unknown))

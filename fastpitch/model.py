@@ -19,6 +19,7 @@ from common.files.checkpoints import check_tensors, dictionary
 from common.mel_contract import MelContract
 from common.pretrained import PretrainedModel, unknown_settings
 from common.text.settings import TextConfig
+from fastpitch import shapes
 from fastpitch.alignment import ConvAttention, monotonic_durations
 from fastpitch.config import FastPitchConfig, FastPitchInfo
 from fastpitch.layers import Embedding, Predictor, length_mask, linear_in_fp32
@@ -266,11 +267,9 @@ class FastPitch(PretrainedModel):
     @classmethod
     def from_checkpoint(cls, file: Path, content: Mapping[str, Any], trainable: bool = False) -> "FastPitch":
         stored = dictionary(file, content, "config")
-        if not stored:
-            raise InputError("a FastPitch checkpoint needs its configuration under 'config', which is missing")
         setup, epoch, state = dictionary(file, content, "train_setup"), content.get("epoch"), content[cls.STATE]
         has_aligner = any(name.startswith(ALIGNER_PREFIX) for name in state)
-        config = FastPitchConfig.from_dict(stored)
+        config = FastPitchConfig.from_dict(stored, shapes.config_of(state))
         audio = AudioConfig.from_dict({**setup, "num_mels": config.n_mel_channels}, framing="tacotron")
         with torch.device("meta"):  # allocates nothing for a file that does not fit
             model = cls(config, aligner=has_aligner)

