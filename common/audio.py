@@ -19,6 +19,7 @@ LOG_FLOOR = 1e-5  # mel magnitudes are clamped here before the logarithm
 SILENCE = math.log(LOG_FLOOR)  # log mel of digital silence (0 would be loud)
 _KNEE_HZ, _MELS_PER_HZ, _MELS_PER_LOG = 1000.0, 3 / 200, 27 / math.log(6.4)  # of Slaney's mel scale
 _KNEE_MEL = _KNEE_HZ * _MELS_PER_HZ
+BLOCK_FRAMES = 2048  # longer mels are computed in blocks, which bounds the memory
 
 
 def hz_to_mel(hz: float) -> float:
@@ -67,29 +68,45 @@ class MelSpectrogram(nn.Module):
         """Convert wav [B, T] in [-1, 1] to log mel [B, M, L].
 
         Raises:
-            InputError: wrong shape, or too few samples for the reflection at the edges.
+            InputError: integers, wrong shape, or too few samples for the reflection at the edges.
         """
         config = self.config
         if wav.dim() != 2:
             raise InputError(f"mel spectrogram: expected wav of shape [B, T], got {list(wav.shape)}")
         if wav.size(1) <= config.padding:
             raise InputError(f"mel spectrogram: {wav.size(1)} samples are too few, need more than {config.padding}")
+        if not wav.is_floating_point():
+            raise InputError(f"mel spectrogram: expected floats in [-1, 1], got {wav.dtype}; divide int16 by 32768")
         with torch.autocast(wav.device.type, enabled=False):
             padded = F.pad(
                 wav.to(self.window.dtype).unsqueeze(1), (config.padding, config.padding), mode="reflect"
             ).squeeze(1)
-            spec = torch.stft(
-                padded,
-                config.filter_length,
-                config.hop_length,
-                config.win_length,
-                self.window,
-                center=False,
-                return_complex=True,
-            )
-            if config.framing == "vocoder":
-                power = torch.view_as_real(spec).square().sum(-1)
-                magnitude = torch.sqrt(power + 1e-9)
-            else:
-                magnitude = spec.abs()
-            return torch.log(torch.clamp(self.mel_basis @ magnitude, min=LOG_FLOOR))
+            frames = (padded.size(1) - config.filter_length) // config.hop_length + 1
+            if frames <= BLOCK_FRAMES or padded.requires_grad:
+                return self._log_mel(padded)
+            # The complex spectrum takes 50 times the memory of its mel.
+            mel = padded.new_empty(len(padded), config.num_mels, frames)
+            for first in range(0, frames, BLOCK_FRAMES):
+                last = min(first + BLOCK_FRAMES, frames) - 1
+                samples = padded[:, first * config.hop_length : last * config.hop_length + config.filter_length]
+                mel[..., first : last + 1] = self._log_mel(samples)
+            return mel
+
+    def _log_mel(self, padded: Tensor) -> Tensor:
+        """Convert wav [B, T] to log mel [B, M, L], one frame wherever a whole window fits."""
+        config = self.config
+        spec = torch.stft(
+            padded,
+            config.filter_length,
+            config.hop_length,
+            config.win_length,
+            self.window,
+            center=False,
+            return_complex=True,
+        )
+        if config.framing == "vocoder":
+            power = torch.view_as_real(spec).square().sum(-1)
+            magnitude = torch.sqrt(power + 1e-9)
+        else:
+            magnitude = spec.abs()
+        return torch.log(torch.clamp(self.mel_basis @ magnitude, min=LOG_FLOOR))

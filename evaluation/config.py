@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative
 from common.errors import InputError
-from common.machine.hardware import available_cores
 from common.project import command
+from common.resources import available_cores
 
 
 @dataclasses.dataclass(frozen=True)

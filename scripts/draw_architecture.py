@@ -52,7 +52,7 @@ FLOORS: dict[str, list[str]] = {
         "download mel_contract audio_files text plot_log progress",
         "audio files cli distributed",
         "audio_config markdown",
-        "errors project",
+        "errors project resources",
     ],
 }
 # The packages below each package.

@@ -5,6 +5,7 @@ Shapes: T samples, M mel bands, L frames.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from common.audio import AudioConfig, MelSpectrogram
-from common.audio_files import save_wav
+from common.audio_files import describe_clipping, save_wav
 from common.download.hub import HubOptions, upload_folder
 from common.errors import InputError
 from common.files.atomic import replacing
@@ -32,6 +33,8 @@ from hifigan.engine.select import engine_backend
 from hifigan.synthesis.flags import DEFAULT_BATCH_SIZE
 from hifigan.synthesis.vocoder import Vocoder
 from voice.folder import CARD_FILE, DEFAULT_VOICE, VOICE_FILES, VoiceFiles, find_voice
+
+log = logging.getLogger(__name__)
 
 
 def load_voice(
@@ -181,7 +184,8 @@ class Voice:
         """
         if not is_wav_name(Path(path)):
             raise InputError(f"{path}: only wav files are written; end its name in .wav")
-        save_wav(path, self.speak(text, pace, speaker, **manner), self.sampling_rate)
+        if clipped := save_wav(path, self.speak(text, pace, speaker, **manner), self.sampling_rate):
+            log.warning("%s", describe_clipping({str(path): clipped}))
 
     def resynthesise(self, source: str | Path | np.ndarray | Tensor, sampling_rate: int | None = None) -> np.ndarray:
         """Turn audio into a mel and back (copy synthesis).

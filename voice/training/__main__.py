@@ -26,7 +26,7 @@ from common.errors import InputError
 from common.files.atomic import write_whole
 from common.files.fingerprints import file_digest, fingerprint
 from common.files.json_files import read_json
-from common.machine.hardware import available_cores
+from common.resources import available_cores
 from voice.training import commands, estimate
 from voice.training.card import write_card
 from voice.training.children import ChildProcesses, ProgramFailedError, StoppedError, only_start_in
