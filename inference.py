@@ -28,7 +28,7 @@ from common import distributed
 from common.audio_files import describe_clipping
 from common.errors import InputError
 from common.files.audio_names import is_audio
-from common.progress import progress_bar
+from common.machine.progress import progress_bar
 from common.synthesis.outputs import PcmWriter, SpeechWriter, open_stdout
 from common.synthesis.phrases import Phrase, read_phrases
 from common.synthesis.resume import SynthesisJob, share_outputs, unusable_inputs

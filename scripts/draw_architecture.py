@@ -49,7 +49,7 @@ FLOORS: dict[str, list[str]] = {
         "synthesis training",
         "data pretrained",
         "machine",
-        "download mel_contract audio_files text plot_log progress",
+        "download mel_contract audio_files text plot_log",
         "audio files cli distributed",
         "audio_config markdown",
         "errors project resources",

@@ -18,7 +18,7 @@ import torch
 from tqdm import tqdm
 
 from common.errors import InputError, first_three, others_go_on
-from common.progress import watched
+from common.machine.progress import watched
 
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")

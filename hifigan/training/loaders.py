@@ -17,7 +17,7 @@ from common.distributed import Distributed
 from common.errors import InputError
 from common.files.fingerprints import fingerprint
 from common.machine.hardware import free_bytes
-from common.progress import watched
+from common.machine.progress import watched
 from common.training.loaders import training_batches, validation_batches
 from common.training.sampling import ClipKey, MicroBatchSampler
 from hifigan.training.flags import VocoderTrainConfig
