@@ -26,8 +26,8 @@ import torch
 
 from common import distributed
 from common.audio_files import describe_clipping
+from common.audio_input.names import is_audio
 from common.errors import InputError
-from common.files.audio_names import is_audio
 from common.machine.progress import progress_bar
 from common.synthesis.outputs import PcmWriter, SpeechWriter, open_stdout
 from common.synthesis.phrases import Phrase, read_phrases

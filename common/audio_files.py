@@ -17,11 +17,11 @@ import numpy as np
 import soundfile
 
 from common.audio_config import MAX_WAV_VALUE
+from common.audio_input.decoding import open_audio
+from common.audio_input.folders import walk_files
+from common.audio_input.names import AUDIO_SUFFIXES, is_audio_file
 from common.errors import InputError
 from common.files.atomic import write_whole
-from common.files.audio_decoding import open_audio
-from common.files.audio_names import AUDIO_SUFFIXES, is_audio_file
-from common.files.folders import walk_files
 from common.project import command
 
 log = logging.getLogger(__name__)
@@ -145,7 +145,8 @@ def describe_wrong_rate(path: str | os.PathLike[str], actual: int, expected: int
     )
     return (
         f"{path}: sampling rate is {actual} Hz, expected {expected} Hz; convert the data set with: "
-        f"{command('python prepare_dataset.py')} --dataset-path SRC --convert-to DST --sampling-rate {expected}{planned}"
+        f"{command('python prepare_dataset.py')} --dataset-path SRC --convert-to DST --sampling-rate {expected}"
+        f"{planned}"
     )
 
 

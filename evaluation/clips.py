@@ -12,10 +12,10 @@ import numpy as np
 
 from common.audio_config import AudioConfig
 from common.audio_files import PEAK, find_peak, list_audio_files, load_wav_at, wav_info
+from common.audio_input.names import is_audio_file
 from common.data.filelists import read_paths
 from common.data.metadata import read_metadata
 from common.errors import InputError, others_go_on
-from common.files.audio_names import is_audio_file
 from common.synthesis.phrases import safe_name
 from evaluation.spectra import level_db
 

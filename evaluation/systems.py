@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from common.audio import AudioConfig, MelSpectrogram
+from common.audio_input.names import is_audio_file
 from common.errors import InputError
-from common.files.audio_names import is_audio_file
 from common.files.exports import is_export
 from hifigan.checkpoint import load_generator
 from hifigan.engine.precisions import ALL_PRECISIONS

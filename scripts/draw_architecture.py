@@ -50,7 +50,7 @@ FLOORS: dict[str, list[str]] = {
         "data pretrained",
         "machine",
         "download mel_contract audio_files text plot_log",
-        "audio files cli distributed",
+        "audio audio_input files cli distributed",
         "audio_config markdown",
         "errors project resources",
     ],

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from common.audio import AudioConfig, MelSpectrogram
 from common.audio_files import describe_clipping, save_wav
+from common.audio_input.names import is_wav_name
 from common.download.hub import HubOptions, upload_folder
 from common.errors import InputError
 from common.files.atomic import replacing
-from common.files.audio_names import is_wav_name
 from common.synthesis.outputs import batches, join_pieces
 from common.synthesis.phrases import Phrase
 from common.synthesis.resume import SynthesisJob

@@ -24,9 +24,9 @@ from common.audio_files import (
     wav_info,
     within_full_scale,
 )
+from common.audio_input.names import is_wav_name
 from common.data.mel_files import looks_like_log10, mel_contracts, read_mel
 from common.errors import InputError, first_three, others_go_on
-from common.files.audio_names import is_wav_name
 from common.mel_contract import MelContract
 from common.project import command
 from common.synthesis.outputs import Part

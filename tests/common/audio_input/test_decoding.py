@@ -12,8 +12,8 @@ import pytest
 import soundfile
 
 from common.audio_files import load_wav, wav_info
+from common.audio_input import decoding
 from common.errors import InputError
-from common.files import audio_decoding
 from tests.support.data_sets import swelling_noise
 
 SAMPLES = np.round(swelling_noise(3001) * 32767).astype("<i2")  # an odd number of samples
@@ -120,11 +120,11 @@ def test_flac_with_a_wrong_length(tmp_path: Path) -> None:
 
 
 def test_more_than_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audio_decoding, "available_memory", lambda: 1 << 30)
+    monkeypatch.setattr(decoding, "available_memory", lambda: 1 << 30)
     write_flac(tmp_path / "a.flac", 1 << 27)
     with pytest.raises(InputError, match=r"1\.7 hours of audio need 2\.0 GB of memory, 1\.0 GB are free; cut it"):
         load_wav(tmp_path / "a.flac")
-    audio_decoding.check_length(tmp_path / "a.flac", 1 << 25, 22050)
+    decoding.check_length(tmp_path / "a.flac", 1 << 25, 22050)
 
 
 def test_other_compressed_formats(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from common.audio_files import list_audio_files
+from common.audio_input.names import AUDIO_SUFFIXES
 from common.errors import InputError
-from common.files.audio_names import AUDIO_SUFFIXES
 
 
 def touch(root: Path, *names: str) -> None:

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from common.audio_input.names import AV_SUFFIXES
 from common.errors import InputError
-from common.files.audio_names import AV_SUFFIXES
 from common.resources import available_memory
 
 RATE_LIMITS_HZ = (1000, 768_000)  # beyond them, a header is damaged
