@@ -55,6 +55,16 @@ def select_device(cuda: bool, local_rank: int = 0) -> torch.device:
     return torch.device("cuda", local_rank)
 
 
+def check_gpus(wanted: int, flag: str) -> None:
+    """Raise `InputError`, with the flag's name, if this machine has fewer than the `wanted` GPUs."""
+    found = torch.cuda.device_count()
+    if wanted > found:
+        raise InputError(
+            f"{flag}: {wanted}, but PyTorch finds {found or 'no'} GPU{'s' if found > 1 else ''} on this machine; "
+            + (f"give at most {found}" if found else "omit the flag to use the CPU")
+        )
+
+
 def init(cuda: bool, patience: datetime.timedelta | None = None) -> Distributed:
     """Read torchrun's environment and join the process group (NCCL for tensors on GPUs, gloo for others).
 

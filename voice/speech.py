@@ -5,6 +5,7 @@ Shapes: T samples, M mel bands, L frames.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 from pathlib import Path
@@ -123,12 +124,15 @@ class Voice:
         return cls(files, device, precision, denoising_strength)
 
     def save_pretrained(self, folder: str | Path) -> Path:
-        """Copy the files of the voice to a folder, and return it. Files of the same names are replaced."""
-        for name in VOICE_FILES:
-            source, target = self.files.folder / name, Path(folder) / name
-            if source.is_file() and not (target.exists() and target.samefile(source)):
-                with replacing(target) as temporary:
-                    shutil.copyfile(source, temporary)
+        """Copy the files of the voice to a folder, and return it.
+
+        Files of the same names are replaced, all of them or, after an error, none.
+        """
+        with contextlib.ExitStack() as copies:
+            for name in VOICE_FILES:
+                source, target = self.files.folder / name, Path(folder) / name
+                if source.is_file() and not (target.exists() and target.samefile(source)):
+                    shutil.copyfile(source, copies.enter_context(replacing(target)))
         return Path(folder)
 
     def push_to_hub(self, name: str, private: bool | None = None) -> str:

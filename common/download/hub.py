@@ -57,6 +57,12 @@ def find_generator(words: str) -> str:
     return _find_model(words, "generator")
 
 
+def is_model(words: str) -> bool:
+    """Return whether words stand for the folder of a model, here or on the hub, and not for another file or folder."""
+    path = Path(words)
+    return (path / CONFIG_FILE).is_file() or (not path.exists() and is_hub_name(words))
+
+
 def find_fastpitch(words: str) -> str:
     """Return the file that the value of --fastpitch stands for, like `find_generator`."""
     return _find_model(words, "state_dict")
