@@ -53,6 +53,7 @@ SPOKEN_PACKAGES = (
 def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     cfg, systems = parse(words)
+    distributed.select_device(cfg.cuda)  # whose errors should come before any download
     problems = (evaluate_speech if cfg.texts else evaluate_copies)(cfg, systems, words)
     log.info("results: %s", cfg.output)
     if problems:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import logging
 import sys
 from collections.abc import Sequence
 from io import FileIO
@@ -24,9 +25,10 @@ if is_started(__name__):  # before PyTorch is imported, which takes seconds
 import torch
 
 from common import distributed
+from common.audio_files import describe_clipping
+from common.audio_input.names import is_audio
 from common.errors import InputError
-from common.files.audio_names import is_audio
-from common.progress import progress_bar
+from common.machine.progress import progress_bar
 from common.synthesis.outputs import PcmWriter, SpeechWriter, open_stdout
 from common.synthesis.phrases import Phrase, read_phrases
 from common.synthesis.resume import SynthesisJob, share_outputs, unusable_inputs
@@ -38,6 +40,7 @@ from hifigan.checkpoint import GeneratorInfo
 from hifigan.synthesis.load import load_model, make_vocoder, resolve_precision
 from hifigan.synthesis.run import limit_kernel_cache, synthesise
 
+log = logging.getLogger(__name__)
 PATIENCE = datetime.timedelta(days=30)  # one process may finish hours before another
 CLOSED_PIPE = 141  # exit status if the reader of the pipe ended, as shells report it (128 + SIGPIPE)
 
@@ -95,6 +98,8 @@ def infer(
             names = share_outputs(Path(cfg.output), settings, job, cfg.redo, writer.companions, place)
         with progress_bar("synthesising", "utt", len(names), place) as bar:
             times = synthesise(job, names, vocoder, writer, cfg, bar.update)
+        if writer.clipped:
+            log.warning("%s", describe_clipping(writer.clipped))
         figures = summarise(distributed.gather(times), job.speaks, info.audio.sampling_rate * cfg.repeats)
         problems = [problem for found in distributed.gather(job.problems) for problem in found]
         if place.is_main:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -21,12 +21,23 @@ import torch
 
 from common.audio import AudioConfig, MelSpectrogram
 from common.audio_config import MEL_CONFIG_FILE
-from common.audio_files import list_audio_files, load_wav, load_wav_at, resample, save_wav, wav_info
-from common.data.filelists import check_wavs, read_filelist, write_lines
+from common.audio_files import (
+    WavInfo,
+    describe_wrong_rate,
+    find_peak,
+    list_audio_files,
+    load_wav,
+    load_wav_at,
+    resample,
+    save_wav,
+    wav_info,
+    within_full_scale,
+)
+from common.data.filelists import read_filelist, write_lines
 from common.data.list_writer import write_filelists
-from common.data.mel_files import distinct_targets, feature_name, record_config
+from common.data.mel_files import distinct_targets, feature_name, read_features, record_config
 from common.data.pitch import PITCH_STATISTICS_FILE, PitchConfig, compute_statistics, extract_pitch
-from common.errors import InputError
+from common.errors import InputError, first_three, others_go_on
 from common.files.arrays import save_tensor
 from common.files.fingerprints import is_newer
 from common.files.text_files import read_lines
@@ -56,15 +67,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_filelists(root, cfg)
     if cfg.convert_to or cfg.extract_mels or cfg.extract_pitch:
         paths = find_wavs(root, cfg)
+        problems: dict[str, None] = {}  # each once, though several steps may meet it
         if cfg.convert_to:
-            check_wavs([root / path for path in paths], None)
-            convert(root, Path(cfg.convert_to), paths, audio, cfg)
-        else:
-            check_wavs([root / path for path in paths], audio.sampling_rate)
+            problems |= dict.fromkeys(convert(root, Path(cfg.convert_to), paths, audio, cfg))
         if cfg.extract_mels:
-            extract_mels(root, paths, audio, cfg)
+            problems |= dict.fromkeys(extract_mels(root, paths, audio, cfg))
         if cfg.extract_pitch:
-            extract_pitches(root, paths, audio, cfg)
+            problems |= dict.fromkeys(extract_pitches(root, paths, audio, cfg))
+        if problems:
+            rest = "; all others are done" if len(problems) < len(paths) else ""
+            found = first_three(list(problems))
+            raise InputError(f"{len(problems)} of {len(paths)} files could not be used{rest}: {found}")
     return 0
 
 
@@ -77,34 +90,52 @@ def find_wavs(root: Path, cfg: PrepareConfig) -> list[Path]:
     return [path.relative_to(root) for path in list_audio_files(root / "wavs")]
 
 
-def extract_mels(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> None:
-    """Write a mel for each wav, and record their settings beside them."""
+def extract_mels(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> list[str]:
+    """Write a mel for each wav, and record their settings beside them. Return the problems of unusable files."""
     targets = distinct_targets(paths, lambda path: Path("mels") / feature_name(path))
     contract = MelContract(audio, peak_normalised=False).to_dict()
     record_config(root / "mels" / MEL_CONFIG_FILE, contract, [root / target for target in targets.values()], "mels")
     work = partial(extract_mel, root, audio)
-    run_over_files(work, list(targets.items()), cfg.n_workers, "mels")
+    return run_over_files(work, root, list(targets.items()), cfg.n_workers, "mels")
 
 
-def extract_pitches(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> None:
-    """Write the pitch of each wav, [1, frames] in Hz, and the statistics of the voice. Newer files are skipped."""
+def extract_pitches(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> list[str]:
+    """Write the pitch of each wav, [1, frames] in Hz, and the statistics of the voice. Newer files are skipped.
+
+    Returns:
+        The problems of unusable files.
+    """
     targets = distinct_targets(paths, lambda path: Path("pitch") / feature_name(path))
     config = PitchConfig(audio.sampling_rate, audio.hop_length)
     files = [root / target for target in targets.values()]
     record_config(root / "pitch" / PITCH_CONFIG_FILE, config.to_dict(), files, "pitch")
-    items = [(path, target) for path, target in targets.items() if not is_newer(root / target, root / path)]
+    items = [(path, target) for path, target in targets.items() if not _is_made(root / target, root / path)]
     if len(items) < len(targets):
         log.info("pitch: %d of %d files exist already", len(targets) - len(items), len(targets))
-    if items:
-        run_over_files(partial(extract_pitch_file, root, config), items, cfg.n_workers, "pitch")
+    work = partial(extract_pitch_file, root, config)
+    problems = run_over_files(work, root, items, cfg.n_workers, "pitch") if items else []
     # The statistics describe the voice, so they include all files, not only those in the file lists.
     all_files = sorted((root / "pitch").rglob("*.pt"))
-    found = compute_statistics(torch.load(path, weights_only=True).numpy() for path in all_files)
+    found = compute_statistics(_read_pitches(all_files, problems))
     if found is None:
         log.warning("pitch: no frame is voiced; %s was not written", PITCH_STATISTICS_FILE)
-        return
+        return problems
     write_lines(root / "pitch" / PITCH_STATISTICS_FILE, [json.dumps(dataclasses.asdict(found), indent=1)])
     log.info("pitch: mean %.2f Hz, standard deviation %.2f Hz", found.mean_hz, found.std_hz)
+    return problems
+
+
+def _read_pitches(files: Sequence[Path], problems: list[str]) -> Iterator[np.ndarray]:
+    for path in files:
+        with others_go_on(path, problems):
+            yield read_features(path, 1).numpy()
+
+
+def _is_made(target: Path, source: Path) -> bool:
+    try:
+        return is_newer(target, source)
+    except OSError:  # reading the source names the problem
+        return False
 
 
 def name_copy(path: Path) -> Path:
@@ -114,28 +145,24 @@ def name_copy(path: Path) -> Path:
 def extract_mel(root: Path, audio: AudioConfig, item: tuple[Path, Path]) -> Report:
     """Extract one mel, in a worker process."""
     source, target = item
-    try:
-        wav = load_wav_at(root / source, audio.sampling_rate)
-        mel = _get_mel_transform(audio)(torch.from_numpy(wav.astype(np.float32))[None])[0]
-    except (InputError, OSError) as error:
-        return Report(source, error=_prepend_path(root / source, error))
+    channels = _check_header(root / source, audio.sampling_rate).channels
+    wav = load_wav_at(root / source, audio.sampling_rate)
+    mel = _get_mel_transform(audio)(torch.from_numpy(wav.astype(np.float32))[None])[0]
     save_tensor(root / target, mel)
-    return Report(source, remark=_describe_loudness(wav))
+    return Report(source, remark=_describe(wav, channels))
 
 
 def extract_pitch_file(root: Path, config: PitchConfig, item: tuple[Path, Path]) -> Report:
     """Extract the pitch of one file, in a worker process."""
     source, target = item
-    try:
-        pitch = extract_pitch(load_wav_at(root / source, config.sampling_rate), config)
-    except (InputError, OSError) as error:
-        return Report(source, error=_prepend_path(root / source, error))
+    _check_header(root / source, config.sampling_rate)
+    pitch = extract_pitch(load_wav_at(root / source, config.sampling_rate), config)
     save_tensor(root / target, torch.from_numpy(pitch)[None])
     return Report(source, remark="" if pitch.any() else "no frame is voiced")
 
 
-def convert(root: Path, target: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> None:
-    """Copy the data set, with `metadata.csv`, in the format that training needs."""
+def convert(root: Path, target: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> list[str]:
+    """Copy the data set, with `metadata.csv`, in the format that training needs. Return the problems of files."""
     targets = distinct_targets(paths, name_copy)
     originals = {(root / path).resolve() for path in paths}
     if overwritten := [copy for copy in targets.values() if (target / copy).resolve() in originals]:
@@ -147,7 +174,7 @@ def convert(root: Path, target: Path, paths: Sequence[Path], audio: AudioConfig,
     if transcripts:
         write_lines(copied, transcripts)
     work = partial(convert_file, root, target, audio.sampling_rate)
-    run_over_files(work, list(targets.items()), cfg.n_workers, "converting")
+    return run_over_files(work, root, list(targets.items()), cfg.n_workers, "converting")
 
 
 def _read_transcripts(metadata: Path) -> list[str]:
@@ -157,14 +184,21 @@ def _read_transcripts(metadata: Path) -> list[str]:
 def convert_file(root: Path, target: Path, sampling_rate: int, item: tuple[Path, Path]) -> Report:
     """Convert one file, in a worker process, unless its copy is newer and has this rate."""
     path, copy = item
-    try:
-        if is_newer(target / copy, root / path) and wav_info(target / copy).sampling_rate == sampling_rate:
-            return Report(path)
-        wav, source_rate = load_wav(root / path)
-        save_wav(target / copy, resample(wav, source_rate, sampling_rate), sampling_rate)
-    except (InputError, OSError) as error:
-        return Report(path, error=_prepend_path(root / path, error))
-    return Report(path, remark=_describe_loudness(wav))
+    if is_newer(target / copy, root / path) and wav_info(target / copy).sampling_rate == sampling_rate:
+        return Report(path)
+    channels = wav_info(root / path).channels
+    wav, source_rate = load_wav(root / path)
+    converted = within_full_scale(resample(wav, source_rate, sampling_rate), root / path)
+    save_wav(target / copy, converted, sampling_rate)
+    return Report(path, remark=_describe(wav, channels))
+
+
+def _check_header(path: Path, sampling_rate: int) -> WavInfo:
+    """Return a file's header, or raise `InputError` for another sampling rate before anything is decoded."""
+    info = wav_info(path)
+    if info.sampling_rate != sampling_rate:
+        raise InputError(describe_wrong_rate(path, info.sampling_rate, sampling_rate))
+    return info
 
 
 _transforms: dict[AudioConfig, MelSpectrogram] = {}
@@ -177,13 +211,11 @@ def _get_mel_transform(audio: AudioConfig) -> MelSpectrogram:
     return _transforms[audio]
 
 
-def _describe_loudness(wav: np.ndarray) -> str:
-    peak = float(np.abs(wav).max())
-    return f"silent (peak {peak:.1e})" if peak < QUIET_PEAK else ""
-
-
-def _prepend_path(path: Path, error: Exception) -> str:
-    return str(error) if str(path) in str(error) else f"{path}: {error}"
+def _describe(wav: np.ndarray, channels: int) -> str:
+    peak = find_peak(wav)
+    if peak < QUIET_PEAK:
+        return f"silent (peak {peak:.1e})"
+    return f"{channels} channels, which are averaged" if channels > 1 else ""
 
 
 def console() -> NoReturn:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NoReturn
 
 from common.cli import check_command_line, is_started
@@ -79,10 +79,9 @@ class VocoderLoop(TrainingLoop):
         train_loader: DataLoader[Segment],
         val_loader: DataLoader[Segment],
     ) -> None:
-        super().__init__(state, store, sampler, train_loader)
+        super().__init__(state, store, sampler, train_loader, val_loader)
         self.state: VocoderTrainState = state
         self.val_set = val_set
-        self.val_loader = val_loader
         self.both_steps = state.computation.accelerated(functools.partial(both_steps, state), state.changing())
 
     def step(self, group: list[Segment]) -> None:
@@ -201,7 +200,7 @@ def judge_frozen(state: VocoderTrainState, real: Tensor, fake: Tensor) -> Iterat
 
 
 @torch.no_grad()
-def validate(state: VocoderTrainState, loader: DataLoader[Segment], stop: StopSignals) -> dict[str, float] | None:
+def validate(state: VocoderTrainState, loader: Iterable[Segment], stop: StopSignals) -> dict[str, float] | None:
     """Return mean losses over the validation segments of all processes, with all models in evaluation mode.
 
     The reconstruction losses of the moving average follow under names that begin with "ema_".

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from common.cli import ArgumentParser, positive, run
+from common.plot_log import new_figure
 from common.text.settings import TextConfig
 from common.training.sampling import ClipKey
 from fastpitch import FastPitch, load_fastpitch
@@ -103,9 +104,7 @@ def warped_l1(mel: Tensor, reference: Tensor) -> float:
 
 def draw(compared: MelComparison, example: Example, title: str, output: Path) -> None:
     """Draw the mels one above the other, and the soft alignment with the chosen path."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 11), layout="constrained")
+    figure = new_figure(10, 11)
     panels = {"real": example.mel, "teacher-forced": compared.forced, "free": compared.free}
     axes = figure.subplots(4, 1)
     for axis, (name, mel) in zip(axes, panels.items(), strict=False):

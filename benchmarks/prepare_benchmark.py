@@ -30,6 +30,7 @@ import torch
 from common.audio_files import list_audio_files, load_wav
 from common.cli import ArgumentParser, positive, run
 from common.data.pitch import FMAX_HZ, FMIN_HZ, PitchConfig, extract_pitch
+from common.errors import InputError, first_three
 from common.files.arrays import save_array
 from common.machine import hardware
 from common.machine.processes import Report, run_over_files
@@ -131,11 +132,16 @@ def pitch_variants(wavs: Sequence[Path], n_workers: int, folder: Path) -> list[P
         PreparationVariant(
             f"{name}, {_processes(workers)}",
             duration_sec(wavs),
-            partial(run_over_files, partial(work, folder), wavs, workers, name),
+            partial(extract_all, partial(work, folder), wavs, workers, name),
         )
         for name, work in (("librosa.pyin", librosa_pitch), ("ours", our_pitch))
         for workers in sorted({1, n_workers})
     ]
+
+
+def extract_all(work: Callable[[Path], Report], wavs: Sequence[Path], workers: int, name: str) -> None:
+    if problems := run_over_files(work, Path(), wavs, workers, name):
+        raise InputError(first_three(problems))
 
 
 def librosa_pitch(folder: Path, path: Path) -> Report:

@@ -18,6 +18,7 @@ from common.errors import InputError
 SILENCE = math.log(LOG_FLOOR)  # log mel of digital silence (0 would be loud)
 _KNEE_HZ, _MELS_PER_HZ, _MELS_PER_LOG = 1000.0, 3 / 200, 27 / math.log(6.4)  # of Slaney's mel scale
 _KNEE_MEL = _KNEE_HZ * _MELS_PER_HZ
+BLOCK_FRAMES = 2048  # longer mels are computed in blocks, which bounds the memory
 
 
 def hz_to_mel(hz: float) -> float:
@@ -73,30 +74,45 @@ class MelSpectrogram(nn.Module):
         """Convert wav [B, T] in [-1, 1] to log mel [B, M, L].
 
         Raises:
-            InputError: wrong shape, or too few samples for the reflection at the edges.
+            InputError: integers, wrong shape, or too few samples for the reflection at the edges.
         """
         config, convention = self.config, self.convention
         if wav.dim() != 2:
             raise InputError(f"mel spectrogram: expected wav of shape [B, T], got {list(wav.shape)}")
         if wav.size(1) <= config.padding:
             raise InputError(f"mel spectrogram: {wav.size(1)} samples are too few, need more than {config.padding}")
+        if not wav.is_floating_point():
+            raise InputError(f"mel spectrogram: expected floats in [-1, 1], got {wav.dtype}; divide int16 by 32768")
         with torch.autocast(wav.device.type, enabled=False):
             padded = F.pad(
                 wav.to(self.window.dtype).unsqueeze(1),
                 (config.padding, config.padding),
                 mode="reflect" if convention.edges == "reflect" else "constant",
             ).squeeze(1)
-            spec = torch.stft(
-                padded,
-                config.filter_length,
-                config.hop_length,
-                config.win_length,
-                self.window,
-                center=False,
-                return_complex=True,
-            )
-            bands = self.mel_basis @ self._spectrum(spec)
-            return self._scaled(bands)
+            frames = (padded.size(1) - config.filter_length) // config.hop_length + 1
+            if frames <= BLOCK_FRAMES or padded.requires_grad:
+                return self._masked(self._log_mel(padded))
+            # The complex spectrum takes 50 times the memory of its mel.
+            mel = padded.new_empty(len(padded), config.num_mels, frames)
+            for first in range(0, frames, BLOCK_FRAMES):
+                last = min(first + BLOCK_FRAMES, frames) - 1
+                samples = padded[:, first * config.hop_length : last * config.hop_length + config.filter_length]
+                mel[..., first : last + 1] = self._log_mel(samples)
+            return self._masked(mel)
+
+    def _log_mel(self, padded: Tensor) -> Tensor:
+        """Convert wav [B, T] to log mel [B, M, L], one frame wherever a whole window fits."""
+        config = self.config
+        spec = torch.stft(
+            padded,
+            config.filter_length,
+            config.hop_length,
+            config.win_length,
+            self.window,
+            center=False,
+            return_complex=True,
+        )
+        return self._scaled(self.mel_basis @ self._spectrum(spec))
 
     def _spectrum(self, spec: Tensor) -> Tensor:
         """Return magnitudes, or their squares."""
@@ -118,8 +134,9 @@ class MelSpectrogram(nn.Module):
         if convention.mel_mean != (0.0,) or convention.mel_scale != (1.0,):
             mean, scale = (mel.new_tensor(values)[:, None] for values in (convention.mel_mean, convention.mel_scale))
             mel = (mel - mean) / scale
-        if convention.mel_clip is not None:
-            mel = mel.clamp(*convention.mel_clip)
-        if convention.last_frame is not None:
-            mel = torch.cat([mel[:, :, :-1], torch.full_like(mel[:, :, -1:], convention.last_frame)], dim=2)
-        return mel
+        return mel if convention.mel_clip is None else mel.clamp(*convention.mel_clip)
+
+    def _masked(self, mel: Tensor) -> Tensor:
+        """Replace the last frame of mel [B, M, L] in conventions that mask it."""
+        value = self.convention.last_frame
+        return mel if value is None else torch.cat([mel[:, :, :-1], torch.full_like(mel[:, :, -1:], value)], dim=2)

@@ -6,21 +6,28 @@ Shapes: T samples.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from common.audio_config import MAX_WAV_VALUE
+from common.audio_input.decoding import open_audio
+from common.audio_input.folders import walk_files
+from common.audio_input.names import AUDIO_SUFFIXES, is_audio_file
 from common.errors import InputError
 from common.files.atomic import write_whole
-from common.files.audio_names import AUDIO_SUFFIXES, is_audio_file
 from common.project import command
 
+log = logging.getLogger(__name__)
 PEAK = 0.95  # base training normalises each clip to this peak (full scale is 1)
+LARGEST_FLOAT_PEAK = 32.0  # louder floats are 16-bit values or the like, not loud audio
+_BLOCK_SAMPLES = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,55 +43,89 @@ class WavInfo:
 def list_audio_files(folder: Path) -> list[Path]:
     """List all audio files below a folder, sorted by path.
 
+    Linked folders are followed, and hidden files and folders skipped (see `walk_files`).
+
     Raises:
         InputError: the folder contains none.
     """
-    files = sorted(path for path in folder.rglob("*") if is_audio_file(path) and path.is_file())
+    files = sorted(walk_files(folder, is_audio_file))
     if not files:
         raise InputError(f"{folder}: no audio files ({', '.join(AUDIO_SUFFIXES)}) in this folder")
     return files
 
 
 def wav_info(path: str | os.PathLike[str]) -> WavInfo:
-    """Read a file's header.
+    """Read a file's header. A file whose header does not hold its length is decoded.
 
     Raises:
         FileNotFoundError: no such file.
-        InputError: libsndfile cannot read the file, it has no samples, or it is a truncated wav file.
+        InputError: no decoder for the file, no samples, a truncated wav file, or a header beyond the limits.
     """
-    _check_exists(path)
-    _check_not_truncated(Path(path))
-    try:
-        info = soundfile.info(str(path))
-    except soundfile.SoundFileError as error:
-        raise InputError(f"{path}: not a readable audio file ({_format_reason(error)})") from error
-    if info.frames == 0:
+    path = Path(path)
+    with open_audio(path) as (header, blocks):
+        frames = sum(map(len, blocks)) if header.frames is None else header.frames
+    if frames == 0:
         raise InputError(f"{path}: the audio file has no samples")
-    is_pcm_wav = info.format in ("WAV", "WAVEX") and info.subtype.startswith("PCM")
-    return WavInfo(info.samplerate, info.channels, info.frames, is_pcm_wav)
+    is_pcm_wav = header.container in ("WAV", "WAVEX") and header.subtype.startswith("PCM")
+    return WavInfo(header.sampling_rate, header.channels, frames, is_pcm_wav)
 
 
 def load_wav(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
-    """Read any audio file that libsndfile supports (8- to 32-bit integer, float; wav, FLAC, OGG).
+    """Read any audio file of `AUDIO_SUFFIXES` (8- to 32-bit integer, float), block by block.
 
     Returns:
-        Mono float64 samples [T] with full scale 1.0 (int16 / 32768, channels averaged), and the rate in Hz.
+        Mono float64 samples [T] in [-1, 1] (int16 / 32768, channels averaged), and the rate in Hz. Samples beyond full
+        scale, which floats and lossy formats can have, are scaled down to a peak of 0.95, with a remark in the log.
 
     Raises:
         FileNotFoundError: no such file.
-        InputError: unreadable, no samples, or samples that are not finite.
+        InputError: unreadable, no samples, samples that are not finite, or floats of another scale.
     """
-    _check_exists(path)
-    try:
-        samples, sampling_rate = soundfile.read(str(path), dtype="float64", always_2d=True)
-    except soundfile.SoundFileError as error:
-        raise InputError(f"{path}: not a readable audio file ({_format_reason(error)})") from error
-    wav = samples.mean(axis=1)
+    path = Path(path)
+    with open_audio(path) as (header, blocks):
+        if header.frames is None:
+            parts = [block.mean(axis=1) for block in blocks]
+            wav = np.concatenate(parts) if parts else np.empty(0)
+        else:
+            wav = np.empty(header.frames)
+            end = 0
+            for block in blocks:
+                wav[end : end + len(block)] = block.mean(axis=1)
+                end += len(block)
+            wav = wav[:end]
     if not wav.size:
         raise InputError(f"{path}: the audio file has no samples")
     if not np.isfinite(wav).all():
         raise InputError(f"{path}: the audio has samples that are not finite numbers")
-    return wav, sampling_rate
+    return within_full_scale(wav, path), header.sampling_rate
+
+
+def within_full_scale(wav: np.ndarray, name: str | os.PathLike[str]) -> np.ndarray:
+    """Scale [T] down to a peak of 0.95 if it exceeds full scale, with a remark in the log. Nothing is ever clipped.
+
+    Raises:
+        InputError: samples that cannot have been meant for a full scale of 1.
+    """
+    peak = find_peak(wav)
+    if peak <= 1:
+        return wav
+    if peak > LARGEST_FLOAT_PEAK:
+        raise InputError(
+            f"{name}: its samples reach {peak:.6g}, but full scale is 1; divide 16-bit values by 32768 before saving "
+            "them as floats, or save them as 16-bit integers"
+        )
+    _remark_on_scaling(os.fspath(name), peak)
+    return wav * (PEAK / peak)
+
+
+def find_peak(wav: np.ndarray) -> float:
+    """Return the largest magnitude of [T], 0 if empty."""
+    return float(max(wav.max(initial=0.0), -wav.min(initial=0.0)))
+
+
+@functools.lru_cache(maxsize=4096)  # training reads a file again and again
+def _remark_on_scaling(name: str, peak: float) -> None:
+    log.warning("%s: peak %.3f is above full scale (1): scaled by %.3f", name, peak, PEAK / peak)
 
 
 def load_wav_at(path: str | os.PathLike[str], sampling_rate: int) -> np.ndarray:
@@ -97,24 +138,44 @@ def load_wav_at(path: str | os.PathLike[str], sampling_rate: int) -> np.ndarray:
 
 def describe_wrong_rate(path: str | os.PathLike[str], actual: int, expected: int) -> str:
     """Return the error message for a wrong sampling rate, with the remedy."""
+    planned = (
+        f" (or keep {actual} Hz and plan a generator for it: python -m hifigan.plan --sampling-rate {actual})"
+        if actual < expected and actual >= 8000  # converting upwards adds no treble
+        else ""
+    )
     return (
-        f"{path}: sampling rate is {actual} Hz, expected {expected} Hz; "
-        f"convert the data set with: {command('python prepare_dataset.py')} --dataset-path SRC --convert-to DST"
+        f"{path}: sampling rate is {actual} Hz, expected {expected} Hz; convert the data set with: "
+        f"{command('python prepare_dataset.py')} --dataset-path SRC --convert-to DST --sampling-rate {expected}"
+        f"{planned}"
     )
 
 
 def resample(wav: np.ndarray, source_hz: int, target_hz: int) -> np.ndarray:
-    """Resample [T] with soxr (very high quality)."""
+    """Resample [T] with soxr (very high quality). Steep edges may overshoot full scale, see `within_full_scale`."""
     if source_hz == target_hz:
         return wav
     import librosa
 
-    return librosa.resample(wav, orig_sr=source_hz, target_sr=target_hz, res_type="soxr_vhq")
+    return librosa.resample(as_float(wav), orig_sr=source_hz, target_sr=target_hz, res_type="soxr_vhq")
+
+
+def as_float(wav: np.ndarray) -> np.ndarray:
+    """Return floats in [-1, 1] of [T]: floats as they are, int16 and int32 divided by their full scale.
+
+    Raises:
+        InputError: another type, whose full scale is unknown.
+    """
+    if np.issubdtype(wav.dtype, np.floating):
+        return wav
+    if wav.dtype in (np.int16, np.int32):
+        return wav / -float(np.iinfo(wav.dtype).min)
+    raise InputError(f"audio of type {wav.dtype}: give floats in [-1, 1], int16 or int32")
 
 
 def normalise_peak(wav: np.ndarray) -> np.ndarray:
     """Scale [T] to a peak of 0.95. Silence stays unchanged."""
-    peak = np.abs(wav).max(initial=0.0)
+    wav = as_float(wav)
+    peak = find_peak(wav)
     return wav if peak == 0 else wav / peak * PEAK
 
 
@@ -150,23 +211,48 @@ def join(wavs: Sequence[np.ndarray], pause_samples: int, fade_samples: int) -> n
 
 
 def to_int16(wav: np.ndarray, name: str | os.PathLike[str]) -> np.ndarray:
-    """Convert [T] in [-1, 1] to 16-bit samples [T]. Louder samples are clipped.
+    """Convert [T] in [-1, 1] to 16-bit samples [T]. Louder samples are clipped. int16 stays as it is.
 
     Args:
+        wav: the samples.
         name: the file to be written, for the error message.
 
     Raises:
         InputError: samples that are not finite.
     """
-    if not np.isfinite(wav).all():
-        raise InputError(f"{name}: not written, the audio has samples that are not finite numbers")
-    return np.clip(np.round(wav * MAX_WAV_VALUE), -MAX_WAV_VALUE, MAX_WAV_VALUE - 1).astype(np.int16)
+    if wav.dtype == np.int16:
+        return wav
+    wav = as_float(wav)
+    samples = np.empty(wav.shape, np.int16)
+    for start in range(0, len(wav), _BLOCK_SAMPLES):  # bounds the memory of long files
+        block = wav[start : start + _BLOCK_SAMPLES]
+        if not np.isfinite(block).all():
+            raise InputError(f"{name}: not written, the audio has samples that are not finite numbers")
+        rounded = np.round(block * MAX_WAV_VALUE)
+        samples[start : start + _BLOCK_SAMPLES] = np.clip(rounded, -MAX_WAV_VALUE, MAX_WAV_VALUE - 1)
+    return samples
 
 
-def save_wav(path: str | os.PathLike[str], wav: np.ndarray, sampling_rate: int) -> None:
+def count_clipped(wav: np.ndarray) -> int:
+    """Count the samples of [T] that `to_int16` clips by more than rounding."""
+    limit = 1 + 1 / MAX_WAV_VALUE
+    return 0 if wav.dtype == np.int16 or find_peak(wav) <= limit else int(np.count_nonzero(np.abs(wav) > limit))
+
+
+def describe_clipping(clipped: Mapping[str, int]) -> str:
+    """Describe the samples clipped in each file, in one line for all files together."""
+    name, most = max(clipped.items(), key=lambda item: item[1])
+    files = "1 file exceeds" if len(clipped) == 1 else f"{len(clipped)} files exceed"
+    return f"{files} full scale, and the loudest samples are clipped ({most} samples of {name})"
+
+
+def save_wav(path: str | os.PathLike[str], wav: np.ndarray, sampling_rate: int) -> int:
     """Write [T] in [-1, 1] as 16-bit PCM, atomically.
 
     Louder samples are clipped. Nothing is rescaled, which preserves the relative loudness of files.
+
+    Returns:
+        The number of clipped samples, see `describe_clipping`.
 
     Raises:
         InputError: samples that are not finite.
@@ -175,23 +261,5 @@ def save_wav(path: str | os.PathLike[str], wav: np.ndarray, sampling_rate: int) 
     samples = to_int16(wav, path)
     encoded = io.BytesIO()  # Python writes the file: libsndfile does not raise OSError and does not name the cause
     soundfile.write(encoded, samples, sampling_rate, subtype="PCM_16", format="WAV")
-    write_whole(path, encoded.getvalue())
-
-
-def _check_exists(path: str | os.PathLike[str]) -> None:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-
-
-def _check_not_truncated(path: Path) -> None:
-    """Raise InputError for a truncated wav file, which libsndfile would silently accept."""
-    with path.open("rb") as file:
-        head = file.read(8)
-    announced, actual = 8 + int.from_bytes(head[4:], "little"), path.stat().st_size
-    # Programs that write to a pipe announce the largest possible size. Others are wrong by a few bytes.
-    if head.startswith(b"RIFF") and actual + 64 < announced < 0x7FFF0000:
-        raise InputError(f"{path}: the audio file is truncated: {actual} of {announced} bytes")
-
-
-def _format_reason(error: Exception) -> str:
-    return " ".join(str(getattr(error, "error_string", error)).split())
+    write_whole(path, encoded.getbuffer())
+    return count_clipped(wav)

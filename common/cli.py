@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import dataclasses
 import difflib
+import io
 import logging
 import math
 import multiprocessing
@@ -22,6 +23,7 @@ from typing import Any, NoReturn, TypeVar
 
 from common.errors import InputError
 from common.project import VERSION
+from common.resources import use_allowed_threads
 
 T = TypeVar("T")
 
@@ -350,6 +352,9 @@ def share(**values: float) -> None:
 def run(main: Callable[[], int | None], prog: str) -> NoReturn:
     """Run a program's `main` and exit. Bad input ends it with one line on stderr and exit status 1."""
     prog = program_name(prog)
+    use_allowed_threads()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names need not be valid in its encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.INFO, format=f"{prog}: %(levelname)s: %(message)s")
     logging.captureWarnings(True)
     with _errors_in_one_line(prog):

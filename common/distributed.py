@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import logging
 import os
 import warnings
 import weakref
@@ -16,9 +17,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from common.errors import InputError
+from common.errors import InputError, first_line
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 _averaging: weakref.WeakSet[DistributedDataParallel] = weakref.WeakSet()  # modules from `wrap`
 
@@ -53,16 +55,29 @@ def select_device(cuda: bool, local_rank: int = 0) -> torch.device:
     return torch.device("cuda", local_rank)
 
 
+def check_gpus(wanted: int, flag: str) -> None:
+    """Raise `InputError`, with the flag's name, if this machine has fewer than the `wanted` GPUs."""
+    found = torch.cuda.device_count()
+    if wanted > found:
+        raise InputError(
+            f"{flag}: {wanted}, but PyTorch finds {found or 'no'} GPU{'s' if found > 1 else ''} on this machine; "
+            + (f"give at most {found}" if found else "omit the flag to use the CPU")
+        )
+
+
 def init(cuda: bool, patience: datetime.timedelta | None = None) -> Distributed:
     """Read torchrun's environment and join the process group (NCCL for tensors on GPUs, gloo for others).
 
     Args:
         cuda: run on GPUs.
         patience: how long processes wait for each other, by default PyTorch's half an hour at most.
+
+    Raises:
+        InputError: variables that contradict each other, perhaps left over from another program.
     """
-    rank, world_size, local_rank = (
-        int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
-    )
+    world_size = _from_environment("WORLD_SIZE", 1)
+    rank, local_rank = _from_environment("RANK", 0), _from_environment("LOCAL_RANK", 0)
+    _check_environment(rank, world_size)
     device = select_device(cuda, local_rank)
     if world_size > 1:
         # If imported later, as by PyTorch's compiler, its functions would hold the group of all processes as a default.
@@ -72,6 +87,33 @@ def init(cuda: bool, patience: datetime.timedelta | None = None) -> Distributed:
         backends = "cpu:gloo,cuda:nccl" if cuda else "gloo"
         dist.init_process_group(backends, timeout=patience, device_id=device if cuda else None)
     return Distributed(rank, local_rank, world_size, device)
+
+
+def _from_environment(name: str, default: int) -> int:
+    """Return a number from torchrun's environment. Empty variables count as unset."""
+    value = os.environ.get(name, "").strip()
+    if not value:
+        os.environ.pop(name, None)  # PyTorch would try to read it as well
+        return default
+    if not value.isdecimal():
+        raise InputError(f"the variable {name}={value} is not a number; torchrun sets it, so unset it")
+    return int(value)
+
+
+def _check_environment(rank: int, world_size: int) -> None:
+    """Raise `InputError` unless torchrun's variables describe one of several processes that can find each other."""
+    remedy = "start several processes with torchrun, or one after: unset RANK LOCAL_RANK WORLD_SIZE"
+    if world_size < 1 or rank >= world_size:
+        raise InputError(f"the variables RANK={rank} and WORLD_SIZE={world_size} contradict each other; {remedy}")
+    missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name, "").strip()]
+    if world_size > 1 and missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise InputError(f"WORLD_SIZE={world_size} is set, but {' and '.join(missing)} {verb} not; {remedy}")
+    if world_size > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
+        log.info(
+            "process %d of %d, without torchrun: waiting for the others at %s:%s (%s)",
+            *(rank + 1, world_size, os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"], remedy),
+        )
 
 
 def shutdown() -> None:
@@ -99,7 +141,7 @@ def lost_peers_named() -> Iterator[None]:
         # Gloo's errors have no class of their own, but name their source file.
         if not isinstance(error, dist.DistError) and "/gloo/" not in str(error):
             raise
-        cause = str(error).splitlines()[0].split(". ")[0]
+        cause = first_line(error).split(". ")[0]
         raise ConnectionError(f"another process was lost: {cause}") from error
 
 

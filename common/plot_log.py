@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from common.cli import ArgumentParser, run
 from common.errors import InputError
@@ -50,9 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(f"--labels: {len(labels)} names for {len(paths)} logs")
     if args.smooth < 1:
         raise InputError(f"--smooth: {args.smooth} is not above 0")
-    draw(
-        [(label, read_curves(path)) for label, path in zip(labels, paths, strict=True)], Path(args.output), args.smooth
-    )
+    runs = [(label, read_curves(path)) for label, path in zip(labels, paths, strict=True)]
+    draw(runs, Path(args.output), args.smooth)
+    print(f"{args.output}: curves of {', '.join(labels)}")
     return 0
 
 
@@ -94,13 +97,37 @@ def smoothed(values: Sequence[float], window: int) -> np.ndarray:
     return np.where(number > 0, (sums[ends] - sums[starts]) / np.maximum(number, 1), np.nan)
 
 
+def import_matplotlib() -> Any:
+    """Import matplotlib whatever the variable MPLBACKEND asks for.
+
+    Notebooks set it for the programs that they start, too, and without their package matplotlib cannot be imported.
+    """
+    asked = None if "matplotlib" in sys.modules else os.environ.pop("MPLBACKEND", None)
+    try:
+        import matplotlib.backends.backend_agg
+        import matplotlib.figure
+    finally:
+        if asked is not None:
+            os.environ["MPLBACKEND"] = asked
+    if asked is not None:
+        with contextlib.suppress(ValueError):
+            matplotlib.rcParams["backend"] = asked  # for a notebook that plots as well
+    return matplotlib
+
+
+def new_figure(width: float, height: float) -> Any:
+    """Return a matplotlib figure of this size in inches, which is only written to files."""
+    matplotlib = import_matplotlib()
+    figure = matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
+    matplotlib.backends.backend_agg.FigureCanvasAgg(figure)
+    return figure
+
+
 def draw(runs: Sequence[tuple[str, Curves]], output: Path, window: int) -> None:
     """Write a PNG with one panel for each metric and one line for each run."""
-    from matplotlib.figure import Figure
-
     panels = _choose_panels([curves for _, curves in runs])
     rows = -(-len(panels) // 2)
-    figure = Figure(figsize=(12, 3.4 * rows), layout="constrained")
+    figure = new_figure(12, 3.4 * rows)
     for i, (title, (metric, logarithmic)) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(rows, 2, i)
         for label, curves in runs:

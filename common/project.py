@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 # For the package metadata (pyproject.toml), `--version` and `hifigan.__version__`.
@@ -39,18 +40,18 @@ def command(words: str) -> str:
 def user_cache() -> Path:
     """Return the folder for files that can be made or downloaded again: $XDG_CACHE_HOME/hifigan or ~/.cache/hifigan.
 
-    Raises:
-        RuntimeError: the user has no home directory.
+    A user without a home directory, as in some containers, gets a folder among the temporary files.
     """
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hifigan"
+    if given := os.environ.get("XDG_CACHE_HOME"):
+        return Path(given) / "hifigan"
+    try:
+        return Path.home() / ".cache" / "hifigan"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"hifigan-{os.getuid()}"
 
 
 def models_dir() -> Path:
-    """Return the folder of downloaded models: $MODELS_DIR, or else `pretrained_models` in a clone, or in the cache.
-
-    Raises:
-        RuntimeError: see `user_cache`.
-    """
+    """Return the folder of downloaded models: $MODELS_DIR, or else `pretrained_models` in a clone, or in the cache."""
     if given := os.environ.get("MODELS_DIR"):
         return Path(given)
     return (PROJECT if IS_CLONE else user_cache()) / "pretrained_models"

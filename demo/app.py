@@ -132,9 +132,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = from_flags(DemoConfig, vars(parser.parse_args(argv)))
     _import_gradio()
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs each request that Gradio makes to itself
+    from common import distributed
     from voice import load_voice
 
-    voice = load_voice(cfg.voice, "cuda" if cfg.cuda else "cpu")
+    device = distributed.select_device(cfg.cuda)
+    voice = load_voice(cfg.voice, device)
     page = build_page(voice)
     serve(page, cfg)
     addresses = " and ".join(filter(None, (page.local_url, page.share_url)))

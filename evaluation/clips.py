@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from common.audio_config import AudioConfig
-from common.audio_files import PEAK, list_audio_files, load_wav_at, wav_info
+from common.audio_files import PEAK, find_peak, list_audio_files, load_wav_at, wav_info
+from common.audio_input.names import is_audio_file
 from common.data.filelists import read_paths
 from common.data.metadata import read_metadata
-from common.errors import InputError
-from common.files.audio_names import is_audio_file
+from common.errors import InputError, others_go_on
 from common.synthesis.phrases import safe_name
 from evaluation.spectra import level_db
 
@@ -119,14 +119,12 @@ def common_rate(clips: Sequence[Clip]) -> int:
         InputError: none of them can be read.
     """
     rates: Counter[int] = Counter()
-    problem: Exception | None = None
+    problems: list[str] = []
     for clip in clips:
-        try:
+        with others_go_on(clip.path, problems):
             rates[wav_info(clip.path).sampling_rate] += 1
-        except (InputError, OSError) as error:
-            problem = problem or error
     if not rates:
-        raise InputError(f"none of the {len(clips)} recordings can be read: {problem}")
+        raise InputError(f"none of the {len(clips)} recordings can be read: {problems[0]}")
     return rates.most_common(1)[0][0]
 
 
@@ -142,7 +140,7 @@ def load_recording(clip: Clip, audio: AudioConfig, normalise: bool) -> tuple[np.
         raise InputError(f"{clip.path}: {len(wav)} samples are too few to compare, the minimum is {MIN_SAMPLES}")
     if level_db(whole) < SILENT_BELOW_DB:
         raise InputError(f"{clip.path}: the recording is silent")
-    gain = PEAK / np.abs(wav).max() if normalise else 1.0
+    gain = PEAK / find_peak(wav) if normalise else 1.0
     return whole * gain, gain
 
 

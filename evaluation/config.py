@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative
 from common.errors import InputError
-from common.machine.hardware import available_cores
 from common.project import command
+from common.resources import available_cores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +92,8 @@ def parse(argv: Sequence[str] | None = None) -> tuple[EvaluationConfig, list[str
         action="extend",
         default=[],
         metavar="NAME=SOURCE",
-        help="NAME=CHECKPOINT[:OPTION...], NAME=DIR with resynthesised recordings, or griffin-lim. Options: ema, "
+        help="NAME=CHECKPOINT[:OPTION...] (a file, a model's folder or a hub name, org/name), NAME=DIR with "
+        "resynthesised recordings, or griffin-lim. Options: ema, "
         "precision=fp32|bf16|..., denoise=STRENGTH, config=v1|v2|v3|FILE, export (for a model of export.py, which can "
         "run any code: only if you trust it). The recordings themselves, ground-truth, are always included. With "
         "--texts: NAME=voice (the shipped one), NAME=voice:DIR, or NAME=DIR with audio files named like the texts",

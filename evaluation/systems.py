@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from common.audio import AudioConfig, MelSpectrogram
+from common.audio_input.names import is_audio_file
+from common.download.hub import find_generator, is_model
 from common.errors import InputError
-from common.files.audio_names import is_audio_file
 from common.files.exports import is_export
 from hifigan.checkpoint import load_generator
 from hifigan.engine.precisions import ALL_PRECISIONS
@@ -117,6 +118,10 @@ def _parse(word: str) -> System:
         raise InputError(
             f"--system {name}: a voice speaks texts (--texts); for copy synthesis, name DIR/{HIFIGAN_FILE}"
         )
+    try:
+        source = find_generator(source) if is_model(source) else source
+    except (InputError, OSError) as error:
+        raise InputError(f"--system {name}: {error}") from error
     if not Path(source).exists():
         raise FileNotFoundError(f"--system {name}: {source}: no such checkpoint or folder")
     system = System(name, source)

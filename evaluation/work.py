@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +14,8 @@ import numpy as np
 import torch
 
 from common.audio import AudioConfig, MelSpectrogram
-from common.audio_files import PEAK, load_wav, save_wav
-from common.errors import InputError
+from common.audio_files import PEAK, describe_clipping, find_peak, load_wav, save_wav
+from common.errors import others_go_on
 from common.machine.processes import map_in_processes
 from common.training.sampling import ClipKey
 from evaluation.clips import Clip, Problem, check_audible, load_recording, load_resynthesised
@@ -25,6 +26,8 @@ from evaluation.voicing import PitchContour
 from hifigan.losses import MEL_WEIGHT
 from hifigan.training.loaders import VALIDATION_SEED, VALIDATION_SEGMENTS
 from hifigan.training.segments import SegmentDataset
+
+log = logging.getLogger(__name__)
 
 VALIDATION_SEGMENT_SAMPLES = 8192  # the default of training
 
@@ -119,7 +122,8 @@ def measure(plan: EvaluationPlan, resynthesised: Sequence[Outcome], jobs: int) -
 def _resynthesise_clip(item: tuple[Clip, System], plan: EvaluationPlan) -> Outcome:
     clip, system = item
     figures: dict[str, float] = {}
-    try:
+    problems: list[str] = []
+    with others_go_on(clip.name, problems):
         real, gain = load_recording(clip, plan.audio, plan.normalise)
         if system.name == GROUND_TRUTH:
             fake = real
@@ -131,14 +135,19 @@ def _resynthesise_clip(item: tuple[Clip, System], plan: EvaluationPlan) -> Outco
             fake = check_audible(load_resynthesised(path, len(real), gain, plan.audio.sampling_rate), str(path))
         else:
             vocode = make_resynthesiser(system, plan.audio, plan.device, plan.seed)
-            level = np.abs(real).max() / PEAK  # vocoders get the peak of their training, as in copy synthesis
+            level = find_peak(real) / PEAK  # vocoders get the peak of their training, as in copy synthesis
             fake = check_audible(vocode(real / level) * level, f"{system.name}, {clip.name}")
             if SEGMENT_METRIC in plan.names:
                 figures[SEGMENT_METRIC] = _segment_loss(clip, system, plan)
-        save_wav(plan.wav(system.name, clip.name), fake, plan.audio.sampling_rate)
-    except (InputError, FileNotFoundError) as error:
-        return Outcome(clip.name, system.name, {}, [Problem(clip.name, system.name, str(error))])
-    return Outcome(clip.name, system.name, figures, [])
+        save_measured(plan.wav(system.name, clip.name), fake, plan.audio.sampling_rate)
+        return Outcome(clip.name, system.name, figures, [])
+    return Outcome(clip.name, system.name, {}, [Problem(clip.name, system.name, problems[0])])
+
+
+def save_measured(path: Path, wav: np.ndarray, sampling_rate: int) -> None:
+    """Write the audio [T] that is measured, with a remark in the log if it exceeds full scale."""
+    if clipped := save_wav(path, wav, sampling_rate):
+        log.warning("%s", describe_clipping({str(path): clipped}))
 
 
 def _segment_loss(clip: Clip, system: System, plan: EvaluationPlan) -> float:
@@ -161,8 +170,11 @@ def _measure_clip(item: tuple[str, list[str]], plan: EvaluationPlan) -> list[Out
     reference = ReferenceClip(real, plan.audio)
     outcomes = []
     for system in systems:
-        fake = real if system == GROUND_TRUTH else load_wav(plan.wav(system, clip))[0]
-        figures, remarks, pitch = measure_clip(reference, fake, plan.names)
-        problems = [Problem(clip, system, text, text.partition(":")[0]) for text in remarks]
-        outcomes.append(Outcome(clip, system, figures, problems, pitch))
+        broken: list[str] = []
+        with others_go_on(plan.wav(system, clip), broken):
+            fake = real if system == GROUND_TRUTH else load_wav(plan.wav(system, clip))[0]
+            figures, remarks, pitch = measure_clip(reference, fake, plan.names)
+            problems = [Problem(clip, system, text, text.partition(":")[0]) for text in remarks]
+            outcomes.append(Outcome(clip, system, figures, problems, pitch))
+        outcomes += [Outcome(clip, system, {}, [Problem(clip, system, text)]) for text in broken]
     return outcomes

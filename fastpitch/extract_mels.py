@@ -38,7 +38,7 @@ from common.files.fingerprints import file_digest, is_newer
 from common.files.json_files import read_json
 from common.machine.hardware import half_precision
 from common.machine.precision import DTYPES, mixed_precision
-from common.progress import watched
+from common.machine.progress import watched
 from common.training.loader_processes import leave_signals_to_the_parent, lost_loaders_named, stop_loader_processes
 from common.training.sampling import ClipKey
 from fastpitch.checkpoint import FastPitchInfo, load_fastpitch

@@ -1,4 +1,4 @@
-"""Recognise the architecture of a FastPitch file by its tensors: published files have no configuration, or only a part."""
+"""Recognise the architecture of a FastPitch file by its tensors. Published files have no configuration, or a part."""
 
 from __future__ import annotations
 

@@ -65,9 +65,8 @@ class FastPitchLoop(TrainingLoop):
         train_loader: DataLoader[Example],
         val_loader: DataLoader[Example],
     ) -> None:
-        super().__init__(state, store, sampler, train_loader)
+        super().__init__(state, store, sampler, train_loader, val_loader)
         self.state: FastPitchTrainState = state
-        self.val_loader = val_loader
 
     def step(self, group: list[Batch]) -> None:
         state = self.state

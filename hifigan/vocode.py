@@ -15,7 +15,7 @@ if is_started(__name__):  # before PyTorch is imported, which takes seconds
 
 from common import distributed
 from common.audio import MelSpectrogram
-from common.audio_files import save_wav, wav_info
+from common.audio_files import describe_clipping, save_wav, wav_info
 from common.download.models import fetch_models
 from common.errors import InputError
 from common.project import command, models_dir
@@ -39,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     vocoder = Vocoder(engine, cfg.denoising_strength, info.audio.filter_length)
     utterance = utterance_from_audio(target.name, source, MelSpectrogram(info.audio))
     (wav,) = vocoder([utterance.mel])
-    save_wav(target, utterance.finished(wav), info.audio.sampling_rate)
+    if clipped := save_wav(target, utterance.finished(wav), info.audio.sampling_rate):
+        log.warning("%s", describe_clipping({str(target): clipped}))
     log.info("%s -> %s, with %s", source, target, info.path)
     return 0
 

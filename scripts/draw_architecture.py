@@ -49,10 +49,10 @@ FLOORS: dict[str, list[str]] = {
         "synthesis training",
         "data pretrained",
         "machine",
-        "download mel_contract audio_files text plot_log progress",
-        "audio files cli distributed",
+        "download mel_contract audio_files text plot_log",
+        "audio audio_input files cli distributed",
         "audio_config markdown",
-        "errors project",
+        "errors project resources",
     ],
 }
 # The packages below each package.

@@ -2,15 +2,20 @@
 
 docs/model.svg shows HiFi-GAN in training and in use, with the numbers of the V1 generator. docs/latency.svg shows the
 latency table of benchmarks/results/inference-cpu.md. docs/data.svg shows the ways of the data through the programs.
+docs/seeds.svg shows the losses of runs with several seeds, benchmarks/results/training-seeds.csv.
 """
 
 from __future__ import annotations
 
+import csv
 import html
+import math
 import re
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from common.plot_log import smoothed
 from fastpitch.training.state import CHECKPOINT_FILES as FASTPITCH_CHECKPOINT_FILES
 from hifigan.config import PRESETS
 from hifigan.discriminators import MultiPeriodDiscriminator, MultiScaleDiscriminator
@@ -22,13 +27,16 @@ from voice.folder import VOICE_FILES
 MODEL = REPOSITORY / "docs" / "model.svg"
 LATENCY = REPOSITORY / "docs" / "latency.svg"
 DATA = REPOSITORY / "docs" / "data.svg"
+SEEDS = REPOSITORY / "docs" / "seeds.svg"
 RESULTS = REPOSITORY / "benchmarks" / "results" / "inference-cpu.md"
+SEED_LOSSES = REPOSITORY / "benchmarks" / "results" / "training-seeds.csv"
 WIDTH = 920
 NARROW = 480  # readable on a phone
 MORE_STYLE = """
   .kept { fill: var(--folder); stroke: var(--folder-line) }
   .ours { fill: var(--folder-line) } .bar { fill: var(--line) }
   .dashed { stroke-dasharray: 4 3 } .end { text-anchor: end } .wave { stroke: var(--text); stroke-width: 1.4 }
+  .range { fill: var(--folder-line); opacity: 0.6; stroke: none } .grid { stroke: var(--line) }
 """
 
 
@@ -218,7 +226,61 @@ def draw_data() -> str:
     return svg("From recordings and texts to checkpoints, to a voice, and to speech", 968, parts, NARROW)
 
 
-FIGURES = {MODEL: draw_model, LATENCY: draw_latency, DATA: draw_data}
+def read_seed_losses(part: str) -> tuple[list[int], list[list[float]]]:
+    """Return the steps, and the mel losses of each seed, of training ("train") or validation ("val")."""
+    steps: dict[int, None] = {}
+    curves: dict[str, list[float]] = {}
+    with SEED_LOSSES.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["part"] == part:
+                steps[int(row["step"])] = None
+                curves.setdefault(row["seed"], []).append(float(row["mel_loss"]))
+    return list(steps), list(curves.values())
+
+
+def seed_panel(title: str, top: float, steps: Sequence[int], curves: Sequence[Sequence[float]]) -> list[str]:
+    """Return a chart of 170 pixels' height below `top`: the mean of the curves and their range, over the steps."""
+    left, right, upper, lower = 46, NARROW - 16, top + 14, top + 184
+    lowest, highest = (10 * f(g(map(g, curves)) / 10) for f, g in ((math.floor, min), (math.ceil, max)))
+
+    def place(step: float, loss: float) -> Point:
+        x = left + (right - left) * step / steps[-1]
+        return round(x, 1), round(lower - (lower - upper) * (loss - lowest) / (highest - lowest), 1)
+
+    parts = [text(left, top, title, "title")]
+    for loss in range(lowest, highest + 1, 10):
+        parts.append(f'<path d="M{line([place(0, loss), place(steps[-1], loss)])}" class="grid"/>')
+        parts.append(text(left - 8, place(0, loss)[1] + 4, str(loss), "end"))
+    for step in range(0, steps[-1] + 1, steps[-1] // 4):
+        parts.append(text(place(step, 0)[0], lower + 18, str(step), "centre"))
+    columns = list(zip(*curves, strict=True))
+    upwards = [place(step, max(values)) for step, values in zip(steps, columns, strict=True)]
+    back = [place(step, min(values)) for step, values in zip(steps, columns, strict=True)][::-1]
+    means = [place(step, statistics.fmean(values)) for step, values in zip(steps, columns, strict=True)]
+    return [
+        *parts,
+        f'<path d="M{line([*upwards, *back])} Z" class="range"/>',
+        f'<path d="M{line(means)}" class="wave"/>',
+    ]
+
+
+def draw_seeds() -> str:
+    """Return the curves of the mel losses over the seeds."""
+    steps, train = read_seed_losses("train")
+    val_steps, val = read_seed_losses("val")
+    epoch = val_steps[1] // 2  # validations are two epochs apart
+    smooth = [smoothed(losses, epoch)[epoch - 1 :].tolist() for losses in train]
+    parts = [
+        f'<path d="M20 24 H48" class="wave"/>{text(54, 28, f"mean of {len(train)} seeds")}',
+        f'<rect x="196" y="16" width="28" height="14" class="range"/>{text(230, 28, "from the lowest to the highest")}',
+        *seed_panel(f"Training mel loss, mean of {epoch} steps", 60, steps[epoch - 1 :], smooth),
+        *seed_panel("Validation mel loss", 300, val_steps, val),
+        text(NARROW / 2, 522, "optimiser steps", "centre note"),
+    ]
+    return svg("Mel losses of short runs that differ only in their seed", 534, parts, NARROW)
+
+
+FIGURES = {MODEL: draw_model, LATENCY: draw_latency, DATA: draw_data, SEEDS: draw_seeds}
 
 
 def main() -> None:

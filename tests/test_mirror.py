@@ -14,7 +14,7 @@ FOLDERS = ("common", "hifigan", "fastpitch", "evaluation", "voice", "benchmarks"
 # module: (test file below tests/ that covers it, reason)
 COVERED_ELSEWHERE = {
     "common/audio_config.py": ("common/test_audio.py", "the settings of what that file tests"),
-    "common/files/audio_names.py": ("common/test_audio_files.py", "names of the files that it reads"),
+    "common/audio_input/names.py": ("common/test_audio_files.py", "names of the files that it reads"),
     "fastpitch/synthesis/flags.py": ("fastpitch/synthesis/test_text_flags.py", "its values come from a command line"),
     "fastpitch/training/extract_flags.py": ("voice/training/test_commands.py", "its values come from a command line"),
     "hifigan/engine/precisions.py": ("hifigan/engine/test_select.py", "names of what it chooses among"),

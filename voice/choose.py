@@ -7,9 +7,9 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from common.audio_input.names import is_audio
 from common.cli import ArgumentParser, add_flags, from_flags
 from common.errors import InputError
-from common.files.audio_names import is_audio
 from common.project import command
 from common.synthesis.phrases import read_phrases
 from fastpitch.synthesis.flags import SpeechConfig

@@ -45,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from common import distributed
     from voice.speech import Voice
 
-    voice = Voice(find_voice(cfg.voice), distributed.select_device(cfg.cuda))
+    device = distributed.select_device(cfg.cuda)
+    voice = Voice(find_voice(cfg.voice), device)
     voice.save(text, cfg.output, cfg.pace)
     log.info("%s: spoken by %s", cfg.output, voice.name)
     return 0

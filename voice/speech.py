@@ -5,6 +5,8 @@ Shapes: T samples, M mel bands, L frames.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,11 @@ import torch
 from torch import Tensor
 
 from common.audio import AudioConfig, MelSpectrogram
-from common.audio_files import save_wav
+from common.audio_files import describe_clipping, save_wav
+from common.audio_input.names import is_wav_name
 from common.download.hub import HubOptions, upload_folder
 from common.errors import InputError
 from common.files.atomic import replacing
-from common.files.audio_names import is_wav_name
 from common.synthesis.outputs import batches, join_pieces
 from common.synthesis.phrases import Phrase
 from common.synthesis.resume import SynthesisJob
@@ -32,6 +34,8 @@ from hifigan.engine.select import engine_backend
 from hifigan.synthesis.flags import DEFAULT_BATCH_SIZE
 from hifigan.synthesis.vocoder import Vocoder
 from voice.folder import CARD_FILE, DEFAULT_VOICE, VOICE_FILES, VoiceFiles, find_voice
+
+log = logging.getLogger(__name__)
 
 
 def load_voice(
@@ -120,12 +124,15 @@ class Voice:
         return cls(files, device, precision, denoising_strength)
 
     def save_pretrained(self, folder: str | Path) -> Path:
-        """Copy the files of the voice to a folder, and return it. Files of the same names are replaced."""
-        for name in VOICE_FILES:
-            source, target = self.files.folder / name, Path(folder) / name
-            if source.is_file() and not (target.exists() and target.samefile(source)):
-                with replacing(target) as temporary:
-                    shutil.copyfile(source, temporary)
+        """Copy the files of the voice to a folder, and return it.
+
+        Files of the same names are replaced, all of them or, after an error, none.
+        """
+        with contextlib.ExitStack() as copies:
+            for name in VOICE_FILES:
+                source, target = self.files.folder / name, Path(folder) / name
+                if source.is_file() and not (target.exists() and target.samefile(source)):
+                    shutil.copyfile(source, copies.enter_context(replacing(target)))
         return Path(folder)
 
     def push_to_hub(self, name: str, private: bool | None = None) -> str:
@@ -181,7 +188,8 @@ class Voice:
         """
         if not is_wav_name(Path(path)):
             raise InputError(f"{path}: only wav files are written; end its name in .wav")
-        save_wav(path, self.speak(text, pace, speaker, **manner), self.sampling_rate)
+        if clipped := save_wav(path, self.speak(text, pace, speaker, **manner), self.sampling_rate):
+            log.warning("%s", describe_clipping({str(path): clipped}))
 
     def resynthesise(self, source: str | Path | np.ndarray | Tensor, sampling_rate: int | None = None) -> np.ndarray:
         """Turn audio into a mel and back (copy synthesis).

@@ -144,7 +144,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         results = benchmark(cfg, device, Path(scratch))
     results.header = {**made_on, **results.header}
     print(report.write(Path(cfg.output), results))
-    print(report.json_block(results), end="")
+    print(report.json_block(results), end="", flush=True)
+    report.write_picture(Path(cfg.output), results)
     return 0
 
 

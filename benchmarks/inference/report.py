@@ -17,6 +17,7 @@ from benchmarks.inference.quality import MAX_MEL_CHANGE_PERCENT, MIN_SNR_DB, Qua
 from common.files.atomic import write_whole
 from common.machine import hardware
 from common.markdown import table
+from common.plot_log import new_figure
 
 log = logging.getLogger(__name__)
 
@@ -54,17 +55,19 @@ MEMORY_NOTE = " Memory: the peak that the row itself allocated on the GPU, witho
 
 
 def write(folder: Path, results: InferenceResults) -> str:
-    """Write the tables, the JSON file and the plot. Return the tables."""
+    """Write the tables and the JSON file. Return the tables. The plot follows, see `write_picture`."""
     text = markdown(results)
-    files = {
-        f"{NAME}.json": json.dumps(_to_plain(results), indent=1).encode(),
-        PICTURE: draw_picture(results.rows),
-        f"{NAME}.md": text.encode(),
-    }
+    files = {f"{NAME}.json": json.dumps(_to_plain(results), indent=1).encode(), f"{NAME}.md": text.encode()}
     for name, content in files.items():
         write_whole(folder / name, content)
     log.info("written: %s", ", ".join(str(folder / name) for name in files))
     return text
+
+
+def write_picture(folder: Path, results: InferenceResults) -> None:
+    """Draw and write the plot, last of all: whatever goes wrong must not cost hours of measurement."""
+    write_whole(folder / PICTURE, draw_picture(results.rows))
+    log.info("written: %s", folder / PICTURE)
 
 
 def markdown(results: InferenceResults) -> str:
@@ -184,10 +187,8 @@ def draw_picture(rows: Sequence[Row]) -> bytes:
 
     Lines are medians, shaded up to the 90th percentile. Lengths are compared at the smallest batch size.
     """
-    from matplotlib.figure import Figure
-
     models = list(dict.fromkeys(row["model"] for row in rows))
-    figure = Figure(figsize=(12, 4.8 * len(models)), layout="constrained")
+    figure = new_figure(12, 4.8 * len(models))
     ways = list(dict.fromkeys(row["way"] for row in rows))
     for number, model in enumerate(models):
         plain = [row for row in rows if row["model"] == model and not row["denoising"]]

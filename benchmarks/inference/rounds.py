@@ -12,8 +12,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from common.errors import InputError
+from common.machine.progress import watched
 from common.machine.timing import now_sec
-from common.progress import watched
 
 MIN_ROUNDS = 3  # regardless of the time limit
 

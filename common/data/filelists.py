@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from common.audio_files import describe_wrong_rate, load_wav, wav_info
-from common.errors import InputError, first_three
+from common.errors import InputError, first_three, others_go_on
 from common.files.atomic import write_whole
 from common.files.text_files import read_lines
 from common.project import command
@@ -83,19 +83,17 @@ def check_wavs(paths: Sequence[Path], sampling_rate: int | None, progress: bool 
         InputError: files are missing, unreadable, or empty, or have another rate. The message contains the number of
             such files and the first three problems.
     """
-    problems, stereo = [], []
+    problems: list[str] = []
+    stereo = []
     for path in tqdm(paths, "checking audio", disable=not progress, leave=False):
-        try:
+        with others_go_on(path, problems):
             info = wav_info(path)
+            if info.channels > 1:
+                stereo.append(path)
+            if sampling_rate and info.sampling_rate != sampling_rate:
+                raise InputError(describe_wrong_rate(path, info.sampling_rate, sampling_rate))
             if decode and not info.is_pcm_wav:  # only this shows whether they are complete and finite
                 load_wav(path)
-        except (InputError, OSError) as error:
-            problems.append(str(error))
-            continue
-        if sampling_rate and info.sampling_rate != sampling_rate:
-            problems.append(describe_wrong_rate(path, info.sampling_rate, sampling_rate))
-        if info.channels > 1:
-            stereo.append(path)
     for path, count in Counter(paths).items():
         if count > 1:
             log.warning("%s is listed %d times", path, count)

@@ -9,7 +9,7 @@ from typing import Any
 
 from common.cli import ArgumentParser, add_flags, flag, from_flags, positive
 from common.errors import InputError
-from common.machine.hardware import available_cores
+from common.resources import available_cores
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from common.audio_files import list_audio_files
+from common.audio_input.names import AUDIO_SUFFIXES, is_audio_file
 from common.data.filelists import split_randomly, write_lines
 from common.data.flags import PrepareConfig
 from common.data.ljspeech import LJSPEECH_COLUMNS, split_ljspeech
@@ -15,7 +16,6 @@ from common.data.mel_files import feature_name
 from common.data.metadata import Metadata, number_speakers, read_metadata
 from common.data.prompts import split_by_prompt
 from common.errors import InputError
-from common.files.audio_names import AUDIO_SUFFIXES, is_audio_file
 
 log = logging.getLogger(__name__)
 SPEAKERS_SUFFIX = "_speakers.json"  # of the file beside the lists that maps names to numbers

@@ -42,7 +42,7 @@ def distinct_targets(paths: Sequence[Path], rename: Callable[[Path], Path]) -> d
     targets: dict[Path, Path] = {}
     taken: dict[Path, Path] = {}
     for path in paths:
-        if path.is_absolute() or ".." in path.parts:
+        if path.is_absolute() or ".." in path.parts or not path.name:
             raise InputError(f"{path}: file lists name paths inside the data set")
         target = rename(path)
         if target in taken:

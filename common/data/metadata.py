@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from common.audio_input.names import is_audio_file
 from common.errors import InputError, first_three
-from common.files.audio_names import is_audio_file
 from common.files.text_files import read_lines
 from common.text.english.cleaners import english_cleaners_v2
 

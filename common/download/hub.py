@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.errors import InputError
+from common.errors import InputError, first_line
 from common.files.model_folders import CARD_FILE, CONFIG_FILE, MODEL_FILE, find_model_file, read_config
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,12 @@ def find_generator(words: str) -> str:
         OSError: the hub has no such model, or does not answer.
     """
     return _find_model(words, "generator")
+
+
+def is_model(words: str) -> bool:
+    """Return whether words stand for the folder of a model, here or on the hub, and not for another file or folder."""
+    path = Path(words)
+    return (path / CONFIG_FILE).is_file() or (not path.exists() and is_hub_name(words))
 
 
 def find_fastpitch(words: str) -> str:
@@ -164,7 +170,7 @@ def _in_one_line(name: str, options: HubOptions) -> Iterator[None]:
         reason = "the network may not be used" if _is_offline(options) else f"{constants.ENDPOINT} does not answer"
         raise OSError(f"{name}: not a local file or folder; {reason}, and it was not downloaded before") from error
     except Exception as error:  # of the package, of the HTTP library below it, or of the disk
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        reason = first_line(error)
         raise OSError(f"{name}: {constants.ENDPOINT}: {reason}") from error
 
 

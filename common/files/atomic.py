@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+_LONGEST_NAME_BYTES = 200  # of 255 in most file systems
 
-def write_whole(path: Path, content: bytes, *, sync: bool = False) -> None:
+
+def write_whole(path: Path, content: bytes | memoryview, *, sync: bool = False) -> None:
     """Write a file atomically (see `replacing`)."""
     with replacing(path, sync=sync) as temporary:
         temporary.write_bytes(content)
@@ -25,7 +28,7 @@ def replacing(path: Path, *, suffix: str = ".tmp", sync: bool = False) -> Iterat
         sync: also survive a power cut.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
+    temporary = path.with_name(f".{_short(path.name)}.{os.getpid()}{suffix}")
     try:
         yield temporary
         if sync:
@@ -34,6 +37,12 @@ def replacing(path: Path, *, suffix: str = ".tmp", sync: bool = False) -> Iterat
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _short(name: str) -> str:
+    """Shorten a file name so that the temporary name stays within the system's limit, too."""
+    encoded = os.fsencode(name)
+    return name if len(encoded) <= _LONGEST_NAME_BYTES else hashlib.sha256(encoded).hexdigest()
 
 
 def replace_synced(source: Path, target: Path) -> None:
@@ -56,7 +65,7 @@ def remove_leftovers(paths: Iterable[Path]) -> None:
     """Remove temporary files that killed processes left beside these paths. No process may be writing them."""
     names: dict[Path, set[str]] = {}
     for path in paths:
-        names.setdefault(path.parent, set()).add(path.name)
+        names.setdefault(path.parent, set()).add(_short(path.name))
     for folder, known in names.items():
         for path in folder.glob(".*.tmp"):
             match = re.fullmatch(r"\.(.+)\.\d+\.tmp", path.name)

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from common.errors import InputError
+from common.errors import InputError, first_line
 from common.files.model_folders import complete_checkpoint, find_model_file
 from common.files.nemo_archives import NEMO_CONFIG, is_nemo, read_nemo
 from common.files.safetensors_files import is_safetensors, read_safetensors
@@ -63,7 +63,7 @@ def _load_failure(error: Exception) -> str:
         return f"it holds a Python object, {refused[1]}; only tensors and plain values are loaded"
     if not isinstance(error, RuntimeError | OSError):
         return "not a PyTorch file"
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+    return first_line(error)
 
 
 def dictionary(path: Path, content: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.errors import InputError
-from common.files.atomic import write_whole
+from common.files.atomic import replacing, write_whole
 from common.files.json_files import read_json
 
 # Modules that import PyTorch, which takes seconds, are imported where they are used: --help does not need them.
@@ -29,7 +29,7 @@ PRECISIONS = ("fp32", "fp16")
 def write_model_folder(
     folder: Path, state: str, tensors: Mapping[str, Tensor], values: Mapping[str, Any], precision: str, card: str
 ) -> None:
-    """Write a model's folder. An existing card is kept.
+    """Write a model's folder. An existing card is kept, and if writing fails, so is an existing model.
 
     Args:
         folder: created if missing.
@@ -55,9 +55,12 @@ def write_model_folder(
             tensors = in_half_precision(tensors)
         except InputError as error:
             raise InputError(f"{folder}: {error}; save it with precision='fp32'") from error
-    write_tensors(folder / MODEL_FILE, tensors)
     content = {FORMAT: FORMAT_NAME, STATE: state, **values}
-    write_whole(config, (json.dumps(content, indent=2) + "\n").encode())
+    # Both are written before either gets its name, so an error leaves what was there. The weights get theirs last: a
+    # folder with config.json alone is one of ours, which loading names as incomplete and saving again completes.
+    with replacing(folder / MODEL_FILE) as new_model, replacing(config) as new_config:
+        write_tensors(new_model, tensors)
+        new_config.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     if not (folder / CARD_FILE).exists():
         write_whole(folder / CARD_FILE, card.encode())
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from common.errors import InputError
+from common.errors import InputError, first_line
 from common.files.atomic import write_whole
 
 STATE = "state"  # metadata: the key of a checkpoint that holds the tensors
@@ -50,7 +50,7 @@ def read_safetensors(path: Path, map_location: str | torch.device = "cpu") -> di
             names = file.keys()
             tensors = {name: _as_fp32(file.get_tensor(name)).to(map_location) for name in names}
     except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        reason = first_line(error)
         raise InputError(f"{path}: not a safetensors file, or damaged ({reason})") from error
     if STATE not in metadata:
         return dict(tensors)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import os
 import platform
 import shlex
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.project import PROJECT
+from common.resources import available_cores, available_memory
 
 if TYPE_CHECKING:
     import torch
@@ -84,22 +84,13 @@ def _read_processor_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def available_cores() -> int:
-    """Return the number of CPU cores this process may use, which affinity and batch systems can limit."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def free_bytes(device: torch.device) -> int | None:
     """Return the free bytes on a device, or None if unknown."""
     import torch  # imported late: counting cores does not need it
 
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:  # not Linux
-        return None
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    return available_memory()
 
 
 def half_precision(device: str | torch.device) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import multiprocessing
 import multiprocessing.connection
@@ -11,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from tqdm import tqdm
 
-from common.errors import InputError, first_three
-from common.progress import watched
+from common.errors import InputError, first_three, others_go_on
+from common.machine.progress import watched
 
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -49,43 +50,85 @@ def map_in_processes(work: Callable[[Item], Result], items: Sequence[Item], jobs
         log.info("%s: %d, in %s", what, len(items), "one process" if jobs == 1 else f"{jobs} processes")
     if jobs == 1:
         yield from _show_progress(map(work, items), len(items), what)
-    else:
-        yield from _map_in_pool(work, items, jobs, what, "--jobs")
+        return
+    try:
+        yield from _map_in_pool(work, items, jobs, what)
+    except BrokenProcessPool as error:
+        raise InputError("--jobs: a process was killed, probably for lack of memory; give fewer") from error
 
 
-def run_over_files(work: Callable[[Item], Report], items: Sequence[Item], num_workers: int, what: str) -> None:
+def run_over_files(
+    work: Callable[[Any], Report], root: Path, items: Sequence[Path | tuple[Path, Path]], num_workers: int, what: str
+) -> list[str]:
     """Process all files in child processes, even with one worker, and log the remarks.
 
-    Raises:
-        InputError: some files could not be used (all others are done), or a process was killed.
+    A file that ends its process, by a lack of memory or a defect of a decoder, is a problem like any other.
+
+    Args:
+        work: processes an item.
+        root: the data set.
+        items: files relative to `root`, or pairs of a file and its target.
+        num_workers: number of processes.
+        what: name of the work on the progress bar and in the log.
+
+    Returns:
+        The problems of unusable files, see `others_go_on`.
     """
     # Batches save messages between processes. Small ones keep all processes busy to the end.
     batch_size = min(8, max(1, len(items) // (4 * num_workers)))
-    workers = min(num_workers, len(items))
-    reports = list(_map_in_pool(work, items, workers, what, "--n-workers", batch_size))
+    guarded = functools.partial(_report, work, root)
+    reports: list[Report] = []
+    while rest := items[len(reports) :]:
+        workers = min(num_workers, len(rest))
+        try:
+            for report in _map_in_pool(guarded, rest, workers, what, batch_size):
+                reports.append(report)
+        except BrokenProcessPool:
+            suspects = items[len(reports) :][: workers * batch_size]
+            reports += [_run_alone(guarded, root, item) for item in suspects]
+    remarked: dict[str, list[str]] = {}
     for report in reports:
         if report.remark:
-            log.warning("%s: %s", report.path, report.remark)
+            remarked.setdefault(report.remark, []).append(str(report.path))
+    for remark, names in remarked.items():
+        log.warning("%s: %s", first_three(names), remark)
     errors = [report.error for report in reports if report.error]
     log.info("%s: %d of %d files done", what, len(items) - len(errors), len(items))
-    if errors:
-        raise InputError(f"{len(errors)} of {len(items)} files could not be used: {first_three(errors)}")
+    return errors
+
+
+def _report(work: Callable[[Any], Report], root: Path, item: Path | tuple[Path, Path]) -> Report:
+    path = _file(item)
+    problems: list[str] = []
+    with others_go_on(root / path, problems):
+        return work(item)
+    return Report(path, error=problems[0])
+
+
+def _run_alone(work: Callable[[Any], Report], root: Path, item: Path | tuple[Path, Path]) -> Report:
+    try:
+        return next(_map_in_pool(work, [item], 1, "", 1))
+    except BrokenProcessPool:
+        path = _file(item)
+        problem = "ended the process that read it, perhaps for lack of memory; replace or cut it, or give fewer workers"
+        return Report(path, error=f"{root / path}: {problem}")
+
+
+def _file(item: Path | tuple[Path, Path]) -> Path:
+    return item[0] if isinstance(item, tuple) else item
 
 
 def _map_in_pool(
-    work: Callable[[Item], Result], items: Sequence[Item], processes: int, what: str, flag: str, batch_size: int = 1
+    work: Callable[[Item], Result], items: Sequence[Item], processes: int, what: str, batch_size: int = 1
 ) -> Iterator[Result]:
     # A forked process cannot use the GPU that its parent already uses. A fresh process takes seconds longer to start.
     context = multiprocessing.get_context("spawn") if torch.cuda.is_initialized() else None
-    try:
-        with ProcessPoolExecutor(processes, context, _start_worker) as pool:
-            yield from _show_progress(pool.map(work, items, chunksize=batch_size), len(items), what)
-    except BrokenProcessPool as error:
-        raise InputError(f"{flag}: a process was killed, probably for lack of memory; give fewer") from error
+    with ProcessPoolExecutor(processes, context, _start_worker) as pool:
+        yield from _show_progress(pool.map(work, items, chunksize=batch_size), len(items), what)
 
 
 def _show_progress(results: Iterable[Result], total: int, what: str) -> Iterable[Result]:
-    return tqdm(results, what, total=total, disable=not watched())
+    return tqdm(results, what, total=total, disable=not (what and watched()))
 
 
 def _start_worker() -> None:

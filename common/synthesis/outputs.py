@@ -15,7 +15,7 @@ from torch import Tensor
 
 from common.audio import SILENCE, AudioConfig
 from common.audio_config import MEL_CONFIG_FILE
-from common.audio_files import fade_in, fade_out, join, save_wav, to_int16
+from common.audio_files import count_clipped, fade_in, fade_out, join, save_wav, to_int16
 from common.data.mel_files import record_config
 from common.errors import InputError
 from common.files.arrays import save_array
@@ -99,6 +99,7 @@ class SpeechWriter:
         self._folder = folder
         self._fade_samples = fade_frames * audio.hop_length
         self._save_mels = save_mels
+        self.clipped: dict[str, int] = {}  # output name -> samples beyond full scale
         self._waiting: dict[str, dict[int, tuple[np.ndarray, np.ndarray | None]]] = {}
         self._chunks: list[Tensor] = []
 
@@ -116,7 +117,8 @@ class SpeechWriter:
             return False
         del self._waiting[part.name]
         wavs, mels = zip(*(pieces[index] for index in sorted(pieces)), strict=True)
-        self._write(self._file or self._folder / part.name, wavs, mels)
+        if clipped := self._write(self._file or self._folder / part.name, wavs, mels):
+            self.clipped[part.name] = clipped
         return True
 
     def add_chunk(self, part: Part, wav: Tensor) -> None:
@@ -128,12 +130,12 @@ class SpeechWriter:
         wav, self._chunks = torch.cat(self._chunks), []
         return self.add(part, wav, mel)
 
-    def _write(self, path: Path, wavs: Sequence[np.ndarray], mels: Sequence[np.ndarray]) -> None:
+    def _write(self, path: Path, wavs: Sequence[np.ndarray], mels: Sequence[np.ndarray]) -> int:
         wav = join_pieces(wavs, self.audio)
         if self._save_mels:
             save_array(path.with_suffix(".npy"), _joined_mels(mels, _pause_frames(self.audio)))
         # Written last: it marks the output as complete.
-        save_wav(path, fade_out(wav, self._fade_samples), self.audio.sampling_rate)
+        return save_wav(path, fade_out(wav, self._fade_samples), self.audio.sampling_rate)
 
 
 class PcmWriter:
@@ -150,6 +152,7 @@ class PcmWriter:
 
     def __init__(self, out: RawIOBase, audio: AudioConfig, fade_frames: int = 0) -> None:
         self.audio = audio
+        self.clipped: dict[str, int] = {}  # output name -> samples beyond full scale
         self._out = out
         self._output = _Fading(0, fade_frames * audio.hop_length)
         self._piece: _Fading | None = None
@@ -180,6 +183,8 @@ class PcmWriter:
         return is_last
 
     def _write(self, part: Part, wav: np.ndarray) -> None:
+        if clipped := count_clipped(wav):
+            self.clipped[part.name] = self.clipped.get(part.name, 0) + clipped
         content = memoryview(to_int16(wav, part.name).astype("<i2").tobytes())
         while content:  # a pipe may take only part of it
             content = content[self._out.write(content) or 0 :]

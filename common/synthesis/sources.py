@@ -14,10 +14,19 @@ from torch import Tensor
 
 from common.audio import AudioConfig, MelSpectrogram
 from common.audio_config import MEL_CONFIG_FILE
-from common.audio_files import PEAK, list_audio_files, load_wav, normalise_peak, resample, wav_info
+from common.audio_files import (
+    PEAK,
+    as_float,
+    find_peak,
+    list_audio_files,
+    load_wav,
+    resample,
+    wav_info,
+    within_full_scale,
+)
+from common.audio_input.names import is_wav_name
 from common.data.mel_files import looks_like_log10, mel_contracts, read_mel
-from common.errors import InputError, first_three
-from common.files.audio_names import is_wav_name
+from common.errors import InputError, first_three, others_go_on
 from common.mel_contract import MelContract
 from common.project import command
 from common.synthesis.outputs import Part
@@ -25,6 +34,7 @@ from common.synthesis.phrases import Phrase, read_phrases, safe_name
 from common.synthesis.resume import SynthesisJob, file_version
 
 log = logging.getLogger(__name__)
+BLOCK_SAMPLES = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,8 +87,15 @@ def copy_synthesis_job(source: Path, output: Path | None, audio: AudioConfig) ->
         audio: the generator's signal settings.
     """
     files = find_audio(source, output)
-    sources = {name: file_version(path) for name, path in files.items()}
+    sources = {name: _version(path) for name, path in files.items()}
     return _job(files, sources, partial(utterance_from_audio, mel=MelSpectrogram(audio)))
+
+
+def _version(path: Path) -> str:
+    try:
+        return file_version(path)
+    except OSError:  # such as a broken link, which is named when it is read
+        return str(path)
 
 
 def prepared_mels_job(source: Path, dataset: Path, audio: AudioConfig, framing: str, log_base: str) -> SynthesisJob:
@@ -122,14 +139,13 @@ def _read_usable(
         problems: gets a message for each unreadable file.
     """
     for name, path in files.items():
-        try:
+        utterance = None
+        with others_go_on(path, problems):
             utterance = read(name, path)
-        except (InputError, OSError) as error:
-            problems.append(str(error))
-            if len(files) > 1:  # for a single file, the error at the end is enough
-                log.warning("skipped: %s", error)
-            continue
-        yield utterance
+        if utterance is not None:
+            yield utterance
+        elif len(files) > 1:  # for a single file, the error at the end is enough
+            log.warning("skipped: %s", problems[-1])
 
 
 def utterance_from_audio(name: str, path: Path, mel: MelSpectrogram) -> Utterance:
@@ -149,18 +165,20 @@ def utterance_from_audio(name: str, path: Path, mel: MelSpectrogram) -> Utteranc
 
 
 def utterance_from_wav(name: str, wav: np.ndarray, sampling_rate: int, mel: MelSpectrogram) -> Utterance:
-    """Compute the mel of audio [T] in [-1, 1]. Other sampling rates are converted.
+    """Compute the mel of audio [T], floats in [-1, 1] or int16. Other sampling rates are converted.
 
     Generators are trained on clips with a peak of 0.95 and are worse at lower levels. So the mel is computed at this
     peak, and `gain` restores the level.
     """
     audio = mel.config
-    wav = resample(wav, sampling_rate, audio.sampling_rate)
-    peak = float(np.abs(wav).max())
-    wav = normalise_peak(wav)
+    wav = within_full_scale(resample(as_float(wav), sampling_rate, audio.sampling_rate), name)
+    peak = find_peak(wav)
     # Whole frames, and enough samples for the mel spectrogram to reflect. `num_samples` restores the length.
     padded = max(-(-len(wav) // audio.hop_length), audio.padding // audio.hop_length + 1) * audio.hop_length
-    samples = torch.from_numpy(np.pad(wav, (0, padded - len(wav))).astype(np.float32))
+    samples = torch.zeros(padded)
+    for start in range(0, len(wav), BLOCK_SAMPLES):  # in float64 as in training, but without a second whole copy
+        block = wav[start : start + BLOCK_SAMPLES]
+        samples[start : start + len(block)] = torch.from_numpy(block / (peak or 1.0) * PEAK)
     return Utterance(name=name, mel=mel(samples[None])[0], num_samples=len(wav), gain=peak / PEAK if peak else 1.0)
 
 

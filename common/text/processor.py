@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class NothingToSay(InputError):
-    """No symbol of a text is left after cleaning.
+    """No symbol of a text is left after cleaning, or only punctuation.
 
     Any other `InputError` of `TextProcessor.encode` also concerns this one text only.
     """
@@ -151,6 +151,10 @@ class TextProcessor:
                 f"nothing can be spoken of the text {_shorten(text)!r}: no symbol is left after cleaning"
             )
         return ids
+
+    def has_sound(self, ids: Iterable[int]) -> bool:
+        """Return whether any of the symbols is a letter or phoneme, rather than punctuation or a space."""
+        return any(any(map(str.isalnum, self.symbols[i])) for i in ids)
 
     def _find_symbol(self, character: str) -> int | None:
         if character == PAD:  # would be mistaken for padding

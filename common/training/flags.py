@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from common.cli import ArgumentParser, flag, not_negative, positive
 from common.errors import InputError
-from common.machine.hardware import AMP_FORMATS, available_cores
+from common.machine.hardware import AMP_FORMATS
+from common.resources import available_cores
 
 KEPT_CHECKPOINTS = 2  # newest ones of a run, besides its milestones
 

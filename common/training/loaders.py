@@ -12,7 +12,7 @@ from common import distributed
 from common.audio_config import AudioConfig
 from common.data.filelists import check_wavs
 from common.distributed import Distributed
-from common.progress import watched
+from common.machine.progress import watched
 from common.training.loader_processes import leave_signals_to_the_parent
 from common.training.sampling import ClipKey, MicroBatchSampler
 

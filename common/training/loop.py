@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import collections
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,17 +34,25 @@ class TrainingLoop(abc.ABC):
         store: checkpoints of the run.
         sampler: order of the clips.
         loader: micro-batches in that order.
+        val_loader: validation batches of this process.
     """
 
     def __init__(
-        self, state: BaseTrainState, store: CheckpointStore, sampler: MicroBatchSampler, loader: Iterable[Any]
+        self,
+        state: BaseTrainState,
+        store: CheckpointStore,
+        sampler: MicroBatchSampler,
+        loader: Iterable[Any],
+        val_loader: Iterable[Any],
     ) -> None:
         self.cfg = state.cfg.run
         self.state = state
         self.store = store
         self.sampler = sampler
         self.loader = loader
+        self.val_loader = UntilError(val_loader)
         self.stop = StopSignals()
+        self.unreadable: Exception | None = None  # raised by the loader of this process
 
     @abc.abstractmethod
     def step(self, group: list[Any]) -> None:
@@ -79,7 +88,9 @@ class TrainingLoop(abc.ABC):
         if resumed:
             log.message(f"resumed after epoch {state.epoch}, optimiser step {state.steps}")
         else:  # a baseline, which also reveals faulty validation data before time is spent on training
-            metrics = self.validate()
+            metrics = self._validate()
+            if self.unreadable:
+                raise self.unreadable
             if metrics is None:
                 log.message("stopped before the first step: there is nothing to save")
                 return self.stop.status
@@ -89,13 +100,16 @@ class TrainingLoop(abc.ABC):
         for epoch in range(first, last + 1):
             if not (self.train_epoch(log) and self.finish_epoch(log, is_last=epoch == last)):
                 self.save(log)
+                if self.unreadable:
+                    raise self.unreadable
                 if state.meter.skipped_in_a_row >= cfg.nonfinite_limit:
                     raise InputError(
                         f"the losses or gradients of {cfg.nonfinite_limit} steps in a row were not finite numbers "
                         f"(step {state.steps}, saved); start again from an older checkpoint or with a lower "
                         "--learning-rate, into another --output"
                     )
-                log.message(f"stopped by signal {self.stop.received or 'on another process'}; start again to resume")
+                reason = f"signal {self.stop.received}" if self.stop.received else "another process"
+                log.message(f"stopped by {reason}; start again to resume")
                 return self.stop.status
         if cfg.benchmark_epochs_num and state.throughputs:
             measured = state.throughputs[-cfg.benchmark_epochs_num :]
@@ -112,10 +126,14 @@ class TrainingLoop(abc.ABC):
         state.epoch_clips = sampler.first_step * sampler.clips_per_step  # changes with the global batch
         if sampler.first_step >= sampler.steps_per_epoch:  # resumed after the last step
             return True
+        batches = ReadAhead(groups(self.loader, sampler.grad_accumulation))
+        self.unreadable = batches.error
+        if distributed.any_rank(batches.error is not None):
+            return False
         poll = distributed.Poll()
         meter.start_epoch()
         began = last_logged = time.perf_counter()
-        for step, group in enumerate(groups(self.loader, sampler.grad_accumulation), sampler.first_step + 1):
+        for step, group in enumerate(batches, sampler.first_step + 1):
             state.set_learning_rate()
             self.step(group)
             state.steps += 1
@@ -129,7 +147,8 @@ class TrainingLoop(abc.ABC):
                 log.train(epoch, step, sampler.steps_per_epoch, state.steps, {**metrics, **state.learning_rates()})
                 if meter.skipped_in_a_row >= self.cfg.nonfinite_limit:
                     return False
-            if poll.any_rank(self.stop.received != 0) and step < sampler.steps_per_epoch:
+            self.unreadable = batches.error
+            if poll.any_rank(self.stop.received != 0 or batches.error is not None) and step < sampler.steps_per_epoch:
                 return False
         means = meter.epoch_means()
         took = time.perf_counter() - began
@@ -144,19 +163,28 @@ class TrainingLoop(abc.ABC):
         cfg, state = self.cfg, self.state
         epoch = state.epoch + 1
         if epoch % cfg.validation_interval == 0 or is_last:
-            metrics = self.validate()
+            metrics = self._validate()
             if metrics is None:
                 return False
             log.val(epoch, state.steps, metrics)
         if epoch % cfg.samples_interval == 0 or is_last:
-            self.log_samples(log)
-        if distributed.any_rank(self.stop.received != 0):
+            try:
+                self.log_samples(log)
+            except (InputError, OSError, StopIteration) as error:  # the last if there is no validation batch to show
+                self.unreadable = self.val_loader.error or error
+        if distributed.any_rank(self.stop.received != 0 or self.unreadable is not None):
             return False
         state.end_epoch()
         # While steps are being skipped, the older checkpoints are better.
         if (epoch % cfg.checkpoint_interval == 0 and not state.meter.skipped_in_a_row) or is_last:
             self.save(log)
         return True
+
+    def _validate(self) -> dict[str, float] | None:
+        """Return the means of `validate`, or None if any process was stopped or could not read its data."""
+        metrics = self.validate()
+        self.unreadable = self.val_loader.error
+        return None if distributed.any_rank(self.unreadable is not None) else metrics
 
     def save(self, log: RunLog) -> None:
         """Save on the main process while the others wait."""
@@ -197,6 +225,66 @@ def run_training(
     if not resumed:
         state.load_base()
     return build_loop(state, store, sampler, datasets).run_logged(resumed)
+
+
+class UntilError:
+    """Iterate over batches until reading one fails, so that the state can be saved.
+
+    Attributes:
+        error: what the last pass raised, or None.
+    """
+
+    def __init__(self, batches: Iterable[Any]) -> None:
+        self.error: Exception | None = None
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[Any]:
+        self.error = None
+        batches = iter(self._batches)
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except Exception as error:  # whatever a file raises
+                self.error = error
+                return
+            yield batch
+
+
+class ReadAhead:
+    """Iterate over groups of micro-batches, with two of them in memory: an error of reading is known in time.
+
+    A process that cannot read its data has to tell the others while it can still make steps with them, because they
+    would wait for its gradients forever. `Poll` tells them with the next step. So the second group after the current
+    one is read before the current step ends.
+
+    Attributes:
+        error: what a later group raised, or None. The groups before it are still usable.
+    """
+
+    AHEAD = 2
+
+    def __init__(self, groups: Iterator[list[Any]]) -> None:
+        self.error: Exception | None = None
+        self._groups = groups
+        self._waiting: collections.deque[list[Any]] = collections.deque()
+        self._read()
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        while self._waiting:
+            group = self._waiting.popleft()
+            self._read()
+            yield group
+
+    def _read(self) -> None:
+        try:
+            while self.error is None and len(self._waiting) < self.AHEAD:
+                self._waiting.append(next(self._groups))
+        except StopIteration:
+            pass
+        except Exception as error:  # whatever a file raises: the state is saved first
+            self.error = error
 
 
 def groups(loader: Iterable[Any], size: int) -> Iterator[list[Any]]:

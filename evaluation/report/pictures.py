@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from common.files.atomic import write_whole
-from common.plot_log import Curves, draw
+from common.plot_log import Curves, draw, import_matplotlib, new_figure
 
 TEXT_COLOUR = "#7f8792"  # legible on white and on black
 SPECTROGRAM_RANGE_DB = (-95.0, -15.0)
@@ -20,8 +20,7 @@ SMOOTHED_STEPS = 20
 
 @contextlib.contextmanager
 def _style(font_size: float) -> Iterator[None]:
-    import matplotlib
-
+    matplotlib = import_matplotlib()
     with matplotlib.rc_context():
         for name in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"):
             matplotlib.rcParams[name] = TEXT_COLOUR
@@ -32,14 +31,13 @@ def _style(font_size: float) -> Iterator[None]:
 def draw_spectrogram(path: Path, wav: np.ndarray, sampling_rate: int) -> None:
     """Write a PNG of the spectrogram of [T] samples, with letters large enough for a picture 220 pixels wide."""
     import librosa
-    from matplotlib.figure import Figure
 
     spectrum = np.abs(librosa.stft(wav, n_fft=1024, hop_length=256))
     # Scaled so that a sine shows its amplitude.
     decibels = 20 * np.log10(np.maximum(spectrum / 1024 * 4, 10 ** (SPECTROGRAM_RANGE_DB[0] / 20)))
     seconds = len(wav) / sampling_rate
     with _style(9):
-        figure = Figure(figsize=SPECTROGRAM_INCHES, layout="constrained")
+        figure = new_figure(*SPECTROGRAM_INCHES)
         axes = figure.subplots()
         axes.imshow(
             decibels,

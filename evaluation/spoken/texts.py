@@ -7,9 +7,9 @@ import logging
 from collections import Counter
 from pathlib import Path
 
+from common.audio_input.names import AUDIO_SUFFIXES, is_audio_file
 from common.data.filelists import list_text, read_filelist
 from common.errors import InputError
-from common.files.audio_names import AUDIO_SUFFIXES, is_audio_file
 from common.files.text_files import read_lines
 from common.synthesis.phrases import read_phrases, safe_name
 from evaluation.clips import match_files

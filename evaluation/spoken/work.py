@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from common.audio_files import load_wav, normalise_peak, save_wav
-from common.errors import InputError
+from common.audio_files import load_wav, normalise_peak
+from common.errors import InputError, others_go_on
 from common.machine.processes import map_in_processes
 from evaluation.clips import MIN_SAMPLES, Problem, check_audible
 from evaluation.metrics import compute_figures
@@ -19,7 +19,7 @@ from evaluation.spoken.systems import SpeakingSystem, speak
 from evaluation.spoken.texts import SpokenText
 from evaluation.spoken.word_errors import WordErrors
 from evaluation.systems import GROUND_TRUTH
-from evaluation.work import BasePlan, Outcome
+from evaluation.work import BasePlan, Outcome, save_measured
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,19 +62,18 @@ def _judge_text(text: SpokenText, plan: SpokenPlan) -> list[SpokenOutcome]:
     for system in plan.systems:
         if system.name == GROUND_TRUTH and not text.recording:
             continue
-        try:
+        problems: list[str] = []
+        with others_go_on(text.name, problems):
             wav, sampling_rate = _obtain(text, system, plan)
             wav = _check(wav, f"{system.name}, {text.name}")
             wav = normalise_peak(wav) if plan.normalise else wav
-            save_wav(plan.wav(system.name, text.name), wav, sampling_rate)
-        except (InputError, FileNotFoundError) as error:
-            problem = Problem(text.name, system.name, str(error))
-            outcomes.append(SpokenOutcome(text.name, system.name, {}, [problem]))
-            continue
-        clip = SpokenClip(wav, sampling_rate, text.text, plan.recogniser_model, recorded_sec)
-        if system.name == GROUND_TRUTH:
-            clip.recorded_sec = recorded_sec = clip.speech_sec
-        outcomes.append(_measure(clip, text, system, plan))
+            save_measured(plan.wav(system.name, text.name), wav, sampling_rate)
+            clip = SpokenClip(wav, sampling_rate, text.text, plan.recogniser_model, recorded_sec)
+            if system.name == GROUND_TRUTH:
+                clip.recorded_sec = recorded_sec = clip.speech_sec
+            outcomes.append(_measure(clip, text, system, plan))
+        for problem in problems:
+            outcomes.append(SpokenOutcome(text.name, system.name, {}, [Problem(text.name, system.name, problem)]))
     return outcomes
 
 

@@ -112,8 +112,8 @@ def _encode(text: str, size: int, processor: TextProcessor, seed: int) -> list[l
             encoded.append(processor.encode(piece, rng))
         except NothingToSay as error:  # a piece of dashes or foreign letters; others may be speakable
             nothing = nothing or error
-    if not encoded and nothing:
-        raise nothing
+    if not any(map(processor.has_sound, encoded)):
+        raise nothing or NothingToSay(f"nothing can be spoken of the text {text!r}: it has no letters or digits")
     return encoded
 
 

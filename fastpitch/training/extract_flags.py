@@ -7,7 +7,8 @@ import dataclasses
 from common.cli import ArgumentParser, add_flags, flag, not_negative, positive
 from common.download.hub import find_fastpitch
 from common.errors import InputError
-from common.machine.hardware import AMP_FORMATS, available_cores
+from common.machine.hardware import AMP_FORMATS
+from common.resources import available_cores
 from fastpitch.synthesis.text_flags import TextFlags
 
 

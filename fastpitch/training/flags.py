@@ -11,6 +11,7 @@ from typing import Any
 from common.audio_config import MAX_WAV_VALUE, AudioConfig
 from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, refuse_contradictions
 from common.data.flags import SignalFlags
+from common.download.hub import find_fastpitch
 from common.errors import InputError
 from common.files.json_files import read_json
 from common.text.any_language.notation import PAD
@@ -25,7 +26,11 @@ class FastPitchRunConfig(BaseRunConfig):
     """A run of FastPitch, and where its training starts."""
 
     checkpoint_path: str = flag(
-        "", "start from this FastPitch checkpoint, published or own, when not resuming", metavar="PATH"
+        "",
+        "start from this FastPitch model when not resuming: a checkpoint, published or own, a model's folder or a hub "
+        "name, org/name",
+        metavar="NAME|PATH",
+        convert=find_fastpitch,
     )
 
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from common.data.pitch import PITCH_STATISTICS_FILE, read_statistics
 from common.distributed import Distributed
 from common.files.fingerprints import fingerprint
-from common.progress import watched
+from common.machine.progress import watched
 from common.training.loaders import training_batches, validation_batches
 from common.training.sampling import ClipKey, MicroBatchSampler
 from fastpitch.training.flags import FastPitchTrainConfig

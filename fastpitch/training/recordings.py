@@ -21,7 +21,7 @@ from common.audio import SILENCE, AudioConfig, MelSpectrogram
 from common.audio_files import load_wav_at, wav_info
 from common.data.filelists import read_filelist
 from common.data.mel_files import read_features
-from common.errors import InputError, first_three
+from common.errors import InputError, first_three, others_go_on
 from common.project import command
 from common.text.processor import TextProcessor
 from common.training.sampling import ClipKey
@@ -177,18 +177,15 @@ class SpeechDataset(Dataset[Example]):
         Raises:
             InputError: the number of unusable recordings, and the first three.
         """
-        problems = []
+        problems: list[str] = []
         for clip in tqdm(range(len(self)), "checking texts and pitch", disable=not progress, leave=False):
             recording = self.recordings[clip]
-            try:
+            with others_go_on(recording.wav, problems):
                 frames = self.audio.num_frames(wav_info(recording.wav).frames)
                 self._pitch_hz(recording, frames)
                 symbols = len(self.ids(ClipKey(clip, 0)))
                 if frames < symbols:
                     raise InputError(f"{symbols} symbols of text for {frames} frames of audio")
-            except (InputError, OSError) as error:
-                named = str(recording.wav) in str(error) or str(recording.pitch) in str(error)
-                problems.append(str(error) if named else f"{recording.wav}: {error}")
         if problems:
             raise InputError(f"{len(problems)} of {len(self)} recordings cannot be used: {first_three(problems)}")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from common.errors import InputError
+from common.errors import InputError, first_line
 from common.files.exports import check_undamaged, readable_metadata
 from common.project import command
 from hifigan.backend import Backend
@@ -50,7 +50,7 @@ def load_export(
     try:
         run = kind.load(path, device)
     except Exception as error:  # each library has its own errors for files that it cannot read
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:150]
+        reason = first_line(error)
         made = f"made with PyTorch {contract.torch_version}, here is {torch.__version__}"
         raise InputError(f"{path}: does not load as {contract.format} ({made}): {reason}") from error
     return Backend(run, contract.config, device, contract.denoising_strength, contract.min_frames), contract

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from common.audio_config import LOG_BASES
+from common.audio_input.names import AUDIO_SUFFIXES, is_audio, is_wav_name
 from common.cli import flag, not_negative, positive
 from common.download.hub import find_generator
 from common.errors import InputError
-from common.files.audio_names import AUDIO_SUFFIXES, is_audio, is_wav_name
 from common.files.exports import is_export
 from common.files.fingerprints import file_digest
 from common.machine.hardware import AMP_FORMATS

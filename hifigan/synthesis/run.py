@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
+from torch import Tensor
+
+from common.errors import others_go_on
 from common.machine.timing import now_sec
-from common.synthesis.outputs import PcmWriter, SpeechWriter, batches
+from common.synthesis.outputs import Part, PcmWriter, SpeechWriter, batches
 from common.synthesis.resume import SynthesisJob
 from common.synthesis.speed import SynthesisTimes
 from hifigan.synthesis.flags import InferenceConfig
@@ -59,9 +62,8 @@ def _batch(
     device, rate = vocoder.device, writer.audio.sampling_rate
     times = SynthesisTimes()
     parts = job.parts(frozenset(names))
-    for number, batch in enumerate(batches(parts, cfg.batch_size)):
-        for _ in range(cfg.warmup_steps if number == 0 else 0):
-            vocoder(job.mels(batch))
+
+    def run(batch: Sequence[Part]) -> list[tuple[Part, Tensor, Tensor]]:
         for _ in range(cfg.repeats):
             began = now_sec(device)
             mels = job.mels(batch)
@@ -70,10 +72,25 @@ def _batch(
             ended = now_sec(device)
             frames, samples = sum(mel.size(1) for mel in mels), sum(len(wav) for wav in wavs)
             times.add(spoken - began if job.speaks else 0.0, ended - spoken, frames, samples, rate)
-        for part, wav, mel in zip(batch, wavs, mels, strict=True):
-            if writer.add(part, wav, mel):
-                times.outputs += 1
-                count()
+        return list(zip(batch, wavs, mels, strict=True))
+
+    def run_usable(batch: Sequence[Part]) -> list[tuple[Part, Tensor, Tensor]]:
+        problems: list[str] = []
+        with others_go_on(batch[0].name, problems):
+            return run(batch)
+        if len(batch) > 1:  # one of them did it
+            return [made for part in batch for made in run_usable([part])]
+        job.problems.extend(problems)
+        return []
+
+    for number, batch in enumerate(batches(parts, cfg.batch_size)):
+        for _ in range(cfg.warmup_steps if number == 0 else 0):
+            vocoder(job.mels(batch))
+        for part, wav, mel in run_usable(batch):
+            with others_go_on(part.name, job.problems):
+                if writer.add(part, wav, mel):
+                    times.outputs += 1
+                    count()
     return times
 
 

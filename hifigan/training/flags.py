@@ -11,6 +11,7 @@ from typing import Any
 from common.audio_config import MAX_WAV_VALUE, OUR_MELS, AudioConfig, MelConvention
 from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, refuse_contradictions
 from common.data.flags import SignalFlags
+from common.download.hub import find_generator, is_model
 from common.errors import InputError
 from common.training.flags import BaseDataConfig, BaseOptimConfig, BaseRunConfig, parse_flags
 from hifigan.config import DiscriminatorConfig, GeneratorConfig, read_config_file
@@ -40,14 +41,27 @@ class VocoderRunConfig(BaseRunConfig):
         "the time, for fine-tuning on a CPU",
     )
     checkpoint_path_gen: str = flag(
-        "", "start from this generator, of any public format, when not resuming", metavar="PATH"
+        "",
+        "start from this generator when not resuming: a file of any public format, a model's folder or a hub name, "
+        "org/name",
+        metavar="NAME|PATH",
+        convert=find_generator,
     )
-    checkpoint_path_discrim: str = flag("", "start from these discriminators when not resuming", metavar="PATH")
+    checkpoint_path_discrim: str = flag(
+        "",
+        "start from these discriminators when not resuming: a checkpoint file, since models for sharing have none",
+        metavar="PATH",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.checkpoint_path_discrim and not self.checkpoint_path_gen:
             raise InputError("--checkpoint-path-discrim: needs --checkpoint-path-gen")
+        if self.checkpoint_path_discrim and is_model(self.checkpoint_path_discrim):
+            raise InputError(
+                f"--checkpoint-path-discrim: {self.checkpoint_path_discrim}: models for sharing have no "
+                "discriminators; give a checkpoint file of a training run, or omit the flag"
+            )
         if not 0 < self.discriminator_width <= 1 or self.discriminator_width * 8 % 1:
             raise InputError(f"--discriminator-width: {self.discriminator_width:g} is not one of 1/8, 2/8 to 1")
 

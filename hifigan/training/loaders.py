@@ -17,7 +17,7 @@ from common.distributed import Distributed
 from common.errors import InputError
 from common.files.fingerprints import fingerprint
 from common.machine.hardware import free_bytes
-from common.progress import watched
+from common.machine.progress import watched
 from common.training.loaders import training_batches, validation_batches
 from common.training.sampling import ClipKey, MicroBatchSampler
 from hifigan.training.flags import VocoderTrainConfig
@@ -113,7 +113,7 @@ def choose_cache(dataset: SegmentDataset, cfg: VocoderTrainConfig, place: Distri
     if needed <= min(AUTO_CACHE_SHARE * total, free / 2):
         return "device"
     in_ram = free_bytes(torch.device("cpu"))
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # on this machine, set by torchrun
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE") or "1")  # on this machine, set by torchrun
     return "ram" if in_ram is not None and processes * needed <= AUTO_CACHE_SHARE * in_ram else "none"
 
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from common.audio import SILENCE, AudioConfig, MelSpectrogram
 from common.audio_files import load_wav_at, normalise_peak
 from common.data.mel_files import read_mel
-from common.errors import InputError, first_three
+from common.errors import InputError, first_three, others_go_on
 from common.training.sampling import CROP, ClipKey, philox
 from hifigan.training.mel_audio_match import check_fits, compare_mels
 
@@ -139,12 +139,10 @@ class PairDataset(SegmentDataset):
             InputError: the number of unusable pairs, and the first three, or a fault of the mels as a whole, see
                 `mel_audio_match.check_fits`.
         """
-        problems = []
+        problems: list[str] = []
         for clip in tqdm(range(len(self)), "checking mels", disable=not progress, leave=False):
-            try:
+            with others_go_on(self.mels[clip], problems):
                 self.load(clip)
-            except (InputError, OSError) as error:
-                problems.append(str(error))
         if problems:
             raise InputError(f"{len(problems)} of {len(self)} mels cannot be used: {first_three(problems)}")
         self._compare(progress)

@@ -138,7 +138,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(InputError, match=r"a\.wav: not written, .* not finite"):
         save_wav(tmp_path / "a.wav", np.full(10, np.nan), 22050)
     with pytest.raises(OSError, match="too long"):
-        save_wav(tmp_path / ("x" * 250 + ".wav"), np.zeros(10), 22050)
+        save_wav(tmp_path / ("x" * 252 + ".wav"), np.zeros(10), 22050)
     assert (tmp_path / "a.wav").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
 

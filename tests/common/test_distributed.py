@@ -6,7 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from common import distributed
+from common.errors import InputError
 from tests.support.paths import REPOSITORY
 
 # The kernel may list a thread that has just ended for a moment more.
@@ -50,3 +53,19 @@ def test_no_thread_outlives_the_group(tmp_path):
         timeout=200,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (0, "--num-gpus: 8, but PyTorch finds no GPU on this machine; omit the flag to use the CPU"),
+        (1, "--num-gpus: 8, but PyTorch finds 1 GPU on this machine; give at most 1"),
+        (2, "--num-gpus: 8, but PyTorch finds 2 GPUs on this machine; give at most 2"),
+    ],
+)
+def test_missing_gpus_are_counted(found, message, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: found)
+    distributed.check_gpus(found, "--num-gpus")
+    with pytest.raises(InputError) as caught:
+        distributed.check_gpus(8, "--num-gpus")
+    assert str(caught.value) == message

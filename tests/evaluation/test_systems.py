@@ -4,6 +4,7 @@ import pytest
 
 from common.errors import InputError
 from evaluation.systems import parse_systems
+from tests.support.models import make_model_folder
 
 
 @pytest.mark.parametrize(
@@ -48,3 +49,12 @@ def test_options_of_a_system(tmp_path):
         "bf16",
     )
     assert (system.denoise, system.config, system.export) == (0.05, "v2", False)
+
+
+def test_a_model_for_sharing_is_a_system(tmp_path):
+    folder = make_model_folder(tmp_path / "model")
+    (system,) = parse_systems([f"mine={folder}:ema"])[1:]
+    assert (system.source, system.is_model, system.ema) == (str(folder / "model.safetensors"), True, True)
+    other = make_model_folder(tmp_path / "speech", state="state_dict")
+    with pytest.raises(InputError, match=r"^--system mine: .*holds a FastPitch model, not a HiFi-GAN generator"):
+        parse_systems([f"mine={other}"])

@@ -1,11 +1,25 @@
 """The figures of the documents."""
 
+import csv
 import itertools
 import xml.etree.ElementTree as ET
+from collections import defaultdict
 
 import pytest
 
-from scripts.draw_figures import DATA, FIGURES, LATENCY, MODEL, draw_data, draw_latency, draw_model, read_latencies
+from scripts.draw_figures import (
+    DATA,
+    FIGURES,
+    LATENCY,
+    MODEL,
+    SEED_LOSSES,
+    SEEDS,
+    draw_data,
+    draw_latency,
+    draw_model,
+    draw_seeds,
+    read_latencies,
+)
 from tests.support.paths import REPOSITORY
 
 
@@ -78,6 +92,25 @@ def test_texts_fit_into_their_boxes():
             assert letter * len(part.text) <= float(rect.get("width")), part.text
 
 
+def test_the_range_is_that_of_the_seeds():
+    """The validations, drawn from the left, one point each, along the highest losses and back along the lowest."""
+    found = defaultdict(list)
+    with SEED_LOSSES.open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["part"] == "val":
+                found[int(row["step"])].append(float(row["mel_loss"]))
+    assert {len(losses) for losses in found.values()} == {4}
+    expected = [*map(max, found.values()), *map(min, reversed(found.values()))]
+    drawing = ET.fromstring(draw_seeds())
+    path = [path.get("d") for path in drawing.iter(f"{SVG}path") if path.get("class") == "range"][1]
+    heights = [float(point.split()[1]) for point in path.strip("M Z").split(" L")]
+    # The label of each line of the grid stands 4 pixels below it.
+    labels = [part for part in drawing.iter(f"{SVG}text") if part.get("class") == "end" and float(part.get("y")) > 300]
+    (bottom, low), (top, high) = ((float(part.get("y")) - 4, float(part.text)) for part in (labels[0], labels[-1]))
+    assert [low + (bottom - y) / (bottom - top) * (high - low) for y in heights] == pytest.approx(expected, abs=0.02)
+    assert "mean of 4 seeds" in texts(draw_seeds())
+
+
 def test_figures_follow_the_page_into_the_dark():
-    for path in (MODEL, LATENCY, DATA):
+    for path in (MODEL, LATENCY, DATA, SEEDS):
         assert "prefers-color-scheme: dark" in path.read_text(encoding="utf-8")

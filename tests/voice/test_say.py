@@ -25,6 +25,8 @@ def test_speaks_into_the_file(tmp_path: Path) -> None:
         (["Hello."], "-o: is required"),
         (["Hello.", "-o", "hello.mp3"], "-o: hello.mp3: only wav files are written"),
         ([" ", "-o", "hello.wav"], "TEXT: is empty"),
+        (["...", "-o", "hello.wav"], r"text: nothing can be spoken of the text '\.\.\.': it has no letters or digits"),
+        (["?! -", "-o", "hello.wav"], r"text: nothing can be spoken of the text"),
     ],
 )
 def test_errors(words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

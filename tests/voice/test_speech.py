@@ -140,3 +140,21 @@ def test_sharing(hub: Hub, voice: Voice, folder: Path, tmp_path: Path) -> None:
     assert (folder / names[1]).read_bytes() == (tmp_path / "bob" / names[1]).read_bytes()
     with pytest.raises(OSError, match="org/absent: neither a local file or folder, nor a public model at"):
         load_voice("org/absent")
+
+
+def test_an_error_while_saving_replaces_no_file(
+    voice: Voice, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hifigan.safetensors").write_bytes(b"old")
+    copied = []
+
+    def copy(source: Path, target: Path) -> None:
+        copied.append(source)
+        if len(copied) == 2:
+            raise OSError(28, "No space left on device")
+        target.write_bytes(source.read_bytes())
+
+    monkeypatch.setattr("voice.speech.shutil.copyfile", copy)
+    with pytest.raises(OSError, match="No space left"):
+        voice.save_pretrained(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"hifigan.safetensors": b"old"}

@@ -22,11 +22,12 @@ import numpy as np
 from common.audio_files import PEAK, list_audio_files, load_wav, wav_info
 from common.data.filelists import check_wavs, read_filelist
 from common.data.flags import SignalFlags
+from common.distributed import check_gpus
 from common.errors import InputError
 from common.files.atomic import write_whole
 from common.files.fingerprints import file_digest, fingerprint
 from common.files.json_files import read_json
-from common.machine.hardware import available_cores
+from common.resources import available_cores
 from voice.training import commands, estimate
 from voice.training.card import write_card
 from voice.training.children import ChildProcesses, ProgramFailedError, StoppedError, only_start_in
@@ -42,6 +43,7 @@ SAMPLING_RATE = SignalFlags().sampling_rate
 def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     given = vars(make_parser().parse_args(words))
+    check_gpus(given.get("num_gpus", 0), "--num-gpus")
     cfg = from_flags(VoiceTrainingConfig, given)
     paths = VoicePaths.find(given["dataset"], cfg)
     if paths.work.resolve().is_relative_to(paths.dataset.resolve()):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.audio_config import AudioConfig
+from common.download.hub import find_generator
 from common.download.models import MODELS
 from common.errors import InputError
 from common.files.json_files import read_json
@@ -45,7 +46,7 @@ class VoicePaths:
         """Return absolute paths, since the programs run in the repository."""
         output = Path(cfg.output).absolute()
         published = MODELS.get(cfg.vocoder_base)
-        base = models_dir() / published.folder / published.file if published else Path(cfg.vocoder_base)
+        base = models_dir() / published.folder / published.file if published else Path(find_generator(cfg.vocoder_base))
         voice = VoiceFiles(output.name, output)
         return VoicePaths(Path(dataset).absolute(), voice, cfg.work_folder.absolute(), base.absolute())
 

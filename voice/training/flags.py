@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from common.cli import ArgumentParser, add_flags, flag, not_negative, positive, share
+from common.download.hub import find_generator
 from common.download.models import MODELS
 from common.errors import InputError
 from common.project import PROJECT, command
@@ -32,7 +33,7 @@ class VoiceTrainingConfig:
 
     vocoder_base: str = flag(
         "hifigan-lj-v2",
-        "generator to start from: a file, or the name of a published one, which is downloaded "
+        "generator to start from: a file, a model's folder, a hub name (org/name), or the name of a published one "
         f"({command('bash scripts/download_models.sh')} lists them)",
         metavar="NAME|PATH",
     )
@@ -96,9 +97,9 @@ class VoiceTrainingConfig:
         )
         if self.parallel and self.num_gpus:
             raise InputError("--parallel: has no effect with --num-gpus, on which both would share the memory")
-        if self.vocoder_base not in MODELS and not Path(self.vocoder_base).is_file():
+        if self.vocoder_base not in MODELS and not Path(find_generator(self.vocoder_base)).is_file():
             raise FileNotFoundError(
-                f"--vocoder-base: {self.vocoder_base}: neither a file nor a published generator "
+                f"--vocoder-base: {self.vocoder_base}: neither a file, a model nor a published generator "
                 f"({', '.join(name for name, model in MODELS.items() if model.flag == '--hifigan')})"
             )
         named = "" if self.fastpitch_config in ("small", "recipe") else self.fastpitch_config

@@ -81,3 +81,28 @@ def test_a_config_of_another_program_beside_a_file_is_ignored(tmp_path: Path) ->
     folder = make_model_folder(tmp_path / "model")
     (folder / "config.json").write_text('{"format": "other"}')
     assert set(read_file(folder / "model.safetensors")) == set(FOLDER_TENSORS)
+
+
+def test_an_error_while_writing_leaves_the_folder_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk fills up at the weights, or at config.json, in a new folder and in one with a model."""
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    old = {path.name: path.read_bytes() for path in make_model_folder(tmp_path / "old", "fp16").iterdir()}
+    for folder, expected in ((tmp_path / "old", old), (tmp_path / "new", {})):
+        for method in ("write_bytes", "write_text"):
+            with monkeypatch.context() as patch:
+                patch.setattr(Path, method, full)
+                with pytest.raises(OSError, match="No space left"):
+                    make_model_folder(folder)
+            assert {path.name: path.read_bytes() for path in folder.iterdir()} == expected
+        assert read_file(make_model_folder(folder))["generator"].keys() == FOLDER_TENSORS.keys()
+
+
+def test_a_kill_between_the_files_leaves_a_folder_that_is_named_and_can_be_saved_again(tmp_path: Path) -> None:
+    folder = make_model_folder(tmp_path)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"model\.safetensors is missing"):
+        find_model_file(folder)
+    assert find_model_file(make_model_folder(folder)).is_file()

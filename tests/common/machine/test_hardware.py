@@ -3,7 +3,7 @@
 import subprocess
 
 from common.machine import hardware
-from common.machine.hardware import available_cores
+from common.resources import available_cores
 from prepare_dataset import PrepareConfig
 
 

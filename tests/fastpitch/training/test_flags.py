@@ -7,7 +7,9 @@ import pytest
 
 from common.data.flags import SignalFlags
 from common.text.settings import TextConfig
+from fastpitch import load_fastpitch
 from fastpitch.training.flags import FastPitchDataConfig, FastPitchOptimConfig, FastPitchRunConfig, parse_train_config
+from tests.support.models import make_fastpitch
 
 PARTS = (FastPitchRunConfig, FastPitchOptimConfig, FastPitchDataConfig, TextConfig, SignalFlags)
 HINTS = {name: hint for part in PARTS for name, hint in typing.get_type_hints(part).items()}
@@ -39,3 +41,12 @@ def test_flag_arrives(name):
     cfg = parse_train_config([*required, *COMPANIONS.get(name, []), flag, *words])
     parts = (cfg.run, cfg.optim, cfg.data, cfg.text, cfg.audio)
     assert next(getattr(part, name) for part in parts if hasattr(part, name)) == expected
+
+
+def test_training_starts_from_a_model_for_sharing(tmp_path):
+    model, _ = load_fastpitch(make_fastpitch(tmp_path / "f.pt"))
+    folder = model.save_pretrained(tmp_path / "model")
+    required = [word for name, value in REQUIRED.items() for word in (f"--{name}", value)]
+    cfg = parse_train_config([*required, "--checkpoint-path", str(folder)])
+    assert cfg.run.checkpoint_path == str(folder / "model.safetensors")
+    assert cfg.model == model.config

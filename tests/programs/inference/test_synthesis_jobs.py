@@ -20,7 +20,7 @@ import torch
 
 import inference
 from common.distributed import Distributed
-from common.progress import progress_bar
+from common.machine.progress import progress_bar
 from common.synthesis.resume import JOB_FILE
 from common.text.english.pronunciations import read_dictionary
 from hifigan import Generator
@@ -289,7 +289,7 @@ def test_processes_share_the_work(checkpoint, folder, tmp_path):
 
 
 def test_one_bar_for_all_processes(monkeypatch, capsys):
-    monkeypatch.setattr("common.progress.watched", lambda: True)
+    monkeypatch.setattr("common.machine.progress.watched", lambda: True)
     for rank, drawn in ((0, True), (1, False)):
         place = Distributed(rank=rank, local_rank=rank, world_size=2, device=torch.device("cpu"))
         with progress_bar("synthesising", "utt", 7, place) as bar:

@@ -116,6 +116,6 @@ def test_missing_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert f"{tmp_path / 'absent'}: no such data set (--dataset-path)" in error
     (tmp_path / "wavs" / "folder.wav").mkdir(parents=True)
     assert f"{tmp_path / 'wavs'}: no audio files" in refused(capsys, tmp_path, "--extract-mels")
-    (tmp_path / "l.txt").write_text(".\nwavs/absent.wav\n")
+    (tmp_path / "l.txt").write_text("wavs/folder.wav\nwavs/absent.wav\n")
     error = refused(capsys, tmp_path, "--extract-mels", "--wav-text-filelists", tmp_path / "l.txt")
-    assert "2 of 2 audio files cannot be used" in error
+    assert "2 of 2 files could not be used" in error

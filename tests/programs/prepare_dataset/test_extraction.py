@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +16,6 @@ import torch
 import prepare_dataset
 from common.audio import AudioConfig, MelSpectrogram
 from common.audio_files import load_wav
-from common.cli import run
 from common.machine import processes
 from tests.support.paths import REPOSITORY
 from tests.support.preparation import add, contents, prepare, refused, tone
@@ -129,7 +126,7 @@ def test_a_broken_run_does_not_mix_configurations(dataset: Path, capsys: pytest.
     broken = add(dataset, "wavs/d.flac", tone(22050))
     broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2])  # its header is intact
     error = refused(capsys, dataset, "--extract-mels")
-    assert "1 of 4 files could not be used: " in error
+    assert "1 of 4 files could not be used; all others are done: " in error
     assert f"{broken}: not a readable audio file" in error
     assert (dataset / "mels" / "c.pt").is_file(), "the other files are done"
     assert "another configuration" in refused(capsys, dataset, "--extract-mels", "--framing", "tacotron")
@@ -148,7 +145,7 @@ def test_stereo_and_silence(dataset: Path, caplog: pytest.LogCaptureFixture) -> 
     add(dataset, "wavs/stereo.wav", np.stack([tone(4000), 0.5 * tone(4000)], 1), subtype="DOUBLE")
     add(dataset, "wavs/silent.wav", np.zeros(4000))
     assert prepare(dataset, "--extract-mels") == 0
-    assert "1 files have several channels, which are averaged" in caplog.text
+    assert "wavs/stereo.wav: 2 channels, which are averaged" in caplog.text
     assert "wavs/silent.wav: silent" in caplog.text
     assert caplog.text.count("silent (") == 1
     mel = torch.load(dataset / "mels" / "stereo.pt", weights_only=True)
@@ -169,20 +166,6 @@ def test_a_failed_write_leaves_nothing(dataset: Path, monkeypatch: pytest.Monkey
     with pytest.raises(OSError, match="No space left"):
         prepare_dataset.extract_mel(dataset, AudioConfig(), (Path("wavs/c.flac"), Path("mels/c.pt")))
     assert not list((dataset / "mels").iterdir())
-
-
-def _die(_: Path) -> processes.Report:
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError("was not killed")
-
-
-def test_a_killed_worker_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        run(lambda: prepare_dataset.run_over_files(_die, [Path("a")], 1, "mels"), "prepare_dataset.py")
-    assert caught.value.code == 1
-    assert capsys.readouterr().err == (
-        "prepare_dataset.py: error: --n-workers: a process was killed, probably for lack of memory; give fewer\n"
-    )
 
 
 def test_no_more_processes_than_files(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from hifigan.checkpoint import load_generator, load_trainable_generator
 from hifigan.training.flags import parse_train_config
+from tests.support.models import make_checkpoint
 from tests.support.programs import train_arguments
 from tests.support.training import run_main
 
@@ -20,6 +22,7 @@ from tests.support.training import run_main
     ({"hifigan_config": "nowhere.json"}, "nowhere.json: no such configuration file"),
     ({"checkpoint_path_gen": "nowhere.pt"}, "nowhere.pt: no such checkpoint"),
     ({"checkpoint_path_discrim": "nowhere.pt"}, "needs --checkpoint-path-gen"),
+    ({"checkpoint_path_gen": "g.pt", "checkpoint_path_discrim": "org/name"}, "models for sharing have no discrim"),
     ({"adam_beta1": 2}, "--adam-beta1: 2.0 is not between 0 and 1"),
     ({"weight_decay": -1}, "--weight-decay: -1.0 is below 0"),
     ({"learning_rate": "inf"}, "--learning-rate: inf is not above 0"),
@@ -64,3 +67,14 @@ def test_flags_take_dashes_and_underscores(data_set, tmp_path):
     assert underscored != argv
     assert parse_train_config(underscored) == dashed
     assert dashed.optim.learning_rate == 1e-3
+
+
+def test_training_starts_from_a_model_for_sharing(data_set, tmp_path):
+    generator, _ = load_generator(make_checkpoint(tmp_path / "g.pt"))
+    folder = generator.save_pretrained(tmp_path / "model")
+    cfg = parse_train_config(train_arguments(data_set, tmp_path / "out", checkpoint_path_gen=folder))
+    assert cfg.run.checkpoint_path_gen == str(folder / "model.safetensors")
+    assert cfg.generator == generator.config
+    (start, _), (same, _) = map(load_trainable_generator, (cfg.run.checkpoint_path_gen, tmp_path / "g.pt"))
+    mel = torch.zeros(1, 80, 4)
+    assert torch.allclose(start(mel), same(mel), atol=1e-6)

@@ -13,7 +13,7 @@ from voice.training.flags import VoiceTrainingConfig
 
 @pytest.mark.parametrize(("words", "message"), [
     ([], "-o: is required"),
-    (["-o", "ann", "--vocoder-base", "nowhere.pt"], "--vocoder-base: nowhere.pt: neither a file nor a published gen"),
+    (["-o", "ann", "--vocoder-base", "nowhere.pt"], "--vocoder-base: nowhere.pt: neither a file, a model nor a publ"),
     (["-o", "ann", "--fastpitch-config", "no.json"], "--fastpitch-config: no.json: no such file"),
     (["-o", "ann", "--known-faults", "no.md"], "--known-faults: no.md: no such file"),
     (["-o", "ann", "--vocoder-epochs", "0"], "--vocoder-epochs: 0 is not above 0"),
@@ -29,6 +29,7 @@ def test_impossible_settings(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     with pytest.raises(SystemExit) as stopped:
         run(lambda: main(["set", *words]), "voice.training")
     error = capsys.readouterr().err.strip()

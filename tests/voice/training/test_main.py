@@ -199,6 +199,12 @@ def test_damaged_recordings_are_named(folder: Path, tmp_path: Path) -> None:
         main([str(tmp_path), "-o", str(tmp_path.with_name("out")), "--vocoder-base", str(folder / "base.pt")])
 
 
+def test_missing_gpus_are_named_before_anything_else(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^--num-gpus: 999, but PyTorch finds"):
+        main([str(tmp_path / "nowhere"), "-o", str(tmp_path / "out"), "--num-gpus", "999"])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_gain_raises_loud_clips_to_the_level_of_training(tmp_path: Path) -> None:
     clips = [tmp_path / f"{i}.wav" for i in range(21)]  # peaks 0.1 to 0.3, so that the 95th percentile is 0.29
     for i, clip in enumerate(clips):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")  # in order of preference, where a clip exists in several formats
+AV_SUFFIXES = (".m4a", ".aac", ".wma")  # libsndfile cannot decode them; PyAV does, if it is installed
+# In order of preference, where a clip exists in several formats.
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", *AV_SUFFIXES)
 
 
 def is_audio_file(path: Path) -> bool:

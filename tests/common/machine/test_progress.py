@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
-from common import distributed, progress
+from common import distributed
 from common.distributed import Distributed
+from common.machine import progress
 
 
 @pytest.mark.parametrize(("terminal", "rank", "drawn"), [(True, 0, True), (True, 1, False), (False, 0, False)])

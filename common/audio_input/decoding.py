@@ -1,0 +1,181 @@
+"""Decode audio files in blocks, within limits that are checked before anything is decoded.
+
+Shapes: T samples, C channels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import mmap
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from common.audio_input.names import AV_SUFFIXES
+from common.errors import InputError
+from common.resources import available_memory
+
+RATE_LIMITS_HZ = (1000, 768_000)  # beyond them, a header is damaged
+MAX_CHANNELS = 64
+MAX_HOURS = 24
+BLOCK_SAMPLES = 1 << 16
+_BYTES_PER_SAMPLE = 16  # mono float64, and what the next step makes of it
+_ALWAYS_FREE_BYTES = 1 << 26  # less is not worth asking the system
+_OPEN_END = 1 << 60  # libsndfile's number of frames is larger if the header holds none
+_UNKNOWN_SIZE = 0x7FFF0000  # programs that write to a pipe announce this size or a larger one
+_SLACK_BYTES = 64  # sizes of some programs are wrong by a few bytes
+_WAV_CHUNKS = (b"LIST", b"id3 ", b"fact", b"cue ", b"smpl", b"bext", b"PEAK")
+
+
+@dataclasses.dataclass(frozen=True)
+class AudioHeader:
+    """Properties in the header of an audio file. `frames` is None if the header does not hold the length."""
+
+    sampling_rate: int
+    channels: int
+    frames: int | None
+    container: str
+    subtype: str
+
+
+@contextlib.contextmanager
+def open_audio(path: Path) -> Iterator[tuple[AudioHeader, Iterator[np.ndarray]]]:
+    """Open an audio file. Yield its header and an iterator of blocks [T, C], float64 with full scale 1.0.
+
+    Raises:
+        FileNotFoundError: no such file.
+        InputError: no decoder for it, damaged, truncated, without samples, or a header beyond the limits.
+    """
+    if not path.is_file():
+        is_link = path.is_symlink()
+        raise FileNotFoundError(f"{path}: {'a link to a file that is not there' if is_link else 'no such file'}")
+    if path.suffix.lower() in AV_SUFFIXES:
+        yield from _open_with_av(path)
+        return
+    try:
+        with _find_source(path) as source, _Sequential(source) as file:
+            frames = file.frames if 0 <= file.frames < _OPEN_END else None
+            header = AudioHeader(file.samplerate, file.channels, frames, file.format, file.subtype)
+            _check_limits(path, header)
+            yield header, _blocks(path, file, header)
+    except soundfile.SoundFileError as error:
+        raise InputError(f"{path}: not a readable audio file ({_format_reason(error)})") from error
+
+
+class _Sequential(soundfile.SoundFile):
+    """A file read from beginning to end. soundfile seeks after each block, which fails in a FLAC of unknown length."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _blocks(path: Path, file: soundfile.SoundFile, header: AudioHeader) -> Iterator[np.ndarray]:
+    total = 0
+    while len(block := file.read(BLOCK_SAMPLES, dtype="float64", always_2d=True)):
+        total += len(block)
+        check_length(path, total, header.sampling_rate)
+        yield block
+    if header.container == "FLAC" and header.frames is not None and total < header.frames:
+        raise InputError(f"{path}: the audio file is truncated: {total} of {header.frames} samples")
+
+
+def check_length(path: Path, frames: int, sampling_rate: int) -> None:
+    """Raise `InputError` if audio of this length cannot be meant, or does not fit the memory."""
+    hours = frames / sampling_rate / 3600
+    if hours > MAX_HOURS:
+        raise InputError(f"{path}: {hours:.0f} hours of audio according to the file, the limit is {MAX_HOURS}; cut it")
+    needed = frames * _BYTES_PER_SAMPLE
+    if needed > _ALWAYS_FREE_BYTES and (memory := available_memory()) is not None and needed > memory:
+        raise InputError(
+            f"{path}: {hours:.1f} hours of audio need {needed / 2**30:.1f} GB of memory, {memory / 2**30:.1f} GB are "
+            "free; cut it into shorter files"
+        )
+
+
+def _check_limits(path: Path, header: AudioHeader) -> None:
+    lowest, highest = RATE_LIMITS_HZ
+    if not lowest <= header.sampling_rate <= highest:
+        raise InputError(
+            f"{path}: a sampling rate of {header.sampling_rate} Hz according to its header; {lowest} to {highest} Hz "
+            "can be read; replace the file"
+        )
+    if header.channels > MAX_CHANNELS:
+        raise InputError(f"{path}: {header.channels} channels according to its header, the limit is {MAX_CHANNELS}")
+    if header.frames is not None:
+        check_length(path, header.frames, header.sampling_rate)
+
+
+@contextlib.contextmanager
+def _find_source(path: Path) -> Iterator[bytes | mmap.mmap]:
+    """Yield what libsndfile opens: the name of the file, as bytes, or a wav file's content with its size corrected."""
+    unclosed = _find_unclosed_data(path)
+    if unclosed is None:
+        yield os.fsencode(path)  # which need not be UTF-8
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as content:
+        rest = min(len(content) - unclosed - 4, 0xFFFFFFFF)
+        content[unclosed : unclosed + 4] = rest.to_bytes(4, "little")
+        yield content
+
+
+def _find_unclosed_data(path: Path) -> int | None:
+    """Return the place of a data chunk's size if it is 0 though samples follow: its writer was killed. Else None.
+
+    Only the size of the data chunk counts. RIFF's size is wrong in many files.
+
+    Raises:
+        InputError: a truncated or empty wav file, which libsndfile would silently accept.
+    """
+    actual = path.stat().st_size
+    with path.open("rb") as file:
+        if file.read(12)[:4] != b"RIFF":
+            return None
+        while len(chunk := file.read(8)) == 8:
+            name, size = chunk[:4], int.from_bytes(chunk[4:], "little")
+            if name == b"data":
+                end = file.tell() + size
+                if end > actual + _SLACK_BYTES and size < _UNKNOWN_SIZE:
+                    raise InputError(f"{path}: the audio file is truncated: {actual} of {end} bytes")
+                if size == 0 and (not (following := file.read(4)) or following in _WAV_CHUNKS):
+                    raise InputError(f"{path}: the audio file has no samples")
+                return end - 4 if size == 0 else None
+            file.seek(size + size % 2, os.SEEK_CUR)
+    return None
+
+
+def _open_with_av(path: Path) -> Iterator[tuple[AudioHeader, Iterator[np.ndarray]]]:
+    try:
+        import av
+    except ImportError:
+        raise InputError(
+            f"{path}: {path.suffix} files need PyAV (pip install av); or convert them: ffmpeg -i {path.name} "
+            f"{path.with_suffix('.wav').name}"
+        ) from None
+    try:
+        with path.open("rb") as file, av.open(file) as container:
+            if not container.streams.audio:
+                raise InputError(f"{path}: the file has no audio")
+            stream = container.streams.audio[0]
+            header = AudioHeader(stream.rate, stream.channels, None, path.suffix[1:].upper(), stream.codec.name)
+            _check_limits(path, header)
+            yield header, _blocks_of_av(path, container, av.AudioResampler("dblp", stream.layout.name, stream.rate))
+    except av.error.FFmpegError as error:
+        raise InputError(f"{path}: not a readable audio file ({_format_reason(error)})") from error
+
+
+def _blocks_of_av(path: Path, container: Any, to_float64: Any) -> Iterator[np.ndarray]:
+    total = 0
+    for frame in container.decode(audio=0):
+        for part in to_float64.resample(frame):
+            total += part.samples
+            check_length(path, total, part.sample_rate)
+            yield part.to_ndarray().T
+
+
+def _format_reason(error: Exception) -> str:
+    return " ".join(str(getattr(error, "error_string", error)).split())
