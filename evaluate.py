@@ -23,7 +23,7 @@ from common.audio_config import AudioConfig
 from common.data.mel_files import differences
 from common.errors import InputError, first_three
 from common.machine import hardware
-from common.mel_contract import in_words
+from common.mel_contract import MelContract, in_words
 from common.project import command
 from evaluation import results as tables
 from evaluation.clips import Problem, common_rate, find_clips, find_resynthesised, match_files
@@ -227,7 +227,7 @@ def shared_audio(models: Sequence[tuple[System, AudioConfig]], clips: Sequence) 
         return dataclasses.replace(AudioConfig(), sampling_rate=common_rate(clips))
     (first, audio), *others = models
     for system, other in others:
-        if differing := differences(audio, other):
+        if differing := differences(MelContract(audio), MelContract(other)):
             raise InputError(
                 f"--system: {first.name} and {system.name} use different mels: {in_words(differing)}; "
                 "evaluate each alone"

@@ -32,7 +32,7 @@ from common.machine.progress import progress_bar
 from common.synthesis.outputs import PcmWriter, SpeechWriter, open_stdout
 from common.synthesis.phrases import Phrase, read_phrases
 from common.synthesis.resume import SynthesisJob, share_outputs, unusable_inputs
-from common.synthesis.sources import copy_synthesis_job, prepared_mels_job
+from common.synthesis.sources import Target, copy_synthesis_job, prepared_mels_job
 from common.synthesis.speed import log_figures, report, summarise
 from fastpitch.synthesis.flags import SpeechConfig
 from fastpitch.synthesis.job import check_models_fit, describe_spoken_mels, load_synthesiser, speech_job
@@ -85,13 +85,16 @@ def infer(
         vocoder = make_vocoder(model, info, cfg, stream)
         writer: SpeechWriter | PcmWriter
         if samples:
-            writer, names = PcmWriter(samples, info.audio, cfg.fade_out), list(job.sources)
+            writer, names = PcmWriter(samples, info.output_audio, cfg.fade_out), list(job.sources)
         elif wav_file:
             check_single(job, cfg, speech)
-            writer, names = SpeechWriter(wav_file.parent, info.audio, cfg.fade_out, file=wav_file), list(job.sources)
+            writer, names = (
+                SpeechWriter(wav_file.parent, info.output_audio, cfg.fade_out, file=wav_file),
+                list(job.sources),
+            )
         else:
             save_mels = speech is not None and speech.save_mels
-            writer = SpeechWriter(Path(cfg.output), info.audio, cfg.fade_out, save_mels)
+            writer = SpeechWriter(Path(cfg.output), info.output_audio, cfg.fade_out, save_mels)
             settings = cfg.sound_settings(info)
             settings |= speech.sound_settings() if speech else {}
             settings |= stream.sound_settings(cfg.amp) if stream else {}
@@ -100,7 +103,7 @@ def infer(
             times = synthesise(job, names, vocoder, writer, cfg, bar.update)
         if writer.clipped:
             log.warning("%s", describe_clipping(writer.clipped))
-        figures = summarise(distributed.gather(times), job.speaks, info.audio.sampling_rate * cfg.repeats)
+        figures = summarise(distributed.gather(times), job.speaks, info.sampling_rate * cfg.repeats)
         problems = [problem for found in distributed.gather(job.problems) for problem in found]
         if place.is_main:
             if cfg.log_file or not (samples or wav_file):
@@ -117,15 +120,16 @@ def choose_job(
 ) -> SynthesisJob:
     """Return the job: audio files to resynthesise, texts to speak, or mel files to vocode."""
     source, dataset = Path(cfg.input), Path(cfg.dataset_path)
+    target = Target(vocoder.contract, vocoder.sampling_rate, peak_normalised=not vocoder.program)
     output = None if cfg.output == STDOUT else Path(cfg.output)
     if not cfg.text and is_audio(source):
         if speech:
             raise InputError(f"-i: {source} is audio; with --fastpitch, give a phrase file")
-        return copy_synthesis_job(source, output, vocoder.audio)
+        return copy_synthesis_job(source, output, target)
     if speech is None:
-        return prepared_mels_job(source, dataset, vocoder.audio, cfg.mel_framing, cfg.mel_log)
+        return prepared_mels_job(source, dataset, target, cfg.mel_framing, cfg.mel_log)
     synthesiser, info = load_synthesiser(speech, device, cfg.torchscript, cfg.amp)
-    check_models_fit(info, vocoder.path, vocoder.audio)
+    check_models_fit(info, vocoder.path, vocoder.contract)
     phrases = [Phrase("audio_1.wav", text=cfg.text)] if cfg.text else read_phrases(source)
     job = speech_job(phrases, "--text" if cfg.text else source, dataset, speech, synthesiser, info)
     if speech.save_mels and not cfg.wav_file:

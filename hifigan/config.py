@@ -274,6 +274,14 @@ class GeneratorInfo:
         """Samples per second of the audio that it makes, in Hz."""
         return self.output_rate or self.audio.sampling_rate
 
+    @property
+    def output_audio(self) -> AudioConfig:
+        """Settings of its audio: those of the mels, or the sampling rate and hop of what it makes."""
+        if self.sampling_rate == self.audio.sampling_rate:
+            return self.audio
+        hop = self.config.hop_length
+        return AudioConfig(self.sampling_rate, 5 * hop, hop, 5 * hop, self.audio.num_mels, mel_fmax=None)
+
 
 def check_hop_length(config: GeneratorConfig, audio: AudioConfig, output_rate: int | None = None) -> None:
     """Raise `InputError` unless a generator makes a hop of samples from a frame.

@@ -19,7 +19,7 @@ from common.audio_files import describe_clipping, save_wav, wav_info
 from common.download.models import fetch_models
 from common.errors import InputError
 from common.project import command, models_dir
-from common.synthesis.sources import utterance_from_audio
+from common.synthesis.sources import Target, utterance_from_audio
 from hifigan.checkpoint import load_generator
 from hifigan.engine.select import engine_backend
 from hifigan.synthesis.vocoder import Vocoder
@@ -37,9 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     generator, info = load_generator(checkpoint, cfg.hifigan_config or None, device)
     engine = engine_backend(generator, cfg.precision)
     vocoder = Vocoder(engine, cfg.denoising_strength, info.audio.filter_length)
-    utterance = utterance_from_audio(target.name, source, MelSpectrogram(info.audio))
+    takes = Target(info.contract, info.sampling_rate, peak_normalised=not info.program)
+    utterance = utterance_from_audio(target.name, source, MelSpectrogram(info.audio, info.convention), takes)
     (wav,) = vocoder([utterance.mel])
-    if clipped := save_wav(target, utterance.finished(wav), info.audio.sampling_rate):
+    if clipped := save_wav(target, utterance.finished(wav), info.sampling_rate):
         log.warning("%s", describe_clipping({str(target): clipped}))
     log.info("%s -> %s, with %s", source, target, info.path)
     return 0

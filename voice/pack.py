@@ -48,7 +48,7 @@ def pack(cfg: PackConfig) -> VoiceFiles:
     model, spoken = load_fastpitch(cfg.fastpitch, ema=cfg.fastpitch_ema)
     with torch.no_grad():  # in a log mel, a gain is a constant
         model.proj.bias.add_(cfg.speech_gain_db / 20 * math.log(10))
-    check_models_fit(spoken, heard.path, heard.audio)
+    check_models_fit(spoken, heard.path, heard.contract)
     folder = Path(cfg.output)
     _write(
         VoiceFiles(folder.name, folder).hifigan,

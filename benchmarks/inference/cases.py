@@ -103,7 +103,7 @@ class Speech:
 
     def check_fits(self, vocoder: GeneratorInfo) -> None:
         """Raise `InputError` if the vocoder takes other mels."""
-        check_models_fit(self.info, vocoder.path, vocoder.audio)
+        check_models_fit(self.info, vocoder.path, vocoder.contract)
 
     def synthesiser(self, torchscript: bool, amp: bool) -> Synthesiser:
         """Return the synthesiser for these settings, creating it on the first call."""

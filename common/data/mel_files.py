@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.audio import SILENCE, AudioConfig
-from common.audio_config import MEL_CONFIG_FILE
+from common.audio_config import MEL_CONFIG_FILE, OUR_MELS, AudioConfig, MelConvention
 from common.errors import InputError
 from common.files.atomic import write_whole
 from common.files.json_files import read_json
@@ -21,6 +21,11 @@ from common.mel_contract import MelContract, MelDifference, compare, in_words, r
 from common.project import command
 
 SUFFIXES = (".npy", ".pt")
+# Values of a convention that a mel does not show.
+TRACELESS: dict[str, Any] = {
+    **{"epsilon": None, "edges": "reflect", "window": "periodic"},
+    **{"last_frame": None, "obstacle": ""},
+}
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -113,11 +118,16 @@ def find_mels(paths: Sequence[Path], root: Path, folder: Path) -> list[Path]:
     return found
 
 
-def read_mel(path: Path, num_mels: int, log_base: str = "ln") -> Tensor:
-    """Read a natural-log mel [M, L] from a `.pt` or `.npy` file whose logarithm is `log_base`.
+def read_mel(path: Path, num_mels: int, found: MelConvention = OUR_MELS, wanted: MelConvention = OUR_MELS) -> Tensor:
+    """Read a mel [M, L] from a `.pt` or `.npy` file.
+
+    Args:
+        path: the file.
+        num_mels: its bands.
+        found, wanted: convention of the file, and of the result.
 
     Raises:
-        InputError: unreadable, wrong shape or dtype, or values that are not finite.
+        InputError: unreadable, wrong shape or dtype, values that are not finite, or no conversion.
     """
     mel = _read_table(path, num_mels, "mel spectrogram")
     if mel.dtype not in FLOATS:
@@ -127,12 +137,27 @@ def read_mel(path: Path, num_mels: int, log_base: str = "ln") -> Tensor:
             f"as float32 ({'.float()' if path.suffix == '.pt' else '.astype(np.float32)'})"
         )
     mel = mel.float()
-    return mel if log_base == "ln" else natural_log(mel)
+    try:
+        return convert_mel(mel, found, wanted)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
-def natural_log(mel: Tensor) -> Tensor:
-    """Convert a log10 mel to a natural-log mel. Its floor becomes 1e-5, the only silence that models know."""
-    return (mel.double() * math.log(10)).float().clamp_min(SILENCE)
+def convert_mel(mel: Tensor, found: MelConvention, wanted: MelConvention) -> Tensor:
+    """Convert a mel from one logarithm to another. Silence becomes the wanted one, the only one that models know.
+
+    Raises:
+        InputError: the conventions differ in more than logarithm and floor, or in what leaves no trace in a mel.
+    """
+    same, other = dataclasses.replace(found, **TRACELESS), dataclasses.replace(wanted, **TRACELESS)
+    if same == other:
+        return mel
+    if dataclasses.replace(same, log_base=other.log_base, log_floor=other.log_floor) != other or other.gain != 1:
+        raise InputError("this mel's scale cannot be converted to the generator's (python -m common.mel_contract A B)")
+    if same.log_base != other.log_base:
+        factor = math.log(10) if other.log_base == "ln" else 1 / math.log(10)
+        mel = (mel.double() * factor).float()
+    return mel.clamp_min(other.silence)
 
 
 def looks_like_log10(mel: Tensor) -> bool:
@@ -186,10 +211,12 @@ def _load(path: Path, kind: str) -> object:
         raise InputError(f"{path}: not a readable {kind} file ({type(error).__name__})") from error
 
 
-def differences(found: AudioConfig, wanted: AudioConfig) -> list[MelDifference]:
-    """List the differences between two signal settings. Framing is excluded: it only shifts audio by half a hop."""
+def differences(found: MelContract, wanted: MelContract) -> list[MelDifference]:
+    """List the differences of mels that matter. Framing only shifts audio by half a hop, and the floor only silence."""
     return [
-        difference for difference in compare(MelContract(found), MelContract(wanted)) if difference.name != "framing"
+        difference
+        for difference in compare(found, wanted)
+        if difference.name not in ("framing", "log_floor", "peak_normalised", *TRACELESS)
     ]
 
 
@@ -217,7 +244,7 @@ def mel_contracts(files: Iterable[Path], root: Path, audio: AudioConfig) -> dict
 
 
 def _check_fits(contract: MelContract, audio: AudioConfig) -> MelContract:
-    if differing := differences(contract.audio, audio):
+    if differing := differences(MelContract(contract.audio), MelContract(audio)):
         flags = [f"--{difference.name.replace('_', '-')} {difference.second}" for difference in differing]
         raise InputError(
             f"{contract.origin}: these mels do not fit the generator: {in_words(differing)}; remove them and make "

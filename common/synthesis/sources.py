@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.audio import AudioConfig, MelSpectrogram
+from common.audio import MelSpectrogram
 from common.audio_config import MEL_CONFIG_FILE
 from common.audio_files import (
     PEAK,
@@ -79,16 +79,39 @@ def find_audio(source: Path, output: Path | None) -> dict[str, Path]:
     return named
 
 
-def copy_synthesis_job(source: Path, output: Path | None, audio: AudioConfig) -> SynthesisJob:
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """What the vocoder of a job takes and makes.
+
+    Attributes:
+        mels: the mels that it takes.
+        sampling_rate: of its audio, in Hz.
+        peak_normalised: it was trained on clips with a peak of 0.95, as this project's and the paper authors' are.
+    """
+
+    mels: MelContract
+    sampling_rate: int
+    peak_normalised: bool = True
+
+    def samples(self, count: int) -> int:
+        """Convert a number of samples at the rate of the mels to the rate of the audio."""
+        return count * self.sampling_rate // self.mels.audio.sampling_rate
+
+
+def copy_synthesis_job(source: Path, output: Path | None, target: Target) -> SynthesisJob:
     """Return the job of resynthesising audio files.
 
     Args:
         source, output: see `find_audio`.
-        audio: the generator's signal settings.
+        target: the generator.
+
+    Raises:
+        InputError: also if the generator's mels cannot be made here.
     """
+    mel = MelSpectrogram(target.mels.audio, target.mels.convention)
     files = find_audio(source, output)
     sources = {name: _version(path) for name, path in files.items()}
-    return _job(files, sources, partial(utterance_from_audio, mel=MelSpectrogram(audio)))
+    return _job(files, sources, partial(utterance_from_audio, mel=mel, target=target))
 
 
 def _version(path: Path) -> str:
@@ -98,19 +121,20 @@ def _version(path: Path) -> str:
         return str(path)
 
 
-def prepared_mels_job(source: Path, dataset: Path, audio: AudioConfig, framing: str, log_base: str) -> SynthesisJob:
+def prepared_mels_job(source: Path, dataset: Path, target: Target, framing: str, log_base: str) -> SynthesisJob:
     """Return the job of vocoding the mel files of a phrase file.
 
     Args:
         source: the phrase file.
         dataset: folder that its mel column is relative to.
-        audio, framing, log_base: see `choose_contracts`.
+        target: the generator.
+        framing, log_base: see `choose_contracts`.
     """
     files = find_mel_files(read_phrases(source), source, dataset)
-    contracts = choose_contracts(files.values(), dataset, audio, framing, log_base)
+    contracts = choose_contracts(files.values(), dataset, target.mels, framing, log_base)
     read_as = {path: f"{contract.audio.framing} {contract.log_base}" for path, contract in contracts.items()}
     sources = {name: f"{file_version(path)} {read_as[path]}" for name, path in files.items()}
-    return _job(files, sources, partial(utterance_from_mel, contracts=contracts))
+    return _job(files, sources, partial(utterance_from_mel, contracts=contracts, target=target))
 
 
 def _job(files: Mapping[str, Path], sources: Mapping[str, str], read: Callable[[str, Path], Utterance]) -> SynthesisJob:
@@ -148,7 +172,7 @@ def _read_usable(
             log.warning("skipped: %s", problems[-1])
 
 
-def utterance_from_audio(name: str, path: Path, mel: MelSpectrogram) -> Utterance:
+def utterance_from_audio(name: str, path: Path, mel: MelSpectrogram, target: Target | None = None) -> Utterance:
     """Compute the mel of an audio file, see `utterance_from_wav`.
 
     Raises:
@@ -161,25 +185,29 @@ def utterance_from_audio(name: str, path: Path, mel: MelSpectrogram) -> Utteranc
         log.info("%s: mean of %d channels", path, channels)
     if sampling_rate != mel.config.sampling_rate:
         log.info("%s: resampled from %d to %d Hz", path, sampling_rate, mel.config.sampling_rate)
-    return utterance_from_wav(name, wav, sampling_rate, mel)
+    return utterance_from_wav(name, wav, sampling_rate, mel, target)
 
 
-def utterance_from_wav(name: str, wav: np.ndarray, sampling_rate: int, mel: MelSpectrogram) -> Utterance:
+def utterance_from_wav(
+    name: str, wav: np.ndarray, sampling_rate: int, mel: MelSpectrogram, target: Target | None = None
+) -> Utterance:
     """Compute the mel of audio [T], floats in [-1, 1] or int16. Other sampling rates are converted.
 
     Generators are trained on clips with a peak of 0.95 and are worse at lower levels. So the mel is computed at this
-    peak, and `gain` restores the level.
+    peak, and `gain` restores the level. Other programs' generators get the audio as it is.
     """
     audio = mel.config
+    target = target or Target(MelContract(audio, mel.convention), audio.sampling_rate)
     wav = within_full_scale(resample(as_float(wav), sampling_rate, audio.sampling_rate), name)
-    peak = find_peak(wav)
+    peak = find_peak(wav) if target.peak_normalised else PEAK
     # Whole frames, and enough samples for the mel spectrogram to reflect. `num_samples` restores the length.
     padded = max(-(-len(wav) // audio.hop_length), audio.padding // audio.hop_length + 1) * audio.hop_length
     samples = torch.zeros(padded)
     for start in range(0, len(wav), BLOCK_SAMPLES):  # in float64 as in training, but without a second whole copy
         block = wav[start : start + BLOCK_SAMPLES]
         samples[start : start + len(block)] = torch.from_numpy(block / (peak or 1.0) * PEAK)
-    return Utterance(name=name, mel=mel(samples[None])[0], num_samples=len(wav), gain=peak / PEAK if peak else 1.0)
+    num_samples, gain = target.samples(len(wav)), peak / PEAK if peak else 1.0
+    return Utterance(name=name, mel=mel(samples[None])[0], num_samples=num_samples, gain=gain)
 
 
 def find_mel_files(phrases: Sequence[Phrase], source: Path, dataset: Path) -> dict[str, Path]:
@@ -202,26 +230,27 @@ def find_mel_files(phrases: Sequence[Phrase], source: Path, dataset: Path) -> di
 
 
 def choose_contracts(
-    paths: Iterable[Path], root: Path, audio: AudioConfig, framing: str = "auto", log_base: str = "auto"
+    paths: Iterable[Path], root: Path, wanted: MelContract, framing: str = "auto", log_base: str = "auto"
 ) -> dict[Path, MelContract]:
     """Decide how to read each mel file below `root`. Audio of "tacotron" framing is shifted, of "vocoder" framing not.
 
     Args:
         paths: mel files.
         root: the data set.
-        audio: the generator's signal settings. Mels without a description are assumed to have these, in natural
-            logarithms. A generator fine-tuned on "tacotron" framing needs no shift.
+        wanted: the mels that the generator takes, as which mels without a description are read. One that takes
+            "tacotron" framing needs no shift.
         framing, log_base: override the descriptions of all mels, unless "auto".
 
     Raises:
         InputError: descriptions that do not fit the generator, or the first mel without a description has the range
             of values of log10 mels. Then probably all have it.
     """
+    audio = wanted.audio
     chosen: dict[Path, MelContract] = {}
     problems = []
     learned_tacotron = audio.framing == "tacotron"  # by fine-tuning half a hop apart
     for path, found in mel_contracts(paths, root, audio).items():
-        contract = found or MelContract(audio)
+        contract = found or dataclasses.replace(wanted, origin="")
         found_framing = contract.audio.framing if framing == "auto" else framing
         chosen[path] = dataclasses.replace(
             contract,
@@ -240,7 +269,7 @@ def choose_contracts(
     if problems:
         count = f"{len(problems)} of {len(chosen)} mels cannot be used: " if len(problems) > 1 else ""
         raise InputError(count + first_three(problems))
-    undescribed = next((path for path, contract in chosen.items() if not contract.origin), None)
+    undescribed = next((path for path, contract in chosen.items() if _may_be_log10(contract)), None)
     if undescribed:
         try:
             mel = read_mel(undescribed, audio.num_mels)
@@ -250,8 +279,8 @@ def choose_contracts(
     return chosen
 
 
-def utterance_from_mel(name: str, path: Path, contracts: Mapping[Path, MelContract]) -> Utterance:
-    """Read a `.pt` or `.npy` mel file in natural logarithms, and note which part of its audio to keep.
+def utterance_from_mel(name: str, path: Path, contracts: Mapping[Path, MelContract], target: Target) -> Utterance:
+    """Read a `.pt` or `.npy` mel file for the generator, and note which part of its audio to keep.
 
     Frame k of a "tacotron"-framed mel is centred on sample hop * k, but the generator centres its audio on
     hop * k + hop / 2. The mel is used as it is, and the audio is moved back by half a hop. This is exact: the log-mel
@@ -263,13 +292,18 @@ def utterance_from_mel(name: str, path: Path, contracts: Mapping[Path, MelContra
             but no description.
     """
     contract = contracts[path]
-    mel = read_mel(path, contract.audio.num_mels, contract.log_base)
-    if not contract.origin:
+    mel = read_mel(path, contract.audio.num_mels, contract.convention, target.mels.convention)
+    if _may_be_log10(contract):
         _refuse_log10(path, mel)
     if contract.audio.framing != "tacotron":
         return Utterance(name=name, mel=mel)
-    hop = contract.audio.hop_length
+    hop = target.samples(contract.audio.hop_length)
     return Utterance(name=name, mel=mel, skip_samples=hop // 2, num_samples=max(mel.size(1) - 1, 1) * hop)
+
+
+def _may_be_log10(contract: MelContract) -> bool:
+    """Return whether a mel is only assumed to be in natural logarithms."""
+    return not contract.origin and contract.log_base == "ln"
 
 
 def _refuse_log10(path: Path, mel: Tensor) -> None:

@@ -10,7 +10,7 @@ import torch
 from common.audio_config import AudioConfig
 from common.data.mel_files import differences
 from common.errors import InputError
-from common.mel_contract import in_words
+from common.mel_contract import MelContract, in_words
 from common.synthesis.outputs import Part, describe_saved_mels
 from common.synthesis.phrases import Phrase
 from common.synthesis.resume import SynthesisJob
@@ -33,9 +33,9 @@ def load_synthesiser(
     return Synthesiser(model, cfg.pace, cfg.pitch_transform(), torchscript, amp), info
 
 
-def check_models_fit(info: FastPitchInfo, vocoder: Path, vocoder_audio: AudioConfig) -> None:
+def check_models_fit(info: FastPitchInfo, vocoder: Path, wanted: MelContract) -> None:
     """Raise `InputError` unless FastPitch makes the mels that the vocoder of file `vocoder` takes."""
-    if differing := differences(info.audio, vocoder_audio):
+    if differing := differences(MelContract(info.audio), wanted):
         raise InputError(
             f"{info.path} and {vocoder} do not fit together: {in_words(differing)}; take two models with the same mel "
             "settings (python -m common.mel_contract A B compares them)"

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from common.audio import SILENCE, AudioConfig, MelSpectrogram
-from common.audio_config import MelConvention
+from common.audio_config import OUR_MELS, MelConvention
 from common.data.mel_files import (
     check_mel_config,
+    convert_mel,
     looks_like_log10,
     mel_contracts,
-    natural_log,
     read_mel,
     record_config,
 )
@@ -27,10 +27,11 @@ from tests.support.data_sets import speechlike
 @pytest.mark.medium
 def test_natural_log(tmp_path: Path) -> None:
     magnitudes = torch.tensor([1e-5, 1e-3, 0.5, 1.0, 7.0], dtype=torch.float64)
-    made = natural_log(magnitudes.log10().float())
+    log10 = MelConvention("log10")
+    made = convert_mel(magnitudes.log10().float(), log10, OUR_MELS)
     assert made.dtype == torch.float32
     torch.testing.assert_close(made, magnitudes.log().float(), rtol=2e-7, atol=2e-7)
-    assert natural_log(torch.tensor([-5.0, -5.1, -9.0])).tolist() == [torch.tensor(SILENCE).item()] * 3
+    assert convert_mel(torch.tensor([-5.0, -5.1, -9.0]), log10, OUR_MELS).tolist() == [torch.tensor(SILENCE).item()] * 3
     torch.save(magnitudes.log10().float()[:, None], tmp_path / "m.pt")
     assert torch.equal(read_mel(tmp_path / "m.pt", 5, "log10"), made[:, None])
     assert torch.equal(read_mel(tmp_path / "m.pt", 5), magnitudes.log10().float()[:, None])
