@@ -1,4 +1,4 @@
-"""Read generator checkpoints of every known format. To add one, write a module beside this one and list it here."""
+"""Read generator checkpoints of every known format. To add one, write a module in `programs` and list it here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any
 
 from common.errors import InputError
 from common.files.checkpoints import read_file
-from common.files.generators import (
+from common.files.generators import refused
+from common.files.generators.file import GeneratorFile, public_names, tensors_in
+from common.files.generators.folders import find_weights
+from common.files.generators.programs import (
     bshall,
     coqui,
     everyvoice,
@@ -17,12 +20,9 @@ from common.files.generators import (
     natspeech,
     nemo,
     parallel_wavegan,
-    refused,
     speechbrain,
     transformers,
 )
-from common.files.generators.file import GeneratorFile, public_names, tensors_in
-from common.files.generators.folders import find_weights
 
 Reader = Callable[[Path, Mapping[str, Any]], GeneratorFile | None]
 # In the order in which they are tried. Each recognises its format by names that no other has.

@@ -1,8 +1,8 @@
-"""Write generators for other programs. To add one, give its module a `WRITER` and list it here."""
+"""Write generators for other programs. To add one, give its module in `programs` a `WRITER` and list it here."""
 
 from __future__ import annotations
 
-from common.files.generators import coqui, hifigan_authors, parallel_wavegan, transformers
+from common.files.generators.programs import coqui, hifigan_authors, parallel_wavegan, transformers
 from common.files.generators.writing import Writer
 
 WRITERS: dict[str, Writer] = {
