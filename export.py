@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -14,13 +15,17 @@ if is_started(__name__):  # before PyTorch is imported, which takes seconds
 
 from common import distributed
 from common.files.atomic import replacing
+from common.files.generators.names import PROGRAMS
 from hifigan.checkpoint import load_generator
 from hifigan.export.formats import FORMATS
+from hifigan.export.programs import write_for_program
 from hifigan.export.write import check_exportable, export, verify
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     cfg = from_flags(ExportConfig, vars(make_parser().parse_args(argv)))
+    if cfg.format in PROGRAMS:
+        return export_for_program(cfg)
     device = distributed.select_device(cfg.cuda)
     check_exportable(cfg.format, cfg.precision, device)
     generator, info = load_generator(cfg.hifigan, cfg.hifigan_config or None, device, cfg.ema)
@@ -35,6 +40,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{output}: {contract.format}, {contract.precision}{denoiser}, {size_mb:.1f} MB; "
         f"compared with eager fp32: SNR {difference.snr_db:.1f} dB, largest error {difference.max_error:.2g}"
     )
+    return 0
+
+
+def export_for_program(cfg: ExportConfig) -> int:
+    """Write and verify the files of another program, or none of them."""
+    output = Path(cfg.output)
+    try:
+        difference, notes = write_for_program(cfg.hifigan, output, cfg.format, cfg.hifigan_config or None, cfg.ema)
+    except BaseException:
+        for path in (output, *cfg.companions):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        raise
+    for note in notes:
+        print(note)
+    beside = "".join(f", {path.name}" for path in cfg.companions)
+    print(f"{output}{beside}: {cfg.format}; read back, the largest difference of its samples is {difference:.2g}")
     return 0
 
 

@@ -15,10 +15,12 @@ import numpy as np
 import torch
 
 from common.audio import AudioConfig, MelSpectrogram
+from common.audio_files import resample
 from common.audio_input.names import is_audio_file
 from common.download.hub import find_generator, is_model
 from common.errors import InputError
 from common.files.exports import is_export
+from common.mel_contract import MelContract
 from hifigan.checkpoint import load_generator
 from hifigan.engine.precisions import ALL_PRECISIONS
 from hifigan.engine.select import engine_backend
@@ -164,7 +166,7 @@ def check_system_name(name: str) -> None:
 
 def load_audio_config(system: System, device: torch.device) -> AudioConfig:
     """Return the signal contract of a model."""
-    return _load(system, device)[1]
+    return _load(system, device)[1].audio
 
 
 def generator_config(system: System, device: torch.device) -> dict[str, object]:
@@ -175,13 +177,14 @@ def generator_config(system: System, device: torch.device) -> dict[str, object]:
 def make_resynthesiser(system: System, audio: AudioConfig, device: torch.device, seed: int) -> Resynthesiser:
     """Return copy synthesis with a model, or with Griffin-Lim on mels as in `audio`."""
     if system.is_model:
-        vocoder, audio = _load(system, device)
-        return functools.partial(_vocode, vocoder=vocoder, audio=audio)
+        vocoder, contract, rate = _load(system, device)
+        return functools.partial(_vocode, vocoder=vocoder, contract=contract, rate=rate)
     return functools.partial(_griffin_lim, audio=audio, seed=seed)
 
 
 @functools.cache
-def _load(system: System, device: torch.device) -> tuple[Vocoder, AudioConfig]:
+def _load(system: System, device: torch.device) -> tuple[Vocoder, MelContract, int]:
+    """Return a model's vocoder, the mels that it takes, and the sampling rate of its audio in Hz."""
     path = Path(system.source)
     if is_export(path):
         if not system.export:
@@ -192,15 +195,17 @@ def _load(system: System, device: torch.device) -> tuple[Vocoder, AudioConfig]:
         if system.ema or system.precision != "fp32" or system.config:
             raise InputError(f"--system {system.name}: ema, precision and config have no effect on an exported model")
         backend, contract = load_export(path, device, "auto")
-        return Vocoder(backend, system.denoise, filter_length=contract.audio.filter_length), contract.audio
+        vocoder = Vocoder(backend, system.denoise, filter_length=contract.audio.filter_length)
+        rate = contract.output_rate or contract.audio.sampling_rate
+        return vocoder, MelContract(contract.audio, contract.convention), rate
     generator, info = load_generator(path, system.config or None, device, system.ema)
     engine = engine_backend(generator, system.precision)
-    return Vocoder(engine, system.denoise, info.audio.filter_length), info.audio
+    return Vocoder(engine, system.denoise, info.audio.filter_length), info.contract, info.sampling_rate
 
 
-def _vocode(wav: np.ndarray, vocoder: Vocoder, audio: AudioConfig) -> np.ndarray:
-    (vocoded,) = vocoder([_mel(wav, audio)])
-    return vocoded.double().numpy()[: len(wav)]
+def _vocode(wav: np.ndarray, vocoder: Vocoder, contract: MelContract, rate: int) -> np.ndarray:
+    (vocoded,) = vocoder([_mel(wav, contract)])
+    return resample(vocoded.double().numpy(), rate, contract.audio.sampling_rate)[: len(wav)]
 
 
 def _griffin_lim(wav: np.ndarray, audio: AudioConfig, seed: int) -> np.ndarray:
@@ -208,7 +213,7 @@ def _griffin_lim(wav: np.ndarray, audio: AudioConfig, seed: int) -> np.ndarray:
     import librosa
 
     magnitude = librosa.feature.inverse.mel_to_stft(
-        _mel(wav, audio).exp().numpy(),
+        _mel(wav, MelContract(audio)).exp().numpy(),
         sr=audio.sampling_rate,
         n_fft=audio.filter_length,
         power=1.0,
@@ -228,8 +233,8 @@ def _griffin_lim(wav: np.ndarray, audio: AudioConfig, seed: int) -> np.ndarray:
     return vocoded[audio.padding :][: len(wav)].astype(np.float64)
 
 
-def _mel(wav: np.ndarray, audio: AudioConfig) -> torch.Tensor:
+def _mel(wav: np.ndarray, contract: MelContract) -> torch.Tensor:
     """Return the mel [M, L] of [T] samples, padded with silence to whole frames."""
-    samples = torch.from_numpy(np.pad(wav, (0, -len(wav) % audio.hop_length))).float()
+    samples = torch.from_numpy(np.pad(wav, (0, -len(wav) % contract.audio.hop_length))).float()
     with torch.inference_mode():
-        return MelSpectrogram(audio)(samples[None])[0]
+        return MelSpectrogram(contract.audio, contract.convention)(samples[None])[0]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from common.audio_config import AudioConfig
+from common.audio_config import OUR_MELS, AudioConfig, MelConvention
 from common.errors import InputError
 from common.files.exports import EXPORT_METADATA
-from hifigan.config import GeneratorConfig
+from hifigan.config import GeneratorConfig, check_hop_length
 
 VERSION = 1  # of the contract
 CONTRACT_FILE = f"{EXPORT_METADATA}.json"  # in archives
@@ -21,7 +21,9 @@ class ExportContract:
     Attributes:
         format: a key of `FORMATS`.
         config: architecture of the generator inside.
-        audio: signal settings of its mels and its audio.
+        audio: signal settings of its mels.
+        convention: how its mels differ from this project's beyond `audio`.
+        output_rate: sampling rate of its audio in Hz, or None if it is that of the mels.
         denoising_strength: strength of the denoiser inside, 0 without one.
         precision: a key of `DTYPES`, of all layers but the first two, the last one and the denoiser.
         device: "cpu" or "cuda", where it was exported. Some formats run only there.
@@ -37,6 +39,8 @@ class ExportContract:
     device: str
     checkpoint_sha256: str
     torch_version: str
+    convention: MelConvention = OUR_MELS
+    output_rate: int | None = None
 
     @property
     def min_frames(self) -> int:
@@ -46,8 +50,10 @@ class ExportContract:
         return max(denoised, self.config.min_frames)
 
     def to_json(self) -> str:
-        plain = {**dataclasses.asdict(self), "config": self.config.to_dict()}
-        return json.dumps({"version": VERSION, "log_base": "ln", **plain})
+        plain = {**dataclasses.asdict(self), "config": self.config.to_dict(), **self.convention.to_dict()}
+        for name in ("convention", *(["output_rate"] if self.output_rate is None else [])):
+            del plain[name]
+        return json.dumps({"version": VERSION, **plain})
 
     @classmethod
     def from_json(cls, text: str) -> ExportContract:
@@ -58,15 +64,19 @@ class ExportContract:
         """
         try:
             values = json.loads(text)
-            if values.pop("version") != VERSION or values.pop("log_base") != "ln":
+            if values.pop("version") != VERSION:
                 raise InputError("of another version of this program")
+            named = {field.name for field in dataclasses.fields(MelConvention)}
+            convention = MelConvention.from_dict({name: values.pop(name) for name in named & values.keys()})
             audio = AudioConfig(**values.pop("audio"))
             config = GeneratorConfig.from_dict(values.pop("config"), audio.num_mels)
-            contract = cls(config=config, audio=audio, **values)
+            contract = cls(config=config, audio=audio, convention=convention, **values)
         except InputError:
             raise
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(f"unreadable ({error})") from error
-        if audio.hop_length != config.hop_length:
-            raise InputError(f"contradictory (hop length {audio.hop_length} and {config.hop_length})")
+        try:
+            check_hop_length(config, audio, contract.output_rate)
+        except InputError as error:
+            raise InputError(f"contradictory ({error})") from error
         return contract

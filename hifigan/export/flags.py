@@ -9,6 +9,7 @@ from pathlib import Path
 from common.cli import ArgumentParser, add_flags, flag, list_words, not_negative
 from common.download.hub import find_generator
 from common.errors import InputError
+from common.files.generators.names import COMPANIONS, PROGRAMS
 from common.machine.hardware import PRECISIONS
 from hifigan.export.formats import FORMATS
 
@@ -30,8 +31,9 @@ class ExportConfig:
     output: str = flag("", "file to write, with the suffix of the format", short=("-o",), metavar="PATH", required=True)
     format: str = flag(
         "",
-        f"{list_words(f'{name} ({kind.about or kind.suffix})' for name, kind in FORMATS.items())}",
-        choices=tuple(FORMATS),
+        f"{list_words(f'{name} ({kind.about or kind.suffix})' for name, kind in FORMATS.items())}; "
+        f"for another program: {list_words(f'{name} ({about})' for name, about in PROGRAMS.items())}",
+        choices=(*FORMATS, *PROGRAMS),
         required=True,
     )
     precision: str = flag(
@@ -53,11 +55,30 @@ class ExportConfig:
         not_negative(denoising_strength=self.denoising_strength)
         if self.opset is not None and self.opset < 18:
             raise InputError(f"--opset: {self.opset} is below 18")
-        suffix = FORMATS[self.format].suffix
-        if Path(self.output).suffix.lower() != suffix:
-            raise InputError(f"-o: {self.output} does not end in {suffix}, the suffix of {self.format} files")
-        if os.path.lexists(self.output):
-            raise InputError(f"-o: {self.output} exists already; remove it or name another file")
+        if self.format in PROGRAMS:
+            self._check_for_program()
+        else:
+            suffix = FORMATS[self.format].suffix
+            if Path(self.output).suffix.lower() != suffix:
+                raise InputError(f"-o: {self.output} does not end in {suffix}, the suffix of {self.format} files")
+        for path in (Path(self.output), *self.companions):
+            if os.path.lexists(path):
+                raise InputError(f"-o: {path} exists already; remove it or name another place")
+
+    @property
+    def companions(self) -> list[Path]:
+        """Files that some programs need beside the output."""
+        return [Path(self.output).with_name(name) for name in COMPANIONS.get(self.format, ())]
+
+    def _check_for_program(self) -> None:
+        """Raise `InputError` for flags that have no effect on another program's file."""
+        for name, given in (
+            ("precision", self.precision != "fp32"),
+            ("denoising-strength", self.denoising_strength > 0),
+            ("cuda", self.cuda),
+        ):
+            if given:
+                raise InputError(f"--{name}: has no effect on --format {self.format}, which stores the weights in fp32")
 
 
 def make_parser() -> ArgumentParser:
@@ -68,6 +89,7 @@ def make_parser() -> ArgumentParser:
         examples=(
             "--hifigan G.pt --format onnx -o hifigan.onnx",
             "--hifigan G.pt --format torchscript --denoising-strength 0.01 -o hifigan.ts",
+            "--hifigan G.pt --format coqui -o coqui/model.pth",
         ),
     )
     add_flags(parser, ExportConfig, "export")

@@ -92,6 +92,8 @@ def export(
         generator.device.type,
         hashlib.sha256(info.path.read_bytes()).hexdigest(),
         str(torch.__version__),
+        info.convention,
+        info.output_rate,
     )
     module = VocoderModule(generator, precision, denoising_strength, info.audio.filter_length).eval()
     with torch.no_grad(), _quiet():

@@ -47,7 +47,8 @@ def load_model(cfg: InferenceConfig, device: torch.device, speaks: bool) -> tupl
     if idle:
         raise InputError(f"--{idle[0].replace('_', '-')}: has no effect on {cfg.hifigan}, an exported model")
     backend, contract = load_export(cfg.hifigan, device, cfg.backend)
-    return backend, GeneratorInfo(Path(cfg.hifigan), contract.config, contract.audio, train_setup={}, epoch=None)
+    path, convention, rate = Path(cfg.hifigan), contract.convention, contract.output_rate
+    return backend, GeneratorInfo(path, contract.config, contract.audio, {}, None, convention, rate)
 
 
 def resolve_precision(cfg: InferenceConfig, place: Distributed) -> InferenceConfig:

@@ -53,15 +53,11 @@ class Writer:
     """How files of a program are written.
 
     Attributes:
-        about: what is written, for --help.
         weight_norm: the program wants weights as norm and direction, instead of plain.
-        is_folder: the output is a folder instead of a file.
         write: writes the files to a path, and returns what the user must know.
     """
 
-    about: str
     weight_norm: bool
-    is_folder: bool
     write: Callable[[Path, Portable], list[str]]
 
 

@@ -33,7 +33,7 @@ def test_natural_log(tmp_path: Path) -> None:
     torch.testing.assert_close(made, magnitudes.log().float(), rtol=2e-7, atol=2e-7)
     assert convert_mel(torch.tensor([-5.0, -5.1, -9.0]), log10, OUR_MELS).tolist() == [torch.tensor(SILENCE).item()] * 3
     torch.save(magnitudes.log10().float()[:, None], tmp_path / "m.pt")
-    assert torch.equal(read_mel(tmp_path / "m.pt", 5, "log10"), made[:, None])
+    assert torch.equal(read_mel(tmp_path / "m.pt", 5, log10), made[:, None])
     assert torch.equal(read_mel(tmp_path / "m.pt", 5), magnitudes.log10().float()[:, None])
 
 

@@ -46,7 +46,6 @@ def test_shortest_mel_of_an_odd_filter_length():
     ("change", "message"),
     [
         ({"version": 2}, "of another version"),
-        ({"log_base": "log10"}, "of another version"),
         ({"format": "pickle"}, "format 'pickle'"),
         ({"audio": {**dataclasses.asdict(AudioConfig()), "hop_length": 128}}, "hop length 128 and 256"),
         ({"audio": {**dataclasses.asdict(AudioConfig()), "framing": "none"}}, "framing"),

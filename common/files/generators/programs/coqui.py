@@ -140,4 +140,4 @@ def _write(path: Path, portable: Portable) -> list[str]:
     return differing_mels(portable, program, {"framing": "tacotron"}, own)
 
 
-WRITER = Writer("a .pth file, and config.json beside it", weight_norm=True, is_folder=False, write=_write)
+WRITER = Writer(weight_norm=True, write=_write)

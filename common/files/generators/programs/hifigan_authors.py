@@ -74,4 +74,4 @@ def _write(path: Path, portable: Portable) -> list[str]:
     return differing_mels(portable, program, {"framing": "vocoder"}, OUR_MELS)
 
 
-WRITER = Writer("a file, and config.json beside it", weight_norm=True, is_folder=False, write=_write)
+WRITER = Writer(weight_norm=True, write=_write)

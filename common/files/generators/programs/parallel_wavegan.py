@@ -216,4 +216,4 @@ def _their_names(pairs: bool) -> list[tuple[str, str]]:
     ]
 
 
-WRITER = Writer("a .pkl file, config.yml and stats.npy beside it", weight_norm=True, is_folder=False, write=_write)
+WRITER = Writer(weight_norm=True, write=_write)

@@ -101,4 +101,4 @@ def _write(path: Path, portable: Portable) -> list[str]:
     return differing_mels(portable, program, {"framing": "tacotron", "mel_fmin": 80.0, "mel_fmax": 7600.0}, convention)
 
 
-WRITER = Writer("a folder of a SpeechT5HifiGan", weight_norm=False, is_folder=True, write=_write)
+WRITER = Writer(weight_norm=False, write=_write)
