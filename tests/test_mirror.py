@@ -25,7 +25,6 @@ COVERED_ELSEWHERE = {
     "common/data/list_writer.py": ("programs/prepare_dataset/test_file_lists.py", "its input is a data set"),
     "common/download/datasets.py": ("scripts/test_download_scripts.py", "run through scripts/download_dataset.sh"),
     "common/download/models.py": ("scripts/test_download_scripts.py", "run through scripts/download_models.sh"),
-    "common/errors.py": ("common/test_cli.py", "one exception class; the command line turns it into one line"),
     "common/files/generator_files.py": ("hifigan/test_checkpoint.py", "each format has to load as a generator"),
     "common/synthesis/sources.py": ("programs/inference/test_resynthesis.py", "its input is a whole command line"),
     "common/synthesis/speed.py": ("programs/inference/test_vocoding.py", "figures of a whole run of inference.py"),
