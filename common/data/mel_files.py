@@ -21,6 +21,7 @@ from common.mel_contract import MelContract, MelDifference, compare, in_words, r
 from common.project import command
 
 SUFFIXES = (".npy", ".pt")
+MIN_JUDGED_FRAMES = 20  # fewer need not contain anything quiet
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -135,13 +136,25 @@ def natural_log(mel: Tensor) -> Tensor:
     return (mel.double() * math.log(10)).float().clamp_min(SILENCE)
 
 
-def looks_like_log10(mel: Tensor) -> bool:
-    """Return whether a mel of speech must be in log10: nothing below log10(1e-5), and hardly anything above 1.
+def describe_other_scale(mel: Tensor) -> tuple[str, str] | None:
+    """Return what the values of a mel [M, L] of speech are if they cannot be natural logarithms, and what to do.
 
-    Over 161 LJSpeech clips, the lowest value of a log10 mel was -5 to -4.4 and the highest 0.9. For natural-log mels
-    they were -11.5 to -10.1 and 2.1.
+    Over 161 LJSpeech clips, the lowest value of a natural-log mel was -11.5 to -10.1 and the highest 2.1. For log10
+    mels they were -5 to -4.4 and 0.9. Acoustic models go below the floor of -11.5 by less than 2. A few frames need not
+    have silence, so nothing is said about them.
     """
-    return -5.01 <= float(mel.min()) <= -3 and float(mel.max()) < 1.2
+    lowest, highest = float(mel.min()), float(mel.max())
+    if lowest < -15:
+        return "decibels", "divide them by 8.686 (20 log10) or 4.343 (10 log10)"
+    if mel.size(1) < MIN_JUDGED_FRAMES or lowest == highest or lowest < -5.01:
+        return None
+    if lowest >= 0 and highest > 1:
+        return "magnitudes without a logarithm", "take the natural logarithm, at least 1e-5 before it"
+    if lowest >= 0:
+        return "values scaled to 0 to 1", "undo the scaling"
+    if lowest <= -3 and highest < 1.2:
+        return "log10", "give --mel-log log10"
+    return "normalised values", "undo the normalisation by mean and deviation"
 
 
 def read_features(path: Path, rows: int) -> Tensor:

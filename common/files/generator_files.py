@@ -1,7 +1,8 @@
 """Read generator checkpoints of every public format. To add a format, edit this file.
 
 Formats: this recipe's own and NVIDIA's pairs ({generator, config, train_setup, ...}) and the paper authors' files
-({"generator": ...}, with the configuration in a JSON file beside them). Names may have the prefix `module.`, or be
+({"generator": ...}, with the configuration in a JSON file beside them), and files of several networks, such as
+PyTorch Lightning's ({"state_dict": {"generator....": ...}}). Names may have the prefix `module.` or `_orig_mod.`, or be
 the names of PyTorch's parametrizations. The weight norm may have been removed (plain `weight` keys).
 """
 
@@ -83,14 +84,13 @@ def read_generator(path: str | Path, ema: bool = False) -> GeneratorFile:
 
 def parse_generator(path: Path, content: Mapping[str, Any], ema: bool = False) -> GeneratorFile | None:
     """Return the generator in a checkpoint's content, or None if there is none."""
-    state = content.get("generator", content)
+    state = content.get("generator", content.get("state_dict", content))
     if ema:
         state = content.get("gen_ema")
         if state is None:
             raise InputError(f"--ema: {path} has no moving average; it comes from training with --ema")
-    if not isinstance(state, Mapping) or not any("conv_pre" in str(key) for key in state):
-        return None
-    if not all(isinstance(value, Tensor) for value in state.values()):
+    state = _select_generator(state)
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
         return None
     config = dictionary(path, content, "config")
     epoch = dictionary(path, content, "train_state").get("epoch")
@@ -98,11 +98,25 @@ def parse_generator(path: Path, content: Mapping[str, Any], ema: bool = False) -
     return GeneratorFile(path, public_names(state), config, setup, None if config else _config_beside(path), epoch)
 
 
+def _select_generator(state: object) -> Mapping[str, Any]:
+    """Return the generator among the tensors of several networks, as in PyTorch Lightning's files, or nothing.
+
+    Its names have one prefix there, such as `generator.`.
+    """
+    if not isinstance(state, Mapping):
+        return {}
+    prefixes = {str(key).partition("conv_pre.")[0] for key in state if "conv_pre." in str(key)}
+    prefix = min(prefixes, key=len, default=None)
+    if prefix is None:
+        return {}
+    return {str(key).removeprefix(prefix): value for key, value in state.items() if str(key).startswith(prefix)}
+
+
 def public_names(state: Mapping[str, Tensor]) -> State:
     """Rename tensors from a wrapper's or PyTorch's parametrization names to the public ones."""
     names = {}
     for key, value in state.items():
-        name = key.removeprefix("module.")
+        name = key.removeprefix("module.").replace("_orig_mod.", "").removeprefix("module.")  # DDP and torch.compile
         name = re.sub(r"parametrizations\.weight\.original([01])$", lambda m: "weight_" + "gv"[int(m[1])], name)
         names[name] = value
     return names
