@@ -33,7 +33,7 @@ from common.audio_files import (
     wav_info,
     within_full_scale,
 )
-from common.data.filelists import read_filelist, write_lines
+from common.data.filelists import read_paths, write_lines
 from common.data.list_writer import write_filelists
 from common.data.mel_files import distinct_targets, feature_name, read_features, record_config
 from common.data.pitch import PITCH_STATISTICS_FILE, PitchConfig, compute_statistics, extract_pitch
@@ -84,9 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def find_wavs(root: Path, cfg: PrepareConfig) -> list[Path]:
     """Find audio files, relative to the data set, in the file lists or in `wavs/`."""
     if cfg.wav_text_filelists:
-        return list(
-            dict.fromkeys(Path(row[0]) for filelist in cfg.wav_text_filelists for row in read_filelist(filelist))
-        )
+        paths = dict.fromkeys(read_paths(cfg.wav_text_filelists, root))
+        return [path.relative_to(root) if path.is_relative_to(root) else path for path in paths]
     return [path.relative_to(root) for path in list_audio_files(root / "wavs")]
 
 

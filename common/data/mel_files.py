@@ -99,8 +99,11 @@ def find_mels(paths: Sequence[Path], root: Path, folder: Path) -> list[Path]:
 
     Raises:
         FileNotFoundError: some audio files have no mel.
+        InputError: an audio file lies outside the data set.
     """
     found, missing = [], []
+    if outside := [path for path in paths if not path.is_relative_to(root)]:
+        raise InputError(f"{outside[0]}: lies outside the data set {root}, so no mel in {folder} belongs to it")
     for path in paths:
         target = folder / feature_name(path.relative_to(root))
         candidates = [target.with_suffix(suffix) for suffix in SUFFIXES]
