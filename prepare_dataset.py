@@ -105,13 +105,13 @@ def extract_pitches(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: 
         The problems of unusable files.
     """
     targets = distinct_targets(paths, lambda path: Path("pitch") / feature_name(path))
-    config = PitchConfig(audio.sampling_rate, audio.hop_length)
+    config = PitchConfig(audio.sampling_rate, audio.hop_length, cfg.f0_min, cfg.f0_max)
     files = [root / target for target in targets.values()]
     record_config(root / "pitch" / PITCH_CONFIG_FILE, config.to_dict(), files, "pitch")
     items = [(path, target) for path, target in targets.items() if not _is_made(root / target, root / path)]
     if len(items) < len(targets):
         log.info("pitch: %d of %d files exist already", len(targets) - len(items), len(targets))
-    work = partial(extract_pitch_file, root, config)
+    work = partial(extract_pitch_file, root, config, audio.filter_length // 2)
     problems = run_over_files(work, root, items, cfg.n_workers, "pitch") if items else []
     # The statistics describe the voice, so they include all files, not only those in the file lists.
     all_files = sorted((root / "pitch").rglob("*.pt"))
@@ -151,11 +151,14 @@ def extract_mel(root: Path, audio: AudioConfig, item: tuple[Path, Path]) -> Repo
     return Report(source, remark=_describe(wav, channels))
 
 
-def extract_pitch_file(root: Path, config: PitchConfig, item: tuple[Path, Path]) -> Report:
-    """Extract the pitch of one file, in a worker process."""
+def extract_pitch_file(root: Path, config: PitchConfig, shortest: int, item: tuple[Path, Path]) -> Report:
+    """Extract the pitch of one file, in a worker process. FastPitch's mels need more than `shortest` samples."""
     source, target = item
     _check_header(root / source, config.sampling_rate)
-    pitch = extract_pitch(load_wav_at(root / source, config.sampling_rate), config)
+    wav = load_wav_at(root / source, config.sampling_rate)
+    if len(wav) <= shortest:
+        raise InputError(f"{len(wav)} samples are too few, need more than {shortest}")
+    pitch = extract_pitch(wav, config)
     save_tensor(root / target, torch.from_numpy(pitch)[None])
     return Report(source, remark="" if pitch.any() else "no frame is voiced")
 
