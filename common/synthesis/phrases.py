@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from common.audio_input.names import is_audio_file
 from common.errors import InputError
-from common.files.audio_names import is_audio_file
 from common.files.text_files import read_lines
 
 MEL_SUFFIXES = (".npy", ".pt")

@@ -35,7 +35,7 @@ def test_statistics_are_those_of_voiced_frames():
 
 @pytest.mark.parametrize(
     ("rate", "low", "high"),
-    [(22050, 20.0, 600.0), (22050, 600.0, 600.0), (8000, 65.4, 5000.0), (22050, math.nan, 600.0)],
+    [(22050, 20.0, 600.0), (22050, 600.0, 600.0), (8000, 65.4, 5e3), (22050, math.nan, 600.0)],
 )
 def test_refused_limits(rate: int, low: float, high: float) -> None:
     with pytest.raises(InputError, match="--f0-min and --f0-max: "):
