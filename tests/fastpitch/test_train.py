@@ -179,8 +179,10 @@ def test_base_model_gives_weights_and_settings(data_set, tmp_path):
         torch.testing.assert_close(found[name], weight, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.medium
 def test_several_voices_start_from_one(data_set, tmp_path, caplog):
     """Speakers get numbers by the file beside the lists, start with the base's voice, and are known by name."""
+    caplog.set_level("INFO")
     assert train.main(fastpitch_arguments(data_set, tmp_path / "base")) == 0
     base = tmp_path / "base" / "FastPitch_checkpoint_1.pt"
     lists = {part: tmp_path / f"two_audio_pitch_text_{part}.txt" for part in ("train", "val")}
