@@ -113,8 +113,8 @@ class TrainingLoop(abc.ABC):
                 return self.stop.status
         if cfg.benchmark_epochs_num and not state.throughputs:
             raise InputError(
-                f"--benchmark-epochs-num: all {cfg.epochs} epochs in {self.store.directory} are trained, so nothing was "
-                "measured; give another --output, or more --epochs"
+                f"--benchmark-epochs-num: all {cfg.epochs} epochs in {self.store.directory} are trained, so nothing "
+                "was measured; give another --output, or more --epochs"
             )
         if cfg.benchmark_epochs_num:
             measured = state.throughputs[-cfg.benchmark_epochs_num :]

@@ -62,7 +62,7 @@ class BaseTrainState(abc.ABC):
         epoch_clips: clips used of the next epoch, over all processes.
         steps: optimiser steps since the beginning.
         written: epochs of this run's checkpoints that were not deleted.
-        identity: data, base model, precision and optimiser settings. A run with different ones must not resume this run.
+        identity: data, base model, precision and optimiser settings. Another run must not resume this run.
         ema: moving average of the module `averaged`, created once the initial weights are loaded.
         made: 1, or 0 if an optimiser skipped the last step, on the device.
         throughputs: mel frames per second in each epoch of this process.

@@ -221,6 +221,7 @@ def test_platform(name, recorder):
     assert get_value(words, "--batch-size") == str(batch)
     assert get_value(words, "--grad-accumulation") == str(accumulation)
     assert ("--amp" in words) == amp
+    assert get_value(words, "--output") == f"output/{name.removesuffix('.sh')}", "one would continue another's run"
     # On Ampere, grouped convolutions are slower in half precision.
     assert ("--no-amp-grouped-conv" in words) == (amp and name.startswith("DGXA100"))
     assert words[-1] == "--extra"
