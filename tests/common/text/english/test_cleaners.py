@@ -19,8 +19,8 @@ at 12:30 p.m., the time|at twelve thirty p.m., the time
 12:00, 9:05, 14:00|twelve o'clock, nine oh five, fourteen hundred
 from 5:30-6:30 pm for $5-$10|from five thirty to six thirty p.m. for five dollars to ten dollars
 a 16:9 screen|a sixteen to nine screen
-on 2021-03-05|on march five, twenty twenty one
-on 3/5/2021 or 13/5/2021|on march five, twenty twenty one or may thirteen, twenty twenty one
+on 2021-03-05|on march fifth, twenty twenty one
+on 3/5/2021 or 13/5/2021|on march fifth, twenty twenty one or may thirteenth, twenty twenty one
 Nov. 22|november twenty two
 
 80GB and 1 GB|eighty gigabytes and one gigabyte
@@ -58,7 +58,7 @@ CD MD IIII|c.d. m.d. i.i.i.i.
 123 and 5719|one hundred and twenty three and five thousand seven hundred and nineteen
 the 1920s, the 1920's, the 80s|the nineteen twenties, the nineteen twenties, the eighties
 0, 05, 007|zero, oh five, zero zero seven
--5, 3-2, 5-10, 1914-18|minus five, three-two, five to ten, nineteen fourteen to eighteen
+-5, 3-2 and 5-10, 1914-18|minus five, three two and five to ten, nineteen fourteen to eighteen
 1/2, 3/4, 2 1/2, 24/7|half, three quarters, two and a half, twenty four seven
 555-1234|five five five, one two three four
 
@@ -73,7 +73,7 @@ Ft. Worth|fort worth
 No. 5 is no. Not 5|number five is no. not five
 No. C2766|number c twenty seven sixty six
 He said no. I left. No. Ill.|he said no. i left. no. ill.
-Vol. I, ch. IV, Nos. 1 and 2, #5|volume i, chapter four, numbers one and two, number five
+Vol. I, ch. IV, Nos. 1 and 2, #5|volume one, chapter four, numbers one and two, number five
 vol. II, pp. 5|volume two, pages five
 20%, ½ cup, 2½ cups|twenty percent, half cup, two and a half cups
 you & me @ home|you and me at home
