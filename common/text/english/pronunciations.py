@@ -30,8 +30,8 @@ _LETTERS = dict(
     zip(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
         (
-            "EY,B IY,S IY,D IY,IY,EH F,JH IY,EY CH,AY,JH EY,K EY,EH L,EH M,EH N,OW,P IY,K Y UW,AA R,EH S,T IY,Y UW,V IY,"
-            "D AH B AH L Y UW,EH K S,W AY,Z IY"
+            "EY,B IY,S IY,D IY,IY,EH F,JH IY,EY CH,AY,JH EY,K EY,EH L,EH M,EH N,OW,P IY,K Y UW,AA R,EH S,T IY,Y UW,V "
+            "IY, D AH B AH L Y UW,EH K S,W AY,Z IY"
         ).split(","),
         strict=True,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from common.text.english.number_words import ordinal
+from common.text.english.figures.number_words import ordinal
 
 _NUMERAL = r"(?=[MDCLXVI])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
 # Two or more letters that form a numeral, except capitals that are more often an abbreviation or a word.
@@ -15,30 +15,31 @@ _NOT_ROMAN = frozenset(
 _VALUES = {"M": 1000, "D": 500, "C": 100, "L": 50, "X": 10, "V": 5, "I": 1}
 
 _MONARCHS = (
-    "Adrian Albert Alexander Alexandra Alfonso Alfred Amenhotep Anne Antiochus August Augustus Baldwin Benedict Boniface "
-    "Casimir Catherine Charles Christian Christina Clement Constantine Darius David Edgar Edmund Edward Elizabeth Emmanuel "
-    "Eugene Ferdinand Francis Franz Frederick George Gregory Gustav Haakon Harald Henri Henry Honorius Innocent Isabella "
-    "Ivan James Jean Joan Joao John Jordan Joseph Juan Julius Leo Leopold Louis Ludwig Malcolm Margaret Maria Mary "
-    "Maximilian Mehmed Michael Muhammad Murad Napoleon Nicholas Olaf Oscar Otto Paul Peter Philip Philippe Pius Ptolemy "
-    "Ramesses Ramses Richard Robert Rudolf Rudolph Selim Sigismund Sixtus Stephen Thutmose Umberto Urban Victor Victoria "
-    "Vittorio Wilhelm Willem William Xerxes"
+    "Adrian Albert Alexander Alexandra Alfonso Alfred Amenhotep Anne Antiochus August Augustus Baldwin Benedict "
+    "Boniface Casimir Catherine Charles Christian Christina Clement Constantine Darius David Edgar Edmund Edward "
+    "Elizabeth Emmanuel Eugene Ferdinand Francis Franz Frederick George Gregory Gustav Haakon Harald Henri Henry "
+    "Honorius Innocent Isabella Ivan James Jean Joan Joao John Jordan Joseph Juan Julius Leo Leopold Louis Ludwig "
+    "Malcolm Margaret Maria Mary Maximilian Mehmed Michael Muhammad Murad Napoleon Nicholas Olaf Oscar Otto Paul "
+    "Peter Philip Philippe Pius Ptolemy Ramesses Ramses Richard Robert Rudolf Rudolph Selim Sigismund Sixtus Stephen "
+    "Thutmose Umberto Urban Victor Victoria Vittorio Wilhelm Willem William Xerxes"
 ).split()
-_SURNAMES = "Ford|Rockefeller|Getty|Vanderbilt|Morgan|Kennedy|Carnegie|Roosevelt|Washington|Jones|Smith|Brown|Johnson|Davis|Williams"
+_SURNAMES = "Ford|Rockefeller|Getty|Vanderbilt|Morgan|Kennedy|Carnegie|Jones|Smith|Brown|Johnson|Davis|Williams"
 _REGNAL = re.compile(
     rf"(?<!\d )(?<!\w)((?:{'|'.join(_MONARCHS)})(?:\s(?:{_SURNAMES}))?)\s({_NUMERAL})(?!\w|\.\w|[’'](?!s\b))"
 )
 _NUMBERED = (
-    "Act Part Type Phase Chapter Book Volume Class Stage Grade Level Category Title Article Section Figure Table War Bowl "
-    "Mark Season Episode Scene Canto Schedule Appendix Group Division Tier Series Fantasy Wars Rocky Rambo Factor Tome "
-    "Theorem Proposition Lemma Game Form Unit Lesson Vol Apollo Gemini Saturn Titan Schedule Annex Exhibit Step Round "
-    "Vatican Model Punic Crusade Symphony Sonata Quartet Psalm Vol. Pt. Sec. Ch."
+    "Act Part Type Phase Chapter Book Volume Class Stage Grade Level Category Title Article Section Figure Table War "
+    "Bowl Mark Season Episode Scene Canto Schedule Appendix Group Division Tier Series Fantasy Wars Rocky Rambo "
+    "Factor Tome Theorem Proposition Lemma Game Form Unit Lesson Vol Apollo Gemini Saturn Titan Schedule Annex "
+    "Exhibit Step Round Vatican Model Punic Crusade Symphony Sonata Quartet Psalm Vol. Pt. Sec. Ch."
 ).split()
 # In lower case too: "volume I", but not "the part I played".
 _NUMBERED_IN_LOWER = (
     "volume|chapter|section|article|act|scene|phase|stage|appendix|annex|canto|page|figure|table|title|number"
 )
 _SINGLE = re.compile(
-    rf"(?<!\w)({'|'.join(map(re.escape, _NUMBERED))}|{_NUMBERED_IN_LOWER})\s([IVX])(?=[,.;:!?)\"'\s-]|$)(?![’'](?!s\b))(?!\.\s?[A-Z]\.)"
+    rf"(?<!\w)({'|'.join(map(re.escape, _NUMBERED))}|{_NUMBERED_IN_LOWER})\s([IVX])"
+    r"(?=[,.;:!?)\"'\s-]|$)(?![’'](?!s\b))(?!\.\s?[A-Z]\.)"
 )
 _NO_SINGLE = frozenset({("Model", "X"), ("Factor", "X"), ("Series", "X"), ("Model", "I"), ("Game", "I"), ("Form", "X")})
 # "Rocky V", "Civilization V", but not "Malcolm X", and no initial before a full stop.
@@ -48,6 +49,10 @@ _VERB_AFTER = re.compile(
     r"\s(?:am|was|have|had|think|thought|know|knew|will|would|can|could|do|did|saw|want|wanted|must|should|never|also|"
     r"say|said|met|went|came|found|believe|felt|live|loved?|like|made|need|play(?:ed)?)\b"
 )
+_NUMBERED_BEFORE = re.compile(
+    r"\b(?:Bowl|Part|Chapter|Volume|Book|Article|Title|Psalm|Canto|chapter|volume|article)\s$"
+)
+_PRONOUN_AFTER = re.compile(r"\s(?:am|think|know|want|love|believe|hope|guess|mean|wish)\b")
 _INTRAVENOUS = re.compile(
     r"(?<![A-Z])(?<!\w)IV(?=\s(?:drip|fluids?|lines?|therapy|antibiotics?|bags?|poles?|needles?|injections?|infusions?|push|access|medications?|drugs?|treatment)\b)"
 )
@@ -76,7 +81,7 @@ def _value(numeral: str) -> int:
 def _expand_regnal(match: re.Match[str]) -> str:
     name, numeral = match.groups()
     text, end = match.string, match.end()
-    if len(numeral) == 1 and (_VERB_AFTER.match(text, end) or (name in ("Malcolm",) and numeral == "X")):
+    if len(numeral) == 1 and (_PRONOUN_AFTER.match(text, end) or (name in ("Malcolm",) and numeral == "X")):
         return match[0]
     # "John V. Smith" has an initial; "by George III. from the pit" a numeral with a full stop, as printers set it.
     if text.startswith(".", end) and len(numeral) == 1 and re.match(r"\.\s[A-Z]", text[end : end + 3]):
@@ -99,9 +104,9 @@ def _expand_title(match: re.Match[str]) -> str:
 
 def _expand_numeral(match: re.Match[str]) -> str:
     numeral = match[0]
-    if numeral in _NOT_ROMAN:
-        return numeral
     before = match.string[max(0, match.start() - 24) : match.start()]
+    if numeral in _NOT_ROMAN and not _NUMBERED_BEFORE.search(before):
+        return numeral
     if numeral == "IV" and _LOWER_BEFORE.search(before):
         return "I.V."
     value = _value(numeral)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from common.text.english.number_words import cardinal, digits, pairs
+from common.text.english.figures.number_words import cardinal, digits, pairs
 
 _EXTENSION = r"(?:,?\s*(?:x|ext\.?|extension)\s?(\d{1,6})(?!\w))?"
 _NANP = re.compile(
@@ -18,7 +18,8 @@ _WORD_NUMBER = re.compile(
 )
 _INTERNATIONAL = re.compile(r"(?<![\w+])\+(\d{1,3})((?:[ .-]?\(?\d{1,5}\)?){2,6})(?!\w)")
 _TRUNK = re.compile(
-    r"(?<![\w,.:-])(0\d{1,4})((?:[ -]\d{2,5}){1,4})(?![\w-]|[.:]\d)|(?<![\w.,])\((0\d{1,4})\)((?:[ -]?\d{2,5}){1,4})(?![\w-])"
+    r"(?<![\w,.:-])(0\d{1,4})((?:[ -]\d{2,5}){1,4})(?![\w-]|[.:]\d)"
+    r"|(?<![\w.,])\((0\d{1,4})\)((?:[ -]?\d{2,5}){1,4})(?![\w-])"
 )
 _EMERGENCY = re.compile(
     r"\b((?i:dial|dialed|dialled|call|called|calling|phone|phoned|ring|rang|text)\s(?:the\s)?)(\d{3,6})(?![\w.,-]*\d)"
@@ -43,16 +44,26 @@ _CODE = re.compile(
 _DASHED_CODE = re.compile(r"(?<![\w.,/$£€-])\d{1,6}(?:-\d{1,6}){3,8}(?![\w-]|\.\d)")
 # Read in pairs: flight 370, room 405.
 _PLACE = re.compile(
-    r"\b((?i:flight|room|rm\.|suite|ste\.|apt\.|apartment|route|rte?\.|highway|hwy\.?|interstate|bus|channel|gate|area code)"
+    r"\b((?i:flight|room|rm\.|suite|ste\.|apt\.|apartment|route|rte?\.|highway|hwy\.?|"
+    r"interstate|bus|channel|gate|area code|error|status code)"
     r"\s(?:no\.\s)?#?|(?:Boeing|Airbus|Flight|Apt|Ste|Peugeot|Porsche|I-|US-)\s?)(\d{3,4})(?![\w%]|[.,:/-]\d)"
 )
+_SHORT_PLACES = {"hwy.": "highway", "hwy": "highway", "rt.": "route", "rte.": "route", "rt": "route", "rte": "route"}
+_SHORT_PLACES |= {"rm.": "room", "ste.": "suite", "ste": "suite", "apt.": "apartment", "apt": "apartment"}
+_DIRECTIONS = {"N": "north", "S": "south", "E": "east", "W": "west"}
+_ROUTE_DIRECTION = re.compile(
+    r"\b((?:Route|Rte?\.?|Hwy\.?|Highway|Interstate|Exit|US|I)[ -])(\d{1,3})\s?([NSEW])\b(?!\.[A-Z])"
+)
+_POSTAL = re.compile(r"(?<=[a-z], )\d{5}(?= [A-Z][a-z])")
+# Rule 12(b)(6)
+_CLAUSES = re.compile(r"(?<![\w.,])(\d{1,4})((?:\((?:[A-Za-z]|[ivx]{1,4}|\d{1,2})\)){1,5})(?!\w)")
 _RETIREMENT = re.compile(r"\b([45]\d\d)\(([a-z])\)(?:\((\d)\))?")
 _KNOWN = [
     (re.compile(r"(?<![\w/])9/11(?![\w/])"), "nine eleven"),
     (re.compile(r"(?<![\w/])24/7(?![\w/])"), "twenty four seven"),
     (re.compile(r"(?<![\w/])20/20(?![\w/])"), "twenty twenty"),
     (re.compile(r"(?<![\w/])50/50(?![\w/])"), "fifty fifty"),
-    (re.compile(r"\b007\b"), "double oh seven"),
+    (re.compile(r"(?<![\w.])802\.11(?=[a-z]{0,2}\b)"), "eight oh two dot eleven "),
 ]
 
 
@@ -60,7 +71,7 @@ def expand_digit_groups(text: str) -> str:
     """321 434-5049 -> three two one, four three four, five zero four nine, Room 405 -> Room four oh five."""
     if not any(c.isdecimal() for c in text):
         return text
-    for pattern, words in _KNOWN[:-1]:
+    for pattern, words in _KNOWN:
         text = pattern.sub(words, text)
     text = _RETIREMENT.sub(_expand_retirement, text)
     text = _ISBN.sub(lambda m: f"{m[1]}{m[2]}{_read(m[3])}", text)
@@ -79,7 +90,15 @@ def expand_digit_groups(text: str) -> str:
     text = _EMERGENCY_CALL.sub(lambda m: digits(m[1]), text)
     text = _CODE.sub(_expand_code, text)
     text = _DASHED_CODE.sub(lambda m: _read(m[0]), text)
-    return _PLACE.sub(lambda m: m[1].replace("-", " ") + pairs(m[2]), text)
+    text = _POSTAL.sub(lambda m: digits(m[0]), text)
+    text = _CLAUSES.sub(lambda m: f"{m[1]} {' '.join(re.findall(r'[A-Za-z0-9]+', m[2]))}", text)
+    text = _ROUTE_DIRECTION.sub(lambda m: f"{m[1]}{m[2]} {_DIRECTIONS[m[3]]}", text)
+    return _PLACE.sub(_expand_place, text)
+
+
+def _expand_place(match: re.Match[str]) -> str:
+    before = _SHORT_PLACES.get(match[1].strip().lower())
+    return (f"{before} " if before else match[1].replace("-", " ")) + pairs(match[2])
 
 
 def _digits_only(text: str | None) -> str:

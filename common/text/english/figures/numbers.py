@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from common.text.english.amounts import INTEGER
-from common.text.english.number_words import digits, has_words, integer, ordinal, plain_number, plural
+from common.text.english.figures.amounts import INTEGER
+from common.text.english.figures.number_words import digits, has_words, integer, ordinal, plain_number, plural
 
 _CALIBRE = re.compile(r"(?<![\w.])\.(?=\d\d[ -](?:calib|special|magnum|revolver|pistol|rifle|gun))", re.IGNORECASE)
 _BORDER = re.compile(r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])(?!(?:st|nd|rd|th|s)\b)", re.IGNORECASE)
@@ -17,13 +17,15 @@ _NUMBER = re.compile(
 # 1024 bytes is a quantity, not a year. A plural after other numbers may follow a year (in 1984 students ...).
 _COUNTED = re.compile(
     r"(?<![\w.,/-])(?P<number>1\d{3}|2[0-8]\d\d)(?=(?: (?:more|other|new|different|of the|active|unique|extra))?[ -]"
-    r"(?:people|bytes|bits|pixels|pages|words|men|women|children|students|patients|users|miles|meters|metres|feet|"
+    r"(?:(?P<people>people|men|women|children|students|patients|users|cases|homes|deaths|voters|soldiers|troops|votes|"
+    r"houses|units|files|images|items|shares|copies)|bytes|bits|pixels|pages|words|miles|meters|metres|feet|"
     r"kilometers|kilometres|kilograms|grams|pounds|tons|tonnes|liters|litres|gallons|hours|minutes|seconds|days|"
     r"weeks|years|calories|kilocalories|watts|volts|megawatts|kilowatts|hertz|megahertz|kilohertz|megabytes|"
-    r"gigabytes|kilobytes|milligrams|micrograms|milliliters|millimeters|degrees|barrels|dozen|copies|shares|votes|"
-    r"points|steps|rows|columns|items|files|images|species|voters|soldiers|troops|dead|deaths|cases|homes|houses|"
-    r"units|acres|hectares|square|cubic|revolutions|horsepower|r\.p\.m|percent)\b)"
+    r"gigabytes|kilobytes|milligrams|micrograms|milliliters|millimeters|degrees|barrels|dozen|"
+    r"points|steps|rows|columns|species|dead|"
+    r"acres|hectares|square|cubic|revolutions|horsepower|r\.p\.m|percent)\b)"
 )
+_YEAR_BEFORE = re.compile(r"\b(?:in|since|by|during|until|till|from|of|after|before|the)\s$", re.IGNORECASE)
 
 
 def expand_numbers(text: str) -> str:
@@ -31,8 +33,14 @@ def expand_numbers(text: str) -> str:
     if not any(c.isdecimal() for c in text):
         return text
     text = _CALIBRE.sub("", text)
-    text = _COUNTED.sub(lambda m: integer(m["number"]) if m["number"][2:] != "00" else m[0], text)
+    text = _COUNTED.sub(_expand_counted, text)
     return _NUMBER.sub(_expand_number, _BORDER.sub(" ", text))
+
+
+def _expand_counted(match: re.Match[str]) -> str:
+    number = match["number"]
+    is_year = match["people"] and _YEAR_BEFORE.search(match.string[max(0, match.start() - 12) : match.start()])
+    return match[0] if number.endswith("00") or is_year else integer(number)
 
 
 def _expand_number(match: re.Match[str]) -> str:
@@ -41,13 +49,17 @@ def _expand_number(match: re.Match[str]) -> str:
     if match["decimals"]:
         whole = (match["integer"] or "").replace(",", "")
         spoken = f"point {digits(match['decimals'][1:])}"
-        return f"{integer(whole)} {spoken}" if whole else spoken
+        if whole:
+            return f"{integer(whole)} {spoken}"
+        return (" " if match.string[max(0, match.start() - 1) : match.start()].isalnum() else "") + spoken
     number = match["whole"].replace(",", "")
     if match["ordinal"]:
         return ordinal(int(number)) if has_words(number) else f"{digits(number)} {match['ordinal']}"
     if "," in match["whole"] and number[-2:] != "00":  # a quantity, not a year
         return integer(number)
     words = _plain(number)
+    if match["plural"] and "'" in match["plural"] and number[-1] != "0":  # 2016's figure, but the 1920's
+        return f"{words}'s"
     return plural(words) if match["plural"] else words
 
 

@@ -12,9 +12,12 @@ NOT_INSIDE = r"(?<![\w.,])"  # before an amount: not the end of a longer one
 # Points between thousands and a decimal comma leave no doubt. 1.234 alone is a decimal fraction.
 _CONTINENTAL = re.compile(r"(?<![\w.,])(\d{1,3}(?:\.\d{3})+),(\d{1,2})(?![\w]|[.,]\d)")
 _EURO_POINTS = re.compile(r"(?<=[€])(\s?)(\d{1,3}(?:\.\d{3})+)(?![\d.,]*\d)|(?<![\w.,])(\d{1,3}(?:\.\d{3})+)(?=\s?€)")
-_DECIMAL_COMMA = re.compile(r"(?<=€)(\s?)(\d{1,3}),(\d{1,2})(?![\d.,])|(?<![\w.,])(\d{1,3}),(\d{1,2})(?=\s?€)")
+_DECIMAL_COMMA = re.compile(r"(?<=€)(\s?)(\d{1,3}),(\d{1,2})(?!\d|[.,]\d)|(?<![\w.,])(\d{1,3}),(\d{1,2})(?=\s?€)")
 # Two groups or more, or one after a currency or with a round number, are thousands. Other pairs of numbers stay two.
 _SPACED = re.compile(r"(?<![\w.,(+-])(?<!\d )([$£€¥]\s?)?([1-9]\d{0,2})((?: \d{3})+)(?![\w-]|[ .,]\d)")
+_SPACED_DECIMAL = re.compile(
+    r"(?<=[€$£])(\s?\d{1,3}(?: \d{3})+),(\d{2})(?![\w,]|\.\d)|(?<![\w.,])(\d{1,3}(?: \d{3})+),(\d{2})(?=\s?€)"
+)
 _INDIAN = re.compile(r"(?<![\w.,])\d{1,2}(?:,\d{2})+,\d{3}(?![\d,])")
 
 
@@ -23,6 +26,7 @@ def join_thousands(text: str) -> str:
     text = _CONTINENTAL.sub(lambda m: f"{m[1].replace('.', '')}.{m[2]}", text)
     text = _EURO_POINTS.sub(lambda m: (m[1] or "") + (m[2] or m[3]).replace(".", ""), text)
     text = _DECIMAL_COMMA.sub(lambda m: f"{m[1] or ''}{m[2] or m[4]}.{m[3] or m[5]}", text)
+    text = _SPACED_DECIMAL.sub(lambda m: (m[1] or m[3]).replace(" ", "") + "." + (m[2] or m[4]), text)
     text = _INDIAN.sub(lambda m: m[0].replace(",", ""), text)
     return _SPACED.sub(_join_spaced, text)
 

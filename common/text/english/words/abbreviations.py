@@ -84,6 +84,8 @@ _COMMON = {
     "ste": "suite",
     "bldg": "building",
     "jct": "junction",
+    "cor": "corner",
+    "cty": "county",
     "mtn": "mountain",
     "mts": "mountains",
 }
@@ -105,9 +107,9 @@ _STREETS = {  # after names
     "ter": "terrace",
     "cir": "circle",
     "trl": "trail",
+    "plz": "plaza",
 }
-_PLACES = {"st": "saint", "ft": "fort", "mt": "mount", "pt": "point", "pt.": "point"}  # before names
-del _PLACES["pt."]
+_PLACES = {"st": "saint", "ft": "fort", "mt": "mount", "pt": "point"}  # before names
 _BEFORE_NUMBERS = {
     "vol": "volume",
     "vols": "volumes",
@@ -142,9 +144,7 @@ _BEFORE_NUMBERS = {
     "est": "established",
     "op": "opus",
     "ref": "reference",
-    "art.": "article",
 }
-del _BEFORE_NUMBERS["art."]
 # After an ordinal:
 _AFTER_ORDINAL = {
     "gen": "generation",
@@ -152,11 +152,11 @@ _AFTER_ORDINAL = {
     "edn": "edition",
     "cent": "century",
     "fl": "floor",
-    "prize": "prize",
+    "min": "minute",
+    "cir": "circuit",
 }
-del _AFTER_ORDINAL["prize"]
 # Not written out, but their full stop does not end a sentence:
-_UNCHANGED = frozenset("mme mlle mgr ca cf al viz jan".split()) - {"jan"}
+_UNCHANGED = frozenset("mme mlle mgr ca cf al".split())
 _UNCHANGED_BEFORE_NUMBERS = frozenset("c".split())
 _MAY_PRECEDE_SENTENCE = frozenset({"etc"})
 
@@ -198,12 +198,11 @@ _STREET = _compile_abbreviations({**_STREETS, **_PLACES})
 _DIRECTIONS = {"NW": "northwest", "NE": "northeast", "SW": "southwest", "SE": "southeast"}
 _DIRECTIONS |= {"N": "north", "S": "south", "E": "east", "W": "west"}
 _STREET_TYPE = r"St|Ave|Blvd|Rd|Dr|Ln|Pkwy|Hwy|Ct|Pl"
-_BARE_STREET = re.compile(
-    rf"((?<=\d )|(?<=\d(?:st|nd|rd|th) )|(?<=[a-z] ))({_STREET_TYPE})\b(?!\.|\s(?-i:[A-Z][a-z]))(?=(?:,?\s(?:{'|'.join(_DIRECTIONS)})\b)?)"
-)
+_BARE_STREET = re.compile(rf"((?<=\d )|(?<=\d(?:st|nd|rd|th) )|(?<=[a-z] ))({_STREET_TYPE})\b(?!\.|\s(?-i:[A-Z][a-z]))")
 _HOUSE = re.compile(r"\d{1,6}[A-Z]?\s(?:[NSEW]\.?\s)?(?:[A-Z][\w']*\s|\d+(?:st|nd|rd|th)\s){1,3}$")
 _DIRECTION_AFTER = re.compile(
-    r"(?<=\b)(street|avenue|boulevard|road|drive|lane|parkway|highway|court|place|Street|Avenue|Boulevard|Road|Drive),? (NW|NE|SW|SE|N|S|E|W)(?:\.(?!\w)|\b)"
+    r"\b((?i:street|avenue|boulevard|road|drive|lane|parkway|highway|court|place)),? "
+    r"(NW|NE|SW|SE|N|S|E|W)(?:\.(?!\w)|\b)"
 )
 _DIRECTION_BEFORE = re.compile(
     r"(\b\d{1,6}[A-Z]?\s)(NW|NE|SW|SE|N|S|E|W)\.?\s(?=(?:[A-Z][a-z]+|\d+(?:st|nd|rd|th))\b)|(?<![\w.])(N|S|E|W)\.?\s(?=\d+(?:st|nd|rd|th)\s(?:St|Ave|Street|Avenue)\b|[A-Z][a-z]+\s(?:St|Ave|Street|Avenue|Blvd|Boulevard)\b)"
@@ -225,13 +224,21 @@ _SHORT_FORMS = {
     "w/": "with",
     "c/o": "care of",
     "b/c": "because",
-    "n/a": "not applicable",
     "a/c": "a.c.",
-    "h/t": "hat tip",
+    "y/y": "year over year",
+    "q/q": "quarter over quarter",
+    "m/m": "month over month",
+    "d/b/a": "doing business as",
+    "a/k/a": "also known as",
 }
-_SHORT_FORM = re.compile(r"(?<![\w/])(w/o|c/o|b/c|a/c|w/)(?:(?=\s|[,.;:!?)])|(?<=w/)(?=[a-z]))(?![/])", re.IGNORECASE)
+_SHORT_FORM = re.compile(
+    r"(?<![\w/])(d/b/a|a/k/a|w/o|c/o|b/c|a/c|y/y|q/q|m/m|w/)(?:(?=\s|[,.;:!?)])|(?<=w/)(?=[a-z]))(?![/])", re.IGNORECASE
+)
+_DIGIT = "zero|oh|one|two|three|four|five|six|seven|eight|nine"
 _CIRCA = re.compile(
-    r"(?<![\w.])(?:c|ca|circa)\.?\s?(?=\d{3,4}(?:s\b|\b)(?!,\s\d)|(?:one|two|three|four|five|six|seven|eight|nine|ten)\b[\w ]{2,50}b\.?c)|(?<![\w.])ca\.\s?(?=\w)"
+    r"(?<![\w.])(?:c|ca|circa)\.?\s?"
+    rf"(?=\d{{3,4}}s?\b(?!,\s\d)|(?:{_DIGIT}|ten)\b[\w ]{{2,50}}[Bb]\.?[Cc]|\d{{1,2}} (?:\w+ )?[ap]\.m)"
+    r"|(?<![\w.])ca\.\s?(?=\w)"
 )
 _STATUTE = re.compile(r"\b(?:[IVX]+|the \w+)\.?,? $")
 _FOUNDED = re.compile(
@@ -242,22 +249,81 @@ _EXAMPLE = re.compile(r"(?<![\w.])e\.\s?g\.,?(?=\s)", re.IGNORECASE)
 _THAT_IS = re.compile(r"\(i\.\s?e\.,?(?=\s)")
 _COMPARE = re.compile(r"(?<![\w.])cf\.\s", re.IGNORECASE)
 _NOTA = re.compile(r"(?<![\w.])P\.?S\.?(?=:\s)")
-_STATES = {
-    code: name
-    for code, name in (
-        pair.split(":")
-        for pair in (
-            "AL:Alabama AK:Alaska AZ:Arizona AR:Arkansas CA:California CO:Colorado CT:Connecticut DE:Delaware FL:Florida "
-            "GA:Georgia HI:Hawaii ID:Idaho IL:Illinois IN:Indiana IA:Iowa KS:Kansas KY:Kentucky LA:Louisiana ME:Maine "
-            "MD:Maryland MA:Massachusetts MI:Michigan MN:Minnesota MS:Mississippi MO:Missouri MT:Montana NE:Nebraska "
-            "NV:Nevada NH:New_Hampshire NJ:New_Jersey NM:New_Mexico NY:New_York NC:North_Carolina ND:North_Dakota OH:Ohio "
-            "OK:Oklahoma OR:Oregon PA:Pennsylvania RI:Rhode_Island SC:South_Carolina SD:South_Dakota TN:Tennessee TX:Texas "
-            "UT:Utah VT:Vermont VA:Virginia WA:Washington WV:West_Virginia WI:Wisconsin WY:Wyoming DC:D.C."
-        ).split()
-    )
-}
+_STATES = dict(
+    pair.split(":")
+    for pair in (
+        "AL:Alabama AK:Alaska AZ:Arizona AR:Arkansas CA:California CO:Colorado CT:Connecticut DE:Delaware "
+        "FL:Florida GA:Georgia HI:Hawaii ID:Idaho IL:Illinois IN:Indiana IA:Iowa KS:Kansas KY:Kentucky "
+        "LA:Louisiana ME:Maine MD:Maryland MA:Massachusetts MI:Michigan MN:Minnesota MS:Mississippi MO:Missouri "
+        "MT:Montana NE:Nebraska NV:Nevada NH:New_Hampshire NJ:New_Jersey NM:New_Mexico NY:New_York "
+        "NC:North_Carolina ND:North_Dakota OH:Ohio OK:Oklahoma OR:Oregon PA:Pennsylvania RI:Rhode_Island "
+        "SC:South_Carolina SD:South_Dakota TN:Tennessee TX:Texas UT:Utah VT:Vermont VA:Virginia WA:Washington "
+        "WV:West_Virginia WI:Wisconsin WY:Wyoming DC:D.C."
+    ).split()
+)
 _STATE = re.compile(
-    rf"(?<=[a-z], )({'|'.join(_STATES)})(?=\s\d{{5}}\b|\s(?:zero|oh|one|two|three|four|five|six|seven|eight|nine)\s|[,.;!?)]|$)|(?<=[a-z] )({'|'.join(_STATES)})(?=\s\d{{5}}\b|\s(?:zero|oh|one|two|three|four|five|six|seven|eight|nine) (?:zero|oh|one|two|three|four|five|six|seven|eight|nine) )"
+    rf"(?<=[a-z], )({'|'.join(_STATES)})(?=\s\d{{5}}\b|\s(?:{_DIGIT})\s|[,.;!?)]|$)"
+    rf"|(?<=[a-z] )({'|'.join(_STATES)})(?=\s\d{{5}}\b|\s(?:{_DIGIT}) (?:{_DIGIT}) )"
+)
+# Abbreviated in other ways than by a full stop at the end, or only in one place.
+_PLAIN = [
+    (re.compile(r"\bWW(?:II|2)\b"), "World War 2"),
+    (re.compile(r"\bWW(?:I|1)\b"), "World War 1"),
+    (re.compile(r"(?<=[a-z%] )p\.a\.(?=\s[a-z]|[,;)])"), "per annum"),
+    (re.compile(r"(?<=[a-z%] )p\.a\.(?=$|\s[A-Z])"), "per annum."),
+    (re.compile(r"\b([Dd])ep't\b\.?"), "department"),
+    (re.compile(r"\b[Gg]ov't\b\.?"), "government"),
+    (re.compile(r"\b[Ii]nt'l\b\.?"), "international"),
+    (re.compile(r"\b[Nn]at'l\b\.?"), "national"),
+    (re.compile(r"\b[Aa]ss'n\b\.?"), "association"),
+    (re.compile(r"\b[Ee]xh?\.\s(?=[A-Z\d]\b)"), "exhibit "),
+    (re.compile(r"\b[Aa]ttn:"), "attention:"),
+    (re.compile(r"\b[Ll]at\.\s(?=\d)"), "latitude "),
+    (re.compile(r"\b[Ll]ong\.\s(?=\d)"), "longitude "),
+    (re.compile(r"\bn\.\s?(?=\d)"), "note "),
+    (re.compile(r"\b[Mm]ed\.(?=\s(?:heat|high|low|size|sized|onion|egg|potato|carrot))"), "medium"),
+    (re.compile(r"\b[Ss]q\.(?=\s(?:footage|root))"), "square"),
+    (re.compile(r"(?<=\b(?:tel|acc)\. )no\.(?=\s(?:is|was|on)\b)"), "number"),
+    (re.compile(r"(?<=(?:phone|count|erial|rence|order|voice) )no\.(?=\s(?:is|was|on)\b)"), "number"),
+    (re.compile(r"(?<=\d )mil\.?(?=\s(?:dollars|pounds|euros|people|years)\b)"), "million"),
+    (re.compile(r"(?<=\d )bil\.?(?=\s(?:dollars|pounds|euros|people|years)\b)"), "billion"),
+]
+_OLD_STATES = {
+    "Calif": "California",
+    "Mass": "Massachusetts",
+    "Conn": "Connecticut",
+    "Fla": "Florida",
+    "Ill": "Illinois",
+    "Ariz": "Arizona",
+    "Colo": "Colorado",
+    "Ore": "Oregon",
+    "Tex": "Texas",
+    "Mich": "Michigan",
+    "Minn": "Minnesota",
+    "Wis": "Wisconsin",
+    "Okla": "Oklahoma",
+    "Neb": "Nebraska",
+    "Nev": "Nevada",
+    "Tenn": "Tennessee",
+    "Pa": "Pennsylvania",
+    "Va": "Virginia",
+    "Md": "Maryland",
+    "Ga": "Georgia",
+    "Ala": "Alabama",
+    "Ark": "Arkansas",
+    "Ky": "Kentucky",
+    "Mo": "Missouri",
+    "Wash": "Washington",
+    "Wyo": "Wyoming",
+    "Mont": "Montana",
+    "Kan": "Kansas",
+    "La": "Louisiana",
+}
+_OLD_STATE = re.compile(rf"(?:(?<=[a-z], )|(?<=\b[DR]-)|(?<=\b[DR]\., ))({'|'.join(_OLD_STATES)})\.(?!\w)")
+_UNSURE_STATES = frozenset("IN OR ME OK HI OH ID AL LA PA MA MS MD DE CO MO AR".split())
+_SURE_STATE = re.compile(rf"(?<=[a-z], )({'|'.join(sorted(set(_STATES) - _UNSURE_STATES))})(?=\s[a-z])")
+_DISTANCE_DIRECTION = re.compile(
+    r"(?<=\b)(miles?|kilometers?|meters|blocks?|feet|yards)\.? (N|S|E|W|NW|NE|SW|SE)(?:\.(?!\w)|\b(?!\.))"
 )
 _PH = re.compile(r"(?<!\w)pH(?!\w)")
 
@@ -266,6 +332,11 @@ def expand_abbreviations(text: str) -> str:
     """Dr. Smith -> doctor Smith, No. 5 -> number 5, 12 Baker St. in -> 12 Baker street in, St. Paul -> saint Paul."""
     text = _PH.sub("P.H.", _SHORT_FORM.sub(_expand_short_form, text))
     text = _STATE.sub(lambda m: _STATES[m[1] or m[2]].replace("_", " "), text)
+    text = _SURE_STATE.sub(lambda m: _STATES[m[1]].replace("_", " "), text)
+    text = _OLD_STATE.sub(lambda m: _OLD_STATES[m[1]] + ("." if _ends(m) else ""), text)
+    for pattern, words in _PLAIN:
+        text = pattern.sub(words, text)
+    text = _DISTANCE_DIRECTION.sub(lambda m: f"{m[1]} {_DIRECTIONS[m[2]]}" + ("." if _ends(m) else ""), text)
     text = _FOUNDED.sub(lambda m: "Established " if m[1] else "established ", text)
     text = _CIRCA.sub(_expand_circa, text)
     text = _COMPARE.sub("compare ", _EXAMPLE.sub("for example,", _VERSUS.sub("versus", text)))
@@ -342,17 +413,10 @@ def _expand_common(match: re.Match[str]) -> str:
     """Expand an abbreviation. Keep the full stop at the end of the text, and after `etc.` if a new sentence begins."""
     short = match[1].lower()
     words = _COMMON[short]
-    before = match.string[max(0, match.start() - 16) : match.start()]
     if short in ("min", "max", "temp", "est", "apt", "tel", "cont", "resp", "ste", "univ"):
-        # "at the min." may end a sentence; a name ("Max.") certainly does.
-        if (
-            match[1][0].isupper()
-            and short in ("max", "est", "min", "apt", "resp")
-            and not before.endswith(("(", ": "))
-            and before.strip()
-        ):
-            return match[0]
         stop = _CLOSING.match(match.string, match.end()) or _NEW_SENTENCE.match(match.string, match.end())
+        if match[1][0].isupper() and stop:  # "I met Max."
+            return match[0]
         return words + ("." if stop else "")
     stop = _CLOSING.match(match.string, match.end())
     if not stop and short in _MAY_PRECEDE_SENTENCE:
@@ -374,9 +438,10 @@ def _expand_street(match: re.Match[str]) -> str:
     )
     if short != "st" and short in ("blvd", "pkwy", "hwy", "expy", "fwy", "ave", "rd"):
         is_street = is_street or _NAME_BEFORE.search(before)
+    stop = "." if _ends(match) and not named else ""
     if not is_street:
         return _PLACES.get(short, match[0]) if named or short == "st" else match[0]
-    return _STREETS[short] + ("." if _ends(match) and not _HOUSE.search(before + "X ") else "")
+    return _STREETS[short] + stop
 
 
 def _expand_bare_street(match: re.Match[str]) -> str:

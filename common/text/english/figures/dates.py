@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from common.text.english.number_words import ordinal, pairs, plain_number
+from common.text.english.figures.number_words import ordinal, pairs, plain_number
 
 MONTHS = "January February March April May June July August September October November December".split()
 SHORT_MONTHS = frozenset("jan feb mar apr jun jul aug sep sept oct nov dec".split())  # with a full stop
@@ -26,7 +26,9 @@ _DAY_IN_FIGURES = re.compile(
     re.IGNORECASE,
 )
 _SHORT_MONTH = re.compile(rf"\b({_SHORT})\b(?:\.(?!\w)(?=\s*[^\sA-Z])|(?=\.?,?\s\d)|(?=\s?[-–]\s?(?:{_SHORT})\b))\.?")
+_MONTH_RANGE = re.compile(rf"\b({_SHORT})\.?\s?[-–]\s?({_SHORT})\b\.?(?!\w|\s\d)")
 _AFTER_DAY = re.compile(rf"(?<=\d)((?:st|nd|rd|th)?(?:\s+of)?[\s-])({_SHORT})\b(\.?)")
+_DAY_AFTER = re.compile(r"\s\d{1,2}(?!\d)")
 _DATED_MONTH = re.compile(
     rf"\b((?i:in|of|by|since|until|from|to|and|last|next|late|early|mid|through)\s)({_SHORT})\b\.?(?!\w)"
 )
@@ -48,7 +50,7 @@ _ERA = r"(?:B\.?C\.?E?\.?|C\.E\.|CE|A\.D\.|AD)(?![\w])"
 _YEARS_OF_ERA = re.compile(rf"(?<![\w.,$£€-])(\d{{1,4}})(?:\s?(?:-|–|to)\s?(\d{{1,4}}))?(?=\s{_ERA})")
 _AFTER_ERA = re.compile(r"\b(A\.?D\.?\s)(\d{3})(?![\w.,]*\d)")
 _DECADE = re.compile(r"(?<!\w)['’](?=\d0'?s\b)")
-_SHORT_YEAR = re.compile(r"(?<=\s)['’](\d\d)(?![\w'’])")
+_SHORT_YEAR = re.compile(r"(?<=[a-z] )['’](\d\d)(?![\w'’%])")
 _DECADES = re.compile(r"\b((?:1\d|20)\d0s)\s?[-–]\s?((?:(?:1\d|20))?\d0s)\b")
 
 
@@ -60,6 +62,7 @@ def expand_dates(text: str) -> str:
     text = _DAY_IN_FIGURES.sub(_expand_day_in_figures, text)
     text = _DAY_RANGE.sub(lambda m: f"{_weekday(m[1])} to {_weekday(m[2])}", text)
     text = _WEEKDAY_AFTER.sub(lambda m: _weekday(m[1]), _WEEKDAY.sub(_expand_weekday, text))
+    text = _MONTH_RANGE.sub(lambda m: f"{_month(m[1])} to {_month(m[2])}", text)
     text = _AFTER_DAY.sub(_expand_month_after_day, text)
     text = _SHORT_MONTH.sub(lambda m: _month(m[1]), text)
     text = _DATED_MONTH.sub(_expand_dated_month, text)
@@ -121,6 +124,8 @@ def _expand_day_in_figures(match: re.Match[str]) -> str:
 
 
 def _expand_month_after_day(match: re.Match[str]) -> str:
+    if "-" in match[1] and _DAY_AFTER.match(match.string, match.end()):  # May 2-Sept. 27
+        return match[0]
     ends = match[3] and not match.string[match.end() :].strip(" \"')")
     return f"{match[1].replace('-', ' ')}{_month(match[2])}{'.' if ends else ''}"
 
@@ -155,7 +160,4 @@ def _expand_years_of_era(match: re.Match[str]) -> str:
 
 
 def _expand_short_year(match: re.Match[str]) -> str:
-    before = match.string[max(0, match.start() - 12) : match.start()].rstrip().rpartition(" ")[2].lower().strip(",")
-    is_dated = before in ("of", "in", "since", "spring", "summer", "fall", "autumn", "winter", "class")
-    is_dated = is_dated or before[:3] in SHORT_MONTHS
-    return (f"oh {int(match[1])}" if match[1][0] == "0" else match[1]) if is_dated else match[0]
+    return f"oh {int(match[1])}" if match[1][0] == "0" else match[1]

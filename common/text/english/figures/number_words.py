@@ -106,7 +106,7 @@ def decimal(whole: str, decimals: str) -> str:
 
 
 def pairs(number: str) -> str:
-    """Read three or four digits as in addresses, years BC and flights: 405 -> four oh five, 1549 -> fifteen forty nine."""
+    """Read three or four digits as in flights and rooms: 405 -> four oh five, 1549 -> fifteen forty nine."""
     if len(number) == 3 and number[0] != "0" and number[1:] != "00":
         rest = int(number[1:])
         return f"{_SMALL[int(number[0])]} {'oh ' if rest < 10 else ''}{cardinal(rest)}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from common.text.english.amounts import AMOUNT, join_thousands
-from common.text.english.number_words import cardinal, decimal, has_words
+from common.text.english.figures.amounts import AMOUNT, join_thousands
+from common.text.english.figures.number_words import cardinal, decimal, has_words
 
 # one, many, one of the smaller unit, many of the smaller unit
 _DOLLARS = ("dollar", "dollars", "cent", "cents")
@@ -77,7 +77,7 @@ _OF = "|".join(sorted(_DOLLARS_OF, key=len, reverse=True))
 _CODE = "|".join(_CODES)
 _NUMBER = rf"(?:{AMOUNT}|\.\d+)"
 _BEFORE = re.compile(
-    rf"(?:(?<![A-Za-z])(?-i:({_OF})\s?)(?=\$))?([{SIGNS}])\s?({_NUMBER})"
+    rf"(?:(?<![A-Za-z])(?-i:(US|USD)\s?|({_OF}))(?=\$))?([{SIGNS}])\s?({_NUMBER})"
     rf"(?:\s?(?:-|–|to)\s?[{SIGNS}]?({_NUMBER})(?={_MAGNITUDE}))?(?:{_MAGNITUDE})?(?:\s?(?-i:US\$|USD|CAD|AUD)(?!\w))?",
     re.IGNORECASE,
 )
@@ -96,12 +96,20 @@ _MINUS = re.compile(rf"(?<![\w-])-(?=[{SIGNS}]\s?\.?\d)")
 _PER = re.compile(
     rf"([{SIGNS}]|\b(?:{_CODE})\b)(\s?{_NUMBER}(?:\s?(?:[kmb]|mn|bn|million|billion))?)\s?/\s?(?=[A-Za-z])"
 )
+_ARTICLE_BEFORE = re.compile(r"\b(?:an?|another|each|every)\s$", re.IGNORECASE)
+_NOUN_AFTER = re.compile(
+    r"\s(?!(?:a|an|per|of|in|and|or|at|on|for|to|from|is|was|each|by|than|as|more|less|every|with|the|off|if|when|but|"
+    r"here|there|today|yesterday|now|later)\b)[A-Za-z]"
+)
+_LOSS = re.compile(rf"\(([{SIGNS}]{_NUMBER})\)(\s(?:million|billion|thousand))\b")
+_COIN = re.compile(r"(?<![\w.,])(\d{1,2})c(?=\s(?:coins?|pieces?|stamps?|per|off|each|a\s)\b)")
 _COUNT_OF_SIGNS = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 
 def expand_money(text: str) -> str:
     """$3.50 -> three dollars, fifty cents, £1.5 million -> one point five million pounds, a single £ -> pound."""
     text = join_thousands(text)
+    text = _COIN.sub(r"\1 cent", _LOSS.sub(r"(\1\2)", text))
     text = _PENCE.sub(lambda m: f"{m[1]} {'penny' if m[1] == '1' else 'pence'}", text)
     if not any(sign in text for sign in SIGNS + "¢") and not re.search(rf"\b(?:{_CODE}|Rs)\b", text):
         return text
@@ -134,13 +142,16 @@ def _separate(match: re.Match[str], words: str) -> str:
 
 
 def _expand_before(match: re.Match[str]) -> str:
-    country, sign, amount, last = match.group(1, 2, 3, 4)
-    magnitude = match[7] or match[8]
+    country, sign, amount, last = match[1] or match[2], match[3], match[4], match[5]
+    magnitude = match[8] or match[9]
     currency = _named(country, sign)
     if sign == "$" and match[0].endswith(("US$", "USD")):
         currency = _DOLLARS_OF["US"]
     if last:
         return _separate(match, f"{_figure(amount)} to {_expand(currency, last, magnitude)}")
+    before = match.string[max(0, match.start() - 10) : match.start()]
+    if _ARTICLE_BEFORE.search(before) and _NOUN_AFTER.match(match.string, match.end()):  # a $5 bill
+        currency = (currency[0], currency[0], currency[2], currency[2])
     return _separate(match, _expand(currency, amount, magnitude))
 
 

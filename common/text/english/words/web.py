@@ -26,23 +26,35 @@ _URL = re.compile(
     re.ASCII,
 )
 _SCHEME = re.compile(r"\b(?:https?|ftp)://(?:www\.)?|\bwww\.(?=\w)")
+_FILE_END = "|".join(sorted(_SPELT_FILES | _SPOKEN_FILES, key=len, reverse=True))
 _FILE_NAME = re.compile(
-    rf"(?<![\w.@/])(\*|[A-Za-z\d][\w-]{{0,60}}(?:\.\w{{1,20}}){{0,3}})?\.({'|'.join(sorted(_SPELT_FILES | _SPOKEN_FILES, key=len, reverse=True))})(?![\w@]|\.\w)",
+    rf"(?<![\w.@/])(\*|(?:[\w-]{{1,40}}/){{0,6}}[A-Za-z\d][\w-]{{0,60}}(?:\.\w{{1,20}}){{0,3}})?"
+    rf"\.({_FILE_END})(?![\w@]|\.\w)",
     re.ASCII | re.IGNORECASE,
 )
-_PATH = re.compile(r"(?<![\w/.:~<])(~|\.{1,2})?((?:/[\w.+-]{1,60}){2,12})/?(?=[\s,;:!?)\"']|\.(?:\s|$)|$)", re.ASCII)
+_PATH = re.compile(
+    r"(?<![\w/.:~<])(~|\.{1,2})?((?:/[\w.+-]{0,60}[\w+-]){2,12})/?(?=[\s,;:!?)\"']|\.(?:\s|$)|$)", re.ASCII
+)
 _DRIVE = re.compile(r"\b([A-Za-z]):\\(?=\w)")
 _CALL = re.compile(r"\b([A-Za-z_]\w{0,40}(?:\.[A-Za-z_]\w{0,40}){1,5})(?=\()", re.ASCII)
 _EMPTY_CALL = re.compile(r"(?<=\w)\(\)")
 _IP = re.compile(r"(?<![\w.])(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?![\w]|\.\d)")
 
 _LONG_OPTION = re.compile(r"(?<![\w-])(?:--)(?=[a-z][a-z\d]*(?:-[a-z\d]+)*(?:[\s=.,;:)\"']|$))")
-_SHORT_OPTION = re.compile(r"(?<![\w-])-([A-Za-z])(?=[\s,.;:)\"']|$)")
+_SHORT_OPTION = re.compile(r"(?<![\w-])-([A-Za-z]{1,3})(?=[\s,.;:)\"']|$)")
 _OPTION_CONTEXT = re.compile(
     r"\b(?:flags?|options?|switch|switches|arguments?|run|pass|use|with|add|command|python|pip|git|npm|or|and)\s*$|"
     r"(?:^|\s)-{1,2}[a-z][\w-]*(?:\s\S{1,30})?\s*$",
     re.IGNORECASE,
 )
+_COMMAND = re.compile(
+    r"\b(?:git|python3?|pip3?|npm|docker|curl|wget|ls|rm|cp|mv|tar|gcc|make|bash|sh|sudo|ssh|cat|grep|kubectl|apt|brew|"
+    r"conda|node|cargo|go)\s[^.!?]{0,60}$"
+)
+_DOT_NAME = re.compile(r"(?<!\S)\.(?=[a-z][a-z\d]{1,20}(?:[\s,;:)]|\.?$|\.\s))")
+_SHARE_CLASS = re.compile(r"(?<![\w.])([A-Z]{2,4})\.([AB])(?![\w.])")
+_HEX = re.compile(r"(?<![\w&])#(?=(?:[\dA-Fa-f]{6}|[\dA-Fa-f]{3})\b)(?=\d{0,5}[A-Fa-f])")
+_AND = re.compile(r"\b([A-Z]{2,3})&([A-Z]{1,3})\b|\b([A-Z])&([A-Z]{2,3})\b")
 _OPTION_AFTER = re.compile(r"[a-z][a-z\d-]*(?:=|\s+(?:flags?|options?|switch|argument|to)\b)")
 
 _HASHTAG = re.compile(r"(?<![\w&#/])#(?=[A-Za-z])(\w{2,60})")
@@ -53,7 +65,7 @@ _PLUS_PLUS = re.compile(r"\b([A-Za-z])\+\+(?!\w)")
 _DOT_NET = re.compile(r"(?<![\w.])\.(?=NET\b)")
 _VERSION_PIN = re.compile(r"(?<=[a-z])==(?=\d+\.\d)")
 _TAG = re.compile(r"</?[a-z][a-z\d]{0,15}(?:\s[^<>]{0,200})?/?>")
-_MARKDOWN = re.compile(r"(\*{1,3}|_{2,3}|~~|`)(?=\S)([^*`~\n]{1,200}?)(?<=\S)\1(?!\w)")
+_MARKDOWN = re.compile(r"(\*{1,3}|~~|`)(?=\S)([^*`~\n]{1,200}?)(?<=\S)\1(?!\w)")
 _PARTS_OF_PATH = {"/": " slash ", "-": " dash ", "_": " underscore ", ".": " dot ", "?": " question mark "}
 _PARTS_OF_PATH |= {"=": " equals ", "&": " and ", "#": " hash ", "%": " percent ", "+": " plus ", "~": " tilde "}
 _PART_OF_PATH = re.compile(r"[/\-_.?=&#%+~]")
@@ -75,6 +87,8 @@ def expand_web(text: str) -> str:
     text = _EMPTY_CALL.sub("", text)
     text = _LONG_OPTION.sub(_expand_option, text)
     text = _SHORT_OPTION.sub(_expand_option, text)
+    text = _HEX.sub("hash ", _DOT_NAME.sub("dot ", _SHARE_CLASS.sub(r"\1 \2", text)))
+    text = _AND.sub(lambda m: f"{spell(m[1] or m[3])} and {spell(m[2] or m[4])}".replace(" .", ""), text)
     text = _HASHTAG.sub(lambda m: "hashtag " + _CAMEL.sub(" ", m[1].replace("_", " ")), text)
     return _HANDLE.sub("at ", text)
 
@@ -118,6 +132,7 @@ def _expand_url(match: re.Match[str]) -> str:
     while rest and rest[-1] in ".,;:!?/":
         tail = (rest[-1] if rest[-1] != "/" else "") + tail
         rest = rest[:-1]
+    domain = domain.removeprefix("www.")
     words = _speak_domain(domain) if "." in domain else domain
     if port:
         words += f" port {port[1:]}"
@@ -146,7 +161,7 @@ def _expand_file(match: re.Match[str]) -> str:
         return match[0]
     if not name and end in _SPOKEN_FILES:
         return match[0]
-    stem = "star" if name == "*" else name.replace("_", " ").replace(".", " dot ")
+    stem = "star" if name == "*" else name.replace("_", " ").replace(".", " dot ").replace("/", " slash ")
     spoken = end if end in _SPOKEN_FILES else _WORDS_OF_FILES.get(end, spell(end))
     stem = re.sub(r"\b(?:gz|xz|js|min)\b(?=$| dot)", lambda m: m[0] if m[0] == "min" else spell(m[0]), stem)
     return _close(f"{stem} dot {spoken}".strip(), match)
@@ -160,6 +175,10 @@ def _expand_option(match: re.Match[str]) -> str:
     text, long = match.string, match[0].startswith("--")
     before = text[max(0, match.start() - 40) : match.start()]
     after = text[match.end() : match.end() + 40]
-    if not (_OPTION_CONTEXT.search(before) or (long and _OPTION_AFTER.match(after))):
+    command = text[max(0, match.start() - 80) : match.start()]
+    alone = long and not before.strip(" \"'(") and re.match(r"[a-z][a-z-]*(?:[\s,.]|$)", after)
+    if not (
+        alone or _COMMAND.search(command) or _OPTION_CONTEXT.search(before) or (long and _OPTION_AFTER.match(after))
+    ):
         return match[0]
-    return "dash dash " if long else f"dash {match[1]}"
+    return "dash dash " if long else f"dash {' '.join(match[1])}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_HALF = r"([ap])(?:\.\s?m\.|\.?m\b)"
+_HALF = r"([ap])(?:\.\s?m\.|\.?m\b\.?)"
 _CLOCK = re.compile(
     rf"(?<![\d:.,])(\d{{1,2}}):([0-5]\d)(?::([0-5]\d)(?:[.,]\d+)?)?(?![\d:]|\.\d)(?:\s*{_HALF})?", re.IGNORECASE
 )
@@ -24,6 +24,7 @@ _RATIO_BEFORE = re.compile(
 )
 _AT_BEFORE = re.compile(r"\b(?:at|by|until|till|before|after|since|around|from|to)\s*$", re.IGNORECASE)
 _PRECISE = re.compile(r"(?<![\d:.,])(\d{1,2}):([0-5]\d)\.(\d{1,3})(?![\d:])")
+_CENTRAL = re.compile(r"(?<![\w:/])(\d{1,2}(?::[0-5]\d)?)/(\d{1,2}(?::[0-5]\d)?)c\b")  # 8:30/7:30c on television
 _BIBLE = (
     "Genesis Exodus Leviticus Numbers Deuteronomy Joshua Judges Ruth Samuel Kings Chronicles Ezra Nehemiah Esther Job "
     "Psalm Psalms Proverbs Ecclesiastes Isaiah Jeremiah Lamentations Ezekiel Daniel Hosea Joel Amos Obadiah Jonah "
@@ -57,6 +58,7 @@ _VERSE = re.compile(
 
 def expand_times(text: str) -> str:
     """10:30 am -> 10 30 a.m., 9:00PM -> 9 p.m., 9:00 -> 9 o'clock, 9:05 -> 9 oh 5, a ratio 16:9 -> 16 to 9."""
+    text = _CENTRAL.sub(r"\1, \2 central", text)
     text = _HALF_RANGE.sub(" to ", _CLOCK_RANGE.sub(" to ", text))
     text = _NOON_RANGE.sub(r"\1 to ", _HOUR_RANGE.sub(r"\1 to ", text))
     text = _POINT_CLOCK.sub(r"\1:\2 \3.m.", text)

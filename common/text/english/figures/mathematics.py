@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from common.text.english.number_words import ordinal
+from common.text.english.figures.number_words import ordinal
 
 _TERM_BEFORE, _TERM_AFTER = r"(?<=[\w)\]%°.'\"])", r"(?=[\w(\[$£€.√'\"-])"
-_POWER = re.compile(r"(?<=[\w)\]])\s?(?:\^|\*\*)\s?(?:\(?([-+]?)(\d{1,3})\)?|([A-Za-z])\b|(?=\())")
+_POWER = re.compile(r"(?<=[\w)\]])\s?(?:\^|\*\*)\s?(?:\(?(-|\+|minus |plus )?(\d{1,3})\)?|([A-Za-z])\b|(?=\())")
 _COEFFICIENT = re.compile(r"(?<=\b)([a-z])([a-z])(?=\^\d)")  # mc^2
 _LINKING = re.compile(
-    r"\b(?:is|was|are|were|be|been|of|with|at|by|to|than|for|from|a|an|the|only|just|about|reads?|has|had|have|rate|and|or|if)\s*$|[:(,;]\s*$|^\s*$",
+    r"\b(?:is|was|are|were|be|been|of|with|at|by|to|than|for|from|only|just|about|reads?|has|had|have|rate|and|or|if)\s*$|[:(,;]\s*$|^\s*$",
     re.IGNORECASE,
 )
 _COMPARISONS = {
@@ -38,12 +38,13 @@ _DIVIDED = re.compile(r"(?<=[\d)])\s/\s(?=[\d(])")
 _DIVIDED_IN_EQUATION = re.compile(
     r"(?<=[\w)])\s?/\s?(?=[\w(][\w\s()]{0,20}=)|(?<=[=+*]\s)([A-Za-z\d])\s?/\s?(?=[A-Za-z\d]\b)"
 )
+_PI_OVER = re.compile(r"(?<=\bpi)\s?/\s?(?=\d)")
 _EQUATION_BEFORE = re.compile(r"(=|equals|about|plus|times|minus)\s[\w.]{1,12}$")
 _TIMES = re.compile(r"(?<=[\w)])\s*\*\s*(?=[\d(])|(?<=\d)\s*\*\s*(?=\w)|(?<=[\w)])\s\*\s(?=\w)")
 _TIMES_SIGN = re.compile(r"(?<=\d)\s?[×xX]\s?(?=10\b|\d+(?:\.\d+)?\s?(?:=|equals))|(?<=[\w)])\s*×\s*(?=[\w(])")
 _FASTER = re.compile(
     r"(?<=\d)\s?[xX×](?=\s(?:faster|slower|more|less|as|higher|lower|larger|bigger|smaller|better|cheaper|longer|the|"
-    r"greater|stronger|your|its|their|speed-?up)\b)"
+    r"greater|stronger|your|its|their|his|her|my|our|that|this|what|normal|speed-?up)\b|[,.;)](?:\s|$)|$)"
 )
 _EQUALS = re.compile(rf"{_TERM_BEFORE}\s*=\s*{_TERM_AFTER}")
 _PLUS = re.compile(r"(?<=[\w)])\s*\+\s*(?=[\w(-])|(?<=\d)\s*\+\s*(?=[$£€]?\d)")
@@ -67,6 +68,7 @@ def expand_mathematics(text: str) -> str:
     text = _ORDER.sub(lambda m: _compare(m, m[1]), text)
     for pattern, words in _LOGICAL:
         text = pattern.sub(words, text)
+    text = _PI_OVER.sub(" over ", text)
     text = _DIVIDED_IN_EQUATION.sub(lambda m: f"{m[1] or ''} over " if m[1] else " divided by ", text)
     text = _DIVIDED.sub(_divide, text)
     text = _MINUS.sub(" minus ", _TIMES.sub(" times ", text))
@@ -81,7 +83,7 @@ def _expand_power(match: re.Match[str]) -> str:
         return f" to the {letter}"
     if not number:
         return " to the power "
-    if sign == "-":
+    if sign in ("-", "minus "):
         return f" to the minus {number}"
     base = match.string[: match.start()][-1:]
     if number in ("2", "3") and not base.isdecimal():
@@ -95,6 +97,9 @@ def _compare(match: re.Match[str], sign: str) -> str:
     """After a verb or preposition "less than 5", after a term "is less than 5"."""
     words = _COMPARISONS[sign]
     before = match.string[max(0, match.start() - 12) : match.start()]
+    attached = not match[0].endswith(" ") and match[0][:1] == " "
+    if attached and sign in "<>" and re.search(r"[A-Za-z]{2,}$", before):  # people <60
+        return f" {words} "
     if sign in ("==", "===", ":=", "+=", "-=") or _LINKING.search(before):
         return f" {words} "
     return f" is {words} "

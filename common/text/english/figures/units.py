@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from common.text.english.amounts import AMOUNT, NOT_INSIDE
+from common.text.english.figures.amounts import AMOUNT, NOT_INSIDE
 
 # Micro is u in ASCII, or mc as in mcg; `signs` makes mc of the sign.
 _PREFIXES = {
@@ -153,10 +153,13 @@ _NAMED = {
     "yrs": "year",
     "amps": "amp",
     "kilos": "kilo",
+    "angstrom": "angstrom",
+    "rebs": "rebound",
+    "asts": "assist",
     "MM": "million",
 }
 _PLURALS = {"foot": "feet", "inch": "inches", "henry": "henries"}
-_WITHOUT_PLURAL = ("hertz", "lux", "flops", "horsepower", ".", "percent", "million", "dozen", "molar", "kelvin")
+_WITHOUT_PLURAL = ("hertz", "lux", "flops", "horsepower", ".", "percent", "million", "dozen", "molar", "kelvin", "ago")
 
 
 def _list_symbols() -> dict[str, str]:
@@ -204,29 +207,32 @@ for _ambiguous in (
 ):
     _SYMBOLS.setdefault(_ambiguous, _ANY_CASE.get(_ambiguous, ""))
 _LOWER_ONLY = frozenset("mo mi in ha us um pt kn ly va ms ma mv nm pc".split())
-_SYMBOLS["pp"] = ""
+_SYMBOLS["Ma"], _SYMBOLS["Ga"] = "million years ago", "billion years ago"
 
 _BASE = "|".join(
     sorted((re.escape(s).replace(r"\ ", r"\.?\s") for s in {*_SYMBOLS, *_ANY_CASE} if s), key=len, reverse=True)
 )
 _PER_WORDS = (
-    "second sec s minute min hour hr h day d week wk month mo year yr person unit head capita night serving share barrel "
-    "household pixel student user item piece employee game inch foot acre beat cell word dose pound ounce gallon liter "
-    "litre mile kilometer kilometre meter metre cup child room seat car gram"
+    "second sec s minute min hour hr h day d week wk month mo year yr person unit head capita night serving share "
+    "barrel household pixel student user item piece employee game inch foot acre beat cell word dose pound ounce "
+    "gallon liter litre mile kilometer kilometre meter metre cup child room seat car gram"
 ).split()
 _PER_NAMES = {"sec": "second", "s": "second", "min": "minute", "hr": "hour", "h": "hour", "d": "day", "wk": "week"}
 _PER_NAMES |= {"mo": "month", "yr": "year", "l": "liter"}
 _DENOMINATOR = (
     rf"(?:\s?/\s?|\sper\s)(?:({'|'.join(sorted(_PER_WORDS, key=len, reverse=True))}|{_BASE})(?:\^?([23]))?)(?![\w'])"
 )
-_AFTER_NUMBER = rf"({_BASE})(?:\^?([23])(?!\d))?(?![\w'’^]|/\d)((?:{_DENOMINATOR}){{0,2}})(\.(?=\s+[a-z(\d]|[,;)]))?"
+_AFTER_NUMBER = (
+    rf"({_BASE})(?:\^?([23])(?!\d))?(?![\w'’^]|/\d)((?:{_DENOMINATOR}){{0,2}})(\.(?=\s+(?-i:[a-z])|\s+[(\d]|[,;)]))?"
+)
 _UNIT = re.compile(rf"{NOT_INSIDE}({AMOUNT})(?!\^)(\s?-?)(?:{_AFTER_NUMBER})", re.IGNORECASE)
 _PER = re.compile(_DENOMINATOR, re.IGNORECASE)
 _WORD_PER = re.compile(
-    rf"(?<=[a-z])(?<!/)/({'|'.join(w for w in _PER_WORDS if len(w) > 2)}|kg|lb|mL|L|hr|cm2|km2)\b(?!/)"
+    rf"(?<=[A-Za-z])(?<!/)/({'|'.join(w for w in _PER_WORDS if len(w) > 2)}|kg|lb|oz|mL|L|hr|mo|yr|cm2|km2|turn)"
+    r"\b(?!/)(?:\.(?=\s[a-z]))?"
 )
 _PER_SIGN = re.compile(rf"(?<=%)/({'|'.join(w for w in _PER_WORDS if len(w) > 1)})\b")
-_ALONE = re.compile(rf"\s?-?({_BASE})(?:\^?([23]))?(?![\w'^/])(\.(?=\s+[a-z(\d]|[,;)]))?", re.IGNORECASE)
+_ALONE = re.compile(rf"\s?-?({_BASE})(?:\^?([23]))?(?![\w'^/])(\.(?=\s+(?-i:[a-z])|\s+[(\d]|[,;)]))?", re.IGNORECASE)
 _ATTRIBUTE_BEFORE = re.compile(r"\b(?:an?|each|every|per|first|single)\s$", re.IGNORECASE)
 _NOUN_AFTER = re.compile(
     r"\s(?!(?:of|in|and|or|at|on|for|to|long|wide|tall|high|deep|thick|per|away|from|is|was|are|were|with|by|than|as|"
@@ -234,6 +240,15 @@ _NOUN_AFTER = re.compile(
     r"into|through|around|across|between|old|that|which|the|an?|today|a|here|there|north|south|east|west)\b)[a-z]"
 )
 
+_RACE_AFTER = re.compile(
+    r"\s(?:race|relay|dash|sprint|run|freestyle|backstroke|breaststroke|butterfly|hurdles|final|medley|freighter)\b"
+)
+_CLOSED_NOUN = re.compile(r"\)\s[a-z]")
+_CUPS = re.compile(rf"({NOT_INSIDE}{AMOUNT}|half|quarters?|thirds?)\sc\.(?=\s(?:of\s)?[a-z])")
+_PER_QUANTITY = re.compile(r"(?<=[A-Za-z])/(?=\d+(?:\.\d+)?\s?(?:mL|ml|L|g|kg|km|m)\b)")
+_PER_UNIT = re.compile(r"(?<=\bper )(oz|lb|kg|mo|yr|hr|wk|sq\.? ft|gal|MWh|kWh|min|sec|bbl|L|mL|g)\b(\.(?=\s[a-z]))?")
+_PRIMES = re.compile(r"\b([35])'(\s?(?:to|-)\s?)([35])'(?!\w)|\b([35])'(?=-end|\send|\sUTR)")
+_MINUTE_MARK = re.compile(r"(?<=\d)'(?=\smin)")
 _SCALES = {"C": " degrees Celsius", "F": " degrees Fahrenheit", "K": " kelvin", None: " degrees"}
 _DEGREES = re.compile(r"(?<=\d)\s?(?:°|º)(?:\s?([CFK])\b)?")
 _COORDINATE = re.compile(
@@ -248,9 +263,11 @@ _PLACE_BEFORE = re.compile(
 )
 _TEMPERATURE = re.compile(rf"{NOT_INSIDE}(\d{{1,3}}(?:\.\d)?)(\s?(?:to|-)\s?\d{{1,3}}(?:\.\d)?)?([CF])(?![\w'’+#-])")
 
-_BY = re.compile(rf"{NOT_INSIDE}(?!0[xX])({AMOUNT})((?:\s?(?:cm|mm|in|ft|m|km|\"|')\.?)?)\s*[xX×]\s*(?=\d)")
+_BY = re.compile(
+    rf"{NOT_INSIDE}(?!0[xX])({AMOUNT})((?:\s?(?:cm|mm|in|ft|m|km|foot|feet|inch|inches|\"|')\.?)?)\s*[xX×]\s*(?=\d)"
+)
 _TIMES_AFTER = re.compile(r"[\d.,\sxX×*()^+-]{0,60}=|10\s?\^")
-_INCH = re.compile(rf"(?<= by )({AMOUNT})\s?in\b(?!\s+(?!and\b|or\b|by\b|with\b|for\b|on\b)\w)")
+_INCH = re.compile(rf"(?<= by )({AMOUNT})\s?in(?:\.(?=\s[a-z])|\b(?!\s+(?!and\b|or\b|by\b|with\b|for\b|on\b)\w))")
 _FEET_INCHES = re.compile(r"(?<![\w.,])(\d{1,2})(?:['’]\s?|\s?ft\.?\s)(\d{1,2}(?:\.5)?)\s?(?:\"|”|''|in\b\.?)(?!\w)")
 _FEET = re.compile(
     r"(?<![\w.,'’\"])(\d{1,5})['’](?=\s(?:tall|wide|long|high|deep|by|x|×|[a-z]{3,}\s(?:fence|wall|board|pole|rope))|\s?[x×]\s?\d)"
@@ -260,11 +277,13 @@ _INCHES = re.compile(
     r"wide|long|tall|deep|thick|high|disk|vinyl|pizza|laptop|model|diameter|wheels?|rims?|of|in)\b)",
     re.IGNORECASE,
 )
+_QUOTATION = re.compile(r"(?:(?<![\w.,])(\d{1,3}(?:\.\d+)?))?\"(?=(\s[a-z])?)")
+_FEET_LAST = re.compile(r"(?<= by )(\d{1,3})'(?!\w)")
 _INCHES_LAST = re.compile(r"(?<= by )(\d{1,3}(?:\.\d+)?)(?:\"|”)(?!\w)")
 _SIZE_AFTER = (
     r"(?=\s?(?:long|wide|tall|deep|thick|high|in diameter|square|across|of rain|of snow|from|below|above|by)\b)"
 )
-_INCH_LONG = re.compile(rf"{NOT_INSIDE}({AMOUNT})(\s?-?)in(?:\.|\b)\s?{_SIZE_AFTER}")
+_INCH_LONG = re.compile(rf"{NOT_INSIDE}({AMOUNT})(?:(-)in\.|(\s?-?)in(?:\.|\b)(?=\s?{_SIZE_AFTER}))")
 _CROWD = (
     r"people|users|customers|followers|subscribers|views|downloads|copies|units|visitors|players|members|homes|jobs|"
     r"barrels|shares|tons|tonnes|records|accounts|euros|dollars|pounds|years|children|students|workers|employees|votes|"
@@ -288,10 +307,15 @@ class Unit:
 
 def expand_units(text: str) -> str:
     """80GB -> 80 gigabytes, 3 x 4 in -> 3 by 4 inch, 20 °C -> 20 degrees Celsius, 5 mg/kg, 6'2"."""
+    text = _PER_UNIT.sub(_expand_per_unit, _PER_QUANTITY.sub(" per ", text))
+    text = _PER_SIGN.sub(r" per \1", _WORD_PER.sub(_expand_word_per, text))
     if not any(c.isdecimal() for c in text):
         return text
-    text = _FEET_INCHES.sub(_expand_feet_inches, text)
+    text = _MINUTE_MARK.sub("", _PRIMES.sub(_expand_primes, text))
+    text = _expand_inch_marks(_FEET_INCHES.sub(_expand_feet_inches, text))
+    text = _CUPS.sub(lambda m: f"{m[1]} {'cup' if m[1] in ('1', 'half', 'quarter', 'third') else 'cups'}", text)
     text = _BY.sub(_expand_by, _FEET.sub(_expand_feet, _INCHES.sub(_expand_inches, text)))
+    text = _FEET_LAST.sub(r"\1 foot" if " foot by " in text else r"\1 feet", text)
     text = _INCHES_LAST.sub(r"\1 inches", _INCH.sub(r"\1 inch", text))
     text = _INCH_LONG.sub(_expand_inch_long, text)
     text = _DEGREES.sub(lambda m: _SCALES[m[1]], _COORDINATE.sub(_expand_coordinate, text))
@@ -299,8 +323,7 @@ def expand_units(text: str) -> str:
     text = _MILLION.sub(lambda m: f"{m[1]} {_MAGNITUDES.get(m[2].lower(), 'trillion')}", text)
     text = _CAPITAL_MAGNITUDE.sub(lambda m: f"{m[1]} {_MAGNITUDES[m[2].lower()]}", text)
     text = _HOURS_MINUTES.sub(lambda m: f"{_plural_of('hour', m[1])} {_plural_of('minute', m[2])}", text)
-    text = _UNIT.sub(_expand_unit, text)
-    return _PER_SIGN.sub(r" per \1", _WORD_PER.sub(_expand_word_per, text))
+    return _UNIT.sub(_expand_unit, text)
 
 
 def unit_after(text: str, place: int) -> Unit | None:
@@ -311,10 +334,8 @@ def unit_after(text: str, place: int) -> Unit | None:
     name = _find(match[1])
     if (
         not name
-        or (match[1] in ("in", "IN", "In")
-        and not match[3])
-        or (match[1] in "msMhgAKNVWTtlL"
-        and match[1] not in "gmLlh")
+        or (match[1] in ("in", "IN", "In") and not match[3])
+        or (match[1] in "msMhgAKNVWTtlL" and match[1] not in "gmLlh")
     ):
         return None
     one = _power(name, match[2])
@@ -327,6 +348,8 @@ def _find(symbol: str) -> str | None:
     if symbol in _SYMBOLS:
         return _SYMBOLS[symbol] or None
     lower = symbol.lower()
+    if symbol[-1] == "s" and len(symbol) > 2 and symbol.isalpha() and symbol[:-1].isupper():  # 25 HRs
+        return None
     return None if lower in _LOWER_ONLY else _ANY_CASE.get(lower)
 
 
@@ -355,7 +378,7 @@ def _plural_of(name: str, amount: str) -> str:
 
 
 def _expand_unit(match: re.Match[str]) -> str:
-    amount, gap, symbol, power, per, stop = match.group(1, 2, 3, 4, 5, 8)
+    amount, gap, symbol, power, per = match.group(1, 2, 3, 4, 5)
     text = match.string
     before = text[max(0, match.start() - 24) : match.start()]
     after = text[match.end() : match.end() + 24]
@@ -366,9 +389,12 @@ def _expand_unit(match: re.Match[str]) -> str:
     name = _power(name, power)
     for found in _PER.finditer(per):
         name += " per " + _power(_PER_NAMES.get(found[1].lower()) or _find(found[1]) or found[1].lower(), found[2])
+    if symbol == "pt" and "-" in gap:
+        name = "point"
     if "-" in gap:  # a 10-GB file
         return f"{amount}-{name.replace(' ', '-') if ' ' in name and ' per ' not in name else name}"
     attribute = _ATTRIBUTE_BEFORE.search(before) and _NOUN_AFTER.match(after) and not per
+    attribute = attribute or _RACE_AFTER.match(after) or (before.endswith("(") and _CLOSED_NOUN.match(after))
     return f"{amount} {name if amount == '1' or attribute else _many(name)}"
 
 
@@ -419,8 +445,8 @@ def _choose(amount: str, gap: str, symbol: str, compound: bool, before: str, aft
 
 def _expand_word_per(match: re.Match[str]) -> str:
     """words/minute, but not and/or. A pair of nouns (hour/day) stays."""
-    word = re.search(r"([a-z]+)$", match.string[max(0, match.start() - 20) : match.start()])
-    if not word or (not word[1].endswith("s") and word[1] not in ("people", "percent")):
+    word = re.search(r"([a-z]+|[A-Z]{3,})$", match.string[max(0, match.start() - 20) : match.start()])
+    if not word or (word[1].islower() and not word[1].endswith("s") and word[1] not in ("people", "percent")):
         return match[0]
     name = match[1]
     power = name[-1] if name[-1] in "23" else None
@@ -449,7 +475,8 @@ def _expand_feet_inches(match: re.Match[str]) -> str:
 
 
 def _expand_feet(match: re.Match[str]) -> str:
-    return f"{match[1]} {'foot' if match[1] == '1' or _ATTRIBUTE_BEFORE.search(match.string[max(0, match.start() - 8) : match.start()]) else 'feet'}"
+    is_attribute = _ATTRIBUTE_BEFORE.search(match.string[max(0, match.start() - 8) : match.start()])
+    return f"{match[1]} {'foot' if match[1] == '1' or is_attribute else 'feet'}"
 
 
 def _expand_inches(match: re.Match[str]) -> str:
@@ -460,9 +487,31 @@ def _expand_inches(match: re.Match[str]) -> str:
 
 
 def _expand_inch_long(match: re.Match[str]) -> str:
-    if "-" in match[2]:
-        return f"{match[1]}-inch "
-    return f"{match[1]} {'inch' if match[1] == '1' else 'inches'} "
+    if match[2] or "-" in match[3]:
+        return f"{match[1]}-inch"
+    return f"{match[1]} {'inch' if match[1] == '1' else 'inches'}"
+
+
+def _expand_inch_marks(text: str) -> str:
+    """6" from the heat -> 6 inches from the heat. After an opening quotation mark, it is the closing one."""
+    if '"' not in text:
+        return text
+    parts, place, is_open = [], 0, False
+    for match in _QUOTATION.finditer(text):
+        if match[1] and not is_open and match[2]:
+            parts += [text[place : match.start()], f"{match[1]} {'inch' if match[1] == '1' else 'inches'}"]
+            place = match.end()
+        else:
+            is_open = not is_open
+    return "".join(parts) + text[place:]
+
+
+def _expand_primes(match: re.Match[str]) -> str:
+    return f"{match[4]} prime" if match[4] else f"{match[1]} prime{match[2]}{match[3]} prime"
+
+
+def _expand_per_unit(match: re.Match[str]) -> str:
+    return _PER_NAMES.get(match[1]) or _find(match[1]) or "barrel"
 
 
 def _expand_coordinate(match: re.Match[str]) -> str:
@@ -476,6 +525,10 @@ def _expand_coordinate(match: re.Match[str]) -> str:
 def _expand_temperature(match: re.Match[str]) -> str:
     amount, to, scale = match.groups()
     before = match.string[max(0, match.start() - 24) : match.start()]
-    if _PLACE_BEFORE.search(before) or re.search(r"[A-Za-z#]-?$", before) or (len(amount) < 2 and "minus" not in before):
+    if (
+        _PLACE_BEFORE.search(before)
+        or re.search(r"[A-Za-z#]-?$", before)
+        or (len(amount) < 2 and "minus" not in before)
+    ):
         return match[0]
     return f"{amount}{(to or '').replace('-', ' to ')}{_SCALES[scale]}"

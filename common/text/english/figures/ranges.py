@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from common.text.english.amounts import AMOUNT
-from common.text.english.number_words import pairs
+from common.text.english.figures.amounts import AMOUNT
+from common.text.english.figures.number_words import pairs
 
 _SIGNED = re.compile(rf"(?<![\w.,-])(-?{AMOUNT})\s?(?:-|–|to)\s?(?=-\d)")
 _AFTER_PERCENT = re.compile(r"(?<=[%°])(?P<unit>[CF]?)\s?[-–~]\s?(?=-?\d)")
@@ -24,7 +24,7 @@ _SCORE = re.compile(
     re.IGNORECASE,
 )
 _VOTE = re.compile(
-    r"\b(?:vote[ds]?|voting|ruled|ruling|decision|passed|majority|approved|split|senate|house|court|poll)\b",
+    r"\b(?:vote[ds]?|voting|ruled|ruling|decision|passed|majority|approved|split|senate|house|court|poll|jury|verdict|panel|board|affirmed|reversed)\b",
     re.IGNORECASE,
 )
 _CRICKET = re.compile(
@@ -36,7 +36,8 @@ _RANGE_BEFORE = re.compile(
 _SCORE_AFTER = re.compile(
     r"\s?(?:win|victory|loss|defeat|lead|draw|tie|record|score|scoreline|thrashing|rout|start|home)\b"
 )
-_BEFORE_CHRIST = re.compile(r"\s?(?:B\.?C|b\.c)")
+_BEFORE_CHRIST = re.compile(r"\s?(?:B\.?C|b\.c|Ma\b|Ga\b|mya\b|BP\b)")
+_TEAMS = re.compile(r"(?:[A-Z][a-z]+|[A-Z]{2,4}) \Z")
 _NEAR = 60
 
 
@@ -72,12 +73,22 @@ def _expand_pair(match: re.Match[str]) -> str:
         return f"{pairs(left) if len(left) == 3 else left} for {right}"
     if after.isalpha() and re.match(r"(?:st|nd|rd|th)\b", following) is None and first >= last:
         return match[0]
-    small = first < 200 and last < 200 and not (after.isalpha() or "." in left + right or "," in left + right)
+    if re.search(r"\bbetween $", before) and first != last:
+        return f"{left} and {right}"
+    if re.search(r"\b(?:pp\.|[Pp]ages) $", before) and len(right) < len(left):  # pp. 112-15
+        return f"{left} to {right}"
+    small = first < 600 and last < 600 and not (after.isalpha() or "." in left + right or "," in left + right)
     if small and not _RANGE_BEFORE.search(before):
+        if _TEAMS.search(before) and re.match(r" [A-Z]", following) and max(first, last) < 200:
+            return f"{left} {right}"
         if _SCORE_AFTER.match(following) or _SCORE.search(before) or _in_list_of_scores(before, following):
             return f"{left} {right}"
         if _VOTE.search(before) or re.match(r"\s(?:vote|ruling|decision|majority)\b", following):
             return f"{left} to {right}"
+    if 100 <= first < 900 and last <= 10 and small and not spaced:  # runs and wickets
+        return f"{pairs(left)} for {right}"
+    if 7 <= first <= 11 and 3 <= last <= 6 and small:  # hours of work: 9-5
+        return f"{left} to {right}"
     if first < last or is_years or _BEFORE_CHRIST.match(following):
         return f"{left} to {right}"
     return match[0] if spaced else f"{left} {right}"

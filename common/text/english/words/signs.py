@@ -81,24 +81,28 @@ _GREEK = {
 # Greek words are transliterated. Only a letter on its own is a symbol.
 _GREEK_LETTER = re.compile(rf"(?<![\u0370-\u03ff\u1f00-\u1fff])[{''.join(_GREEK)}](?![\u0370-\u03ff\u1f00-\u1fff])")
 # As units, micro is written mc, as in mcg, and the ohm in letters: the table of units has both.
-_MICRO = re.compile(r"(?<![A-Za-z])[µμ](?=(?:g|m|s|[lL]|A|V|W|F|H|J|N|M|mol|Sv|Gy)(?![A-Za-z]))")
+_MICRO_UNITS = {"m": "meter", "g": "gram", "s": "second", "L": "liter", "l": "liter", "A": "amp", "V": "volt"}
+_MICRO_UNITS |= {"W": "watt", "F": "farad", "H": "henry", "J": "joule", "M": "molar", "mol": "mole", "Sv": "sievert"}
+_MICRO = re.compile(rf"(?<![A-Za-z])[µμ]({'|'.join(sorted(_MICRO_UNITS, key=len, reverse=True))})(?![A-Za-z])")
 _OHM = re.compile(r"(?<=\d)(\s?-?)([kKMGm]|mc)?[ΩΩ]")
 
+_ANGSTROM = re.compile(r"(?<=\d)\s?[ÅÅ](?!\w)")
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
 _SUPERSCRIPT = re.compile(r"(?<=[\w)\]])[⁻⁺]?(?:[⁰¹²³⁴-⁹]+|ⁿ)")
 _FOOTNOTE = re.compile(r"(?<=[.,;:!?\"”’])[⁰¹²³⁴-⁹]+(?=\s|$)")
 _WORD_BEFORE = re.compile(r"[A-Za-z]{4,}$")
 _CUBED_UNITS = frozenset({"inch", "feet", "foot", "yard", "mile", "meter"})
 
-_BULLET_START = re.compile(r"(^|\n)\s*[•‣▪●◦∙·■]\s*")
-_TIMES_DOT = re.compile(r"(?<=\d)\s*[·⋅∙]\s*(?=\d)")
-_BULLET = re.compile(r"\s*[•‣▪●◦∙·⋅■]\s*(?=(\S?))")
+_BULLET_START = re.compile(r"(^|\n)[ \t]{0,9}[•‣▪●◦∙·■]\s?")
+_TIMES_DOT = re.compile(r"(?<=\d)\s?[·⋅∙]\s?(?=\d)")
+_BULLET = re.compile(r"\s?[•‣▪●◦∙·⋅■]\s?(?=(\S?))")
 
 # A no-break or thin space, or an apostrophe, between groups of three digits.
 _GROUPED = re.compile(
     r"(?<![\d.,'’])[1-9]\d{0,2}(?:[\u00a0\u2007\u2009\u202f]\d{3})+(?![\d'’])|(?<![\d.,'’])[1-9]\d{0,2}(?:['’]\d{3})+(?![\d'’])"
 )
-_MINUS_BETWEEN = re.compile(r"(?<=[\w)])\s*−\s*(?=[\w(√])")
+_ABOUT = re.compile(r"(?<![\w~/])[~∼]\s?(?=[$£€]?\d)")
+_MINUS_BETWEEN = re.compile(r"(?<=[\w)])\s?−\s?(?=[\w(√])")
 _DOUBLE_SECTION = re.compile(r"§§\s*")
 _ENTITY = re.compile(r"&(amp|nbsp|lt|gt|quot|apos|#39|mdash|ndash|hellip);")
 _ENTITIES = {"amp": "&", "nbsp": " ", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "#39": "'"}
@@ -108,16 +112,31 @@ _ENTITIES |= {"mdash": "—", "ndash": "–", "hellip": "…"}
 def expand_typographic_signs(text: str) -> str:
     """5 µm -> 5 mcm, x² -> x^2, 5 kΩ -> 5 kohm, A→B -> A to B, θ -> theta, 1 000 with a thin space -> 1000."""
     text = _ENTITY.sub(lambda m: _ENTITIES[m[1]], text)
+    text = _ABOUT.sub("about ", text)
     if text.isascii():
         return text
     text = _GROUPED.sub(lambda m: "".join(c for c in m[0] if c.isdecimal()), text)
     text = _MINUS_BETWEEN.sub(" minus ", text)
     text = _SUPERSCRIPT.sub(_expand_superscript, _FOOTNOTE.sub("", text))
-    text = _OHM.sub(r"\1\2ohm", _MICRO.sub("mc", text))
-    text = _GREEK_LETTER.sub(lambda m: f" {_GREEK[m[0]]} ", text)
+    text = _OHM.sub(r"\1\2ohm", _MICRO.sub(_expand_micro, text))
+    text = _ANGSTROM.sub(" angstrom", text.replace("M☉", " solar masses "))
+    text = _GREEK_LETTER.sub(_name_greek, text)
     text = _BULLET_START.sub(r"\1", _TIMES_DOT.sub(" times ", text))
     text = _BULLET.sub(lambda m: ", " if m[1].isalnum() else " ", text)
     return _DOUBLE_SECTION.sub(" sections ", text).translate(_WORDS)
+
+
+def _expand_micro(match: re.Match[str]) -> str:
+    """After a number or a slash, the symbol mc for the table of units. Otherwise (the µm scale) words."""
+    before = match.string[max(0, match.start() - 2) : match.start()].rstrip(" -")
+    if before and (before[-1].isdecimal() or before[-1] == "/"):
+        return f"mc{match[1]}"
+    return f"micro{_MICRO_UNITS[match[1]]}"
+
+
+def _name_greek(match: re.Match[str]) -> str:
+    before, after = match.string[max(0, match.start() - 1) : match.start()], match.string[match.end() : match.end() + 1]
+    return f"{' ' * before.isalnum()}{_GREEK[match[0]]}{' ' * after.isalnum()}"
 
 
 def _expand_superscript(match: re.Match[str]) -> str:
@@ -130,7 +149,6 @@ def _expand_superscript(match: re.Match[str]) -> str:
 
 _AFTER_WORDS = [
     (re.compile(r"\s*%"), " percent"),
-    (re.compile(r"(?<=[A-Z])&(?=[A-Z])"), " and "),
     (re.compile(r"\s*&\s*"), " and "),
     (re.compile(r"\s*@\s*"), " at "),
     (re.compile(r"(?<=[\w)])\s*=\s*(?=[\w(-])"), " equals "),
