@@ -11,7 +11,7 @@ from tests.support.paths import REPOSITORY
 TESTS = REPOSITORY / "tests"
 FOLDERS = ("common", "hifigan", "fastpitch", "evaluation", "voice", "benchmarks", "demo", "scripts")
 
-READINGS = "common/text/english/test_readings.py"
+READINGS = "common/text/english/test_cleaners.py"
 
 # module: (test file below tests/ that covers it, reason)
 COVERED_ELSEWHERE = {

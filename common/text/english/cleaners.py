@@ -10,20 +10,20 @@ from collections.abc import Callable
 
 from common.text.any_language.cleaners import basic_cleaners, collapse_space
 from common.text.any_language.transliteration import to_ascii
-from common.text.english.words.abbreviations import expand_abbreviations
-from common.text.english.words.capitals import spell_acronyms
 from common.text.english.figures.dates import expand_dates
 from common.text.english.figures.digit_groups import expand_digit_groups
 from common.text.english.figures.fractions import expand_fractions
 from common.text.english.figures.mathematics import expand_mathematics
-from common.text.english.words.mixed import split_mixed
 from common.text.english.figures.money import expand_money
 from common.text.english.figures.numbers import expand_numbers
 from common.text.english.figures.ranges import expand_ranges
-from common.text.english.words.roman import expand_roman
-from common.text.english.words.signs import expand_signs, expand_typographic_signs
 from common.text.english.figures.times import expand_times
 from common.text.english.figures.units import expand_units
+from common.text.english.words.abbreviations import expand_abbreviations
+from common.text.english.words.capitals import spell_acronyms
+from common.text.english.words.mixed import split_mixed
+from common.text.english.words.roman import expand_roman
+from common.text.english.words.signs import expand_signs, expand_typographic_signs
 from common.text.english.words.web import expand_web
 
 # Each step reads one kind of thing and leaves words, so that no later step takes it for another kind. Hence the order:
