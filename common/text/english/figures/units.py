@@ -393,8 +393,11 @@ def _expand_unit(match: re.Match[str]) -> str:
         name = "point"
     if "-" in gap:  # a 10-GB file
         return f"{amount}-{name.replace(' ', '-') if ' ' in name and ' per ' not in name else name}"
-    attribute = _ATTRIBUTE_BEFORE.search(before) and _NOUN_AFTER.match(after) and not per
-    attribute = attribute or _RACE_AFTER.match(after) or (before.endswith("(") and _CLOSED_NOUN.match(after))
+    attribute = bool(
+        (_ATTRIBUTE_BEFORE.search(before) and _NOUN_AFTER.match(after) and not per)
+        or _RACE_AFTER.match(after)
+        or (before.endswith("(") and _CLOSED_NOUN.match(after))
+    )
     return f"{amount} {name if amount == '1' or attribute else _many(name)}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -195,7 +196,7 @@ def test_a_cleaned_sentence_stays_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("step", STEPS, ids=[step.__name__ for step in STEPS])
-def test_each_step_is_idempotent(step) -> None:
+def test_each_step_is_idempotent(step: Callable[[str], str]) -> None:
     before = STEPS[: STEPS.index(step)]
     changed = {}
     for sentence in SENTENCES:
