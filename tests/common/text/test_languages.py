@@ -24,6 +24,7 @@ class OneWord:
 
 def test_a_language_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     russian = Language(
+        code="ru",
         symbol_sets={"russian_basic": (PAD, *" -абвд", "@D", "@A")},
         cleaners={},
         word=re.compile(r"[а-я]+"),
