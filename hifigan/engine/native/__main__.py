@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import platform
+from collections.abc import Sequence
+from pathlib import Path
 
 from common.cli import ArgumentParser, run
 from common.errors import InputError
@@ -19,7 +21,7 @@ log = logging.getLogger(__name__)
 def main(argv: list[str] | None = None) -> int:
     parser = ArgumentParser(prog="hifigan.engine.native", description=__doc__)
     parser.parse_args(argv)
-    builds = [(vector.SOURCE, [])]
+    builds: list[tuple[Path, Sequence[str]]] = [(vector.SOURCE, ())]
     if platform.machine() == "x86_64":
         builds += [*((vector.SOURCE, flags) for flags in vector.TARGETS.values()), (amx.SOURCE, amx.FLAGS)]
     for source, flags in builds:
