@@ -21,8 +21,15 @@ Cleaner = Callable[[str], str]
 class PronouncingDictionary(Protocol):
     """Looks up how words are pronounced."""
 
+    @property
+    def edition(self) -> str:
+        """The dictionary's name and a digest of its contents. Empty if there is only one."""
+
     def lookup(self, word: str) -> str | None:
         """Return the phonemes of a word, separated by spaces, or None if the word should stay letters."""
+
+    def extend(self, words: Mapping[str, str]) -> None:
+        """Add words with their phonemes, which win over the dictionary's own."""
 
 
 @dataclasses.dataclass(frozen=True)

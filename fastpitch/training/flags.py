@@ -89,6 +89,9 @@ class FastPitchDataConfig(BaseDataConfig):
     heteronyms_path: str = flag(
         "", "words that are never replaced by phonemes; without it, the built-in list", metavar="PATH"
     )
+    pronunciations: str = flag(
+        "", "own words beside the dictionary, kept in the checkpoint: a file of lines WORD  P H O N E S", metavar="PATH"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

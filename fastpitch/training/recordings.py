@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from common.data.pitch import compute_statistics
 from common.errors import InputError, first_three, others_go_on
 from common.project import command
 from common.text.processor import TextProcessor
+from common.text.settings import record_reading
 from common.training.sampling import ClipKey
 from fastpitch.alignment import interpolated_prior
 from fastpitch.speakers import describe_speakers, find_speaker
@@ -144,6 +145,11 @@ class SpeechDataset(Dataset[Example]):
     @property
     def padding_id(self) -> int:
         return self._text.padding_id
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """The dictionary's edition and own words, as checkpoints record them."""
+        return record_reading(self._text)
 
     @property
     def varies(self) -> bool:

@@ -43,6 +43,7 @@ class FastPitchTrainState(BaseTrainState):
         training_clips: fingerprint of the training data.
         longest_text: characters of the longest training text, recorded for synthesis.
         speaker_pitch_hz: mean and standard deviation of each speaker's pitch, likewise.
+        reading: dictionary's edition and own words, likewise.
     """
 
     checkpoint_files = CHECKPOINT_FILES
@@ -59,12 +60,14 @@ class FastPitchTrainState(BaseTrainState):
         training_clips: str = "",
         longest_text: int = 0,
         speaker_pitch_hz: Sequence[Sequence[float]] = (),
+        reading: Mapping[str, Any] | None = None,
     ) -> None:
         identity: dict[str, Any] = {"training_clips": training_clips, "pitch_hz": list(pitch_hz)}
         if cfg.run.checkpoint_path:
             identity["base_model"] = file_digest(cfg.run.checkpoint_path)
         super().__init__(cfg, place, **identity)
         self.longest_text = longest_text
+        self.reading = dict(reading or {})
         self.speaker_pitch_hz = [list(pitch) for pitch in speaker_pitch_hz]
         self.model = FastPitch(cfg.model).to(place.device).train()
         assert self.model.attention is not None
@@ -106,7 +109,7 @@ class FastPitchTrainState(BaseTrainState):
 
     def train_setup(self) -> dict[str, Any]:
         pitch = {PITCH_KEY: self.speaker_pitch_hz} if self.speaker_pitch_hz else {}
-        return {**super().train_setup(), "longest_text": self.longest_text, **pitch}
+        return {**super().train_setup(), "longest_text": self.longest_text, **self.reading, **pitch}
 
     def contents(self, bookkeeping: dict[str, Any]) -> Contents:
         return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import pytest
 
@@ -18,6 +19,11 @@ def test_unknown_cleaner() -> None:
 
 
 class OneWord:
+    edition = ""
+
+    def extend(self, words: Mapping[str, str]) -> None:
+        pass
+
     def lookup(self, word: str) -> str | None:
         return {"да": "D A"}.get(word)
 
