@@ -47,7 +47,7 @@ from voice import Voice as _Voice
 from voice import load_voice as _load_voice
 from voice.folder import DEFAULT_VOICE as _DEFAULT_VOICE
 
-dependencies = ["librosa", "numpy", "safetensors", "soundfile", "torch", "tqdm"]
+dependencies = ["numpy", "safetensors", "soundfile", "soxr", "torch", "tqdm"]
 
 
 def voice(
@@ -59,7 +59,8 @@ def voice(
     """Load a voice, which speaks texts and resynthesises audio in the inference engine.
 
     Args:
-        name_or_dir: name of a voice in `pretrained/`, or a folder made by `python -m voice.pack`.
+        name_or_dir: name of a voice in `pretrained/`, a folder made by `python -m voice.pack`, or a name on the
+            Hugging Face hub (org/name, needs the package huggingface_hub).
         device: target device, such as "cuda".
         precision, denoising_strength: as for `vocoder`.
 

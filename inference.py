@@ -104,15 +104,17 @@ def infer(
         if writer.clipped:
             log.warning("%s", describe_clipping(writer.clipped))
         figures = summarise(distributed.gather(times), job.speaks, info.sampling_rate * cfg.repeats)
-        problems = [problem for found in distributed.gather(job.problems) for problem in found]
+        # Every process reads all texts.
+        problems = list(dict.fromkeys(problem for found in distributed.gather(job.problems) for problem in found))
+        total = len(job.sources) + (len(problems) if job.speaks else 0)
         if place.is_main:
             if cfg.log_file or not (samples or wav_file):
                 log_figures(figures, Path(cfg.log_file) if cfg.log_file else Path(cfg.output) / "nvlog_infer.json")
-            report(figures, len(job.sources), "stdout" if samples else cfg.output, len(problems))
+            report(figures, total, "stdout" if samples else cfg.output, len(problems))
     finally:
         distributed.shutdown()
     if problems and place.is_main:  # once for all processes
-        raise InputError(unusable_inputs(problems, len(job.sources)))
+        raise InputError(unusable_inputs(problems, total, "texts" if job.speaks else "input files"))
 
 
 def choose_job(

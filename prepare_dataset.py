@@ -33,7 +33,7 @@ from common.audio_files import (
     wav_info,
     within_full_scale,
 )
-from common.data.filelists import read_filelist, write_lines
+from common.data.filelists import read_paths, write_lines
 from common.data.list_writer import write_filelists
 from common.data.mel_files import distinct_targets, feature_name, read_features, record_config
 from common.data.pitch import PITCH_STATISTICS_FILE, PitchConfig, compute_statistics, extract_pitch
@@ -84,9 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def find_wavs(root: Path, cfg: PrepareConfig) -> list[Path]:
     """Find audio files, relative to the data set, in the file lists or in `wavs/`."""
     if cfg.wav_text_filelists:
-        return list(
-            dict.fromkeys(Path(row[0]) for filelist in cfg.wav_text_filelists for row in read_filelist(filelist))
-        )
+        paths = dict.fromkeys(read_paths(cfg.wav_text_filelists, root))
+        return [path.relative_to(root) if path.is_relative_to(root) else path for path in paths]
     return [path.relative_to(root) for path in list_audio_files(root / "wavs")]
 
 
@@ -106,13 +105,13 @@ def extract_pitches(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: 
         The problems of unusable files.
     """
     targets = distinct_targets(paths, lambda path: Path("pitch") / feature_name(path))
-    config = PitchConfig(audio.sampling_rate, audio.hop_length)
+    config = PitchConfig(audio.sampling_rate, audio.hop_length, cfg.f0_min, cfg.f0_max)
     files = [root / target for target in targets.values()]
     record_config(root / "pitch" / PITCH_CONFIG_FILE, config.to_dict(), files, "pitch")
     items = [(path, target) for path, target in targets.items() if not _is_made(root / target, root / path)]
     if len(items) < len(targets):
         log.info("pitch: %d of %d files exist already", len(targets) - len(items), len(targets))
-    work = partial(extract_pitch_file, root, config)
+    work = partial(extract_pitch_file, root, config, audio.filter_length // 2)
     problems = run_over_files(work, root, items, cfg.n_workers, "pitch") if items else []
     # The statistics describe the voice, so they include all files, not only those in the file lists.
     all_files = sorted((root / "pitch").rglob("*.pt"))
@@ -152,11 +151,14 @@ def extract_mel(root: Path, audio: AudioConfig, item: tuple[Path, Path]) -> Repo
     return Report(source, remark=_describe(wav, channels))
 
 
-def extract_pitch_file(root: Path, config: PitchConfig, item: tuple[Path, Path]) -> Report:
-    """Extract the pitch of one file, in a worker process."""
+def extract_pitch_file(root: Path, config: PitchConfig, shortest: int, item: tuple[Path, Path]) -> Report:
+    """Extract the pitch of one file, in a worker process. FastPitch's mels need more than `shortest` samples."""
     source, target = item
     _check_header(root / source, config.sampling_rate)
-    pitch = extract_pitch(load_wav_at(root / source, config.sampling_rate), config)
+    wav = load_wav_at(root / source, config.sampling_rate)
+    if len(wav) <= shortest:
+        raise InputError(f"{len(wav)} samples are too few, need more than {shortest}")
+    pitch = extract_pitch(wav, config)
     save_tensor(root / target, torch.from_numpy(pitch)[None])
     return Report(source, remark="" if pitch.any() else "no frame is voiced")
 

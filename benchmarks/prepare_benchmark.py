@@ -29,7 +29,8 @@ import torch
 
 from common.audio_files import list_audio_files, load_wav
 from common.cli import ArgumentParser, positive, run
-from common.data.pitch import FMAX_HZ, FMIN_HZ, PitchConfig, extract_pitch
+from common.data.flags import FMAX_HZ, FMIN_HZ
+from common.data.pitch import PitchConfig, extract_pitch
 from common.errors import InputError, first_three
 from common.files.arrays import save_array
 from common.machine import hardware

@@ -151,12 +151,17 @@ def describe_wrong_rate(path: str | os.PathLike[str], actual: int, expected: int
 
 
 def resample(wav: np.ndarray, source_hz: int, target_hz: int) -> np.ndarray:
-    """Resample [T] with soxr (very high quality). Steep edges may overshoot full scale, see `within_full_scale`."""
+    """Resample [T] with soxr (very high quality) to ceil(T * target_hz / source_hz) samples.
+
+    Steep edges may overshoot full scale, see `within_full_scale`.
+    """
     if source_hz == target_hz:
         return wav
-    import librosa
+    import soxr
 
-    return librosa.resample(as_float(wav), orig_sr=source_hz, target_sr=target_hz, res_type="soxr_vhq")
+    made = soxr.resample(as_float(wav), source_hz, target_hz, quality="VHQ")
+    num_samples = -(-len(wav) * target_hz // source_hz)  # soxr rounds, so a sample may be missing
+    return np.pad(made, (0, max(0, num_samples - len(made))))[:num_samples]
 
 
 def as_float(wav: np.ndarray) -> np.ndarray:

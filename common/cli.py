@@ -27,7 +27,7 @@ from common.resources import use_allowed_threads
 
 T = TypeVar("T")
 
-_OPTIONAL = {"matplotlib", "tensorboard"}  # packages that a plain installation lacks, and that programs import
+_OPTIONAL = {"librosa", "matplotlib", "tensorboard"}  # packages that programs import, but a plain installation lacks
 
 
 def flag(

@@ -13,8 +13,9 @@ from torch import nn
 from common.download.hub import HubOptions, fetch_model, upload_folder
 from common.errors import InputError
 from common.files.checkpoints import read_file
-from common.files.model_folders import CARD_FILE, CONFIG_FILE, MODEL_FILE, write_model_folder
+from common.files.model_folders import CARD_FILE, CONFIG_FILE, MODEL_FILE, card_metadata, write_model_folder
 from common.markdown import table
+from common.text.languages import find_language_code
 
 Model = TypeVar("Model", bound="PretrainedModel")
 
@@ -88,6 +89,7 @@ class PretrainedModel(nn.Module):
         precision: str = "fp32",
         licence: str = "",
         origin: str = "",
+        base_model: str = "",
     ) -> Path:
         """Save the model as a folder: config.json, model.safetensors, and README.md unless there is one already.
 
@@ -98,6 +100,7 @@ class PretrainedModel(nn.Module):
             precision: of matrices and kernels in the file, "fp32" or "fp16".
             licence: of the weights, as the hub spells it, such as "cc-by-4.0".
             origin: where the model comes from: training data, author, address.
+            base_model: org/name on the hub of the model that this one was trained from.
 
         Returns:
             The folder.
@@ -112,6 +115,8 @@ class PretrainedModel(nn.Module):
             values["licence"] = licence
         if origin:
             values["origin"] = origin
+        if base_model:
+            values["base_model"] = base_model
         card = self._card(values)
         write_model_folder(folder, self.STATE, self.state_dict(), values, precision, card)
         return folder
@@ -123,13 +128,14 @@ class PretrainedModel(nn.Module):
         precision: str = "fp32",
         licence: str = "",
         origin: str = "",
+        base_model: str = "",
         private: bool | None = None,
     ) -> str:
         """Upload the model to the Hugging Face hub. Needs the package huggingface_hub and a login (`hf auth login`).
 
         Args:
             name: org/name. A missing repository is created. The README.md of an existing one is kept.
-            setup, precision, licence, origin: as for `save_pretrained`.
+            setup, precision, licence, origin, base_model: as for `save_pretrained`.
             private: whether a new repository is private. None is the hub's default.
 
         Returns:
@@ -140,7 +146,7 @@ class PretrainedModel(nn.Module):
             OSError: the hub refuses, or does not answer.
         """
         with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(folder, setup, precision, licence, origin)
+            self.save_pretrained(folder, setup, precision, licence, origin, base_model)
             files = (CONFIG_FILE, MODEL_FILE, CARD_FILE)
             return upload_folder(Path(folder), name, files, kept=(CARD_FILE,), private=private)
 
@@ -154,11 +160,12 @@ class PretrainedModel(nn.Module):
         signal = [
             (name, value) for name, value in values["train_setup"].items() if isinstance(value, str | int | float)
         ]
+        language = find_language_code(values["train_setup"].get("text_cleaners", ()))
         kind = type(self).__name__
         package = type(self).__module__.split(".")[0]
         parts = [
-            ["---", *([f"license: {licence}"] if licence else []), "pipeline_tag: text-to-speech", "tags:"],
-            [f"- {package}", "- speech-synthesis", "---", ""],
+            card_metadata((package, "speech-synthesis"), licence, language, values.get("base_model", "")),
+            [""],
             [f"# {self.TITLE}", "", f"- Origin: {origin or 'describe here the training data and the authors'}"],
             [f"- Licence: {licence or 'state it here, before you share this model'}"],
             [f"- Parameters: {sum(p.numel() for p in self.parameters()) / 1e6:.2f} M", "", "```python"],

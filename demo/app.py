@@ -33,10 +33,14 @@ FONTS = ("system-ui", "sans-serif")  # of the reader's system: the page loads no
 class DemoConfig:
     """The voice, and where the page is served."""
 
-    voice: str = flag(DEFAULT_VOICE, "voice that speaks, a name in pretrained/, a folder or a hub name (org/name)")
+    voice: str = flag(
+        DEFAULT_VOICE,
+        "voice that speaks, a name in pretrained/, a folder or a hub name (org/name)",
+        metavar="NAME|PATH",
+    )
     port: int = flag(7860, "port of the page")
     host: str = flag("127.0.0.1", "address to listen on; 0.0.0.0 lets other machines connect")
-    share: str = flag("no", "yes makes a public address, through Gradio's servers", choices=("no", "yes"))
+    share: bool = flag(False, "make a public address too, through Gradio's servers")
     cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
 
     def __post_init__(self) -> None:
@@ -91,7 +95,7 @@ def model_card(voice: Voice) -> str:
         return "This voice has no model card."
     text = voice.files.card.read_text(encoding="utf-8")
     if text.startswith("---\n"):
-        return text.removeprefix("---\n").partition("\n---\n")[2]
+        return text.removeprefix("---\n").partition("\n---\n")[2].lstrip("\n")
     return text
 
 
@@ -105,7 +109,7 @@ def serve(page: Any, cfg: DemoConfig) -> None:
     page.launch(
         server_name=cfg.host,
         server_port=cfg.port,
-        share=cfg.share == "yes",
+        share=cfg.share,
         prevent_thread_lock=True,
         quiet=True,
         theme=gr.themes.Default(font=FONTS, font_mono=("monospace",)),

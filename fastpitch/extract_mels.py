@@ -43,6 +43,7 @@ from common.training.loader_processes import leave_signals_to_the_parent, lost_l
 from common.training.sampling import ClipKey
 from fastpitch.checkpoint import FastPitchInfo, load_fastpitch
 from fastpitch.model import FastPitch
+from fastpitch.speakers import stored_names
 from fastpitch.synthesis.text_flags import text_config, text_processor
 from fastpitch.training.recordings import Batch, SpeechDataset, collate, read_recordings
 
@@ -94,7 +95,9 @@ def open_dataset(
     """Open the recordings as in the model's training, and describe the mels that the model makes of them."""
     text = text_config(cfg, info)
     mean_hz, std_hz = pitch_statistics(model, cfg, place)
-    recordings = read_recordings(cfg.filelists, Path(cfg.dataset_path), info.config.n_speakers)
+    recordings = read_recordings(
+        cfg.filelists, Path(cfg.dataset_path), info.config.n_speakers, stored_names(info.train_setup)
+    )
     dataset = SpeechDataset(recordings, info.audio, text_processor(cfg, info), mean_hz, std_hz)
     dtype = DTYPES[half_precision(place.device) if cfg.amp else "fp32"]
     contract = {

@@ -30,6 +30,7 @@ from fastpitch.length_regulator import (
     round_durations,
 )
 from fastpitch.pitch_transform import DEFAULT_MEAN_HZ, DEFAULT_STD_HZ
+from fastpitch.speakers import stored_pitch
 from fastpitch.transformer import FFTransformer
 
 ALIGNER_PREFIX = "attention."
@@ -100,6 +101,7 @@ class FastPitch(PretrainedModel):
 
     pitch_mean: Tensor
     pitch_std: Tensor
+    speaker_pitch: Tensor
 
     def __init__(self, config: FastPitchConfig, aligner: bool = True) -> None:
         super().__init__()
@@ -114,6 +116,9 @@ class FastPitch(PretrainedModel):
         # Zeros mean unknown. Published files use these names in this order.
         self.register_buffer("pitch_mean", torch.zeros(1))
         self.register_buffer("pitch_std", torch.zeros(1))
+        # Pitch of each voice in Hz, from the `train_setup` of its file. In the transforms only: the published recipe
+        # normalises all voices alike, and the speaker embedding learns the difference.
+        self.register_buffer("speaker_pitch", torch.zeros(config.n_speakers, 2), persistent=False)
         word_emb = Embedding(config.n_symbols, width, padding_idx=config.padding_idx)
         self.encoder = FFTransformer(width, config.encoder, word_emb)
         self.speaker_emb = Embedding(config.n_speakers, width) if config.n_speakers > 1 else None
@@ -155,8 +160,12 @@ class FastPitch(PretrainedModel):
             given = pitch.squeeze(1).to(spoken.dtype)
             spoken = torch.where(given.isnan(), spoken, given).masked_fill(~mask, 0.0)
         if self.pitch_transform is not None:
-            mean_hz, std_hz = self.pitch_statistics()
-            spoken = self.pitch_transform(spoken, mask, mean_hz, std_hz).masked_fill(~mask, 0.0)
+            model_mean_hz, model_std_hz = self.pitch_statistics()
+            mean_hz, std_hz = self.voice_statistics(speaker)
+            # From deviations of the model's mean to those of each voice's mean, and back.
+            offset, scale = (mean_hz - model_mean_hz) / model_std_hz, std_hz / model_std_hz
+            spoken = self.pitch_transform((spoken - offset) / scale, mask, mean_hz, std_hz)
+            spoken = (spoken * scale + offset).masked_fill(~mask, 0.0)
         spoken = spoken.unsqueeze(1)
         x = x + self.pitch_emb(spoken).transpose(1, 2)
         energy: Tensor | None = None
@@ -204,6 +213,21 @@ class FastPitch(PretrainedModel):
         known = self.pitch_std > 0
         mean_hz = torch.where(known, self.pitch_mean, torch.full_like(self.pitch_mean, default_mean_hz))
         return mean_hz, torch.where(known, self.pitch_std, torch.full_like(self.pitch_std, default_std_hz))
+
+    def voice_statistics(self, speaker: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation of each voice's own pitch in Hz, [B, 1] or [1, 1] each.
+
+        Without statistics of the speakers, these are the model's.
+
+        Args:
+            speaker: [B], [1], or None for voice 0.
+        """
+        mean_hz, std_hz = self.pitch_statistics()
+        if speaker is None:
+            speaker = torch.zeros(1, dtype=torch.long, device=self.speaker_pitch.device)
+        own = self.speaker_pitch[speaker.reshape(-1).long()]
+        known = own[:, 1:] > 0
+        return torch.where(known, own[:, :1], mean_hz), torch.where(known, own[:, 1:], std_hz)
 
     @torch.jit.unused
     def teacher_forced(
@@ -277,6 +301,7 @@ class FastPitch(PretrainedModel):
         check_tensors(state, expected, cls.__name__)
         # Assigned, since allocating tensors for a model on "meta" would import sympy, which takes half a second.
         model.load_state_dict({name: value.to(expected[name].dtype) for name, value in state.items()}, assign=True)
+        model.speaker_pitch = torch.tensor(stored_pitch(setup, config.n_speakers))
         model.info = FastPitchInfo(file, config, audio, setup, epoch if isinstance(epoch, int) else None, has_aligner)
         return model
 

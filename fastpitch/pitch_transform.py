@@ -202,7 +202,7 @@ class PitchTransform(nn.Module):
         self.program = compile_expression(custom if self.has_program else "pitch")
 
     def forward(self, pitch: Tensor, mask: Tensor, mean_hz: Tensor, std_hz: Tensor) -> Tensor:
-        """pitch [B, S] in standard deviations from the mean, mask [B, S], statistics [1] -> [B, S].
+        """pitch [B, S] in standard deviations from the voice's mean, mask [B, S], statistics [B, 1] or [1] -> [B, S].
 
         Raises:
             InputError: the formula results in a pitch that is not finite.

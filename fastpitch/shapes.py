@@ -18,20 +18,21 @@ def config_of(state: Mapping[str, Tensor]) -> dict[str, Any]:
         "energy_conditioning": "energy_emb.weight" in shapes,
         "n_speakers": shapes.get("speaker_emb.weight", (1,))[0],
     }
-    for name, keys in (
+    named: tuple[tuple[str, tuple[str | None, ...]], ...] = (
         ("encoder.word_emb.weight", ("n_symbols", "symbols_embedding_dim")),
         ("proj.weight", ("n_mel_channels", "out_fft_output_size")),
         ("pitch_emb.weight", (None, None, "pitch_embedding_kernel_size")),
         ("energy_emb.weight", (None, None, "energy_embedding_kernel_size")),
-    ):
+    )
+    for name, keys in named:
         found |= _named(shapes.get(name, ()), keys)
     if "symbols_embedding_dim" in found:
         found["in_fft_output_size"] = found["symbols_embedding_dim"]
     for part, side in (("encoder", "in_fft"), ("decoder", "out_fft")):
         found |= _transformer(shapes, part, side)
     for part, name in (("duration", "dur"), ("pitch", "pitch"), ("energy", "energy")):
-        keys = (f"{name}_predictor_filter_size", None, f"{name}_predictor_kernel_size")
-        found |= _named(shapes.get(f"{part}_predictor.layers.0.conv.weight", ()), keys)
+        of_layer = (f"{name}_predictor_filter_size", None, f"{name}_predictor_kernel_size")
+        found |= _named(shapes.get(f"{part}_predictor.layers.0.conv.weight", ()), of_layer)
         if layers := _layers(shapes, f"{part}_predictor"):
             found[f"{name}_predictor_n_layers"] = layers
     return found

@@ -41,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def build_state(cfg: FastPitchTrainConfig, place: Distributed, train_set: SpeechDataset) -> FastPitchTrainState:
     fingerprint = data_fingerprint(train_set, Path(cfg.data.dataset_path))
     longest = max(len(recording.text) for recording in train_set.recordings)
-    return FastPitchTrainState(cfg, place, train_set.pitch_hz, fingerprint, longest)
+    several = cfg.model.n_speakers > 1 and place.is_main  # which writes the checkpoints
+    pitch_hz = train_set.speaker_pitch_hz(cfg.model.n_speakers) if several else []
+    return FastPitchTrainState(cfg, place, train_set.pitch_hz, fingerprint, longest, pitch_hz, train_set.reading)
 
 
 def build_loop(

@@ -4,4 +4,5 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 export NUM_GPUS=${NUM_GPUS:-4} BATCH_SIZE=${BATCH_SIZE:-32} GRAD_ACCUMULATION=${GRAD_ACCUMULATION:-1} AMP=${AMP:-false}
+export OUTPUT_DIR=${OUTPUT_DIR:-output/DGX1_HiFi-GAN_FP32_4GPU} # no other configuration continues this run
 exec bash scripts/train_lj22khz.sh "$@"

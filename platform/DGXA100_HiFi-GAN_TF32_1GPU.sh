@@ -4,4 +4,5 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 export NUM_GPUS=${NUM_GPUS:-1} BATCH_SIZE=${BATCH_SIZE:-128} GRAD_ACCUMULATION=${GRAD_ACCUMULATION:-1} AMP=${AMP:-false}
+export OUTPUT_DIR=${OUTPUT_DIR:-output/DGXA100_HiFi-GAN_TF32_1GPU} # no other configuration continues this run
 exec bash scripts/train_lj22khz.sh "$@"

@@ -8,7 +8,8 @@
 #   MODELS_DIR    as in scripts/download_models.sh
 #   PHRASES       phrase file (default: phrases/devset10.tsv)
 #   DATASET_PATH  data set with mels/ (default: data/LJSpeech-1.1, from bash scripts/prepare_dataset.sh)
-#   OUTPUT_DIR    folder of the wav files (default: output/audio_<name of the phrase file>, plus _fastpitch with FASTPITCH)
+#   OUTPUT_DIR    folder of the wav files (default: output/audio_<name of the phrase file>, plus _fastpitch with FASTPITCH,
+#                 and _amp, _torchscript and _bs<BATCH_SIZE> if these are set)
 #   BATCH_SIZE, DENOISING, REPEATS, WARMUP   numbers (defaults: 8, 0.01, 1, 0)
 #   AMP, TORCHSCRIPT   true enables them
 #   CUDA          true or false (default: whether there is a GPU)
@@ -27,11 +28,15 @@ for file in hifigan_gen_checkpoint_6500.pt ${FASTPITCH:+hifigan_gen_checkpoint_1
 done
 phrases=${PHRASES:-phrases/devset10.tsv}
 name=$(basename "$phrases")
+suffix= # outputs of other precisions and batches are not taken for these
+[[ ${AMP:-false} == true ]] && suffix+=_amp
+[[ ${TORCHSCRIPT:-false} == true ]] && suffix+=_torchscript
+suffix+=${BATCH_SIZE:+_bs$BATCH_SIZE}
 args=(
     --hifigan "${HIFIGAN:-$hifigan}"
     --input "$phrases"
     --dataset-path "${DATASET_PATH:-data/LJSpeech-1.1}"
-    --output "${OUTPUT_DIR:-output/audio_${name%.*}${FASTPITCH:+_fastpitch}}"
+    --output "${OUTPUT_DIR:-output/audio_${name%.*}${FASTPITCH:+_fastpitch}$suffix}"
     --batch-size "${BATCH_SIZE:-8}"
     --denoising-strength "${DENOISING:-0.01}"
     --repeats "${REPEATS:-1}"

@@ -11,6 +11,8 @@ from tests.support.paths import REPOSITORY
 TESTS = REPOSITORY / "tests"
 FOLDERS = ("common", "hifigan", "fastpitch", "evaluation", "voice", "benchmarks", "demo", "scripts")
 
+READINGS = "common/text/english/test_cleaners.py"
+
 # module: (test file below tests/ that covers it, reason)
 COVERED_ELSEWHERE = {
     "common/audio_config.py": ("common/test_audio.py", "the settings of what that file tests"),
@@ -25,19 +27,27 @@ COVERED_ELSEWHERE = {
     "common/data/list_writer.py": ("programs/prepare_dataset/test_file_lists.py", "its input is a data set"),
     "common/download/datasets.py": ("scripts/test_download_scripts.py", "run through scripts/download_dataset.sh"),
     "common/download/models.py": ("scripts/test_download_scripts.py", "run through scripts/download_models.sh"),
-    "common/errors.py": ("common/test_cli.py", "one exception class; the command line turns it into one line"),
     "common/synthesis/sources.py": ("programs/inference/test_resynthesis.py", "its input is a whole command line"),
     "common/synthesis/speed.py": ("programs/inference/test_vocoding.py", "figures of a whole run of inference.py"),
     "common/text/any_language/notation.py": ("common/text/test_processor.py", "one pattern, used by the processor"),
     "common/text/any_language/pieces.py": ("common/text/english/test_sentences.py", "needs a language's sentence ends"),
-    "common/text/english/abbreviations.py": (
-        "common/text/english/test_cleaners.py",
-        "one table of examples",
-    ),
-    "common/text/english/numbers.py": ("common/text/english/test_cleaners.py", "one table of examples"),
+    "common/text/english/figures/amounts.py": (READINGS, "tables of sentences by kind"),
+    "common/text/english/figures/dates.py": (READINGS, "tables of sentences by kind"),
+    "common/text/english/figures/digit_groups.py": (READINGS, "tables of sentences by kind"),
+    "common/text/english/figures/fractions.py": (READINGS, "tables of sentences by kind"),
+    "common/text/english/figures/mathematics.py": (READINGS, "tables of sentences by kind"),
+    "common/text/english/figures/money.py": (READINGS, "tables of sentences by kind"),
+    "common/text/english/figures/numbers.py": (READINGS, "tables of sentences by kind"),
+    "common/text/english/figures/ranges.py": (READINGS, "tables of sentences by kind"),
+    "common/text/english/figures/times.py": (READINGS, "tables of sentences by kind"),
+    "common/text/english/figures/units.py": (READINGS, "tables of sentences by kind"),
+    "common/text/english/words/abbreviations.py": (READINGS, "tables of sentences by kind"),
+    "common/text/english/words/capitals.py": (READINGS, "tables of sentences by kind"),
+    "common/text/english/words/mixed.py": (READINGS, "tables of sentences by kind"),
+    "common/text/english/words/roman.py": (READINGS, "tables of sentences by kind"),
+    "common/text/english/words/signs.py": (READINGS, "tables of sentences by kind"),
+    "common/text/english/words/web.py": (READINGS, "tables of sentences by kind"),
     "common/text/english/symbols.py": ("parity/test_text.py", "published checkpoints fix the order"),
-    "common/text/english/times.py": ("common/text/english/test_cleaners.py", "one table of examples"),
-    "common/text/english/units.py": ("common/text/english/test_cleaners.py", "one table of examples"),
     "common/training/flags.py": ("programs/test_documented_flags.py", "each flag is run through both trainers"),
     "common/training/loop.py": ("programs/train/test_resume.py", "abstract; run with the vocoder's subclass"),
     "common/training/state.py": ("programs/train/test_resume.py", "abstract; run with the vocoder's subclass"),

@@ -13,7 +13,7 @@ from common.errors import InputError
 from common.project import command
 from common.synthesis.phrases import read_phrases
 from fastpitch.synthesis.flags import SpeechConfig
-from hifigan.synthesis.flags import InferenceConfig, StreamConfig, check_streaming
+from hifigan.synthesis.flags import InferenceConfig, StreamConfig, check_streaming, refuse_strength_as_data_set
 from voice.folder import DEFAULT_VOICE, PRETRAINED, VoiceFiles, find_voice
 
 HOW_TO_CHOOSE = "--voice NAME|DIR takes another, --hifigan and --fastpitch take your own models"
@@ -32,7 +32,7 @@ def make_parser() -> ArgumentParser:
             "-i recordings -o copies",
             "-i texts.tsv --fastpitch F.pt --hifigan G.pt -o spoken",
         ),
-        complete=choose_models,
+        complete=_complete,
         description="Texts, mel spectrograms or audio files -> speech. An interrupted run resumes where it stopped.",
         epilog="Several processes, started with torchrun, share the work. Flags may be written with - or _.",
     )
@@ -50,6 +50,11 @@ def parse(argv: Sequence[str] | None = None) -> tuple[InferenceConfig, StreamCon
     speech = from_flags(SpeechConfig, given) if "fastpitch" in given else None
     check_streaming(cfg, stream)
     return cfg, stream, speech
+
+
+def _complete(given: MutableMapping[str, Any]) -> None:
+    refuse_strength_as_data_set(given)
+    choose_models(given)
 
 
 def choose_models(given: MutableMapping[str, Any]) -> None:

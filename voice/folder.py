@@ -9,6 +9,7 @@ from common.download import hub
 from common.errors import InputError
 from common.project import PROJECT
 
+VOICE_TAGS = ("hifigan", "fastpitch", "speech-synthesis")  # of a voice's model card, for the Hugging Face hub
 HIFIGAN_FILE, FASTPITCH_FILE, CARD_FILE = VOICE_FILES = ("hifigan.safetensors", "fastpitch.safetensors", "README.md")
 PRETRAINED = PROJECT / "pretrained"  # the voices of this project, by their names
 DEFAULT_VOICE = "kathleen"

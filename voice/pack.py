@@ -21,15 +21,17 @@ from torch import Tensor
 from common.errors import InputError
 from common.files.atomic import replacing, write_whole
 from common.files.fingerprints import file_digest
+from common.files.model_folders import card_metadata
 from common.files.safetensors_files import in_half_precision, write_safetensors
 from common.mel_contract import MelContract
 from common.project import command
+from common.text.languages import find_language_code
 from fastpitch.checkpoint import load_fastpitch
 from fastpitch.synthesis.job import check_models_fit
 from fastpitch.synthesis.text_flags import TextFlags, text_config
 from hifigan.checkpoint import load_generator
 from hifigan.generator import Generator
-from voice.folder import VoiceFiles, find_voice
+from voice.folder import VOICE_TAGS, VoiceFiles, find_voice
 
 ROUNDING_FP16 = 2.0**-11 * 1.01  # largest relative error of a value that is rounded to fp16, and to fp32 elsewhere
 SMALLEST_STEP_FP16 = 2.0**-24  # between the values next to zero
@@ -93,7 +95,7 @@ def pack(cfg: PackConfig) -> VoiceFiles:
         if not made.card.exists() or not made.card.samefile(cfg.card):
             shutil.copyfile(cfg.card, made.card)
     elif not made.card.exists():
-        write_whole(made.card, _short_card(made.name, spoken.audio.sampling_rate).encode())
+        write_whole(made.card, _short_card(made.name, spoken.audio.sampling_rate, text["text_cleaners"]).encode())
     return made
 
 
@@ -145,9 +147,10 @@ def _compare(path: Path, wanted: Mapping[str, Tensor], found: Mapping[str, Tenso
             raise InputError(f"{path}: {name} differs from the checkpoint after writing; the checkpoint is damaged")
 
 
-def _short_card(name: str, sampling_rate: int) -> str:
+def _short_card(name: str, sampling_rate: int, cleaners: Sequence[str]) -> str:
+    metadata = "\n".join(card_metadata(VOICE_TAGS, language=find_language_code(cleaners)))
     return (
-        f"# {name}\n\nA voice of {sampling_rate} Hz: HiFi-GAN and FastPitch.\n\n"
+        f"{metadata}\n\n# {name}\n\nA voice of {sampling_rate} Hz: HiFi-GAN and FastPitch.\n\n"
         f"Describe here the speaker, the training data and its licence.\n"
     )
 

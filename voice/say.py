@@ -20,7 +20,11 @@ class SayConfig:
     """Where the speech goes, and how it sounds."""
 
     output: str = flag("", "wav file to write", short=("-o",), metavar="PATH", required=True)
-    voice: str = flag(DEFAULT_VOICE, "voice that speaks, a name in pretrained/ or a folder", metavar="NAME|PATH")
+    voice: str = flag(
+        DEFAULT_VOICE,
+        "voice that speaks, a name in pretrained/, a folder or a hub name (org/name)",
+        metavar="NAME|PATH",
+    )
     pace: float = flag(1.0, "speed, 0.1 to 10; 2 is twice as fast")
     cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
 

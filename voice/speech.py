@@ -161,13 +161,13 @@ class Voice:
         """Samples per second, in Hz."""
         return self.audio.sampling_rate
 
-    def speak(self, text: str, pace: float = 1.0, speaker: int = 0, **manner: Any) -> np.ndarray:
+    def speak(self, text: str, pace: float = 1.0, speaker: int | str = 0, **manner: Any) -> np.ndarray:
         """Speak a text of any length.
 
         Args:
             text: the text. A long one is spoken in pieces, with pauses between them.
             pace: 2 is twice as fast.
-            speaker: number of the speaker, if the model has several.
+            speaker: number or name of the speaker, if the model has several.
             manner: other fields of `SpeechConfig`, such as `pitch_transform_shift` in Hz.
 
         Returns:
@@ -176,11 +176,11 @@ class Voice:
         Raises:
             InputError: nothing in the text can be spoken, or a bad value.
         """
-        cfg = SpeechConfig(fastpitch=str(self._fastpitch_info.path), pace=pace, speaker=speaker, **manner)
+        cfg = SpeechConfig(fastpitch=str(self._fastpitch_info.path), pace=pace, speaker=str(speaker), **manner)
         synthesiser = Synthesiser(self._model, cfg.pace, cfg.pitch_transform())
         return self._run(speech_job([Phrase("", text=text)], "text", Path(), cfg, synthesiser, self._fastpitch_info))
 
-    def save(self, text: str, path: str | Path, pace: float = 1.0, speaker: int = 0, **manner: Any) -> None:
+    def save(self, text: str, path: str | Path, pace: float = 1.0, speaker: int | str = 0, **manner: Any) -> None:
         """Speak a text into a wav file of 16 bits. See `speak` for the other arguments.
 
         Raises:

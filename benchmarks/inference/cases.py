@@ -15,6 +15,7 @@ from torch import Tensor
 from benchmarks.inference.rounds import Case
 from benchmarks.synthetic_voice import speechlike
 from common.audio import AudioConfig, MelSpectrogram
+from common.errors import InputError, first_three
 from common.synthesis.phrases import Phrase, read_phrases
 from fastpitch import load_fastpitch
 from fastpitch.synthesis.flags import SpeechConfig
@@ -132,7 +133,11 @@ class Speech:
 
     def _pieces(self, phrases: Sequence[Phrase]) -> list[Piece]:
         predicted = [dataclasses.replace(phrase, pitch=None) for phrase in phrases]  # pitch files need a data set
-        return read_pieces(predicted, Path(self._file), Path(), self._reading, self.info, self._text)
+        problems: list[str] = []
+        pieces = read_pieces(predicted, Path(self._file), Path(), self._reading, self.info, self._text, problems)
+        if problems:
+            raise InputError(first_three(problems))
+        return pieces
 
     @property
     def description(self) -> dict[str, str]:

@@ -50,8 +50,16 @@ def list_text(row: Sequence[str]) -> str:
 
 
 def read_paths(filelists: Sequence[str | Path], root: str | Path) -> list[Path]:
-    """Return `root` / path for each path (first column) of several lists."""
-    return [Path(root) / row[0] for filelist in filelists for row in read_filelist(filelist)]
+    """Return `root` / path for each path (first column) of several lists. Absolute paths stay."""
+    return [listed_path(row[0], Path(root)) for filelist in filelists for row in read_filelist(filelist)]
+
+
+def listed_path(name: str, root: Path) -> Path:
+    """Return the file that a list names, relative to `root` or absolute. Inside `root`, it begins with `root`."""
+    path = Path(name)
+    if path.is_absolute() and path.is_relative_to(root.absolute()):
+        return root / path.relative_to(root.absolute())
+    return root / path
 
 
 def split_randomly(ids: Iterable[str], num_val: int, seed: int = 1234) -> dict[str, list[str]]:

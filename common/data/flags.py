@@ -11,6 +11,8 @@ from common.cli import ArgumentParser, add_flags, flag, from_flags, positive
 from common.errors import InputError
 from common.resources import available_cores
 
+FMIN_HZ, FMAX_HZ = 65.40639132514966, 2093.004522404789  # of pitch: C2 and C7
+
 
 @dataclasses.dataclass(frozen=True)
 class SignalFlags:
@@ -67,6 +69,16 @@ class PrepareConfig:
     extract_mels: bool = flag(False, "write mels/<clip>.pt, [bands, frames], without normalising the level")
     framing: str = flag("vocoder", "framing of the mels", choices=("vocoder", "tacotron"), only_with="extract_mels")
     extract_pitch: bool = flag(False, "write pitch/<clip>.pt, [1, frames] in Hz, and the statistics of the voice")
+    f0_min: float = flag(
+        FMIN_HZ,
+        "lowest pitch of --extract-pitch in Hz (C2); deep voices rarely go below 60",
+        only_with="extract_pitch",
+    )
+    f0_max: float = flag(
+        FMAX_HZ,
+        "highest pitch in Hz (C7); for speech, 600 to 1000 prevents octave errors",
+        only_with="extract_pitch",
+    )
     convert_to: str = flag(
         "", "write a copy of the data set to this directory: mono, 16 bit, at --sampling-rate", metavar="PATH"
     )

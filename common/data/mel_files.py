@@ -26,6 +26,7 @@ TRACELESS: dict[str, Any] = {
     **{"epsilon": None, "edges": "reflect", "window": "periodic"},
     **{"last_frame": None, "obstacle": ""},
 }
+MIN_JUDGED_FRAMES = 20  # fewer need not contain anything quiet
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -103,8 +104,11 @@ def find_mels(paths: Sequence[Path], root: Path, folder: Path) -> list[Path]:
 
     Raises:
         FileNotFoundError: some audio files have no mel.
+        InputError: an audio file lies outside the data set.
     """
     found, missing = [], []
+    if outside := [path for path in paths if not path.is_relative_to(root)]:
+        raise InputError(f"{outside[0]}: lies outside the data set {root}, so no mel in {folder} belongs to it")
     for path in paths:
         target = folder / feature_name(path.relative_to(root))
         candidates = [target.with_suffix(suffix) for suffix in SUFFIXES]
@@ -160,13 +164,25 @@ def convert_mel(mel: Tensor, found: MelConvention, wanted: MelConvention) -> Ten
     return mel.clamp_min(other.silence)
 
 
-def looks_like_log10(mel: Tensor) -> bool:
-    """Return whether a mel of speech must be in log10: nothing below log10(1e-5), and hardly anything above 1.
+def describe_other_scale(mel: Tensor) -> tuple[str, str] | None:
+    """Return what the values of a mel [M, L] of speech are if they cannot be natural logarithms, and what to do.
 
-    Over 161 LJSpeech clips, the lowest value of a log10 mel was -5 to -4.4 and the highest 0.9. For natural-log mels
-    they were -11.5 to -10.1 and 2.1.
+    Over 161 LJSpeech clips, the lowest value of a natural-log mel was -11.5 to -10.1 and the highest 2.1. For log10
+    mels they were -5 to -4.4 and 0.9. Acoustic models go below the floor of -11.5 by less than 2. A few frames need not
+    have silence, so nothing is said about them.
     """
-    return -5.01 <= float(mel.min()) <= -3 and float(mel.max()) < 1.2
+    lowest, highest = float(mel.min()), float(mel.max())
+    if lowest < -15:
+        return "decibels", "divide them by 8.686 (20 log10) or 4.343 (10 log10)"
+    if mel.size(1) < MIN_JUDGED_FRAMES or lowest == highest or lowest < -5.01:
+        return None
+    if lowest >= 0 and highest > 1:
+        return "magnitudes without a logarithm", "take the natural logarithm, at least 1e-5 before it"
+    if lowest >= 0:
+        return "values scaled to 0 to 1", "undo the scaling"
+    if lowest <= -3 and highest < 1.2:
+        return "log10", "give --mel-log log10"
+    return "normalised values", "undo the normalisation by mean and deviation"
 
 
 def read_features(path: Path, rows: int) -> Tensor:

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from common.data.flags import FMAX_HZ, FMIN_HZ
 from common.data.pyin import Pyin
 from common.errors import InputError
 from common.files.json_files import read_json
 from common.project import command
 
 PITCH_STATISTICS_FILE = "pitch_statistics.json"  # beside the pitch files of a voice
-FMIN_HZ, FMAX_HZ = 65.40639132514966, 2093.004522404789  # C2 and C7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +29,25 @@ class PitchConfig:
     Attributes:
         sampling_rate: rate of the audio, in Hz.
         hop_length: samples between frames.
+        fmin_hz: lowest frequency.
+        fmax_hz: highest frequency.
+
+    Raises:
+        InputError: limits that do not fit each other, or a lowest frequency whose period the frames cannot hold.
     """
 
     sampling_rate: int = 22050
     hop_length: int = 256
+    fmin_hz: float = FMIN_HZ
+    fmax_hz: float = FMAX_HZ
+
+    def __post_init__(self) -> None:
+        lowest = self.sampling_rate / (self.frame_length - 2)
+        if not lowest < self.fmin_hz < self.fmax_hz <= self.sampling_rate / 2:
+            raise InputError(
+                f"--f0-min and --f0-max: {self.fmin_hz:g} and {self.fmax_hz:g} Hz must rise and lie between "
+                f"{lowest:.1f} and {self.sampling_rate / 2:g} Hz at this sampling rate"
+            )
 
     @property
     def frame_length(self) -> int:
@@ -41,8 +56,7 @@ class PitchConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all settings that the values depend on, to be recorded beside the files."""
-        limits = {"frame_length": self.frame_length, "fmin_hz": FMIN_HZ, "fmax_hz": FMAX_HZ}
-        return {"method": "pyin", **dataclasses.asdict(self), **limits}
+        return {"method": "pyin", "frame_length": self.frame_length, **dataclasses.asdict(self)}
 
 
 def extract_pitch(wav: np.ndarray, config: PitchConfig) -> np.ndarray:
@@ -55,7 +69,7 @@ def extract_pitch(wav: np.ndarray, config: PitchConfig) -> np.ndarray:
     Returns:
         float32 [T // hop_length + 1], in Hz, 0 if unvoiced.
     """
-    track = Pyin(config.sampling_rate, config.hop_length, config.frame_length, FMIN_HZ, FMAX_HZ)
+    track = Pyin(config.sampling_rate, config.hop_length, config.frame_length, config.fmin_hz, config.fmax_hz)
     return track(wav).f0_hz.astype(np.float32)
 
 

@@ -12,7 +12,8 @@ def fingerprint(paths: Sequence[Path], root: str | Path) -> str:
 
     The digest includes the first file's content, because mels from another source may have the same sizes.
     """
-    names = "\n".join(f"{path.relative_to(root)} {path.stat().st_size}" for path in paths)
+    inner = [path.relative_to(root) if path.is_relative_to(root) else path for path in paths]
+    names = "\n".join(f"{name} {path.stat().st_size}" for name, path in zip(inner, paths, strict=True))
     digest = hashlib.sha256(f"{names}\n{file_digest(paths[0])}".encode())
     return f"{len(paths)} clips, {digest.hexdigest()[:12]}"
 

@@ -6,7 +6,8 @@ config.json holds what a checkpoint holds beside its tensors, under the same key
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,22 @@ def write_model_folder(
         new_config.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     if not (folder / CARD_FILE).exists():
         write_whole(folder / CARD_FILE, card.encode())
+
+
+def card_metadata(tags: Sequence[str], licence: str = "", language: str = "", base_model: str = "") -> list[str]:
+    """Return the lines at the top of a model card that the Hugging Face hub reads (YAML).
+
+    Args:
+        tags: what the hub's search finds the model by.
+        licence: as the hub spells it, such as "cc-by-4.0". Other descriptions are not metadata, and are left out.
+        language: ISO 639-1, such as "en", or "" if unknown.
+        base_model: org/name on the hub of the model that this one was trained from, or "".
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9.+-]*", licence):
+        licence = ""
+    values = {"license": licence, "language": language, "library_name": FORMAT_NAME, "base_model": base_model}
+    lines = [f"{name}: {value}" for name, value in values.items() if value]
+    return ["---", *lines, "pipeline_tag: text-to-speech", "tags:", *(f"- {tag}" for tag in tags), "---"]
 
 
 def find_model_file(folder: Path, name: str = "", state: str = "") -> Path:

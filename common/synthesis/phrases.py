@@ -6,9 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from common.audio_input.names import is_audio_file
 from common.errors import InputError
 from common.files.text_files import read_lines
 
+MEL_SUFFIXES = (".npy", ".pt")
+LONGEST_NAME = 200  # bytes of a file or folder; file systems allow 255, and temporary files have longer names
 COLUMNS = ("mel", "output", "text", "pitch", "speaker")
 
 
@@ -40,17 +43,25 @@ def read_phrases(path: str | Path) -> list[Phrase]:
 
     Raises:
         FileNotFoundError: no such file.
-        InputError: an empty file, a TSV row whose number of columns differs from the header's, a name outside the
-            output directory, or a name used twice or as a folder. The message has the line number.
+        InputError: an empty file, a file list or metadata, whose columns would be spoken, a TSV row whose number of
+            columns differs from the header's, a name outside the output directory, or a name used twice or as a folder.
+            The message has the line number.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such phrase file (-i)")
+    if path.suffix.lower() in MEL_SUFFIXES:
+        raise InputError(
+            f"{path}: -i takes no mel itself; give a text file with the line 'mel', and below it this file's name "
+            "relative to --dataset-path"
+        )
     numbered = [(number, line) for number, line in enumerate(read_lines(path), 1) if line.strip()]
     if not numbered:
         raise InputError(f"{path}: the phrase file is empty")
     header = [column.strip() for column in numbered[0][1].split("\t")]
     is_table = len(header) > 1 or header[0] in ("mel", "text")
+    if not is_table:
+        _refuse_lists(path, numbered)
     rows = _table_rows(path, header, numbered[1:]) if is_table else _plain_rows(numbered)
     phrases: list[Phrase] = []
     lines: dict[str, int] = {}  # output name -> its line
@@ -88,6 +99,8 @@ def safe_name(name: str) -> str:
     drive = len(pure.parts) > 0 and pure.parts[0].endswith(":")
     if pure.is_absolute() or drive or ".." in pure.parts or not pure.name or "\0" in name:
         raise InputError(f"output name {name!r} does not lie inside the output directory")
+    if any(len(part.encode()) > LONGEST_NAME for part in pure.parts):
+        raise InputError(f"output name {name[:30] + '...'!r} is longer than {LONGEST_NAME} bytes")
     return str(pure if pure.suffix.lower() == ".wav" else pure.with_name(pure.name + ".wav"))
 
 
@@ -102,6 +115,27 @@ def _table_rows(path: Path, header: list[str], lines: Sequence[tuple[int, str]])
             raise InputError(f"{path}: line {number} has {len(values)} columns, the header has {len(header)}")
         rows.append((number, dict(zip(header, values, strict=True))))
     return rows
+
+
+def _refuse_lists(path: Path, lines: Sequence[tuple[int, str]]) -> None:
+    """Raise `InputError` for lines of a file list or of metadata.csv, whose columns would be spoken."""
+    rows = [[column.strip() for column in line.split("|")] for _, line in lines]
+    names_pitch = any(len(row) > 2 and Path(row[1]).suffix in MEL_SUFFIXES for row in rows)
+    names_audio = any(len(row) == 1 and _is_audio_path(row[0]) for row in rows)
+    has_columns = all(len(row) > 2 for row in rows) and len(rows) > 1
+    repeats = any(len(row) > 2 and row[1] and row[1] == row[2] for row in rows)
+    if names_pitch or names_audio or has_columns or repeats:
+        kind = (
+            "a list of audio files" if names_audio else f"a file list or metadata, with {max(map(len, rows))} columns"
+        )
+        raise InputError(
+            f"{path}: this looks like {kind}, not like phrases: give lines <output wav name>|<text>, or a TSV with a "
+            f"header among {', '.join(COLUMNS)}"
+        )
+
+
+def _is_audio_path(line: str) -> bool:
+    return is_audio_file(Path(line)) and len(line.split()) == 1
 
 
 def _plain_rows(lines: Sequence[tuple[int, str]]) -> list[tuple[int, dict[str, str]]]:

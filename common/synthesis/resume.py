@@ -36,7 +36,7 @@ class SynthesisJob:
         parts: output names -> their parts, read one at a time while they are consumed.
         mels: a batch of parts -> their mels [M, L].
         speaks: `mels` runs FastPitch, and is measured.
-        problems: messages about the input files that `parts` has skipped so far.
+        problems: messages about the inputs that were skipped, so far. If the job speaks, they are not among `sources`.
     """
 
     sources: Mapping[str, str]
@@ -46,10 +46,10 @@ class SynthesisJob:
     problems: list[str] = dataclasses.field(default_factory=list)
 
 
-def unusable_inputs(problems: Sequence[str], total: int) -> str:
-    """Return the message at the end of a job of `total` outputs some of whose input files cannot be used."""
+def unusable_inputs(problems: Sequence[str], total: int, what: str = "input files") -> str:
+    """Return the message at the end of a job of `total` outputs some of whose inputs cannot be used."""
     rest = "" if len(problems) == total else "; all others are made"
-    return f"{len(problems)} of {total} input files cannot be used{rest}: {first_three(problems)}"
+    return f"{len(problems)} of {total} {what} cannot be used{rest}: {first_three(problems)}"
 
 
 @dataclasses.dataclass(frozen=True)

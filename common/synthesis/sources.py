@@ -25,7 +25,7 @@ from common.audio_files import (
     within_full_scale,
 )
 from common.audio_input.names import is_wav_name
-from common.data.mel_files import looks_like_log10, mel_contracts, read_mel
+from common.data.mel_files import describe_other_scale, mel_contracts, read_mel
 from common.errors import InputError, first_three, others_go_on
 from common.mel_contract import MelContract
 from common.project import command
@@ -243,7 +243,7 @@ def choose_contracts(
 
     Raises:
         InputError: descriptions that do not fit the generator, or the first mel without a description has the range
-            of values of log10 mels. Then probably all have it.
+            of values of another scale. Then probably all have it.
     """
     audio = wanted.audio
     chosen: dict[Path, MelContract] = {}
@@ -269,13 +269,13 @@ def choose_contracts(
     if problems:
         count = f"{len(problems)} of {len(chosen)} mels cannot be used: " if len(problems) > 1 else ""
         raise InputError(count + first_three(problems))
-    undescribed = next((path for path, contract in chosen.items() if _may_be_log10(contract)), None)
+    undescribed = next((path for path, contract in chosen.items() if _may_be_of_another_scale(contract)), None)
     if undescribed:
         try:
             mel = read_mel(undescribed, audio.num_mels)
         except InputError:  # a problem of this file only, which is skipped later
             return chosen
-        _refuse_log10(undescribed, mel)
+        _refuse_other_scale(undescribed, mel)
     return chosen
 
 
@@ -288,28 +288,29 @@ def utterance_from_mel(name: str, path: Path, contracts: Mapping[Path, MelContra
     then as long as with the "vocoder"-framed mel of the same clip.
 
     Raises:
-        InputError: unreadable, of another shape, with values that are not finite, or with the range of a log10 mel
-            but no description.
+        InputError: unreadable, of another shape, with values that are not finite, or with the range of another
+            scale but no description.
     """
     contract = contracts[path]
     mel = read_mel(path, contract.audio.num_mels, contract.convention, target.mels.convention)
-    if _may_be_log10(contract):
-        _refuse_log10(path, mel)
+    if _may_be_of_another_scale(contract):
+        _refuse_other_scale(path, mel)
     if contract.audio.framing != "tacotron":
         return Utterance(name=name, mel=mel)
     hop = target.samples(contract.audio.hop_length)
     return Utterance(name=name, mel=mel, skip_samples=hop // 2, num_samples=max(mel.size(1) - 1, 1) * hop)
 
 
-def _may_be_log10(contract: MelContract) -> bool:
+def _may_be_of_another_scale(contract: MelContract) -> bool:
     """Return whether a mel is only assumed to be in natural logarithms."""
     return not contract.origin and contract.log_base == "ln"
 
 
-def _refuse_log10(path: Path, mel: Tensor) -> None:
+def _refuse_other_scale(path: Path, mel: Tensor) -> None:
     """Raise `InputError` for a mel without description that cannot be in natural logarithms."""
-    if looks_like_log10(mel):
+    if found := describe_other_scale(mel):
+        scale, remedy = found
         raise InputError(
             f"{path}: no {MEL_CONFIG_FILE} describes this mel, and its values ({mel.min():.1f} to {mel.max():.1f}) "
-            "look like log10; give --mel-log log10, or --mel-log ln if it is in natural logarithms"
+            f"look like {scale}, not natural logarithms (-11.5 to 2); {remedy}, or give --mel-log ln if they are"
         )

@@ -21,8 +21,15 @@ Cleaner = Callable[[str], str]
 class PronouncingDictionary(Protocol):
     """Looks up how words are pronounced."""
 
+    @property
+    def edition(self) -> str:
+        """The dictionary's name and a digest of its contents. Empty if there is only one."""
+
     def lookup(self, word: str) -> str | None:
         """Return the phonemes of a word, separated by spaces, or None if the word should stay letters."""
+
+    def extend(self, words: Mapping[str, str]) -> None:
+        """Add words with their phonemes, which win over the dictionary's own."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +37,7 @@ class Language:
     """The rules that turn texts of one language into symbols.
 
     Attributes:
+        code: ISO 639-1, such as "en".
         symbol_sets: symbols by name of the set. A symbol's id is its position.
         cleaners: functions that normalise a text, by name.
         word: matches a word that a dictionary may contain.
@@ -38,6 +46,7 @@ class Language:
         split_text: text and maximum number of characters -> pieces to speak one after the other.
     """
 
+    code: str
     symbol_sets: Mapping[str, tuple[str, ...]]
     cleaners: Mapping[str, Cleaner]
     word: re.Pattern[str]
@@ -48,6 +57,7 @@ class Language:
 
 LANGUAGES = (
     Language(
+        code="en",
         symbol_sets=symbols.SYMBOL_SETS,
         cleaners={
             "english_cleaners": cleaners.english_cleaners,
@@ -78,6 +88,12 @@ def find_language(symbol_set: str) -> Language:
         if symbol_set in language.symbol_sets:
             return language
     raise InputError(f"unknown symbol set {symbol_set!r}; choose among {', '.join(SYMBOL_SETS)}")
+
+
+def find_language_code(cleaners: str | Sequence[str]) -> str:
+    """Return the code of the language that these cleaners, by name, are made for, or "" for those of any language."""
+    names = {cleaners} if isinstance(cleaners, str) else set(cleaners)
+    return next((language.code for language in LANGUAGES if names & set(language.cleaners)), "")
 
 
 def find_cleaners(names: str | Sequence[str]) -> list[Cleaner]:

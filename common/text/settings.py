@@ -42,7 +42,13 @@ class TextConfig:
         """Return the symbols. A symbol's id is its position."""
         return list(SYMBOL_SETS[self.symbol_set])
 
-    def processor(self, cmudict_path: str = "", heteronyms_path: str = "", seed: int = 0) -> TextProcessor:
+    def processor(
+        self,
+        cmudict_path: str = "",
+        heteronyms_path: str = "",
+        seed: int = 0,
+        pronunciations: str | Mapping[str, str] = "",
+    ) -> TextProcessor:
         """Build the processor. Empty paths select the default files."""
         return TextProcessor(
             self.symbol_set,
@@ -51,7 +57,20 @@ class TextConfig:
             cmudict_path or None,
             heteronyms_path or None,
             seed,
+            pronunciations or None,
         )
+
+
+def record_reading(text: TextProcessor) -> dict[str, Any]:
+    """Return the `train_setup` of a checkpoint about words: the dictionary's edition, and the own words."""
+    own = {"pronunciations": text.pronunciations} if text.pronunciations else {}
+    return {"dictionary": text.edition, **own} if text.edition else own
+
+
+def stored_pronunciations(setup: Mapping[str, Any]) -> dict[str, str]:
+    """Return the own words that a checkpoint was trained with."""
+    found = setup.get("pronunciations")
+    return {str(word): str(phonemes) for word, phonemes in found.items()} if isinstance(found, Mapping) else {}
 
 
 def stored_settings(setup: Mapping[str, Any]) -> dict[str, Any]:

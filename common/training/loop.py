@@ -111,7 +111,12 @@ class TrainingLoop(abc.ABC):
                 reason = f"signal {self.stop.received}" if self.stop.received else "another process"
                 log.message(f"stopped by {reason}; start again to resume")
                 return self.stop.status
-        if cfg.benchmark_epochs_num and state.throughputs:
+        if cfg.benchmark_epochs_num and not state.throughputs:
+            raise InputError(
+                f"--benchmark-epochs-num: all {cfg.epochs} epochs in {self.store.directory} are trained, so nothing "
+                "was measured; give another --output, or more --epochs"
+            )
+        if cfg.benchmark_epochs_num:
             measured = state.throughputs[-cfg.benchmark_epochs_num :]
             log.benchmark(state.steps, {"frames/s": sum(measured) / len(measured), "epochs": len(measured)})
         if first > last:

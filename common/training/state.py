@@ -32,7 +32,7 @@ _MAY_CHANGE = {
     "ema",
 }
 # Older checkpoints lack these keys. The fingerprint of the data also tells mels of different framings apart.
-_NEWER = {"framing", "log_base", "discriminator_width"}
+_NEWER = {"framing", "log_base", "discriminator_width", "precision"}
 
 
 class BaseTrainConfig(Protocol):
@@ -62,7 +62,7 @@ class BaseTrainState(abc.ABC):
         epoch_clips: clips used of the next epoch, over all processes.
         steps: optimiser steps since the beginning.
         written: epochs of this run's checkpoints that were not deleted.
-        identity: data, base model and optimiser settings. A run with different ones must not resume this run.
+        identity: data, base model, precision and optimiser settings. Another run must not resume this run.
         ema: moving average of the module `averaged`, created once the initial weights are loaded.
         made: 1, or 0 if an optimiser skipped the last step, on the device.
         throughputs: mel frames per second in each epoch of this process.
@@ -86,6 +86,7 @@ class BaseTrainState(abc.ABC):
         self.meter = LossMeter(place.device)
         self.made = torch.ones((), device=place.device)
         self._amp_dtype = _amp_dtype(cfg.run, place) if cfg.run.amp else None
+        self.identity["precision"] = str(self._amp_dtype or torch.float32).removeprefix("torch.")
 
     @property
     @abc.abstractmethod
@@ -252,6 +253,7 @@ class BaseTrainState(abc.ABC):
             raise InputError(
                 f"{store.directory} holds another run's checkpoints ({'; '.join(differing)}); "
                 "give another --output, or that run's settings"
+                + (" (--amp or not, --amp-dtype)" if any(text.startswith("precision") for text in differing) else "")
             )
         if first[self.ema_key] is not None and not self.cfg.optim.ema:
             raise InputError(f"--ema: the moving average in {store.directory} would be lost; give its decay again")

@@ -32,7 +32,7 @@ class SpeechConfig(TextFlags):
     )
     fastpitch_ema: bool = flag(False, "use the moving average of its weights")
     pace: float = flag(1.0, f"speed, {SLOWEST_PACE} to {FASTEST_PACE}; 2 is twice as fast")
-    speaker: int = flag(0, "voice of a model with several voices, for phrases that name none")
+    speaker: str = flag("0", "number or name of the voice, in a model with several, for phrases that name none")
     pitch_transform_flatten: bool = flag(False, "speak everything at the voice's mean pitch")
     pitch_transform_invert: bool = flag(False, "mirror the pitch at the voice's mean: high becomes low")
     pitch_transform_amplify: float = flag(1.0, "factor of the pitch's deviation from the voice's mean")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from common.errors import InputError
 from common.mel_contract import MelContract, in_words
 from common.synthesis.outputs import Part, describe_saved_mels
 from common.synthesis.phrases import Phrase
-from common.synthesis.resume import SynthesisJob
+from common.synthesis.resume import SynthesisJob, unusable_inputs
 from fastpitch.checkpoint import FastPitchInfo, load_fastpitch
 from fastpitch.synthesis.flags import SpeechConfig
 from fastpitch.synthesis.pieces import digests, read_pieces
 from fastpitch.synthesis.synthesiser import Synthesiser
 from fastpitch.synthesis.text_flags import text_processor
+
+log = logging.getLogger(__name__)
 
 
 def load_synthesiser(
@@ -50,7 +53,7 @@ def speech_job(
     synthesiser: Synthesiser,
     info: FastPitchInfo,
 ) -> SynthesisJob:
-    """Return the job of speaking the texts of phrases. All of them are checked here.
+    """Return the job of speaking the texts of phrases. All of them are read here; unusable ones are named and skipped.
 
     Args:
         phrases: what to speak.
@@ -61,15 +64,19 @@ def speech_job(
         info: its checkpoint.
 
     Raises:
-        FileNotFoundError: no such pitch file.
-        InputError: phrases that cannot be spoken.
+        InputError: no phrase can be spoken, or --speaker is unknown.
     """
-    pieces = read_pieces(phrases, source, dataset, cfg, info, text_processor(cfg, info))
+    problems: list[str] = []
+    pieces = read_pieces(phrases, source, dataset, cfg, info, text_processor(cfg, info), problems)
+    if not pieces:
+        raise InputError(problems[0] if len(problems) == 1 else unusable_inputs(problems, len(problems), "texts"))
+    for problem in problems:
+        log.warning("skipped: %s", problem)
 
     def parts(names: Collection[str]) -> Iterator[Part]:
         return (piece for piece in pieces if piece.name in names)
 
-    return SynthesisJob(digests(pieces), parts, synthesiser, speaks=True)
+    return SynthesisJob(digests(pieces), parts, synthesiser, speaks=True, problems=problems)
 
 
 def describe_spoken_mels(phrases: Sequence[Phrase], dataset: Path, output: Path, audio: AudioConfig) -> None:

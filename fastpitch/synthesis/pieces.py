@@ -17,6 +17,7 @@ from common.synthesis.outputs import Part
 from common.synthesis.phrases import Phrase
 from common.text.processor import NothingToSay, TextProcessor
 from fastpitch.config import FastPitchInfo
+from fastpitch.speakers import describe_speakers, find_speaker, stored_names
 from fastpitch.synthesis.flags import UNKNOWN_LONGEST_TEXT, SpeechConfig
 
 
@@ -46,8 +47,12 @@ def read_pieces(
     cfg: SpeechConfig,
     info: FastPitchInfo,
     text: TextProcessor,
+    problems: list[str],
 ) -> list[Piece]:
     """Convert phrases to pieces, in order. A long text becomes several pieces, unless the phrase has a pitch file.
+
+    Phrases that cannot be spoken are skipped: without speakable text, with a speaker that the model lacks, or with a
+    pitch file that is missing or does not fit.
 
     Args:
         phrases: phrases to speak.
@@ -56,31 +61,36 @@ def read_pieces(
         cfg: flags.
         info: checkpoint of the model.
         text: converts texts to symbols.
+        problems: gets a message with the line of the phrase file for each skipped phrase.
 
     Raises:
-        FileNotFoundError: a missing pitch file.
-        InputError: a phrase without speakable text, a speaker that the model lacks, or a pitch file that does not fit.
-            The message has the line of the phrase file.
+        InputError: --speaker is not a speaker of the model.
     """
-    _check_speaker("--speaker", str(cfg.speaker), info)
+    try:
+        _find_speaker(cfg.speaker, info)
+    except InputError as error:
+        raise InputError(f"--speaker: {error}") from error
     pieces: list[Piece] = []
     longest = cfg.split_longer_than or _longest_text(info)
     for phrase in phrases:
-        where = f"{source}: line {phrase.line}" if phrase.line else str(source)
-        if phrase.text is None:
-            raise InputError(f"{where}: {phrase.output} has no text to speak")
-        speaker = _check_speaker(where, str(cfg.speaker) if phrase.speaker is None else phrase.speaker, info)
-        size = len(phrase.text) if phrase.pitch else longest
         try:
-            encoded = _encode(phrase.text, size, text, cfg.seed)
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from error
-        pitch_hz = None
-        if phrase.pitch:
-            pitch_hz = _pitch(dataset / phrase.pitch, where, len(encoded[0]))
-        whole = Piece(name=phrase.output, count=len(encoded), ids=[], speaker=speaker, pitch_hz=pitch_hz)
-        pieces += [dataclasses.replace(whole, index=i, ids=ids) for i, ids in enumerate(encoded)]
+            pieces += _read_phrase(phrase, dataset, cfg, info, text, longest)
+        except (InputError, OSError) as error:
+            where = f"{source}: line {phrase.line}" if phrase.line else str(source)
+            problems.append(f"{where}: {error}")
     return pieces
+
+
+def _read_phrase(
+    phrase: Phrase, dataset: Path, cfg: SpeechConfig, info: FastPitchInfo, text: TextProcessor, longest: int
+) -> list[Piece]:
+    if phrase.text is None:
+        raise InputError(f"{phrase.output} has no text to speak")
+    speaker = _find_speaker(cfg.speaker if phrase.speaker is None else phrase.speaker, info)
+    encoded = _encode(phrase.text, len(phrase.text) if phrase.pitch else longest, text, cfg.seed)
+    pitch_hz = _pitch(dataset / phrase.pitch, len(encoded[0])) if phrase.pitch else None
+    whole = Piece(name=phrase.output, count=len(encoded), ids=[], speaker=speaker, pitch_hz=pitch_hz)
+    return [dataclasses.replace(whole, index=i, ids=ids) for i, ids in enumerate(encoded)]
 
 
 def _longest_text(info: FastPitchInfo) -> int:
@@ -117,20 +127,19 @@ def _encode(text: str, size: int, processor: TextProcessor, seed: int) -> list[l
     return encoded
 
 
-def _check_speaker(where: str, speaker: str, info: FastPitchInfo) -> int:
-    voices = info.config.n_speakers
-    if not (speaker.isascii() and speaker.isdecimal() and int(speaker) < voices):
-        known = f"are 0 to {voices - 1}" if voices > 1 else "is 0 only"
-        raise InputError(
-            f"{where}: speaker {speaker!r} is unknown to {info.path}, whose speaker{'s' * (voices > 1)} {known}"
-        )
-    return int(speaker)
+def _find_speaker(speaker: str, info: FastPitchInfo) -> int:
+    voices, names = info.config.n_speakers, stored_names(info.train_setup)
+    found = find_speaker(str(speaker), voices, names)
+    if found is None:
+        known = f"speaker{'s are' if voices > 1 else ' is'} {describe_speakers(voices, names)}"
+        raise InputError(f"speaker {str(speaker)!r} is unknown to {info.path}, whose {known}")
+    return found
 
 
-def _pitch(path: Path, where: str, num_symbols: int) -> Tensor:
+def _pitch(path: Path, num_symbols: int) -> Tensor:
     if not path.is_file():
-        raise FileNotFoundError(f"{where}: {path}: no such pitch file (relative to --dataset-path)")
+        raise FileNotFoundError(f"{path}: no such pitch file (relative to --dataset-path)")
     pitch_hz = read_symbol_pitch(path)
     if len(pitch_hz) != num_symbols:
-        raise InputError(f"{where}: {path} has {len(pitch_hz)} values of pitch, but the text has {num_symbols} symbols")
+        raise InputError(f"{path} has {len(pitch_hz)} values of pitch, but the text has {num_symbols} symbols")
     return pitch_hz

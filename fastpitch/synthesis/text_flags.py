@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 
 from common.cli import flag
@@ -10,8 +11,10 @@ from common.errors import InputError
 from common.text.any_language.notation import PAD
 from common.text.languages import SYMBOL_SETS
 from common.text.processor import TextProcessor
-from common.text.settings import TextConfig, stored_settings
+from common.text.settings import TextConfig, stored_pronunciations, stored_settings
 from fastpitch.config import FastPitchConfig, FastPitchInfo
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +33,11 @@ class TextFlags:
     )
     heteronyms_path: str = flag(
         "", "words that are never replaced; without it, the list of this project", metavar="PATH"
+    )
+    pronunciations: str = flag(
+        "",
+        "own words beside the dictionary: a file of lines WORD  P H O N E S, where the last line wins",
+        metavar="PATH",
     )
 
     def __post_init__(self) -> None:
@@ -75,7 +83,21 @@ def text_processor(flags: TextFlags, info: FastPitchInfo) -> TextProcessor:
     except InputError as error:
         remedy = "" if "symbol_set" in info.train_setup else "; try another --symbol-set"
         raise InputError(f"{info.path}: {error}{remedy}") from error
-    return config.processor(flags.cmudict_path, flags.heteronyms_path)
+    own = stored_pronunciations(info.train_setup)
+    text = config.processor(flags.cmudict_path, flags.heteronyms_path, pronunciations=flags.pronunciations or own)
+    if flags.pronunciations and own:  # the file's words win over the checkpoint's
+        own |= text.pronunciations
+        text = config.processor(flags.cmudict_path, flags.heteronyms_path, pronunciations=own)
+    trained_with = info.train_setup.get("dictionary")
+    if isinstance(trained_with, str) and text.edition and trained_with != text.edition:
+        log.warning(
+            "%s: trained with the dictionary %s, but texts are read with %s: some words sound different; give the "
+            "first with --cmudict-path",
+            info.path,
+            trained_with,
+            text.edition,
+        )
+    return text
 
 
 def check_symbols(text: TextConfig, model: FastPitchConfig) -> None:

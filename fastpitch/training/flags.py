@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from common.text.any_language.notation import PAD
 from common.text.settings import TextConfig
 from common.training.flags import BaseDataConfig, BaseOptimConfig, BaseRunConfig, parse_flags
 from fastpitch.config import FastPitchConfig
+from fastpitch.speakers import KEY as SPEAKERS_KEY
+from fastpitch.speakers import names_beside, read_names, stored_names
 from fastpitch.synthesis.text_flags import check_symbols
 
 
@@ -74,6 +76,11 @@ class FastPitchDataConfig(BaseDataConfig):
         (), "file lists for training, wav|pitch|text a line", metavar="PATH", required=True
     )
     fastpitch_config: str = flag("", "JSON file with the architecture keys that differ from the recipe", metavar="PATH")
+    speaker_names: str = flag(
+        "",
+        "JSON file that maps names of speakers to the numbers in the lists; without it, NAME_speakers.json beside them",
+        metavar="PATH",
+    )
     pitch_mean: float | None = flag(
         None, "the voice's mean pitch in Hz; without it, read from pitch/pitch_statistics.json in the data set"
     )
@@ -81,6 +88,9 @@ class FastPitchDataConfig(BaseDataConfig):
     cmudict_path: str = flag("", "pronouncing dictionary; without it, the downloaded or installed one", metavar="PATH")
     heteronyms_path: str = flag(
         "", "words that are never replaced by phonemes; without it, the built-in list", metavar="PATH"
+    )
+    pronunciations: str = flag(
+        "", "own words beside the dictionary, kept in the checkpoint: a file of lines WORD  P H O N E S", metavar="PATH"
     )
 
     def __post_init__(self) -> None:
@@ -93,7 +103,7 @@ class FastPitchDataConfig(BaseDataConfig):
 
 @dataclasses.dataclass(frozen=True)
 class FastPitchTrainConfig:
-    """The whole configuration of a training run. `audio` has "tacotron" framing."""
+    """The whole configuration of a training run. `audio` has "tacotron" framing, `speakers` are numbers by name."""
 
     run: FastPitchRunConfig
     optim: FastPitchOptimConfig
@@ -101,6 +111,7 @@ class FastPitchTrainConfig:
     audio: AudioConfig
     text: TextConfig
     model: FastPitchConfig
+    speakers: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def architecture(self) -> dict[str, Any]:
         """Return the `config` of a checkpoint."""
@@ -115,6 +126,7 @@ class FastPitchTrainConfig:
             **audio,
             **text,
             "text_cleaners": list(self.text.text_cleaners),
+            **({SPEAKERS_KEY: dict(self.speakers)} if self.speakers else {}),
             "max_wav_value": MAX_WAV_VALUE,
             "seed": self.run.seed,
             "learning_rate": self.optim.learning_rate,
@@ -149,6 +161,11 @@ def parse_train_config(argv: Sequence[str] | None = None) -> FastPitchTrainConfi
     given = parse_flags(make_parser(), argv)
     run, data = from_flags(FastPitchRunConfig, given), from_flags(FastPitchDataConfig, given)
     architecture = _read_json(data.fastpitch_config)
+    speakers = read_names(Path(data.speaker_names)) if data.speaker_names else names_beside(data.training_files)
+    if speakers and architecture.setdefault("n_speakers", len(speakers)) < len(speakers):
+        raise InputError(
+            f"--fastpitch-config: n_speakers {architecture['n_speakers']}, but the lists have {len(speakers)} speakers"
+        )
     signal, reading = dataclasses.asdict(SignalFlags()), TextConfig()
     if run.checkpoint_path:
         from fastpitch.checkpoint import load_fastpitch  # imports PyTorch
@@ -159,9 +176,12 @@ def parse_train_config(argv: Sequence[str] | None = None) -> FastPitchTrainConfi
         del fixed["p_arpabet"]  # may change
         refuse_contradictions(given, fixed, run.checkpoint_path)
         stored = info.config.to_dict()
+        stored["n_speakers"] = architecture.get("n_speakers", stored["n_speakers"])  # may change
         if differing := [f"{key} {value}" for key, value in architecture.items() if stored[key] != value]:
             raise InputError(f"--fastpitch-config: {', '.join(differing)} contradicts {run.checkpoint_path}")
         architecture = stored
+        if not speakers and architecture["n_speakers"] == info.config.n_speakers:
+            speakers = stored_names(info.train_setup)
     text = from_flags(TextConfig, given, **dataclasses.asdict(reading))
     audio = AudioConfig.from_dict({**signal, **given}, framing="tacotron")
     symbols = text.symbols()
@@ -170,7 +190,7 @@ def parse_train_config(argv: Sequence[str] | None = None) -> FastPitchTrainConfi
     check_symbols(text, model)
     if model.n_mel_channels != audio.num_mels:
         raise InputError(f"--num-mels: {audio.num_mels}, but the model has n_mel_channels {model.n_mel_channels}")
-    return FastPitchTrainConfig(run, from_flags(FastPitchOptimConfig, given), data, audio, text, model)
+    return FastPitchTrainConfig(run, from_flags(FastPitchOptimConfig, given), data, audio, text, model, speakers)
 
 
 def _read_json(path: str) -> dict[str, Any]:

@@ -43,8 +43,8 @@ def open_datasets(cfg: FastPitchTrainConfig) -> tuple[SpeechDataset, SpeechDatas
 
 def _open(cfg: FastPitchTrainConfig, filelists: Sequence[str], pitch_hz: tuple[float, float]) -> SpeechDataset:
     data = cfg.data
-    recordings = read_recordings(filelists, Path(data.dataset_path), cfg.model.n_speakers)
-    text = cfg.text.processor(data.cmudict_path, data.heteronyms_path)
+    recordings = read_recordings(filelists, Path(data.dataset_path), cfg.model.n_speakers, cfg.speakers)
+    text = cfg.text.processor(data.cmudict_path, data.heteronyms_path, pronunciations=data.pronunciations)
     return SpeechDataset(recordings, cfg.audio, text, *pitch_hz, cfg.run.seed)
 
 

@@ -6,9 +6,9 @@ Shapes: B batch, S symbols, L mel frames ("tacotron" framing), M mel bands.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,13 +19,16 @@ from tqdm import tqdm
 
 from common.audio import SILENCE, AudioConfig, MelSpectrogram
 from common.audio_files import load_wav_at, wav_info
-from common.data.filelists import read_filelist
+from common.data.filelists import listed_path, read_filelist
 from common.data.mel_files import read_features
+from common.data.pitch import compute_statistics
 from common.errors import InputError, first_three, others_go_on
 from common.project import command
 from common.text.processor import TextProcessor
+from common.text.settings import record_reading
 from common.training.sampling import ClipKey
 from fastpitch.alignment import interpolated_prior
+from fastpitch.speakers import describe_speakers, find_speaker
 
 
 class Recording(NamedTuple):
@@ -69,8 +72,16 @@ class Batch(NamedTuple):
         return Batch(*(part.to(device, non_blocking=True) for part in self))
 
 
-def read_recordings(filelists: Sequence[str | Path], root: Path, n_speakers: int) -> list[Recording]:
+def read_recordings(
+    filelists: Sequence[str | Path], root: Path, n_speakers: int, names: Mapping[str, int] | None = None
+) -> list[Recording]:
     """Read rows `wav|pitch|text` or, for models of several voices, `wav|pitch|text|speaker` of file lists.
+
+    Args:
+        filelists: the lists.
+        root: the data set, which their paths are relative to.
+        n_speakers: voices of the model. Lists name them by number, 0 to n_speakers - 1, or by name.
+        names: name of a speaker -> number.
 
     Raises:
         FileNotFoundError: no such list.
@@ -86,13 +97,16 @@ def read_recordings(filelists: Sequence[str | Path], root: Path, n_speakers: int
                     f"{command('python prepare_dataset.py')} --write-filelists writes such lists "
                     "(..._audio_pitch_text...)"
                 )
-            speaker = row[3] if len(row) == 4 else "0"
-            if not speaker.isdecimal() or int(speaker) >= n_speakers:
-                raise InputError(f"{where}: speaker {speaker!r}, but the model's are 0 to {n_speakers - 1}")
-            wav = root / row[0]
+            speaker = find_speaker(row[3] if len(row) == 4 else "0", n_speakers, names or {})
+            if speaker is None:
+                raise InputError(
+                    f"{where}: speaker {row[-1]!r}, but the model's are {describe_speakers(n_speakers, names or {})} "
+                    "(n_speakers of --fastpitch-config)"
+                )
+            wav = listed_path(row[0], root)
             if not wav.is_relative_to(root) or ".." in Path(row[0]).parts:
                 raise InputError(f"{where}: file lists name paths inside the data set {root}")
-            recordings.append(Recording(wav, root / row[1], row[2], int(speaker)))
+            recordings.append(Recording(wav, listed_path(row[1], root), row[2], speaker))
     return recordings
 
 
@@ -133,6 +147,11 @@ class SpeechDataset(Dataset[Example]):
         return self._text.padding_id
 
     @property
+    def reading(self) -> dict[str, Any]:
+        """The dictionary's edition and own words, as checkpoints record them."""
+        return record_reading(self._text)
+
+    @property
     def varies(self) -> bool:
         """Whether the symbols of a text differ between draws."""
         return 0 < self._text.p_arpabet < 1
@@ -171,6 +190,18 @@ class SpeechDataset(Dataset[Example]):
         rng = random.Random(f"{self._seed} {key.clip} {key.draw}")
         return torch.tensor(self._text.encode(self.recordings[key.clip].text, rng))
 
+    def speaker_pitch_hz(self, n_speakers: int) -> list[tuple[float, float]]:
+        """Return mean and standard deviation of each speaker's pitch, or the data set's for one without recordings."""
+        files: dict[int, list[Path]] = {}
+        for recording in self.recordings:
+            files.setdefault(recording.speaker, []).append(recording.pitch)
+        found = []
+        for speaker in range(n_speakers):
+            statistics = compute_statistics(read_features(path, 1).numpy() for path in files.get(speaker, []))
+            usable = statistics is not None and statistics.std_hz > 0
+            found.append((statistics.mean_hz, statistics.std_hz) if statistics and usable else self.pitch_hz)
+        return found
+
     def check(self, progress: bool = False) -> None:
         """Encode all texts and read all pitch files before training starts.
 
@@ -181,7 +212,10 @@ class SpeechDataset(Dataset[Example]):
         for clip in tqdm(range(len(self)), "checking texts and pitch", disable=not progress, leave=False):
             recording = self.recordings[clip]
             with others_go_on(recording.wav, problems):
-                frames = self.audio.num_frames(wav_info(recording.wav).frames)
+                samples = wav_info(recording.wav).frames
+                if samples <= self.audio.padding:
+                    raise InputError(f"{samples} samples are too few, need more than {self.audio.padding}")
+                frames = self.audio.num_frames(samples)
                 self._pitch_hz(recording, frames)
                 symbols = len(self.ids(ClipKey(clip, 0)))
                 if frames < symbols:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,11 +18,15 @@ from common.training.sampling import DROPOUT, philox
 from common.training.state import BaseTrainState, load_scaler
 from fastpitch.checkpoint import load_fastpitch
 from fastpitch.model import FastPitch, TeacherForced
+from fastpitch.speakers import PITCH_KEY
 from fastpitch.training.flags import FastPitchTrainConfig
 from fastpitch.training.lamb import Lamb
 from fastpitch.training.recordings import Batch
 
+log = logging.getLogger(__name__)
+
 CHECKPOINT_FILES = ("FastPitch_checkpoint_{}.pt",)
+SPEAKER_EMBEDDING = "speaker_emb.weight"
 
 
 class FastPitchTrainState(BaseTrainState):
@@ -37,6 +42,8 @@ class FastPitchTrainState(BaseTrainState):
         pitch_hz: mean and standard deviation of the voice's pitch, which become part of the model.
         training_clips: fingerprint of the training data.
         longest_text: characters of the longest training text, recorded for synthesis.
+        speaker_pitch_hz: mean and standard deviation of each speaker's pitch, likewise.
+        reading: dictionary's edition and own words, likewise.
     """
 
     checkpoint_files = CHECKPOINT_FILES
@@ -52,12 +59,16 @@ class FastPitchTrainState(BaseTrainState):
         pitch_hz: tuple[float, float],
         training_clips: str = "",
         longest_text: int = 0,
+        speaker_pitch_hz: Sequence[Sequence[float]] = (),
+        reading: Mapping[str, Any] | None = None,
     ) -> None:
         identity: dict[str, Any] = {"training_clips": training_clips, "pitch_hz": list(pitch_hz)}
         if cfg.run.checkpoint_path:
             identity["base_model"] = file_digest(cfg.run.checkpoint_path)
         super().__init__(cfg, place, **identity)
         self.longest_text = longest_text
+        self.reading = dict(reading or {})
+        self.speaker_pitch_hz = [list(pitch) for pitch in speaker_pitch_hz]
         self.model = FastPitch(cfg.model).to(place.device).train()
         assert self.model.attention is not None
         self.model.attention.attn_proj.requires_grad_(False)  # unused
@@ -97,7 +108,8 @@ class FastPitchTrainState(BaseTrainState):
         torch.manual_seed(int(philox(self.cfg.run.seed, DROPOUT, self.steps, place).integers(2**63)))
 
     def train_setup(self) -> dict[str, Any]:
-        return {**super().train_setup(), "longest_text": self.longest_text}
+        pitch = {PITCH_KEY: self.speaker_pitch_hz} if self.speaker_pitch_hz else {}
+        return {**super().train_setup(), "longest_text": self.longest_text, **self.reading, **pitch}
 
     def contents(self, bookkeeping: dict[str, Any]) -> Contents:
         return (
@@ -124,11 +136,29 @@ class FastPitchTrainState(BaseTrainState):
         if self.cfg.run.checkpoint_path:
             base, _ = load_fastpitch(self.cfg.run.checkpoint_path)
             given = base.state_dict()
+            if base.n_speakers != self.model.n_speakers:
+                self._replace_speakers(given)
             own = self.model.state_dict()
             # Files for synthesis lack the aligner, which is then learned from its initial weights.
             initial = {name: own[name] for name in own if name not in given or name in ("pitch_mean", "pitch_std")}
             self.load_weights(self.model, {**given, **initial})
         self.start_ema()
+
+    def _replace_speakers(self, given: dict[str, Tensor]) -> None:
+        """Replace the speakers of a base model. All speakers start as the mean of the base's, so with its voice."""
+        before = given.pop(SPEAKER_EMBEDDING, None)
+        count = self.model.n_speakers
+        if self.place.is_main:
+            log.info(
+                "%s: %d speakers instead of %d: the speaker embedding is made anew, all other weights are taken over",
+                self.cfg.run.checkpoint_path,
+                count,
+                1 if before is None else len(before),
+            )
+        if count > 1:
+            width = self.model.config.symbols_embedding_dim
+            mean = torch.zeros(width) if before is None else before.mean(dim=0)
+            given[SPEAKER_EMBEDDING] = mean.repeat(count, 1)
 
 
 class _TeacherForcing(nn.Module):

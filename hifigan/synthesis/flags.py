@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +155,13 @@ class InferenceConfig:
             "generator": info.config.to_dict(),
             "audio": dataclasses.asdict(info.audio),
         }
+
+
+def refuse_strength_as_data_set(given: Mapping[str, Any]) -> None:
+    """Raise `InputError` for `-d 0.005`, which is the denoiser's strength in the published recipe."""
+    path = str(given.get("dataset_path", ""))
+    if re.fullmatch(r"[0-9]*\.?[0-9]+(e-?[0-9]+)?", path) and not Path(path).exists():
+        raise InputError(f"-d: {path} is not a data set; the denoiser's strength is --denoising-strength {path}")
 
 
 @dataclasses.dataclass(frozen=True)

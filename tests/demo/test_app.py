@@ -148,7 +148,7 @@ def test_the_page_over_http(address: str, voice: Voice) -> None:
 def test_the_program(voice: Voice, tmp_path: Path) -> None:
     pytest.importorskip("gradio")
     port = str(free_port())
-    words = ["demo/app.py", "--voice", str(voice.files.folder), "--port", port, "--share", "no"]
+    words = ["demo/app.py", "--voice", str(voice.files.folder), "--port", port]
     with subprocess.Popen(
         [sys.executable, *words], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:

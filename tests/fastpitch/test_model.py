@@ -194,6 +194,27 @@ def test_given_pitch_is_transformed(texts):
     close(model(ids, pitch=given).mel, shifted.mel)
 
 
+@torch.no_grad()
+def test_pitch_is_transformed_about_the_mean_of_each_voice(texts):
+    model = tiny()
+    model.pitch_mean[:], model.pitch_std[:] = 200.0, 50.0
+    model.speaker_pitch[:] = torch.tensor([[120.0, 20.0], [240.0, 40.0], [0.0, 0.0]])  # the third is unknown
+    ids = texts[0].repeat(3, 1)
+    speaker = torch.tensor([0, 1, 2])
+    before = model(ids, 1.0, speaker).pitch * 50 + 200
+    means = torch.tensor([120.0, 240.0, 200.0]).view(3, 1, 1)
+    for transform, expected in (
+        (PitchTransform(flatten=True), means.expand_as(before)),
+        (PitchTransform(invert=True), 2 * means - before),
+        (PitchTransform(amplify=2.0, shift_hz=10.0), 2 * before - means + 10),
+        (PitchTransform(custom="mean + std"), means + torch.tensor([20.0, 40.0, 50.0]).view(3, 1, 1)),
+    ):
+        model.pitch_transform = transform
+        torch.testing.assert_close(
+            model(ids, 1.0, speaker).pitch * 50 + 200, expected.expand_as(before), rtol=1e-4, atol=1e-2
+        )
+
+
 @pytest.mark.parametrize("transform", [None, PitchTransform(amplify=1.5, custom="min(pitch, utterance_mean)")])
 @torch.no_grad()
 def test_scripted_equals_eager_with_given_pitch(transform, texts):

@@ -179,6 +179,42 @@ def test_base_model_gives_weights_and_settings(data_set, tmp_path):
         torch.testing.assert_close(found[name], weight, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.medium
+def test_several_voices_start_from_one(data_set, tmp_path, caplog):
+    """Speakers get numbers by the file beside the lists, start with the base's voice, and are known by name."""
+    caplog.set_level("INFO")
+    assert train.main(fastpitch_arguments(data_set, tmp_path / "base")) == 0
+    base = tmp_path / "base" / "FastPitch_checkpoint_1.pt"
+    lists = {part: tmp_path / f"two_audio_pitch_text_{part}.txt" for part in ("train", "val")}
+    for part, path in lists.items():
+        rows = (data_set / f"speech_{part}.txt").read_text().splitlines()
+        path.write_text("".join(f"{row}|{i % 2}\n" for i, row in enumerate(rows)))
+    (tmp_path / "two_speakers.json").write_text('{"anna": 0, "ben": 1}')
+    options = {"training_files": lists["train"], "validation_files": lists["val"], "checkpoint_path": base}
+    argv = fastpitch_arguments(data_set, tmp_path / "two", **options, learning_rate=1e-9)
+    assert train.main(argv) == 0
+    assert "2 speakers instead of 1: the speaker embedding is made anew" in caplog.text
+    (one, _), (two, info) = (load_fastpitch(path) for path in (base, tmp_path / "two" / "FastPitch_checkpoint_1.pt"))
+    ids = torch.tensor([[40, 41, 42, 38]])
+    for speaker in (0, 1):
+        torch.testing.assert_close(two(ids, speaker=torch.tensor([speaker])).mel, one(ids).mel, rtol=1e-4, atol=1e-4)
+    assert info.train_setup["speakers"] == {"anna": 0, "ben": 1}
+    # By hand: the voiced frames of each speaker's files.
+    rows = [row.split("|") for row in lists["train"].read_text().splitlines()]
+    for speaker in "01":
+        pitch = torch.cat([torch.load(data_set / row[1])[0] for row in rows if row[3] == speaker]).double()
+        mean, std = two.speaker_pitch[int(speaker)].tolist()
+        assert mean == pytest.approx(pitch[pitch > 0].mean().item(), rel=1e-5)
+        assert std == pytest.approx(pitch[pitch > 0].std(correction=0).item(), rel=1e-4)
+    again = fastpitch_arguments(
+        data_set, tmp_path / "one", checkpoint_path=tmp_path / "two" / "FastPitch_checkpoint_1.pt"
+    )
+    (data_set / "tiny_fastpitch.json").write_text('{"n_speakers": 1}')
+    assert train.main([*again, "--learning-rate", "1e-9"]) == 0
+    back, _ = load_fastpitch(tmp_path / "one" / "FastPitch_checkpoint_1.pt")
+    torch.testing.assert_close(back(ids).mel, one(ids).mel, rtol=1e-4, atol=1e-4)
+
+
 def test_rate_of_the_recipe():
     optim = FastPitchOptimConfig()
     rates = [optim.learning_rate_at(0, step) for step in (0, 499, 999, 3999)]
@@ -212,7 +248,7 @@ def architecture(values):
 
 FAULTS = {
     "columns": (drop_column, {}, "speech_train.txt: wavs/clip000.wav: expected wav|pitch|text"),
-    "speaker": (other_speaker, {}, "speaker '1', but the model's are 0 to 0"),
+    "speaker": (other_speaker, {}, "speaker '1', but the model's are 0 only"),
     "long text": (long_text, {}, "60 symbols of text for 52 frames of audio"),
     "no pitch": (lambda f: (f / "pitch" / "clip001.pt").unlink(), {}, "clip001.pt: no such pitch"),
     "short pitch": (short_pitch, {}, "clip000.pt: 7 values, but"),

@@ -85,7 +85,7 @@ def test_refusals(checkpoint: Path, source: Path, tmp_path: Path, capsys: pytest
         (soft, wav, [], "is the original"),
         (wav, tmp_path / "x" / ".." / "a.flac", [], "end its name in .wav"),
         (wav, tmp_path / "folder.wav", [], "folder.wav: is a folder; give the name"),
-        (tmp_path, tmp_path / "b.wav", [], "is a folder; inference.py -i takes folders"),
+        (tmp_path, tmp_path / "b.wav", [], "is a folder; python inference.py -i takes folders"),
         (tmp_path / "absent.wav", tmp_path / "b.wav", [], "absent.wav: no such file"),
         (tmp_path / "text.wav", tmp_path / "b.wav", [], "text.wav: not a readable audio file"),
         (wav, tmp_path / "b.wav", ["--hifigan", str(tmp_path / "absent.pt")], "absent.pt: no such checkpoint"),

@@ -30,6 +30,8 @@ CLEANED = [
     ("dallas transit company", "dallas transit company.", 1, "the stop of `Co.` ends the sentence too"),
     ("baker saint", "baker street", 1, "`St.` after a name is a street"),
     ("t.f.l.o.p.s.", "teraflops.", 1, "a unit after a number"),
+    ("at george three", "at george the third", 1, "a king's number is an ordinal (not in statutes: 5 George IV)"),
+    ("charles i.", "charles the first.", 1, "as above, for `Charles I.`"),
 ]
 PRONOUNCED = [
     ("{M AY1 Z IH0 Z Z}", "{M IH1 S IH0 Z}", 13, "Mrs."),
@@ -48,6 +50,8 @@ PRONOUNCED = [
     ("{T R AE1 N Z IH0 T} {K AH1 M P AH0 N IY2}", "{T R AE1 N Z IH0 T} {K AH1 M P AH0 N IY2}.", 1, "Co."),
     ("{B EY1 K ER0} {S EY1 N T}", "{B EY1 K ER0} {S T R IY1 T}", 1, "St."),
     ("{T IY1}.{EH1 F}.{EH1 L}.{OW1}.{P IY1}.{EH1 S}.", "teraflops.", 1, "TFLOPS"),
+    ("{AE1 T} {JH AO1 R JH} {TH R IY1}", "{AE1 T} {JH AO1 R JH} the {TH ER1 D}", 1, "George III"),
+    ("charles {AY1}.", "charles the {F ER1 S T}.", 1, "Charles I"),
     ("o'donnell's", "{OW0 D AA1 N AH0 L Z}", 1, "the dictionary has the word, which was cut after o'do"),
     ("o'donnell", "{OW0 D AA1 N AH0 L}", 2, "as above"),
     ("{S M EH1 TH ER0 S T Z}", "{S M EH1 TH ER0 S T S}", 1, "the ending -s is voiceless after t"),
@@ -103,8 +107,8 @@ def test_ids(p_arpabet: float, field: str, recorded: str, table: list, caplog: p
     same = [processor(p_arpabet).encode(record["text"]) == record[field] for record in RECORDS]
     listed = [improved(record[recorded], table) != record[recorded] for record in RECORDS]
     assert all(equal != differs for equal, differs in zip(same, listed, strict=True))
-    # Of the whole, 93.7 % as letters and 92.5 % with pronunciations.
-    assert sum(same) == (478 if p_arpabet == 0 else 472)
+    # Of the whole, 93.3 % as letters and 92.2 % with pronunciations. At least 92 % must stay.
+    assert sum(same) == (476 if p_arpabet == 0 else 470)
 
 
 def test_words() -> None:

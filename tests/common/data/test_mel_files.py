@@ -14,7 +14,7 @@ from common.audio_config import OUR_MELS, MelConvention
 from common.data.mel_files import (
     check_mel_config,
     convert_mel,
-    looks_like_log10,
+    describe_other_scale,
     mel_contracts,
     read_mel,
     record_config,
@@ -38,15 +38,24 @@ def test_natural_log(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("framing", ["vocoder", "tacotron"])
-def test_mels_that_must_be_log10(framing: str) -> None:
+def test_mels_of_another_scale(framing: str) -> None:
     wav = torch.from_numpy(speechlike(1.0)).float()[None]
     wav[:, :4000] *= 1e-3  # a pause
     for level in (1.0, 0.05):
         mel = MelSpectrogram(AudioConfig(framing=framing))(wav * level)
-        assert not looks_like_log10(mel)
-        assert looks_like_log10(mel / math.log(10))
-    assert not looks_like_log10(torch.full((80, 3), SILENCE))
-    assert not looks_like_log10(torch.zeros(80, 3))
+        others = {
+            "log10": mel / math.log(10),
+            "decibels": mel * 20 / math.log(10),
+            "magnitudes without a logarithm": mel.exp() * 3 / level,
+            "values scaled to 0 to 1": (mel - mel.min()) / (mel.max() - mel.min()),
+            "normalised values": (mel - mel.mean()) / mel.std(),
+        }
+        assert describe_other_scale(mel[0]) is None
+        for name, other in others.items():
+            assert (describe_other_scale(other[0]) or [""])[0] == name
+    assert describe_other_scale(torch.full((80, 30), SILENCE)) is None
+    assert describe_other_scale(torch.zeros(80, 30)) is None
+    assert describe_other_scale(torch.randn(80, 3, generator=torch.Generator().manual_seed(0))) is None
 
 
 def test_the_nearest_description_counts(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from common.audio_files import load_wav
-from common.data.pitch import FMAX_HZ, FMIN_HZ, PitchConfig
+from common.data.flags import FMAX_HZ, FMIN_HZ
+from common.data.pitch import PitchConfig
 from common.data.pyin import IMPOSSIBLE, SWITCH_PROB, Pyin, find_most_likely_path
 from tests.support.paths import DEMO_DATA
 

@@ -10,8 +10,10 @@ import torch
 
 from common.errors import InputError
 from common.files.checkpoints import read_file
-from common.files.model_folders import find_model_file, read_config, write_model_folder
-from tests.support.models import FOLDER_TENSORS, FOLDER_VALUES, make_model_folder
+from common.files.model_folders import card_metadata, find_model_file, read_config, write_model_folder
+from fastpitch import load_fastpitch
+from tests.support.models import FOLDER_TENSORS, FOLDER_VALUES, make_fastpitch, make_model_folder
+from tests.support.paths import REPOSITORY
 
 
 @pytest.mark.parametrize("place", ["", "model.safetensors"])
@@ -106,3 +108,46 @@ def test_a_kill_between_the_files_leaves_a_folder_that_is_named_and_can_be_saved
     with pytest.raises(InputError, match=r"model\.safetensors is missing"):
         find_model_file(folder)
     assert find_model_file(make_model_folder(folder)).is_file()
+
+
+def read_card(path: Path) -> dict[str, object]:
+    """Return what the hub's own package reads at the top of a model card."""
+    hub = pytest.importorskip("huggingface_hub")
+    found: dict[str, object] = hub.ModelCard.load(path).data.to_dict()
+    return found
+
+
+def test_metadata_of_a_card(tmp_path: Path) -> None:
+    lines = card_metadata(("a-tag", "hifigan"), "cc-by-4.0", "en", "org/base")
+    (tmp_path / "README.md").write_text("\n".join([*lines, "", "# Title", ""]))
+    assert read_card(tmp_path / "README.md") == {
+        "license": "cc-by-4.0",
+        "language": "en",
+        "library_name": "hifigan-recipe",
+        "base_model": "org/base",
+        "pipeline_tag": "text-to-speech",
+        "tags": ["a-tag", "hifigan"],
+    }
+
+
+def test_only_what_is_known_is_metadata() -> None:
+    wanted = ["---", "library_name: hifigan-recipe", "pipeline_tag: text-to-speech", "tags:", "- a", "---"]
+    assert card_metadata(("a",)) == card_metadata(("a",), licence="Ask me") == wanted
+
+
+def test_the_card_of_the_shipped_voice() -> None:
+    found = read_card(REPOSITORY / "pretrained" / "kathleen" / "README.md")
+    assert (found["license"], found["language"]) == ("cc0-1.0", "en")
+    assert (found["library_name"], found["pipeline_tag"]) == ("hifigan-recipe", "text-to-speech")
+    assert found["tags"] == ["hifigan", "fastpitch", "speech-synthesis"]
+
+
+def test_the_language_comes_from_the_text_settings(tmp_path: Path) -> None:
+    model, _ = load_fastpitch(make_fastpitch(tmp_path / "f.pt"))
+    model.save_pretrained(tmp_path / "model", base_model="org/base")
+    found = read_card(tmp_path / "model" / "README.md")
+    assert (found["language"], found["base_model"], found["tags"]) == (
+        "en",
+        "org/base",
+        ["fastpitch", "speech-synthesis"],
+    )

@@ -107,6 +107,12 @@ def test_safe_names(name: str, safe: str) -> None:
         ("mel\tname\na\tb\n", "header must name different columns among mel, output.*'name'"),
         ("mel\tmel\na\tb\n", "header must name different columns"),
         ("mel\toutput\n", "has a header but no phrases"),
+        ("wavs/a.wav|pitch/a.pt|One.\nwavs/b.wav|pitch/b.pt|Two.|1\n", "file list or metadata, with 4 columns"),
+        ("wavs/a.wav|pitch/a.pt|One.\n", "file list or metadata, with 3 columns"),
+        ("wavs/a.wav\nwavs/b.wav\n", "looks like a list of audio files, not like phrases: give lines"),
+        ("a|Dr. X|Doctor X\nb|5|five\n", "file list or metadata, with 3 columns"),
+        ("a|One.|One.\n", "file list or metadata, with 3 columns"),
+        ("x|" + "a" * 9 + "\n" + "y" * 201 + "|b\n", "line 2: output name 'y.*' is longer than 200 bytes"),
         ("", "is empty"),
         ("\n \n\t\n", "is empty"),
         ("a.wav|One.\nb.wav|Two.\n./a|Three.\n", r"line 3: line 1 has the output name 'a\.wav' already"),
@@ -137,3 +143,10 @@ def test_the_files_of_this_repository(name: str, count: int) -> None:
     assert all(phrase.mel and phrase.mel.startswith("mels/LJ") and phrase.text for phrase in phrases)
     if name.startswith("benchmark"):
         assert {len(phrase.text or "") for phrase in phrases} == {128}
+
+
+@pytest.mark.parametrize("name", ["mel.npy", "mel.PT"])
+def test_mel_in_place_of_phrases(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"\x93NUMPY")
+    with pytest.raises(InputError, match="-i takes no mel itself; give a text file with the line 'mel'"):
+        read_phrases(tmp_path / name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import pytest
 
@@ -18,12 +19,18 @@ def test_unknown_cleaner() -> None:
 
 
 class OneWord:
+    edition = ""
+
+    def extend(self, words: Mapping[str, str]) -> None:
+        pass
+
     def lookup(self, word: str) -> str | None:
         return {"да": "D A"}.get(word)
 
 
 def test_a_language_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     russian = Language(
+        code="ru",
         symbol_sets={"russian_basic": (PAD, *" -абвд", "@D", "@A")},
         cleaners={},
         word=re.compile(r"[а-я]+"),

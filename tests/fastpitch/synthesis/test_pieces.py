@@ -17,9 +17,17 @@ from tests.support.models import fastpitch_info
 
 
 def pieces(phrases, cfg=None, dataset=Path("nowhere"), **config):
+    """Convert phrases to pieces. Skipped phrases are an error."""
     cfg = cfg or SpeechConfig(fastpitch="f.pt", p_arpabet=0.0)
     model = fastpitch_info({}, **config)
-    return read_pieces(phrases, Path("p.tsv"), dataset, cfg, model, text_processor(cfg, model))
+    return read(phrases, dataset, cfg, model, text_processor(cfg, model))
+
+
+def read(phrases, dataset, cfg, model, processor):
+    problems = []
+    found = read_pieces(phrases, Path("p.tsv"), dataset, cfg, model, processor, problems)
+    assert not problems
+    return found
 
 
 LETTERS = TextProcessor(p_arpabet=0)
@@ -40,11 +48,11 @@ def test_texts_are_split_where_the_model_has_seen_no_longer_ones():
     model = fastpitch_info({})
     cfg = SpeechConfig(fastpitch="f.pt", p_arpabet=0.0)
     processor = text_processor(cfg, model)
-    assert len(read_pieces(text, "p.tsv", Path(), cfg, model, processor)) == 1
+    assert len(read(text, Path(), cfg, model, processor)) == 1
     model.train_setup["longest_text"] = 20
-    assert [piece.count for piece in read_pieces(text, "p.tsv", Path(), cfg, model, processor)] == [3, 3, 3]
+    assert [piece.count for piece in read(text, Path(), cfg, model, processor)] == [3, 3, 3]
     longer = dataclasses.replace(cfg, split_longer_than=49)
-    assert len(read_pieces(text, "p.tsv", Path(), longer, model, processor)) == 1
+    assert len(read(text, Path(), longer, model, processor)) == 1
 
 
 def test_pieces_without_sound_are_left_out():
@@ -64,7 +72,7 @@ def test_texts_with_pitch_are_not_split(tmp_path):
 
 
 def test_speakers():
-    cfg = SpeechConfig(fastpitch="f.pt", p_arpabet=0.0, speaker=3)
+    cfg = SpeechConfig(fastpitch="f.pt", p_arpabet=0.0, speaker="3")
     phrases = [Phrase("a.wav", text="One."), Phrase("b.wav", text="Two.", speaker="0")]
     assert [piece.speaker for piece in pieces(phrases, cfg, n_speakers=4)] == [3, 0]
     with pytest.raises(InputError, match=r"--speaker: speaker '3' is unknown to f.pt, whose speaker is 0 only"):

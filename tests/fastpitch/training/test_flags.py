@@ -21,7 +21,7 @@ POSSIBLE = {  # where not just any other value than the default will do
     "text_cleaners": "basic_cleaners",
 }  # fmt: skip
 COMPANIONS = {"amp_dtype": ["--amp"], "pitch_mean": ["--pitch-std", "9"], "pitch_std": ["--pitch-mean", "9"]}
-NEED_FILES = {"checkpoint_path", "fastpitch_config"}  # tested where there are some
+NEED_FILES = {"checkpoint_path", "fastpitch_config", "speaker_names"}  # tested where there are some
 
 
 @pytest.mark.parametrize("name", sorted(FIELDS.keys() - NEED_FILES))

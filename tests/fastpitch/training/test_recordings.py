@@ -118,18 +118,21 @@ def test_unusable_recordings_are_counted_and_named(recordings, tmp_path):
     torch.save(torch.ones(1, 7), tmp_path / "short.pt")
     np.save(tmp_path / "flat.npy", np.ones((2, 35), np.float32))
     wav, pitch = recordings / "wavs/a/000.wav", recordings / "pitch/a/000.pt"
+    click = tmp_path / "click.wav"
+    soundfile.write(click, np.zeros(450), 22050)
     cases = {
         Recording(wav, tmp_path / "none.pt", "text"): "none.pt: no such pitch",
         Recording(wav, tmp_path / "short.pt", "text"): f"short.pt: 7 values, but {wav} has 35 frames",
         Recording(wav, tmp_path / "flat.npy", "text"): "flat.npy: expected a pitch of shape [1, frames], got [2, 35]",
         Recording(wav, pitch, "very long " * 4): f"{wav}: 39 symbols of text for 35 frames of audio",
-        Recording(wav, pitch, "{no phonemes}"): f"{wav}: ",
+        Recording(wav, pitch, "{HH AX L}"): f"{wav}: ",
+        Recording(click, pitch, "a"): f"{click}: 450 samples are too few, need more than 512",
         Recording(wav, pitch, "good"): None,
     }
     dataset = SpeechDataset(list(cases), AUDIO, LETTERS, 210.0, 40.0)
     with pytest.raises(InputError) as error:
         dataset.check()
-    assert str(error.value).startswith("5 of 6 recordings cannot be used: ")
+    assert str(error.value).startswith("6 of 7 recordings cannot be used: ")
     for recording, message in cases.items():
         alone = SpeechDataset([recording], AUDIO, LETTERS, 210.0, 40.0)
         if message is None:

@@ -40,6 +40,7 @@ FLAGS: dict[str, tuple[list[str], str, int]] = {
     "absent audio": (["-i", "absent.wav"], "absent.wav: no such file or folder (-i)", 1),
     "absent configuration": (["--hifigan-config", "absent.json"], "absent.json: no such configuration file", 1),
     "log": (["--log-file", "/"], "'/'", 1),
+    "published flag": (["-d", "0.005"], "-d: 0.005 is not a data set; the denoiser's strength is --denoising-stre", 1),
 }
 
 

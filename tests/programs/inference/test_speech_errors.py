@@ -54,43 +54,60 @@ def test_bad_flags(models: tuple[Path, Path], tmp_path: Path, capsys: pytest.Cap
 
 
 REFUSED_PHRASES: dict[str, tuple[str, str]] = {
-    "no text": ("a.wav|Fine.\nb.wav|\n", "line 2: b.wav has no text to speak"),
     "no text column": ("mel\toutput\nm.pt\ta\n", "line 2: a.wav has no text"),
-    "nothing remains": ("a.wav|Fine.\n\nb.wav|🙂 ~\n", "line 3: nothing can be spoken of the text"),
-    "notation": ("a.wav|Fine.\nb.wav|{HELLO}\n", "line 2: the pronunciation '{HELLO}' has the unknown phonemes"),
+    "nothing remains": ("* * *\n🙂 ~\n", "2 of 2 texts cannot be used: "),
     "short row": ("text\toutput\nFine.\ta\nBad.\n", "line 3 has 1 columns, the header has 2"),
     "outside": ("ok.wav|Fine.\n../../x.wav|Bad.\n", "line 2: output name '../../x.wav' does not lie inside"),
     "absolute": ("/tmp/x.wav|Bad.\n", "line 1: output name '/tmp/x.wav'"),
+    "empty": ("", "the phrase file is empty"),
+}
+# Files with a second line that cannot be spoken.
+SKIPPED_PHRASES: dict[str, tuple[str, str]] = {
+    "no text": ("a.wav|Fine.\nb.wav|\n", "line 2: b.wav has no text to speak"),
+    "nothing remains": ("a.wav|Fine.\n\nb.wav|🙂 ~\n", "line 3: nothing can be spoken of the text"),
+    "notation": ("a.wav|Fine.\nb.wav|{HH AX L}\n", "line 2: the pronunciation '{HH AX L}' has the unknown phonemes"),
     "voice": ("text\tspeaker\nFine.\t2\nBad.\t3\n", "line 3: speaker '3' is unknown to MODEL, whose speakers are 0 to"),
-    "no number": ("text\tspeaker\nFine.\tx\n", "line 2: speaker 'x' is unknown"),
+    "no number": ("text\tspeaker\nFine.\t0\nBad.\tx\n", "line 3: speaker 'x' is unknown"),
     "no pitch": ("text\tpitch\nFine.\t\nBad.\tabsent.npy\n", "line 3: DIR/absent.npy: no such pitch file"),
     "pitch length": (
         "text\tpitch\nFine.\tfive.npy\nBad ones.\tfive.npy\n",
         "line 3: DIR/five.npy has 5 values of pitch, but the text has 9 symbols",
     ),
-    "pitch shape": ("text\tpitch\nFine.\ttwo.npy\n", "two.npy: expected pitch of shape [symbols], got [2, 5]"),
-    "negative pitch": ("text\tpitch\nFine.\tnegative.npy\n", "negative.npy: the pitch has values that are negative"),
-    "text for pitch": ("text\tpitch\nFine.\ttext.npy\n", "text.npy: not a readable pitch file"),
-    "empty": ("", "the phrase file is empty"),
+    "pitch shape": ("text\tpitch\nFine.\t\nBad.\ttwo.npy\n", "two.npy: expected pitch of shape [symbols], got [2, 5]"),
+    "negative pitch": ("text\tpitch\nFine.\t\nBad.\tnegative.npy\n", "negative.npy: the pitch has values that are neg"),
+    "text for pitch": ("text\tpitch\nFine.\t\nBad.\ttext.npy\n", "text.npy: not a readable pitch file"),
 }
 
 
+def _refuse(models: tuple[Path, Path], folder: Path, content: str, message: str, capsys: pytest.CaptureFixture) -> str:
+    np.save(folder / "five.npy", np.full(5, 200.0))
+    np.save(folder / "two.npy", np.full((2, 5), 200.0))
+    np.save(folder / "negative.npy", np.full(5, -1.0))
+    (folder / "text.npy").write_text("200 200 200 200 200")
+    source = folder / "phrases.tsv"
+    source.write_text(content)
+    argv = words(models, source, folder / "out", "-d", folder, "-bs", 1)
+    error = one_line_of_error(inference.main, argv, capsys)
+    assert message.replace("MODEL", str(models[1])).replace("DIR", str(folder)) in error
+    assert str(folder) in error
+    return error
+
+
 @pytest.mark.parametrize("kind", REFUSED_PHRASES)
-def test_bad_phrases_stop_before_the_first_is_spoken(
+def test_bad_phrase_files_stop_before_the_first_is_spoken(
     models: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
-    content, message = REFUSED_PHRASES[kind]
-    np.save(tmp_path / "five.npy", np.full(5, 200.0))
-    np.save(tmp_path / "two.npy", np.full((2, 5), 200.0))
-    np.save(tmp_path / "negative.npy", np.full(5, -1.0))
-    (tmp_path / "text.npy").write_text("200 200 200 200 200")
-    source = tmp_path / "phrases.tsv"
-    source.write_text(content)
-    argv = words(models, source, tmp_path / "out", "-d", tmp_path, "-bs", 1)
-    error = one_line_of_error(inference.main, argv, capsys)
-    assert message.replace("MODEL", str(models[1])).replace("DIR", str(tmp_path)) in error
-    assert str(tmp_path) in error
+    _refuse(models, tmp_path, *REFUSED_PHRASES[kind], capsys)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", SKIPPED_PHRASES)
+def test_a_line_that_cannot_be_spoken_is_skipped(
+    models: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    error = _refuse(models, tmp_path, *SKIPPED_PHRASES[kind], capsys)
+    assert "1 of 2 texts cannot be used; all others are made: " in error
+    assert len(list((tmp_path / "out").glob("*.wav"))) == 1
 
 
 def _setup(**changes: object) -> Callable[[dict], None]:

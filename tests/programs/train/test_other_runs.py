@@ -83,3 +83,24 @@ def test_another_width_of_the_discriminators_is_another_run(data_set, tmp_path, 
     assert status == 1
     assert len(message.splitlines()) == 1
     assert "discriminator_width was 0.125, now 0.25" in message
+
+
+@pytest.mark.medium
+def test_another_precision_is_another_run(data_set, tmp_path):
+    """Runs of before this was recorded may go on in any precision."""
+    for own, other in ({}, {"amp": True, "amp_dtype": "bf16"}), ({"amp": True, "amp_dtype": "bf16"}, {}):
+        output = tmp_path / str(len(own))
+        saved_state(data_set, output, **own)
+        cfg = parse_train_config(train_arguments(data_set, output, **other))
+        store = CheckpointStore(output, CHECKPOINT_FILES)
+        before, now = ("float32", "bfloat16") if other else ("bfloat16", "float32")
+        state = VocoderTrainState(cfg, distributed.init(cuda=False), "clips")
+        with pytest.raises(
+            InputError, match=rf"precision was {before}, now {now}.*give another --output.*--amp or not"
+        ):
+            state.resume(store)
+        (path,) = output.glob("hifigan_discrim_checkpoint_*.pt")
+        content = torch.load(path, weights_only=True)
+        del content["identity"]["precision"]
+        torch.save(content, path)
+        assert state.resume(store)

@@ -53,18 +53,23 @@ def test_a_base_image_without_torch_is_named(tmp_path):
     assert (done.returncode, done.stderr) == (1, "error: the base image has no torch: choose another FROM_IMAGE\n")
 
 
-def write_command(folder, code):
-    """Write a `hifigan-say` that runs code, where `output` is the file after -o, and return the PATH that has it."""
-    command = folder / "bin" / "hifigan-say"
-    command.parent.mkdir()
-    command.write_text(f"#!{sys.executable}\nimport sys, wave\noutput = sys.argv[-1]\n{code}\n")
-    command.chmod(0o755)
-    return f"{command.parent}:{os.environ['PATH']}"
+def write_commands(folder, **codes):
+    """Write commands that run code, where `output` is the file after the last flag. Return the PATH that has them."""
+    programs = folder / "bin"
+    programs.mkdir()
+    for name, code in codes.items():
+        command = programs / f"hifigan-{name}"
+        command.write_text(f"#!{sys.executable}\nimport os, sys, wave\noutput = sys.argv[-1]\n{code}\n")
+        command.chmod(0o755)
+    return f"{programs}:{os.environ['PATH']}"
 
 
 def write_audio(samples):
     settings = "(1, 2, 22050, 0, 'NONE', '')"
     return f"w = wave.open(output, 'wb'); w.setparams({settings}); w.writeframes({samples}); w.close()"
+
+
+GOOD = write_audio("b'ab' * 22050")
 
 
 @pytest.mark.parametrize(
@@ -76,24 +81,81 @@ def write_audio(samples):
     ],
 )
 def test_speech_that_fails_is_found(code, error, tmp_path):
-    done = run_check(tmp_path, "speak", PATH=write_command(tmp_path, code))
+    for name, codes in (("say", {"say": code, "infer": GOOD}), ("infer", {"say": GOOD, "infer": code})):
+        (tmp_path / name).mkdir()
+        done = run_check(tmp_path, "speak", PATH=write_commands(tmp_path / name, **codes))
+        assert done.returncode == 1
+        assert error in done.stderr
+        assert f"hifigan-{name}" in done.stderr
+
+
+def test_speech_passes(tmp_path):
+    done = run_check(tmp_path, "speak", PATH=write_commands(tmp_path, say=GOOD, infer=GOOD))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_missing_commands_are_found(tmp_path):
+    for command, program in (("speak", "hifigan-say"), ("train", "hifigan-train")):
+        done = run_check(tmp_path, command, PATH=str(tmp_path))
+        assert done.returncode == 1
+        assert program in done.stderr
+
+
+def test_audio_that_is_not_written_is_found(tmp_path):
+    done = run_check(tmp_path, "speak", PATH=write_commands(tmp_path, say="pass", infer="pass"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: hifigan-say: ")
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [("sys.exit(3)", "exit status 3"), ("pass", "hifigan-train wrote no checkpoint")]
+)
+def test_training_that_fails_is_found(code, error, tmp_path):
+    done = run_check(tmp_path, "train", PATH=write_commands(tmp_path, train=code))
     assert done.returncode == 1
     assert error in done.stderr
 
 
-def test_speech_passes(tmp_path):
-    done = run_check(tmp_path, "speak", PATH=write_command(tmp_path, write_audio("b'ab' * 22050")))
-    assert (done.returncode, done.stderr) == (0, "")
+def installed(main):
+    return f"sys.path.insert(0, {str(REPOSITORY)!r}); {main}"
 
 
-def test_a_missing_command_is_found(tmp_path):
-    done = run_check(tmp_path, "speak", PATH=str(tmp_path))
-    assert done.returncode == 1
-    assert "hifigan-say" in done.stderr
+@pytest.mark.slow
+def test_the_shipped_voice_and_the_trainer_pass(tmp_path):
+    path = write_commands(
+        tmp_path,
+        say=installed("from voice.say import main; sys.exit(main())"),
+        infer=installed("from inference import main; sys.exit(main())"),
+        train=installed("from train import main; sys.exit(main())"),
+    )
+    for command in ("speak", "train"):
+        done = run_check(tmp_path, command, PATH=path)
+        assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.medium
-def test_the_shipped_voice_passes(tmp_path):
-    main = "from voice.say import main; sys.exit(main())"
-    path = write_command(tmp_path, f"sys.path.insert(0, {str(REPOSITORY)!r}); {main}")
-    assert run_check(tmp_path, "speak", PATH=path).returncode == 0
+def make_environment(folder):
+    """An environment with a small torch, which requires another package, and a third package."""
+    for name, required, content in (("torch", "helper", 3), ("helper", "", 2), ("other", "torch", 4)):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").write_bytes(bytes(content * 1_000_000))
+        info = folder / f"{name}-1.0.dist-info"
+        info.mkdir()
+        requires = f"Requires-Dist: {required} (>=1)\nRequires-Dist: absent; extra == 'more'\n" if required else ""
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{requires}")
+        (info / "RECORD").write_text(f"{name}/__init__.py,,\n{info.name}/METADATA,,\n")
+    (folder / "torch" / "__pycache__").mkdir()
+    (folder / "torch" / "__pycache__" / "__init__.cpython-311.pyc").write_bytes(bytes(1_000_000))
+    (folder / "cache").write_bytes(bytes(1_000_000))
+
+
+@pytest.mark.parametrize(("limit", "status"), [("5.1", 0), ("4.9", 1)])
+def test_what_is_beyond_pytorch_is_limited(limit, status, tmp_path):
+    """6 MB belong to PyTorch, with its bytecode and the package that it requires; 5 MB do not."""
+    make_environment(tmp_path / "site")
+    code = "import runpy, sys; sys.prefix, sys.path[0] = sys.argv.pop(1), sys.argv[1]; sys.path.insert(0, sys.prefix); "
+    code += f"runpy.run_path({str(SCRIPT)!r}, run_name='__main__')"
+    command = [sys.executable, "-I", "-S", "-c", code, str(tmp_path / "site"), "size", limit]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "PyTorch and its requirements 6 MB, everything else 5 MB" in done.stdout, done.stderr
+    assert done.returncode == status
+    assert ("has 5 MB beyond PyTorch, more than 5 MB" in done.stderr) == bool(status)

@@ -16,7 +16,7 @@ from tests.test_requirements import PYPROJECT
 
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
 STEPS = re.findall(r"^RUN (.+)", DOCKERFILE.replace("\\\n", " "), re.MULTILINE)
-PROGRAMS = ("apt-get", "bash", "chmod", "diff", "grep", "mkdir", "pip", "python", "rm", "sed", "useradd")
+PROGRAMS = ("apt-get", "bash", "chmod", "diff", "grep", "mkdir", "pip", "python", "python3", "rm", "sed", "useradd")
 # Each call adds its words to $LOG. The call with the words $FAIL fails.
 STUB = """#!/bin/sh
 echo "${0##*/} $*" >> "$LOG"
@@ -59,11 +59,53 @@ def test_a_pipe_would_hide_a_failure(tmp_path: Path) -> None:
 
 
 def test_the_build_checks_versions_and_speech() -> None:
-    steps = [step for step in STEPS if "check.py" in step]
-    assert "check.py record" in steps[0]
-    assert "check.py compare" in steps[0]
-    assert "check.py speak" in steps[-1]
-    assert DOCKERFILE.index("USER 10001") < DOCKERFILE.index("check.py speak")
+    gpu, whole, as_user = [re.findall(r"check\.py (\w+)", step) for step in STEPS if "check.py" in step]
+    assert gpu == ["record", "compare"]
+    assert whole == ["speak", "train", "size"]
+    assert as_user == ["speak"]
+    assert DOCKERFILE.index("check.py size") < DOCKERFILE.index("USER 10001") < DOCKERFILE.rindex("check.py speak")
+
+
+def test_the_size_of_the_cpu_image_is_limited() -> None:
+    """In MB beyond PyTorch. The base of the GPU image has what it has."""
+    assert dict(zip(("cpu", "gpu"), re.findall(r"SIZE_MB=(\S+)", DOCKERFILE), strict=True)) == {
+        "cpu": "350",
+        "gpu": "inf",
+    }
+
+
+def test_stages_fit_together() -> None:
+    """Bases, stages to copy from, and copied files exist, and each argument is declared where it is used."""
+    instructions = re.findall(r"^([A-Z]+) (.+)", DOCKERFILE.replace("\\\n", " "), re.MULTILINE)
+    everywhere = dict(words.partition("=")[::2] for name, words in instructions if name == "ARG" and "=" in words)
+    stages: list[str] = []
+    declared: set[str] = set()
+    for name, words in instructions:
+        if name == "FROM":
+            base, _, stage = words.partition(" AS ")
+            bases = [base.replace("${VARIANT}", variant) for variant in ("cpu", "gpu")]
+            assert all(found in stages or found.strip("${}") in everywhere for found in bases), words
+            stages.append(stage)
+            declared = {"PATH", "HOME"}
+        elif name == "ARG" and stages:
+            argument, _, default = words.partition("=")
+            assert default or argument in everywhere
+            declared.add(argument)
+        elif name == "COPY" and words.startswith("--from="):
+            assert words.removeprefix("--from=").partition(" ")[0] in stages[:-1]
+        elif name == "COPY":
+            assert all((REPOSITORY / source).exists() for source in words.split()[:-1]), words
+        elif name in ("RUN", "ENV") and stages[-1]:
+            used = set(re.findall(r"\$\{?([A-Z_]+)", words))
+            assert used <= declared, words
+            declared |= set(re.findall(r"([A-Z_]+)=", words)) if name == "ENV" else set()
+    assert stages == ["cpu-build", "cpu-packages", "gpu-packages", ""]
+
+
+def test_the_compiler_is_not_in_the_image() -> None:
+    build, rest = DOCKERFILE.split("FROM ${CPU_IMAGE} AS cpu-packages")
+    assert "gcc" in build
+    assert "apt-get" not in rest
 
 
 def test_the_tested_versions_are_installed_beside_the_kept_ones() -> None:

@@ -96,7 +96,7 @@ def section(card: str, title: str) -> str:
 
 def test_it_describes_data_and_training(trained: Trained) -> None:
     card = trained.card(description="Kathleen, read aloud")
-    assert card.startswith("# ann\n\nA voice of 22050 Hz")
+    assert "\n---\n\n# ann\n\nA voice of 22050 Hz" in card
     assert "- Recordings: Kathleen, read aloud\n- Licence of the recordings: CC0 1.0\n" in card
     assert "| training | 1376 | 1.50 |\n| validation | 35 | 0.04 |\n| test | 129 | 0.14 |" in card
     # Ten steps of 600, 360 and 120 seconds.

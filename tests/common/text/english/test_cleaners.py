@@ -1,11 +1,17 @@
-"""Each rule of the English cleaners by example."""
+"""How texts are read: each rule by example, and sentences by kind that users reported or that are tricky on purpose."""
 
 from __future__ import annotations
 
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
+from common.text import TextProcessor
 from common.text.any_language.cleaners import basic_cleaners, transliteration_cleaners
-from common.text.english.cleaners import english_cleaners, english_cleaners_v2
+from common.text.english.cleaners import STEPS, english_cleaners, english_cleaners_v2
 
 V2 = """
 The café's naïve façade, œuvre, Straße|the cafe's naive facade, oeuvre, strasse
@@ -19,8 +25,8 @@ at 12:30 p.m., the time|at twelve thirty p.m., the time
 12:00, 9:05, 14:00|twelve o'clock, nine oh five, fourteen hundred
 from 5:30-6:30 pm for $5-$10|from five thirty to six thirty p.m. for five dollars to ten dollars
 a 16:9 screen|a sixteen to nine screen
-on 2021-03-05|on march five, twenty twenty one
-on 3/5/2021 or 13/5/2021|on march five, twenty twenty one or may thirteen, twenty twenty one
+on 2021-03-05|on march fifth, twenty twenty one
+on 3/5/2021 or 13/5/2021|on march fifth, twenty twenty one or may thirteenth, twenty twenty one
 Nov. 22|november twenty two
 
 80GB and 1 GB|eighty gigabytes and one gigabyte
@@ -58,7 +64,7 @@ CD MD IIII|c.d. m.d. i.i.i.i.
 123 and 5719|one hundred and twenty three and five thousand seven hundred and nineteen
 the 1920s, the 1920's, the 80s|the nineteen twenties, the nineteen twenties, the eighties
 0, 05, 007|zero, oh five, zero zero seven
--5, 3-2, 5-10, 1914-18|minus five, three-two, five to ten, nineteen fourteen to eighteen
+-5, 3-2 and 5-10, 1914-18|minus five, three two and five to ten, nineteen fourteen to eighteen
 1/2, 3/4, 2 1/2, 24/7|half, three quarters, two and a half, twenty four seven
 555-1234|five five five, one two three four
 
@@ -73,7 +79,7 @@ Ft. Worth|fort worth
 No. 5 is no. Not 5|number five is no. not five
 No. C2766|number c twenty seven sixty six
 He said no. I left. No. Ill.|he said no. i left. no. ill.
-Vol. I, ch. IV, Nos. 1 and 2, #5|volume i, chapter four, numbers one and two, number five
+Vol. I, ch. IV, Nos. 1 and 2, #5|volume one, chapter four, numbers one and two, number five
 vol. II, pp. 5|volume two, pages five
 20%, ½ cup, 2½ cups|twenty percent, half cup, two and a half cups
 you & me @ home|you and me at home
@@ -111,3 +117,93 @@ def test_no_number_is_too_long() -> None:
     digits = "1234567890" * 1000
     for text in (digits, f"${digits}", f"{digits}th", f"{digits}.5", f"{digits}-{digits}1", f"{digits}s", f"0{digits}"):
         assert english_cleaners_v2(text).startswith(("one two three", "zero one two"))
+
+
+PROCESSOR = TextProcessor(p_arpabet=0)
+TABLES = Path(__file__).with_name("readings")
+
+# Reported sentences whose reading differs from the proposed one on purpose: sentence -> (reading, reason).
+DIFFERENT = {
+    "2024-03-15T10:30:00Z is a stamp.": (
+        "march fifteenth, twenty twenty four, at ten thirty u.t.c. is a stamp.",
+        "the report proposes none",
+    ),
+    "Restaurants from $ to $$$.": ("restaurants from dollar to three dollar signs.", "the report proposes none"),
+    "The file v1==v2 check, a!=b.": (
+        "the file v one equals v two check, a is not equal to b.",
+        "as `y != 0` in another report",
+    ),
+    "The bill was €1.234,56.": (
+        "the bill was one thousand, two hundred and thirty-four euros, fifty-six cents.",
+        "the same amount; published models read both units, with a comma and hyphens",
+    ),
+    "Revenue was $3.50/unit and $20/month.": (
+        "revenue was three dollars, fifty cents per unit and twenty dollars per month.",
+        "the same amount, as published models read it",
+    ),
+    "$5 US$ or 5 US$": ("five u.s. dollars or five u.s. dollars", "the report gives one of the two amounts"),
+    "Preheat the oven to 180C (350F).": (
+        "preheat the oven to one hundred and eighty degrees celsius (three hundred and fifty degrees fahrenheit).",
+        "degrees are named both times",
+    ),
+}
+
+
+def read_table(name: str) -> list[tuple[str, str, str]]:
+    with (TABLES / name).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    assert rows[0] == ["kind", "sentence", "reading"]
+    return [(kind, sentence, reading) for kind, sentence, reading in rows[1:]]
+
+
+REPORTED = read_table("reported.tsv")
+WRITTEN = read_table("written.tsv")
+
+
+def spoken(reading: str) -> str:
+    """Return the words only: the reports are loose about hyphens and commas, and leave out words as `...`."""
+    return re.sub(r"[^a-z.]", "", reading.lower().replace("...", "…").replace(".", "").replace("…", "."))
+
+
+@pytest.mark.parametrize(("kind", "sentence", "reading"), REPORTED, ids=[row[1] for row in REPORTED])
+def test_reported_sentences(kind: str, sentence: str, reading: str) -> None:
+    ours = PROCESSOR.clean(sentence)
+    pattern = ".*".join(map(re.escape, spoken(reading).split(".")))
+    is_as_reported = reading != "..." and re.fullmatch(pattern, spoken(ours)) is not None
+    if sentence in DIFFERENT:
+        assert ours == DIFFERENT[sentence][0]
+        assert not is_as_reported, f"remove it from DIFFERENT: {DIFFERENT[sentence][1]}"
+    else:
+        assert is_as_reported, ours
+
+
+@pytest.mark.parametrize(("kind", "sentence", "reading"), WRITTEN, ids=[row[1] for row in WRITTEN])
+def test_written_sentences(kind: str, sentence: str, reading: str) -> None:
+    assert PROCESSOR.clean(sentence) == reading
+
+
+def test_differences_are_few() -> None:
+    assert set(DIFFERENT) <= {sentence for _, sentence, _ in REPORTED}
+    assert len(DIFFERENT) / len(REPORTED) < 0.08
+
+
+SENTENCES = [sentence for _, sentence, _ in REPORTED + WRITTEN]
+
+
+def test_a_cleaned_sentence_stays_as_it_is() -> None:
+    changed = {s: PROCESSOR.clean(once) for s in SENTENCES if PROCESSOR.clean(once := PROCESSOR.clean(s)) != once}
+    assert not changed
+
+
+@pytest.mark.parametrize("step", STEPS, ids=[step.__name__ for step in STEPS])
+def test_each_step_is_idempotent(step: Callable[[str], str]) -> None:
+    before = STEPS[: STEPS.index(step)]
+    changed = {}
+    for sentence in SENTENCES:
+        text = sentence
+        for earlier in before:
+            text = earlier(text)
+        once = step(text)
+        if step(once) != once:
+            changed[sentence] = (once, step(once))
+    assert not changed

@@ -94,6 +94,25 @@ def digits(text: str) -> str:
     return " ".join(_SMALL[int(digit)] for digit in text)
 
 
+def integer(number: str) -> str:
+    """Read digits as a quantity, or one by one if there are too many."""
+    return cardinal(int(number)) if has_words(number) else digits(number)
+
+
+def decimal(whole: str, decimals: str) -> str:
+    """1, 50 -> one point five zero. Empty decimals are not read; an empty whole is zero."""
+    words = integer(whole or "0")
+    return f"{words} point {digits(decimals)}" if decimals else words
+
+
+def pairs(number: str) -> str:
+    """Read three or four digits as in flights and rooms: 405 -> four oh five, 1549 -> fifteen forty nine."""
+    if len(number) == 3 and number[0] != "0" and number[1:] != "00":
+        rest = int(number[1:])
+        return f"{_SMALL[int(number[0])]} {'oh ' if rest < 10 else ''}{cardinal(rest)}"
+    return plain_number(int(number)) if number[0] != "0" else digits(number)
+
+
 def plural(words: str) -> str:
     """nineteen twenty -> nineteen twenties, six -> sixes."""
     if words.endswith("y"):

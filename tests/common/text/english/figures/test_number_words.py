@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.text.english.number_words import cardinal, digits, has_words, ordinal, plain_number, plural
+from common.text.english.figures.number_words import cardinal, digits, has_words, ordinal, plain_number, plural
 
 ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "

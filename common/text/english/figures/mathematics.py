@@ -1,0 +1,112 @@
+"""Operators and powers in formulas and code: =, ==, !=, <, >, *, /, ^, ->."""
+
+from __future__ import annotations
+
+import re
+
+from common.text.english.figures.number_words import ordinal
+
+_TERM_BEFORE, _TERM_AFTER = r"(?<=[\w)\]%°.'\"])", r"(?=[\w(\[$£€.√'\"-])"
+_POWER = re.compile(r"(?<=[\w)\]])\s?(?:\^|\*\*)\s?(?:\(?(-|\+|minus |plus )?(\d{1,3})\)?|([A-Za-z])\b|(?=\())")
+_COEFFICIENT = re.compile(r"(?<=\b)([a-z])([a-z])(?=\^\d)")  # mc^2
+_LINKING = re.compile(
+    r"\b(?:is|was|are|were|be|been|of|with|at|by|to|than|for|from|only|just|about|reads?|has|had|have|rate|and|or|if)\s*$|[:(,;]\s*$|^\s*$",
+    re.IGNORECASE,
+)
+_COMPARISONS = {
+    ">=": "greater than or equal to",
+    "=>": "to",
+    "<=": "less than or equal to",
+    "!=": "not equal to",
+    "<>": "not equal to",
+    "==": "equals",
+    "===": "equals",
+    ":=": "is",
+    "+=": "plus equals",
+    "-=": "minus equals",
+    ">": "greater than",
+    "<": "less than",
+}
+_COMPARISON = re.compile(r"\s*(===|==|!=|<>|>=|<=|:=|\+=|-=)\s*")
+_ARROW = re.compile(r"\s*(?:<-{1,2}>|<=>|-{1,2}>|=>)\s*")
+_LEFT_ARROW = re.compile(r"(?<=[\w)])\s*<-{1,2}\s*(?=[A-Za-z(])")
+_QUOTE = re.compile(r"(^|\n)\s*(?:>\s?)+(?=\S)")
+_MENU = re.compile(r"(?<=[A-Za-z])\s+>\s+(?=[A-Z][a-z])")
+_ORDER = re.compile(r"\s*([<>])\s*(?=[-+]?[\d$£€.]|[A-Za-z(]|minus\b|pi\b)")
+_LOGICAL = [(re.compile(r"\s*&&\s*"), " and "), (re.compile(r"\s*\|\|\s*"), " or ")]
+_DIVIDED = re.compile(r"(?<=[\d)])\s/\s(?=[\d(])")
+_DIVIDED_IN_EQUATION = re.compile(
+    r"(?<=[\w)])\s?/\s?(?=[\w(][\w\s()]{0,20}=)|(?<=[=+*]\s)([A-Za-z\d])\s?/\s?(?=[A-Za-z\d]\b)"
+)
+_PI_OVER = re.compile(r"(?<=\bpi)\s?/\s?(?=\d)")
+_EQUATION_BEFORE = re.compile(r"(=|equals|about|plus|times|minus)\s[\w.]{1,12}$")
+_TIMES = re.compile(r"(?<=[\w)])\s*\*\s*(?=[\d(])|(?<=\d)\s*\*\s*(?=\w)|(?<=[\w)])\s\*\s(?=\w)")
+_TIMES_SIGN = re.compile(r"(?<=\d)\s?[×xX]\s?(?=10\b|\d+(?:\.\d+)?\s?(?:=|equals))|(?<=[\w)])\s*×\s*(?=[\w(])")
+_FASTER = re.compile(
+    r"(?<=\d)\s?[xX×](?=\s(?:faster|slower|more|less|as|higher|lower|larger|bigger|smaller|better|cheaper|longer|the|"
+    r"greater|stronger|your|its|their|his|her|my|our|that|this|what|normal|speed-?up)\b|[,.;)](?:\s|$)|$)"
+)
+_EQUALS = re.compile(rf"{_TERM_BEFORE}\s*=\s*{_TERM_AFTER}")
+_PLUS = re.compile(r"(?<=[\w)])\s*\+\s*(?=[\w(-])|(?<=\d)\s*\+\s*(?=[$£€]?\d)")
+_AFTER_PLUS = re.compile(r"(?<=\d)\+")
+_GRADE = re.compile(r"\b([A-F])([+-])(?=[\s,.;:!?)\"']|$)")
+_SIGNED = re.compile(r"(?<![\w)])\+(?=\d)")
+_MINUS = re.compile(r"(?<=\b[a-zA-Z])\s-\s(?=[a-zA-Z\d]\b)|(?<=\d)\s-\s(?=[a-zA-Z]\b)|(?<=squared)\s-\s(?=\w)")
+_IS_ABOUT = re.compile(r"\b(is|was|are|were|of|be)\s+is about\b")
+_ROOT = re.compile(r"(the (?:square|cube) root of) is about")
+_FUNCTION = re.compile(r"\b([fgh])\(([a-z])\)")
+
+
+def expand_mathematics(text: str) -> str:
+    """x^2 -> x squared, 10^6 -> 10 to the sixth, y != 0 -> y is not equal to 0, 3 * 4 = 12 -> 3 times 4 equals 12."""
+    text = _FUNCTION.sub(r"\1 of \2", _IS_ABOUT.sub(r"\1 about", text))
+    text = _FASTER.sub(" times", _TIMES_SIGN.sub(" times ", text))
+    text = _POWER.sub(_expand_power, _COEFFICIENT.sub(r"\1 \2", text))
+    text = _MENU.sub(", ", _QUOTE.sub(r"\1", text))
+    text = _LEFT_ARROW.sub(" from ", _ARROW.sub(" to ", text))
+    text = _COMPARISON.sub(lambda m: _compare(m, m[1]), text)
+    text = _ORDER.sub(lambda m: _compare(m, m[1]), text)
+    for pattern, words in _LOGICAL:
+        text = pattern.sub(words, text)
+    text = _PI_OVER.sub(" over ", text)
+    text = _DIVIDED_IN_EQUATION.sub(lambda m: f"{m[1] or ''} over " if m[1] else " divided by ", text)
+    text = _DIVIDED.sub(_divide, text)
+    text = _MINUS.sub(" minus ", _TIMES.sub(" times ", text))
+    text = _EQUALS.sub(" equals ", text)
+    text = _GRADE.sub(lambda m: f"{m[1]} {'plus' if m[2] == '+' else 'minus'}", text)
+    return _SIGNED.sub("plus ", _AFTER_PLUS.sub(" plus", _PLUS.sub(" plus ", text)))
+
+
+def _expand_power(match: re.Match[str]) -> str:
+    sign, number, letter = match.groups()
+    if letter:
+        return f" to the {letter}"
+    if not number:
+        return " to the power "
+    if sign in ("-", "minus "):
+        return f" to the minus {number}"
+    base = match.string[: match.start()][-1:]
+    if number in ("2", "3") and not base.isdecimal():
+        return " squared" if number == "2" else " cubed"
+    if number in ("2", "3"):
+        return " squared" if number == "2" else " cubed"
+    return f" to the {ordinal(int(number))}"
+
+
+def _compare(match: re.Match[str], sign: str) -> str:
+    """After a verb or preposition "less than 5", after a term "is less than 5"."""
+    words = _COMPARISONS[sign]
+    before = match.string[max(0, match.start() - 12) : match.start()]
+    attached = not match[0].endswith(" ") and match[0][:1] == " "
+    if attached and sign in "<>" and re.search(r"[A-Za-z]{2,}$", before):  # people <60
+        return f" {words} "
+    if sign in ("==", "===", ":=", "+=", "-=") or _LINKING.search(before):
+        return f" {words} "
+    return f" is {words} "
+
+
+def _divide(match: re.Match[str]) -> str:
+    after = match.string[match.end() : match.end() + 24]
+    before = match.string[max(0, match.start() - 24) : match.start()]
+    is_equation = re.match(r"[\w.()]+\s?(?:=|equals)", after) or re.search(r"(?:=|equals)\s[\w.()]+$", before)
+    return " divided by " if is_equation else match[0]
