@@ -16,3 +16,8 @@ def test_read_json(tmp_path):
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"a\.json: not a JSON file \("):
             read_json(path)
+
+
+def test_comments_are_skipped(tmp_path):
+    (tmp_path / "c.json").write_text('{ // one\n "a": "x // no /* comment */", /* two\n lines */ "b": [1] // end\n}')
+    assert read_json(tmp_path / "c.json") == {"a": "x // no /* comment */", "b": [1]}

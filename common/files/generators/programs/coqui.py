@@ -121,7 +121,7 @@ def _write(path: Path, portable: Portable) -> list[str]:
         "model": "hifigan",
         "generator_model": "hifigan_generator",
         "discriminator_model": "hifigan_discriminator",
-        "generator_model_params": {**params, "in_channels": audio.num_mels, "out_channels": 1},
+        "generator_model_params": params,
         "audio": {
             **{theirs: getattr(audio, ours) for theirs, ours in SIGNAL.items()},
             "log_func": {ours: theirs for theirs, ours in LOG_BASES.items()}[convention.log_base],
