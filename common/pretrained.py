@@ -13,6 +13,7 @@ from torch import nn
 from common.download.hub import HubOptions, fetch_model, upload_folder
 from common.errors import InputError
 from common.files.checkpoints import read_file
+from common.files.generators.folders import find_weights
 from common.files.model_folders import CARD_FILE, CONFIG_FILE, MODEL_FILE, card_metadata, write_model_folder
 from common.markdown import table
 from common.text.languages import find_language_code
@@ -43,6 +44,8 @@ class PretrainedModel(nn.Module):
     ) -> Model:
         """Load a model from a folder that `save_pretrained` wrote, or from the Hugging Face hub.
 
+        A generator may be of another program (docs/formats.md).
+
         Args:
             name_or_folder: a local folder, which always wins, or org/name on the hub (needs the package
                 huggingface_hub).
@@ -61,7 +64,7 @@ class PretrainedModel(nn.Module):
             OSError: the hub has no such model, or does not answer.
         """
         folder = fetch_model(name_or_folder, cls.STATE, HubOptions(revision, cache_dir, local_files_only))
-        file = folder / MODEL_FILE
+        file = find_weights(folder)
         try:
             model = cls.from_checkpoint(file, read_file(file), trainable)
         except InputError as error:

@@ -15,10 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError, first_line
-from common.files.model_folders import CARD_FILE, CONFIG_FILE, MODEL_FILE, find_model_file, read_config
+from common.files.generators.folders import SETTINGS, WEIGHTS, find_weights
+from common.files.model_folders import (
+    CARD_FILE,
+    CONFIG_FILE,
+    MODEL_FILE,
+    find_model_file,
+    is_model_folder,
+    read_config,
+)
 
 log = logging.getLogger(__name__)
 
+GENERATOR = "generator"  # key of a generator's tensors
 INSTALL = "pip install huggingface_hub"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 # Endings of files. A name with one of them is a file that is missing, not a name on the hub.
@@ -54,7 +63,7 @@ def find_generator(words: str) -> str:
         InputError: a folder or repository of another kind, or huggingface_hub is not installed.
         OSError: the hub has no such model, or does not answer.
     """
-    return _find_model(words, "generator")
+    return _find_model(words, GENERATOR)
 
 
 def is_model(words: str) -> bool:
@@ -71,12 +80,12 @@ def find_fastpitch(words: str) -> str:
 def _find_model(words: str, state: str) -> str:
     path = Path(words)
     if (words and path.is_dir()) or (not path.exists() and is_hub_name(words)):
-        return str(fetch_model(words, state) / MODEL_FILE)
+        return str(find_weights(fetch_model(words, state)))
     return words
 
 
 def fetch_model(name_or_folder: str | Path, state: str = "", options: HubOptions | None = None) -> Path:
-    """Return the folder of a model, downloaded if it is a name on the hub.
+    """Return the folder of a model, downloaded if it is a name on the hub. Generators may be of other programs.
 
     Args:
         name_or_folder: a local folder, or org/name.
@@ -96,11 +105,16 @@ def fetch_model(name_or_folder: str | Path, state: str = "", options: HubOptions
         if not is_hub_name(words):
             raise FileNotFoundError(f"{words}: no such folder, and not a name on the Hugging Face hub (org/name)")
         log.info("%s: no such folder here; loading it from the Hugging Face hub", words)
-        found = download_files(words, (CONFIG_FILE, CARD_FILE), options)
-        read_config(found, words, state)  # before its weights are downloaded
+        found = download_files(words, (*SETTINGS, CARD_FILE), options)
+        is_foreign = state == GENERATOR and not is_model_folder(found)
+        if not is_foreign:
+            read_config(found, words, state)  # before its weights are downloaded
         same = dataclasses.replace(options, revision=found.name)  # the folder is named by the commit
-        folder = download_files(words, (MODEL_FILE,), same)
-    find_model_file(folder, words, state)
+        folder = download_files(words, WEIGHTS if is_foreign else (MODEL_FILE,), same)
+    if state == GENERATOR and not is_model_folder(folder):
+        find_weights(folder)
+    else:
+        find_model_file(folder, words, state)
     return folder
 
 

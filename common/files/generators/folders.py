@@ -10,6 +10,9 @@ from common.files.model_folders import CONFIG_FILE, MODEL_FILE, find_model_file,
 NAMES = (MODEL_FILE, "pytorch_model.bin", "diffusion_pytorch_model.safetensors", "generator.ckpt")
 PATTERNS = ("*.nemo", "checkpoint-*.pkl", "*.pkl", "*.pth", "*.pth.tar", "*.ckpt", "*.pt", "g_[0-9]*")
 DIFFUSERS = "vocoder"  # folder of the vocoder in a pipeline of diffusers
+# What is downloaded from a repository of another program: settings first, then weights.
+SETTINGS = (*("config.json", "config.yaml", "config.yml", "hyperparams.yaml", "stats.h5"), f"{DIFFUSERS}/config.json")
+WEIGHTS = (*NAMES, "*.nemo", "checkpoint-*.pkl", *(f"{DIFFUSERS}/{name}" for name in NAMES))
 
 
 def find_weights(path: Path) -> Path:

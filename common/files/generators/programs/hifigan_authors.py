@@ -38,11 +38,9 @@ def _state(content: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return the generator's tensors, also from the file of a program around it (`state_dict`, other networks)."""
     for found in (content.get("generator"), content.get("state_dict"), content):
         state = tensors_in(found)
-        joint = below(state, "generator.")
-        if any(key.startswith(("conv_pre", "module.conv_pre")) for key in joint):
-            return joint
-        if any("conv_pre" in key for key in state):
-            return state
+        prefixes = {key.partition("conv_pre.")[0] for key in state if "conv_pre." in key}
+        if prefixes:
+            return below(state, min(prefixes, key=len))
     return {}
 
 
