@@ -23,8 +23,8 @@ def test_words_symbols_and_letters() -> None:
         "read:    the print read five kubernetes",
         "cleaned: the print read five: kubernetes.",
         "symbols: the {P R IH1 N T} read {F AY1 V}: kubernetes.",
-        "letters: the (several pronunciations), read (its pronunciation depends on its meaning), kubernetes (not in the "
-        "dictionary)",
+        "letters: the (several pronunciations), read (its pronunciation depends on its meaning), kubernetes (not in "
+        "the dictionary)",
     ]
 
 
