@@ -224,11 +224,16 @@ _PER_NAMES |= {"mo": "month", "yr": "year", "l": "liter"}
 _DENOMINATOR = (
     rf"(?:\s?/\s?|\sper\s)(?:({'|'.join(sorted(_PER_WORDS, key=len, reverse=True))}|{_BASE})(?:\^?([23]))?)(?![\w'])"
 )
-_AFTER_NUMBER = rf"({_BASE})(?:\^?([23])(?!\d))?(?![\w'’^]|/\d|\.[A-Za-z])((?:{_DENOMINATOR}){{0,2}})(\.(?=\s+(?-i:[a-z])|\s+[(\d]|[,;)]))?"
+_AFTER_NUMBER = (
+    rf"({_BASE})(?:\^?([23])(?!\d))?(?![\w'’^]|/\d|\.[A-Za-z])((?:{_DENOMINATOR}){{0,2}})"
+    r"(\.(?=\s+(?-i:[a-z])|\s+[(\d]|[,;)]))?"
+)
 _UNIT = re.compile(rf"{NOT_INSIDE}({AMOUNT})(?!\^)(\s?-?)(?:{_AFTER_NUMBER})", re.IGNORECASE)
 _PER = re.compile(_DENOMINATOR, re.IGNORECASE)
 # 2.5 million km
-_SCALED = re.compile(rf"\b(hundred|thousand|million|billion|trillion)\s((?=[A-Za-z]{{2}})(?-i:{_BASE}))(?![\w'/.])")
+_SCALED = re.compile(
+    rf"\b(hundred|thousand|million|billion|trillion)\s((?=[A-Za-z]{{2}})(?!in\b)(?-i:{_BASE}))(?![\w'/.])"
+)
 _WORD_PER = re.compile(
     rf"(?<=[A-Za-z])(?<!/)/({'|'.join(w for w in _PER_WORDS if len(w) > 2)}|kg|lb|oz|mL|L|hr|mo|yr|cm2|km2|turn)"
     r"\b(?!/)(?:\.(?=\s[a-z]))?"
