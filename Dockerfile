@@ -18,10 +18,11 @@ ARG TORCH_CPU_INDEX=https://download.pytorch.org/whl/cpu
 ARG EXTRAS
 ENV HOME=/home/hifigan PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1
 WORKDIR /workspace
-COPY pyproject.toml requirements.txt scripts/docker/pins.py ./
+COPY pyproject.toml requirements.txt scripts/docker/check.py scripts/docker/pins.py ./
 RUN python3 -m venv /opt/venv \
     && python pins.py $EXTRAS > pins.txt \
-    && pip install --extra-index-url "$TORCH_CPU_INDEX" --requirement pins.txt
+    && pip install --extra-index-url "$TORCH_CPU_INDEX" --requirement pins.txt \
+    && python check.py cpu
 COPY common common
 COPY hifigan hifigan
 RUN python -m hifigan.engine.native

@@ -36,6 +36,7 @@ from common.synthesis.sources import Target, copy_synthesis_job, prepared_mels_j
 from common.synthesis.speed import log_figures, report, summarise
 from fastpitch.synthesis.flags import SpeechConfig
 from fastpitch.synthesis.job import check_models_fit, describe_spoken_mels, load_synthesiser, speech_job
+from fastpitch.synthesis.show_text import show_texts
 from hifigan.checkpoint import GeneratorInfo
 from hifigan.synthesis.load import load_model, make_vocoder, resolve_precision
 from hifigan.synthesis.run import limit_kernel_cache, synthesise
@@ -48,6 +49,12 @@ CLOSED_PIPE = 141  # exit status if the reader of the pipe ended, as shells repo
 @distributed.lost_peers_named()
 def main(argv: Sequence[str] | None = None) -> int:
     cfg, stream, speech = parse(argv)
+    if speech and speech.show_text:
+        source = Path(cfg.input)
+        show_texts(
+            [Phrase("", text=cfg.text)] if cfg.text else read_phrases(source), "--text" if cfg.text else source, speech
+        )
+        return 0
     if cfg.output != STDOUT:
         infer(cfg, stream, speech)
         return 0

@@ -71,6 +71,8 @@ if [[ ${FAST:-false} == true ]]; then
 else
     add_optional requirements-evaluation.txt pesq pystoi jiwer whisper-normalizer # their tests are skipped without them
     add_optional requirements-docs.txt mkdocs mkdocs-material # likewise
+    add_optional requirements-hub.txt huggingface_hub # likewise
+    add_optional requirements-demo.txt gradio # likewise
     OMP_NUM_THREADS=1 step "tests that share the machine" run_tests "not alone" "${parallel[@]}" "$@"
     step "tests that run alone" run_tests alone "$@" --numprocesses 0
 fi

@@ -29,6 +29,7 @@ COVERED_ELSEWHERE = {
     "common/download/models.py": ("scripts/test_download_scripts.py", "run through scripts/download_models.sh"),
     "common/synthesis/sources.py": ("programs/inference/test_resynthesis.py", "its input is a whole command line"),
     "common/synthesis/speed.py": ("programs/inference/test_vocoding.py", "figures of a whole run of inference.py"),
+    "common/text/__main__.py": ("common/text/test_describe.py", "prints what describe.py returns"),
     "common/text/any_language/notation.py": ("common/text/test_processor.py", "one pattern, used by the processor"),
     "common/text/any_language/pieces.py": ("common/text/english/test_sentences.py", "needs a language's sentence ends"),
     "common/text/english/figures/amounts.py": (READINGS, "tables of sentences by kind"),

@@ -54,6 +54,8 @@ def parse(argv: Sequence[str] | None = None) -> tuple[InferenceConfig, StreamCon
 
 def _complete(given: MutableMapping[str, Any]) -> None:
     refuse_strength_as_data_set(given)
+    if given.get("show_text"):  # nothing is written
+        given.setdefault("output", "output")
     choose_models(given)
 
 

@@ -26,6 +26,7 @@ class SayConfig:
         metavar="NAME|PATH",
     )
     pace: float = flag(1.0, "speed, 0.1 to 10; 2 is twice as fast")
+    pronunciations: str = flag("", "own words beside the dictionary: a file of lines WORD  P H O N E S", metavar="PATH")
     cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
 
     def __post_init__(self) -> None:
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     device = distributed.select_device(cfg.cuda)
     voice = Voice(find_voice(cfg.voice), device)
-    voice.save(text, cfg.output, cfg.pace)
+    voice.save(text, cfg.output, cfg.pace, pronunciations=cfg.pronunciations)
     log.info("%s: spoken by %s", cfg.output, voice.name)
     return 0
 

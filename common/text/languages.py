@@ -28,6 +28,9 @@ class PronouncingDictionary(Protocol):
     def lookup(self, word: str) -> str | None:
         """Return the phonemes of a word, separated by spaces, or None if the word should stay letters."""
 
+    def why_letters(self, word: str) -> str:
+        """Return why `lookup` found nothing, in words."""
+
     def extend(self, words: Mapping[str, str]) -> None:
         """Add words with their phonemes, which win over the dictionary's own."""
 

@@ -109,11 +109,15 @@ class TextProcessor:
         # re.split with one group alternates between text and the content of braces.
         text = self._unwrap_text(text)
         if self._protected is not None:
-            text = self._protected.sub(lambda match: _in_braces([self.pronunciations[match[0]]]), text)
+            text = self._protected.sub(self._protect, text)
         parts = PRONUNCIATION.split(text)
         for i, part in enumerate(parts):
             parts[i] = _in_braces(part.split()) if i % 2 else self._clean_part(part)
         return collapse_space("".join(parts)).strip()
+
+    def _protect(self, match: re.Match[str]) -> str:
+        phonemes = self._dictionary.lookup(match[0]) if self._dictionary is not None else None
+        return _in_braces([phonemes]) if phonemes else match[0]
 
     def _unwrap_text(self, text: str) -> str:
         """Remove braces that hold text rather than phonemes: the set {a, b} -> the set a, b."""
@@ -146,6 +150,14 @@ class TextProcessor:
             return "{" + phonemes + "}" if phonemes else word
 
         return self._token.sub(replace, text)
+
+    def letter_words(self, cleaned: str) -> dict[str, str]:
+        """Return the words of a cleaned text that a dictionary does not replace, and why not."""
+        dictionary = self._dictionary
+        if dictionary is None:
+            return {}
+        words = dict.fromkeys(m["word"] for m in self._token.finditer(cleaned) if m["word"] and len(m["word"]) > 1)
+        return {word: dictionary.why_letters(word) for word in words if dictionary.lookup(word) is None}
 
     def encode(self, text: str, rng: random.Random | None = None) -> list[int]:
         """Clean and encode a text.

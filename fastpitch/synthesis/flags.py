@@ -45,6 +45,7 @@ class SpeechConfig(TextFlags):
         "characters above which a text is spoken in pieces, cut at ends of sentences or clauses (0: the longest text "
         f"that the model was trained on, or {UNKNOWN_LONGEST_TEXT} if the checkpoint does not record it)",
     )
+    show_text: bool = flag(False, "print how each text is read, cleaned and in symbols, and make no speech")
     save_mels: bool = flag(False, "write the mel of each phrase as <output>.npy beside its wav", not_with="output=-")
     seed: int = flag(1234, "seed of the choice of words if --p-arpabet is between 0 and 1")
 

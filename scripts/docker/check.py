@@ -1,12 +1,13 @@
 """Checks of the Docker build. Each ends with one line and status 1 if it fails.
 
+python check.py cpu            fail unless torch is a build without CUDA
 python check.py record FILE    write the versions of torch and numpy as a constraints file of pip
 python check.py compare FILE   fail unless they are still these versions and work together
 python check.py speak          fail unless the installed commands speak and resynthesise
 python check.py train          fail unless the installed command `hifigan-train` trains a step on data/demo
 python check.py size MB        fail if this environment has more than these megabytes beyond PyTorch
 
-The first two run before the package is there, so this file imports nothing of it.
+The first three run before the package is there, so this file imports nothing of it.
 """
 
 from __future__ import annotations
@@ -44,6 +45,23 @@ def read_versions() -> str:
         return "".join(f"{name}=={importlib.metadata.version(name)}\n" for name in KEPT)
     except importlib.metadata.PackageNotFoundError as error:
         raise SystemExit(f"error: the base image has no {error.name}: choose another FROM_IMAGE") from error
+
+
+def check_cpu_build() -> None:
+    """Find out whether torch is a build without CUDA. PyPI's default build for Linux has gigabytes of CUDA libraries.
+
+    Raises:
+        SystemExit: it is built for CUDA, or there is no torch.
+    """
+    try:
+        import torch
+    except Exception as error:
+        raise SystemExit(f"error: torch cannot be imported: {error}") from error
+    if torch.version.cuda is not None:
+        raise SystemExit(
+            f"error: torch {torch.__version__} is built for CUDA {torch.version.cuda}, not for CPUs: "
+            "set TORCH_CPU_INDEX to an index of PyTorch's CPU builds (--build-arg)"
+        )
 
 
 def compare(path: Path) -> None:
@@ -170,13 +188,16 @@ def _check_audio(program: str, path: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("cpu")
     for name in ("record", "compare"):
         commands.add_parser(name).add_argument("file", type=Path, metavar="FILE")
     commands.add_parser("speak")
     commands.add_parser("train")
     commands.add_parser("size").add_argument("limit_mb", type=float, metavar="MB")
     args = parser.parse_args()
-    if args.command == "record":
+    if args.command == "cpu":
+        check_cpu_build()
+    elif args.command == "record":
         args.file.write_text(read_versions(), encoding="utf-8")
     elif args.command == "compare":
         compare(args.file)

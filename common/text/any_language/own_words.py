@@ -71,6 +71,6 @@ def check_own_words(
 
 
 def compile_words(words: Iterable[str]) -> re.Pattern[str] | None:
-    """Return a pattern of these words as they are written, or None if there are none."""
+    """Return a pattern of these words as they are written, perhaps with 's, or None if there are none."""
     alternatives = "|".join(sorted(map(re.escape, words), key=len, reverse=True))
-    return re.compile(rf"(?<![\w'{{])(?:{alternatives})(?![\w}}])") if alternatives else None
+    return re.compile(rf"(?<![\w'{{])(?:{alternatives})(?:'s)?(?![\w}}])") if alternatives else None

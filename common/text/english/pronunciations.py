@@ -158,6 +158,12 @@ class CmuDictionary:
         """The file's name and a digest of its contents, such as `cmudict-0.7b 209a8b4cd265`."""
         return f"{self.path.name} {_digest(self.path)}"
 
+    def why_letters(self, word: str) -> str:
+        """Return why `lookup` found nothing."""
+        if word.lower() in self._heteronyms:
+            return "its pronunciation depends on its meaning"
+        return "several pronunciations" if self._entries.get(word.upper()) == "" else "not in the dictionary"
+
     def extend(self, words: Mapping[str, str]) -> None:
         """Add words, which are then looked up first, even if they are heteronyms."""
         self._own.update({word.upper(): phonemes for word, phonemes in words.items()})

@@ -21,6 +21,9 @@ def test_unknown_cleaner() -> None:
 class OneWord:
     edition = ""
 
+    def why_letters(self, word: str) -> str:
+        return "unknown"
+
     def extend(self, words: Mapping[str, str]) -> None:
         pass
 

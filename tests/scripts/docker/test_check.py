@@ -53,6 +53,25 @@ def test_a_base_image_without_torch_is_named(tmp_path):
     assert (done.returncode, done.stderr) == (1, "error: the base image has no torch: choose another FROM_IMAGE\n")
 
 
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("__version__ = '2.13.0+cpu'; version = types.SimpleNamespace(cuda=None)", ""),
+        (
+            "__version__ = '2.13.0'; version = types.SimpleNamespace(cuda='13.0')",
+            "error: torch 2.13.0 is built for CUDA 13.0, not for CPUs: set TORCH_CPU_INDEX",
+        ),
+        ("raise OSError('libgomp.so.1: no such file')", "error: torch cannot be imported: libgomp.so.1: no such file"),
+    ],
+)
+def test_the_cpu_image_needs_a_cpu_build(code, error, tmp_path):
+    (tmp_path / "torch.py").write_text(f"import types\n{code}\n")
+    done = run_check(tmp_path, "cpu", PYTHONPATH=str(tmp_path))
+    assert done.returncode == bool(error)
+    assert done.stderr.startswith(error)
+    assert done.stderr.count("\n") == bool(error)
+
+
 def write_commands(folder, **codes):
     """Write commands that run code, where `output` is the file after the last flag. Return the PATH that has them."""
     programs = folder / "bin"

@@ -59,7 +59,8 @@ def test_a_pipe_would_hide_a_failure(tmp_path: Path) -> None:
 
 
 def test_the_build_checks_versions_and_speech() -> None:
-    gpu, whole, as_user = [re.findall(r"check\.py (\w+)", step) for step in STEPS if "check.py" in step]
+    cpu, gpu, whole, as_user = [re.findall(r"check\.py (\w+)", step) for step in STEPS if "check.py" in step]
+    assert cpu == ["cpu"]
     assert gpu == ["record", "compare"]
     assert whole == ["speak", "train", "size"]
     assert as_user == ["speak"]

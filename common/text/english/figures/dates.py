@@ -27,6 +27,7 @@ _DAY_IN_FIGURES = re.compile(
 )
 _SHORT_MONTH = re.compile(rf"\b({_SHORT})\b(?:\.(?!\w)(?=\s*[^\sA-Z])|(?=\.?,?\s\d)|(?=\s?[-–]\s?(?:{_SHORT})\b))\.?")
 _MONTH_RANGE = re.compile(rf"\b({_SHORT})\.?\s?[-–]\s?({_SHORT})\b\.?(?!\w|\s\d)")
+_CAPITAL_MONTH = re.compile(rf"\b(?:{_SHORT.upper()})\b(?=\.?\s\d)")
 _AFTER_DAY = re.compile(rf"(?<=\d)((?:st|nd|rd|th)?(?:\s+of)?[\s-])({_SHORT})\b(\.?)")
 _DAY_AFTER = re.compile(r"\s\d{1,2}(?!\d)")
 _DATED_MONTH = re.compile(
@@ -44,6 +45,7 @@ _SHORT_DAY = "|".join(_SHORT_DAYS)
 _DAY_NAME = "|".join(_WEEKDAYS)
 _DAY_RANGE = re.compile(rf"\b({_SHORT_DAY}|{_DAY_NAME})\.?\s?[-–]\s?({_SHORT_DAY}|{_DAY_NAME})\b\.?(?!\w)")
 _WEEKDAY = re.compile(rf"\b({_SHORT_DAY})\b\.?,?(?=\s(?:(?:{_MONTH}|{_SHORT})\b|\d|at\s\d|&|and\s(?:{_SHORT_DAY})\b))")
+_ON_WEEKDAY = re.compile(rf"\b((?i:on|every|last|next|this|by|until|each)\s)({_SHORT_DAY})\b(\.?)(?!\w)")
 _WEEKDAY_AFTER = re.compile(rf"(?<=day and )({_SHORT_DAY})\b\.?")
 
 _ERA = r"(?:B\.?C\.?E?\.?|C\.E\.|CE|A\.D\.|AD)(?![\w])"
@@ -60,7 +62,9 @@ def expand_dates(text: str) -> str:
     text = _ISO_DATE.sub(lambda m: _name_date(m, m[1], int(m[2]), int(m[3])), text)
     text = _FIGURES.sub(_expand_figures, text)
     text = _DAY_IN_FIGURES.sub(_expand_day_in_figures, text)
+    text = _CAPITAL_MONTH.sub(lambda m: m[0].title(), text)
     text = _DAY_RANGE.sub(lambda m: f"{_weekday(m[1])} to {_weekday(m[2])}", text)
+    text = _ON_WEEKDAY.sub(_expand_on_weekday, text)
     text = _WEEKDAY_AFTER.sub(lambda m: _weekday(m[1]), _WEEKDAY.sub(_expand_weekday, text))
     text = _MONTH_RANGE.sub(lambda m: f"{_month(m[1])} to {_month(m[2])}", text)
     text = _AFTER_DAY.sub(_expand_month_after_day, text)
@@ -85,6 +89,13 @@ def _month(short: str) -> str:
 
 def _weekday(short: str) -> str:
     return next(day for day in _WEEKDAYS if day.startswith(short[:3]))
+
+
+def _expand_on_weekday(match: re.Match[str]) -> str:
+    if not match[3] and match[2] in ("Sat", "Sun", "Wed"):  # words, and a newspaper
+        return match[0]
+    ends = match[3] and not match.string[match.end() :].strip(" \"')")
+    return match[1] + _weekday(match[2]) + ("." if ends else "")
 
 
 def _expand_weekday(match: re.Match[str]) -> str:

@@ -38,6 +38,7 @@ _DIVIDED = re.compile(r"(?<=[\d)])\s/\s(?=[\d(])")
 _DIVIDED_IN_EQUATION = re.compile(
     r"(?<=[\w)])\s?/\s?(?=[\w(][\w\s()]{0,20}=)|(?<=[=+*]\s)([A-Za-z\d])\s?/\s?(?=[A-Za-z\d]\b)"
 )
+_ABSOLUTE = re.compile(r"(?<![\w|])\|(\w{1,3}(?: [+-] \w{1,3})?)\|(?![\w|])")
 _PI_OVER = re.compile(r"(?<=\bpi)\s?/\s?(?=\d)")
 _EQUATION_BEFORE = re.compile(r"(=|equals|about|plus|times|minus)\s[\w.]{1,12}$")
 _TIMES = re.compile(r"(?<=[\w)])\s*\*\s*(?=[\d(])|(?<=\d)\s*\*\s*(?=\w)|(?<=[\w)])\s\*\s(?=\w)")
@@ -60,6 +61,7 @@ _FUNCTION = re.compile(r"\b([fgh])\(([a-z])\)")
 def expand_mathematics(text: str) -> str:
     """x^2 -> x squared, 10^6 -> 10 to the sixth, y != 0 -> y is not equal to 0, 3 * 4 = 12 -> 3 times 4 equals 12."""
     text = _FUNCTION.sub(r"\1 of \2", _IS_ABOUT.sub(r"\1 about", text))
+    text = _ABSOLUTE.sub(r"the absolute value of \1", text)
     text = _FASTER.sub(" times", _TIMES_SIGN.sub(" times ", text))
     text = _POWER.sub(_expand_power, _COEFFICIENT.sub(r"\1 \2", text))
     text = _MENU.sub(", ", _QUOTE.sub(r"\1", text))
@@ -98,7 +100,7 @@ def _compare(match: re.Match[str], sign: str) -> str:
     words = _COMPARISONS[sign]
     before = match.string[max(0, match.start() - 12) : match.start()]
     attached = not match[0].endswith(" ") and match[0][:1] == " "
-    if attached and sign in "<>" and re.search(r"[A-Za-z]{2,}$", before):  # people <60
+    if sign in "<>" and re.search(r"[A-Za-z]{3,}$" if not attached else r"[A-Za-z]{2,}$", before):  # people <60
         return f" {words} "
     if sign in ("==", "===", ":=", "+=", "-=") or _LINKING.search(before):
         return f" {words} "

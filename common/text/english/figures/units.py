@@ -88,6 +88,8 @@ _NAMED = {
     "ppb": "part per billion",
     "bps": "basis point",
     "pct": "percent",
+    "pct pts": "percentage point",
+    "bu": "bushel",
     "db": "decibel",
     "dba": "decibel",
     "hp": "horsepower",
@@ -223,10 +225,15 @@ _DENOMINATOR = (
     rf"(?:\s?/\s?|\sper\s)(?:({'|'.join(sorted(_PER_WORDS, key=len, reverse=True))}|{_BASE})(?:\^?([23]))?)(?![\w'])"
 )
 _AFTER_NUMBER = (
-    rf"({_BASE})(?:\^?([23])(?!\d))?(?![\w'’^]|/\d)((?:{_DENOMINATOR}){{0,2}})(\.(?=\s+(?-i:[a-z])|\s+[(\d]|[,;)]))?"
+    rf"({_BASE})(?:\^?([23])(?!\d))?(?![\w'’^]|/\d|\.[A-Za-z])((?:{_DENOMINATOR}){{0,2}})"
+    r"(\.(?=\s+(?-i:[a-z])|\s+[(\d]|[,;)]))?"
 )
 _UNIT = re.compile(rf"{NOT_INSIDE}({AMOUNT})(?!\^)(\s?-?)(?:{_AFTER_NUMBER})", re.IGNORECASE)
 _PER = re.compile(_DENOMINATOR, re.IGNORECASE)
+# 2.5 million km
+_SCALED = re.compile(
+    rf"\b(hundred|thousand|million|billion|trillion)\s((?=[A-Za-z]{{2}})(?!in\b)(?-i:{_BASE}))(?![\w'/.])"
+)
 _WORD_PER = re.compile(
     rf"(?<=[A-Za-z])(?<!/)/({'|'.join(w for w in _PER_WORDS if len(w) > 2)}|kg|lb|oz|mL|L|hr|mo|yr|cm2|km2|turn)"
     r"\b(?!/)(?:\.(?=\s[a-z]))?"
@@ -237,16 +244,20 @@ _ATTRIBUTE_BEFORE = re.compile(r"\b(?:an?|each|every|per|first|single)\s$", re.I
 _NOUN_AFTER = re.compile(
     r"\s(?!(?:of|in|and|or|at|on|for|to|long|wide|tall|high|deep|thick|per|away|from|is|was|are|were|with|by|than|as|"
     r"before|after|below|above|under|over|every|each|apart|more|less|later|ago|if|when|while|but|then|up|down|off|out|"
-    r"into|through|around|across|between|old|that|which|the|an?|today|a|here|there|north|south|east|west)\b)[a-z]"
+    r"into|through|around|across|between|old|that|which|the|an?|today|a|here|there|north|south|east|west)\b)[A-Za-z]"
 )
 
 _RACE_AFTER = re.compile(
     r"\s(?:race|relay|dash|sprint|run|freestyle|backstroke|breaststroke|butterfly|hurdles|final|medley|freighter)\b"
 )
-_CLOSED_NOUN = re.compile(r"\)\s[a-z]")
+_CLOSED_NOUN = re.compile(
+    r"\)\s(?:cans?|jars?|packages?|bags?|box(?:es)?|bottles?|containers?|cartons?|bars?|tins?|packets?)\b"
+)
 _CUPS = re.compile(rf"({NOT_INSIDE}{AMOUNT}|half|quarters?|thirds?)\sc\.(?=\s(?:of\s)?[a-z])")
 _PER_QUANTITY = re.compile(r"(?<=[A-Za-z])/(?=\d+(?:\.\d+)?\s?(?:mL|ml|L|g|kg|km|m)\b)")
-_PER_UNIT = re.compile(r"(?<=\bper )(oz|lb|kg|mo|yr|hr|wk|sq\.? ft|gal|MWh|kWh|min|sec|bbl|L|mL|g)\b(\.(?=\s[a-z]))?")
+_PER_UNIT = re.compile(
+    r"(?<=\bper )(bu|oz|lb|kg|mo|yr|hr|wk|sq\.? ft|gal|MWh|kWh|min|sec|bbl|L|mL|g)\b(\.(?=\s[a-z]))?"
+)
 _PRIMES = re.compile(r"\b([35])'(\s?(?:to|-)\s?)([35])'(?!\w)|\b([35])'(?=-end|\send|\sUTR)")
 _MINUTE_MARK = re.compile(r"(?<=\d)'(?=\smin)")
 _SCALES = {"C": " degrees Celsius", "F": " degrees Fahrenheit", "K": " kelvin", None: " degrees"}
@@ -277,13 +288,19 @@ _INCHES = re.compile(
     r"wide|long|tall|deep|thick|high|disk|vinyl|pizza|laptop|model|diameter|wheels?|rims?|of|in)\b)",
     re.IGNORECASE,
 )
+_MEASURED_NOUN = re.compile(
+    r"\s(?!(?:wide|long|tall|deep|thick|high|of|in|by|from|x|above|below|and|or|to|away|apart|across|more|less|at|on|"
+    r"is|was|for|with|than|per|longer|taller|wider)\b)[a-z]"
+)
 _QUOTATION = re.compile(r"(?:(?<![\w.,])(\d{1,3}(?:\.\d+)?))?\"(?=(\s[a-z])?)")
 _FEET_LAST = re.compile(r"(?<= by )(\d{1,3})'(?!\w)")
 _INCHES_LAST = re.compile(r"(?<= by )(\d{1,3}(?:\.\d+)?)(?:\"|”)(?!\w)")
 _SIZE_AFTER = (
     r"(?=\s?(?:long|wide|tall|deep|thick|high|in diameter|square|across|of rain|of snow|from|below|above|by)\b)"
 )
-_INCH_LONG = re.compile(rf"{NOT_INSIDE}({AMOUNT})(?:(-)in\.|(\s?-?)in(?:\.|\b)(?=\s?{_SIZE_AFTER}))")
+_INCH_LONG = re.compile(
+    rf"{NOT_INSIDE}({AMOUNT})(?:(-)in\.|(\s)in\.(?=\s[a-z]|[,;)])|(\s?-?)in(?:\.|\b)(?=\s?{_SIZE_AFTER}))"
+)
 _CROWD = (
     r"people|users|customers|followers|subscribers|views|downloads|copies|units|visitors|players|members|homes|jobs|"
     r"barrels|shares|tons|tonnes|records|accounts|euros|dollars|pounds|years|children|students|workers|employees|votes|"
@@ -323,6 +340,7 @@ def expand_units(text: str) -> str:
     text = _MILLION.sub(lambda m: f"{m[1]} {_MAGNITUDES.get(m[2].lower(), 'trillion')}", text)
     text = _CAPITAL_MAGNITUDE.sub(lambda m: f"{m[1]} {_MAGNITUDES[m[2].lower()]}", text)
     text = _HOURS_MINUTES.sub(lambda m: f"{_plural_of('hour', m[1])} {_plural_of('minute', m[2])}", text)
+    text = _SCALED.sub(lambda m: f"{m[1]} {_many(_find(m[2]) or m[2])}", text)
     return _UNIT.sub(_expand_unit, text)
 
 
@@ -398,7 +416,8 @@ def _expand_unit(match: re.Match[str]) -> str:
         or _RACE_AFTER.match(after)
         or (before.endswith("(") and _CLOSED_NOUN.match(after))
     )
-    return f"{amount} {name if amount == '1' or attribute else _many(name)}"
+    words = f"{amount} {name if amount == '1' or attribute else _many(name)}"
+    return words[:-1] if words.endswith(".") and after.startswith(".") else words
 
 
 def _choose(amount: str, gap: str, symbol: str, compound: bool, before: str, after: str) -> str | None:
@@ -490,7 +509,7 @@ def _expand_inches(match: re.Match[str]) -> str:
 
 
 def _expand_inch_long(match: re.Match[str]) -> str:
-    if match[2] or "-" in match[3]:
+    if match[2] or "-" in (match[4] or ""):
         return f"{match[1]}-inch"
     return f"{match[1]} {'inch' if match[1] == '1' else 'inches'}"
 
@@ -502,7 +521,8 @@ def _expand_inch_marks(text: str) -> str:
     parts, place, is_open = [], 0, False
     for match in _QUOTATION.finditer(text):
         if match[1] and not is_open and match[2]:
-            parts += [text[place : match.start()], f"{match[1]} {'inch' if match[1] == '1' else 'inches'}"]
+            is_one = match[1] == "1" or _MEASURED_NOUN.match(text, match.end())
+            parts += [text[place : match.start()], f"{match[1]} {'inch' if is_one else 'inches'}"]
             place = match.end()
         else:
             is_open = not is_open

@@ -200,6 +200,7 @@ _DIRECTIONS |= {"N": "north", "S": "south", "E": "east", "W": "west"}
 _STREET_TYPE = r"St|Ave|Blvd|Rd|Dr|Ln|Pkwy|Hwy|Ct|Pl"
 _BARE_STREET = re.compile(rf"((?<=\d )|(?<=\d(?:st|nd|rd|th) )|(?<=[a-z] ))({_STREET_TYPE})\b(?!\.|\s(?-i:[A-Z][a-z]))")
 _HOUSE = re.compile(r"\d{1,6}[A-Z]?\s(?:[NSEW]\.?\s)?(?:[A-Z][\w']*\s|\d+(?:st|nd|rd|th)\s){1,3}$")
+_DIRECTION_NEXT = re.compile(rf"\s(?:{'|'.join(_DIRECTIONS)})\b")
 _DIRECTION_AFTER = re.compile(
     r"\b((?i:street|avenue|boulevard|road|drive|lane|parkway|highway|court|place)),? "
     r"(NW|NE|SW|SE|N|S|E|W)(?:\.(?!\w)|\b)"
@@ -267,6 +268,9 @@ _STATE = re.compile(
 )
 # Abbreviated in other ways than by a full stop at the end, or only in one place.
 _PLAIN = [
+    (re.compile(r"(?<=\d )m\.p\.h\.(?=\s[a-z]|[,;)])|(?<=\d )m\.p\.h(?!\w|\.)"), "miles per hour"),
+    (re.compile(r"(?<=\d )m\.p\.h\."), "miles per hour."),
+    (re.compile(r"(?<=\d )st(?=\.?$|[,;]|\s\d)"), "stone"),
     (re.compile(r"\bWW(?:II|2)\b"), "World War 2"),
     (re.compile(r"\bWW(?:I|1)\b"), "World War 1"),
     (re.compile(r"(?<=[a-z%] )p\.a\.(?=\s[a-z]|[,;)])"), "per annum"),
@@ -438,7 +442,7 @@ def _expand_street(match: re.Match[str]) -> str:
     )
     if short != "st" and short in ("blvd", "pkwy", "hwy", "expy", "fwy", "ave", "rd"):
         is_street = is_street or _NAME_BEFORE.search(before)
-    stop = "." if _ends(match) and not named else ""
+    stop = "." if _ends(match) and not named and not _DIRECTION_NEXT.match(text, match.end()) else ""
     if not is_street:
         return _PLACES.get(short, match[0]) if named or short == "st" else match[0]
     return _STREETS[short] + stop

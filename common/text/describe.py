@@ -1,0 +1,30 @@
+"""How a text is read: its words, as it is cleaned, and in symbols."""
+
+from __future__ import annotations
+
+import re
+
+from common.text.processor import NothingToSay, TextProcessor
+
+_NO_WORD = re.compile(r"[^\w\s'{}]+")
+
+
+def describe_text(processor: TextProcessor, text: str) -> list[str]:
+    """Return lines that show how a text is read.
+
+    Raises:
+        InputError: the text cannot be encoded, see `TextProcessor.encode`.
+    """
+    cleaned, ids = processor.clean(text), processor.encode(text)
+    if not processor.has_sound(ids):
+        raise NothingToSay("nothing can be spoken: there are no letters or digits")
+    lines = [
+        f"text:    {text}",
+        f"read:    {' '.join(_NO_WORD.sub(' ', cleaned).split())}",
+        f"cleaned: {cleaned}",
+        f"symbols: {processor.decode(ids)}",
+    ]
+    letters = processor.letter_words(cleaned)
+    if letters:
+        lines.append("letters: " + ", ".join(f"{word} ({reason})" for word, reason in letters.items()))
+    return lines
