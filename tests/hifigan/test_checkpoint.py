@@ -7,10 +7,12 @@ import re
 import pytest
 import torch
 
+from common.audio_config import MelConvention
 from common.errors import InputError
 from hifigan import Generator, load_generator
 from hifigan.checkpoint import load_public_state, load_trainable_generator
 from hifigan.config import PRESETS
+from tests.support.generators.variants import VARIANTS, make_variant, random_mel
 from tests.support.models import TINY
 from tests.support.weights import rule_weights
 
@@ -189,3 +191,24 @@ def test_hop_length_must_be_the_product_of_the_rates(generator, tmp_path):
     )
     with pytest.raises(InputError, match="multiply to 256, but hop_length is 128"):
         load_generator(tmp_path / "g.pt")
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_checkpoints_of_training_keep_architectures_and_mels_of_other_programs(name, tmp_path):
+    generator = make_variant(name, weight_norm=True)
+    hop = generator.config.hop_length
+    mels = {"log_base": "log10", "log_floor": 1e-10, "mel_mean": [-3.0] * 20, "mel_scale": [1.5] * 20, "gain": 2.0}
+    size = 4 * hop + hop // 2 % 2  # minus the hop it must be even
+    setup = {"sampling_rate": 16000, "output_sampling_rate": 32000, "filter_length": size, "win_length": size}
+    setup |= {"hop_length": hop // 2, "num_mels": 20, "mel_fmax": 7600.0, "framing": "tacotron", **mels}
+    content = {"generator": generator.state_dict(), "config": generator.config.to_dict(), "train_setup": setup}
+    torch.save(content, tmp_path / "hifigan_gen_checkpoint_1.pt")
+    loaded, info = load_generator(tmp_path / "hifigan_gen_checkpoint_1.pt")
+    assert info.config == generator.config
+    assert info.convention == MelConvention(**mels)
+    assert (info.audio.framing, info.sampling_rate, info.audio.sampling_rate) == ("tacotron", 32000, 16000)
+    mel = random_mel(20)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(mel), generator(mel), rtol=0, atol=1e-6)
+    trainable, _ = load_trainable_generator(tmp_path / "hifigan_gen_checkpoint_1.pt")
+    assert all(torch.equal(value, trainable.state_dict()[key]) for key, value in generator.state_dict().items())

@@ -5,10 +5,13 @@ import itertools
 import pytest
 import torch
 
+from common.errors import InputError
 from hifigan import Generator, GeneratorConfig, StreamingGenerator
 from hifigan.backend import eager_backend
 from hifigan.config import PRESETS
 from tests.support.models import TINY
+from tests.support.generators.variants import VARIANTS, ZERO_PADDED, make_variant
+from tests.support.generators.variants import random_mel as mel_of_variant
 from tests.support.weights import by_rule
 
 # Overlaps longer than a stride, strides without overlap, an even number of blocks, kernels of one.
@@ -260,3 +263,19 @@ def test_on_a_gpu():
     generator = by_rule(PRESETS["v2"]).cuda()
     mel = random_mel(2, 40).cuda()
     torch.testing.assert_close(joined(StreamingGenerator(generator), mel, 7), whole(generator, mel), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ZERO_PADDED)
+@pytest.mark.parametrize("chunks", ["any size", "at once"])
+def test_architectures_of_other_programs(name, chunks):
+    generator = make_variant(name)
+    batch, sizes = CHUNKS[chunks]
+    mel = mel_of_variant(sum(sizes), batch)
+    assert_close(joined(StreamingGenerator(generator), mel, sizes), whole(generator, mel))
+
+
+def test_reflection_needs_the_whole_utterance():
+    reflecting = [name for name in VARIANTS if name not in ZERO_PADDED]
+    assert reflecting == ["reflection"]
+    with pytest.raises(InputError, match="pads by reflection, which needs the whole utterance"):
+        StreamingGenerator(make_variant("reflection"))

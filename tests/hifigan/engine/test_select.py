@@ -11,6 +11,7 @@ from hifigan.engine.precisions import ALL_PRECISIONS
 from hifigan.engine.select import choose_precision, engine_backend, list_precisions
 from tests.support.engines import random_batch
 from tests.support.models import TINY
+from tests.support.generators.variants import VARIANTS, make_variant, random_mel
 from tests.support.weights import by_rule
 
 CPU = torch.device("cpu")
@@ -43,3 +44,16 @@ def test_a_backend_on_the_cpu():
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_flags_know_every_precision_of_a_device(device):
     assert {*list_precisions(torch.device(device)), "auto"} <= set(ALL_PRECISIONS)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_architectures_of_other_programs(name, caplog):
+    """The engine computes them, or one line says that PyTorch does."""
+    generator, mel = make_variant(name), random_mel(30, 2)
+    with caplog.at_level("INFO"):
+        backend = engine_backend(generator)
+    with torch.no_grad():
+        expected = generator(mel)[:, 0]
+    torch.testing.assert_close(backend(mel), expected, rtol=0, atol=1e-5)
+    by_pytorch = [record.message for record in caplog.records if "runs in plain PyTorch" in record.message]
+    assert len(by_pytorch) == (name not in ("normalised input", "kind 2, normalised"))

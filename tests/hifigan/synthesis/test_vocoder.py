@@ -13,6 +13,8 @@ from hifigan.config import PRESETS
 from hifigan.denoiser import ConvolutionalDenoiser
 from hifigan.synthesis.vocoder import EAGER_CPU_WINDOW_FRAMES, Vocoder
 from tests.support.models import TINY
+from tests.support.generators.variants import VARIANTS, make_variant
+from tests.support.generators.variants import random_mel as mel_of_variant
 from tests.support.paths import REPOSITORY
 from tests.support.weights import by_rule
 
@@ -162,3 +164,18 @@ def test_bad_mels_are_refused_in_words(mel, message):
     generator.remove_weight_norm()
     with pytest.raises(InputError, match=message):
         Vocoder(generator.eval())([random_mel(3), mel])
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_batches_and_windows_of_architectures_of_other_programs(name):
+    generator = make_variant(name)
+    shortest = generator.config.min_frames
+    mels = [mel_of_variant(frames)[0] for frames in (shortest, shortest + 1, 13, 61, 200)]
+    for options in ({"window_frames": 100}, {"batch_frames": 4000, "window_frames": 1000}):
+        assert_as_whole(generator, mels, Vocoder(eager_backend(generator), **options)(mels))
+
+
+def test_reflection_extends_mels_that_are_too_short():
+    generator = make_variant("reflection")
+    (wav,) = Vocoder(eager_backend(generator))([mel_of_variant(1)[0]])
+    assert len(wav) == generator.config.hop_length

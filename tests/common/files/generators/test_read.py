@@ -11,7 +11,7 @@ from common.errors import InputError
 from common.files.generators.read import read_generator
 from common.files.json_files import read_json
 from hifigan import load_generator
-from tests.support import formats
+from tests.support.generators import formats
 
 # 0.0 on the processor that made the files. Other processors round matrix products in another order.
 ROUNDING = 2e-6
