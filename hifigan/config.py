@@ -26,6 +26,7 @@ GENERATOR_KEYS = (
 )
 # Of architectures that other programs have. Checkpoints hold only those that are not the defaults.
 VARIANT_KEYS = ("padding", "exact_upsampling", "output_bias", "normalised_input")
+MOST_LAYERS = 2000  # V1 has 36
 # Keys of the paper authors' files that describe only their training. Every published config.json has them.
 TRAINING_KEYS = frozenset(
     {
@@ -78,7 +79,7 @@ class GeneratorConfig:
             object.__setattr__(self, "resblock_dilation_sizes", dilations)
             for name in ("upsample_initial_channel", "num_mels"):
                 object.__setattr__(self, name, int(getattr(self, name)))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise InputError(f"generator configuration: {error}") from error
         self._check()
 
@@ -98,6 +99,11 @@ class GeneratorConfig:
             raise InputError(f"generator configuration: resblock_kernel_sizes {self.resblock_kernel_sizes} must be odd")
         if any(not row or min(row) < 1 for row in self.resblock_dilation_sizes):
             raise InputError("generator configuration: resblock_dilation_sizes must be positive")
+        layers = len(self.upsample_rates) * sum(map(len, self.resblock_dilation_sizes))
+        if layers > MOST_LAYERS:
+            raise InputError(
+                f"generator configuration: {layers} dilated convolutions, at most {MOST_LAYERS} are allowed"
+            )
         if self.upsample_initial_channel < 1 or self.upsample_initial_channel % 2 ** len(self.upsample_rates):
             raise InputError(
                 f"generator configuration: upsample_initial_channel {self.upsample_initial_channel} "

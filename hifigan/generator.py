@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.audio_config import MelConvention
+from common.errors import InputError
 from common.files.checkpoints import check_tensors
 from common.files.generators.file import GeneratorFile, public_names
 from common.files.generators.read import parse_or_refuse
@@ -25,6 +26,8 @@ from hifigan.file_settings import GivenConfig, find_config, nest_resblocks
 from hifigan.layers import WeightNormConv1d, WeightNormConvTranspose1d, match_weight_norm, remove_weight_norm
 
 log = logging.getLogger(__name__)
+
+MOST_PARAMETERS = 250_000_000  # V1 has 14 million. A file can claim more than it holds.
 
 
 def activate(x: Tensor) -> Tensor:
@@ -201,8 +204,14 @@ class Generator(PretrainedModel):
         Raises:
             InputError: lists missing, extra, and misshapen tensors.
         """
-        with torch.device("meta"):
-            expected = cls(config).state_dict()
+        try:
+            with torch.device("meta"):
+                expected = cls(config).state_dict()
+            size = sum(tensor.numel() for tensor in expected.values())
+        except (RuntimeError, TypeError, OverflowError) as error:
+            raise InputError("generator configuration: numbers that are too large for PyTorch") from error
+        if size > MOST_PARAMETERS:
+            raise InputError(f"generator configuration: {size} parameters, at most {MOST_PARAMETERS} are allowed")
         check_tensors(match_weight_norm(state, expected), expected, cls.__name__)
         generator = cls(config)
         if not trainable:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import functools
 import io
 import json
 import math
@@ -32,6 +33,7 @@ import yaml
 from common.errors import InputError
 from common.files.json_files import read_json
 from common.files.yaml_files import read_yaml
+from common.markdown import table
 from hifigan.checkpoint import load_generator
 
 FORMATS = Path(__file__).parents[1] / "tests" / "formats"
@@ -188,6 +190,15 @@ def damage(weights: Path, random_: random.Random) -> None:
         damaged_members(weights, random_)
 
 
+@functools.cache
+def contents(container: str) -> dict[str, bytes]:
+    """Return the undamaged files of a container by their names, the file of weights first."""
+    with tempfile.TemporaryDirectory() as folder:
+        weights = prepare(container, Path(folder))
+        files = [weights, *(path for path in sorted(weights.parent.iterdir()) if path != weights)]
+        return {path.name: path.read_bytes() for path in files}
+
+
 def prepare(container: str, folder: Path) -> Path:
     """Put the undamaged files of a container into a folder, and return the file of weights."""
     name, kind = CONTAINERS[container]
@@ -214,7 +225,10 @@ def run_case(container: str, number: int, folder: Path) -> str:
         folder: empty folder. The damaged files stay in it.
     """
     random_ = random.Random(f"{container} {number}")
-    weights = prepare(container, folder)
+    files = contents(container)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    weights = folder / next(iter(files))
     damage(weights, random_)
     before = time.monotonic()
     try:
@@ -253,21 +267,22 @@ def main() -> int:
     signal.signal(signal.SIGALRM, hung)
     names = [arguments.container] if arguments.container else list(CONTAINERS)
     each = math.ceil(arguments.count / len(names))
-    wrong = 0
-    for container in names:
-        results: Counter[str] = Counter()
-        for number in range(arguments.first, arguments.first + each):
+    results = {container: Counter[str]() for container in names}
+    for number in range(arguments.first, arguments.first + each):
+        for container in names:
             with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
                 signal.alarm(10 * LONGEST_SEC)
                 result = run_case(container, number, Path(folder))
                 signal.alarm(0)
-            results[result if result in ("loaded", "refused") else "wrong"] += 1
+            results[container][result if result in ("loaded", "refused") else "wrong"] += 1
             if result not in ("loaded", "refused"):
                 print(f"{container} {number}: {result}", flush=True)
-        wrong += results["wrong"]
-        memory = f"peak memory {peak_memory() / 2**20:.0f} MB"
-        print(f"{container}: {dict(results)}, {memory}", flush=True)
-    print(f"{each * len(names)} cases, {wrong} wrong")
+        if number % 100 == 99:
+            print(f"{number + 1 - arguments.first} of {each} cases of each container", file=sys.stderr, flush=True)
+    rows = [(name, found["loaded"], found["refused"], found["wrong"]) for name, found in results.items()]
+    print("\n".join(table(("container", "loaded", "refused in one line", "wrong"), rows)))
+    wrong = sum(row[-1] for row in rows)
+    print(f"{each * len(names)} cases, {wrong} wrong, peak memory {peak_memory() / 2**20:.0f} MB")
     return int(wrong > 0)
 
 

@@ -145,9 +145,14 @@ def export_metadata(path: Path) -> str | None:
         return onnx_metadata(path).get(EXPORT_METADATA)
     if not zipfile.is_zipfile(path):
         return None
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if name.endswith(f"/extra/{EXPORT_METADATA}.json")]
-        return archive.read(names[0]).decode(errors="replace") if names else None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith(f"/extra/{EXPORT_METADATA}.json")]
+            return archive.read(names[0]).decode(errors="replace") if names else None
+    except (zipfile.BadZipFile, OSError):
+        raise
+    except Exception as error:  # damaged bytes can raise almost any exception
+        raise zipfile.BadZipFile(f"damaged archive ({type(error).__name__})") from error
 
 
 def is_export(path: Path) -> bool:

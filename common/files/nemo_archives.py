@@ -36,10 +36,11 @@ def read_nemo(path: Path) -> tuple[dict[str, Any], bytes]:
                     members[name] = content.read() if content else b""
                 if len(members) == 2:
                     break
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        raise InputError(f"{path}: not an archive of NeMo, or damaged ({error})") from error
-    except Exception as error:  # zlib and lzma have exceptions of their own
-        raise InputError(f"{path}: not an archive of NeMo, or damaged ({error})") from error
+    except InputError:
+        raise
+    except Exception as error:  # tarfile, zlib and lzma have exceptions of their own
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(":")
+        raise InputError(f"{path}: not an archive of NeMo, or damaged ({reason})") from error
     for name in (CONFIG_MEMBER, WEIGHTS_MEMBER):
         if name not in members:
             raise InputError(f"{path}: not a model of NeMo: {name} is missing in it")

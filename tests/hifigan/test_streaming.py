@@ -9,9 +9,9 @@ from common.errors import InputError
 from hifigan import Generator, GeneratorConfig, StreamingGenerator
 from hifigan.backend import eager_backend
 from hifigan.config import PRESETS
-from tests.support.models import TINY
 from tests.support.generators.variants import VARIANTS, ZERO_PADDED, make_variant
 from tests.support.generators.variants import random_mel as mel_of_variant
+from tests.support.models import TINY
 from tests.support.weights import by_rule
 
 # Overlaps longer than a stride, strides without overlap, an even number of blocks, kernels of one.

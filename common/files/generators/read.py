@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from common.errors import InputError
 from common.files.checkpoints import read_file
 from common.files.generators import refused
@@ -83,12 +86,26 @@ def parse_generator(path: Path, content: Mapping[str, Any], ema: bool = False) -
     if refused.reason(content):
         return None
     for read in READERS:
-        found = read(path, content)
+        try:
+            found = read(path, content)
+        except InputError:
+            raise
+        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+            raise InputError(f"{path}: settings in it or beside it are of another kind ({error})") from error
         if found is not None:
+            _check_plain(path, found.state)
             if kind := refused.output_kind(found.state):
                 raise InputError(f"{path}: not a generator of samples: {kind}")
             return found
     return None
+
+
+def _check_plain(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Raise `InputError` if a tensor cannot be a weight: not floating-point, sparse, or without values."""
+    for name, tensor in state.items():
+        if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.device.type == "meta":
+            kind = f"{tensor.dtype} {tensor.layout} on {tensor.device}".replace("torch.", "")
+            raise InputError(f"{path}: {name} is {kind}, not a tensor of floating-point numbers")
 
 
 __all__ = ["READERS", "GeneratorFile", "parse_generator", "public_names", "read_generator"]

@@ -10,8 +10,8 @@ from hifigan.engine.cpu import CpuEngine
 from hifigan.engine.precisions import ALL_PRECISIONS
 from hifigan.engine.select import choose_precision, engine_backend, list_precisions
 from tests.support.engines import random_batch
-from tests.support.models import TINY
 from tests.support.generators.variants import VARIANTS, make_variant, random_mel
+from tests.support.models import TINY
 from tests.support.weights import by_rule
 
 CPU = torch.device("cpu")

@@ -81,7 +81,7 @@ def test_variants_are_written_or_refused(format, name, tmp_path):
     source = folder_of(name, tmp_path / "ours")
     path = tmp_path / "out" / NAMES[format]
     if name not in HOLDS[format]:
-        with pytest.raises(InputError, match="^--format: ") as caught:
+        with pytest.raises(InputError, match=r"^--format: ") as caught:
             write_for_program(source, path, format)
         assert "\n" not in str(caught.value)
         assert not path.exists()
@@ -128,7 +128,7 @@ def test_another_output_rate(format, tmp_path):
         write_for_program(source, tmp_path / "out", format)
         assert json.loads((tmp_path / "out" / "config.json").read_text())["sampling_rate"] == 48000
     else:
-        with pytest.raises(InputError, match="has no generators that change the sampling rate|needs kernels of twice"):
+        with pytest.raises(InputError, match=r"has no generators that change the sampling rate|needs kernels of twice"):
             write_for_program(source, tmp_path / NAMES[format], format)
 
 

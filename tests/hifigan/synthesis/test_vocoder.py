@@ -12,9 +12,9 @@ from hifigan.backend import Backend, eager_backend
 from hifigan.config import PRESETS
 from hifigan.denoiser import ConvolutionalDenoiser
 from hifigan.synthesis.vocoder import EAGER_CPU_WINDOW_FRAMES, Vocoder
-from tests.support.models import TINY
 from tests.support.generators.variants import VARIANTS, make_variant
 from tests.support.generators.variants import random_mel as mel_of_variant
+from tests.support.models import TINY
 from tests.support.paths import REPOSITORY
 from tests.support.weights import by_rule
 
