@@ -86,7 +86,7 @@ def test_other_files_are_refused(tmp_path):
         read_discriminators(save(tmp_path / "g.pt", {"generator": {"conv_pre.bias": torch.zeros(1)}}))
     broken = "discriminator_params: {scale_discriminator_params: {downsample_scales: [a]}}"
     content = {"model": {"discriminator": parallel_wavegan(states())}}
-    with pytest.raises(InputError, match="discriminator_params of its config.yml cannot be read"):
+    with pytest.raises(InputError, match=r"discriminator_params of its config\.yml cannot be read"):
         read_discriminators(save(tmp_path / "d.pkl", content, broken))
     for values in ({"pool_padding": 3}, {"scale_strides": (1, 2)}, {"other": 1}):
         with pytest.raises(InputError, match="discriminators of an unknown kind"):

@@ -12,7 +12,7 @@ from tests.support.paths import REPOSITORY
 
 FOLDER = REPOSITORY / "tests" / "formats"
 BESIDE = (".npy", ".json", ".yaml", ".yml", ".h5")
-NAMES = sorted(path.name for path in FOLDER.iterdir() if (path / "wav.npy").is_file())
+NAMES = sorted(path.name for path in FOLDER.iterdir() if (path / "mel.npy").is_file())
 NEED_H5PY = [name for name in NAMES if (FOLDER / name / "stats.h5").is_file()]
 
 
