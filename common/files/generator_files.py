@@ -63,6 +63,11 @@ class GeneratorFile:
         return {"num_mels": self.num_mels, **stored, "framing": self.framing}
 
 
+def _is_fastpitch(content: Mapping[str, Any]) -> bool:
+    state = content.get("state_dict")
+    return isinstance(state, Mapping) and any(str(name).endswith("encoder.word_emb.weight") for name in state)
+
+
 def read_generator(path: str | Path, ema: bool = False) -> GeneratorFile:
     """Read a generator checkpoint.
 
@@ -78,7 +83,8 @@ def read_generator(path: str | Path, ema: bool = False) -> GeneratorFile:
     content = read_file(path)
     found = parse_generator(path, content, ema)
     if found is None:
-        raise InputError(f"{path}: not a HiFi-GAN generator (its keys: {', '.join(map(str, list(content)[:5]))})")
+        hint = "; it is a FastPitch model, which belongs to --fastpitch" if _is_fastpitch(content) else ""
+        raise InputError(f"{path}: not a HiFi-GAN generator (its keys: {', '.join(map(str, list(content)[:5]))}){hint}")
     return found
 
 
