@@ -165,9 +165,8 @@ def compare(model: FastPitch, run: Run) -> float:
         mel, lens = run(ids, pace, speaker)
         mel = mel[:, :, : expected.mel.size(2)]
         if not torch.equal(lens, expected.mel_lens) or mel.shape != expected.mel.shape:
-            raise InputError(
-                f"the exported model gives {lens.tolist()} frames where the eager one gives {expected.mel_lens.tolist()}"
-            )
+            wanted = expected.mel_lens.tolist()
+            raise InputError(f"the exported model gives {lens.tolist()} frames where the eager one gives {wanted}")
         largest = max(largest, float((mel - expected.mel).abs().nan_to_num(torch.inf).max()))
     if not largest <= LARGEST_DIFFERENCE:
         raise InputError(

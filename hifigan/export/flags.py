@@ -31,8 +31,8 @@ class ExportConfig:
     )
     fastpitch: str = flag(
         "",
-        f"FastPitch checkpoint, a model's folder or a hub name, in place of --hifigan; {list_words(FASTPITCH_FORMATS)}, "
-        "fp32",
+        "FastPitch checkpoint, a model's folder or a hub name, in place of --hifigan; only "
+        f"{list_words(FASTPITCH_FORMATS)}, in fp32",
         metavar="NAME|PATH",
         convert=find_fastpitch,
     )

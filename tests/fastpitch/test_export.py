@@ -42,7 +42,7 @@ def test_export(checkpoint: Path, tmp_path: Path, format: str, suffix: str, caps
         extra = {f"{CONTRACT}.json": ""}
         torch.jit.load(output, _extra_files=extra)
         contract = json.loads(extra[f"{CONTRACT}.json"])
-    assert contract["symbols"][40] == "o"
+    assert contract["symbols"][40] == "c"
     assert contract["audio"]["sampling_rate"] == info.audio.sampling_rate
 
 
