@@ -52,10 +52,8 @@ class SkippedCharacters:
             return ""
         names = ", ".join(f"{character!r} {count}" for character, count in self.characters.most_common(10))
         more = ", ..." if len(self.characters) > 10 else ""
-        return (
-            f"{self.characters.total()} characters in {self.texts} of {total} texts have no symbol in {self.symbol_set} "
-            f"and are skipped: {names}{more}"
-        )
+        where = f"in {self.texts} of {total} texts have no symbol in {self.symbol_set}"
+        return f"{self.characters.total()} characters {where} and are skipped: {names}{more}"
 
 
 class TextProcessor:
