@@ -18,6 +18,7 @@ from common.data.prompts import split_by_prompt
 from common.errors import InputError
 
 log = logging.getLogger(__name__)
+LONGEST_SHOWN = 60  # characters of an id in messages
 SPEAKERS_SUFFIX = "_speakers.json"  # of the file beside the lists that maps names to numbers
 
 
@@ -89,7 +90,7 @@ def find_usable(root: Path, metadata: Metadata, skip: bool = False) -> dict[str,
     for clips, what in ((no_audio, "no audio"), (no_text, "no text")):
         if not clips:
             continue
-        where = f", such as {root / 'wavs' / clips[0]}.wav" if what == "no audio" else ""
+        where = f", such as {root / 'wavs' / _list_three(clips[:1])}.wav" if what == "no audio" else ""
         message = f"{len(clips)} of {total} clips of metadata.csv have {what}: {_list_three(clips)}{where}"
         if not skip or len(no_audio) + len(no_text) == total:
             raise InputError(message if skip else f"{message}; --skip-missing leaves them out")
@@ -137,4 +138,5 @@ def _find_path(root: Path, clip: str) -> str:
 
 
 def _list_three(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    shown = (name if len(name) <= LONGEST_SHOWN else name[: LONGEST_SHOWN - 3] + "..." for name in names[:3])
+    return ", ".join(shown) + (", ..." if len(names) > 3 else "")

@@ -107,7 +107,9 @@ def safe_name(name: str) -> str:
 def _table_rows(path: Path, header: list[str], lines: Sequence[tuple[int, str]]) -> list[tuple[int, dict[str, str]]]:
     unknown = [column for column in header if column not in COLUMNS]
     if unknown or len(set(header)) < len(header):
-        raise InputError(f"{path}: the header must name different columns among {', '.join(COLUMNS)}; found {header}")
+        raise InputError(
+            f"{path}: the header must name different columns among {', '.join(COLUMNS)}; found {header[:8]}"
+        )
     rows = []
     for number, line in lines:
         values = [value.strip() for value in line.split("\t")]

@@ -90,6 +90,7 @@ def own_language(name: str, alphabet: Alphabet) -> Language:
         raise InputError(f"p_arpabet: there is no dictionary for the alphabet {name}; set it to 0")
 
     return Language(
+        code="",
         symbol_sets={name: alphabet.symbols},
         cleaners={},
         word=re.compile(r"(?!)"),
