@@ -44,9 +44,9 @@ def read_filelist(path: str | Path) -> list[list[str]]:
 
 
 def list_text(row: Sequence[str]) -> str:
-    """Return the text of a row `wav|text`, `wav|pitch|text` or `wav|pitch|text|speaker` of a file list, or ""."""
+    """Return the text of a row `wav|text` or `wav|pitch|text|speaker` of a list, or of metadata: its last column."""
     has_pitch = len(row) > 2 and Path(row[1]).suffix in (".pt", ".npy")
-    return row[2 if has_pitch else 1] if len(row) > 1 else ""
+    return row[2] if has_pitch else row[-1] if len(row) > 1 else ""
 
 
 def read_paths(filelists: Sequence[str | Path], root: str | Path) -> list[Path]:
