@@ -11,7 +11,7 @@ import export as program
 from common.errors import InputError
 from common.files.exports import onnx_metadata
 from fastpitch import load_fastpitch
-from fastpitch.export import CONTRACT, compare, load
+from fastpitch.export import CONTRACT, Run, compare, load
 from tests.support.models import make_checkpoint, make_fastpitch
 
 TEXTS = torch.tensor([[40, 41, 42, 7, 50, 51], [44, 45, 0, 0, 0, 0]])  # the second one is padded
@@ -49,8 +49,8 @@ def test_export(checkpoint: Path, tmp_path: Path, format: str, suffix: str, caps
 def test_differences_are_refused(checkpoint: Path) -> None:
     model, _ = load_fastpitch(checkpoint)
 
-    def changed(by: float, frames: int):
-        def run(ids, pace, speaker):
+    def changed(by: float, frames: int) -> Run:
+        def run(ids: torch.Tensor, pace: float, speaker: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             output = model(ids, pace, speaker)
             return output.mel + by, output.mel_lens + frames
 
@@ -77,7 +77,9 @@ def test_differences_are_refused(checkpoint: Path) -> None:
         (["--hifigan", "MODEL"], "it is a FastPitch model, which belongs to --fastpitch"),
     ],
 )
-def test_refused(checkpoint: Path, tmp_path: Path, monkeypatch, words, message, capsys) -> None:
+def test_refused(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     paths = {"MODEL": str(checkpoint), "GENERATOR": str(make_checkpoint(tmp_path / "g.pt"))}
     argv = ["--format", "onnx", "-o", "x.onnx", *(paths.get(word, word) for word in words)]

@@ -178,6 +178,7 @@ def run_one(seed: int, root: Path, processor: TextProcessor) -> str:
 
 
 @pytest.mark.medium
+@pytest.mark.timeout(600 + COUNT)
 def test_mutated_text_files(tmp_path: Path) -> None:
     root = tmp_path / "set"
     (root / "wavs").mkdir(parents=True)
