@@ -29,8 +29,8 @@ EXAMPLE = "The quick brown fox jumps over the lazy dog, at 7 p.m. on May 3rd."
 FONTS = ("system-ui", "sans-serif")  # of the reader's system: the page loads nothing from other servers
 # Wide tables of the model card scroll on a phone. Gradio breaks them within words, one letter a line.
 STYLE = """
-#card table { display: block; overflow-x: auto; word-break: normal; overflow-wrap: normal; }
-#card td, #card th { min-width: 4.5rem; word-break: normal; overflow-wrap: normal; }
+#card table { display: block; overflow-x: auto; border: 0; padding: 0; word-break: normal; overflow-wrap: normal; }
+#card td, #card th { min-width: 6rem; word-break: normal; overflow-wrap: normal; }
 """
 
 
