@@ -149,14 +149,14 @@ def describe_other_scale(mel: Tensor) -> tuple[str, str] | None:
     lowest, highest = float(mel.min()), float(mel.max())
     if lowest < -15:
         return "decibels", "divide them by 8.686 (20 log10) or 4.343 (10 log10)"
+    if -5.01 <= lowest <= -3 and highest < 1.2:
+        return "log10", "give --mel-log log10"
     if mel.size(1) < MIN_JUDGED_FRAMES or lowest == highest or lowest < -5.01:
         return None
     if lowest >= 0 and highest > 1:
         return "magnitudes without a logarithm", "take the natural logarithm, at least 1e-5 before it"
     if lowest >= 0:
         return "values scaled to 0 to 1", "undo the scaling"
-    if lowest <= -3 and highest < 1.2:
-        return "log10", "give --mel-log log10"
     return "normalised values", "undo the normalisation by mean and deviation"
 
 

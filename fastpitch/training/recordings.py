@@ -222,15 +222,22 @@ class SpeechDataset(Dataset[Example]):
         Raises:
             InputError: the number of unusable recordings, and the first three.
         """
-        problems: list[str] = []
+        if problems := self.find_unusable(range(len(self)), progress):
+            listed = first_three([*problems.values()])
+            raise InputError(f"{len(problems)} of {len(self)} recordings cannot be used: {listed}")
+
+    def find_unusable(self, clips: Sequence[int], progress: bool = False) -> dict[int, str]:
+        """Encode the texts of these clips and read their pitch files. Return the problems of unusable clips."""
+        problems: dict[int, str] = {}
         with self._text.count_skipped() as skipped:
-            for clip in tqdm(range(len(self)), "checking texts and pitch", disable=not progress, leave=False):
-                with others_go_on(self.recordings[clip].wav, problems):
+            for clip in tqdm(clips, "checking texts and pitch", disable=not progress, leave=False):
+                found: list[str] = []
+                with others_go_on(self.recordings[clip].wav, found):
                     self._check_clip(clip)
-        if described := skipped.describe(len(self)):
+                problems.update((clip, line) for line in found)
+        if described := skipped.describe(len(clips)):
             log.warning("%s", described)
-        if problems:
-            raise InputError(f"{len(problems)} of {len(self)} recordings cannot be used: {first_three(problems)}")
+        return problems
 
 
 class CachedSpeech(Dataset[Example]):
