@@ -196,6 +196,8 @@ def read_symbol_pitch(path: Path) -> Tensor:
 
 
 def _load(path: Path, kind: str) -> object:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such {kind} file")
     try:
         return torch.from_numpy(np.load(path)) if path.suffix == ".npy" else torch.load(path, weights_only=True)
     except Exception as error:  # arbitrary bytes can raise almost any exception
