@@ -1,4 +1,4 @@
-"""Export a HiFi-GAN generator as TorchScript, ONNX or another deployment format. See --help."""
+"""Export a HiFi-GAN generator or a FastPitch model as TorchScript, ONNX or another format. See --help."""
 
 from __future__ import annotations
 
@@ -16,14 +16,20 @@ if is_started(__name__):  # before PyTorch is imported, which takes seconds
 from common import distributed
 from common.files.atomic import replacing
 from common.files.generators.names import PROGRAMS
+from fastpitch.checkpoint import load_fastpitch
+from fastpitch.export import LARGEST_DIFFERENCE, describe
+from fastpitch.export import export as write_fastpitch
+from fastpitch.synthesis.text_flags import TextFlags, text_config
 from hifigan.checkpoint import load_generator
-from hifigan.export.formats import FORMATS
+from hifigan.export.formats import FORMATS, check_installed
 from hifigan.export.programs import write_for_program
 from hifigan.export.write import check_exportable, export, verify
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     cfg = from_flags(ExportConfig, vars(make_parser().parse_args(argv)))
+    if cfg.fastpitch:
+        return export_fastpitch(cfg)
     if cfg.format in PROGRAMS:
         return export_for_program(cfg)
     device = distributed.select_device(cfg.cuda)
@@ -56,6 +62,22 @@ def export_for_program(cfg: ExportConfig) -> int:
         print(note)
     beside = "".join(f", {path.name}" for path in cfg.companions)
     print(f"{output}{beside}: {cfg.format}; read back, the largest difference of its samples is {difference:.2g}")
+    return 0
+
+
+def export_fastpitch(cfg: ExportConfig) -> int:
+    """Export a FastPitch model, which takes symbol ids, with the list of its symbols inside the file."""
+    check_installed(f"--format {cfg.format}", (*FORMATS[cfg.format].reads_with, *FORMATS[cfg.format].writes_with))
+    model, info = load_fastpitch(cfg.fastpitch, ema=cfg.ema)
+    symbols = text_config(TextFlags(), info).symbols()
+    output = Path(cfg.output)
+    with replacing(output, suffix=FORMATS[cfg.format].suffix) as unverified:
+        unverified.touch()
+        difference = write_fastpitch(model, describe(model, info, symbols), unverified, cfg.format)
+    print(
+        f"{output}: FastPitch, {cfg.format}, {output.stat().st_size / 1e6:.1f} MB; largest difference of a mel value "
+        f"from eager on random texts: {difference:.2g} (at most {LARGEST_DIFFERENCE:g})"
+    )
     return 0
 
 

@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{root}: no such data set (--dataset-path); for LJSpeech: {command('bash scripts/download_dataset.sh')}"
         )
     if cfg.write_filelists:
-        write_filelists(root, cfg)
+        write_filelists(root, cfg, audio.filter_length // 2 + 1)
     if cfg.convert_to or cfg.extract_mels or cfg.extract_pitch:
         paths = find_wavs(root, cfg)
         problems: dict[str, None] = {}  # each once, though several steps may meet it

@@ -212,7 +212,7 @@ def join(wavs: Sequence[np.ndarray], pause_samples: int, fade_samples: int) -> n
             wav = fade_in(wav, fade_samples)
             joined.append(pause)
         joined.append(fade_out(wav, fade_samples) if i < len(wavs) - 1 else wav)
-    return np.concatenate(joined)
+    return np.concatenate(joined) if len(joined) > 1 else joined[0]
 
 
 def to_int16(wav: np.ndarray, name: str | os.PathLike[str]) -> np.ndarray:

@@ -342,6 +342,16 @@ def not_negative(**values: float) -> None:
             raise InputError(f"{_spelled(name)}: {value} is below 0")
 
 
+def folders(**values: str) -> None:
+    """Raise `InputError` for the first flag of a folder to write whose value, or a folder above it, is a file."""
+    for name, value in values.items():
+        path = Path(value)
+        for place in (path, *path.parents) if value else ():
+            if place.exists() and not place.is_dir():
+                what = "is a file" if place == path else f"cannot be a folder, because {place} is a file"
+                raise InputError(f"{_spelled(name)}: {value} {what}; give the name of a folder")
+
+
 def share(**values: float) -> None:
     """Raise `InputError` for the first flag whose value does not lie between 0 and 1, both included."""
     for name, value in values.items():

@@ -16,8 +16,30 @@ _ENDS_EVERY_JOB = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # no other file cou
 _NAMES_A_FILE = re.compile(r"[^:]*\.\w{1,5}: ")  # "pitch/a.pt: ..."
 
 
+LONGEST_MESSAGE = 1200  # characters
+
+
 class InputError(ValueError):
-    """Bad input. The one-line message names the file or flag, the value found, and the remedy."""
+    """Bad input. The one-line message names the file or flag, the value found, and the remedy.
+
+    Names and texts in it may come from damaged files: what a terminal would not show is escaped.
+    """
+
+    def __init__(self, *values: object) -> None:
+        super().__init__(*(_shorten(printable(value)) if isinstance(value, str) else value for value in values))
+
+
+def _shorten(message: str) -> str:
+    """Cut out the middle of a message that quotes a very long line."""
+    if len(message) <= LONGEST_MESSAGE or "\n" in message:
+        return message
+    return f"{message[: LONGEST_MESSAGE * 2 // 3]} ... {message[-LONGEST_MESSAGE // 3 + 5 :]}"
+
+
+def printable(text: str) -> str:
+    """Escape control characters and lone surrogates. Line ends stay, since tracebacks of data loaders have some."""
+    shown = (c if c.isprintable() or c == "\n" else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    return "".join(shown)
 
 
 def first_three(problems: Sequence[str]) -> str:

@@ -27,6 +27,11 @@ SLOWEST, FASTEST = 0.5, 2.0
 MAX_SHIFT_HZ = 60
 EXAMPLE = "The quick brown fox jumps over the lazy dog, at 7 p.m. on May 3rd."
 FONTS = ("system-ui", "sans-serif")  # of the reader's system: the page loads nothing from other servers
+# Wide tables of the model card scroll on a phone. Gradio breaks them within words, one letter a line.
+STYLE = """
+#card table { display: block; overflow-x: auto; border: 0; padding: 0; word-break: normal; overflow-wrap: normal; }
+#card td, #card th { min-width: 6rem; word-break: normal; overflow-wrap: normal; }
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +88,7 @@ def build_page(voice: Voice) -> Any:
         button = gr.Button("Speak", variant="primary", elem_id="speak")
         speech = gr.Audio(label="Speech", interactive=False, autoplay=True, elem_id="speech", buttons=["download"])
         with gr.Accordion("About this voice", open=False):
-            gr.Markdown(model_card(voice))
+            gr.Markdown(model_card(voice), elem_id="card")
         # A voice serves one thread at a time.
         gr.on([button.click, text.submit], answer, [text, pace, shift], speech, api_name="speak", concurrency_limit=1)
     return page
@@ -113,6 +118,7 @@ def serve(page: Any, cfg: DemoConfig) -> None:
         prevent_thread_lock=True,
         quiet=True,
         theme=gr.themes.Default(font=FONTS, font_mono=("monospace",)),
+        css=STYLE,
         footer_links=[],
         ssr_mode=False,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative
+from common.cli import ArgumentParser, add_flags, flag, folders, from_flags, not_negative
 from common.errors import InputError
 from common.project import command
 from common.resources import available_cores
@@ -64,6 +64,7 @@ class EvaluationConfig:
             raise InputError("-d: has no effect with --texts and -i, which names the folder of the recordings")
         if not self.output:
             raise InputError("-o: the directory has no name")
+        folders(output=self.output, report=self.report)
         not_negative(clips=self.clips, jobs=self.jobs, seed=self.seed, report_clips=self.report_clips)
 
     @property

@@ -28,10 +28,10 @@ from tqdm import tqdm
 
 from common import distributed
 from common.audio_config import MEL_CONFIG_FILE
-from common.data.filelists import check_wavs
+from common.data.filelists import find_unusable_wavs
 from common.data.mel_files import distinct_targets, feature_name, record_config
 from common.distributed import Distributed
-from common.errors import InputError
+from common.errors import InputError, first_three
 from common.files.arrays import save_array
 from common.files.atomic import write_whole
 from common.files.fingerprints import file_digest, is_newer
@@ -63,19 +63,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         dataset, contract = open_dataset(model, info, cfg, place)
         targets = mel_files(dataset, cfg)
 
+        problems: dict[int, str] = {}
+
         def prepare() -> None:
-            check_wavs(dataset.paths, info.audio.sampling_rate, progress=watched(), decode=True)
-            dataset.check(progress=watched())
+            problems.update(find_unusable(dataset))
             contract["fastpitch_sha256"] = file_digest(cfg.fastpitch)
             record_config(Path(cfg.output) / MEL_CONFIG_FILE, contract, targets, "mels")
-            forget_other_texts(dataset, targets, Path(cfg.output))
+            usable = [clip for clip in range(len(dataset)) if clip not in problems]
+            forget_other_texts(dataset, usable, targets, Path(cfg.output))
 
         distributed.first_on_main(prepare, place)
-        extract(model, dataset, targets, cfg, place)
+        problems = distributed.gather(problems)[0]
+        clips = [clip for clip in range(len(dataset)) if clip not in problems]
+        not_finite = extract(model, dataset, clips, targets, cfg, place)
+        for found in distributed.gather(not_finite):
+            problems |= found
     finally:
         stop_loader_processes()
         distributed.shutdown()
+    if problems and place.is_main:
+        rest = "; the mels of all others are there" if len(problems) < len(dataset) else ""
+        listed = first_three([*problems.values()])
+        raise InputError(f"{len(problems)} of {len(dataset)} recordings cannot be used{rest}: {listed}")
     return 0
+
+
+def find_unusable(dataset: SpeechDataset) -> dict[int, str]:
+    """Check audio, texts and pitch. Return the problems of unusable clips."""
+    bad_audio = find_unusable_wavs(dataset.paths, dataset.audio.sampling_rate, progress=watched(), decode=True)
+    problems = {clip: bad_audio[path] for clip, path in enumerate(dataset.paths) if path in bad_audio}
+    return problems | dataset.find_unusable([clip for clip in range(len(dataset)) if clip not in problems], watched())
 
 
 def load_teacher(cfg: ExtractConfig, place: Distributed) -> tuple[FastPitch, FastPitchInfo]:
@@ -139,10 +156,11 @@ def mel_files(dataset: SpeechDataset, cfg: ExtractConfig) -> list[Path]:
     return [Path(cfg.output) / target for target in targets.values()]
 
 
-def forget_other_texts(dataset: SpeechDataset, targets: Sequence[Path], folder: Path) -> None:
-    """Delete mels of other symbols, after a change of the text or the dictionary."""
+def forget_other_texts(dataset: SpeechDataset, clips: Sequence[int], targets: Sequence[Path], folder: Path) -> None:
+    """Delete the mels of these clips that are of other symbols, after a change of the text or the dictionary."""
     digests = {}
-    for clip, target in enumerate(targets):
+    for clip in clips:
+        target = targets[clip]
         symbols = f"{dataset.ids(ClipKey(clip, 0)).tolist()} {dataset.recordings[clip].speaker}"
         digests[target.relative_to(folder).as_posix()] = hashlib.sha256(symbols.encode()).hexdigest()[:12]
     known_file = folder / SYMBOLS_FILE
@@ -155,10 +173,16 @@ def forget_other_texts(dataset: SpeechDataset, targets: Sequence[Path], folder: 
 
 @torch.inference_mode()
 def extract(
-    model: FastPitch, dataset: SpeechDataset, targets: Sequence[Path], cfg: ExtractConfig, place: Distributed
-) -> None:
-    """Write the missing mels of this process's share of the recordings."""
-    share = range(place.rank, len(dataset), place.world_size)
+    model: FastPitch,
+    dataset: SpeechDataset,
+    clips: Sequence[int],
+    targets: Sequence[Path],
+    cfg: ExtractConfig,
+    place: Distributed,
+) -> dict[int, str]:
+    """Write the missing mels of this process's share of the clips. Return the problems of clips without one."""
+    problems: dict[int, str] = {}
+    share = clips[place.rank :: place.world_size]
     missing = [clip for clip in share if not _is_current(dataset, clip, targets[clip])]
     # Longest first: batches need little padding, and a lack of memory shows at once.
     missing.sort(key=lambda clip: dataset.paths[clip].stat().st_size, reverse=True)
@@ -167,27 +191,29 @@ def extract(
     frames = 0
     shown = tqdm(total=len(missing), desc="mels", disable=not (watched() and place.is_main))
     with shown as bar:
-        for clips, batch in zip(batches, load(dataset, batches, cfg), strict=True):
+        for numbers, batch in zip(batches, load(dataset, batches, cfg), strict=True):
             with mixed_precision(place.device, cfg.amp):
                 batch = batch.to(place.device)
                 output = model.teacher_forced(
                     batch.ids, batch.mel, batch.mel_lens, batch.pitch, batch.prior, batch.speaker
                 )
             mels = output.mel.float().cpu()
-            for clip, mel, length in zip(clips, mels, batch.mel_lens.tolist(), strict=True):
+            for clip, mel, length in zip(numbers, mels, batch.mel_lens.tolist(), strict=True):
                 if not mel.isfinite().all():
                     hint = "; try without --amp" if cfg.amp else ""
-                    raise InputError(f"{dataset.paths[clip]}: FastPitch's mel has values that are not finite{hint}")
+                    problems[clip] = f"{dataset.paths[clip]}: FastPitch's mel has values that are not finite{hint}"
+                    continue
                 save_array(targets[clip], mel[:, :length].numpy())
                 frames += length
-            bar.update(len(clips))
+            bar.update(len(numbers))
     seconds = time.perf_counter() - began
     speed = frames / seconds if frames else 0.0
     written, skipped, speed = distributed.sum_over_ranks(
-        torch.tensor([len(missing), len(share) - len(missing), speed], dtype=torch.float64)
+        torch.tensor([len(missing) - len(problems), len(share) - len(missing), speed], dtype=torch.float64)
     ).tolist()
     if place.is_main:
         log.info("%s: %d mels written, %d there already, %.0f frames/s", cfg.output, written, skipped, speed)
+    return problems
 
 
 def _is_current(dataset: SpeechDataset, clip: int, target: Path) -> bool:

@@ -39,7 +39,7 @@ FLOORS: dict[str, list[str]] = {
         "extract_mels train",
         "training",
         "synthesis",
-        "checkpoint losses",
+        "checkpoint losses export",
         "model",
         "transformer alignment",
         "layers",

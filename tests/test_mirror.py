@@ -42,6 +42,7 @@ COVERED_ELSEWHERE = {
     "common/text/english/figures/ranges.py": (READINGS, "tables of sentences by kind"),
     "common/text/english/figures/times.py": (READINGS, "tables of sentences by kind"),
     "common/text/english/figures/units.py": (READINGS, "tables of sentences by kind"),
+    "common/text/english/rules.py": (READINGS, "every step applies its rules"),
     "common/text/english/words/abbreviations.py": (READINGS, "tables of sentences by kind"),
     "common/text/english/words/capitals.py": (READINGS, "tables of sentences by kind"),
     "common/text/english/words/mixed.py": (READINGS, "tables of sentences by kind"),

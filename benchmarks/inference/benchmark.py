@@ -24,7 +24,7 @@ from benchmarks.inference.rounds import Case, Task, measure
 from benchmarks.inference.start import Start, measure_starts
 from benchmarks.inference.ways import PACKAGES, VocoderWay, all_ways
 from common import distributed
-from common.cli import ArgumentParser, add_flags, flag, from_flags, not_negative, positive, run
+from common.cli import ArgumentParser, add_flags, flag, folders, from_flags, not_negative, positive, run
 from common.download.hub import find_fastpitch, find_generator
 from common.errors import InputError
 from common.files.exports import is_export
@@ -92,6 +92,7 @@ class VocoderBenchmarkConfig:
     )
 
     def __post_init__(self) -> None:
+        folders(output=self.output)
         for size in self.batch_size:
             positive(batch_size=size)
         for seconds in self.seconds_list:

@@ -44,9 +44,9 @@ def read_filelist(path: str | Path) -> list[list[str]]:
 
 
 def list_text(row: Sequence[str]) -> str:
-    """Return the text of a row `wav|text`, `wav|pitch|text` or `wav|pitch|text|speaker` of a file list, or ""."""
+    """Return the text of a row `wav|text` or `wav|pitch|text|speaker` of a list, or of metadata: its last column."""
     has_pitch = len(row) > 2 and Path(row[1]).suffix in (".pt", ".npy")
-    return row[2 if has_pitch else 1] if len(row) > 1 else ""
+    return row[2] if has_pitch else row[-1] if len(row) > 1 else ""
 
 
 def read_paths(filelists: Sequence[str | Path], root: str | Path) -> list[Path]:
@@ -77,7 +77,20 @@ def split_randomly(ids: Iterable[str], num_val: int, seed: int = 1234) -> dict[s
 
 
 def check_wavs(paths: Sequence[Path], sampling_rate: int | None, progress: bool = False, decode: bool = False) -> None:
-    """Check the header of every file, before any work starts.
+    """Check all files before any work starts, see `find_unusable_wavs`.
+
+    Raises:
+        InputError: the number of unusable files, and the first three problems.
+    """
+    if problems := find_unusable_wavs(paths, sampling_rate, progress, decode):
+        count, listed = len([path for path in paths if path in problems]), first_three([*problems.values()])
+        raise InputError(f"{count} of {len(paths)} audio files cannot be used: {listed}")
+
+
+def find_unusable_wavs(
+    paths: Sequence[Path], sampling_rate: int | None, progress: bool = False, decode: bool = False
+) -> dict[Path, str]:
+    """Check the header of every file.
 
     Files with several channels are accepted, with a warning that the channels are averaged.
 
@@ -87,14 +100,14 @@ def check_wavs(paths: Sequence[Path], sampling_rate: int | None, progress: bool 
         progress: show a progress bar.
         decode: also decode files that are not PCM wav.
 
-    Raises:
-        InputError: files are missing, unreadable, or empty, or have another rate. The message contains the number of
-            such files and the first three problems.
+    Returns:
+        Files that are missing, unreadable, or empty, or have another rate, and their problems.
     """
-    problems: list[str] = []
+    problems: dict[Path, str] = {}
     stereo = []
     for path in tqdm(paths, "checking audio", disable=not progress, leave=False):
-        with others_go_on(path, problems):
+        found: list[str] = []
+        with others_go_on(path, found):
             info = wav_info(path)
             if info.channels > 1:
                 stereo.append(path)
@@ -102,13 +115,13 @@ def check_wavs(paths: Sequence[Path], sampling_rate: int | None, progress: bool 
                 raise InputError(describe_wrong_rate(path, info.sampling_rate, sampling_rate))
             if decode and not info.is_pcm_wav:  # only this shows whether they are complete and finite
                 load_wav(path)
+        problems.update((path, line) for line in found)
     for path, count in Counter(paths).items():
         if count > 1:
             log.warning("%s is listed %d times", path, count)
     if stereo:
         log.warning("%d files have several channels, which are averaged: %s, ...", len(stereo), stereo[0])
-    if problems:
-        raise InputError(f"{len(problems)} of {len(paths)} audio files cannot be used: {first_three(problems)}")
+    return problems
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:

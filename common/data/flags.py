@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from common.cli import ArgumentParser, add_flags, flag, from_flags, positive
+from common.cli import ArgumentParser, add_flags, flag, folders, from_flags, positive
 from common.errors import InputError
 from common.resources import available_cores
 
@@ -91,6 +91,7 @@ class PrepareConfig:
         return tuple(name.strip() for name in self.metadata_columns.split(",")) if self.metadata_columns else ()
 
     def __post_init__(self) -> None:
+        folders(convert_to=self.convert_to, write_filelists=self.write_filelists)
         positive(n_workers=self.n_workers)
         extracts = self.extract_mels or self.extract_pitch
         if not (self.write_filelists or extracts or self.convert_to):

@@ -15,21 +15,27 @@ from common.data.ljspeech import LJSPEECH_COLUMNS, split_ljspeech
 from common.data.mel_files import feature_name
 from common.data.metadata import Metadata, number_speakers, read_metadata
 from common.data.prompts import split_by_prompt
+from common.data.report import DataReport
 from common.errors import InputError
 
 log = logging.getLogger(__name__)
+LONGEST_SHOWN = 60  # characters of an id in messages
 SPEAKERS_SUFFIX = "_speakers.json"  # of the file beside the lists that maps names to numbers
 
 
-def write_filelists(root: Path, cfg: PrepareConfig) -> tuple[Metadata, dict[str, str]]:
+def write_filelists(root: Path, cfg: PrepareConfig, least_samples: int) -> None:
     """Write `<name>_audio_<part>.txt` with one wav path per line, and lists with texts and pitch files.
 
     The lists with pitch files exist for the whole data set and for each part, the list with texts for the whole one. If
     the metadata names speakers, the lists with pitch files have their number in a fourth column, and
     `<name>_speakers.json` maps names to numbers.
 
-    Returns:
-        what `metadata.csv` contains, and the audio file of each clip, relative to the data set.
+    `<name>_report.txt` lists what to look at: see `DataReport`.
+
+    Args:
+        root: the data set.
+        cfg: settings.
+        least_samples: samples that a mel spectrogram needs.
 
     Raises:
         InputError: clips without audio or text, unless --skip-missing leaves them out. See also `read_metadata`.
@@ -68,7 +74,9 @@ def write_filelists(root: Path, cfg: PrepareConfig) -> tuple[Metadata, dict[str,
         write_lines(folder / f"{name}{SPEAKERS_SUFFIX}", [json.dumps(numbers, indent=1, ensure_ascii=False)])
         log.info("%s: %d in all: %s", folder / f"{name}{SPEAKERS_SUFFIX}", len(numbers), _list_three(list(numbers)))
     log.info("%s: %s", folder, ", ".join(f"{len(clips)} {part}" for part, clips in parts.items()))
-    return metadata, {clip: wavs[clip] for clip in parts["all"]}
+    report = DataReport(root, metadata, {clip: wavs[clip] for clip in parts["all"]}, least_samples)
+    write_lines(folder / f"{name}_report.txt", report.lines())
+    log.info("%s: %s", folder / f"{name}_report.txt", report.summary())
 
 
 def find_usable(root: Path, metadata: Metadata, skip: bool = False) -> dict[str, str]:
@@ -89,7 +97,7 @@ def find_usable(root: Path, metadata: Metadata, skip: bool = False) -> dict[str,
     for clips, what in ((no_audio, "no audio"), (no_text, "no text")):
         if not clips:
             continue
-        where = f", such as {root / 'wavs' / clips[0]}.wav" if what == "no audio" else ""
+        where = f", such as {root / 'wavs' / _list_three(clips[:1])}.wav" if what == "no audio" else ""
         message = f"{len(clips)} of {total} clips of metadata.csv have {what}: {_list_three(clips)}{where}"
         if not skip or len(no_audio) + len(no_text) == total:
             raise InputError(message if skip else f"{message}; --skip-missing leaves them out")
@@ -137,4 +145,5 @@ def _find_path(root: Path, clip: str) -> str:
 
 
 def _list_three(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    shown = (name if len(name) <= LONGEST_SHOWN else name[: LONGEST_SHOWN - 3] + "..." for name in names[:3])
+    return ", ".join(shown) + (", ..." if len(names) > 3 else "")

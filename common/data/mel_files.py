@@ -174,14 +174,14 @@ def describe_other_scale(mel: Tensor) -> tuple[str, str] | None:
     lowest, highest = float(mel.min()), float(mel.max())
     if lowest < -15:
         return "decibels", "divide them by 8.686 (20 log10) or 4.343 (10 log10)"
+    if -5.01 <= lowest <= -3 and highest < 1.2:
+        return "log10", "give --mel-log log10"
     if mel.size(1) < MIN_JUDGED_FRAMES or lowest == highest or lowest < -5.01:
         return None
     if lowest >= 0 and highest > 1:
         return "magnitudes without a logarithm", "take the natural logarithm, at least 1e-5 before it"
     if lowest >= 0:
         return "values scaled to 0 to 1", "undo the scaling"
-    if lowest <= -3 and highest < 1.2:
-        return "log10", "give --mel-log log10"
     return "normalised values", "undo the normalisation by mean and deviation"
 
 
@@ -221,6 +221,8 @@ def read_symbol_pitch(path: Path) -> Tensor:
 
 
 def _load(path: Path, kind: str) -> object:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such {kind} file")
     try:
         return torch.from_numpy(np.load(path)) if path.suffix == ".npy" else torch.load(path, weights_only=True)
     except Exception as error:  # arbitrary bytes can raise almost any exception

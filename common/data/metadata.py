@@ -106,7 +106,7 @@ def recognise_columns(path: Path, rows: Mapping[int, Sequence[str]]) -> tuple[st
         return ("id", "text")
     example = next(number for number, row in rows.items() if len(row) == max(counts))
     if max(counts) > 3:
-        more = ",ignore" * (max(counts) - 4)
+        more = ",ignore" * (max(counts) - 4) if max(counts) < 8 else ", and so on"
         raise InputError(
             f"{path}: line {example} has {max(counts)} columns, whose last may be a speaker or something else: give "
             f"{FLAG} id,text,normalised,speaker{more} or id,text,normalised,ignore{more}"

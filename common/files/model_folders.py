@@ -108,7 +108,8 @@ def read_config(folder: Path, name: str = "", state: str = "") -> dict[str, Any]
     name = name or str(folder)
     if not (folder / CONFIG_FILE).is_file():
         raise InputError(
-            f"{name}: not the folder of a model: {CONFIG_FILE} is missing (for a voice: --voice, voice.load_voice)"
+            f"{name}: not the folder of a model: {CONFIG_FILE} is missing "
+            "(for a voice: --voice, voice.load_voice, or its hifigan.safetensors)"
         )
     values = read_json(folder / CONFIG_FILE)
     if not isinstance(values, dict) or values.get(FORMAT) != FORMAT_NAME:

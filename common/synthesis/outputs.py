@@ -6,7 +6,6 @@ import dataclasses
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from io import FileIO, RawIOBase
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from common.mel_contract import MelContract
 PAUSE_SEC = 0.15  # between the pieces of a long text
 FADE_SEC = 0.01  # at the ends of pieces, beside the pause
 SORTED_BATCHES = 16  # batches whose parts are sorted by length together
+SORTED_LENGTH = 300_000  # of these parts together: an hour of mels takes 100 MB
 MAX_PADDING_FACTOR = 1.3  # frames of a batch with padding / frames without
 
 
@@ -59,10 +59,9 @@ class Part:
 def batches(parts: Iterable[Part], size: int) -> Iterator[list[Part]]:
     """Yield batches of up to `size` parts of similar length, to keep padding low.
 
-    At most `size * SORTED_BATCHES` parts are in memory at a time.
+    At most `size * SORTED_BATCHES` parts are in memory at a time, and fewer long ones.
     """
-    waiting = iter(parts)
-    while window := list(islice(waiting, size * SORTED_BATCHES)):
+    for window in _windows(parts, size * SORTED_BATCHES):
         batch: list[Part] = []
         total = 0
         for part in sorted(window, key=lambda part: part.length, reverse=True):
@@ -73,6 +72,20 @@ def batches(parts: Iterable[Part], size: int) -> Iterator[list[Part]]:
                 batch, total = [], part.length
             batch.append(part)
         yield batch
+
+
+def _windows(parts: Iterable[Part], most: int) -> Iterator[list[Part]]:
+    """Divide parts into lists of up to `most`, which end once they have `SORTED_LENGTH`."""
+    window: list[Part] = []
+    length = 0
+    for part in parts:
+        window.append(part)
+        length += part.length
+        if len(window) == most or length >= SORTED_LENGTH:
+            yield window
+            window, length = [], 0
+    if window:
+        yield window
 
 
 class SpeechWriter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -11,7 +12,7 @@ from common.errors import InputError
 from common.files.text_files import read_lines
 
 MEL_SUFFIXES = (".npy", ".pt")
-LONGEST_NAME = 200  # bytes of a file or folder; file systems allow 255, and temporary files have longer names
+LONGEST_NAME = 255  # bytes of a file or folder that file systems allow
 COLUMNS = ("mel", "output", "text", "pitch", "speaker")
 
 
@@ -99,15 +100,18 @@ def safe_name(name: str) -> str:
     drive = len(pure.parts) > 0 and pure.parts[0].endswith(":")
     if pure.is_absolute() or drive or ".." in pure.parts or not pure.name or "\0" in name:
         raise InputError(f"output name {name!r} does not lie inside the output directory")
-    if any(len(part.encode()) > LONGEST_NAME for part in pure.parts):
+    pure = pure if pure.suffix.lower() == ".wav" else pure.with_name(pure.name + ".wav")
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in pure.parts):
         raise InputError(f"output name {name[:30] + '...'!r} is longer than {LONGEST_NAME} bytes")
-    return str(pure if pure.suffix.lower() == ".wav" else pure.with_name(pure.name + ".wav"))
+    return str(pure)
 
 
 def _table_rows(path: Path, header: list[str], lines: Sequence[tuple[int, str]]) -> list[tuple[int, dict[str, str]]]:
     unknown = [column for column in header if column not in COLUMNS]
     if unknown or len(set(header)) < len(header):
-        raise InputError(f"{path}: the header must name different columns among {', '.join(COLUMNS)}; found {header}")
+        raise InputError(
+            f"{path}: the header must name different columns among {', '.join(COLUMNS)}; found {header[:8]}"
+        )
     rows = []
     for number, line in lines:
         values = [value.strip() for value in line.split("\t")]

@@ -133,7 +133,7 @@ def prepared_mels_job(source: Path, dataset: Path, target: Target, framing: str,
     files = find_mel_files(read_phrases(source), source, dataset)
     contracts = choose_contracts(files.values(), dataset, target.mels, framing, log_base)
     read_as = {path: f"{contract.audio.framing} {contract.log_base}" for path, contract in contracts.items()}
-    sources = {name: f"{file_version(path)} {read_as[path]}" for name, path in files.items()}
+    sources = {name: f"{_version(path)} {read_as[path]}" for name, path in files.items()}
     return _job(files, sources, partial(utterance_from_mel, contracts=contracts, target=target))
 
 
@@ -211,7 +211,7 @@ def utterance_from_wav(
 
 
 def find_mel_files(phrases: Sequence[Phrase], source: Path, dataset: Path) -> dict[str, Path]:
-    """Map output names to mel files. All must exist before anything is synthesised."""
+    """Map output names to mel files. Missing ones are named when they are read, unless all are missing."""
     files = {}
     for phrase in phrases:
         if phrase.mel is None:
@@ -221,7 +221,7 @@ def find_mel_files(phrases: Sequence[Phrase], source: Path, dataset: Path) -> di
             )
         files[phrase.output] = dataset / phrase.mel
     missing = [path for path in files.values() if not path.is_file()]
-    if missing:
+    if len(missing) == len(files):
         raise FileNotFoundError(
             f"{missing[0]}: no such mel ({len(missing)} of {len(files)} are missing); "
             f"make them with {command('bash scripts/prepare_dataset.sh')}, or point --dataset-path to the data set"
@@ -273,7 +273,7 @@ def choose_contracts(
     if undescribed:
         try:
             mel = read_mel(undescribed, audio.num_mels)
-        except InputError:  # a problem of this file only, which is skipped later
+        except (InputError, OSError):  # a problem of this file only, which is skipped later
             return chosen
         _refuse_other_scale(undescribed, mel)
     return chosen

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from common.errors import InputError
+from common.text.any_language.alphabet import Alphabet
 from common.text.any_language.cleaners import basic_cleaners, transliteration_cleaners
+from common.text.any_language.pieces import split_into_pieces
 from common.text.english import cleaners, pronunciations, sentences, symbols
 
 Cleaner = Callable[[str], str]
@@ -79,6 +81,23 @@ CLEANERS: dict[str, Cleaner] = {
     "transliteration_cleaners": transliteration_cleaners,
     **{name: cleaner for language in LANGUAGES for name, cleaner in language.cleaners.items()},
 }
+
+
+def own_language(name: str, alphabet: Alphabet) -> Language:
+    """Return the rules for a user's alphabet: letters only, without a dictionary."""
+
+    def no_dictionary(dictionary: str | Path | None, heteronyms: str | Path | None) -> PronouncingDictionary:
+        raise InputError(f"p_arpabet: there is no dictionary for the alphabet {name}; set it to 0")
+
+    return Language(
+        code="",
+        symbol_sets={name: alphabet.symbols},
+        cleaners={},
+        word=re.compile(r"(?!)"),
+        parse_phonemes=lambda inside: None,
+        open_dictionary=no_dictionary,
+        split_text=lambda text, size: split_into_pieces(text, size, lambda shadow, position: True),
+    )
 
 
 def find_language(symbol_set: str) -> Language:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from common.errors import InputError
+from common.text.any_language.alphabet import Alphabet
 from common.text.any_language.cleaners import collapse_space
 from common.text.any_language.notation import PAD, PRONUNCIATION, phoneme_symbols
 from common.text.any_language.own_words import check_own_words, compile_words, read_own_words
-from common.text.languages import find_cleaners, find_language
+from common.text.languages import find_cleaners, find_language, own_language
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +25,35 @@ class NothingToSay(InputError):
 
     Any other `InputError` of `TextProcessor.encode` also concerns this one text only.
     """
+
+
+class SkippedCharacters:
+    """Characters without a symbol in a number of texts.
+
+    Attributes:
+        texts: texts with such characters.
+        characters: how often each was met.
+    """
+
+    def __init__(self, symbol_set: str) -> None:
+        self.symbol_set = symbol_set
+        self.texts = 0
+        self.characters: Counter[str] = Counter()
+
+    def add(self, dropped: Iterable[str]) -> None:
+        """Add the characters of one text."""
+        found = Counter(dropped)
+        self.texts += bool(found)
+        self.characters += found
+
+    def describe(self, total: int) -> str:
+        """Return a line for `total` texts, with the ten most frequent characters, or "" if nothing was skipped."""
+        if not self.texts:
+            return ""
+        names = ", ".join(f"{character!r} {count}" for character, count in self.characters.most_common(10))
+        more = ", ..." if len(self.characters) > 10 else ""
+        where = f"in {self.texts} of {total} texts have no symbol in {self.symbol_set}"
+        return f"{self.characters.total()} characters {where} and are skipped: {names}{more}"
 
 
 class TextProcessor:
@@ -37,6 +69,7 @@ class TextProcessor:
         pronunciations: own words beside the dictionary, which they win over: a file of lines `WORD  P H O N E S`, or a
             mapping of words to phonemes. A word that cleaning would change, such as SQL, is taken as it is written.
         seed: seed of the random choice of words for 0 < p_arpabet < 1.
+        alphabet: symbols of the user's own, whose name is then `symbol_set`. Needs p_arpabet 0.
 
     Raises:
         InputError: an unknown name, a probability outside [0, 1], a dictionary is needed but missing, or own words that
@@ -58,11 +91,13 @@ class TextProcessor:
         heteronyms_path: str | Path | None = None,
         seed: int | None = None,
         pronunciations: str | Path | Mapping[str, str] | None = None,
+        alphabet: Alphabet | None = None,
     ) -> None:
         if not 0 <= p_arpabet <= 1:
             raise InputError(f"p_arpabet must lie between 0 and 1; found {p_arpabet}")
         self.symbol_set = symbol_set
-        self.language = find_language(symbol_set)
+        self._alphabet = alphabet
+        self.language = own_language(symbol_set, alphabet) if alphabet else find_language(symbol_set)
         self.symbols = self.language.symbol_sets[symbol_set]
         self.p_arpabet = p_arpabet
         self._ids = {symbol: i for i, symbol in enumerate(self.symbols)}
@@ -80,6 +115,7 @@ class TextProcessor:
         self._protected = compile_words(spelt)
         self._rng = random.Random(seed)
         self._warned_about: set[str] = set()
+        self._counted: SkippedCharacters | None = None
 
     def _read_pronunciations(self, given: str | Path | Mapping[str, str] | None) -> dict[str, str]:
         if not given:
@@ -106,6 +142,8 @@ class TextProcessor:
         Raises:
             InputError: a misspelt pronunciation in braces.
         """
+        if self._alphabet:
+            text = self._alphabet.prepare(text)
         # re.split with one group alternates between text and the content of braces.
         text = self._unwrap_text(text)
         if self._protected is not None:
@@ -205,11 +243,24 @@ class TextProcessor:
         return symbol if symbol is not None else self._ids.get(character.lower())
 
     def _warn(self, dropped: Iterable[str]) -> None:
+        if self._counted:
+            self._counted.add(dropped)
+            return
         new = [character for character in dict.fromkeys(dropped) if character not in self._warned_about]
         if new:
             self._warned_about.update(new)
             names = ", ".join(f"{character!r} (U+{ord(character):04X})" for character in new)
             log.warning("characters without a symbol in %s are skipped: %s", self.symbol_set, names)
+
+    @contextlib.contextmanager
+    def count_skipped(self) -> Iterator[SkippedCharacters]:
+        """Count the characters without a symbol in the texts that are encoded meanwhile, instead of naming them."""
+        self._counted = SkippedCharacters(self.symbol_set)
+        try:
+            yield self._counted
+        finally:
+            self._warned_about.update(self._counted.characters)
+            self._counted = None
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of symbol ids, with phonemes in braces and without padding.

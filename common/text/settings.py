@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from common.cli import flag
 from common.errors import InputError
+from common.text.any_language.alphabet import Alphabet, read_alphabet
 from common.text.languages import SYMBOL_SETS, find_cleaners, find_language
 from common.text.processor import TextProcessor
 
 
 @dataclasses.dataclass(frozen=True)
 class TextConfig:
-    """The text settings of a model. Their names are the keys of published checkpoints.
+    """The text settings of a model. Their names are the keys of published checkpoints, but `alphabet`.
+
+    Attributes:
+        alphabet: symbols of the user's own, see `Alphabet`, read from the file that `symbol_set` names, or None.
 
     Raises:
         InputError: a probability outside [0, 1], or an unknown symbol set or cleaner.
     """
 
-    symbol_set: str = flag("english_basic", f"symbol set: {', '.join(SYMBOL_SETS)}")
+    symbol_set: str = flag("english_basic", f"symbol set: {', '.join(SYMBOL_SETS)}, or a JSON file with an alphabet")
     text_cleaners: tuple[str, ...] = flag(("english_cleaners_v2",), "text cleaners, applied in this order")
     p_arpabet: float = flag(1.0, "probability that a word is replaced by its pronunciation")
+    alphabet: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.p_arpabet, int | float) or not 0 <= self.p_arpabet <= 1:
@@ -30,8 +36,24 @@ class TextConfig:
         for name in (self.symbol_set, *self.text_cleaners):
             if not isinstance(name, str):
                 raise InputError(f"{name!r} is not the name of a symbol set or text cleaner")
-        find_language(self.symbol_set)
+        if self.alphabet is None and self.symbol_set.endswith(".json"):
+            self._read_alphabet(Path(self.symbol_set))
+        elif self.alphabet is None:
+            find_language(self.symbol_set)
+        else:
+            Alphabet(self.alphabet)
         find_cleaners(self.text_cleaners)
+
+    def _read_alphabet(self, path: Path) -> None:
+        """Take the user's symbols from a file, which the defaults, English's cleaners and dictionary, do not fit."""
+        alphabet = read_alphabet(path)
+        changes: dict[str, Any] = {"alphabet": alphabet.to_dict(), "symbol_set": path.stem}
+        if self.text_cleaners == ("english_cleaners_v2",):
+            changes["text_cleaners"] = ("basic_cleaners",)
+        if self.p_arpabet == 1:
+            changes["p_arpabet"] = 0.0
+        for name, value in changes.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def from_setup(cls, setup: Mapping[str, Any], **changes: Any) -> TextConfig:
@@ -40,7 +62,7 @@ class TextConfig:
 
     def symbols(self) -> list[str]:
         """Return the symbols. A symbol's id is its position."""
-        return list(SYMBOL_SETS[self.symbol_set])
+        return list(Alphabet(self.alphabet).symbols if self.alphabet else SYMBOL_SETS[self.symbol_set])
 
     def processor(
         self,
@@ -58,6 +80,7 @@ class TextConfig:
             heteronyms_path or None,
             seed,
             pronunciations or None,
+            Alphabet(self.alphabet) if self.alphabet else None,
         )
 
 

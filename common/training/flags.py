@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from common.cli import ArgumentParser, flag, not_negative, positive
+from common.cli import ArgumentParser, flag, folders, not_negative, positive
 from common.errors import InputError
 from common.machine.hardware import AMP_FORMATS
 from common.resources import available_cores
@@ -53,6 +53,7 @@ class BaseRunConfig:
             "step_logs_interval",
             "nonfinite_limit",
         )
+        folders(output=self.output)
         positive(**{name: getattr(self, name) for name in names})
         not_negative(epochs_this_job=self.epochs_this_job, benchmark_epochs_num=self.benchmark_epochs_num)
         if not 0 <= self.seed < 2**63:

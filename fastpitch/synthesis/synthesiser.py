@@ -5,6 +5,7 @@ Shapes: B batch, S symbols, M mel bands, L frames.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,10 @@ from common.machine.torchscript import script
 from fastpitch.model import FastPitch
 from fastpitch.pitch_transform import PitchTransform
 from fastpitch.synthesis.pieces import Piece
+
+log = logging.getLogger(__name__)
+
+FAR_DEVIATIONS = 4.0  # of pitch from the voice's mean, in standard deviations
 
 
 class Synthesiser:
@@ -48,6 +53,8 @@ class Synthesiser:
         model.pitch_transform = pitch_transform
         self._model: Any = script(model) if torchscript else model
         self._amp = amp and not torchscript
+        self._voice_statistics = model.voice_statistics
+        self._checks_pitch = pitch_transform is not None  # until a piece leaves the voice's range
 
     @torch.inference_mode()
     def __call__(self, pieces: Sequence[Piece]) -> list[Tensor]:
@@ -68,9 +75,33 @@ class Synthesiser:
             raise InputError(message) from error
         if not torch.isfinite(output.durations).all():
             raise InputError("FastPitch: the durations are not finite numbers; the checkpoint is damaged")
+        if self._checks_pitch:
+            self._warn_about_pitch(output.pitch.squeeze(1), ids != self._padding, speaker)
         # If every duration is rounded to zero, keep one silent frame, which the vocoder needs.
         lengths = output.mel_lens.clamp(min=1).tolist()
         return [mel[:, :length] for mel, length in zip(output.mel, lengths, strict=True)]
+
+    def _warn_about_pitch(self, pitch: Tensor, mask: Tensor, speaker: Tensor) -> None:
+        """Warn once if the pitch flags lead below 0 Hz, or far from what the voice was trained on.
+
+        Args:
+            pitch: [B, S] in standard deviations from the model's mean.
+            mask: [B, S].
+            speaker: [B].
+        """
+        hz = (pitch.float().cpu() * self._std_hz + self._mean_hz)[mask.cpu()]
+        mean_hz, std_hz = (value.cpu() for value in self._voice_statistics(speaker))
+        lowest, highest = (mean_hz - FAR_DEVIATIONS * std_hz).min(), (mean_hz + FAR_DEVIATIONS * std_hz).max()
+        if hz.min() < max(0.0, float(lowest)) or hz.max() > highest:
+            log.warning(
+                "the pitch flags lead to %.0f to %.0f Hz; the voice was trained on about %.0f to %.0f Hz, and sounds "
+                "unnatural far from it",
+                hz.min(),
+                hz.max(),
+                max(0.0, float(lowest)),
+                highest,
+            )
+            self._checks_pitch = False
 
     def _pitch(self, pieces: Sequence[Piece], num_symbols: int) -> Tensor | None:
         """Return the given pitch [B, 1, S] in standard deviations, NaN where it is to be predicted."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from common.cli import ArgumentParser, add_flags, flag, not_negative, positive
+from common.cli import ArgumentParser, add_flags, flag, folders, not_negative, positive
 from common.download.hub import find_fastpitch
 from common.errors import InputError
 from common.machine.hardware import AMP_FORMATS
@@ -46,6 +46,7 @@ class ExtractConfig(TextFlags):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        folders(output=self.output)
         positive(batch_size=self.batch_size)
         not_negative(num_workers=self.num_workers)
         if (self.pitch_mean is None) != (self.pitch_std is None):

@@ -5,6 +5,7 @@ Shapes: B batch, S symbols, L mel frames ("tacotron" framing), M mel bands.
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ from common.text.settings import record_reading
 from common.training.sampling import ClipKey
 from fastpitch.alignment import interpolated_prior
 from fastpitch.speakers import describe_speakers, find_speaker
+
+log = logging.getLogger(__name__)
 
 
 class Recording(NamedTuple):
@@ -202,26 +205,39 @@ class SpeechDataset(Dataset[Example]):
             found.append((statistics.mean_hz, statistics.std_hz) if statistics and usable else self.pitch_hz)
         return found
 
+    def _check_clip(self, clip: int) -> None:
+        recording = self.recordings[clip]
+        samples = wav_info(recording.wav).frames
+        if samples <= self.audio.padding:
+            raise InputError(f"{samples} samples are too few, need more than {self.audio.padding}")
+        frames = self.audio.num_frames(samples)
+        self._pitch_hz(recording, frames)
+        symbols = len(self.ids(ClipKey(clip, 0)))
+        if frames < symbols:
+            raise InputError(f"{symbols} symbols of text for {frames} frames of audio")
+
     def check(self, progress: bool = False) -> None:
         """Encode all texts and read all pitch files before training starts.
 
         Raises:
             InputError: the number of unusable recordings, and the first three.
         """
-        problems: list[str] = []
-        for clip in tqdm(range(len(self)), "checking texts and pitch", disable=not progress, leave=False):
-            recording = self.recordings[clip]
-            with others_go_on(recording.wav, problems):
-                samples = wav_info(recording.wav).frames
-                if samples <= self.audio.padding:
-                    raise InputError(f"{samples} samples are too few, need more than {self.audio.padding}")
-                frames = self.audio.num_frames(samples)
-                self._pitch_hz(recording, frames)
-                symbols = len(self.ids(ClipKey(clip, 0)))
-                if frames < symbols:
-                    raise InputError(f"{symbols} symbols of text for {frames} frames of audio")
-        if problems:
-            raise InputError(f"{len(problems)} of {len(self)} recordings cannot be used: {first_three(problems)}")
+        if problems := self.find_unusable(range(len(self)), progress):
+            listed = first_three([*problems.values()])
+            raise InputError(f"{len(problems)} of {len(self)} recordings cannot be used: {listed}")
+
+    def find_unusable(self, clips: Sequence[int], progress: bool = False) -> dict[int, str]:
+        """Encode the texts of these clips and read their pitch files. Return the problems of unusable clips."""
+        problems: dict[int, str] = {}
+        with self._text.count_skipped() as skipped:
+            for clip in tqdm(clips, "checking texts and pitch", disable=not progress, leave=False):
+                found: list[str] = []
+                with others_go_on(self.recordings[clip].wav, found):
+                    self._check_clip(clip)
+                problems.update((clip, line) for line in found)
+        if described := skipped.describe(len(clips)):
+            log.warning("%s", described)
+        return problems
 
 
 class CachedSpeech(Dataset[Example]):

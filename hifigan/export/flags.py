@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from common.cli import ArgumentParser, add_flags, flag, list_words, not_negative
-from common.download.hub import find_generator
+from common.download.hub import find_fastpitch, find_generator
 from common.errors import InputError
 from common.files.generators.names import COMPANIONS, PROGRAMS
 from common.machine.hardware import PRECISIONS
@@ -16,17 +16,26 @@ from hifigan.export.formats import FORMATS
 _NO_BF16 = list_words(name for name, kind in FORMATS.items() if "bf16" not in kind.precisions)
 _BOUND = list_words(name for name, kind in FORMATS.items() if kind.bound_to_device)
 
+FASTPITCH_FORMATS = ("torchscript", "onnx")
+_REQUIRED = "--hifigan: is required, or --fastpitch"
+
 
 @dataclasses.dataclass(frozen=True)
 class ExportConfig:
-    """The generator, the format, and the file to write."""
+    """The generator or FastPitch model, the format, and the file to write."""
 
     hifigan: str = flag(
         "",
         "generator checkpoint of any public format, a model's folder or a hub name, org/name",
         metavar="NAME|PATH",
-        required=True,
         convert=find_generator,
+    )
+    fastpitch: str = flag(
+        "",
+        "FastPitch checkpoint, a model's folder or a hub name, in place of --hifigan; only "
+        f"{list_words(FASTPITCH_FORMATS)}, in fp32",
+        metavar="NAME|PATH",
+        convert=find_fastpitch,
     )
     output: str = flag("", "file to write, with the suffix of the format", short=("-o",), metavar="PATH", required=True)
     format: str = flag(
@@ -52,6 +61,10 @@ class ExportConfig:
     )
 
     def __post_init__(self) -> None:
+        if bool(self.hifigan) == bool(self.fastpitch):
+            raise InputError("--hifigan: give it, or --fastpitch, and not both" if self.hifigan else _REQUIRED)
+        if self.fastpitch:
+            self._check_fastpitch()
         not_negative(denoising_strength=self.denoising_strength)
         if self.opset is not None and self.opset < 18:
             raise InputError(f"--opset: {self.opset} is below 18")
@@ -80,16 +93,26 @@ class ExportConfig:
             if given:
                 raise InputError(f"--{name}: has no effect on --format {self.format}, which stores the weights in fp32")
 
+    def _check_fastpitch(self) -> None:
+        if self.format not in FASTPITCH_FORMATS:
+            raise InputError(f"--format: FastPitch is exported as {list_words(FASTPITCH_FORMATS)}, not {self.format}")
+        for field in dataclasses.fields(self):
+            idle = field.name in ("precision", "denoising_strength", "cuda", "hifigan_config", "opset")
+            if idle and getattr(self, field.name) != field.default:
+                raise InputError(f"--{field.name.replace('_', '-')}: has no effect with --fastpitch")
+
 
 def make_parser() -> ArgumentParser:
     """Return the parser of `export.py`."""
     parser = ArgumentParser(
         prog="export.py",
-        description="Generator checkpoint -> file for deployment, verified.",
+        needs="(--hifigan NAME|PATH | --fastpitch NAME|PATH)",
+        description="Generator or FastPitch checkpoint -> file for deployment, verified.",
         examples=(
             "--hifigan G.pt --format onnx -o hifigan.onnx",
             "--hifigan G.pt --format torchscript --denoising-strength 0.01 -o hifigan.ts",
             "--hifigan G.pt --format coqui -o coqui/model.pth",
+            "--fastpitch F.pt --format onnx -o fastpitch.onnx",
         ),
     )
     add_flags(parser, ExportConfig, "export")

@@ -14,7 +14,7 @@ from typing import Any
 
 from common.audio_config import LOG_BASES
 from common.audio_input.names import AUDIO_SUFFIXES, is_audio, is_wav_name
-from common.cli import flag, not_negative, positive
+from common.cli import flag, folders, not_negative, positive
 from common.download.hub import find_generator
 from common.errors import InputError
 from common.files.exports import is_export
@@ -112,6 +112,8 @@ class InferenceConfig:
             raise InputError("--hifigan: names no checkpoint")
         if self.is_other_file:
             raise InputError(f"-o: {self.output}: only wav files are written; end its name in .wav, or give a folder")
+        if self.output != STDOUT:
+            folders(output=str(self.wav_file.parent) if self.wav_file else self.output)
         positive(batch_size=self.batch_size, repeats=self.repeats)
         if self.denoising_strength == math.inf:
             raise InputError("--denoising-strength: is infinite; 0.005 to 0.1 is usual")

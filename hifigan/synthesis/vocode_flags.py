@@ -42,7 +42,9 @@ def make_parser() -> ArgumentParser:
         "generator's sampling rate, and the length and level of the original.",
         examples=("in.wav out.wav", "in.flac out.wav --hifigan G.pt"),
     )
-    parser.add_argument("source", metavar="IN", type=Path, help="audio file: wav, FLAC or OGG, of any sampling rate")
+    parser.add_argument(
+        "source", metavar="IN", type=Path, help="audio file (wav, FLAC, OGG, MP3 and others), of any sampling rate"
+    )
     parser.add_argument("target", metavar="OUT", type=Path, help="wav file to write")
     add_flags(parser, VocodeConfig, "vocoding")
     return parser

@@ -15,16 +15,34 @@ QUICKSTART_SHORT QUICKSTART_TEXT RDZV_ENDPOINT RDZV_ID RECOGNISER SAMPLES_INTERV
 TEST_PROCESSES TORCHSCRIPT TRAIN_FILELIST VAL_FILELIST VAL_INTERVAL VOCODER_BATCH_SIZE VOCODER_EMA
 VOCODER_EPOCHS VOCODER_LEARNING_RATE VOCODER_LEARNING_RATE_DECAY VOCODER_WARMUP_STEPS WARMUP_STEPS"
 
-# Names the variables that are set for another script, in one line. A script that another one calls is silent.
+# Variables of different scripts for the same thing.
+OTHER_SPELLINGS="DATASET_PATH:DATASET_DIR FILELIST:TRAIN_FILELIST BASE_CHECKPOINT:BASE_GENERATOR WORK_DIR:OUTPUT_DIR
+EPOCHS:VOCODER_EPOCHS BATCH_SIZE:VOCODER_BATCH_SIZE LEARNING_RATE:VOCODER_LEARNING_RATE WARMUP_STEPS:VOCODER_WARMUP_STEPS
+NUM_GPUS:NUM_PROCESSES WARMUP:WARMUP_STEPS"
+
+# Names the variables that are set for another script, in one line, with their name in this one. A script that another one
+# calls is silent.
 #   name_unread_variables SCRIPT [CALLED_SCRIPT...]    the files whose comments describe the variables that are read
 name_unread_variables() {
-    local variable unread=""
+    local variable pair other unread=""
     [[ -z ${SCRIPT_VARIABLES_CHECKED:-} ]] || return 0
     export SCRIPT_VARIABLES_CHECKED=true
     for variable in $SCRIPT_VARIABLES; do
-        [[ -z ${!variable:-} ]] || grep -qE "^#(.*[^A-Z_])?$variable([^A-Z_]|$)" "$@" || unread+="${unread:+, }$variable"
+        [[ -n ${!variable:-} ]] && ! describes "$variable" "$@" || continue
+        unread+="${unread:+, }$variable"
+        for pair in $OTHER_SPELLINGS; do
+            other=""
+            [[ ${pair%:*} == "$variable" ]] && other=${pair#*:}
+            [[ ${pair#*:} == "$variable" ]] && other=${pair%:*}
+            [[ -z $other ]] || ! describes "$other" "$@" || unread+=" (here it is $other)"
+        done
     done
     [[ -z $unread ]] || echo "note: $1 does not read $unread" >&2
+}
+
+# describes VARIABLE FILE...    whether the comments of the files describe it
+describes() {
+    grep -qE "^#(.*[^A-Z_])?$1([^A-Z_]|$)" "${@:2}"
 }
 
 # require_true_or_false VARIABLE...

@@ -197,3 +197,16 @@ def test_contradictory_configurations(values: dict, message: str) -> None:
 def test_configuration_from_a_checkpoint() -> None:
     config = AudioConfig.from_dict({"sampling_rate": 16000, "mel_fmax": None, "seed": 3}, framing="tacotron")
     assert config == AudioConfig(16000, mel_fmax=None, framing="tacotron")
+
+
+@pytest.mark.parametrize("framing", ["vocoder", "tacotron"])
+def test_long_audio_in_blocks(framing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The spectrum of a long file takes 50 times the memory of its mel."""
+    transform = MelSpectrogram(AudioConfig(framing=framing))
+    wav = torch.from_numpy(np.stack([swelling_noise(100_003, seed) for seed in (0, 1)])).float()
+    whole = transform(wav)
+    monkeypatch.setattr("common.audio.BLOCK_FRAMES", 64)
+    in_blocks = transform(wav)
+    assert in_blocks.shape == whole.shape == (2, 80, transform.config.num_frames(100_003))
+    torch.testing.assert_close(in_blocks, whole, atol=1e-6, rtol=1e-6)
+    assert transform(wav.requires_grad_()).requires_grad

@@ -323,3 +323,11 @@ def test_defects_are_not_hidden() -> None:
 
         with pytest.raises((ZeroDivisionError, ModuleNotFoundError)):
             run(main, "prog")
+
+
+def test_messages_have_no_control_characters() -> None:
+    """Names and texts of damaged files cannot move the cursor of a terminal, or fail to be printed."""
+    assert str(InputError("a\x1b[2J\ud800é.wav: bad", 3)) == str(("a\\x1b[2J\\ud800é.wav: bad", 3))
+    assert len(str(InputError("x" * 5000))) <= 1200
+    assert str(InputError("start" + "x" * 5000 + "end")).endswith("end")
+    assert str(InputError("traceback\nlast line")) == "traceback\nlast line"

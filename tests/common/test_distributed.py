@@ -69,3 +69,33 @@ def test_missing_gpus_are_counted(found, message, monkeypatch):
     with pytest.raises(InputError) as caught:
         distributed.check_gpus(8, "--num-gpus")
     assert str(caught.value) == message
+
+
+ENVIRONMENTS = {
+    "left over": ({"WORLD_SIZE": "2", "RANK": "0"}, "WORLD_SIZE=2 is set, but MASTER_ADDR and MASTER_PORT are not"),
+    "empty address": (
+        {"WORLD_SIZE": "2", "RANK": "1", "MASTER_ADDR": "", "MASTER_PORT": "1"},
+        "WORLD_SIZE=2 is set, but MASTER_ADDR is not; start several processes with torchrun",
+    ),
+    "rank": ({"WORLD_SIZE": "2", "RANK": "2"}, "RANK=2 and WORLD_SIZE=2 contradict each other"),
+    "rank alone": ({"RANK": "1"}, "RANK=1 and WORLD_SIZE=1 contradict each other"),
+    "words": ({"WORLD_SIZE": "two"}, "WORLD_SIZE=two is not a number"),
+}
+
+
+@pytest.mark.parametrize("kind", ENVIRONMENTS)
+def test_variables_without_torchrun(kind, monkeypatch):
+    variables, message = ENVIRONMENTS[kind]
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=message) as caught:
+        distributed.init(cuda=False)
+    assert "unset" in str(caught.value)
+
+
+def test_empty_variables_count_as_unset(monkeypatch):
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
+        monkeypatch.setenv(name, "")
+    assert distributed.init(cuda=False) == distributed.Distributed(0, 0, 1, torch.device("cpu"))

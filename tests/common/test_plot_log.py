@@ -1,6 +1,9 @@
 """Curves are read as they were logged, and drawn to a picture."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ from matplotlib.image import imread
 
 from common import plot_log
 from common.errors import InputError
+from tests.support.paths import REPOSITORY
 
 
 def write_log(path, records):
@@ -113,3 +117,21 @@ def test_runs_of_equal_names_are_told_apart(log, tmp_path, monkeypatch):
         (tmp_path / name / "output" / "nvlog.json").write_text(log.read_text())
     assert plot_log.main([str(tmp_path / name / "output") for name in ("a", "b")]) == 0
     assert drawn == [str(tmp_path / name / "output") for name in ("a", "b")]
+
+
+@pytest.mark.medium
+def test_the_backend_of_a_notebook(tmp_path):
+    """Jupyter sets MPLBACKEND for all programs it starts, and other environments lack its package."""
+    log = tmp_path / "run" / "nvlog.json"
+    log.parent.mkdir()
+    log.write_text('DLLL {"type": "LOG", "step": [1], "data": {"val_mel_loss": 9.7}}\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "common.plot_log", log, "-o", tmp_path / "curves.png"],
+        cwd=REPOSITORY,
+        env={**os.environ, "MPLBACKEND": "module://no_such_package.backend_inline"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{tmp_path / 'curves.png'}: curves of run\n"
+    assert imread(tmp_path / "curves.png").ndim == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,10 @@ import pytest
 
 from common import project
 from tests.support.paths import REPOSITORY
+
+
+def no_home() -> Path:
+    raise RuntimeError("Could not determine home directory.")
 
 
 def test_a_clone_holds_its_models(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,6 +33,8 @@ def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert project.user_cache() == tmp_path / ".cache" / "hifigan"
+    monkeypatch.setattr(Path, "home", no_home)
+    assert project.user_cache().name == f"hifigan-{os.getuid()}", "a container's user without a home directory"
 
 
 def test_an_installed_package_uses_the_cache(tmp_path: Path) -> None:

@@ -25,11 +25,14 @@ from tests.support.paths import REPOSITORY
 from tests.support.web.browser import PROGRAM, Browser
 from voice import Voice, load_voice
 
+COLUMNS = 7
+TABLE = "".join("|" + cell * COLUMNS + "\n" for cell in (" metric |", "---|", " intelligibility |"))
+
 
 @pytest.fixture(scope="module")
 def voice(tmp_path_factory: pytest.TempPathFactory) -> Voice:
     folder = make_voice(tmp_path_factory.mktemp("voice") / "ann")
-    (folder / "README.md").write_text("---\nlicense: mit\n---\n# Ann\n\nShe reads *novels*.\n")
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n# Ann\n\nShe reads *novels*.\n\n" + TABLE)
     return load_voice(folder)
 
 
@@ -71,7 +74,7 @@ def test_texts_that_are_not_spoken(text: str, message: str, voice: Voice) -> Non
 
 
 def test_the_card_is_shown_without_its_metadata(voice: Voice) -> None:
-    assert model_card(voice) == "# Ann\n\nShe reads *novels*.\n"
+    assert model_card(voice) == "# Ann\n\nShe reads *novels*.\n\n" + TABLE
     assert model_card(load_voice()).startswith("# ")
 
 
@@ -124,6 +127,15 @@ def test_the_page_in_a_browser(browser: Browser, voice: Voice) -> None:
     samples, rate = download(browser)
     assert rate == voice.sampling_rate
     assert np.array_equal(samples, speak(voice, "Hello there.", 0.5, 0)[1])
+
+    # On a phone, words of the model card's tables stay whole, and only the tables scroll.
+    browser.look(390, 844, "light")
+    browser.run("[...document.querySelectorAll('button')].find(e => e.innerText.includes('About this voice')).click()")
+    browser.wait_for("!!document.querySelector('#card td')?.getBoundingClientRect().width")
+    heights = browser.run("[...document.querySelectorAll('#card td')].map(e => e.getBoundingClientRect().height)")
+    assert len(heights) == COLUMNS
+    assert max(heights) < 80
+    assert browser.run("document.documentElement.scrollWidth") <= 390
 
     enter(browser, "document.querySelector('#text textarea')", "~")
     browser.click("document.querySelector('#speak')")

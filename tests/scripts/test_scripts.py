@@ -425,13 +425,13 @@ def test_variables_of_another_script_are_named_in_one_line(recorder, tmp_path):
     assert get_value(words, "--n-workers") == "2"
     # FASTPITCH_EPOCHS contains EPOCHS, and is not the same.
     _, note = recorder("train_voice.sh", "set", "-o", "ann", EPOCHS="4", FASTPITCH_EPOCHS="4")
-    assert note == "note: scripts/train_voice.sh does not read EPOCHS\n"
+    assert note == "note: scripts/train_voice.sh does not read EPOCHS (here it is VOCODER_EPOCHS)\n"
     # A script that calls another one reads the variables of both, and the other one is silent.
     base = tmp_path / "hifigan_gen_checkpoint_1.pt"
     base.touch()
     given = {"BASE_CHECKPOINT": str(base), "FINE_TUNE_DIR": str(tmp_path), "EPOCHS": "9", "GRAD_ACCUMULATION": "8"}
     _, note = recorder("fine_tune.sh", DATASET_PATH="set", **given)
-    assert note == "note: scripts/fine_tune.sh does not read DATASET_PATH\n"
+    assert note == "note: scripts/fine_tune.sh does not read DATASET_PATH (here it is DATASET_DIR)\n"
 
 
 @pytest.mark.parametrize("found", ["0", "4"])

@@ -168,6 +168,11 @@ class CmuDictionary:
         """Add words, which are then looked up first, even if they are heteronyms."""
         self._own.update({word.upper(): phonemes for word, phonemes in words.items()})
 
+    def knows(self, word: str) -> bool:
+        """Return whether the word, or its stem before -s or -'s, is in the dictionary or the list of heteronyms."""
+        is_listed = word.upper() in self._entries or word.lower() in self._heteronyms
+        return is_listed or self.lookup(word) is not None
+
     def lookup(self, word: str) -> str | None:
         """Return the phonemes, separated by spaces, or None if there is no pronunciation or more than one.
 

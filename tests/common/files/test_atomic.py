@@ -58,3 +58,18 @@ def test_only_leftovers_of_the_given_files_are_removed(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     remove_leftovers([tmp_path / "a.wav", tmp_path / "absent" / "b.wav"])
     assert {path.name for path in tmp_path.iterdir()} == {".b.wav.12.tmp", ".a.wav.tmp", "a.wav"}
+
+
+@pytest.mark.parametrize("name", ["x" * 251 + ".wav", "ä" * 125 + ".wav"])
+def test_the_longest_names(tmp_path: Path, name: str) -> None:
+    """A temporary name with the whole of them would be too long for the file system."""
+    write_whole(tmp_path / name, b"content")
+    assert (tmp_path / name).read_bytes() == b"content"
+    with replacing(tmp_path / name) as temporary:
+        temporary.write_bytes(b"half")
+        left = temporary.with_name(temporary.name.replace(str(os.getpid()), "1"))
+        left.write_bytes(b"of a killed process")
+        temporary.unlink()
+        temporary.write_bytes(b"new")
+    remove_leftovers([tmp_path / name])
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -112,7 +112,7 @@ def test_safe_names(name: str, safe: str) -> None:
         ("wavs/a.wav\nwavs/b.wav\n", "looks like a list of audio files, not like phrases: give lines"),
         ("a|Dr. X|Doctor X\nb|5|five\n", "file list or metadata, with 3 columns"),
         ("a|One.|One.\n", "file list or metadata, with 3 columns"),
-        ("x|" + "a" * 9 + "\n" + "y" * 201 + "|b\n", "line 2: output name 'y.*' is longer than 200 bytes"),
+        ("x|" + "a" * 9 + "\n" + "y" * 252 + "|b\n", "line 2: output name 'y.*' is longer than 255 bytes"),
         ("", "is empty"),
         ("\n \n\t\n", "is empty"),
         ("a.wav|One.\nb.wav|Two.\n./a|Three.\n", r"line 3: line 1 has the output name 'a\.wav' already"),

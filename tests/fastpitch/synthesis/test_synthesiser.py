@@ -47,6 +47,18 @@ def test_refusals_are_the_same_in_torchscript(torchscript, model):
         synthesiser(PIECES)
 
 
+@pytest.mark.parametrize(
+    ("flags", "warns"), [({"flatten": True}, False), ({"shift_hz": 125.0}, True), ({"custom": "0 * pitch - 5"}, True)]
+)
+def test_pitch_beyond_the_voice_is_named_once(flags, warns, model, caplog):
+    model.pitch_mean.fill_(150.0)
+    model.pitch_std.fill_(30.0)  # 30 to 270 Hz are within four deviations
+    synthesiser = Synthesiser(model, pitch_transform=PitchTransform(**{"amplify": 0.0, **flags}))
+    synthesiser(PIECES), synthesiser(PIECES)
+    assert len(caplog.messages) == int(warns)
+    assert all("the voice was trained on about 30 to 270 Hz" in message for message in caplog.messages)
+
+
 @pytest.mark.medium
 def test_given_pitch_is_in_hz_around_the_voice(model):
     model.pitch_mean.fill_(150.0)

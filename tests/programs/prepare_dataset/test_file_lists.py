@@ -14,7 +14,7 @@ from tests.support.preparation import contents, prepare, refused
 
 def test_file_lists(dataset: Path, tmp_path: Path) -> None:
     assert prepare(dataset, "--write-filelists", tmp_path / "lists", "--validation-clips", 1) == 0
-    lists = {path.name: read_filelist(path) for path in (tmp_path / "lists").iterdir()}
+    lists = {path.name: read_filelist(path) for path in (tmp_path / "lists").glob("*_audio_*")}
     parts = ("train", "val", "text", "pitch_text", "pitch_text_train", "pitch_text_val")
     assert lists.keys() == {f"data_audio_{part}.txt" for part in parts}
     wavs = ["wavs/anna/001.wav", "wavs/ben/001.wav", "wavs/c.flac"]
@@ -43,7 +43,7 @@ def test_file_lists_of_ljspeech(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         (tmp_path / "wavs" / f"{clip}.wav").touch()
     (tmp_path / "metadata.csv").write_text("".join(f"{clip}|Raw|Text of {clip}\n" for clip in sorted(set(named))))
     assert prepare(tmp_path, "--write-filelists", tmp_path / "lists", "--split", "ljspeech") == 0
-    lists = {path.name: read_filelist(path) for path in (tmp_path / "lists").iterdir()}
+    lists = {path.name: read_filelist(path) for path in (tmp_path / "lists").glob("*_audio_*")}
     parts = [f"{kind}{part}" for kind in ("", "pitch_text_") for part in ("train_v3", "val", "test")]
     assert lists.keys() == {f"ljs_audio_{part}.txt" for part in (*parts, "text", "pitch_text")}
     assert lists["ljs_audio_val.txt"] == [[f"wavs/{clip}.wav"] for clip in split["val"]]
@@ -63,7 +63,7 @@ def test_file_lists_by_prompt(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     metadata = tmp_path / "metadata.csv"
     metadata.write_text("".join(f"{clip}|{text}\n" for clip, text in texts.items()))
     assert prepare(tmp_path, "--write-filelists", tmp_path / "lists", "--split", "prompt", "--name", "voice") == 0
-    lists = {path.name: read_filelist(path) for path in (tmp_path / "lists").iterdir()}
+    lists = {path.name: read_filelist(path) for path in (tmp_path / "lists").glob("*_audio_*")}
     parts = [f"{kind}{part}" for kind in ("", "pitch_text_") for part in ("train", "val", "test")]
     assert lists.keys() == {f"voice_audio_{part}.txt" for part in (*parts, "text", "pitch_text")}
     rows = {part: lists[f"voice_audio_pitch_text_{part}.txt"] for part in ("train", "val", "test")}

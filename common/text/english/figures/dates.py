@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from common.text.english.figures.number_words import ordinal, pairs, plain_number
+from common.text.english.rules import ALWAYS, DIGITS, Rule, apply_rules
 
 MONTHS = "January February March April May June July August September October November December".split()
 SHORT_MONTHS = frozenset("jan feb mar apr jun jul aug sep sept oct nov dec".split())  # with a full stop
@@ -58,25 +59,7 @@ _DECADES = re.compile(r"\b((?:1\d|20)\d0s)\s?[-–]\s?((?:(?:1\d|20))?\d0s)\b")
 
 def expand_dates(text: str) -> str:
     """2021-03-05 and 3/5/2021 (month first if possible) -> March fifth, 2021, 7 Dec -> the seventh of December."""
-    text = _STAMP.sub(_expand_stamp, text)
-    text = _ISO_DATE.sub(lambda m: _name_date(m, m[1], int(m[2]), int(m[3])), text)
-    text = _FIGURES.sub(_expand_figures, text)
-    text = _DAY_IN_FIGURES.sub(_expand_day_in_figures, text)
-    text = _CAPITAL_MONTH.sub(lambda m: m[0].title(), text)
-    text = _DAY_RANGE.sub(lambda m: f"{_weekday(m[1])} to {_weekday(m[2])}", text)
-    text = _ON_WEEKDAY.sub(_expand_on_weekday, text)
-    text = _WEEKDAY_AFTER.sub(lambda m: _weekday(m[1]), _WEEKDAY.sub(_expand_weekday, text))
-    text = _MONTH_RANGE.sub(lambda m: f"{_month(m[1])} to {_month(m[2])}", text)
-    text = _AFTER_DAY.sub(_expand_month_after_day, text)
-    text = _SHORT_MONTH.sub(lambda m: _month(m[1]), text)
-    text = _DATED_MONTH.sub(_expand_dated_month, text)
-    text = _MONTH_DAY_TO.sub(lambda m: f"{m[1]} {_day(m[2])} to {m[3]} {_day(m[4])}", text)
-    text = _MONTH_DAYS.sub(_expand_month_days, text)
-    text = _DAYS_MONTH.sub(lambda m: f"{_day(m[1])} to {_day(m[2])} of {m[3]}", text)
-    text = _MONTH_TO.sub(r"\1 to ", _DAY_MONTH.sub(_expand_day_month, text))
-    text = _AFTER_ERA.sub(lambda m: m[1] + pairs(m[2]), _YEARS_OF_ERA.sub(_expand_years_of_era, text))
-    text = _DECADES.sub(lambda m: f"{m[1]} to {m[2]}", _DECADE.sub("", text))
-    return _SHORT_YEAR.sub(_expand_short_year, text)
+    return apply_rules(_RULES, text)
 
 
 def _day(number: str) -> str:
@@ -172,3 +155,30 @@ def _expand_years_of_era(match: re.Match[str]) -> str:
 
 def _expand_short_year(match: re.Match[str]) -> str:
     return f"oh {int(match[1])}" if match[1][0] == "0" else match[1]
+
+
+_RULES: tuple[Rule, ...] = (
+    (DIGITS, _STAMP, _expand_stamp),
+    (DIGITS, _ISO_DATE, lambda m: _name_date(m, m[1], int(m[2]), int(m[3]))),
+    (DIGITS, _FIGURES, _expand_figures),
+    ("/", _DAY_IN_FIGURES, _expand_day_in_figures),
+    (DIGITS, _CAPITAL_MONTH, lambda m: m[0].title()),
+    ("-–", _DAY_RANGE, lambda m: f"{_weekday(m[1])} to {_weekday(m[2])}"),
+    (ALWAYS, _ON_WEEKDAY, _expand_on_weekday),
+    (ALWAYS, _WEEKDAY, _expand_weekday),
+    (ALWAYS, _WEEKDAY_AFTER, lambda m: _weekday(m[1])),
+    ("-–", _MONTH_RANGE, lambda m: f"{_month(m[1])} to {_month(m[2])}"),
+    (DIGITS, _AFTER_DAY, _expand_month_after_day),
+    (ALWAYS, _SHORT_MONTH, lambda m: _month(m[1])),
+    (ALWAYS, _DATED_MONTH, _expand_dated_month),
+    (DIGITS, _MONTH_DAY_TO, lambda m: f"{m[1]} {_day(m[2])} to {m[3]} {_day(m[4])}"),
+    (DIGITS, _MONTH_DAYS, _expand_month_days),
+    (DIGITS, _DAYS_MONTH, lambda m: f"{_day(m[1])} to {_day(m[2])} of {m[3]}"),
+    (DIGITS, _DAY_MONTH, _expand_day_month),
+    ("-–", _MONTH_TO, r"\1 to "),
+    (DIGITS, _YEARS_OF_ERA, _expand_years_of_era),
+    (DIGITS, _AFTER_ERA, lambda m: m[1] + pairs(m[2])),
+    (DIGITS, _DECADE, ""),
+    (DIGITS, _DECADES, lambda m: f"{m[1]} to {m[2]}"),
+    ("'’", _SHORT_YEAR, _expand_short_year),
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from common.text.english.figures.number_words import ordinal
+from common.text.english.rules import ALWAYS, DIGITS, Rule, apply_rules
 
 _TERM_BEFORE, _TERM_AFTER = r"(?<=[\w)\]%°.'\"])", r"(?=[\w(\[$£€.√'\"-])"
 _POWER = re.compile(r"(?<=[\w)\]])\s?(?:\^|\*\*)\s?(?:\(?(-|\+|minus |plus )?(\d{1,3})\)?|([A-Za-z])\b|(?=\())")
@@ -33,7 +34,6 @@ _LEFT_ARROW = re.compile(r"(?<=[\w)])\s*<-{1,2}\s*(?=[A-Za-z(])")
 _QUOTE = re.compile(r"(^|\n)\s*(?:>\s?)+(?=\S)")
 _MENU = re.compile(r"(?<=[A-Za-z])\s+>\s+(?=[A-Z][a-z])")
 _ORDER = re.compile(r"\s*([<>])\s*(?=[-+]?[\d$£€.]|[A-Za-z(]|minus\b|pi\b)")
-_LOGICAL = [(re.compile(r"\s*&&\s*"), " and "), (re.compile(r"\s*\|\|\s*"), " or ")]
 _DIVIDED = re.compile(r"(?<=[\d)])\s/\s(?=[\d(])")
 _DIVIDED_IN_EQUATION = re.compile(
     r"(?<=[\w)])\s?/\s?(?=[\w(][\w\s()]{0,20}=)|(?<=[=+*]\s)([A-Za-z\d])\s?/\s?(?=[A-Za-z\d]\b)"
@@ -60,23 +60,7 @@ _FUNCTION = re.compile(r"\b([fgh])\(([a-z])\)")
 
 def expand_mathematics(text: str) -> str:
     """x^2 -> x squared, 10^6 -> 10 to the sixth, y != 0 -> y is not equal to 0, 3 * 4 = 12 -> 3 times 4 equals 12."""
-    text = _FUNCTION.sub(r"\1 of \2", _IS_ABOUT.sub(r"\1 about", text))
-    text = _ABSOLUTE.sub(r"the absolute value of \1", text)
-    text = _FASTER.sub(" times", _TIMES_SIGN.sub(" times ", text))
-    text = _POWER.sub(_expand_power, _COEFFICIENT.sub(r"\1 \2", text))
-    text = _MENU.sub(", ", _QUOTE.sub(r"\1", text))
-    text = _LEFT_ARROW.sub(" from ", _ARROW.sub(" to ", text))
-    text = _COMPARISON.sub(lambda m: _compare(m, m[1]), text)
-    text = _ORDER.sub(lambda m: _compare(m, m[1]), text)
-    for pattern, words in _LOGICAL:
-        text = pattern.sub(words, text)
-    text = _PI_OVER.sub(" over ", text)
-    text = _DIVIDED_IN_EQUATION.sub(lambda m: f"{m[1] or ''} over " if m[1] else " divided by ", text)
-    text = _DIVIDED.sub(_divide, text)
-    text = _MINUS.sub(" minus ", _TIMES.sub(" times ", text))
-    text = _EQUALS.sub(" equals ", text)
-    text = _GRADE.sub(lambda m: f"{m[1]} {'plus' if m[2] == '+' else 'minus'}", text)
-    return _SIGNED.sub("plus ", _AFTER_PLUS.sub(" plus", _PLUS.sub(" plus ", text)))
+    return apply_rules(_RULES, text)
 
 
 def _expand_power(match: re.Match[str]) -> str:
@@ -112,3 +96,33 @@ def _divide(match: re.Match[str]) -> str:
     before = match.string[max(0, match.start() - 24) : match.start()]
     is_equation = re.match(r"[\w.()]+\s?(?:=|equals)", after) or re.search(r"(?:=|equals)\s[\w.()]+$", before)
     return " divided by " if is_equation else match[0]
+
+
+_RULES: tuple[Rule, ...] = (
+    (ALWAYS, _IS_ABOUT, r"\1 about"),
+    ("(", _FUNCTION, r"\1 of \2"),
+    ("|", _ABSOLUTE, r"the absolute value of \1"),
+    (DIGITS, _TIMES_SIGN, " times "),
+    ("×", _TIMES_SIGN, " times "),
+    (DIGITS, _FASTER, " times"),
+    ("^", _COEFFICIENT, r"\1 \2"),
+    ("^*", _POWER, _expand_power),
+    (">", _QUOTE, r"\1"),
+    (">", _MENU, ", "),
+    (">", _ARROW, " to "),
+    ("<", _LEFT_ARROW, " from "),
+    ("=<>", _COMPARISON, lambda m: _compare(m, m[1])),
+    ("<>", _ORDER, lambda m: _compare(m, m[1])),
+    ("&", re.compile(r"\s*&&\s*"), " and "),
+    ("|", re.compile(r"\s*\|\|\s*"), " or "),
+    ("/", _PI_OVER, " over "),
+    ("/", _DIVIDED_IN_EQUATION, lambda m: f"{m[1]} over " if m[1] else " divided by "),
+    ("/", _DIVIDED, _divide),
+    ("*", _TIMES, " times "),
+    ("-", _MINUS, " minus "),
+    ("=", _EQUALS, " equals "),
+    ("+-", _GRADE, lambda m: f"{m[1]} {'plus' if m[2] == '+' else 'minus'}"),
+    ("+", _PLUS, " plus "),
+    ("+", _AFTER_PLUS, " plus"),
+    ("+", _SIGNED, "plus "),
+)

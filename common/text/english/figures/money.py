@@ -6,6 +6,7 @@ import re
 
 from common.text.english.figures.amounts import AMOUNT, join_thousands
 from common.text.english.figures.number_words import cardinal, decimal, has_words
+from common.text.english.rules import DIGITS, Rule, apply_rules
 
 # one, many, one of the smaller unit, many of the smaller unit
 _DOLLARS = ("dollar", "dollars", "cent", "cents")
@@ -108,21 +109,9 @@ _COUNT_OF_SIGNS = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 def expand_money(text: str) -> str:
     """$3.50 -> three dollars, fifty cents, £1.5 million -> one point five million pounds, a single £ -> pound."""
-    text = join_thousands(text)
-    text = _COIN.sub(r"\1 cent", _LOSS.sub(r"(\1\2)", text))
-    text = _PENCE.sub(lambda m: f"{m[1]} {'penny' if m[1] == '1' else 'pence'}", text)
-    if not any(sign in text for sign in SIGNS + "¢") and not re.search(rf"\b(?:{_CODE}|Rs)\b", text):
+    if not any(character in text for character in SIGNS + "¢" + DIGITS):
         return text
-    text = _MINUS.sub("minus ", _RANGE.sub(" to ", text))
-    text = _SHORT_RANGE.sub(r"\1\2 to \1\3", _PER.sub(r"\1\2 per ", text))
-    text = _SHILLINGS.sub(_expand_shillings, text)
-    text = _BEFORE.sub(_expand_before, text)
-    text = _AFTER.sub(lambda m: _separate(m, _expand(_named(m[4], m[5]), m[1], m[2] or m[3])), text)
-    text = _CODE_BEFORE.sub(lambda m: _separate(m, _expand(_CODES[m[1]], m[2], m[3] or m[4])), text)
-    text = _CODE_AFTER.sub(lambda m: _separate(m, _expand(_CODES[m[4]], m[1], m[2] or m[3])), text)
-    text = _RUPEES.sub(lambda m: _separate(m, _expand(_CODES["INR"], m[1], None)), text)
-    text = _CENTS.sub(lambda m: _separate(m, f"{m[1]} {'cent' if m[1] == '1' else 'cents'}"), text)
-    return _SIGN.sub(_name_sign, text)
+    return apply_rules(_RULES, join_thousands(text))
 
 
 def _named(country: str | None, sign: str) -> tuple[str, str, str, str]:
@@ -182,3 +171,22 @@ def _expand_shillings(match: re.Match[str]) -> str:
     pounds, shillings, pence = match.groups()
     words = f"{pounds}, {shillings} shilling{'s' * (shillings != '1')}"
     return words + (f", {pence} {'penny' if pence == '1' else 'pence'}" if pence else "")
+
+
+_RULES: tuple[Rule, ...] = (
+    ("(", _LOSS, r"(\1\2)"),
+    (DIGITS, _COIN, r"\1 cent"),
+    (DIGITS, _PENCE, lambda m: f"{m[1]} {'penny' if m[1] == '1' else 'pence'}"),
+    (SIGNS, _RANGE, " to "),
+    (SIGNS, _MINUS, "minus "),
+    ("/", _PER, r"\1\2 per "),
+    (SIGNS, _SHORT_RANGE, r"\1\2 to \1\3"),
+    ("£", _SHILLINGS, _expand_shillings),
+    (SIGNS, _BEFORE, _expand_before),
+    (SIGNS, _AFTER, lambda m: _separate(m, _expand(_named(m[4], m[5]), m[1], m[2] or m[3]))),
+    (DIGITS, _CODE_BEFORE, lambda m: _separate(m, _expand(_CODES[m[1]], m[2], m[3] or m[4]))),
+    (DIGITS, _CODE_AFTER, lambda m: _separate(m, _expand(_CODES[m[4]], m[1], m[2] or m[3]))),
+    (DIGITS, _RUPEES, lambda m: _separate(m, _expand(_CODES["INR"], m[1], None))),
+    ("¢", _CENTS, lambda m: _separate(m, f"{m[1]} {'cent' if m[1] == '1' else 'cents'}")),
+    (SIGNS, _SIGN, _name_sign),
+)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from common.text.english.rules import ALWAYS, DIGITS, Rule, apply_rules
+
 _HALF = r"([ap])(?:\.\s?m\.|\.?m\b\.?)"
 _CLOCK = re.compile(
     rf"(?<![\d:.,])(\d{{1,2}}):([0-5]\d)(?::([0-5]\d)(?:[.,]\d+)?)?(?![\d:]|\.\d)(?:\s*{_HALF})?", re.IGNORECASE
@@ -58,16 +60,7 @@ _VERSE = re.compile(
 
 def expand_times(text: str) -> str:
     """10:30 am -> 10 30 a.m., 9:00PM -> 9 p.m., 9:00 -> 9 o'clock, 9:05 -> 9 oh 5, a ratio 16:9 -> 16 to 9."""
-    text = _CENTRAL.sub(r"\1, \2 central", text)
-    text = _HALF_RANGE.sub(" to ", _CLOCK_RANGE.sub(" to ", text))
-    text = _NOON_RANGE.sub(r"\1 to ", _HOUR_RANGE.sub(r"\1 to ", text))
-    text = _POINT_CLOCK.sub(r"\1:\2 \3.m.", text)
-    if ":" in text:
-        text = _VERSE.sub(_expand_verse, text)
-        text = _PRECISE.sub(lambda m: f"{_count(m[1], 'minute')}, {int(m[2])} point {' '.join(m[3])} seconds", text)
-        text = _CLOCK.sub(_expand_clock, text)
-    text = _HOUR.sub(lambda m: f"{int(m[1])} {m[2].lower()}.m.", text)
-    return _RATIO.sub(" to ", text)
+    return apply_rules(_RULES, text) if any(digit in text for digit in DIGITS) else text
 
 
 def _expand_verse(match: re.Match[str]) -> str:
@@ -101,3 +94,18 @@ def _expand_clock(match: re.Match[str]) -> str:
     if second and second != "00":
         words += f" and {_count(second, 'second')}"
     return f"{words} {half.lower()}.m." if half else words
+
+
+_RULES: tuple[Rule, ...] = (
+    ("/", _CENTRAL, r"\1, \2 central"),
+    (":", _CLOCK_RANGE, " to "),
+    ("-–", _HALF_RANGE, " to "),
+    ("-–", _HOUR_RANGE, r"\1 to "),
+    ("-–", _NOON_RANGE, r"\1 to "),
+    (".", _POINT_CLOCK, r"\1:\2 \3.m."),
+    (":", _VERSE, _expand_verse),
+    (":", _PRECISE, lambda m: f"{_count(m[1], 'minute')}, {int(m[2])} point {' '.join(m[3])} seconds"),
+    (":", _CLOCK, _expand_clock),
+    (ALWAYS, _HOUR, lambda m: f"{int(m[1])} {m[2].lower()}.m."),
+    (":", _RATIO, " to "),
+)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from common.text.english.rules import ALWAYS, DIGITS, Rule, apply_rules
+
 # Each table contains abbreviations in lower case, without their full stop.
 # Before names:
 _TITLES = {
@@ -246,7 +248,7 @@ _FOUNDED = re.compile(
     r"\b(Est)\.\s?(?=(?:in\s)?1\d{3}\b|(?:in\s)?20\d\d\b)|\b(est)\.\s?(?=(?:in\s)?1\d{3}\b|(?:in\s)?20\d\d\b)"
 )
 _VERSUS = re.compile(r"(?<=[A-Za-z.] )v\.?(?= [A-Z])|(?<=[a-z] )vs(?= [A-Za-z])|(?<=[A-Z][A-Z] )vs(?= [A-Z])")
-_EXAMPLE = re.compile(r"(?<![\w.])e\.\s?g\.,?(?=\s)", re.IGNORECASE)
+_EXAMPLE = re.compile(r"(?<![\w.])[eE]\.g\.,?(?=\s)")
 _THAT_IS = re.compile(r"\(i\.\s?e\.,?(?=\s)")
 _COMPARE = re.compile(r"(?<![\w.])cf\.\s", re.IGNORECASE)
 _NOTA = re.compile(r"(?<![\w.])P\.?S\.?(?=:\s)")
@@ -334,27 +336,7 @@ _PH = re.compile(r"(?<!\w)pH(?!\w)")
 
 def expand_abbreviations(text: str) -> str:
     """Dr. Smith -> doctor Smith, No. 5 -> number 5, 12 Baker St. in -> 12 Baker street in, St. Paul -> saint Paul."""
-    text = _PH.sub("P.H.", _SHORT_FORM.sub(_expand_short_form, text))
-    text = _STATE.sub(lambda m: _STATES[m[1] or m[2]].replace("_", " "), text)
-    text = _SURE_STATE.sub(lambda m: _STATES[m[1]].replace("_", " "), text)
-    text = _OLD_STATE.sub(lambda m: _OLD_STATES[m[1]] + ("." if _ends(m) else ""), text)
-    for pattern, words in _PLAIN:
-        text = pattern.sub(words, text)
-    text = _DISTANCE_DIRECTION.sub(lambda m: f"{m[1]} {_DIRECTIONS[m[2]]}" + ("." if _ends(m) else ""), text)
-    text = _FOUNDED.sub(lambda m: "Established " if m[1] else "established ", text)
-    text = _CIRCA.sub(_expand_circa, text)
-    text = _COMPARE.sub("compare ", _EXAMPLE.sub("for example,", _VERSUS.sub("versus", text)))
-    text = _THAT_IS.sub("(that is,", text)
-    text = _ORDINAL_BEFORE.sub(_expand_after_ordinal, text)
-    text = _CAPITAL_ROUTE.sub(lambda m: f"{_BEFORE_NUMBERS[m[1].lower()]} ", text)
-    text = _BEFORE_NUMBER.sub(_expand_before_number, text)
-    text = _DIRECTION_BEFORE.sub(_expand_direction_before, text)
-    text = _TITLE.sub(_expand_title, text)
-    text = _BARE_TITLE.sub(_expand_bare_title, text)
-    text = _COMMON_STOP.sub(_expand_common, text)
-    text = _BARE_STREET.sub(_expand_bare_street, _STREET.sub(_expand_street, text))
-    text = _PLACE_BARE.sub(lambda m: f"{_BARE_PLACES[m[1]]} ", text)
-    return _DIRECTION_AFTER.sub(lambda m: f"{m[1]} {_DIRECTIONS[m[2]]}" + ("." if _ends(m) else ""), text)
+    return apply_rules(_RULES, text)
 
 
 def _ends(match: re.Match[str]) -> bool:
@@ -457,3 +439,31 @@ def _expand_bare_street(match: re.Match[str]) -> str:
     if sure or ordinal or _HOUSE.search(before) or (short == "St" and _STREET_WORD_BEFORE.search(before)):
         return _STREETS[short.lower()]
     return match[0]
+
+
+_RULES: tuple[Rule, ...] = (
+    ("/", _SHORT_FORM, _expand_short_form),
+    ("H", _PH, "P.H."),
+    (",0123456789", _STATE, lambda m: _STATES[m[1] or m[2]].replace("_", " ")),
+    (",", _SURE_STATE, lambda m: _STATES[m[1]].replace("_", " ")),
+    (".", _OLD_STATE, lambda m: _OLD_STATES[m[1]] + ("." if _ends(m) else "")),
+    *((".':" + DIGITS, pattern, words) for pattern, words in _PLAIN),
+    ("NSEW", _DISTANCE_DIRECTION, lambda m: f"{m[1]} {_DIRECTIONS[m[2]]}" + ("." if _ends(m) else "")),
+    (DIGITS, _FOUNDED, lambda m: "Established " if m[1] else "established "),
+    (ALWAYS, _CIRCA, _expand_circa),
+    (ALWAYS, _VERSUS, "versus"),
+    (".", _EXAMPLE, "for example,"),
+    (".", _COMPARE, "compare "),
+    ("(", _THAT_IS, "(that is,"),
+    (DIGITS, _ORDINAL_BEFORE, _expand_after_ordinal),
+    (DIGITS, _CAPITAL_ROUTE, lambda m: f"{_BEFORE_NUMBERS[m[1].lower()]} "),
+    (".#", _BEFORE_NUMBER, _expand_before_number),
+    (DIGITS + "NSEW", _DIRECTION_BEFORE, _expand_direction_before),
+    (".", _TITLE, _expand_title),
+    (ALWAYS, _BARE_TITLE, _expand_bare_title),
+    (".", _COMMON_STOP, _expand_common),
+    (".", _STREET, _expand_street),
+    (ALWAYS, _BARE_STREET, _expand_bare_street),
+    (ALWAYS, _PLACE_BARE, lambda m: f"{_BARE_PLACES[m[1]]} "),
+    ("NSEW", _DIRECTION_AFTER, lambda m: f"{m[1]} {_DIRECTIONS[m[2]]}" + ("." if _ends(m) else "")),
+)

@@ -34,16 +34,14 @@ _NUMBERED = (
     "Exhibit Step Round Vatican Model Punic Crusade Symphony Sonata Quartet Psalm Vol. Pt. Sec. Ch."
 ).split()
 # In lower case too: "volume I", but not "the part I played".
-_NUMBERED_IN_LOWER = (
-    "volume|chapter|section|article|act|scene|phase|stage|appendix|annex|canto|page|figure|table|title|number"
-)
+_NUMBERED_IN_LOWER = "volume|chapter|section|article|act|scene|phase|stage|appendix|annex|canto|page|figure|table|title"
 _SINGLE = re.compile(
     rf"(?<!\w)({'|'.join(map(re.escape, _NUMBERED))}|{_NUMBERED_IN_LOWER})\s([IVX])"
     r"(?=[,.;:!?)\"'\s-]|$)(?![’'](?!s\b))(?!\.\s?[A-Z]\.)"
 )
 _NO_SINGLE = frozenset({("Model", "X"), ("Factor", "X"), ("Series", "X"), ("Model", "I"), ("Game", "I"), ("Form", "X")})
 # "Rocky V", "Civilization V", but not "Malcolm X", and no initial before a full stop.
-_TITLE_V = re.compile(r"(?<=[a-z] )V(?=[,;:!?)\s]|\.?$|\.\s[A-Z])(?!\.? [A-Z]\.)(?!\s(?:neck|shape|sign)\b)")
+_TITLE_V = re.compile(r"(?<=[a-z] )V(?=[,;:!?)\s]|\.?$)(?!\.? [A-Z])(?!\s(?:neck|shape|sign)\b)")
 _TITLE_BEFORE = re.compile(r"(?:^|\W)[A-Z][a-z']+ $")
 _VERB_AFTER = re.compile(
     r"\s(?:am|was|have|had|think|thought|know|knew|will|would|can|could|do|did|saw|want|wanted|must|should|never|also|"
@@ -81,6 +79,8 @@ def _value(numeral: str) -> int:
 def _expand_regnal(match: re.Match[str]) -> str:
     name, numeral = match.groups()
     text, end = match.string, match.end()
+    if len(numeral) == 1 and re.match(r"\s[A-Z][a-z]", text[end : end + 3]):  # Robert I Bouck
+        return match[0]
     if len(numeral) == 1 and (_PRONOUN_AFTER.match(text, end) or (name in ("Malcolm",) and numeral == "X")):
         return match[0]
     # "John V. Smith" has an initial; "by George III. from the pit" a numeral with a full stop, as printers set it.
@@ -93,6 +93,8 @@ def _expand_regnal(match: re.Match[str]) -> str:
 
 def _expand_single(match: re.Match[str]) -> str:
     word, numeral = match.groups()
+    if word.islower() and numeral == "I" and match.string[match.end() : match.end() + 1].isspace():
+        return match[0]  # "the volume I brought"
     if (word, numeral) in _NO_SINGLE or (numeral == "I" and _VERB_AFTER.match(match.string, match.end())):
         return match[0]
     return f"{word} {_value(numeral)}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from common.text.english.rules import DIGITS, Rule, apply_rules
+
 # Ends of domains and files that are spoken as words. All others are spelt.
 _SPOKEN_DOMAINS = frozenset("com org net gov mil info biz app dev edu shop online site blog cloud store news".split())
 _SPELT_DOMAINS = frozenset(
@@ -73,24 +75,7 @@ _PART_OF_PATH = re.compile(r"[/\-_.?=&#%+~]")
 
 def expand_web(text: str) -> str:
     """name.com -> name dot com, jane.doe@mail.org -> jane dot doe at mail dot org, a.txt -> a dot t.x.t."""
-    if "<" in text:
-        text = _TAG.sub(" ", text)
-    text = _VERSION_PIN.sub(" ", _MARKDOWN.sub(r"\2", text))
-    text = _SHARP.sub(r"\1 sharp", _PLUS_PLUS.sub(r"\1 plus plus", _DOT_NET.sub(" dot ", text)))
-    text = _EMAIL.sub(lambda m: f"{_speak_parts(m[1])} at {_speak_domain(m[2])}", text)
-    text = _IP.sub(_expand_ip, text)
-    text = _URL.sub(_expand_url, text)
-    text = _SCHEME.sub("", text)
-    text = _FILE_NAME.sub(_expand_file, text)
-    text = _PATH.sub(lambda m: f"{'tilde' if m[1] == '~' else ''}{_speak_parts(m[2])}", text)
-    text = _CALL.sub(lambda m: m[1].replace(".", " dot "), _DRIVE.sub(r"\1 drive, ", text))
-    text = _EMPTY_CALL.sub("", text)
-    text = _LONG_OPTION.sub(_expand_option, text)
-    text = _SHORT_OPTION.sub(_expand_option, text)
-    text = _HEX.sub("hash ", _DOT_NAME.sub("dot ", _SHARE_CLASS.sub(r"\1 \2", text)))
-    text = _AND.sub(lambda m: f"{spell(m[1] or m[3])} and {spell(m[2] or m[4])}".replace(" .", ""), text)
-    text = _HASHTAG.sub(lambda m: "hashtag " + _CAMEL.sub(" ", m[1].replace("_", " ")), text)
-    return _HANDLE.sub("at ", text)
+    return apply_rules(_RULES, text)
 
 
 def spell(letters: str) -> str:
@@ -182,3 +167,30 @@ def _expand_option(match: re.Match[str]) -> str:
     ):
         return match[0]
     return "dash dash " if long else f"dash {' '.join(match[1])}"
+
+
+_RULES: tuple[Rule, ...] = (
+    ("<", _TAG, " "),
+    ("*`~", _MARKDOWN, r"\2"),
+    ("=", _VERSION_PIN, " "),
+    (".", _DOT_NET, " dot "),
+    ("+", _PLUS_PLUS, r"\1 plus plus"),
+    ("#", _SHARP, r"\1 sharp"),
+    ("@", _EMAIL, lambda m: f"{_speak_parts(m[1])} at {_speak_domain(m[2])}"),
+    (DIGITS, _IP, _expand_ip),
+    ("./", _URL, _expand_url),
+    ("/.", _SCHEME, ""),
+    (".", _FILE_NAME, _expand_file),
+    ("/", _PATH, lambda m: f"{'tilde' if m[1] == '~' else ''}{_speak_parts(m[2])}"),
+    ("\\", _DRIVE, r"\1 drive, "),
+    ("(", _CALL, lambda m: m[1].replace(".", " dot ")),
+    ("(", _EMPTY_CALL, ""),
+    ("-", _LONG_OPTION, _expand_option),
+    ("-", _SHORT_OPTION, _expand_option),
+    (".", _SHARE_CLASS, r"\1 \2"),
+    (".", _DOT_NAME, "dot "),
+    ("#", _HEX, "hash "),
+    ("&", _AND, lambda m: f"{spell(m[1] or m[3])} and {spell(m[2] or m[4])}".replace(" .", "")),
+    ("#", _HASHTAG, lambda m: "hashtag " + _CAMEL.sub(" ", m[1].replace("_", " "))),
+    ("@", _HANDLE, "at "),
+)
