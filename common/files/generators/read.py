@@ -68,7 +68,7 @@ def parse_or_refuse(path: Path, content: Mapping[str, Any], ema: bool = False) -
     if found is None:
         kind = refused.reason(content)
         keys = ", ".join(map(str, list(content)[:5]))
-        raise InputError(f"{path}: " + (kind or f"not a HiFi-GAN generator (its keys: {keys})"))
+        raise InputError(f"{path}: not a HiFi-GAN generator" + (f"; it is {kind}" if kind else f" (its keys: {keys})"))
     return found
 
 

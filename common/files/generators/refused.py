@@ -28,7 +28,7 @@ _KINDS = (
     (r"(^|\.)conv_post\.|(^|\.)conv_pre\.", ""),  # HiFi-GAN's own names: looked at more closely
     (r"(^|\.)backbone\.convnext", "a Vocos model, which has no upsampling convolutions"),
     (r"(^|\.)(emb_g|cond)\.", "a generator that needs the embedding of a speaker beside the mel"),
-    (r"(^|\.)encoder\.word_emb\.weight$", "a FastPitch model, not a generator (give it to --fastpitch)"),
+    (r"(^|\.)encoder\.word_emb\.weight$", "a FastPitch model, which belongs to --fastpitch"),
 )
 
 

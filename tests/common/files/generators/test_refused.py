@@ -31,7 +31,7 @@ KINDS = {
     "multi-band": {"generator": {**PLAIN, "conv_post.weight": torch.ones(4, 8, 7)}},
     "embedding of a speaker": {"generator": {**PLAIN, "cond.weight": torch.ones(16, 256, 1)}},
     "a Vocos model": {"state_dict": {"backbone.convnext.0.dwconv.weight": ONE}},
-    "give it to --fastpitch": {"state_dict": {"encoder.word_emb.weight": ONE}},
+    "which belongs to --fastpitch": {"state_dict": {"encoder.word_emb.weight": ONE}},
 }
 
 
