@@ -120,7 +120,7 @@ def open_dataset(
     contract = {
         **dataclasses.asdict(info.audio),
         "peak_normalised": False,
-        **dataclasses.asdict(text),
+        **text.to_dict(),
         "text_cleaners": list(text.text_cleaners),  # as JSON returns it
         "ema": cfg.ema,
         "pitch_mean_hz": mean_hz,

@@ -72,7 +72,7 @@ def pack(cfg: PackConfig) -> VoiceFiles:
         cfg,
         lambda path: load_generator(path)[0].state_dict(),
     )
-    text = dataclasses.asdict(text_config(TextFlags(), spoken))
+    text = text_config(TextFlags(), spoken).to_dict()
     audio = {name: value for name, value in dataclasses.asdict(spoken.audio).items() if name != "framing"}
     _write(
         VoiceFiles(folder.name, folder).fastpitch,

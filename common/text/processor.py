@@ -70,6 +70,7 @@ class TextProcessor:
             mapping of words to phonemes. A word that cleaning would change, such as SQL, is taken as it is written.
         seed: seed of the random choice of words for 0 < p_arpabet < 1.
         alphabet: symbols of the user's own, whose name is then `symbol_set`. Needs p_arpabet 0.
+        spaces: whether each text gets a space before it, and after it.
 
     Raises:
         InputError: an unknown name, a probability outside [0, 1], a dictionary is needed but missing, or own words that
@@ -92,11 +93,13 @@ class TextProcessor:
         seed: int | None = None,
         pronunciations: str | Path | Mapping[str, str] | None = None,
         alphabet: Alphabet | None = None,
+        spaces: tuple[bool, bool] = (False, False),
     ) -> None:
         if not 0 <= p_arpabet <= 1:
             raise InputError(f"p_arpabet must lie between 0 and 1; found {p_arpabet}")
         self.symbol_set = symbol_set
         self._alphabet = alphabet
+        self._spaces = spaces
         self.language = own_language(symbol_set, alphabet) if alphabet else find_language(symbol_set)
         self.symbols = self.language.symbol_sets[symbol_set]
         self.p_arpabet = p_arpabet
@@ -230,7 +233,8 @@ class TextProcessor:
             raise NothingToSay(
                 f"nothing can be spoken of the text {_shorten(text)!r}: no symbol is left after cleaning"
             )
-        return ids
+        before, after = self._spaces
+        return [*[space] * before, *ids, *[space] * after]
 
     def has_sound(self, ids: Iterable[int]) -> bool:
         """Return whether any of the symbols is a letter or phoneme, rather than punctuation or a space."""

@@ -19,6 +19,7 @@ class TextConfig:
     """The text settings of a model. Their names are the keys of published checkpoints, but `alphabet`.
 
     Attributes:
+        prepend_space_to_text, append_space_to_text: a model of another program was trained with a space around texts.
         alphabet: symbols of the user's own, see `Alphabet`, read from the file that `symbol_set` names, or None.
 
     Raises:
@@ -29,6 +30,8 @@ class TextConfig:
     text_cleaners: tuple[str, ...] = flag(("english_cleaners_v2",), "text cleaners, applied in this order")
     p_arpabet: float = flag(1.0, "probability that a word is replaced by its pronunciation")
     alphabet: Mapping[str, Any] | None = None
+    prepend_space_to_text: bool = False
+    append_space_to_text: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.p_arpabet, int | float) or not 0 <= self.p_arpabet <= 1:
@@ -54,6 +57,12 @@ class TextConfig:
             changes["p_arpabet"] = 0.0
         for name, value in changes.items():
             object.__setattr__(self, name, value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings for a checkpoint. Those of other programs' models only if they are set."""
+        values = dataclasses.asdict(self)
+        rare = ("prepend_space_to_text", "append_space_to_text")
+        return {name: value for name, value in values.items() if value or name not in rare}
 
     @classmethod
     def from_setup(cls, setup: Mapping[str, Any], **changes: Any) -> TextConfig:
@@ -81,6 +90,7 @@ class TextConfig:
             seed,
             pronunciations or None,
             Alphabet(self.alphabet) if self.alphabet else None,
+            (bool(self.prepend_space_to_text), bool(self.append_space_to_text)),
         )
 
 

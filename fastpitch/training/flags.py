@@ -121,7 +121,7 @@ class FastPitchTrainConfig:
         """Return the `train_setup` of a checkpoint: plain values under their public names."""
         audio = dataclasses.asdict(self.audio)
         del audio["framing"], audio["num_mels"]
-        text = dataclasses.asdict(self.text)
+        text = self.text.to_dict()
         return {
             **audio,
             **text,

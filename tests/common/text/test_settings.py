@@ -24,3 +24,14 @@ def test_a_checkpoint_that_says_nothing_is_of_the_published_recipe():
 def test_an_impossible_probability():
     with pytest.raises(InputError, match=r"p_arpabet: 1\.5 is not a number between 0 and 1"):
         TextConfig(p_arpabet=1.5)
+
+
+def test_spaces_around_texts_of_other_programs_models():
+    """NVIDIA's recipe trains some models with them."""
+    plain = TextConfig(p_arpabet=0.0)
+    assert "prepend_space_to_text" not in plain.to_dict()
+    setup = {"symbol_set": "english_basic", "p_arpabet": 0.0, "prepend_space_to_text": True, "append_space_to_text": 1}
+    both = TextConfig.from_setup(setup)
+    space = both.symbols().index(" ")
+    assert both.processor().encode("Hello.") == [space, *plain.processor().encode("Hello."), space]
+    assert TextConfig.from_setup(both.to_dict()) == both
