@@ -70,6 +70,7 @@ if [[ ${FAST:-false} == true ]]; then
     OMP_NUM_THREADS=1 step tests run_tests "not medium and not slow and not alone" "${parallel[@]}" "$@"
 else
     add_optional requirements-evaluation.txt pesq pystoi jiwer whisper-normalizer # their tests are skipped without them
+    add_optional requirements-formats.txt h5py # likewise
     add_optional requirements-docs.txt mkdocs mkdocs-material # likewise
     add_optional requirements-hub.txt huggingface_hub # likewise
     add_optional requirements-demo.txt gradio # likewise

@@ -15,6 +15,24 @@ READINGS = "common/text/english/test_cleaners.py"
 
 # module: (test file below tests/ that covers it, reason)
 COVERED_ELSEWHERE = {
+    "common/files/generators/file.py": ("common/files/generators/test_read.py", "steps of all readers"),
+    "common/files/generators/names.py": ("hifigan/export/test_programs.py", "names of the programs that it writes for"),
+    "common/files/generators/shapes.py": ("hifigan/test_checkpoint.py", "recognises the shapes of whole generators"),
+    "common/files/generators/write.py": ("hifigan/export/test_programs.py", "its list of writers is tested there"),
+    "common/files/generators/writing.py": ("hifigan/export/test_programs.py", "steps of all writers"),
+    **{
+        f"common/files/generators/programs/{name}.py": (
+            "common/files/generators/test_read.py",
+            "a file of that program has to load and to sound the same",
+        )
+        for name in (
+            *("bshall", "coqui", "everyvoice", "gpt_sovits", "hifigan_authors", "natspeech", "nemo"),
+            *("parallel_wavegan", "speechbrain", "transformers"),
+        )
+    },
+    "fastpitch/shapes.py": ("fastpitch/test_checkpoint.py", "recognises the shapes of whole models"),
+    "hifigan/file_settings.py": ("hifigan/test_checkpoint.py", "needs a checkpoint, with a configuration or without"),
+    "scripts/peer_samples.py": ("scripts/test_check_formats.py", "runs in an environment with other programs"),
     "common/audio_config.py": ("common/test_audio.py", "the settings of what that file tests"),
     "common/audio_input/names.py": ("common/test_audio_files.py", "names of the files that it reads"),
     "fastpitch/synthesis/flags.py": ("fastpitch/synthesis/test_text_flags.py", "its values come from a command line"),

@@ -18,6 +18,7 @@ FILES = {
     "requirements.txt": ("", "train", "report"),
     "requirements-export.txt": ("export",),
     "requirements-evaluation.txt": ("evaluate",),
+    "requirements-formats.txt": ("formats",),
     "requirements-hub.txt": ("hub",),
     "requirements-demo.txt": ("demo",),
     "requirements-docs.txt": ("docs",),

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from common.errors import InputError, first_line
+from common.files.generators.nemo_archives import NEMO_CONFIG, is_nemo, read_nemo
 from common.files.model_folders import complete_checkpoint, find_model_file
-from common.files.nemo_archives import NEMO_CONFIG, is_nemo, read_nemo
 from common.files.safetensors_files import is_safetensors, read_safetensors
 from common.project import command
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from common.errors import InputError
+from common.files.generators.names import COMPANIONS, PROGRAMS
 from common.files.generators.write import WRITERS
 from common.files.yaml_files import read_yaml
 from hifigan import Generator, load_generator
@@ -38,7 +39,13 @@ def loud(content):
 
 
 def test_every_writer_has_a_name_here():
-    assert NAMES.keys() == WRITERS.keys()
+    assert NAMES.keys() == WRITERS.keys() == PROGRAMS.keys() == COMPANIONS.keys()
+
+
+@pytest.mark.parametrize("format", [name for name, writer in WRITERS.items() if not writer.is_folder])
+def test_files_beside_are_those_that_are_announced(format, tmp_path):
+    write_for_program(make_checkpoint(tmp_path / "ours.pt"), tmp_path / "out" / NAMES[format], format)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {NAMES[format], *COMPANIONS[format]}
 
 
 @pytest.mark.parametrize("format", [name for name, writer in WRITERS.items() if writer.weight_norm])

@@ -11,7 +11,7 @@ from typing import Any
 
 from common.errors import InputError
 from common.files.generators.file import GeneratorFile, below, public_names, section, taken, tensors_in, used_dilations
-from common.files.nemo_archives import NEMO_CONFIG
+from common.files.generators.nemo_archives import NEMO_CONFIG
 
 SIGNAL = {
     "sample_rate": "sampling_rate",

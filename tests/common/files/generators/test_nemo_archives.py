@@ -6,7 +6,7 @@ import tarfile
 import pytest
 
 from common.errors import InputError
-from common.files.nemo_archives import CONFIG_MEMBER, WEIGHTS_MEMBER, is_nemo, read_nemo
+from common.files.generators.nemo_archives import CONFIG_MEMBER, WEIGHTS_MEMBER, is_nemo, read_nemo
 
 MEMBERS = {CONFIG_MEMBER: b"target: a.HifiGanModel\n", WEIGHTS_MEMBER: b"weights"}
 
