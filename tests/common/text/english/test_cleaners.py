@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable
+import time
 from pathlib import Path
 
 import pytest
@@ -190,20 +190,58 @@ def test_differences_are_few() -> None:
 SENTENCES = [sentence for _, sentence, _ in REPORTED + WRITTEN]
 
 
+@pytest.mark.medium
 def test_a_cleaned_sentence_stays_as_it_is() -> None:
     changed = {s: PROCESSOR.clean(once) for s in SENTENCES if PROCESSOR.clean(once := PROCESSOR.clean(s)) != once}
     assert not changed
 
 
-@pytest.mark.parametrize("step", STEPS, ids=[step.__name__ for step in STEPS])
-def test_each_step_is_idempotent(step: Callable[[str], str]) -> None:
-    before = STEPS[: STEPS.index(step)]
+@pytest.mark.medium
+def test_each_step_is_idempotent() -> None:
     changed = {}
     for sentence in SENTENCES:
         text = sentence
-        for earlier in before:
-            text = earlier(text)
-        once = step(text)
-        if step(once) != once:
-            changed[sentence] = (once, step(once))
+        for step in STEPS:
+            text = step(text)
+            if (again := step(text)) != text:
+                changed[step.__name__, sentence] = (text, again)
     assert not changed
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *("a", "1", "A ", "1 ", "1-", "1/", "1:", "$1", "1 000 ", "a.", "/a", "@", "#a", "-a ", "--a ", "_", "'", '1"'),
+        *("1^", "*a", "<a", "==", "(1)", "II", "I ", "St. ", "1 A St. ", "Jan 1-", "1:23:", "1 mg/kg/", "µm ", "x²"),
+        *(
+            "HELLO, ",
+            "a.com",
+            "http://a.b/",
+            "1.2.3.4 ",
+            "123-",
+            "1234 ",
+            "1 1/2 ",
+            "a - b",
+            "NaCl",
+            "\u00a0",
+            "\n",
+            " ",
+        ),
+    ],
+)
+def test_time_grows_with_length(piece: str) -> None:
+    """A pattern that looks at each character twice for every other would take minutes."""
+    text = (piece * 10_000)[:10_000]
+    english_cleaners_v2(piece)  # reads the dictionary
+    start = time.perf_counter()
+    english_cleaners_v2(text)
+    assert time.perf_counter() - start < 3
+
+
+def test_prose_is_read_quickly() -> None:
+    text = " ".join(sentence for kind, sentence, _ in WRITTEN if kind == "news") * 5
+    english_cleaners_v2(text[:1000])
+    start = time.perf_counter()
+    english_cleaners_v2(text)
+    assert (time.perf_counter() - start) / len(text) < 2e-4  # seconds per character; 3e-5 on an idle machine
