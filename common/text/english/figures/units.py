@@ -400,6 +400,8 @@ def _expand_unit(match: re.Match[str]) -> str:
         or _RACE_AFTER.match(after)
         or (before.endswith("(") and _CLOSED_NOUN.match(after))
     )
+    if len(amount) == 4 and amount.isdecimal():  # 1013 mbar is no year
+        amount = f"{amount[0]},{amount[1:]}"
     words = f"{amount} {name if amount == '1' or attribute else _many(name)}"
     return words[:-1] if words.endswith(".") and after.startswith(".") else words
 
