@@ -12,7 +12,7 @@ from common.errors import InputError
 log = logging.getLogger(__name__)
 
 LARGEST_BYTES = 128 * 2**20  # a file list of a million clips has 100 MB
-LONGEST_LINE = 1_000_000  # characters; a novel has 500,000
+LONGEST_LINE = 300_000  # characters; a chapter of a book has 30,000, and reading takes a kilobyte for each
 MOST_FOREIGN = 1 / 3  # share of a western text's letters that are not ASCII
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -33,7 +33,7 @@ def read_lines(path: str | Path) -> list[str]:
 
     Raises:
         FileNotFoundError: no such file.
-        InputError: not a text file, of another encoding, larger than 128 MB, or with a line of a million characters.
+        InputError: not a text file, of another encoding, larger than 128 MB, or with a line of 300,000 characters.
     """
     path = Path(path)
     if (size := path.stat().st_size) > LARGEST_BYTES:

@@ -219,7 +219,7 @@ def test_random_pronunciations_repeat_whatever_the_batch(tmp_path: Path) -> None
 
 @pytest.mark.medium
 def test_the_program(models: tuple[Path, Path], tmp_path: Path) -> None:
-    (tmp_path / "p.txt").write_text("a|Hello 🙂 and ~ 🙂!\nb|Fine, ~.\n")
+    (tmp_path / "p.txt").write_text("a|Hello 🙂 and ☃ 🙂!\nb|Fine, ☃.\n")
 
     def program(*more: object) -> subprocess.CompletedProcess[str]:
         argv = words(models, tmp_path / "p.txt", tmp_path / "out", "--torchscript", *more)
@@ -233,7 +233,7 @@ def test_the_program(models: tuple[Path, Path], tmp_path: Path) -> None:
     assert "mel_gen_frames/s" in done.stdout
     # A single warning names the skipped characters.
     assert done.stderr.count("\n") == 1, done.stderr
-    assert "are skipped: '🙂' (U+1F642), '~' (U+007E)" in done.stderr
+    assert "are skipped: '🙂' (U+1F642), '☃' (U+2603)" in done.stderr
     assert wavs(tmp_path / "out").keys() == {"a", "b"}
     done = program("--speaker", 9)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)

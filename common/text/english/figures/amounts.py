@@ -18,7 +18,7 @@ _SPACED = re.compile(r"(?<![\w.,(+-])(?<!\d )([$£€¥]\s?)?([1-9]\d{0,2})((?: 
 _SPACED_DECIMAL = re.compile(
     r"(?<=[€$£])(\s?\d{1,3}(?: \d{3})+),(\d{2})(?![\w,]|\.\d)|(?<![\w.,])(\d{1,3}(?: \d{3})+),(\d{2})(?=\s?€)"
 )
-_INDIAN = re.compile(r"(?<![\w.,])\d{1,2}(?:,\d{2})+,\d{3}(?![\d,])")
+_INDIAN = re.compile(r"(?<![\w.,])\d{1,2}(?:,\d{2})+,\d{3}(?!\d|,\d)")
 
 
 def join_thousands(text: str) -> str:

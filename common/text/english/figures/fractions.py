@@ -90,6 +90,8 @@ def _expand_fraction(match: re.Match[str]) -> tuple[str, int]:
     else:
         article = "an" if one.startswith(("eigh", "eleven")) else "a"
         words = one if below == 2 or (hyphen and before.lower().endswith(("a ", "an "))) else f"{article} {one}"
+    if text.startswith('"', end) and text.count('"', max(0, end - 200), end) % 2 == 0:  # no quotation is open
+        return f"{words} of an inch", end + 1
     if unit and not hyphen and unit.one in _OF_RECIPES and _INGREDIENT.match(text, unit.end):
         return f"{words} {unit.one}", unit.end
     if unit and not hyphen:

@@ -40,7 +40,6 @@ _DIVIDED_IN_EQUATION = re.compile(
 )
 _ABSOLUTE = re.compile(r"(?<![\w|])\|(\w{1,3}(?: [+-] \w{1,3})?)\|(?![\w|])")
 _PI_OVER = re.compile(r"(?<=\bpi)\s?/\s?(?=\d)")
-_EQUATION_BEFORE = re.compile(r"(=|equals|about|plus|times|minus)\s[\w.]{1,12}$")
 _TIMES = re.compile(r"(?<=[\w)])\s*\*\s*(?=[\d(])|(?<=\d)\s*\*\s*(?=\w)|(?<=[\w)])\s\*\s(?=\w)")
 _TIMES_SIGN = re.compile(r"(?<=\d)\s?[×xX]\s?(?=10\b|\d+(?:\.\d+)?\s?(?:=|equals))|(?<=[\w)])\s*×\s*(?=[\w(])")
 _FASTER = re.compile(
@@ -54,7 +53,6 @@ _GRADE = re.compile(r"\b([A-F])([+-])(?=[\s,.;:!?)\"']|$)")
 _SIGNED = re.compile(r"(?<![\w)])\+(?=\d)")
 _MINUS = re.compile(r"(?<=\b[a-zA-Z])\s-\s(?=[a-zA-Z\d]\b)|(?<=\d)\s-\s(?=[a-zA-Z]\b)|(?<=squared)\s-\s(?=\w)")
 _IS_ABOUT = re.compile(r"\b(is|was|are|were|of|be)\s+is about\b")
-_ROOT = re.compile(r"(the (?:square|cube) root of) is about")
 _FUNCTION = re.compile(r"\b([fgh])\(([a-z])\)")
 
 
@@ -71,9 +69,6 @@ def _expand_power(match: re.Match[str]) -> str:
         return " to the power "
     if sign in ("-", "minus "):
         return f" to the minus {number}"
-    base = match.string[: match.start()][-1:]
-    if number in ("2", "3") and not base.isdecimal():
-        return " squared" if number == "2" else " cubed"
     if number in ("2", "3"):
         return " squared" if number == "2" else " cubed"
     return f" to the {ordinal(int(number))}"

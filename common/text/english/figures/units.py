@@ -68,7 +68,6 @@ _METRIC = [
     ("t", "ton", ["", "M", "G"]),
     ("pc", "parsec", ["k", "M", "G"]),
     ("Da", "dalton", ["k"]),
-    ("tpi", "ton", []),
 ]
 _NAMED = {
     "kib": "kibibyte",
@@ -187,27 +186,6 @@ _ANY_CASE |= {
 }
 _ANY_CASE |= {"kb/s": "kilobyte per second", "mb/s": "megabyte per second", "gb/s": "gigabyte per second"}
 _ANY_CASE |= {"tb/s": "terabyte per second", "bps": "basis point", "kt": "knot", "mpa": "megapascal", "mj": "megajoule"}
-for _ambiguous in (
-    "mo",
-    "mi",
-    "in",
-    "pa",
-    "pt",
-    "ha",
-    "kn",
-    "mp",
-    "sec",
-    "min",
-    "ly",
-    "gy",
-    "nm",
-    "um",
-    "us",
-    "va",
-    "kts",
-    "ft lb",
-):
-    _SYMBOLS.setdefault(_ambiguous, _ANY_CASE.get(_ambiguous, ""))
 _LOWER_ONLY = frozenset("mo mi in ha us um pt kn ly va ms ma mv nm pc".split())
 _SYMBOLS["Ma"], _SYMBOLS["Ga"] = "million years ago", "billion years ago"
 
@@ -310,6 +288,12 @@ _MILLION = re.compile(rf"{NOT_INSIDE}({AMOUNT})\s?(m|M|mn|mln|B|bn|k|K|tn)(?=\s(
 _MAGNITUDES = {"m": "million", "mn": "million", "mln": "million", "b": "billion", "bn": "billion", "k": "thousand"}
 _CAPITAL_MAGNITUDE = re.compile(rf"{NOT_INSIDE}({AMOUNT})(M|B|bn)(?=\s[a-z])")
 _HOURS_MINUTES = re.compile(r"(?<![\w.,:])(\d{1,2})h\s?(\d{1,2})(?:m|min)?(?![\w.])")
+
+
+_FONT_AFTER = re.compile(r"\s(?:font|type|text|bold)")
+_NAME_AFTER = re.compile(r"\s(?:[A-Z]|\d+(?:st|nd|rd|th))")
+_CIRCUIT_AFTER = re.compile(r"\s(?:fuse|breaker|circuit|outlet|charger|socket|of current|current)")
+_RUN_AFTER = re.compile(r"\s(?:race|run|walk|tv)\b")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -416,6 +400,8 @@ def _expand_unit(match: re.Match[str]) -> str:
         or _RACE_AFTER.match(after)
         or (before.endswith("(") and _CLOSED_NOUN.match(after))
     )
+    if len(amount) == 4 and amount.isdecimal():  # 1013 mbar is no year
+        amount = f"{amount[0]},{amount[1:]}"
     words = f"{amount} {name if amount == '1' or attribute else _many(name)}"
     return words[:-1] if words.endswith(".") and after.startswith(".") else words
 
@@ -432,37 +418,26 @@ def _choose(amount: str, gap: str, symbol: str, compound: bool, before: str, aft
         return None  # a preposition, except in the patterns above
     if compound or ("-" in gap and len(symbol) > 1):
         return name
-    if symbol == "s":
-        if not integer or gap == " ":
-            return name
-        return name if len(amount) == 2 and amount[1] != "0" else None  # the 90s, 747s
-    if symbol in ("W", "N", "t", "J", "T"):
-        if re.match(r"\s(?:[A-Z]|\d+(?:st|nd|rd|th))", after) or (attached and symbol != "W" and symbol != "J"):
-            return None
-        return name
-    if symbol == "A":
-        return (
-            name
-            if not integer or re.match(r"\s(?:fuse|breaker|circuit|outlet|charger|socket|of current|current)", after)
-            else None
-        )
-    if symbol == "K":
-        return (
-            name
-            if (attached and len(amount) == 4) or (gap == " " and not re.match(r"\s(?:race|run|walk|tv)\b", after))
-            else None
-        )
-    if symbol == "pt" or symbol == "pts":
-        return (
-            "point"
-            if symbol == "pts" or re.match(r"\s(?:font|type|text|bold)", after) or not integer or int(amount) > 5
-            else name
-        )
-    if symbol == "MM":
-        return name
-    if symbol == "mp" or (symbol.lower() in ("ma", "mo", "pa") and not attached and symbol.isupper()):
+    if symbol in ("pt", "pts"):
+        is_point = symbol == "pts" or not integer or int(amount) > 5 or _FONT_AFTER.match(after)
+        return "point" if is_point else name
+    if symbol.lower() in ("ma", "mo", "pa", "mp") and symbol.isupper() and not attached:
         return None
-    return name
+    return name if len(symbol) > 1 or _is_letter_unit(symbol, amount, gap, after) else None
+
+
+def _is_letter_unit(symbol: str, amount: str, gap: str, after: str) -> bool:
+    """Return whether a single letter after a number is a unit, and not a point of the compass, a plural or a size."""
+    attached, integer = not gap, amount.isdecimal()
+    if symbol == "s":  # 9.58s, 30 s and 45s, but the 90s, 747s
+        return not integer or gap == " " or (len(amount) == 2 and amount[1] != "0")
+    if symbol in ("W", "N", "t", "J"):  # 60W, but 60 W 42nd St
+        return not _NAME_AFTER.match(after) and not (attached and symbol in ("N", "t"))
+    if symbol == "A":  # 0.5A, but apartment 15A
+        return not integer or _CIRCUIT_AFTER.match(after) is not None
+    if symbol == "K":  # 300 K and a 6500K lamp, but a 5K run
+        return len(amount) == 4 if attached else gap == " " and not _RUN_AFTER.match(after)
+    return True
 
 
 def _expand_word_per(match: re.Match[str]) -> str:

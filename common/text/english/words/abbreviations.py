@@ -162,12 +162,11 @@ _UNCHANGED = frozenset("mme mlle mgr ca cf al".split())
 _UNCHANGED_BEFORE_NUMBERS = frozenset("c".split())
 _MAY_PRECEDE_SENTENCE = frozenset({"etc"})
 
+# The full stop of these more often ends a sentence, or they are also words.
+_OFTEN_LAST = frozenset("min max ct pl sq av ter pt temp ln cont resp tel apt est".split())
 # Some of these may end a sentence ("the Smith Co. He left"), but a missed end costs little.
-_NOT_ENDS_BEFORE_NUMBERS_ONLY = frozenset("min max ct pl sq av ter pt temp ln cont resp tel apt est".split())
 NOT_SENTENCE_ENDS = (
-    frozenset({*_TITLES, *_COMMON, *_STREETS, *_PLACES, *_UNCHANGED})
-    - _MAY_PRECEDE_SENTENCE
-    - _NOT_ENDS_BEFORE_NUMBERS_ONLY
+    frozenset({*_TITLES, *_COMMON, *_STREETS, *_PLACES, *_UNCHANGED}) - _MAY_PRECEDE_SENTENCE - _OFTEN_LAST
 )
 NOT_SENTENCE_ENDS_BEFORE_NUMBERS = frozenset({"no", "nos", *_BEFORE_NUMBERS, *_UNCHANGED_BEFORE_NUMBERS}) - {
     *NOT_SENTENCE_ENDS
@@ -251,7 +250,6 @@ _VERSUS = re.compile(r"(?<=[A-Za-z.] )v\.?(?= [A-Z])|(?<=[a-z] )vs(?= [A-Za-z])|
 _EXAMPLE = re.compile(r"(?<![\w.])[eE]\.g\.,?(?=\s)")
 _THAT_IS = re.compile(r"\(i\.\s?e\.,?(?=\s)")
 _COMPARE = re.compile(r"(?<![\w.])cf\.\s", re.IGNORECASE)
-_NOTA = re.compile(r"(?<![\w.])P\.?S\.?(?=:\s)")
 _STATES = dict(
     pair.split(":")
     for pair in (

@@ -67,10 +67,6 @@ _SHORT_WORDS = frozenset(
         "COLA DAM TAR SPA PAC DAB INS"
     ).split()
 ) - {"INS"}
-_NOT_IN_RUNS = frozenset("FBI CIA TV UK EU UN BBC CEO NBA NFL USA DNA GPS".split())
-_BEFORE_NOUN = re.compile(
-    r"\b(?:the|an?|our|their|its|his|her|your|my|new|in|and|of|for|by|to|from|The|Our|An?|with)\s$"
-)
 _TRADE_BEFORE = re.compile(r"\b(?:the|an|our|their|your|its|in|of|and|&|The|An|Our)\s$")
 _TRADE_AFTER = re.compile(
     r"\s(?:departments?|teams?|staff|support|managers?|workers?|compan(?:y|ies)|giants?|services|sector|systems?|"
@@ -80,7 +76,6 @@ _WHO_BEFORE = re.compile(r"\b(?:[Tt]he|[Bb]y)\s$")
 _VERB_OF_SPEECH = re.compile(
     r"\s(?:said|says|has|warn(?:s|ed)|declared?s?|officials?|director|report(?:s|ed)?|guidelines|data|recommends)\b"
 )
-_I_BEFORE = re.compile(r"\b(?:I|Am|NOT|not)\s$|^$")
 _VOWELS = frozenset("AEIOUY")
 
 
