@@ -116,7 +116,7 @@ def damaged_bytes(content: bytes, random_: random.Random) -> bytes:
         else:
             size = random_.choice((2, 4, 8))
             number = random_.choice(NUMBERS) % 2 ** (8 * size)
-            data[at : at + size] = number.to_bytes(size, random_.choice(("little", "big")))  # type: ignore[arg-type]
+            data[at : at + size] = number.to_bytes(size, random_.choice(("little", "big")))
     return bytes(data)
 
 

@@ -17,6 +17,7 @@ SOURCES = [
 ]
 # Flags of docker, torchrun, Slurm and pip.
 FOREIGN = """
+    --no-deps --no-build-isolation
     --build-arg --gpus --shm-size --rm --user --volume --nproc-per-node --extra-index-url
     --job-name --nodes --ntasks-per-node --gpus-per-node --cpus-per-task --time --signal --requeue --open-mode
 """.split()
