@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from common.cli import ArgumentParser
 from common.errors import InputError
 from common.files.generators.write import WRITERS
 from common.markdown import table_head, table_row
@@ -73,17 +74,21 @@ def check(python: str, checkpoint: Path, format: str, folder: Path) -> tuple[str
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table, and return 1 if a program refuses a file or makes other samples."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if len(arguments) < 2:
-        print("usage: python -m scripts.check_formats PEERS_PYTHON CHECKPOINT...", file=sys.stderr)
-        return 2
+    parser = ArgumentParser(
+        prog="check_formats",
+        usage="python -m scripts.check_formats PEERS_PYTHON CHECKPOINT...",
+        description="Load files that export.py writes for other programs in these programs, and compare samples.",
+    )
+    parser.add_argument("python", metavar="PEERS_PYTHON", help="interpreter of an environment with the other programs")
+    parser.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT", help="generator of any format")
+    given = parser.parse_args(arguments)
     torch.set_num_threads(1)  # as in the peers: more threads round differently
     rows = []
     print("\n".join(table_head(("checkpoint", "--format", "loaded by", "largest difference", "tensors changed"))))
-    for checkpoint in map(Path, arguments[1:]):
+    for checkpoint in given.checkpoints:
         for format in WRITERS:
             with tempfile.TemporaryDirectory() as folder:
-                program, difference, trip = check(arguments[0], checkpoint, format, Path(folder))
+                program, difference, trip = check(given.python, checkpoint, format, Path(folder))
             rows.append((checkpoint.name, format, program, difference, trip))
             print(table_row(rows[-1]), flush=True)
     return int(any(is_failure(row[3]) for row in rows))

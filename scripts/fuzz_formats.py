@@ -37,7 +37,8 @@ from common.markdown import table
 from hifigan.checkpoint import load_generator
 
 FORMATS = Path(__file__).parents[1] / "tests" / "formats"
-LONGEST_SEC = 20
+LONGEST_SEC = 3  # of CPU time
+HUNG_SEC = 300
 LARGEST_BYTES = 2 * 2**30
 SETTINGS = (".json", ".yaml", ".yml")
 # Container -> folder in tests/formats, and how its file of weights is written again, if not as it is.
@@ -115,7 +116,7 @@ def damaged_bytes(content: bytes, random_: random.Random) -> bytes:
         else:
             size = random_.choice((2, 4, 8))
             number = random_.choice(NUMBERS) % 2 ** (8 * size)
-            data[at : at + size] = number.to_bytes(size, random_.choice(("little", "big")))  # type: ignore[arg-type]
+            data[at : at + size] = number.to_bytes(size, random_.choice(("little", "big")))
     return bytes(data)
 
 
@@ -230,7 +231,7 @@ def run_case(container: str, number: int, folder: Path) -> str:
         (folder / name).write_bytes(content)
     weights = folder / next(iter(files))
     damage(weights, random_)
-    before = time.monotonic()
+    before = time.process_time()
     try:
         load_generator(weights)
         result = "loaded"
@@ -238,7 +239,7 @@ def run_case(container: str, number: int, folder: Path) -> str:
         result = "refused" if "\n" not in str(error) else f"a message of several lines: {error}"
     except Exception as error:  # a case that must not be
         result = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:150]}"
-    took = time.monotonic() - before
+    took = time.process_time() - before
     if took > LONGEST_SEC:
         result = f"took {took:.0f} s"
     if peak_memory() > LARGEST_BYTES:
@@ -253,7 +254,7 @@ def peak_memory() -> int:
 
 
 def hung(_signal: int, _frame: object) -> None:
-    raise TimeoutError(f"hung for {10 * LONGEST_SEC} s")
+    raise TimeoutError(f"hung for {HUNG_SEC} s")
 
 
 def main() -> int:
@@ -271,7 +272,7 @@ def main() -> int:
     for number in range(arguments.first, arguments.first + each):
         for container in names:
             with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
-                signal.alarm(10 * LONGEST_SEC)
+                signal.alarm(HUNG_SEC)
                 result = run_case(container, number, Path(folder))
                 signal.alarm(0)
             results[container][result if result in ("loaded", "refused") else "wrong"] += 1

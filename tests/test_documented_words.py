@@ -18,6 +18,7 @@ SOURCES = [
 # Flags of docker, torchrun, Slurm and pip.
 FOREIGN = """
     --build-arg --gpus --ipc --shm-size --rm --user --volume --nproc-per-node --extra-index-url
+    --no-deps --no-build-isolation
     --job-name --nodes --ntasks-per-node --gpus-per-node --cpus-per-task --time --signal --requeue --open-mode
 """.split()
 

@@ -16,6 +16,8 @@ def walk_files(folder: Path, wanted: Callable[[Path], bool]) -> Iterator[Path]:
     Hidden files and folders are skipped, and so is `__MACOSX`: operating systems leave them beside data. Broken links
     are yielded, so that the reader names them instead of losing them.
     """
+    if not folder.exists():
+        return
     above: dict[str, frozenset[tuple[int, int]]] = {}  # folder -> it and its ancestors, to notice loops of links
     for parent, folders, names in os.walk(folder, followlinks=True, onerror=_name_unreadable):
         status = Path(parent).stat()

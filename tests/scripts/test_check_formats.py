@@ -53,5 +53,6 @@ def test_a_program_that_refuses_the_file(peer, tmp_path, capsys):
 
 
 def test_usage(capsys):
-    assert check_formats.main([]) == 2
-    assert "PEERS_PYTHON CHECKPOINT" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        check_formats.main([])
+    assert "PEERS_PYTHON, CHECKPOINT" in capsys.readouterr().err

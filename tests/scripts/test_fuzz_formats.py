@@ -127,7 +127,12 @@ BROKE = {
     ),
     "integers": of_other_kinds(torch.zeros(16, 80, 7, dtype=torch.int64)),
     "complex numbers": of_other_kinds(torch.zeros(16, 80, 7, dtype=torch.complex64)),
+    "first layer without dimensions": of_other_kinds(torch.zeros(())),
+    "last layer without dimensions": in_tensors(lambda content: content.update({"conv_post.weight": torch.zeros(())})),
     "sparse": of_other_kinds(torch.zeros(16, 80, 7).to_sparse()),
+    "norms of values that are not in the file": in_tensors(
+        lambda content: content.update({"resblocks.0.convs.0.weight": torch.zeros(1).expand(2**20, 2**10, 7)})
+    ),
     "gigabytes that are not in the file": of_other_kinds(torch.zeros(1).expand(2**16, 2**10, 70)),
 }  # fmt: skip
 

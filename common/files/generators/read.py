@@ -101,11 +101,16 @@ def parse_generator(path: Path, content: Mapping[str, Any], ema: bool = False) -
 
 
 def _check_plain(path: Path, state: Mapping[str, Tensor]) -> None:
-    """Raise `InputError` if a tensor cannot be a weight: not floating-point, sparse, or without values."""
+    """Raise `InputError` if a tensor cannot be a weight: not floating-point, sparse, or with values that are not there.
+
+    A few bytes can stand for a tensor of terabytes, whose steps from value to value are 0.
+    """
     for name, tensor in state.items():
         if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.device.type == "meta":
             kind = f"{tensor.dtype} {tensor.layout} on {tensor.device}".replace("torch.", "")
             raise InputError(f"{path}: {name} is {kind}, not a tensor of floating-point numbers")
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise InputError(f"{path}: {name} has {tensor.numel()} values, more than the file holds")
 
 
 __all__ = ["READERS", "GeneratorFile", "parse_generator", "public_names", "read_generator"]

@@ -48,7 +48,7 @@ def reason(content: Mapping[str, Any]) -> str:
 def output_kind(state: Mapping[str, Any]) -> str:
     """Return what a generator under the public names makes instead of samples, or an empty text."""
     for key in ("conv_post.weight", "conv_post.weight_v"):
-        channels = state[key].shape[0] if key in state else 1
+        channels = state[key].shape[0] if key in state and state[key].dim() == 3 else 1
         if channels == 4:
             return "it makes four bands (multi-band), which need a synthesis filter"
         if channels > 1:

@@ -48,7 +48,7 @@ def config_of(state: Mapping[str, Tensor], nested: bool) -> dict[str, Any] | Non
     if kind == "1":
         dilations = (DILATIONS_1,) * count if pairs == len(DILATIONS_1) else None
     first = next((value for key, value in state.items() if key in ("conv_pre.weight", "conv_pre.weight_v")), None)
-    if kernels not in RATES or not count or dilations is None or first is None:
+    if kernels not in RATES or not count or dilations is None or first is None or first.dim() != 3:
         return None
     return {
         "upsample_rates": RATES[kernels],

@@ -42,7 +42,7 @@ def test_every_writer_has_a_name_here():
     assert NAMES.keys() == WRITERS.keys() == PROGRAMS.keys() == COMPANIONS.keys()
 
 
-@pytest.mark.parametrize("format", [name for name, writer in WRITERS.items() if not writer.is_folder])
+@pytest.mark.parametrize("format", [name for name, beside in COMPANIONS.items() if beside])
 def test_files_beside_are_those_that_are_announced(format, tmp_path):
     write_for_program(make_checkpoint(tmp_path / "ours.pt"), tmp_path / "out" / NAMES[format], format)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {NAMES[format], *COMPANIONS[format]}
