@@ -19,9 +19,8 @@ from common.files.checkpoints import check_tensors, dictionary
 from common.mel_contract import MelContract
 from common.pretrained import PretrainedModel, unknown_settings
 from common.text.settings import TextConfig
-from fastpitch import shapes
 from fastpitch.alignment import ConvAttention, monotonic_durations
-from fastpitch.config import FastPitchConfig, FastPitchInfo
+from fastpitch.config import FastPitchConfig, FastPitchInfo, config_of_tensors
 from fastpitch.layers import Embedding, Predictor, length_mask, linear_in_fp32
 from fastpitch.length_regulator import (
     durations_from_log,
@@ -293,7 +292,7 @@ class FastPitch(PretrainedModel):
         stored = dictionary(file, content, "config")
         setup, epoch, state = dictionary(file, content, "train_setup"), content.get("epoch"), content[cls.STATE]
         has_aligner = any(name.startswith(ALIGNER_PREFIX) for name in state)
-        config = FastPitchConfig.from_dict(stored, shapes.config_of(state))
+        config = FastPitchConfig.from_dict(stored, config_of_tensors(state))
         audio = AudioConfig.from_dict({**setup, "num_mels": config.n_mel_channels}, framing="tacotron")
         with torch.device("meta"):  # allocates nothing for a file that does not fit
             model = cls(config, aligner=has_aligner)

@@ -15,8 +15,7 @@ from common.files.generators.file import public_names
 from common.files.generators.read import read_generator
 from common.project import command
 from hifigan.config import GeneratorInfo
-from hifigan.file_settings import GivenConfig, nest_resblocks
-from hifigan.generator import Generator
+from hifigan.generator import Generator, GivenConfig, nest_resblocks
 from hifigan.layers import match_weight_norm
 
 

@@ -30,8 +30,6 @@ COVERED_ELSEWHERE = {
             *("parallel_wavegan", "speechbrain", "transformers"),
         )
     },
-    "fastpitch/shapes.py": ("fastpitch/test_checkpoint.py", "recognises the shapes of whole models"),
-    "hifigan/file_settings.py": ("hifigan/test_checkpoint.py", "needs a checkpoint, with a configuration or without"),
     "scripts/peer_samples.py": ("scripts/test_check_formats.py", "runs in an environment with other programs"),
     "common/audio_config.py": ("common/test_audio.py", "the settings of what that file tests"),
     "common/audio_input/names.py": ("common/test_audio_files.py", "names of the files that it reads"),

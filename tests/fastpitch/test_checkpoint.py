@@ -1,5 +1,7 @@
 """FastPitch files load, or are refused by name."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -113,12 +115,11 @@ def test_no_file(tmp_path):
 
 
 def test_published_files_have_no_configuration_or_a_part_of_it(tmp_path):
-    model = FastPitch(TINY_FASTPITCH).eval()
-    lengths = {}
-    for name, config in (("none", {}), ("part", lacking("pitch_predictor_n_layers")), ("whole", None)):
-        torch.save(content(model, **({} if config is None else {"config": config})), tmp_path / name)
-        loaded, _ = load_fastpitch(tmp_path / name)
-        with torch.inference_mode():
-            lengths[name] = loaded(torch.arange(1, 9)[None]).mel
-    assert torch.equal(lengths["none"], lengths["whole"])
-    assert torch.equal(lengths["part"], lengths["whole"])
+    # Tensors do not tell the number of heads: published ones are 64 wide, and a narrower model is read as having one.
+    config = dataclasses.replace(TINY_FASTPITCH, in_fft_n_heads=1, out_fft_n_heads=1)
+    model = FastPitch(config)
+    whole = config.to_dict()
+    part = {name: value for name, value in whole.items() if name != "pitch_predictor_n_layers"}
+    for stored in (whole, part, {}):
+        torch.save(content(model, config=stored), tmp_path / "f.pt")
+        assert load_fastpitch(tmp_path / "f.pt")[1].config == config

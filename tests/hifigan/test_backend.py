@@ -45,7 +45,7 @@ def test_batches_that_are_none():
 
 def test_a_denoiser_inside_needs_its_frames_and_tolerates_no_other():
     backend = Backend(lambda mel: mel[:, 0], TINY, torch.device("cpu"), denoising_strength=0.1, min_frames=3)
-    with pytest.raises(InputError, match="2 frames are too few for the denoiser inside, give 3"):
+    with pytest.raises(InputError, match="2 frames are too few for this model, give 3"):
         backend(torch.zeros(1, 80, 2))
     with pytest.raises(InputError, match=r"--denoising-strength: the exported model has a denoiser inside \(0.1\)"):
         Vocoder(backend, denoising_strength=0.2)

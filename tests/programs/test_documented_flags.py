@@ -102,6 +102,8 @@ def files(tmp_path_factory):
     (folder / "hop128.json").write_text(json.dumps({**TINY.to_dict(), "upsample_rates": [8, 4, 4]}))
     gen = {"generator": Generator(TINY).state_dict(), "config": TINY.to_dict()}
     torch.save(gen, folder / "gen.pt")
+    judges = discriminators.build_discriminators(width=0.125)
+    torch.save({name: judge.state_dict() for name, judge in judges.items()}, folder / "discrim.pt")
     return folder
 
 

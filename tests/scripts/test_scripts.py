@@ -285,7 +285,7 @@ def test_impossible_variables_are_named(name, value, recorder):
 def test_inference_example(recorder):
     words, _ = recorder("inference_example.sh", CUDA="true", AMP="true", TORCHSCRIPT="true", BATCH_SIZE="2")
     assert {"--cuda", "--amp", "--torchscript"} < set(words)
-    assert get_value(words, "--output") == "output/audio_devset10"
+    assert get_value(words, "--output") == "output/audio_devset10_amp_torchscript_bs2"
     assert get_value(words, "--batch-size") == "2"
     assert "--fastpitch" not in words
     words, _ = recorder("inference_example.sh", "--pace", "1.2", CUDA="false", FASTPITCH="my model.pt")

@@ -74,7 +74,7 @@ def test_ends_of_silence():
         ("Dr. Fox", 3),
         ("{W ER1 L D}", 1),
         ("Blorptangle", 3),  # in no dictionary
-        ("a - b", 2),
+        ("a - b", 4),
     ],
 )
 def test_syllables(text, syllables):

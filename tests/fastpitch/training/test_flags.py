@@ -13,7 +13,7 @@ from tests.support.models import make_fastpitch
 
 PARTS = (FastPitchRunConfig, FastPitchOptimConfig, FastPitchDataConfig, TextConfig, SignalFlags)
 HINTS = {name: hint for part in PARTS for name, hint in typing.get_type_hints(part).items()}
-FIELDS = {field.name: field for part in PARTS for field in dataclasses.fields(part)}
+FIELDS = {field.name: field for part in PARTS for field in dataclasses.fields(part) if field.metadata}
 REQUIRED = {"training_files": "a.txt", "validation_files": "b.txt"}
 POSSIBLE = {  # where not just any other value than the default will do
     "adam_beta1": "0.5", "adam_beta2": "0.5", "ema": "0.5", "p_arpabet": "0.25", "filter_length": "2048",

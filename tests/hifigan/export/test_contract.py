@@ -33,9 +33,9 @@ def test_shortest_mel():
 def test_shortest_mel_of_an_odd_filter_length():
     # The denoiser's transform has 1000 then, and reflects 500 samples: four frames of 125 are one sample too few.
     audio = AudioConfig(hop_length=125, filter_length=999, win_length=999)
-    contract = dataclasses.replace(CONTRACT, audio=audio)
-    assert contract.min_frames == 5
     config = dataclasses.replace(TINY, upsample_rates=(5, 5, 5), upsample_kernel_sizes=(11, 11, 11))
+    contract = dataclasses.replace(CONTRACT, audio=audio, config=config)
+    assert contract.min_frames == 5
     denoiser = ConvolutionalDenoiser(Denoiser(Generator(config), 999), 0.1)
     assert denoiser(torch.zeros(1, 5 * 125)).shape == (1, 5 * 125)
     with pytest.raises(RuntimeError, match="Padding size"):
@@ -47,7 +47,7 @@ def test_shortest_mel_of_an_odd_filter_length():
     [
         ({"version": 2}, "of another version"),
         ({"format": "pickle"}, "format 'pickle'"),
-        ({"audio": {**dataclasses.asdict(AudioConfig()), "hop_length": 128}}, "hop length 128 and 256"),
+        ({"audio": {**dataclasses.asdict(AudioConfig()), "hop_length": 128}}, "multiply to 256, but hop_length is 128"),
         ({"audio": {**dataclasses.asdict(AudioConfig()), "framing": "none"}}, "framing"),
         ({"audio": 5}, "unreadable"),
         ({"config": {}}, "lacks upsample_rates"),

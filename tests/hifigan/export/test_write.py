@@ -205,7 +205,7 @@ def test_exports_of_one_model_are_alike(format, tmp_path):
 def test_a_checkpoint_is_wanted_and_an_export_given(tmp_path):
     exported(tmp_path, "torchscript")
     with pytest.raises(
-        InputError, match=r"model\.ts: an exported model, not a checkpoint; inference\.py --backend auto"
+        InputError, match=r"model\.ts: an exported model, not a checkpoint; python inference\.py --backend auto"
     ):
         load_generator(tmp_path / "model.ts")
 

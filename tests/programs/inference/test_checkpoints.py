@@ -66,9 +66,10 @@ def test_files_that_are_no_checkpoints(
         path.write_bytes(content)
         error = refused(command(path, dataset / "phrases.tsv", tmp_path / "out"), capsys)
         assert f"{path}: not a checkpoint of tensors, or damaged (" in error
+    (tmp_path / "empty").mkdir()
     for path, message in (
         (tmp_path / "absent.pt", "no such checkpoint"),
-        (tmp_path, "not the folder of a model: config.json is missing"),
+        (tmp_path / "empty", "not the folder of a model: no weights are in it"),
     ):
         error = refused(command(path, dataset / "phrases.tsv", tmp_path / "out"), capsys)
         assert f"{path}: {message}" in error

@@ -89,7 +89,7 @@ def test_mels_of_another_configuration(
         error = refused(argv, capsys)
         assert str(description) in error
         assert message in error
-        assert "make them again (prepare_dataset.py --extract-mels --" in error
+        assert "make them again (python prepare_dataset.py --extract-mels --" in error
     for content in ("{", "[]", "\xff", '{"sampling_rate": "x"}'):
         description.write_text(content, encoding="latin-1")
         assert f"{description}: does not describe mels" in refused(argv, capsys)
@@ -111,7 +111,7 @@ def test_mels_in_log10_are_converted(checkpoint: Path, tmp_path: Path, capsys: p
     argv = command(checkpoint, tmp_path / "log10" / "phrases.tsv", tmp_path / "out", "-d", tmp_path / "log10")
     error = refused(argv, capsys)
     assert "a.pt: no audio_config.json describes this mel, and its values (-5.0 to " in error
-    assert "look like log10, not natural logarithms (-11.5 to 2); give --mel-log log10, or --mel-log ln" in error
+    assert "look like log10, not natural logarithms (-11.5 to 2); give --mel-log log10, or give --mel-log ln" in error
     assert not (tmp_path / "out").exists()
     told = from_mels(checkpoint, tmp_path / "log10", tmp_path / "told", "--mel-log", "log10")["a"]
     as_it_is = from_mels(checkpoint, tmp_path / "log10", tmp_path / "as it is", "--mel-log", "ln")["a"]

@@ -30,7 +30,10 @@ REFUSED_FLAGS: dict[str, tuple[list[str], str]] = {
         "pitch formula: it gives values that are not finite",
     ),
     "probability": (["--p-arpabet", "1.5"], "--p-arpabet: 1.5 does not lie between 0 and 1"),
-    "dictionary": (["--p-arpabet", "1", "--cmudict-path", "no.dict"], "no.dict: no such pronouncing dictionary; run"),
+    "dictionary": (
+        ["--p-arpabet", "1", "--cmudict-path", "no.dict"],
+        "no.dict: no such pronouncing dictionary; to get one",
+    ),
     "heteronyms": (["--p-arpabet", "1", "--heteronyms-path", "no.txt"], "no.txt: no such list of heteronyms"),
     "symbols": (
         ["--symbol-set", "english_expanded"],

@@ -13,6 +13,7 @@ from common.cli import ArgumentParser, add_flags, from_flags
 from common.errors import InputError
 from fastpitch.training.extract_flags import ExtractConfig
 from fastpitch.training.flags import parse_train_config as parse_fastpitch
+from hifigan.discriminators import build_discriminators
 from hifigan.training.flags import parse_train_config as parse_vocoder
 from tests.support.models import make_checkpoint
 from voice.pack_flags import PackConfig
@@ -126,8 +127,10 @@ def test_fine_tuning_continues_the_vocoder_on_pairs(cfg: VoiceTrainingConfig, pa
     for folder in (paths.vocoder, paths.fastpitch):
         folder.mkdir(parents=True)
     make_checkpoint(paths.vocoder / "hifigan_gen_checkpoint_40.pt")
-    for path in (paths.vocoder / "hifigan_discrim_checkpoint_40.pt", paths.fastpitch / "FastPitch_checkpoint_80.pt"):
-        torch.save({}, path)
+    judges = build_discriminators(width=0.125)
+    discriminators = {name: judge.state_dict() for name, judge in judges.items()}
+    torch.save(discriminators, paths.vocoder / "hifigan_discrim_checkpoint_40.pt")
+    torch.save({}, paths.fastpitch / "FastPitch_checkpoint_80.pt")
     extraction = parse_extraction(commands.predicted_command(paths, cfg)[2:])
     assert extraction.fastpitch == str(paths.fastpitch / "FastPitch_checkpoint_80.pt")
     assert (extraction.ema, extraction.output) == (True, str(paths.predicted))

@@ -11,7 +11,7 @@ import export as program
 from common.errors import InputError
 from common.files.exports import onnx_metadata
 from fastpitch import load_fastpitch
-from fastpitch.export import CONTRACT, Run, compare, load
+from fastpitch.synthesis.export import CONTRACT, Run, compare, load
 from tests.support.models import make_checkpoint, make_fastpitch
 
 TEXTS = torch.tensor([[40, 41, 42, 7, 50, 51], [44, 45, 0, 0, 0, 0]])  # the second one is padded
