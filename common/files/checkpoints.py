@@ -86,9 +86,15 @@ def check_tensors(given: Mapping[str, Tensor], expected: Mapping[str, Tensor], k
         ),
     ):
         if names:
-            problems.append(f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})")
+            shown = ", ".join(map(printable, names[:3]))
+            problems.append(f"{len(names)} {what} ({shown}{', ...' if len(names) > 3 else ''})")
     if problems:
         raise InputError(f"the tensors do not fit this {kind}: {'; '.join(problems)} of {len(expected)}")
+
+
+def printable(name: object) -> str:
+    """Return a name in a file on one line, whatever characters a damaged file has in it."""
+    return str(name).encode("unicode_escape").decode()
 
 
 def _shapes(key: str, given: Tensor, expected: Tensor) -> str:

@@ -129,6 +129,7 @@ BROKE = {
     "complex numbers": of_other_kinds(torch.zeros(16, 80, 7, dtype=torch.complex64)),
     "first layer without dimensions": of_other_kinds(torch.zeros(())),
     "last layer without dimensions": in_tensors(lambda content: content.update({"conv_post.weight": torch.zeros(())})),
+    "name of several lines": in_tensors(lambda content: content.update({"conv_pre.\n.bias": torch.zeros(16)})),
     "sparse": of_other_kinds(torch.zeros(16, 80, 7).to_sparse()),
     "norms of values that are not in the file": in_tensors(
         lambda content: content.update({"resblocks.0.convs.0.weight": torch.zeros(1).expand(2**20, 2**10, 7)})

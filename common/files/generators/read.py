@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from common.errors import InputError
-from common.files.checkpoints import read_file
+from common.files.checkpoints import printable, read_file
 from common.files.generators import refused
 from common.files.generators.file import GeneratorFile, public_names, tensors_in
 from common.files.generators.folders import find_weights
@@ -67,7 +67,7 @@ def parse_or_refuse(path: Path, content: Mapping[str, Any], ema: bool = False) -
     found = parse_generator(path, content, ema)
     if found is None:
         kind = refused.reason(content)
-        keys = ", ".join(map(str, list(content)[:5]))
+        keys = ", ".join(map(printable, list(content)[:5]))
         raise InputError(f"{path}: not a HiFi-GAN generator" + (f"; it is {kind}" if kind else f" (its keys: {keys})"))
     return found
 
@@ -108,9 +108,9 @@ def _check_plain(path: Path, state: Mapping[str, Tensor]) -> None:
     for name, tensor in state.items():
         if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.device.type == "meta":
             kind = f"{tensor.dtype} {tensor.layout} on {tensor.device}".replace("torch.", "")
-            raise InputError(f"{path}: {name} is {kind}, not a tensor of floating-point numbers")
+            raise InputError(f"{path}: {printable(name)} is {kind}, not a tensor of floating-point numbers")
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-            raise InputError(f"{path}: {name} has {tensor.numel()} values, more than the file holds")
+            raise InputError(f"{path}: {printable(name)} has {tensor.numel()} values, more than the file holds")
 
 
 __all__ = ["READERS", "GeneratorFile", "parse_generator", "public_names", "read_generator"]
