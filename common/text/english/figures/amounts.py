@@ -10,15 +10,17 @@ AMOUNT = rf"{INTEGER}(?:\.\d+)?"
 NOT_INSIDE = r"(?<![\w.,])"  # before an amount: not the end of a longer one
 
 # Points between thousands and a decimal comma leave no doubt. 1.234 alone is a decimal fraction.
-_CONTINENTAL = re.compile(r"(?<![\w.,])(\d{1,3}(?:\.\d{3})+),(\d{1,2})(?![\w]|[.,]\d)")
-_EURO_POINTS = re.compile(r"(?<=[€])(\s?)(\d{1,3}(?:\.\d{3})+)(?![\d.,]*\d)|(?<![\w.,])(\d{1,3}(?:\.\d{3})+)(?=\s?€)")
+_CONTINENTAL = re.compile(r"(?<![\w.,])(\d{1,3}(?:\.\d{3}){1,9}),(\d{1,2})(?![\w]|[.,]\d)")
+_EURO_POINTS = re.compile(
+    r"(?<=[€])(\s?)(\d{1,3}(?:\.\d{3}){1,9})(?![\d.,]*\d)|(?<![\w.,])(\d{1,3}(?:\.\d{3}){1,9})(?=\s?€)"
+)
 _DECIMAL_COMMA = re.compile(r"(?<=€)(\s?)(\d{1,3}),(\d{1,2})(?!\d|[.,]\d)|(?<![\w.,])(\d{1,3}),(\d{1,2})(?=\s?€)")
 # Two groups or more, or one after a currency or with a round number, are thousands. Other pairs of numbers stay two.
-_SPACED = re.compile(r"(?<![\w.,(+-])(?<!\d )([$£€¥]\s?)?([1-9]\d{0,2})((?: \d{3})+)(?![\w-]|[ .,]\d)")
+_SPACED = re.compile(r"(?<![\w.,(+-])(?<!\d )([$£€¥]\s?)?([1-9]\d{0,2})((?: \d{3}){1,9})(?![\w-]|[ .,]\d)")
 _SPACED_DECIMAL = re.compile(
-    r"(?<=[€$£])(\s?\d{1,3}(?: \d{3})+),(\d{2})(?![\w,]|\.\d)|(?<![\w.,])(\d{1,3}(?: \d{3})+),(\d{2})(?=\s?€)"
+    r"(?<=[€$£])(\s?\d{1,3}(?: \d{3}){1,9}),(\d{2})(?![\w,]|\.\d)|(?<![\w.,])(\d{1,3}(?: \d{3}){1,9}),(\d{2})(?=\s?€)"
 )
-_INDIAN = re.compile(r"(?<![\w.,])\d{1,2}(?:,\d{2})+,\d{3}(?!\d|,\d)")
+_INDIAN = re.compile(r"(?<![\w.,])\d{1,2}(?:,\d{2}){1,9},\d{3}(?!\d|,\d)")
 
 
 def join_thousands(text: str) -> str:
