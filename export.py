@@ -17,8 +17,8 @@ from common import distributed
 from common.files.atomic import replacing
 from common.files.generators.names import PROGRAMS
 from fastpitch.checkpoint import load_fastpitch
-from fastpitch.export import LARGEST_DIFFERENCE, describe
-from fastpitch.export import export as write_fastpitch
+from fastpitch.synthesis.export import LARGEST_DIFFERENCE, describe
+from fastpitch.synthesis.export import export as write_fastpitch
 from fastpitch.synthesis.text_flags import TextFlags, text_config
 from hifigan.checkpoint import load_generator
 from hifigan.export.formats import FORMATS, check_installed

@@ -68,7 +68,8 @@ class AudioConfig:
             raise InputError(f"framing: {self.framing!r} is neither 'vocoder' nor 'tacotron'")
         if self.win_length > self.filter_length:
             raise InputError(f"win_length {self.win_length} is longer than filter_length {self.filter_length}")
-        if self.hop_length > self.filter_length or (self.filter_length - self.hop_length) % 2:
+        is_odd = self.framing == "vocoder" and (self.filter_length - self.hop_length) % 2
+        if self.hop_length > self.filter_length or is_odd:
             raise InputError(
                 f"hop_length {self.hop_length}: filter_length {self.filter_length} minus it must be even, not negative"
             )
