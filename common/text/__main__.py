@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from common.cli import ArgumentParser, add_flags, flag, from_flags, run
 from common.errors import InputError
-from common.text.describe import describe_text
+from common.text.describe import print_texts
 from common.text.settings import TextConfig
 
 
@@ -35,13 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     files, config = from_flags(ReadingFiles, given), from_flags(TextConfig, given)
     texts = given["text"] or [line.rstrip("\n") for line in sys.stdin if line.strip()]
     processor = config.processor(files.cmudict_path, files.heteronyms_path, pronunciations=files.pronunciations)
-    problems = 0
-    for text in texts:
-        try:
-            print("\n".join(describe_text(processor, text)))
-        except InputError as error:
-            problems += 1
-            print(f"text:    {text}\nerror:   {error}")
+    problems = print_texts(processor, (("", text) for text in texts))
     if problems:
         raise InputError(f"{problems} of {len(texts)} texts cannot be spoken")
     return 0

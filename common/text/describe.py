@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
+from common.errors import InputError
 from common.text.processor import NothingToSay, TextProcessor
 
 _NO_WORD = re.compile(r"[^\w\s'{}]+")
@@ -28,3 +30,17 @@ def describe_text(processor: TextProcessor, text: str) -> list[str]:
     if letters:
         lines.append("letters: " + ", ".join(f"{word} ({reason})" for word, reason in letters.items()))
     return lines
+
+
+def print_texts(processor: TextProcessor, texts: Iterable[tuple[str, str]]) -> int:
+    """Print how texts are read, each below its title if it has one. Return how many cannot be spoken."""
+    problems = 0
+    for title, text in texts:
+        if title:
+            print(title)
+        try:
+            print("\n".join(describe_text(processor, text)))
+        except InputError as error:
+            problems += 1
+            print(f"text:    {text}\nerror:   {error}")
+    return problems

@@ -5,13 +5,10 @@ Shapes: B batch, S symbols, L mel frames, M mel bands.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
 import json
-import logging
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from torch import Tensor, nn
 from common.errors import InputError, first_line
 from common.files.exports import sealed
 from common.machine import torchscript
+from common.machine.torchscript import quietly
 from fastpitch.config import FastPitchInfo
 from fastpitch.layers import length_mask
 from fastpitch.length_regulator import durations_from_log, regulate, round_durations
@@ -94,7 +92,7 @@ def export(model: FastPitch, contract: dict[str, Any], path: Path, format: str) 
         InputError: the exporter fails, or the file's lengths or mels differ from the eager model's.
     """
     text = json.dumps(contract)
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), quietly():
         if format == "torchscript":
             content = io.BytesIO()
             torch.jit.save(torchscript.script(model), content, _extra_files={f"{CONTRACT}.json": text})
@@ -173,16 +171,3 @@ def compare(model: FastPitch, run: Run) -> float:
             f"the exported model differs from the eager one by {largest:.2g}; {LARGEST_DIFFERENCE:g} is allowed"
         )
     return largest
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the exporter's progress messages and deprecation warnings."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.errors import InputError
 from common.synthesis.phrases import Phrase
-from common.text.describe import describe_text
+from common.text.describe import print_texts
 from fastpitch.checkpoint import load_fastpitch
 from fastpitch.synthesis.flags import SpeechConfig
 from fastpitch.synthesis.text_flags import text_processor
@@ -21,14 +21,8 @@ def show_texts(phrases: Sequence[Phrase], source: str | Path, cfg: SpeechConfig)
     """
     _, info = load_fastpitch(cfg.fastpitch)
     processor = text_processor(cfg, info)
-    problems = 0
-    for phrase in phrases:
-        text = phrase.text or ""
-        print(f"{source}: line {phrase.line}" if phrase.line else source)
-        try:
-            print("\n".join(describe_text(processor, text)))
-        except InputError as error:
-            problems += 1
-            print(f"text:    {text}\nerror:   {error}")
+    titles = (f"{source}: line {phrase.line}" if phrase.line else str(source) for phrase in phrases)
+    texts = (phrase.text or "" for phrase in phrases)
+    problems = print_texts(processor, zip(titles, texts, strict=True))
     if problems:
         raise InputError(f"{source}: {problems} of {len(phrases)} texts cannot be spoken")

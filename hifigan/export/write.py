@@ -5,13 +5,10 @@ The file runs without this repository's model code. Shapes: B batch, M mel bands
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
-import logging
 import math
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -19,6 +16,7 @@ from torch import Tensor
 
 from common.audio import LOG_FLOOR, SILENCE
 from common.errors import InputError
+from common.machine.torchscript import quietly
 from hifigan.backend import Backend
 from hifigan.checkpoint import GeneratorInfo
 from hifigan.denoiser import Denoiser
@@ -96,7 +94,7 @@ def export(
         info.output_rate,
     )
     module = VocoderModule(generator, precision, denoising_strength, info.audio.filter_length).eval()
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), quietly():
         FORMATS[format].write(module, contract, path, opset)
     return contract
 
@@ -157,16 +155,3 @@ def compare(backend: Backend, reference: Callable[[Tensor], Tensor], mels: list[
         energy += expected.square().sum().item()
         noise += error.square().sum().item()
     return ExportDifference(max_error, 10 * math.log10(energy / noise) if noise > 0 else math.inf)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the exporters' progress messages and deprecation warnings."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)

@@ -165,7 +165,9 @@ def test_wrong_folders_take_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
     (tmp_path / "model" / "config.json").write_text(json.dumps(config))
     for load in (Generator.from_pretrained, load_generator):
-        with pytest.raises(InputError, match=r"model.*: generator configuration: \d+ parameters, at most 250000000 are allowed"):
+        with pytest.raises(
+            InputError, match=r"model.*: generator configuration: \d+ parameters, at most 250000000 are allowed"
+        ):
             load(tmp_path / "model")
     (tmp_path / "model" / "model.safetensors").write_bytes(b"x" * 99)
     with pytest.raises(InputError, match=r"model.safetensors: not a safetensors file, or damaged"):

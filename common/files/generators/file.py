@@ -16,7 +16,15 @@ from common.files.yaml_files import read_yaml
 
 State = dict[str, Tensor]
 WRAPPERS = ("module.", "_orig_mod.", "generator.")  # of PyTorch's DDP, torch.compile, and classes around a generator
-CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
+# The generator's keys in Coqui TTS and SpeechBrain -> ours.
+FACTOR_NAMES = {
+    "upsample_factors": "upsample_rates",
+    "upsample_kernel_sizes": "upsample_kernel_sizes",
+    "upsample_initial_channel": "upsample_initial_channel",
+    "resblock_type": "resblock",
+    "resblock_kernel_sizes": "resblock_kernel_sizes",
+    "resblock_dilation_sizes": "resblock_dilation_sizes",
+}
 
 
 @dataclasses.dataclass(frozen=True)

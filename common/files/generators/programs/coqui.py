@@ -16,6 +16,7 @@ from common.audio_config import MelConvention
 from common.errors import InputError
 from common.files.atomic import replacing, write_whole
 from common.files.generators.file import (
+    FACTOR_NAMES,
     GeneratorFile,
     below,
     public_names,
@@ -37,14 +38,6 @@ SIGNAL = {
     "mel_fmin": "mel_fmin",
     "mel_fmax": "mel_fmax",
 }
-PARAMS = {
-    "upsample_factors": "upsample_rates",
-    "upsample_kernel_sizes": "upsample_kernel_sizes",
-    "upsample_initial_channel": "upsample_initial_channel",
-    "resblock_type": "resblock",
-    "resblock_kernel_sizes": "resblock_kernel_sizes",
-    "resblock_dilation_sizes": "resblock_dilation_sizes",
-}
 LOG_BASES = {"np.log": "ln", "np.log10": "log10"}
 
 
@@ -62,8 +55,8 @@ def read(path: Path, content: Mapping[str, Any]) -> GeneratorFile | None:
     params = section(values, "generator_model_params")
     if params.get("cond_channels"):
         raise InputError(f"{path}: it takes the embedding of a speaker (cond_channels) beside the mel")
-    config = taken(params, PARAMS)
-    require(config, sorted(set(PARAMS.values())), path, "its generator_model_params are incomplete")
+    config = taken(params, FACTOR_NAMES)
+    require(config, sorted(set(FACTOR_NAMES.values())), path, "its generator_model_params are incomplete")
     config["resblock_dilation_sizes"] = used_dilations(config["resblock_dilation_sizes"], state)
     config["output_bias"] = "conv_post.bias" in state
     epoch = content.get("epoch")
@@ -116,7 +109,7 @@ def _write(path: Path, portable: Portable) -> list[str]:
     audio, convention = portable.audio, portable.convention
     if portable.output_rate != audio.sampling_rate:
         raise InputError(f"--format: {program} has no generators that change the sampling rate")
-    params = {theirs: portable.config[ours] for theirs, ours in PARAMS.items()}
+    params = {theirs: portable.config[ours] for theirs, ours in FACTOR_NAMES.items()}
     config = {
         "model": "hifigan",
         "generator_model": "hifigan_generator",

@@ -11,6 +11,7 @@ from typing import Any
 
 from common.errors import InputError
 from common.files.generators.file import (
+    FACTOR_NAMES,
     GeneratorFile,
     public_names,
     renamed,
@@ -21,14 +22,6 @@ from common.files.generators.file import (
     used_dilations,
 )
 
-PARAMS = {
-    "upsample_factors": "upsample_rates",
-    "upsample_kernel_sizes": "upsample_kernel_sizes",
-    "upsample_initial_channel": "upsample_initial_channel",
-    "resblock_type": "resblock",
-    "resblock_kernel_sizes": "resblock_kernel_sizes",
-    "resblock_dilation_sizes": "resblock_dilation_sizes",
-}
 LOW_RATE = "16k"  # published models tell their rate by the name of their folder only
 
 
@@ -37,11 +30,11 @@ def read(path: Path, content: Mapping[str, Any]) -> GeneratorFile | None:
     if not any(key.startswith("conv_pre.conv.") for key in state):
         return None
     values = settings_beside(path, ("hyperparams.yaml", "hyperparams.yml"))
-    require(values, PARAMS, path, "copy its hyperparams.yaml beside it")
+    require(values, FACTOR_NAMES, path, "copy its hyperparams.yaml beside it")
     if values.get("cond_channels"):
         raise InputError(f"{path}: it takes the embedding of a speaker (cond_channels) beside the mel")
     state = renamed(state, [(r"\.conv\.(weight|weight_g|weight_v|bias)$", r".\1")])
-    config = taken(values, PARAMS)
+    config = taken(values, FACTOR_NAMES)
     config["resblock_dilation_sizes"] = used_dilations(config["resblock_dilation_sizes"], state)
     config |= {"padding": "reflect", "output_bias": "conv_post.bias" in state}
     hop = 1
