@@ -164,24 +164,30 @@ def convert_mel(mel: Tensor, found: MelConvention, wanted: MelConvention) -> Ten
     return mel.clamp_min(other.silence)
 
 
-def describe_other_scale(mel: Tensor) -> tuple[str, str] | None:
-    """Return what the values of a mel [M, L] of speech are if they cannot be natural logarithms, and what to do.
+def describe_other_scale(mel: Tensor, wanted: MelConvention = OUR_MELS) -> tuple[str, str] | None:
+    """Return what the values of a mel [M, L] of speech are if they cannot be the wanted logarithms, and what to do.
 
     Over 161 LJSpeech clips, the lowest value of a natural-log mel was -11.5 to -10.1 and the highest 2.1. For log10
     mels they were -5 to -4.4 and 0.9. Acoustic models go below the floor of -11.5 by less than 2. A few frames need not
-    have silence, so nothing is said about them.
+    have silence, so nothing is said about them. Scaled mels are not judged.
     """
+    if (wanted.gain, wanted.mel_mean, wanted.mel_scale) != (1.0, (0.0,), (1.0,)):
+        return None
+    is_natural = wanted.log_base == "ln"
     lowest, highest = float(mel.min()), float(mel.max())
-    if lowest < -15:
-        return "decibels", "divide them by 8.686 (20 log10) or 4.343 (10 log10)"
-    if -5.01 <= lowest <= -3 and highest < 1.2:
-        return "log10", "give --mel-log log10"
-    if mel.size(1) < MIN_JUDGED_FRAMES or lowest == highest or lowest < -5.01:
+    if not is_natural and wanted.silence - 0.5 > lowest >= -15:
+        return "natural logarithms", "give --mel-log ln"
+    if lowest < (min(-15.0, wanted.silence - 3.5) if is_natural else -15):
+        return "decibels", "divide them by " + ("8.686 (20 log10) or 4.343 (10 log10)" if is_natural else "20 or 10")
+    quiet = -5.01 if is_natural else -5.01 / math.log(10)
+    if mel.size(1) < MIN_JUDGED_FRAMES or lowest == highest or lowest < quiet:
         return None
     if lowest >= 0 and highest > 1:
-        return "magnitudes without a logarithm", "take the natural logarithm, at least 1e-5 before it"
+        return "magnitudes without a logarithm", "take the logarithm, at least of the floor"
     if lowest >= 0:
         return "values scaled to 0 to 1", "undo the scaling"
+    if is_natural and lowest <= -3 and highest < 1.2:
+        return "log10", "give --mel-log log10"
     return "normalised values", "undo the normalisation by mean and deviation"
 
 

@@ -269,13 +269,13 @@ def choose_contracts(
     if problems:
         count = f"{len(problems)} of {len(chosen)} mels cannot be used: " if len(problems) > 1 else ""
         raise InputError(count + first_three(problems))
-    undescribed = next((path for path, contract in chosen.items() if _may_be_of_another_scale(contract)), None)
+    undescribed = next((path for path, contract in chosen.items() if not contract.origin), None)
     if undescribed:
         try:
             mel = read_mel(undescribed, audio.num_mels)
         except (InputError, OSError):  # a problem of this file only, which is skipped later
             return chosen
-        _refuse_other_scale(undescribed, mel)
+        _refuse_other_scale(undescribed, mel, chosen[undescribed])
     return chosen
 
 
@@ -293,24 +293,21 @@ def utterance_from_mel(name: str, path: Path, contracts: Mapping[Path, MelContra
     """
     contract = contracts[path]
     mel = read_mel(path, contract.audio.num_mels, contract.convention, target.mels.convention)
-    if _may_be_of_another_scale(contract):
-        _refuse_other_scale(path, mel)
+    if not contract.origin:
+        _refuse_other_scale(path, mel, contract)
     if contract.audio.framing != "tacotron":
         return Utterance(name=name, mel=mel)
     hop = target.samples(contract.audio.hop_length)
     return Utterance(name=name, mel=mel, skip_samples=hop // 2, num_samples=max(mel.size(1) - 1, 1) * hop)
 
 
-def _may_be_of_another_scale(contract: MelContract) -> bool:
-    """Return whether a mel is only assumed to be in natural logarithms."""
-    return not contract.origin and contract.log_base == "ln"
-
-
-def _refuse_other_scale(path: Path, mel: Tensor) -> None:
-    """Raise `InputError` for a mel without description that cannot be in natural logarithms."""
-    if found := describe_other_scale(mel):
+def _refuse_other_scale(path: Path, mel: Tensor, contract: MelContract) -> None:
+    """Raise `InputError` for a mel without description that cannot be of the generator's kind."""
+    if found := describe_other_scale(mel, contract.convention):
         scale, remedy = found
+        base = contract.log_base
+        name = "natural logarithms (-11.5 to 2)" if base == "ln" else f"log10 ({contract.convention.silence:.0f} to 1)"
         raise InputError(
             f"{path}: no {MEL_CONFIG_FILE} describes this mel, and its values ({mel.min():.1f} to {mel.max():.1f}) "
-            f"look like {scale}, not natural logarithms (-11.5 to 2); {remedy}, or give --mel-log ln if they are"
+            f"look like {scale}, not {name}; {remedy}, or give --mel-log {base} if they are"
         )

@@ -53,6 +53,13 @@ def test_mels_of_another_scale(framing: str) -> None:
         assert describe_other_scale(mel[0]) is None
         for name, other in others.items():
             assert (describe_other_scale(other[0]) or [""])[0] == name
+        # A generator of another program that takes log10 down to 1e-10.
+        theirs = MelConvention("log10", 1e-10)
+        assert describe_other_scale(mel[0] / math.log(10), theirs) is None
+        others["natural logarithms"] = mel
+        for name, other in others.items():
+            if name not in ("log10", "normalised values"):  # log10 mels can have such values
+                assert (describe_other_scale(other[0], theirs) or [""])[0] == name
     assert describe_other_scale(torch.full((80, 30), SILENCE)) is None
     assert describe_other_scale(torch.zeros(80, 30)) is None
     assert describe_other_scale(torch.randn(80, 3, generator=torch.Generator().manual_seed(0))) is None

@@ -172,7 +172,7 @@ def test_bad_mels_among_good_ones_are_left_out(
 ) -> None:
     torch.save(torch.zeros(64, 5), tmp_path / "bands.pt")
     torch.save(torch.full((80, 5), math.nan), tmp_path / "nan.pt")
-    np.save(tmp_path / "log10.npy", np.linspace(-5, 0.5, 80 * 9, dtype=np.float32).reshape(80, 9))
+    np.save(tmp_path / "log10.npy", np.linspace(-5, 0.5, 80 * 30, dtype=np.float32).reshape(80, 30))
     rows = [tmp_path / "bands.pt", tmp_path / "nan.pt", dataset / "mels" / "a.pt", tmp_path / "log10.npy"]
     for order in (rows[:3], rows[2:], rows):
         (tmp_path / "p.tsv").write_text("mel\toutput\n" + "".join(f"{row}\t{row.stem}\n" for row in order))
