@@ -6,6 +6,7 @@ program this compares two of them: `python -m common.mel_contract A B`.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -23,6 +24,8 @@ from common.files.json_files import read_json
 from common.files.model_folders import MODEL_FILE
 from common.project import command
 
+# Keys of other programs' configurations, which have settings of mels under other names, or leave them out.
+FOREIGN_KEYS = {"architectures", "model_type", "model_in_dim", "generator_model_params", "generator_params"}
 SAME, DIFFERENT, UNREADABLE = 0, 1, 2  # exit statuses, as in diff(1)
 
 
@@ -161,6 +164,8 @@ def read_contract(path: str | Path) -> MelContract:
     try:
         if path.suffix.lower() == ".json":
             return _read_json_file(path)
+        if path.suffix.lower() in (".yaml", ".yml"):
+            raise InputError("settings of another program; name its weights or its folder")
         exported = export_metadata(path)
         if exported is None and is_export(path):
             raise InputError("this exported model does not describe its mels; export.py writes files that do")
@@ -190,6 +195,11 @@ def _read_folder(folder: Path) -> MelContract:
     for file in (folder / MEL_CONFIG_FILE, folder / "mels" / MEL_CONFIG_FILE):
         if file.is_file():
             return read_description(file)
+    weights = None
+    with contextlib.suppress(InputError):  # not the folder of another program's model
+        weights = find_weights(folder)
+    if weights:
+        return _read_checkpoint(weights)
     raise InputError(
         f"{folder}: neither {MEL_CONFIG_FILE} nor mels/{MEL_CONFIG_FILE} describes mels; "
         f"{command('python prepare_dataset.py')} --extract-mels writes it"
@@ -198,6 +208,8 @@ def _read_folder(folder: Path) -> MelContract:
 
 def _read_json_file(path: Path) -> MelContract:
     values = read_json(path)
+    if isinstance(values, dict) and values.keys() & FOREIGN_KEYS:
+        raise InputError("settings of another program; name its weights or its folder, which tell which mels it takes")
     contract = MelContract.from_dict(values, str(path))
     if len(contract.assumed) == len(dataclasses.fields(AudioConfig)) and "upsample_rates" not in values:
         raise InputError("does not describe mels")

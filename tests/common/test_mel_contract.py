@@ -248,8 +248,38 @@ def test_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 @pytest.mark.medium
 def test_as_a_module(tmp_path: Path) -> None:
     generator = make_checkpoint(tmp_path / "g.pt")
-    command = [sys.executable, "-W", "error", "-m", "common.mel_contract", "CHECK", str(generator), str(tmp_path)]
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-m",
+        "common.mel_contract",
+        "CHECK",
+        str(generator),
+        str(tmp_path / "absent"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
     assert done.returncode == UNREADABLE
     done = subprocess.run([*command[:-1], str(generator)], capture_output=True, text=True, cwd=REPOSITORY)
     assert (done.returncode, done.stdout, done.stderr) == (SAME, "the same mel contract\n", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("pwg-v1", ("tacotron", "log10", 1e-10)),
+        ("coqui-v1-trainer", ("tacotron", "ln", 1e-8)),
+        ("transformers-speecht5", ("tacotron", "log10", 1e-10)),
+        ("nemo-v1", ("vocoder", "ln", 1e-5)),
+    ],
+)
+def test_folders_of_other_programs(name: str, expected: tuple[str, str, float]) -> None:
+    contract = read_contract(REPOSITORY / "tests" / "formats" / name)
+    assert (contract.audio.framing, contract.log_base, contract.convention.log_floor) == expected
+
+
+def test_configurations_of_other_programs_are_not_taken_for_ours() -> None:
+    configs = ["coqui-v1-trainer/config.json", "transformers-speecht5/config.json", "pwg-v1/config.yml"]
+    for config in configs:
+        with pytest.raises(InputError, match="settings of another program; name its weights or its folder"):
+            read_contract(REPOSITORY / "tests" / "formats" / config)

@@ -16,6 +16,7 @@ from common.files.yaml_files import read_yaml
 
 State = dict[str, Tensor]
 WRAPPERS = ("module.", "_orig_mod.", "generator.")  # of PyTorch's DDP, torch.compile, and classes around a generator
+MELS = "hifigan_recipe_mels"  # section of configurations that this project wrote for other programs
 # The generator's keys in Coqui TTS and SpeechBrain -> ours.
 FACTOR_NAMES = {
     "upsample_factors": "upsample_rates",

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from common.audio_config import AudioConfig, MelConvention
 from common.errors import InputError
-from common.files.generators.file import State
+from common.files.generators.file import MELS, State
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +73,13 @@ def flat_blocks(state: Mapping[str, Tensor], blocks_per_stage: int) -> State:
 def own_tensors(state: Mapping[str, Tensor]) -> State:
     """Return copies that own exactly their memory, as files should hold."""
     return {key: value.detach().cpu().clone().contiguous() for key, value in state.items()}
+
+
+def describe_mels(portable: Portable) -> dict[str, Any]:
+    """Return a section for another program's configuration, which keeps what its own keys cannot state."""
+    values = {**dataclasses.asdict(portable.audio), **dataclasses.asdict(portable.convention)}
+    is_same = portable.output_rate == portable.audio.sampling_rate
+    return {MELS: values if is_same else {**values, "output_sampling_rate": portable.output_rate}}
 
 
 def hop_length(rates: Iterable[int]) -> int:

@@ -1,11 +1,13 @@
 """Files for other programs are read back with the same samples. What a program cannot hold is refused."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 import torch
 
+from common import mel_contract
 from common.errors import InputError
 from common.files.generators.names import COMPANIONS, PROGRAMS
 from common.files.generators.write import WRITERS
@@ -175,3 +177,12 @@ def test_the_moving_average(tmp_path):
     write_for_program(source, tmp_path / "g_1", "hifigan-authors", ema=True)
     average = load_generator(source, ema=True)[0].state_dict()
     assert torch.equal(load_generator(tmp_path / "g_1")[0].state_dict()["conv_pre.bias"], average["conv_pre.bias"])
+
+
+@pytest.mark.parametrize("format", WRITERS)
+def test_our_readers_find_the_mels_that_the_program_cannot_state(format, tmp_path):
+    config = dataclasses.replace(TINY, resblock="1")  # transformers has no other kind
+    source = make_checkpoint(tmp_path / "g.pt", config=config)
+    written = tmp_path / "out" / NAMES[format]
+    write_for_program(source, written, format)
+    assert mel_contract.compare(mel_contract.read_contract(source), mel_contract.read_contract(written)) == []

@@ -17,6 +17,7 @@ from common.errors import InputError
 from common.files.atomic import replacing, write_whole
 from common.files.generators.file import (
     FACTOR_NAMES,
+    MELS,
     GeneratorFile,
     below,
     public_names,
@@ -27,7 +28,7 @@ from common.files.generators.file import (
     tensors_in,
     used_dilations,
 )
-from common.files.generators.writing import Portable, Writer, differing_mels, own_tensors
+from common.files.generators.writing import Portable, Writer, describe_mels, differing_mels, own_tensors
 
 SIGNAL = {
     "sample_rate": "sampling_rate",
@@ -60,7 +61,7 @@ def read(path: Path, content: Mapping[str, Any]) -> GeneratorFile | None:
     config["resblock_dilation_sizes"] = used_dilations(config["resblock_dilation_sizes"], state)
     config["output_bias"] = "conv_post.bias" in state
     epoch = content.get("epoch")
-    setup = _setup(section(values, "audio"))
+    setup = {**_setup(section(values, "audio")), **section(values, MELS)}
     return GeneratorFile(path, state, config, setup, "Coqui TTS", epoch=epoch if isinstance(epoch, int) else None)
 
 
@@ -114,6 +115,7 @@ def _write(path: Path, portable: Portable) -> list[str]:
         "model": "hifigan",
         "generator_model": "hifigan_generator",
         "discriminator_model": "hifigan_discriminator",
+        **describe_mels(portable),
         "generator_model_params": params,
         "audio": {
             **{theirs: getattr(audio, ours) for theirs, ours in SIGNAL.items()},

@@ -18,6 +18,7 @@ from common.audio_config import MelConvention
 from common.errors import InputError
 from common.files.atomic import replacing, write_whole
 from common.files.generators.file import (
+    MELS,
     GeneratorFile,
     below,
     find_beside,
@@ -30,7 +31,7 @@ from common.files.generators.file import (
     tensors_in,
     used_dilations,
 )
-from common.files.generators.writing import Portable, Writer, differing_mels, own_tensors
+from common.files.generators.writing import Portable, Writer, describe_mels, differing_mels, own_tensors
 from common.files.yaml_files import dump_yaml
 
 ESPNET_PREFIX = "tts.generator.vocoder."
@@ -93,6 +94,7 @@ def _parallel_wavegan(path: Path, state: dict[str, Tensor]) -> GeneratorFile:
     else:
         notes = ("no stats.h5 or stats.npy lies beside it: mels are taken as normalised already",)
         setup["obstacle"] = f"{path.name} needs the statistics of stats.h5 (or stats.npy) beside it"
+    setup |= section(values, MELS)
     return GeneratorFile(path, state, config, setup, program="ParallelWaveGAN", notes=notes)
 
 
@@ -186,6 +188,7 @@ def _write(path: Path, portable: Portable) -> list[str]:
             "nonlinear_activation_params": {"negative_slope": 0.1},
         },
         **{theirs: getattr(audio, ours) for theirs, ours in SIGNAL.items()},
+        **describe_mels(portable),
         "window": "hann",
         "format": "npy",
         "log_base": {"ln": None, "log10": 10.0}[portable.convention.log_base],

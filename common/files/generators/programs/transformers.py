@@ -17,6 +17,7 @@ from common.audio_config import MelConvention
 from common.errors import InputError
 from common.files.atomic import write_whole
 from common.files.generators.file import (
+    MELS,
     GeneratorFile,
     below,
     public_names,
@@ -28,7 +29,7 @@ from common.files.generators.file import (
     tensors_in,
     used_dilations,
 )
-from common.files.generators.writing import Portable, Writer, differing_mels, hop_length
+from common.files.generators.writing import Portable, Writer, describe_mels, differing_mels, hop_length
 from common.files.safetensors_files import write_tensors
 
 # Both classes leave the mels to other parts of the pipeline, so these are the published models' settings.
@@ -60,7 +61,7 @@ def read(path: Path, content: Mapping[str, Any]) -> GeneratorFile | None:
     config = {key: values[key] for key in (*CONFIG_KEYS, *BLOCK_KEYS)}
     config |= {"resblock": "1", "normalised_input": normalised}
     config["resblock_dilation_sizes"] = used_dilations(values["resblock_dilation_sizes"], state)
-    return GeneratorFile(path, state, config, _setup(values), program="transformers")
+    return GeneratorFile(path, state, config, {**_setup(values), **section(values, MELS)}, program="transformers")
 
 
 def _setup(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,6 +93,7 @@ def _write(path: Path, portable: Portable) -> list[str]:
         "model_in_dim": bands,
         "normalize_before": normalised,
         "sampling_rate": portable.output_rate,
+        **describe_mels(portable),
         **{key: portable.config[key] for key in (*CONFIG_KEYS, *BLOCK_KEYS)},
     }
     path.mkdir(parents=True, exist_ok=True)
