@@ -11,8 +11,8 @@ Shapes: B batch, M mel bands, L frames, T samples.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from common.cli import ArgumentParser
+from common.cli import run as run_program
 from common.errors import InputError
 from common.files.generators.write import WRITERS
 from common.markdown import table_head, table_row
@@ -82,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("python", metavar="PEERS_PYTHON", help="interpreter of an environment with the other programs")
     parser.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT", help="generator of any format")
     given = parser.parse_args(arguments)
+    if shutil.which(given.python) is None:
+        raise InputError(f"PEERS_PYTHON: {given.python} is no interpreter")
     torch.set_num_threads(1)  # as in the peers: more threads round differently
     rows = []
     print("\n".join(table_head(("checkpoint", "--format", "loaded by", "largest difference", "tensors changed"))))
@@ -103,4 +106,4 @@ def is_failure(difference: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main, "check_formats")

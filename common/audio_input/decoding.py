@@ -178,4 +178,6 @@ def _blocks_of_av(path: Path, container: Any, to_float64: Any) -> Iterator[np.nd
 
 
 def _format_reason(error: Exception) -> str:
-    return " ".join(str(getattr(error, "error_string", error)).split())
+    reason = " ".join(str(getattr(error, "error_string", error)).split())
+    # Of a file that exists: libmpg123's words for contents that are no MP3.
+    return "Format not recognised." if reason.startswith("File does not exist or is not a regular file") else reason

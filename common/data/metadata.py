@@ -191,15 +191,20 @@ def number_speakers(names: Mapping[str, str]) -> dict[str, int]:
 
 
 def _read_header(rows: dict[int, list[str]]) -> tuple[str, ...]:
-    """Remove a first line that names the columns, and return what they hold."""
+    """Remove a first line that names the columns, and return what they hold. Columns of other names are ignored."""
     if not rows:
         return ()
     first = min(rows)
     names = [_HEADERS.get(column.lower().replace(" ", "_"), "") for column in rows[first]]
-    if len(names) < 2 or names[0] != "id" or not all(names) or len(set(names)) < len(names):
+    known = [name for name in names if name]
+    is_header = len(names) > 1 and names[0] == "id" and {"text", "normalised"} & set(known)
+    if not is_header or len(set(known)) < len(known):
         return ()
+    ignored = [column for column, name in zip(rows[first], names, strict=True) if not name]
+    if ignored:
+        log.info("the columns %s are ignored", ", ".join(ignored))
     del rows[first]
-    return tuple(names)
+    return tuple(name or "ignore" for name in names)
 
 
 def _drop_empty_columns(rows: Mapping[int, list[str]]) -> None:

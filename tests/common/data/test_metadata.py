@@ -145,3 +145,12 @@ def test_numbers_of_speakers() -> None:
 
 def test_names_of_clips() -> None:
     assert [name_clip(name) for name in ("a.b", "a.b.wav", "wavs/x/a.OGG", "./a")] == ["a.b", "a.b", "x/a", "a"]
+
+
+def test_a_header_may_have_columns_that_are_not_used(tmp_path, caplog):
+    caplog.set_level("INFO")
+    path = tmp_path / "metadata.csv"
+    path.write_text("id|text|lang\n" + "".join(f"c{i}|Words of clip {i}.|en\n" for i in range(5)))
+    found = read_metadata(path)
+    assert found.texts == {f"c{i}": f"Words of clip {i}." for i in range(5)}
+    assert "the columns lang are ignored" in caplog.text
