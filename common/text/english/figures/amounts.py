@@ -17,6 +17,7 @@ _EURO_POINTS = re.compile(
 _DECIMAL_COMMA = re.compile(r"(?<=€)(\s?)(\d{1,3}),(\d{1,2})(?!\d|[.,]\d)|(?<![\w.,])(\d{1,3}),(\d{1,2})(?=\s?€)")
 # Two groups or more, or one after a currency or with a round number, are thousands. Other pairs of numbers stay two.
 _SPACED = re.compile(r"(?<![\w.,(+-])(?<!\d )([$£€¥]\s?)?([1-9]\d{0,2})((?: \d{3}){1,9})(?![\w-]|[ .,]\d)")
+_UNIT_AFTER = re.compile(r"\s?(?:[kcm]?m|[km]?g|[kMG]?W|[kMGT]?Wh|[kM]?Hz|ha|km/h)\b")  # 12 500 km is one amount
 _SPACED_DECIMAL = re.compile(
     r"(?<=[€$£])(\s?\d{1,3}(?: \d{3}){1,9}),(\d{2})(?![\w,]|\.\d)|(?<![\w.,])(\d{1,3}(?: \d{3}){1,9}),(\d{2})(?=\s?€)"
 )
@@ -35,6 +36,7 @@ def join_thousands(text: str) -> str:
 
 def _join_spaced(match: re.Match[str]) -> str:
     sign, first, rest = match[1] or "", match[2], match[3]
-    if not sign and len(rest) == 4 and rest != " 000":
+    is_pair = not sign and len(rest) == 4 and rest != " 000"
+    if is_pair and not _UNIT_AFTER.match(match.string, match.end()):
         return match[0]
     return sign + first + rest.replace(" ", "")

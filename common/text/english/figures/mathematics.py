@@ -9,6 +9,7 @@ from common.text.english.rules import ALWAYS, DIGITS, Rule, apply_rules
 
 _TERM_BEFORE, _TERM_AFTER = r"(?<=[\w)\]%°.'\"])", r"(?=[\w(\[$£€.√'\"-])"
 _POWER = re.compile(r"(?<=[\w)\]])\s?(?:\^|\*\*)\s?(?:\(?(-|\+|minus |plus )?(\d{1,3})\)?|([A-Za-z])\b|(?=\())")
+_EXPONENT = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d+)?)[eE]([-+]?\d{1,3})(?![\w.])")  # 2.5e-3
 _COEFFICIENT = re.compile(r"(?<=\b)([a-z])([a-z])(?=\^\d)")  # mc^2
 _LINKING = re.compile(
     r"\b(?:is|was|are|were|be|been|of|with|at|by|to|than|for|from|only|just|about|reads?|has|had|have|rate|and|or|if)\s*$|[:(,;]\s*$|^\s*$",
@@ -100,6 +101,7 @@ _RULES: tuple[Rule, ...] = (
     (DIGITS, _TIMES_SIGN, " times "),
     ("×", _TIMES_SIGN, " times "),
     (DIGITS, _FASTER, " times"),
+    (DIGITS, _EXPONENT, r"\1 times 10^\2"),
     ("^", _COEFFICIENT, r"\1 \2"),
     ("^*", _POWER, _expand_power),
     (">", _QUOTE, r"\1"),

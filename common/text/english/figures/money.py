@@ -93,6 +93,7 @@ _SIGN = re.compile(rf"(?:(?<![A-Za-z])({_OF}))?([{SIGNS}])\2{{0,4}}")
 
 _RANGE = re.compile(rf"(?<=\d)\s?[-–]\s?(?=[{SIGNS}]\d)|(?<=\d[kmbt])\s?[-–]\s?(?=[{SIGNS}]\d)", re.IGNORECASE)
 _SHORT_RANGE = re.compile(rf"([{SIGNS}])(\d{{1,3}})[-–](\d{{1,3}})(?![\w.,]*\d)(?!{_MAGNITUDE})", re.IGNORECASE)
+_SIGN_AFTER = re.compile(rf"(?<![\w-])([{SIGNS}])-(?=\d)")  # $-5
 _MINUS = re.compile(rf"(?<![\w-])-(?=[{SIGNS}]\s?\.?\d)")
 _PER = re.compile(
     rf"([{SIGNS}]|\b(?:{_CODE})\b)(\s?{_NUMBER}(?:\s?(?:[kmb]|mn|bn|million|billion))?)\s?/\s?(?=[A-Za-z])"
@@ -178,6 +179,7 @@ _RULES: tuple[Rule, ...] = (
     (DIGITS, _COIN, r"\1 cent"),
     (DIGITS, _PENCE, lambda m: f"{m[1]} {'penny' if m[1] == '1' else 'pence'}"),
     (SIGNS, _RANGE, " to "),
+    (SIGNS, _SIGN_AFTER, r"-\1"),
     (SIGNS, _MINUS, "minus "),
     ("/", _PER, r"\1\2 per "),
     (SIGNS, _SHORT_RANGE, r"\1\2 to \1\3"),

@@ -313,13 +313,14 @@ def expand_units(text: str) -> str:
     if not any(c.isdecimal() for c in text):
         return text
     text = _MINUTE_MARK.sub("", _PRIMES.sub(_expand_primes, text))
+    text = _COORDINATE.sub(_expand_coordinate, text)  # first, since 26' 46" in it are no feet
     text = _expand_inch_marks(_FEET_INCHES.sub(_expand_feet_inches, text))
     text = _CUPS.sub(lambda m: f"{m[1]} {'cup' if m[1] in ('1', 'half', 'quarter', 'third') else 'cups'}", text)
     text = _BY.sub(_expand_by, _FEET.sub(_expand_feet, _INCHES.sub(_expand_inches, text)))
     text = _FEET_LAST.sub(r"\1 foot" if " foot by " in text else r"\1 feet", text)
     text = _INCHES_LAST.sub(r"\1 inches", _INCH.sub(r"\1 inch", text))
     text = _INCH_LONG.sub(_expand_inch_long, text)
-    text = _DEGREES.sub(lambda m: _SCALES[m[1]], _COORDINATE.sub(_expand_coordinate, text))
+    text = _DEGREES.sub(lambda m: _SCALES[m[1]], text)
     text = _TEMPERATURE.sub(_expand_temperature, text)
     text = _MILLION.sub(lambda m: f"{m[1]} {_MAGNITUDES.get(m[2].lower(), 'trillion')}", text)
     text = _CAPITAL_MAGNITUDE.sub(lambda m: f"{m[1]} {_MAGNITUDES[m[2].lower()]}", text)
