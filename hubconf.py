@@ -127,7 +127,7 @@ def fastpitch(
 
     Args:
         checkpoint: a file of this recipe or NVIDIA's (v1.1). Without it, `variant` is downloaded.
-        variant: published weights: "fastpitch" (NVIDIA's, one voice).
+        variant: published weights: NVIDIA's "fastpitch" or "fastpitch-fp32" (one voice).
         device, models_dir: as for `hifigan`.
 
     Returns:

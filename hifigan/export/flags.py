@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import MutableMapping
 from pathlib import Path
+from typing import Any
 
-from common.cli import ArgumentParser, add_flags, flag, list_words, not_negative
+from common.cli import ArgumentParser, add_flags, command_line, flag, list_words, not_negative
 from common.download.hub import find_fastpitch, find_generator
 from common.errors import InputError
 from common.files.generators.names import COMPANIONS, PROGRAMS
@@ -102,12 +104,18 @@ class ExportConfig:
                 raise InputError(f"--{field.name.replace('_', '-')}: has no effect with --fastpitch")
 
 
+def _require_model(given: MutableMapping[str, Any]) -> None:
+    if not given.get("hifigan") and not given.get("fastpitch"):
+        raise InputError(f"{_REQUIRED} (see {command_line('export.py')} --help)")
+
+
 def make_parser() -> ArgumentParser:
     """Return the parser of `export.py`."""
     parser = ArgumentParser(
         prog="export.py",
         needs="(--hifigan NAME|PATH | --fastpitch NAME|PATH)",
         description="Generator or FastPitch checkpoint -> file for deployment, verified.",
+        complete=_require_model,
         examples=(
             "--hifigan G.pt --format onnx -o hifigan.onnx",
             "--hifigan G.pt --format torchscript --denoising-strength 0.01 -o hifigan.ts",

@@ -129,11 +129,12 @@ print(json.dumps([*map(str, found), *errors]))
 """
     made = elsewhere(tmp_path / "project", script, tmp_path / "hub", tmp_path / "own")
     place = Path(model.folder) / model.file
+    names = {flag: [n for n, known in MODELS.items() if known.flag == flag] for flag in ("--hifigan", "--fastpitch")}
     assert made == [
         str(tmp_path / "hub" / "hifigan-models" / place),
         str(tmp_path / "own" / place),
-        f"ValueError: no such variant 'fastpitch'; choose among {', '.join(n for n in MODELS if n != 'fastpitch')}",
-        "ValueError: no such variant 'hifigan'; choose among fastpitch",
+        f"ValueError: no such variant 'fastpitch'; choose among {', '.join(names['--hifigan'])}",
+        f"ValueError: no such variant 'hifigan'; choose among {', '.join(names['--fastpitch'])}",
         "FileNotFoundError: x.pt: no such checkpoint; published ones: bash scripts/download_models.sh",
     ]
 
