@@ -31,6 +31,7 @@ if _foreign := [
 
 from common.audio import AudioConfig as _AudioConfig
 from common.audio import MelSpectrogram as _MelSpectrogram
+from common.audio_config import OUR_MELS as _OUR_MELS
 from common.download.models import MODELS as _MODELS
 from common.download.models import fetch_models as _fetch_models
 from common.text import TextProcessor as _TextProcessor
@@ -42,6 +43,7 @@ from fastpitch.synthesis.text_flags import check_symbols as _check_symbols
 from hifigan import Denoiser as _Denoiser
 from hifigan import Generator as _Generator
 from hifigan import load_generator as _load_generator
+from hifigan.config import GeneratorInfo as _GeneratorInfo
 from hifigan.engine.select import engine_backend as _engine_backend
 from hifigan.synthesis.vocoder import Vocoder as _Vocoder
 from voice import Voice as _Voice
@@ -193,8 +195,10 @@ def mel_spectrogram(model: _torch.nn.Module | None = None, device: str = "cpu", 
     Raises:
         ValueError: settings that contradict each other.
     """
-    config = _AudioConfig() if model is None else _get_info(model).audio
-    return _MelSpectrogram(_dataclasses.replace(config, **audio)).to(device)
+    info = None if model is None else _get_info(model)
+    config = _AudioConfig() if info is None else info.audio
+    convention = info.convention if isinstance(info, _GeneratorInfo) else _OUR_MELS
+    return _MelSpectrogram(_dataclasses.replace(config, **audio), convention).to(device)
 
 
 def denoiser(generator: _Generator) -> _Denoiser:

@@ -23,7 +23,6 @@ from common.files.atomic import replacing, write_whole
 from common.files.fingerprints import file_digest
 from common.files.model_folders import card_metadata
 from common.files.safetensors_files import in_half_precision, write_safetensors
-from common.mel_contract import MelContract
 from common.project import command
 from common.text.languages import find_language_code
 from fastpitch.checkpoint import load_fastpitch
@@ -58,7 +57,7 @@ def pack(cfg: PackConfig) -> VoiceFiles:
         generator.state_dict(),
         {
             "config": generator.config.to_dict(),
-            "train_setup": {**heard.train_setup, **MelContract(heard.audio).to_dict()},
+            "train_setup": {**heard.train_setup, **heard.contract.to_dict()},
             **({} if heard.epoch is None else {"train_state": {"epoch": heard.epoch}}),
             "provenance": {
                 **_provenance(cfg.hifigan, cfg.hifigan_ema, heard.epoch),

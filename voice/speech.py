@@ -92,7 +92,7 @@ class Voice:
         generator, self._generator_info = load_generator(files.hifigan, device=place)
         self._model, self._fastpitch_info = load_fastpitch(files.fastpitch, place)
         check_models_fit(self._fastpitch_info, self._generator_info.path, self._generator_info.contract)
-        self._mel = MelSpectrogram(self.audio)
+        self._mel = MelSpectrogram(self.audio, self._generator_info.convention)
         self.vocoder = Vocoder(engine_backend(generator, precision), denoising_strength, self.audio.filter_length)
 
     @classmethod

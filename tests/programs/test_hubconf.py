@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+import hubconf
 from common.audio import MelSpectrogram
 from common.download.models import MODELS
 from common.text import TextProcessor
@@ -155,3 +156,11 @@ except ImportError as error:
     )
     with pytest.raises(TypeError, match="entry points 'hifigan' or 'fastpitch', got a Linear"):
         torch.hub.load(str(REPOSITORY), "denoiser", torch.nn.Linear(1, 1), source="local")
+
+
+def test_mels_are_of_the_kind_that_another_program_s_generator_takes():
+    generator = hubconf.hifigan(REPOSITORY / "tests" / "formats" / "transformers-speecht5")
+    transform = hubconf.mel_spectrogram(generator)
+    assert (transform.convention.log_base, transform.convention.log_floor) == ("log10", 1e-10)
+    assert (transform.config.sampling_rate, transform.config.framing) == (16000, "tacotron")
+    assert hubconf.mel_spectrogram().convention.log_base == "ln"
