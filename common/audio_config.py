@@ -102,8 +102,8 @@ class AudioConfig:
 class MelConvention:
     """How the magnitudes of mel bands become the values of a mel, where programs differ beyond `AudioConfig`.
 
-    A value is (gain * log(max(x, log_floor)) - mel_mean) / mel_scale, within `mel_clip`. The defaults are those of the
-    paper's authors and of this project.
+    A value is (gain * log(max(x, log_floor)) - mel_mean) / mel_scale, within `mel_clip`. The paper's
+    authors and this project use the defaults.
 
     Attributes:
         log_base: "ln" or "log10".

@@ -23,8 +23,7 @@ from common.project import command
 SUFFIXES = (".npy", ".pt")
 # Values of a convention that a mel does not show.
 TRACELESS: dict[str, Any] = {
-    **{"epsilon": None, "edges": "reflect", "window": "periodic"},
-    **{"last_frame": None, "obstacle": ""},
+    name: getattr(OUR_MELS, name) for name in ("epsilon", "edges", "window", "last_frame", "obstacle")
 }
 MIN_JUDGED_FRAMES = 20  # fewer need not contain anything quiet
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)

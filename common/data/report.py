@@ -1,4 +1,4 @@
-"""What to look at in a data set: texts that do not fit their audio, repeated texts, unknown words."""
+"""Find texts that do not fit their audio, repeated texts and unknown words in a data set."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""What is known of a generator's file, whatever program wrote it, and steps that the readers share."""
+"""Content of a generator's file of any program, and functions that the readers share."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -156,6 +157,11 @@ def refuse_slope(values: Mapping[str, Any], key: str, path: Path) -> None:
     slope = values.get(key, 0.1)
     if slope != 0.1:
         raise InputError(f"{path}: {key} is {slope}; only generators with 0.1 can be loaded")
+
+
+def hop_length(rates: Iterable[int]) -> int:
+    """Return the samples that a generator with these rates makes of a frame."""
+    return math.prod(int(rate) for rate in rates)
 
 
 def used_dilations(rows: Any, state: Mapping[str, Tensor]) -> list[list[int]]:

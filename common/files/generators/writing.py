@@ -1,11 +1,10 @@
-"""What the writers of other programs' files are given, and steps that they share."""
+"""Input of the writers for other programs, and functions that they share."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,16 @@ class Portable:
             found = self.config.get(key, value)
             if found != value:
                 raise InputError(f"--format: {program} has no generators whose {key} is {found!r}")
+
+    def refuse_exact_upsampling(self, program: str) -> None:
+        """Raise `InputError` if a stage has ParallelWaveGAN's padding and an odd kernel - rate."""
+        if self.config.get("exact_upsampling"):
+            self.refuse_odd(program)
+
+    def refuse_resampling(self, program: str) -> None:
+        """Raise `InputError` if the audio has another sampling rate than the mels."""
+        if self.output_rate != self.audio.sampling_rate:
+            raise InputError(f"--format: {program} has no generators that change the sampling rate")
 
     def refuse_odd(self, program: str) -> None:
         """Raise `InputError` if kernel - rate is odd in a stage."""
@@ -80,10 +89,6 @@ def describe_mels(portable: Portable) -> dict[str, Any]:
     values = {**dataclasses.asdict(portable.audio), **dataclasses.asdict(portable.convention)}
     is_same = portable.output_rate == portable.audio.sampling_rate
     return {MELS: values if is_same else {**values, "output_sampling_rate": portable.output_rate}}
-
-
-def hop_length(rates: Iterable[int]) -> int:
-    return math.prod(int(rate) for rate in rates)
 
 
 def differing_mels(portable: Portable, program: str, audio: Mapping[str, Any], convention: MelConvention) -> list[str]:

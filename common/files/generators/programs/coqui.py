@@ -66,7 +66,7 @@ def read(path: Path, content: Mapping[str, Any]) -> GeneratorFile | None:
 
 
 def _setup(audio: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the signal settings. Coqui's own names for the normalisation are those of Tacotron implementations."""
+    """Return the signal settings."""
     setup = {"mel_fmax": None, **taken(audio, SIGNAL)}
     setup.setdefault("win_length", setup.get("filter_length", 1024))
     setup |= {
@@ -105,11 +105,9 @@ def _normalisation(audio: Mapping[str, Any]) -> dict[str, Any]:
 def _write(path: Path, portable: Portable) -> list[str]:
     program = "Coqui TTS"
     portable.refuse(program, padding="zeros", normalised_input=False)
-    if portable.config.get("exact_upsampling"):
-        portable.refuse_odd(program)
+    portable.refuse_exact_upsampling(program)
     audio, convention = portable.audio, portable.convention
-    if portable.output_rate != audio.sampling_rate:
-        raise InputError(f"--format: {program} has no generators that change the sampling rate")
+    portable.refuse_resampling(program)
     params = {theirs: portable.config[ours] for theirs, ours in FACTOR_NAMES.items()}
     config = {
         "model": "hifigan",

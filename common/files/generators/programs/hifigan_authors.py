@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from common.audio_config import OUR_MELS
-from common.errors import InputError
 from common.files.atomic import replacing, write_whole
 from common.files.checkpoints import dictionary
 from common.files.generators.file import GeneratorFile, below, find_beside, public_names, tensors_in
@@ -47,11 +46,9 @@ def _state(content: Mapping[str, Any]) -> dict[str, Tensor]:
 def _write(path: Path, portable: Portable) -> list[str]:
     program = "the paper authors' program"
     portable.refuse(program, padding="zeros", output_bias=True, normalised_input=False)
-    if portable.config.get("exact_upsampling"):
-        portable.refuse_odd(program)
+    portable.refuse_exact_upsampling(program)
     audio = portable.audio
-    if portable.output_rate != audio.sampling_rate:
-        raise InputError(f"--format: {program} has no generators that change the sampling rate")
+    portable.refuse_resampling(program)
     config = {
         **{key: portable.config[key] for key in ("resblock", "upsample_rates", "upsample_kernel_sizes")},
         **{key: portable.config[key] for key in ("upsample_initial_channel", "resblock_kernel_sizes")},

@@ -167,8 +167,7 @@ def _write(path: Path, portable: Portable) -> list[str]:
             raise InputError(f"--format: {program} needs kernels of twice the rate, not {kernel} for {rate}")
         if rate % 2 and not config.get("exact_upsampling"):
             portable.refuse_odd(program)
-    if portable.output_rate != audio.sampling_rate:
-        raise InputError(f"--format: {program} has no generators that change the sampling rate")
+    portable.refuse_resampling(program)
     state = dict(portable.state)
     statistics = [state.pop(f"normalise.{name}", None) for name in ("mean", "scale")]
     pairs = config["resblock"] == "1"

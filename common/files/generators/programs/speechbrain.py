@@ -1,6 +1,6 @@
 """Files of SpeechBrain: `generator.ckpt` with `hyperparams.yaml`. Its convolutions pad by reflection.
 
-The file does not describe its mels, which are those of its recipes.
+The file says nothing about mels: those of SpeechBrain's recipes are assumed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from common.errors import InputError
 from common.files.generators.file import (
     FACTOR_NAMES,
     GeneratorFile,
+    hop_length,
     public_names,
     renamed,
     require,
@@ -37,15 +38,12 @@ def read(path: Path, content: Mapping[str, Any]) -> GeneratorFile | None:
     config = taken(values, FACTOR_NAMES)
     config["resblock_dilation_sizes"] = used_dilations(config["resblock_dilation_sizes"], state)
     config |= {"padding": "reflect", "output_bias": "conv_post.bias" in state}
-    hop = 1
-    for rate in config["upsample_rates"]:
-        hop *= int(rate)
     rate = 16000 if LOW_RATE in path.resolve().parent.name.lower() else 22050
     setup = {
         "sampling_rate": int(values.get("sample_rate", rate)),
         "filter_length": 1024,
         "win_length": 1024,
-        "hop_length": hop,
+        "hop_length": hop_length(config["upsample_rates"]),
         "num_mels": int(values.get("in_channels", 80)),
         "mel_fmin": 0.0,
         "mel_fmax": 8000.0,

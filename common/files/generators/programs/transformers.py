@@ -20,6 +20,7 @@ from common.files.generators.file import (
     MELS,
     GeneratorFile,
     below,
+    hop_length,
     public_names,
     refuse_slope,
     renamed,
@@ -29,7 +30,7 @@ from common.files.generators.file import (
     tensors_in,
     used_dilations,
 )
-from common.files.generators.writing import Portable, Writer, describe_mels, differing_mels, hop_length
+from common.files.generators.writing import Portable, Writer, describe_mels, differing_mels
 from common.files.safetensors_files import write_tensors
 
 # Both classes leave the mels to other parts of the pipeline, so these are the published models' settings.
@@ -79,8 +80,7 @@ def _setup(values: Mapping[str, Any]) -> dict[str, Any]:
 def _write(path: Path, portable: Portable) -> list[str]:
     program = "transformers"
     portable.refuse(program, resblock="1", padding="zeros", output_bias=True)
-    if portable.config.get("exact_upsampling"):
-        portable.refuse_odd(program)
+    portable.refuse_exact_upsampling(program)
     normalised = bool(portable.config.get("normalised_input"))
     bands = portable.audio.num_mels
     state = renamed(portable.state, [(r"^ups\.", "upsampler."), (r"^normalise\.", "")])
