@@ -47,7 +47,7 @@ NEITHER = Direction("neither", "neither", "", lambda value: -value)
 
 
 @dataclasses.dataclass(frozen=True)
-class Cue:
+class HearingCue:
     """The audible effect of a difference in a metric.
 
     Attributes:
@@ -152,7 +152,7 @@ class Metric:
     packages: tuple[str, ...] = ()
     digits: int = 3
     beside_players: bool = False
-    cue: Cue | None = None
+    cue: HearingCue | None = None
     weight: str = ""
 
 
@@ -165,7 +165,7 @@ PREDICTED_MOS = Metric(
     packages=("distillmos",),
     digits=2,
     beside_players=True,
-    cue=Cue("a more natural voice", "a less natural voice", 0.1),
+    cue=HearingCue("a more natural voice", "a less natural voice", 0.1),
 )
 # Measured when a system vocodes segments of a clip (evaluation/work.py), not on its whole resynthesis.
 SEGMENT_METRIC = "val_mel_loss"
@@ -177,7 +177,7 @@ METRICS = {
         lambda clip: spectra.mel_l1(clip.real, clip.fake, clip.reference.full_mel),
         digits=4,
         beside_players=True,
-        cue=Cue("a timbre closer to the recording", "a timbre farther from the recording", 0.02),
+        cue=HearingCue("a timbre closer to the recording", "a timbre farther from the recording", 0.02),
     ),
     "mel_l1_input": Metric(
         "mel L1, input bands",
@@ -213,7 +213,7 @@ METRICS = {
         packages=("pesq",),
         digits=2,
         beside_players=True,
-        cue=Cue("less distortion", "more distortion", 0.1),
+        cue=HearingCue("less distortion", "more distortion", 0.1),
     ),
     "stoi": Metric(
         "STOI",
@@ -222,7 +222,7 @@ METRICS = {
         lambda clip: perception.short_time_intelligibility(clip.real, clip.fake, clip.sampling_rate),
         packages=("pystoi",),
         digits=4,
-        cue=Cue("clearer words", "less clear words", 0.01),
+        cue=HearingCue("clearer words", "less clear words", 0.01),
     ),
     "mos": PREDICTED_MOS,
     "f0_cents": Metric(
@@ -231,7 +231,7 @@ METRICS = {
         "pitch error where both are voiced (pYIN)",
         lambda clip: voicing.pitch_error_cents(*clip.tracks),
         digits=1,
-        cue=Cue("a more accurate pitch", "a less accurate pitch", 5.0),
+        cue=HearingCue("a more accurate pitch", "a less accurate pitch", 5.0),
     ),
     "voicing_f1": Metric(
         "V/UV F1",
@@ -246,7 +246,7 @@ METRICS = {
         "error of the probability of being voiced (pYIN)",
         lambda clip: voicing.periodicity_error(*clip.tracks),
         digits=4,
-        cue=Cue("smoother vowels", "rougher vowels", 0.02),
+        cue=HearingCue("smoother vowels", "rougher vowels", 0.02),
     ),
     "hum": Metric(
         "hum, dB",
@@ -254,7 +254,7 @@ METRICS = {
         "level of the strongest lasting spectral line that the recording lacks; -90: none",
         lambda clip: spectra.hum(clip.real, clip.fake, clip.sampling_rate)[0],
         digits=1,
-        cue=Cue("less hum", "more hum", 3.0),
+        cue=HearingCue("less hum", "more hum", 3.0),
     ),
     "buzz": Metric(
         "pauses, dB",
@@ -262,7 +262,7 @@ METRICS = {
         "how much louder the resynthesis is in the recording's pauses",
         lambda clip: spectra.silence_buzz(clip.real, clip.fake, clip.sampling_rate),
         digits=2,
-        cue=Cue("pauses more like the recording's", "pauses less like the recording's", 1.0),
+        cue=HearingCue("pauses more like the recording's", "pauses less like the recording's", 1.0),
     ),
     "level": Metric(
         "level, dB",
@@ -270,7 +270,7 @@ METRICS = {
         "how much louder the resynthesis is",
         lambda clip: spectra.level_difference(clip.real, clip.fake),
         digits=2,
-        cue=Cue("a loudness closer to the recording", "a loudness farther from the recording", 1.0),
+        cue=HearingCue("a loudness closer to the recording", "a loudness farther from the recording", 1.0),
     ),
 }
 

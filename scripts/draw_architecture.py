@@ -23,7 +23,7 @@ FLOORS: dict[str, list[str]] = {
         "clips metrics",
         "statistics systems spectra perception voicing",
     ],
-    "voice": ["training say", "pack choose speech", "pack_flags folder"],
+    "voice": ["training say", "pack choose speech", "consent pack_flags", "folder recordings"],
     "hifigan": [
         "vocode",
         "synthesis",

@@ -33,6 +33,7 @@ from hifigan.checkpoint import load_generator
 from hifigan.engine.select import engine_backend
 from hifigan.synthesis.flags import DEFAULT_BATCH_SIZE
 from hifigan.synthesis.vocoder import Vocoder
+from voice.consent import require_consent
 from voice.folder import CARD_FILE, DEFAULT_VOICE, VOICE_FILES, VoiceFiles, find_voice
 
 log = logging.getLogger(__name__)
@@ -146,9 +147,10 @@ class Voice:
             The address of the repository.
 
         Raises:
-            InputError: not a name, or huggingface_hub is not installed.
+            InputError: not a name, huggingface_hub is not installed, or the card does not say whose voice it is.
             OSError: the hub refuses, or does not answer.
         """
+        require_consent(self.files)
         return upload_folder(self.files.folder, name, VOICE_FILES, kept=(CARD_FILE,), private=private)
 
     @property

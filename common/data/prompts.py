@@ -11,6 +11,8 @@ from common.errors import InputError
 
 VALIDATION_SHARE, MOST_VALIDATION = 40, 24  # one in 40 prompts, at most 24
 TEST_SHARE, MOST_TEST = 10, 100
+# Of few prompts, one in ten is for validation until there are this number: fewer clips say little about progress.
+FEWEST_VALIDATION = 6
 # Misread prompts give a prefix a second text now and then. Beyond this average, prefixes do not stand for prompts.
 MOST_TEXTS_PER_PREFIX = 1.5
 
@@ -27,7 +29,7 @@ def split_by_prompt(transcripts: Mapping[str, str], seed: int = 1234) -> dict[st
 
     Returns:
         {"train": ids, "val": ids, "test": ids}, each in alphabetical order. Validation gets one in 40 prompts, at most
-        24, and test one in 10, at most 100, but each at least one.
+        24 (of few prompts one in ten, up to 6), and test one in 10, at most 100, but each at least one.
 
     Raises:
         InputError: fewer than three prompts.
@@ -36,7 +38,8 @@ def split_by_prompt(transcripts: Mapping[str, str], seed: int = 1234) -> dict[st
     if len(groups) < 3:
         raise InputError(f"--split prompt: needs three different prompts or more, but the data set has {len(groups)}")
     random.Random(seed).shuffle(groups)
-    num_val = min(MOST_VALIDATION, max(1, len(groups) // VALIDATION_SHARE))
+    few = min(FEWEST_VALIDATION, len(groups) // TEST_SHARE)
+    num_val = min(MOST_VALIDATION, max(1, few, len(groups) // VALIDATION_SHARE))
     num_test = min(MOST_TEST, max(1, len(groups) // TEST_SHARE))
     parts = {
         "train": groups[num_val + num_test :],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.metrics import LOWER, NEAR_ONE, NEITHER, PREDICTED_MOS, Cue, Metric
+from evaluation.metrics import LOWER, NEAR_ONE, NEITHER, PREDICTED_MOS, HearingCue, Metric
 from evaluation.spoken import delivery, recogniser
 from evaluation.spoken.word_errors import WordErrors, compare_words
 from evaluation.voicing import PitchContour, track_pitch
@@ -70,7 +70,7 @@ SPOKEN_METRICS = {
         packages=("faster_whisper", "jiwer", "whisper_normalizer"),
         digits=1,
         beside_players=True,
-        cue=Cue("fewer misunderstood words", "more misunderstood words", 1.0),
+        cue=HearingCue("fewer misunderstood words", "more misunderstood words", 1.0),
         weight="words",
     ),
     "rate": Metric(
@@ -80,7 +80,7 @@ SPOKEN_METRICS = {
         lambda clip: delivery.count_syllables(clip.text) / clip.speech_sec if clip.speech_sec else math.nan,
         digits=2,
         beside_players=True,
-        cue=Cue("faster speech", "slower speech", 0.3),
+        cue=HearingCue("faster speech", "slower speech", 0.3),
     ),
     "duration": Metric(
         "duration ratio",
@@ -94,7 +94,7 @@ SPOKEN_METRICS = {
         "mean pitch of voiced frames (pYIN, 60 to 600 Hz)",
         lambda clip: delivery.mean_hz(clip.f0_hz),
         digits=1,
-        cue=Cue("a higher pitch", "a lower pitch", 10.0),
+        cue=HearingCue("a higher pitch", "a lower pitch", 10.0),
     ),
     "f0_std": Metric(
         "F0 deviation, Hz",
@@ -102,7 +102,7 @@ SPOKEN_METRICS = {
         "standard deviation of the pitch within a text: low values sound monotonous",
         lambda clip: delivery.deviation_hz(clip.f0_hz),
         digits=1,
-        cue=Cue("a livelier melody", "a flatter melody", 5.0),
+        cue=HearingCue("a livelier melody", "a flatter melody", 5.0),
     ),
     "f0_range": Metric(
         "F0 range, Hz",

@@ -34,7 +34,7 @@ from fastpitch.speakers import describe_speakers, find_speaker
 log = logging.getLogger(__name__)
 
 
-class Recording(NamedTuple):
+class SpeechClip(NamedTuple):
     """One line of a file list: files of audio and pitch, text and speaker."""
 
     wav: Path
@@ -77,7 +77,7 @@ class Batch(NamedTuple):
 
 def read_recordings(
     filelists: Sequence[str | Path], root: Path, n_speakers: int, names: Mapping[str, int] | None = None
-) -> list[Recording]:
+) -> list[SpeechClip]:
     """Read rows `wav|pitch|text` or, for models of several voices, `wav|pitch|text|speaker` of file lists.
 
     Args:
@@ -109,7 +109,7 @@ def read_recordings(
             wav = listed_path(row[0], root)
             if not wav.is_relative_to(root) or ".." in Path(row[0]).parts:
                 raise InputError(f"{where}: file lists name paths inside the data set {root}")
-            recordings.append(Recording(wav, listed_path(row[1], root), row[2], speaker))
+            recordings.append(SpeechClip(wav, listed_path(row[1], root), row[2], speaker))
     return recordings
 
 
@@ -130,7 +130,7 @@ class SpeechDataset(Dataset[Example]):
 
     def __init__(
         self,
-        recordings: Sequence[Recording],
+        recordings: Sequence[SpeechClip],
         audio: AudioConfig,
         text: TextProcessor,
         pitch_mean_hz: float,
@@ -175,7 +175,7 @@ class SpeechDataset(Dataset[Example]):
         pitch = torch.where(f0 > 0, (f0 - mean_hz) / std_hz, 0.0)
         return Example(self.ids(key), mel, pitch, recording.speaker)
 
-    def _pitch_hz(self, recording: Recording, frames: int) -> Tensor:
+    def _pitch_hz(self, recording: SpeechClip, frames: int) -> Tensor:
         if not recording.pitch.is_file():
             raise InputError(
                 f"{recording.pitch}: no such pitch; {command('python prepare_dataset.py')} --extract-pitch writes it"

@@ -28,7 +28,7 @@ from common.files.atomic import write_whole
 from common.files.fingerprints import file_digest, fingerprint
 from common.files.json_files import read_json
 from common.resources import available_cores
-from voice.training import commands, estimate
+from voice.training import commands, estimate, evaluations
 from voice.training.card import write_card
 from voice.training.children import ChildProcesses, ProgramFailedError, StoppedError, only_start_in
 from voice.training.commands import VoicePaths
@@ -91,8 +91,8 @@ class VoiceTraining:
             Stage(
                 "copy-synthesis",
                 "evaluating copy synthesis of the test clips",
-                lambda: self.evaluate(commands.resynthesis_command(paths, cfg), paths.resynthesis),
-                commands.resynthesis_command(paths, cfg),
+                lambda: self.evaluate(evaluations.resynthesis_command(paths, cfg), paths.resynthesis),
+                evaluations.resynthesis_command(paths, cfg),
                 ("pack", "split"),
             ),
         )
@@ -212,7 +212,7 @@ class VoiceTraining:
 
     def evaluate_speech(self) -> None:
         """Evaluate the voice's speech. Without a recogniser's packages, `evaluate.py` skips the word errors."""
-        command = commands.speech_command(self.paths, self.cfg)
+        command = evaluations.speech_command(self.paths, self.cfg)
         stage = Stage(
             "speech",
             "evaluating the speech of the test texts",

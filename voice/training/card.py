@@ -19,10 +19,12 @@ from common.machine.hardware import describe
 from common.markdown import table
 from common.project import PROJECT
 from common.text.languages import find_language_code
+from voice.consent import consent_line
 from voice.folder import VOICE_TAGS
-from voice.training import commands
-from voice.training.commands import BASE, VOICE, Command, VoicePaths
+from voice.training import commands, evaluations
+from voice.training.commands import Command, VoicePaths
 from voice.training.estimate import Estimate, in_hours, training_sec
+from voice.training.evaluations import BASE, VOICE
 from voice.training.flags import VoiceTrainingConfig
 from voice.training.stages import StageRecords
 
@@ -85,6 +87,7 @@ def data_section(cfg: VoiceTrainingConfig, estimate: Estimate) -> list[str]:
         "",
         f"- Recordings: {cfg.description or 'not described (`--description`)'}",
         f"- Licence of the recordings: {cfg.licence or 'not stated (`--licence`). Ask before you share this voice.'}",
+        consent_line(cfg.consent),
         "",
         *table(["part", "clips", "hours"], rows),
         "",
@@ -105,7 +108,7 @@ def training_section(
         ("fastpitch", commands.fastpitch_command(paths, cfg)),
         *_fine_tuning_steps(cfg, paths),
         ("pack", commands.pack_command(paths, cfg)),
-        ("copy-synthesis", commands.resynthesis_command(paths, cfg)),
+        ("copy-synthesis", evaluations.resynthesis_command(paths, cfg)),
     ]
     machine = describe(torch.device("cuda" if cfg.num_gpus else "cpu"), "voice.training", words)
     found = sorted({record.get("commit", "") for name, _ in steps if (record := records.read(name))} - {""})

@@ -21,7 +21,6 @@ from voice.training.pairs import PairFolder
 
 Command = list[str]  # words after the interpreter
 PARTS = ("train", "val", "test")
-VOICE, BASE = "voice", "base"  # names of the systems in evaluations
 VOCODER_VALIDATION_EPOCHS, FASTPITCH_VALIDATION_EPOCHS = 2, 5
 
 
@@ -104,6 +103,21 @@ class VoicePaths:
         """Evaluation of spoken texts."""
         return self.work / "evaluation" / "speech"
 
+    @property
+    def sentences(self) -> Path:
+        """Evaluation of the user's own sentences."""
+        return self.work / "evaluation" / "sentences"
+
+    @property
+    def report(self) -> Path:
+        """Listening report of the test clips, a web page."""
+        return self.voice.folder / "report"
+
+    @property
+    def sentences_report(self) -> Path:
+        """Listening report of the user's own sentences, a web page."""
+        return self.voice.folder / "sentences"
+
 
 def split_command(paths: VoicePaths) -> Command:
     words = ["prepare_dataset.py", "-d", str(paths.data), "--write-filelists", str(paths.lists)]
@@ -114,7 +128,7 @@ def convert_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
     return [
         "prepare_dataset.py",
         *("-d", str(paths.dataset), "--convert-to", str(paths.data)),
-        *_workers(cfg, "--n-workers"),
+        *workers(cfg, "--n-workers"),
     ]
 
 
@@ -123,7 +137,7 @@ def download_command(cfg: VoiceTrainingConfig) -> Command:
 
 
 def pitch_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
-    return ["prepare_dataset.py", "-d", str(paths.data), "--extract-pitch", *_workers(cfg, "--n-workers")]
+    return ["prepare_dataset.py", "-d", str(paths.data), "--extract-pitch", *workers(cfg, "--n-workers")]
 
 
 def vocoder_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
@@ -133,7 +147,7 @@ def vocoder_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
         *("-d", str(paths.data)),
         *("--training-files", str(paths.audio_list("train"))),
         *("--validation-files", str(paths.audio_list("val"))),
-        *(("--hifigan-config", _as_path(cfg.vocoder_config)) if cfg.vocoder_config else ()),
+        *(("--hifigan-config", as_path(cfg.vocoder_config)) if cfg.vocoder_config else ()),
         *("--checkpoint-path-gen", str(paths.base)),
         *("--warmup-steps", str(cfg.vocoder_warmup_steps)),
         *("--learning-rate", f"{cfg.vocoder_learning_rate:g}"),
@@ -227,32 +241,6 @@ def pack_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
     ]
 
 
-def resynthesis_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
-    """Return the command that evaluates copy synthesis of the test clips."""
-    config = f":config={_as_path(cfg.vocoder_config)}" if cfg.vocoder_config else ""
-    others = ["=".join((name, _as_path(source))) for name, _, source in (word.partition("=") for word in cfg.compare)]
-    return [
-        "evaluate.py",
-        *("-i", str(paths.audio_list("test")), "-d", str(paths.data)),
-        *("--system", f"{VOICE}={paths.voice.hifigan}", f"{BASE}={paths.base}{config}", *others),
-        *("--baseline", BASE),
-        *_clips_and_jobs(cfg),
-        *("-o", str(paths.resynthesis)),
-    ]
-
-
-def speech_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
-    """Return the command that evaluates the texts of the test clips as the voice speaks them."""
-    return [
-        "evaluate.py",
-        *("--texts", str(paths.speech_list("test")), "-d", str(paths.data)),
-        *("--system", f"{VOICE}=voice:{paths.voice.folder}"),
-        *(("--recogniser", cfg.recogniser) if cfg.recogniser else ()),
-        *_clips_and_jobs(cfg),
-        *("-o", str(paths.speech)),
-    ]
-
-
 def override(command: Sequence[str], **values: object) -> Command:
     """Return a command with other values of flags: the last one counts."""
     changed = [word for name, value in values.items() for word in (f"--{name.replace('_', '-')}", str(value))]
@@ -280,7 +268,7 @@ def _vocoder_settings(cfg: VoiceTrainingConfig) -> Command:
     ]
 
 
-def _as_path(word: str) -> str:
+def as_path(word: str) -> str:
     """Return a file's absolute path, or a name such as v2 unchanged."""
     return str(Path(word).absolute()) if Path(word).is_file() else word
 
@@ -305,10 +293,5 @@ def _data_loading(cfg: VoiceTrainingConfig) -> Command:
     return ["--cuda"] if cfg.num_gpus else ["--num-workers", "0", "--dataset-cache", "ram"]
 
 
-def _clips_and_jobs(cfg: VoiceTrainingConfig) -> Command:
-    clips = ["--clips", str(cfg.evaluation_clips)] if cfg.evaluation_clips else []
-    return [*clips, *_workers(cfg, "--jobs")]
-
-
-def _workers(cfg: VoiceTrainingConfig, name: str) -> Command:
+def workers(cfg: VoiceTrainingConfig, name: str) -> Command:
     return [name, str(cfg.n_workers)] if cfg.n_workers else []

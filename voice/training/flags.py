@@ -79,6 +79,10 @@ class VoiceTrainingConfig:
 
     description: str = flag("", "one line on the recordings and their source, for the model card")
     licence: str = flag("", "licence of the recordings, for the model card, such as cc-by-4.0")
+    consent: str = flag("", "whose voice this is and with what permission it may be used, one line for the model card")
+    sentences: str = flag(
+        "", "your own sentences for the listening report, one a line; without it, phrases/new_voice.txt", metavar="PATH"
+    )
     known_faults: str = flag("", "text file (Markdown) with the known faults, for the model card", metavar="PATH")
 
     def __post_init__(self) -> None:
@@ -103,7 +107,8 @@ class VoiceTrainingConfig:
                 f"({', '.join(name for name, model in MODELS.items() if model.flag == '--hifigan')})"
             )
         named = "" if self.fastpitch_config in ("small", "recipe") else self.fastpitch_config
-        for name, path in (("fastpitch-config", named), ("known-faults", self.known_faults)):
+        files = {"fastpitch-config": named, "known-faults": self.known_faults, "sentences": self.sentences}
+        for name, path in files.items():
             if path and not Path(path).is_file():
                 raise FileNotFoundError(f"--{name}: {path}: no such file")
 

@@ -62,7 +62,7 @@ def test_groups_equal_connected_parts():
 
 
 @pytest.mark.parametrize(("prompts", "val", "test"), [
-    (3, 1, 1), (20, 1, 2), (120, 3, 12), (1000, 24, 100), (1071, 24, 100), (3000, 24, 100),
+    (3, 1, 1), (20, 2, 2), (120, 6, 12), (400, 10, 40), (1000, 24, 100), (1071, 24, 100), (3000, 24, 100),
 ])  # fmt: skip
 def test_sizes_and_separation(prompts, val, test):
     transcripts = takes(prompts)

@@ -10,7 +10,7 @@ from common.errors import InputError
 from common.text import TextProcessor
 from common.training.sampling import ClipKey
 from fastpitch.alignment import interpolated_prior
-from fastpitch.training.recordings import CachedSpeech, Recording, SpeechDataset, collate, read_recordings
+from fastpitch.training.recordings import CachedSpeech, SpeechClip, SpeechDataset, collate, read_recordings
 from tests.support.paths import PARITY
 
 AUDIO = AudioConfig(framing="tacotron")
@@ -27,8 +27,8 @@ def test_rows_become_recordings(recordings, tmp_path):
     (tmp_path / "two.txt").write_text("wavs/y.wav | pitch/y.pt | Text | 1\n")
     made = read_recordings([tmp_path / "one.txt", tmp_path / "two.txt"], recordings, 2)
     assert made == [
-        Recording(recordings / "wavs/x.wav", recordings / "pitch/x.pt", "Words, and more.", 0),
-        Recording(recordings / "wavs/y.wav", recordings / "pitch/y.pt", "Text", 1),
+        SpeechClip(recordings / "wavs/x.wav", recordings / "pitch/x.pt", "Words, and more.", 0),
+        SpeechClip(recordings / "wavs/y.wav", recordings / "pitch/y.pt", "Text", 1),
     ]
 
 
@@ -121,13 +121,13 @@ def test_unusable_recordings_are_counted_and_named(recordings, tmp_path):
     click = tmp_path / "click.wav"
     soundfile.write(click, np.zeros(450), 22050)
     cases = {
-        Recording(wav, tmp_path / "none.pt", "text"): "none.pt: no such pitch",
-        Recording(wav, tmp_path / "short.pt", "text"): f"short.pt: 7 values, but {wav} has 35 frames",
-        Recording(wav, tmp_path / "flat.npy", "text"): "flat.npy: expected a pitch of shape [1, frames], got [2, 35]",
-        Recording(wav, pitch, "very long " * 4): f"{wav}: 39 symbols of text for 35 frames of audio",
-        Recording(wav, pitch, "{HH AX L}"): f"{wav}: ",
-        Recording(click, pitch, "a"): f"{click}: 450 samples are too few, need more than 512",
-        Recording(wav, pitch, "good"): None,
+        SpeechClip(wav, tmp_path / "none.pt", "text"): "none.pt: no such pitch",
+        SpeechClip(wav, tmp_path / "short.pt", "text"): f"short.pt: 7 values, but {wav} has 35 frames",
+        SpeechClip(wav, tmp_path / "flat.npy", "text"): "flat.npy: expected a pitch of shape [1, frames], got [2, 35]",
+        SpeechClip(wav, pitch, "very long " * 4): f"{wav}: 39 symbols of text for 35 frames of audio",
+        SpeechClip(wav, pitch, "{HH AX L}"): f"{wav}: ",
+        SpeechClip(click, pitch, "a"): f"{click}: 450 samples are too few, need more than 512",
+        SpeechClip(wav, pitch, "good"): None,
     }
     dataset = SpeechDataset(list(cases), AUDIO, LETTERS, 210.0, 40.0)
     with pytest.raises(InputError) as error:

@@ -145,21 +145,6 @@ def test_fine_tuning_continues_the_vocoder_on_pairs(cfg: VoiceTrainingConfig, pa
     assert (found.run.discriminator_width, found.optim.ema) == (0.125, 0.999)
 
 
-def test_evaluations(
-    cfg: VoiceTrainingConfig, paths: VoicePaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    more = dataclasses.replace(cfg, compare=("v1=base.pt",), evaluation_clips=7, n_workers=3, recogniser="small")
-    words = commands.resynthesis_command(paths, more)
-    at = words.index("--system")
-    assert words[at + 1 : at + 4] == [f"voice={paths.voice.hifigan}", f"base={paths.base}", f"v1={paths.base}"]
-    assert words[words.index("--baseline") + 1] == "base"
-    assert words[words.index("--clips") + 1 : words.index("--clips") + 4] == ["7", "--jobs", "3"]
-    speech = commands.speech_command(paths, more)
-    assert speech[speech.index("--system") + 1] == f"voice=voice:{paths.voice.folder}"
-    assert speech[speech.index("--recogniser") + 1] == "small"
-
-
 def test_paths(cfg: VoiceTrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs run in the repository, so paths are absolute. The work lies beside the voice."""
     monkeypatch.chdir(tmp_path)
