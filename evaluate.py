@@ -25,6 +25,7 @@ from common.errors import InputError, first_three
 from common.machine import hardware
 from common.mel_contract import MelContract, in_words
 from common.project import command
+from common.recognition.whisper import find_model
 from evaluation import results as tables
 from evaluation.clips import Problem, common_rate, find_clips, find_resynthesised, match_files
 from evaluation.metrics import METRICS, choose_metrics
@@ -33,7 +34,6 @@ from evaluation.report.write import read_logs, write_report
 from evaluation.results import EvaluationResults
 from evaluation.spoken import results as spoken_tables
 from evaluation.spoken.metrics import SPOKEN_METRICS, WORD_ERRORS
-from evaluation.spoken.recogniser import find_model
 from evaluation.spoken.results import SpokenResults
 from evaluation.spoken.systems import SpeakingSystem, parse_speaking_systems
 from evaluation.spoken.texts import read_texts
@@ -163,7 +163,9 @@ def make_spoken_plan(cfg: EvaluationConfig, given: Sequence[SpeakingSystem]) -> 
         names=tuple(chosen),
         normalise=cfg.normalise,
         recogniser=cfg.recogniser,
-        recogniser_model=find_model(cfg.recogniser) if WORD_ERRORS in chosen else None,
+        recogniser_model=find_model(cfg.recogniser, instead="leave out wer with --metrics")
+        if WORD_ERRORS in chosen
+        else None,
     ), skipped
 
 

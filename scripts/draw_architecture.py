@@ -47,7 +47,7 @@ FLOORS: dict[str, list[str]] = {
     ],
     "common": [
         "synthesis training",
-        "data pretrained",
+        "data pretrained recognition",
         "machine",
         "download mel_contract audio_files text plot_log",
         "audio audio_input files cli distributed",

@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from common.recognition.word_errors import WordErrors
 from evaluation.clips import find_transcripts
 from evaluation.config import EvaluationConfig
 from evaluation.report.explain import explain, explain_speaker
 from evaluation.results import EvaluationResults, Key
 from evaluation.spoken.results import SpokenResults, WordTotal
-from evaluation.spoken.word_errors import WordErrors
 from evaluation.systems import generator_config
 
 

@@ -11,12 +11,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps, markupsafe
 
+from common.recognition.word_errors import LEGEND, WordErrors, split_marks
 from evaluation.report.content import Content
 from evaluation.report.pitch_axis import HEIGHT, WIDTH, PitchAxis
 from evaluation.report.verdict import sum_up
 from evaluation.results import BaseResults, TableRow
 from evaluation.spoken.results import TOTAL_TITLES, WORST_TITLES
-from evaluation.spoken.word_errors import LEGEND, WordErrors, split_marks
 from evaluation.statistics import FEWEST_CLIPS, Interval
 from evaluation.systems import GROUND_TRUTH, REFERENCES
 

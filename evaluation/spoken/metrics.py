@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from common.recognition import whisper
+from common.recognition.word_errors import WordErrors, compare_words
 from evaluation.metrics import LOWER, NEAR_ONE, NEITHER, PREDICTED_MOS, HearingCue, Metric
-from evaluation.spoken import delivery, recogniser
-from evaluation.spoken.word_errors import WordErrors, compare_words
+from evaluation.spoken import delivery
 from evaluation.voicing import PitchContour, track_pitch
 
 
@@ -56,7 +57,7 @@ class SpokenClip:
     def word_errors(self) -> WordErrors:
         """The text compared with what the recogniser understands. Raises ValueError if the text has no words."""
         assert self._recogniser_model is not None
-        return compare_words(self.text, recogniser.transcribe(self.wav, self.sampling_rate, self._recogniser_model))
+        return compare_words(self.text, whisper.transcribe(self.wav, self.sampling_rate, self._recogniser_model))
 
 
 # The metric whose figures come with the words of the text as "words", which weight it, and with a transcript.

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from common.markdown import table
+from common.recognition.word_errors import LEGEND, WordErrors
 from evaluation.results import BaseResults, Key, csv_lines, markdown, plain_tables, write_files
 from evaluation.spoken.metrics import SPOKEN_METRICS
-from evaluation.spoken.word_errors import LEGEND, WordErrors
 from evaluation.spoken.work import SpokenOutcome, SpokenPlan
 
 WORST_TEXTS = 10  # of each system in the summary

@@ -12,12 +12,12 @@ import numpy as np
 from common.audio_files import load_wav, normalise_peak
 from common.errors import InputError, others_go_on
 from common.machine.processes import map_in_processes
+from common.recognition.word_errors import WordErrors
 from evaluation.clips import MIN_SAMPLES, Problem, check_audible
 from evaluation.metrics import compute_figures
 from evaluation.spoken.metrics import SPOKEN_METRICS, WORD_ERRORS, SpokenClip
 from evaluation.spoken.systems import SpeakingSystem, speak
 from evaluation.spoken.texts import SpokenText
-from evaluation.spoken.word_errors import WordErrors
 from evaluation.systems import GROUND_TRUTH
 from evaluation.work import BasePlan, Outcome, save_measured
 

@@ -12,7 +12,7 @@ import soundfile
 
 import evaluate
 from common.errors import InputError
-from evaluation.spoken import recogniser
+from common.recognition import whisper
 from tests.programs.test_evaluate import error_of, result_of
 from tests.support.data_sets import speechlike
 from tests.support.models import make_voice
@@ -41,17 +41,17 @@ def model(tmp_path, monkeypatch):
     pytest.importorskip("jiwer")
     pytest.importorskip("whisper_normalizer")
     heard = {
-        **{round(SECONDS[name] * recogniser.RECOGNISER_RATE_HZ): text for name, text in TEXTS.items()},
-        round(1.2 * recogniser.RECOGNISER_RATE_HZ): "red red roses bloom",
-        round(1.8 * recogniser.RECOGNISER_RATE_HZ): "Where do birds go in summer",
-        round(0.6 * recogniser.RECOGNISER_RATE_HZ): "never",
+        **{round(SECONDS[name] * whisper.RECOGNISER_RATE_HZ): text for name, text in TEXTS.items()},
+        round(1.2 * whisper.RECOGNISER_RATE_HZ): "red red roses bloom",
+        round(1.8 * whisper.RECOGNISER_RATE_HZ): "Where do birds go in summer",
+        round(0.6 * whisper.RECOGNISER_RATE_HZ): "never",
     }
     package = types.ModuleType("faster_whisper")
     package.available_models, package.download_model = lambda: ["tiny", "base"], None
     monkeypatch.setitem(sys.modules, "faster_whisper", package)
-    monkeypatch.setattr(recogniser, "load_recogniser", lambda folder: lambda wav: heard[len(wav)])
+    monkeypatch.setattr(whisper, "load_recogniser", lambda folder: lambda wav: heard[len(wav)])
     (tmp_path / "model").mkdir()
-    for name in recogniser.MODEL_FILES:
+    for name in whisper.MODEL_FILES:
         (tmp_path / "model" / name).touch()
     return tmp_path / "model"
 

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
+from common.recognition.word_errors import WordErrors
 from evaluation.report.content import Content, describe_speech
 from evaluation.report.page import ListeningClip, Player, render_page
-from evaluation.spoken.word_errors import WordErrors
 from tests.support.evaluation.results import make_results, make_spoken_results
 
 BETTER, WORSE = [2.0, 2.1, 2.2, 2.1] * 2, [3.0, 3.1, 3.2, 3.1] * 2

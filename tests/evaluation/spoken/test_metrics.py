@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from common.audio import AudioConfig
+from common.recognition import whisper
 from evaluation.metrics import METRICS, ComparedClip, ReferenceClip, choose_metrics, compute_figures
-from evaluation.spoken import recogniser
 from evaluation.spoken.metrics import SPOKEN_METRICS, WORD_ERRORS, SpokenClip
 from tests.evaluation.spoken.test_delivery import RATE, pulses
 
@@ -57,11 +57,11 @@ def test_word_errors_in_per_cent(monkeypatch, tmp_path):
         assert folder == tmp_path
         return lambda wav: heard.append(len(wav)) or "red green grin blue"
 
-    monkeypatch.setattr(recogniser, "load_recogniser", load)
+    monkeypatch.setattr(whisper, "load_recogniser", load)
     clip = SpokenClip(pulses(np.full(RATE, 140.0)), RATE, "Red, green, bleu!", tmp_path, math.nan)
     figures, remarks = compute_figures(clip, [WORD_ERRORS], SPOKEN_METRICS)
     assert figures[WORD_ERRORS] == pytest.approx(100 * 2 / 3)
-    assert heard == [recogniser.RECOGNISER_RATE_HZ]  # once, one second at the recogniser's rate
+    assert heard == [whisper.RECOGNISER_RATE_HZ]  # once, one second at the recogniser's rate
     silent = SpokenClip(clip.wav, RATE, "?!", tmp_path, math.nan)
     figures, remarks = compute_figures(silent, [WORD_ERRORS], SPOKEN_METRICS)
     assert math.isnan(figures[WORD_ERRORS])

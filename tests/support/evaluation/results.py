@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 
 from common.audio import AudioConfig
+from common.recognition.word_errors import WordErrors
 from evaluation.clips import Clip
 from evaluation.results import EvaluationResults, Key
 from evaluation.spoken.results import SpokenResults
 from evaluation.spoken.systems import SpeakingSystem
 from evaluation.spoken.texts import SpokenText
-from evaluation.spoken.word_errors import WordErrors
 from evaluation.spoken.work import SpokenPlan
 from evaluation.systems import GROUND_TRUTH, System
 from evaluation.work import EvaluationPlan

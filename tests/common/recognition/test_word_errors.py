@@ -2,7 +2,7 @@
 
 import pytest
 
-from evaluation.spoken.word_errors import compare_words, normalise_words, split_marks
+from common.recognition.word_errors import compare_words, normalise_words, split_marks
 
 pytest.importorskip("jiwer")
 pytest.importorskip("whisper_normalizer")

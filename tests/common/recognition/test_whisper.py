@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from evaluation.spoken import recogniser
-from evaluation.spoken.recogniser import MODEL_FILES, find_model, load_recogniser
+from common.recognition import whisper
+from common.recognition.whisper import MODEL_FILES, find_model, load_recogniser
 
 MODEL = os.environ.get("HIFIGAN_TEST_RECOGNISER", "")
 
@@ -64,10 +64,47 @@ def test_a_damaged_model(tmp_path):
         load_recogniser(tmp_path)
 
 
+class FakeModel:
+    """Hears two windows, in any language that is asked for."""
+
+    def __init__(self, multilingual=True):
+        self.model = types.SimpleNamespace(is_multilingual=multilingual)
+        self.asked = []
+
+    def transcribe(self, wav, **options):
+        self.asked.append((wav.dtype, options))
+        word = types.SimpleNamespace(word=" Good", start=0.1, end=0.4, probability=0.9)
+        values = {"text": " Good\n day.", "words": [word], "tokens": [1] * 3, "avg_logprob": -0.1}
+        first = types.SimpleNamespace(**values, no_speech_prob=0.2, compression_ratio=1.5)
+        other = {"text": " Yes ", "words": None, "tokens": [1], "avg_logprob": -0.5}
+        last = types.SimpleNamespace(**other, no_speech_prob=0.6, compression_ratio=0.5)
+        return iter([first, last] if len(wav) else []), None
+
+    def detect_language(self, wav):
+        return "de", 0.75, []
+
+
+def test_windows_become_one_text():
+    model = FakeModel()
+    heard = whisper.recognise(model, np.zeros(10), "de")
+    assert heard.text == "Good day. Yes"
+    assert heard.words == (whisper.HeardWord("Good", 0.1, 0.4, 0.9),)
+    assert heard.log_probability == pytest.approx(-(3 * 0.1 + 0.5) / 4), "the mean over tokens"
+    assert (heard.no_speech, heard.compression) == (0.6, 1.5)
+    (dtype, options) = model.asked[0]
+    assert (dtype, options["language"], options["temperature"]) == (np.float32, "de", 0.0)
+    assert whisper.recognise(model, np.zeros(0), "de") == whisper.Heard("")
+
+
+def test_only_models_of_many_languages_tell_them_apart():
+    assert whisper.detect_language(FakeModel(), np.zeros(10)) == ("de", 0.75)
+    assert whisper.detect_language(FakeModel(multilingual=False), np.zeros(10)) is None
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not MODEL, reason="set HIFIGAN_TEST_RECOGNISER to the folder of a Whisper model")
 def test_a_real_model_understands_nothing_in_noise_and_always_the_same():
     recognise = load_recogniser(Path(MODEL))
-    wav = 0.01 * np.random.default_rng(0).standard_normal(2 * recogniser.RECOGNISER_RATE_HZ)
+    wav = 0.01 * np.random.default_rng(0).standard_normal(2 * whisper.RECOGNISER_RATE_HZ)
     assert recognise(wav) == recognise(wav)
-    assert len(recognise(np.zeros(recogniser.RECOGNISER_RATE_HZ)).split()) < 3
+    assert len(recognise(np.zeros(whisper.RECOGNISER_RATE_HZ)).split()) < 3
