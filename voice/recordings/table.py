@@ -1,0 +1,269 @@
+"""`review.csv`: the texts of all clips, for the user to correct. Corrections win over anything found later.
+
+`review-written.json` keeps what was written, to know what the user changed. It also keeps the corrections, so that
+they survive a lost table, and clips that vanish and come back. To begin again, delete both files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from common.errors import InputError
+from common.files.atomic import write_whole
+from common.files.json_files import read_json
+from voice.recordings.segment import EDITED, Segment
+from voice.recordings.spreadsheet import COMPUTED, Row, format_rows, read_rows
+
+log = logging.getLogger(__name__)
+
+REVIEW, PREVIOUS = "review.csv", "review-previous.csv"
+WRITTEN, WRITING = "review-written.json", "review-writing.json"
+EDITABLE = ("text", "use", "speaker")
+_DAMAGED = f"not a record of what was written; delete it: all texts of {REVIEW} that differ then count as corrections"
+SAME_PLACE_SEC = 0.25  # a clip whose ends moved less is the same one
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """What the table had for a clip when it was written.
+
+    Attributes:
+        edited: which of `EDITABLE` the user decided, now or before.
+        listed: whether the table has a row of it. Corrections of clips that vanished are kept without.
+    """
+
+    clip: str
+    recording: str
+    start_sec: float
+    end_sec: float
+    text: str
+    use: bool
+    speaker: str
+    source: str
+    edited: tuple[str, ...] = ()
+    listed: bool = True
+
+    @staticmethod
+    def from_segment(segment: Segment, edited: Iterable[str] = ()) -> Written:
+        """Return the record of a segment."""
+        text = " ".join(segment.text.split())
+        decided = {*edited, *(["text"] if segment.source == EDITED else [])}
+        return Written(
+            clip=segment.clip,
+            recording=segment.recording,
+            start_sec=segment.start_sec,
+            end_sec=segment.end_sec,
+            text=text,
+            use=segment.use,
+            speaker=segment.speaker,
+            source=segment.source,
+            edited=tuple(name for name in EDITABLE if name in decided),
+        )
+
+    def correct(self, segment: Segment) -> Segment:
+        """Return the segment with what the user decided."""
+        changes: dict[str, Any] = {name: getattr(self, name) for name in self.edited}
+        if "text" in changes:
+            changes.update(source=EDITED, confidence=None)
+        return dataclasses.replace(segment, **changes)
+
+    def edit(self, **values: Any) -> Written:
+        """Return the record with values that the user decided."""
+        decided = {*self.edited, *values}
+        return dataclasses.replace(self, edited=tuple(name for name in EDITABLE if name in decided), **values)
+
+    def has_place_of(self, segment: Segment) -> bool:
+        """Return whether it is about this part of this recording. Ids may change with the settings."""
+        moved = max(abs(self.start_sec - segment.start_sec), abs(self.end_sec - segment.end_sec))
+        return self.recording == segment.recording and moved < SAME_PLACE_SEC
+
+
+def write_review(work: Path, segments: Sequence[Segment]) -> list[Segment]:
+    """Write `review.csv` with the user's corrections in it, and return the corrected segments.
+
+    A table that changes is kept as `review-previous.csv`. Clips that are no longer among the segments are dropped.
+
+    Raises:
+        InputError: a damaged table.
+    """
+    return _store(work, *_merge_table(work, segments))
+
+
+def read_review(work: Path, segments: Sequence[Segment]) -> list[Segment]:
+    """Return the segments with the corrections of `review.csv`, if there is one. Broken rows are named in the log.
+
+    A row whose text differs from what was written becomes `EDITED`. Clips whose rows the user deleted are not used.
+
+    Raises:
+        InputError: a damaged table.
+    """
+    return _merge_table(work, segments)[0]
+
+
+def import_review(file: str | Path, work: Path, segments: Sequence[Segment]) -> list[Segment]:
+    """Merge the export of the review page, or another copy of the table, into `review.csv`.
+
+    Returns:
+        The corrected segments.
+
+    Raises:
+        FileNotFoundError: no such file.
+        InputError: a damaged table.
+    """
+    before, written = _merge_table(work, segments)
+    merge = _Merge(Path(file), written)
+    merged, records = merge.apply(before)
+    merge.report()
+    log.info("%s: %d clips corrected", file, sum(old != new for old, new in zip(before, merged, strict=True)))
+    return _store(work, merged, records)
+
+
+def _merge_table(work: Path, segments: Sequence[Segment]) -> tuple[list[Segment], list[Written]]:
+    merge = _Merge(work / REVIEW, _load_written(work), is_table=True)
+    result = merge.apply(segments)
+    merge.report()
+    return result
+
+
+class _Merge:
+    """What was written, changed by the rows of a table, which then corrects segments.
+
+    Args:
+        path: the table.
+        written: what was written.
+        is_table: the table is the one that was written, which may be missing, and not a copy: its missing rows were
+            deleted.
+    """
+
+    def __init__(self, path: Path, written: Sequence[Written], is_table: bool = False) -> None:
+        self.name = str(path)
+        self.problems: list[str] = []
+        self.speakers = {record.speaker for record in written}
+        self.rows: dict[str, Row] = {}
+        exists = path.is_file()
+        for row in read_rows(path, self.problems) if exists or not is_table else ():
+            if row.clip in self.rows:
+                self.note(row, f"{row.clip} is also in row {self.rows[row.clip].number}, which counts")
+            else:
+                self.rows[row.clip] = row
+        self.listed = {record.clip for record in written if record.listed}
+        is_export = any(row.before for row in self.rows.values())
+        self.may_delete = exists and is_table and not is_export
+        self.deleted: list[str] = []
+        self.written = [self._change(record) if record.listed else record for record in written]
+
+    def note(self, row: Row, problem: str) -> None:
+        self.problems.append(f"row {row.number}: {problem}")
+
+    def report(self) -> None:
+        for problem in self.problems:
+            log.warning("%s: %s", self.name, problem)
+        if self.deleted:
+            names = ", ".join(self.deleted[:3]) + ", ..." * (len(self.deleted) > 3)
+            log.info("%s: %d rows were deleted; their clips are not used: %s", self.name, len(self.deleted), names)
+
+    def apply(self, segments: Sequence[Segment]) -> tuple[list[Segment], list[Written]]:
+        """Return the corrected segments and their records, then those of corrected clips that have vanished."""
+        self.speakers |= {segment.speaker for segment in segments}
+        known: dict[str, list[Written]] = defaultdict(list)
+        for record in self.written:
+            known[record.recording].append(record)
+        merged, records = [], []
+        for segment in segments:
+            same = next((record for record in known[segment.recording] if record.has_place_of(segment)), None)
+            if same:
+                known[segment.recording].remove(same)
+            elif segment.clip in self.listed:  # a row of this id is about another part
+                same = Written.from_segment(segment)
+            else:
+                same = self._change(Written.from_segment(segment), is_new=True)
+            corrected = same.correct(segment)
+            merged.append(corrected)
+            records.append(Written.from_segment(corrected, same.edited))
+        left = [record for others in known.values() for record in others]
+        if dropped := sum(record.listed for record in left):
+            corrected_ones = sum(record.listed and bool(record.edited) for record in left)
+            log.info(
+                "%s: dropped %d clips that are no longer cut from the recordings, %d of them corrected (the "
+                "corrections come back with the clips)",
+                self.name,
+                dropped,
+                corrected_ones,
+            )
+        clips = {segment.clip for segment in segments} | self.listed
+        for row in self.rows.values():
+            if row.clip not in clips:
+                self.note(row, f"no clip {row.clip!r}; it is ignored")
+        return merged, [*records, *(dataclasses.replace(record, listed=False) for record in left if record.edited)]
+
+    def _change(self, record: Written, is_new: bool = False) -> Written:
+        """Return the record with what its row changes."""
+        row = self.rows.get(record.clip)
+        if row is None:
+            if not self.may_delete or is_new or not record.use:
+                return record
+            self.deleted.append(record.clip)
+            return record.edit(use=False)
+        if row.before and row.start_sec is not None and abs(row.start_sec - record.start_sec) > SAME_PLACE_SEC:
+            self.note(row, f"{record.clip} is another part of {record.recording} now; the row is ignored")
+            return record
+        values: dict[str, Any] = {}
+        if row.use is not None and row.use != row.before.get("use", record.use):
+            values["use"] = row.use
+        if row.text in COMPUTED or (not row.text and record.text and values.get("use", record.use)):
+            found = f"the text is {row.text}, an error of the spreadsheet" if row.text else "no text"
+            self.note(row, f"{found}; {record.clip} keeps its earlier text (to leave it out, write no as its use)")
+        elif row.text and (row.text != row.before.get("text", record.text) or row.source == EDITED != record.source):
+            values["text"] = row.text
+        if row.speaker and row.speaker != record.speaker and not row.before:
+            if row.speaker in self.speakers:
+                values["speaker"] = row.speaker
+            else:
+                self.note(row, f"no speaker {row.speaker!r}; {record.clip} stays {record.speaker or 'without'}")
+        return record.edit(**values) if values else record
+
+
+def _store(work: Path, segments: list[Segment], written: Sequence[Written]) -> list[Segment]:
+    """Write the table and what was written. A kill between the two is noticed by the table's digest."""
+    content = format_rows(segments)
+    table = work / REVIEW
+    record = {"table": hashlib.sha256(content).hexdigest(), "clips": [dataclasses.asdict(item) for item in written]}
+    write_whole(work / WRITING, (json.dumps(record, ensure_ascii=False, indent=0) + "\n").encode())
+    if not table.is_file():
+        write_whole(table, content)
+    elif (old := table.read_bytes()) != content:
+        write_whole(work / PREVIOUS, old)
+        write_whole(table, content)
+    (work / WRITING).replace(work / WRITTEN)
+    return segments
+
+
+def _load_written(work: Path) -> list[Written]:
+    written, writing, table = work / WRITTEN, work / WRITING, work / REVIEW
+    if writing.is_file():  # killed
+        record = _read(writing)
+        arrived = table.is_file() and hashlib.sha256(table.read_bytes()).hexdigest() == record["table"]
+        if arrived or not written.is_file():
+            writing.replace(written)
+        else:
+            writing.unlink()
+    if not written.is_file():
+        return []
+    try:
+        return [Written(**{**values, "edited": tuple(values["edited"])}) for values in _read(written)["clips"]]
+    except (TypeError, KeyError) as error:
+        raise InputError(f"{written}: {_DAMAGED}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found = read_json(path)
+    if not (isinstance(found, dict) and isinstance(found.get("clips"), list) and "table" in found):
+        raise InputError(f"{path}: {_DAMAGED}")
+    return found
