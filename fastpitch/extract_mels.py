@@ -37,9 +37,9 @@ from common.files.atomic import write_whole
 from common.files.fingerprints import file_digest, is_newer
 from common.files.json_files import read_json
 from common.machine.hardware import half_precision
+from common.machine.loader_processes import leave_signals_to_the_parent, lost_loaders_named, stop_loader_processes
 from common.machine.precision import DTYPES, mixed_precision
 from common.machine.progress import watched
-from common.training.loader_processes import leave_signals_to_the_parent, lost_loaders_named, stop_loader_processes
 from common.training.sampling import ClipKey
 from fastpitch.checkpoint import FastPitchInfo, load_fastpitch
 from fastpitch.model import FastPitch

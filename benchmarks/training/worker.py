@@ -22,10 +22,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import train
 from common import distributed
+from common.machine.loader_processes import stop_loader_processes
 from common.machine.timing import now_sec
 from common.training.cuda_graphs import MADE, GraphedStep
-from common.training.loader_processes import stop_loader_processes
-from common.training.loop import groups
+from common.training.loaders import groups
 from common.training.sampling import MicroBatchSampler
 from hifigan.discriminators import judge_both
 from hifigan.losses import discriminator_losses, feature_matching_loss, generator_loss

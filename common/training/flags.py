@@ -11,7 +11,7 @@ from common.errors import InputError
 from common.machine.hardware import AMP_FORMATS
 from common.resources import available_cores
 
-KEPT_CHECKPOINTS = 2  # newest ones of a run, besides its milestones
+KEPT_CHECKPOINTS = 2  # newest ones of a run, besides its best one and its milestones
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,11 +32,16 @@ class BaseRunConfig:
     epochs: int = flag(1000, "epochs in the whole run")
     epochs_this_job: int = flag(0, "stop, with a checkpoint, after this number of epochs in this process (0: no limit)")
     resume: bool = flag(True, "continue from the newest checkpoint in the output directory")
-    checkpoint_interval: int = flag(10, f"epochs between checkpoints; the newest {KEPT_CHECKPOINTS} are kept")
+    checkpoint_interval: int = flag(
+        10, f"epochs between checkpoints; the newest {KEPT_CHECKPOINTS} and the best one (best.json) are kept"
+    )
     keep_milestones: tuple[int, ...] = flag(
         tuple(range(1000, 10001, 1000)), "epochs whose checkpoints are never deleted"
     )
     validation_interval: int = flag(10, "epochs between validations")
+    patience: int = flag(
+        0, "stop, with a checkpoint, after this number of validations in a row without a better mel loss (0: do not)"
+    )
     samples_interval: int = flag(100, "epochs between TensorBoard samples of validation clips")
     step_logs_interval: int = flag(1, "optimiser steps between log lines")
     benchmark_epochs_num: int = flag(0, "at the end, log the throughput of this number of last epochs (0: do not)")
@@ -55,7 +60,11 @@ class BaseRunConfig:
         )
         folders(output=self.output)
         positive(**{name: getattr(self, name) for name in names})
-        not_negative(epochs_this_job=self.epochs_this_job, benchmark_epochs_num=self.benchmark_epochs_num)
+        not_negative(
+            epochs_this_job=self.epochs_this_job,
+            patience=self.patience,
+            benchmark_epochs_num=self.benchmark_epochs_num,
+        )
         if not 0 <= self.seed < 2**63:
             raise InputError(f"--seed: {self.seed} is not between 0 and 2^63")
 

@@ -1,8 +1,10 @@
-"""Data sets of a training run and their loaders, shared by all models."""
+"""Data sets of a training run, their loaders, and how a run iterates over batches. Shared by all models."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import collections
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,8 +14,8 @@ from common import distributed
 from common.audio_config import AudioConfig
 from common.data.filelists import check_wavs
 from common.distributed import Distributed
+from common.machine.loader_processes import leave_signals_to_the_parent
 from common.machine.progress import watched
-from common.training.loader_processes import leave_signals_to_the_parent
 from common.training.sampling import ClipKey, MicroBatchSampler
 
 
@@ -80,3 +82,70 @@ def validation_batches(
     own = list(keys)[place.rank :: place.world_size]
     batches = [own[i : i + batch_size] for i in range(0, len(own), batch_size)]
     return DataLoader(dataset, batch_sampler=batches, collate_fn=collate)
+
+
+class UntilError:
+    """Iterate over batches until reading one fails, so that the state can be saved.
+
+    Attributes:
+        error: what the last pass raised, or None.
+    """
+
+    def __init__(self, batches: Iterable[Any]) -> None:
+        self.error: Exception | None = None
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[Any]:
+        self.error = None
+        batches = iter(self._batches)
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except Exception as error:  # whatever a file raises
+                self.error = error
+                return
+            yield batch
+
+
+class ReadAhead:
+    """Iterate over groups of micro-batches, with two of them in memory: an error of reading is known in time.
+
+    A process that cannot read its data has to tell the others while it can still make steps with them, because they
+    would wait for its gradients forever. `Poll` tells them with the next step. So the second group after the current
+    one is read before the current step ends.
+
+    Attributes:
+        error: what a later group raised, or None. The groups before it are still usable.
+    """
+
+    AHEAD = 2
+
+    def __init__(self, groups: Iterator[list[Any]]) -> None:
+        self.error: Exception | None = None
+        self._groups = groups
+        self._waiting: collections.deque[list[Any]] = collections.deque()
+        self._read()
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        while self._waiting:
+            group = self._waiting.popleft()
+            self._read()
+            yield group
+
+    def _read(self) -> None:
+        try:
+            while self.error is None and len(self._waiting) < self.AHEAD:
+                self._waiting.append(next(self._groups))
+        except StopIteration:
+            pass
+        except Exception as error:  # whatever a file raises: the state is saved first
+            self.error = error
+
+
+def groups(loader: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Yield the micro-batches of each optimiser step."""
+    batches = iter(loader)
+    while group := list(islice(batches, size)):
+        yield group

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import abc
-import collections
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from common import distributed
 from common.distributed import Distributed
 from common.errors import InputError
+from common.machine.loader_processes import lost_loaders_named, stop_loader_processes
+from common.machine.timing import TimeLeft, in_words
 from common.training.checkpoint_store import CheckpointStore
-from common.training.loader_processes import lost_loaders_named, stop_loader_processes
-from common.training.loaders import ClipDataset, check_datasets
+from common.training.loaders import ClipDataset, ReadAhead, UntilError, check_datasets, groups
 from common.training.log import RunLog
 from common.training.sampling import MicroBatchSampler
 from common.training.state import BaseTrainConfig, BaseTrainState
@@ -66,6 +65,11 @@ class TrainingLoop(abc.ABC):
     def validate(self) -> dict[str, float] | None:
         """Return means over the validation data of all processes, or None if any process was stopped by a signal."""
 
+    def held_out(self, metrics: Mapping[str, float]) -> tuple[str, float]:
+        """Return name and value of the validation loss that tells which epoch is the best."""
+        name = "ema_mel_loss" if "ema_mel_loss" in metrics else "mel_loss"
+        return name, metrics[name]
+
     @abc.abstractmethod
     def log_samples(self, log: RunLog) -> None:
         """Log the model's output for some validation clips to TensorBoard."""
@@ -97,6 +101,9 @@ class TrainingLoop(abc.ABC):
             log.val(state.epoch, state.steps, metrics)
         first = state.epoch + 1
         last = min(cfg.epochs, state.epoch + (cfg.epochs_this_job or cfg.epochs))
+        if ended := state.best.exhausts(cfg.patience):
+            last = state.epoch
+        time_left = TimeLeft(self._position(), last)
         for epoch in range(first, last + 1):
             if not (self.train_epoch(log) and self.finish_epoch(log, is_last=epoch == last)):
                 self.save(log)
@@ -111,6 +118,13 @@ class TrainingLoop(abc.ABC):
                 reason = f"signal {self.stop.received}" if self.stop.received else "another process"
                 log.message(f"stopped by {reason}; start again to resume")
                 return self.stop.status
+            if state.best.exhausts(cfg.patience):
+                log.message(f"stopped early after epoch {epoch} of {cfg.epochs} (--patience {cfg.patience})")
+                break
+            if epoch < last:
+                at_most = "at most " if cfg.patience else ""
+                left = in_words(time_left.seconds(self._position()))
+                log.message(f"epoch {epoch} of {last} is finished, {at_most}about {left} left")
         if cfg.benchmark_epochs_num and not state.throughputs:
             raise InputError(
                 f"--benchmark-epochs-num: all {cfg.epochs} epochs in {self.store.directory} are trained, so nothing "
@@ -119,7 +133,9 @@ class TrainingLoop(abc.ABC):
         if cfg.benchmark_epochs_num:
             measured = state.throughputs[-cfg.benchmark_epochs_num :]
             log.benchmark(state.steps, {"frames/s": sum(measured) / len(measured), "epochs": len(measured)})
-        if first > last:
+        if ended:
+            log.message(f"nothing to do: stopped early after epoch {state.epoch} (--patience {cfg.patience})")
+        elif first > last:
             log.message(f"nothing to do: all {cfg.epochs} epochs are trained (--epochs)")
         return 0
 
@@ -166,12 +182,16 @@ class TrainingLoop(abc.ABC):
     def finish_epoch(self, log: RunLog, is_last: bool) -> bool:
         """Validate and save when due. Return False if a signal came before the epoch was finished."""
         cfg, state = self.cfg, self.state
-        epoch = state.epoch + 1
-        if epoch % cfg.validation_interval == 0 or is_last:
+        epoch, best = state.epoch + 1, state.best
+        # The end of a process that `--epochs-this-job` limits does not count, so that resumed runs end alike.
+        counts = epoch % cfg.validation_interval == 0 or epoch == cfg.epochs
+        if counts or is_last:
             metrics = self._validate()
             if metrics is None:
                 return False
             log.val(epoch, state.steps, metrics)
+            if counts and not state.meter.skipped_in_a_row:
+                best = best.after(epoch, *distributed.gather(self.held_out(metrics))[0])
         if epoch % cfg.samples_interval == 0 or is_last:
             try:
                 self.log_samples(log)
@@ -180,10 +200,19 @@ class TrainingLoop(abc.ABC):
         if distributed.any_rank(self.stop.received != 0 or self.unreadable is not None):
             return False
         state.end_epoch()
+        if best is not state.best:
+            state.best = best
+            log.message(best.describe(cfg.patience))
         # While steps are being skipped, the older checkpoints are better.
-        if (epoch % cfg.checkpoint_interval == 0 and not state.meter.skipped_in_a_row) or is_last:
+        is_due = epoch % cfg.checkpoint_interval == 0 and not state.meter.skipped_in_a_row
+        if is_due or is_last or best.epoch == epoch or best.exhausts(cfg.patience):
             self.save(log)
         return True
+
+    def _position(self) -> float:
+        """Return the epochs of the run that are done, with the fraction of the current one."""
+        per_epoch = self.sampler.steps_per_epoch * self.sampler.clips_per_step
+        return self.state.epoch + self.state.epoch_clips / max(1, per_epoch)
 
     def _validate(self) -> dict[str, float] | None:
         """Return the means of `validate`, or None if any process was stopped or could not read its data."""
@@ -230,70 +259,3 @@ def run_training(
     if not resumed:
         state.load_base()
     return build_loop(state, store, sampler, datasets).run_logged(resumed)
-
-
-class UntilError:
-    """Iterate over batches until reading one fails, so that the state can be saved.
-
-    Attributes:
-        error: what the last pass raised, or None.
-    """
-
-    def __init__(self, batches: Iterable[Any]) -> None:
-        self.error: Exception | None = None
-        self._batches = batches
-
-    def __iter__(self) -> Iterator[Any]:
-        self.error = None
-        batches = iter(self._batches)
-        while True:
-            try:
-                batch = next(batches)
-            except StopIteration:
-                return
-            except Exception as error:  # whatever a file raises
-                self.error = error
-                return
-            yield batch
-
-
-class ReadAhead:
-    """Iterate over groups of micro-batches, with two of them in memory: an error of reading is known in time.
-
-    A process that cannot read its data has to tell the others while it can still make steps with them, because they
-    would wait for its gradients forever. `Poll` tells them with the next step. So the second group after the current
-    one is read before the current step ends.
-
-    Attributes:
-        error: what a later group raised, or None. The groups before it are still usable.
-    """
-
-    AHEAD = 2
-
-    def __init__(self, groups: Iterator[list[Any]]) -> None:
-        self.error: Exception | None = None
-        self._groups = groups
-        self._waiting: collections.deque[list[Any]] = collections.deque()
-        self._read()
-
-    def __iter__(self) -> Iterator[list[Any]]:
-        while self._waiting:
-            group = self._waiting.popleft()
-            self._read()
-            yield group
-
-    def _read(self) -> None:
-        try:
-            while self.error is None and len(self._waiting) < self.AHEAD:
-                self._waiting.append(next(self._groups))
-        except StopIteration:
-            pass
-        except Exception as error:  # whatever a file raises: the state is saved first
-            self.error = error
-
-
-def groups(loader: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    """Yield the micro-batches of each optimiser step."""
-    batches = iter(loader)
-    while group := list(islice(batches, size)):
-        yield group

@@ -15,6 +15,7 @@ from common import distributed
 from common.distributed import Distributed
 from common.errors import InputError
 from common.machine.precision import DTYPES, amp_format, make_gradient_scaler, mixed_precision, needs_loss_scaling
+from common.training.best import Best
 from common.training.checkpoint_store import CheckpointStore, Contents
 from common.training.flags import BaseDataConfig, BaseOptimConfig, BaseRunConfig
 from common.training.loss_meter import LossMeter
@@ -62,6 +63,7 @@ class BaseTrainState(abc.ABC):
         epoch_clips: clips used of the next epoch, over all processes.
         steps: optimiser steps since the beginning.
         written: epochs of this run's checkpoints that were not deleted.
+        best: the best validated epoch.
         identity: data, base model, precision and optimiser settings. Another run must not resume this run.
         ema: moving average of the module `averaged`, created once the initial weights are loaded.
         made: 1, or 0 if an optimiser skipped the last step, on the device.
@@ -78,6 +80,7 @@ class BaseTrainState(abc.ABC):
         self.place = place
         self.epoch = self.epoch_clips = self.steps = 0
         self.written: list[int] = []
+        self.best = Best()
         settings = dataclasses.asdict(cfg.optim)
         self.identity = {**{key: value for key, value in settings.items() if key not in _MAY_CHANGE}, **identity}
         self.clips_per_step = cfg.optim.batch_size * cfg.optim.grad_accumulation * place.world_size
@@ -175,14 +178,24 @@ class BaseTrainState(abc.ABC):
         bookkeeping = {
             "rng": torch.get_rng_state(),
             "written": self.written,
+            "best": self.best.to_dict(),
             "identity": self.identity,
             "clips_per_step": self.clips_per_step,
         }
         train_state = {"epoch": self.epoch, "epoch_clips": self.epoch_clips, "steps": self.steps}
         both = {"train_setup": self.train_setup(), "train_state": train_state}
         store.save(name, *({**content, **both} for content in self.contents(bookkeeping)))
+        self._record_best(store)
         if not self.meter.skipped_in_a_row:  # a diverging run must not delete the checkpoints to restart from
-            self.written = store.prune(self.written, self.cfg.run.keep_milestones)
+            self._prune(store)
+
+    def _record_best(self, store: CheckpointStore) -> None:
+        """Write where the best checkpoint lies, before the one that was the best so far is deleted."""
+        if self.best.epoch:
+            self.best.write(store.paths(self.best.epoch)[0])
+
+    def _prune(self, store: CheckpointStore) -> None:
+        self.written = store.prune(self.written, {*self.cfg.run.keep_milestones, self.best.epoch})
 
     def restore(self, contents: Contents) -> None:
         """Restore everything from a checkpoint of this run."""
@@ -193,6 +206,7 @@ class BaseTrainState(abc.ABC):
             log.warning("--ema: the checkpoint has no moving average; it starts from the current weights")
         self.start_ema(first[self.ema_key])
         self.written = list(last["written"])
+        self.best = Best(**last.get("best", {}))  # older checkpoints lack it
         self.epoch, self.epoch_clips, self.steps = (last["train_state"][k] for k in ("epoch", "epoch_clips", "steps"))
 
     def resume(self, store: CheckpointStore) -> bool:
@@ -237,7 +251,8 @@ class BaseTrainState(abc.ABC):
         self.restore(contents)
         if self.place.is_main:  # a killed save skipped this, and no further save may follow
             store.remove_leftovers()
-            self.written = store.prune(self.written, self.cfg.run.keep_milestones)
+            self._record_best(store)
+            self._prune(store)
         return True
 
     def _refuse_another_run(self, contents: Contents, store: CheckpointStore) -> None:

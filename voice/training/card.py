@@ -16,6 +16,7 @@ from common.files.json_files import read_json
 from common.files.model_folders import card_metadata
 from common.files.text_files import read_lines
 from common.machine.hardware import describe
+from common.machine.timing import in_words
 from common.markdown import table
 from common.project import PROJECT
 from common.text.languages import find_language_code
@@ -23,7 +24,7 @@ from voice.consent import consent_line
 from voice.folder import VOICE_TAGS
 from voice.training import commands, evaluations
 from voice.training.commands import Command, VoicePaths
-from voice.training.estimate import Estimate, in_hours, training_sec
+from voice.training.estimate import Estimate, training_sec
 from voice.training.evaluations import BASE, VOICE
 from voice.training.flags import VoiceTrainingConfig
 from voice.training.stages import StageRecords
@@ -116,12 +117,12 @@ def training_section(
     return [
         "## Training",
         "",
-        f"- The vocoder was fine-tuned from {_name_base(cfg)} in {in_hours(vocoder)} of steps. FastPitch was trained "
-        f"from scratch in {in_hours(fastpitch)} of steps"
+        f"- The vocoder was fine-tuned from {_name_base(cfg)} in {in_words(vocoder)} of steps. FastPitch was trained "
+        f"from scratch in {in_words(fastpitch)} of steps"
         + (", at the same time, with half of the cores each." if cfg.parallel else ".")
         + (
             f" Then the vocoder was fine-tuned on recordings and on FastPitch's mels of them (teacher forcing) in "
-            f"{in_hours(training_sec(paths.fine_tuning / 'nvlog.json'))} of steps."
+            f"{in_words(training_sec(paths.fine_tuning / 'nvlog.json'))} of steps."
             if cfg.fine_tuning_epochs
             else ""
         ),

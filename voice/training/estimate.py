@@ -18,6 +18,7 @@ from common.errors import InputError
 from common.files.atomic import write_whole
 from common.files.dllogger_lines import read_json_lines, read_records
 from common.files.json_files import read_json
+from common.machine.timing import in_words
 from common.training.flags import KEPT_CHECKPOINTS
 from voice.training.children import ChildProcesses
 from voice.training.commands import (
@@ -118,19 +119,19 @@ class Estimate:
         free = shutil.disk_usage(paths.work).free
         parts = ", ".join(f"{name} {self.clips[name]}" for name in PARTS)
         tuning = (
-            f"tuning     {in_hours(fine_tuning_sec)}: {cfg.fine_tuning_epochs} more epochs of the vocoder, of "
+            f"tuning     {in_words(fine_tuning_sec)}: {cfg.fine_tuning_epochs} more epochs of the vocoder, of "
             f"{2 * vocoder_steps} steps, on recordings and on FastPitch's mels"
         )
         together = "vocoder and FastPitch at the same time" if self.parallel else "one after the other"
         return [
             f"data set   {sum(self.clips.values())} clips, {sum(self.hours.values()):.2f} hours ({parts})",
-            f"pitch      {in_hours(self.pitch_sec)}",
-            f"vocoder    {in_hours(vocoder_sec)}: {cfg.vocoder_epochs} epochs of {vocoder_steps} steps of "
+            f"pitch      {in_words(self.pitch_sec)}",
+            f"vocoder    {in_words(vocoder_sec)}: {cfg.vocoder_epochs} epochs of {vocoder_steps} steps of "
             f"{self.vocoder.step_sec:.2f} s, measured here",
-            f"FastPitch  {in_hours(fastpitch_sec)}: {cfg.fastpitch_epochs} epochs of {fastpitch_steps} steps of "
+            f"FastPitch  {in_words(fastpitch_sec)}: {cfg.fastpitch_epochs} epochs of {fastpitch_steps} steps of "
             f"{self.fastpitch.step_sec:.2f} s, measured here",
             *([tuning] if cfg.fine_tuning_epochs else []),
-            f"together   {in_hours(self.total_sec(cfg))}, {together}; then the evaluation",
+            f"together   {in_words(self.total_sec(cfg))}, {together}; then the evaluation",
             f"disk       {self.disk_bytes(cfg) / 1e9:.2f} GB in {paths.work} ({free / 1e9:.1f} GB are free)",
         ]
 
@@ -219,14 +220,6 @@ def training_sec(log: Path) -> float:
             total += data["train_took"] * (iteration - place[1] if is_next else iteration)
             place = (epoch, iteration)
     return total
-
-
-def in_hours(seconds: float) -> str:
-    """Return a duration in words: `3 h 20 min`, `12 min`, `40 s`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
 
 
 def check_disk(estimate: Estimate, cfg: VoiceTrainingConfig, paths: VoicePaths) -> None:

@@ -13,7 +13,7 @@ import pytest
 from common.errors import InputError
 from voice.training import estimate
 from voice.training.commands import VoicePaths
-from voice.training.estimate import Estimate, Measured, check_disk, in_hours, read_trial, training_sec
+from voice.training.estimate import Estimate, Measured, check_disk, read_trial, training_sec
 from voice.training.flags import VoiceTrainingConfig
 
 CLIPS = {"train": 1376, "val": 35, "test": 129}
@@ -106,13 +106,6 @@ def test_words(cfg: VoiceTrainingConfig, tmp_path: Path) -> None:
 def test_saved_and_loaded(tmp_path: Path) -> None:
     FOUND.save(tmp_path / "estimate.json")
     assert Estimate.load(tmp_path / "estimate.json") == FOUND
-
-
-@pytest.mark.parametrize(("seconds", "words"), [
-    (0.4, "0 s"), (89, "89 s"), (95, "2 min"), (3599, "1 h 00 min"), (12000, "3 h 20 min"),
-])  # fmt: skip
-def test_durations(seconds: float, words: str) -> None:
-    assert in_hours(seconds) == words
 
 
 def test_time_that_was_spent(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import time
 import pytest
 from torch.utils.data import DataLoader
 
-from common.training.loader_processes import leave_signals_to_the_parent, lost_loaders_named, stop_loader_processes
+from common.machine.loader_processes import leave_signals_to_the_parent, lost_loaders_named, stop_loader_processes
 
 
 class Deadly:
