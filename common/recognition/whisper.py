@@ -106,9 +106,15 @@ def find_model(name: str, flag: str = "--recogniser", instead: str = "") -> Path
         ) from error
 
 
-@functools.cache
-def load_model(folder: Path, flag: str = "--recogniser") -> Any:
-    """Load the model of a folder, once per process, to run on one thread of the CPU.
+def load_model(folder: Path, flag: str = "--recogniser", workers: int = 1) -> Any:
+    """Load the model of a folder, to run on the CPU.
+
+    It must not be loaded in a process that then forks and uses it: the library's threads do not survive a fork.
+
+    Args:
+        folder: see `find_model`.
+        flag: the flag that gave the model, for messages.
+        workers: number of threads from which it may be called at the same time. Each call runs on one core.
 
     Raises:
         InputError: the files are damaged, or not a Whisper model.
@@ -116,14 +122,16 @@ def load_model(folder: Path, flag: str = "--recogniser") -> Any:
     from faster_whisper import WhisperModel
 
     logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # it reports every file
+    settings = {"device": "cpu", "compute_type": COMPUTE_TYPE, "cpu_threads": 1, "num_workers": workers}
     try:
-        return WhisperModel(str(folder), device="cpu", compute_type=COMPUTE_TYPE, cpu_threads=1, local_files_only=True)
+        return WhisperModel(str(folder), **settings, local_files_only=True)
     except Exception as error:  # of the library's own, by the damage
         raise InputError(f"{flag}: {folder} cannot be loaded: {first_line(error)}") from error
 
 
+@functools.cache
 def load_recogniser(folder: Path) -> Recogniser:
-    """Return a function that writes down English speech, with the model of a folder.
+    """Return a function that writes down English speech, with the model of a folder. It is loaded once per process.
 
     Raises:
         InputError: the files are damaged, or not a Whisper model.
