@@ -78,9 +78,7 @@ def test_a_long_recording_in_another_language(model, tmp_path, caplog):
     assert found[0].remarks == ("another language: de",)
     assert "german.mp3: sounds like language 'de' (90 % sure), not 'en': not used" in caplog.text
     assert 110 not in model.calls
-    with pytest.raises(
-        InputError, match=r"german\.mp3: all recordings sound like language de, not en; give --language"
-    ):
+    with pytest.raises(InputError, match=r"german\.mp3: all recordings sound like language de, not en; give"):
         add(long[:3], tmp_path)
 
 
