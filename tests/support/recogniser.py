@@ -7,6 +7,7 @@ import types
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 from common.recognition import whisper
@@ -59,7 +60,7 @@ class FakeWhisper:
         return self.languages.get(tenths, "en"), 0.9, []
 
 
-def install(monkeypatch, model: FakeWhisper, folder: Path) -> str:
+def install(monkeypatch: pytest.MonkeyPatch, model: FakeWhisper, folder: Path) -> str:
     """Let every model be this one. Returns its name."""
     folder.mkdir(parents=True)
     for name in whisper.MODEL_FILES:
