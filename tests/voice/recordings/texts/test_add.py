@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import InputError
 from common.recognition import whisper
-from tests.support.recogniser import FakeWhisper, install, write_clip
+from tests.support.recordings.recogniser import FakeWhisper, install, write_clip
 from voice.recordings.flags import RecordingsConfig
 from voice.recordings.segment import GIVEN, RECOGNISED, Segment, Transcript
 from voice.recordings.texts.add import add_texts, choose_model

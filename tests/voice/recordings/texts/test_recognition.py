@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import InputError
 from common.recognition import whisper
-from tests.support.recogniser import FakeWhisper, install, write_clip
+from tests.support.recordings.recogniser import FakeWhisper, install, write_clip
 from voice.recordings.texts.recognition import Transcriber, detect_languages, recognise_clips
 
 
