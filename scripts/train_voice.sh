@@ -1,35 +1,40 @@
 #!/usr/bin/env bash
 # Trains a voice from recordings with texts: checks the data, says what time and disk it takes, splits by prompt and
-# text, extracts pitch, fine-tunes a published vocoder, trains FastPitch, fine-tunes the vocoder on FastPitch's mels if
-# wanted, packs both into the voice's folder, evaluates it on held-out clips, and writes its model card.
+# text, extracts pitch, fine-tunes FastPitch and then the vocoder on its mels, packs the best checkpoints into the
+# voice's folder, evaluates it on held-out clips, and writes its model card.
 #
 #   bash scripts/train_voice.sh DATASET -o voices/NAME                      # DATASET: LJSpeech layout, wavs/ metadata.csv
 #   ESTIMATE_ONLY=true bash scripts/train_voice.sh DATASET -o voices/NAME   # only say what it would take
+#   HOURS=3 bash scripts/train_voice.sh DATASET -o voices/NAME              # train as long as fits three hours
 #
 # Finished stages are skipped, so the same command continues after any interruption, even by kill -9. SIGTERM and Ctrl-C
-# save first. Further arguments go to python -m voice.training (--help).
+# save first. Further arguments go to python -m voice.training (--help). Without the variables below, settings are chosen
+# from the amount of data and the machine, and printed.
 #
 #   WORK_DIR            folder of everything besides the voice: lists, pitch, checkpoints, logs, evaluations
 #                       (default: the voice's folder with -training at its end)
 #   ESTIMATE_ONLY       true: check the data, say what it takes, and stop
-#   NUM_GPUS            GPUs of this machine to train on (default: 0, the CPU). On GPUs, discriminators have full width, and
-#                       the vocoder's batch is larger. Not yet run on a GPU.
-#   PARALLEL            true: train both models at the same time, with half of the cores each (OMP_NUM_THREADS overrides)
+#   HOURS               hours that both trainings may take here (default: the usual amount of training)
+#   PATIENCE            a training ends after this number of validations without improvement (0: never)
+#   NUM_GPUS            GPUs of this machine to train on (default: 0, the CPU). Not yet run on a GPU.
+#   PARALLEL            true, with VOCODER_EPOCHS: train both models at the same time, with half of the cores each
+#                       (OMP_NUM_THREADS overrides)
 #   NUM_WORKERS         processes that extract pitch and evaluate (default: one per core)
 #   SEED                seed of both trainings (default: 1234)
-#   BASE_GENERATOR      generator to fine-tune: a file, or a name of scripts/download_models.sh, which is downloaded
-#                       (default: hifigan-lj-v2; its address: HIFIGAN_LJ_V2_URL, as described in that script)
-#   HIFIGAN_CONFIG      its architecture: v1, v2, v3 or a JSON file (default: v2)
-#   DISCRIMINATOR_WIDTH   of train.py (default: 0.125, on GPUs 1)
-#   VOCODER_EPOCHS (40) VOCODER_BATCH_SIZE (4, on each GPU 16) VOCODER_LEARNING_RATE (3e-4)
-#   VOCODER_LEARNING_RATE_DECAY (0.93) VOCODER_WARMUP_STEPS (500) VOCODER_EMA (0.999)
+#   BASE                voice that both models start from: a name, folder or hub name (default: kathleen)
+#   FASTPITCH_BASE      FastPitch model instead of the base's, or scratch
+#   FASTPITCH_CONFIG    small (platform/fastpitch_small.json), recipe, or a JSON file (default: the base's, or small)
+#   FASTPITCH_EPOCHS FASTPITCH_BATCH_SIZE FASTPITCH_LEARNING_RATE FASTPITCH_WARMUP_STEPS FASTPITCH_EMA
+#   BINARIZATION_WARMUP_EPOCHS
+#   BASE_GENERATOR      generator instead of the base's: a file, a name of scripts/download_models.sh, which is downloaded
+#                       (as described in that script), or scratch
+#   HIFIGAN_CONFIG      its architecture, if its file lacks it: v1, v2, v3 or a JSON file
+#   DISCRIMINATOR_WIDTH   of train.py
+#   VOCODER_EPOCHS (0) VOCODER_LEARNING_RATE (3e-4)   epochs on recordings alone, before the next ones
+#   FINE_TUNING_EPOCHS FINE_TUNING_LEARNING_RATE      epochs on recordings and on FastPitch's mels of them
+#   VOCODER_BATCH_SIZE VOCODER_LEARNING_RATE_DECAY VOCODER_WARMUP_STEPS VOCODER_EMA (0.999)
 #   BASE_SHARE (0.15)   share of the generator's first weights in the voice: more of it sounds cleaner, but less like the
 #                       speaker
-#   FINE_TUNING_EPOCHS (0) FINE_TUNING_LEARNING_RATE (1e-4)   further epochs of the vocoder, on recordings and on
-#                       FastPitch's mels of them
-#   FASTPITCH_CONFIG    small (platform/fastpitch_small.json), recipe, or a JSON file (default: small)
-#   FASTPITCH_EPOCHS (80) FASTPITCH_BATCH_SIZE (16) FASTPITCH_LEARNING_RATE (0.03) FASTPITCH_WARMUP_STEPS (400)
-#   FASTPITCH_EMA (0.998) BINARIZATION_WARMUP_EPOCHS (10)
 #   EVALUATION_CLIPS    evaluate only this number of test clips (default: all)
 #   COMPARE             further generators to evaluate beside the voice and its base, NAME=FILE, separated by spaces
 #   RECOGNISER          recogniser of the evaluation of speech (evaluate.py --recogniser)
@@ -50,7 +55,7 @@ NUM_GPUS=${NUM_GPUS:-0}
 choose_num_gpus # refuses more than there are
 args=()
 add_list_flags COMPARE:compare # a flag has to follow, so that the list ends before DATASET: --num-gpus always does
-add_flags WORK_DIR:work NUM_GPUS:num-gpus NUM_WORKERS:n-workers SEED:seed BASE_GENERATOR:vocoder-base \
+add_flags WORK_DIR:work HOURS:hours PATIENCE:patience BASE:base FASTPITCH_BASE:fastpitch-base NUM_GPUS:num-gpus NUM_WORKERS:n-workers SEED:seed BASE_GENERATOR:vocoder-base \
     HIFIGAN_CONFIG:vocoder-config DISCRIMINATOR_WIDTH:discriminator-width VOCODER_EPOCHS:vocoder-epochs \
     VOCODER_BATCH_SIZE:vocoder-batch-size VOCODER_LEARNING_RATE:vocoder-learning-rate \
     VOCODER_LEARNING_RATE_DECAY:vocoder-learning-rate-decay VOCODER_WARMUP_STEPS:vocoder-warmup-steps \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import math
@@ -28,7 +29,7 @@ from common.files.atomic import write_whole
 from common.files.fingerprints import file_digest, fingerprint
 from common.files.json_files import read_json
 from common.resources import available_cores
-from voice.training import commands, estimate, evaluations
+from voice.training import commands, estimate, evaluations, settings
 from voice.training.card import write_card
 from voice.training.children import ChildProcesses, ProgramFailedError, StoppedError, only_start_in
 from voice.training.commands import VoicePaths
@@ -69,20 +70,21 @@ class VoiceTraining:
 
     def run(self) -> None:
         """Run everything that is not done yet."""
-        cfg, paths, records = self.cfg, self.paths, self.records
+        paths, records = self.paths, self.records
         clips = find_recordings(paths.dataset)
         records.run(
             Stage("data", "checking the recordings", lambda: self.prepare_data(clips), identify(paths.dataset, clips)),
             Stage("level", "measuring the level of the recordings", lambda: self.measure_level(clips), after=("data",)),
             self.program("split", "splitting by prompt and text", commands.split_command(paths), "data"),
-            Stage("base", "fetching the generator to start from", self.fetch_base, cfg.vocoder_base),
+            Stage(
+                "base", "fetching the generator to start from", self.fetch_base, [self.cfg.base, self.cfg.vocoder_base]
+            ),
         )
-        vocoder, fastpitch = self.trainings()
-        self.estimate(vocoder, fastpitch)
+        self.cfg = cfg = self.settle()
         if cfg.estimate_only:
             return
         records.run(self.program("pitch", "extracting pitch", commands.pitch_command(paths, cfg), "data"))
-        self.train(vocoder, fastpitch)
+        self.train()
         if cfg.fine_tuning_epochs:
             self.fine_tune()
         pack = commands.pack_command(paths, cfg)
@@ -104,16 +106,14 @@ class VoiceTraining:
         """Return the stage of one program."""
         return Stage(name, title, lambda: self.children.run(command), list(command), after)
 
-    def trainings(self) -> tuple[Stage, Stage]:
-        """Return the stages of the vocoder and of FastPitch."""
-        vocoder, fastpitch = (
-            commands.vocoder_command(self.paths, self.cfg),
-            commands.fastpitch_command(self.paths, self.cfg),
-        )
-        return (
-            self.program("vocoder", "training the vocoder", vocoder, "split", "base"),
-            self.program("fastpitch", "training FastPitch", fastpitch, "split"),
-        )
+    def training(self, name: str, title: str, command: Sequence[str], folder: Path, *after: str) -> Stage:
+        """Return the stage of a training, which is moved aside and started again if its data has changed."""
+
+        def run() -> None:
+            self.records.keep_apart(folder, *(stage for stage in after if stage != "base"))
+            self.children.run(command)
+
+        return Stage(name, title, run, list(command), after)
 
     @property
     def estimate_file(self) -> Path:
@@ -140,60 +140,80 @@ class VoiceTraining:
         write_whole(self.paths.levels, json.dumps({"gain_db": find_gain_db(clips)}).encode())
 
     def fetch_base(self) -> None:
-        if not self.paths.base.is_file():
+        if self.paths.base and not self.paths.base.is_file():
             self.children.run(commands.download_command(self.cfg))
 
-    def estimate(self, vocoder: Stage, fastpitch: Stage) -> None:
-        """Measure, unless it is done, and say what time and disk the training takes.
+    def settle(self) -> VoiceTrainingConfig:
+        """Choose the settings that the user left open, measure, and say what time and disk the training takes.
 
         Raises:
-            InputError: the disk is too small.
+            InputError: the disk or the wanted time is too small.
         """
-        cfg, paths = self.cfg, self.paths
+        paths = self.paths
+        usual = settings.choose(self.cfg, len(read_filelist(paths.audio_list("train"))))
 
         def measure() -> None:
-            estimate.measure(paths, cfg, self.children).save(self.estimate_file)
+            estimate.measure(paths, usual, self.children).save(self.estimate_file)
 
-        settings = [vocoder.depends_on, fastpitch.depends_on, cfg.parallel]
-        stage = Stage("estimate", "measuring a few steps of both trainings", measure, settings, ("split", "base"))
-        self.records.run(stage)
+        # The number of epochs does not change what a step costs.
+        cost = dataclasses.replace(usual, **settings.WITHOUT_LENGTH)
+        depends_on = [commands.vocoder_command(paths, cost), commands.fastpitch_command(paths, cost), cost.parallel]
+        self.records.run(
+            Stage("estimate", "measuring a few steps of both trainings", measure, depends_on, ("split", "base"))
+        )
         found = Estimate.load(self.estimate_file)
-        print("\n".join(found.lines(cfg, paths)), flush=True)
-        if not self.records.is_finished(fastpitch):
-            estimate.check_disk(found, cfg, paths)
+        chosen = settings.fit_hours(self.cfg, found)
+        print("\n".join(found.lines(chosen, paths)), flush=True)
+        if not self.records.read("fastpitch"):
+            estimate.check_disk(found, chosen, paths)
+        return chosen
 
-    def train(self, vocoder: Stage, fastpitch: Stage) -> None:
-        """Train both models, one after the other or at the same time."""
-        waiting = [stage for stage in (vocoder, fastpitch) if not self.records.is_finished(stage)]
-        if not self.cfg.parallel or len(waiting) < 2:
-            self.records.run(vocoder, fastpitch)
+    def train(self) -> None:
+        """Train FastPitch, and the vocoder on recordings if that is wanted, before it or at the same time."""
+        cfg, paths = self.cfg, self.paths
+        stages = [
+            self.training(
+                "fastpitch",
+                "training FastPitch",
+                commands.fastpitch_command(paths, cfg),
+                paths.fastpitch,
+                "split",
+                "base",
+            )
+        ]
+        if cfg.vocoder_epochs:
+            command = commands.vocoder_command(paths, cfg)
+            stages.append(self.training("vocoder", "training the vocoder", command, paths.vocoder, "split", "base"))
+        waiting = [stage for stage in stages if not self.records.is_finished(stage)]
+        if not cfg.parallel or len(waiting) < 2:
+            self.records.run(*stages)
             return
-        log.info("training the vocoder and FastPitch")
+        log.info("training FastPitch and the vocoder")
+        for folder in (paths.fastpitch, paths.vocoder):
+            self.records.keep_apart(folder, "split")
         self.children.run(*(stage.depends_on for stage in waiting))
         for stage in waiting:
             self.records.record(stage, 0.0)
 
     def fine_tune(self) -> None:
-        """Continue the vocoder's training on recordings and on FastPitch's mels of them."""
+        """Train the vocoder on recordings and on the mels that FastPitch makes of them."""
         cfg, paths = self.cfg, self.paths
+        predicted = commands.predicted_command(paths, cfg)
         self.records.run(
-            self.program(
-                "predicted", "extracting FastPitch's mels", commands.predicted_command(paths, cfg), "fastpitch"
-            ),
+            self.training("predicted", "extracting FastPitch's mels", predicted, paths.predicted, "fastpitch"),
             Stage("pairs", "writing pairs of mel and audio", self.write_pairs, after=("predicted", "level")),
-            self.program(
-                "fine-tuning", "fine-tuning the vocoder", commands.fine_tuning_command(paths, cfg), "vocoder", "pairs"
-            ),
         )
+        command = commands.fine_tuning_command(paths, cfg)
+        before = ("base", "vocoder", "pairs") if cfg.vocoder_epochs else ("base", "pairs")
+        self.records.run(self.training("fine-tuning", "fine-tuning the vocoder", command, paths.fine_tuning, *before))
 
     def write_pairs(self) -> None:
         paths = self.paths
         gain_db = read_json(paths.levels)["gain_db"]
         shutil.rmtree(paths.pairs.folder, ignore_errors=True)
-        train, val = ([row[0] for row in read_filelist(paths.audio_list(part))] for part in ("train", "val"))
-        paths.pairs.write("train", train, paths.data, paths.predicted, gain_db)
-        # Recordings only: the validation loss continues the curve of the vocoder's training.
-        paths.pairs.write("val", val, paths.data)
+        for part in ("train", "val"):  # the held-out loss counts both kinds, since the voice needs both
+            clips = [row[0] for row in read_filelist(paths.audio_list(part))]
+            paths.pairs.write(part, clips, paths.data, paths.predicted, gain_db)
 
     def evaluate(self, command: Sequence[str], folder: Path) -> None:
         """Evaluate. Clips that cannot be evaluated do not stop the rest.

@@ -104,28 +104,16 @@ def training_section(
 ) -> list[str]:
     steps = [
         ("split", commands.split_command(paths)),
-        ("pitch", commands.pitch_command(paths, cfg)),
-        ("vocoder", commands.vocoder_command(paths, cfg)),
-        ("fastpitch", commands.fastpitch_command(paths, cfg)),
-        *_fine_tuning_steps(cfg, paths),
+        *commands.training_commands(paths, cfg).items(),
         ("pack", commands.pack_command(paths, cfg)),
         ("copy-synthesis", evaluations.resynthesis_command(paths, cfg)),
     ]
     machine = describe(torch.device("cuda" if cfg.num_gpus else "cpu"), "voice.training", words)
     found = sorted({record.get("commit", "") for name, _ in steps if (record := records.read(name))} - {""})
-    vocoder, fastpitch = (training_sec(folder / "nvlog.json") for folder in (paths.vocoder, paths.fastpitch))
     return [
         "## Training",
         "",
-        f"- The vocoder was fine-tuned from {_name_base(cfg)} in {in_words(vocoder)} of steps. FastPitch was trained "
-        f"from scratch in {in_words(fastpitch)} of steps"
-        + (", at the same time, with half of the cores each." if cfg.parallel else ".")
-        + (
-            f" Then the vocoder was fine-tuned on recordings and on FastPitch's mels of them (teacher forcing) in "
-            f"{in_words(training_sec(paths.fine_tuning / 'nvlog.json'))} of steps."
-            if cfg.fine_tuning_epochs
-            else ""
-        ),
+        f"- {_history(cfg, paths)}",
         f"- Seed: {cfg.seed}",
         f"- Machine: {machine['machine']}",
         f"- Versions: {machine['versions']}",
@@ -209,23 +197,41 @@ def _legend(results: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _fine_tuning_steps(cfg: VoiceTrainingConfig, paths: VoicePaths) -> list[tuple[str, Command]]:
-    if not cfg.fine_tuning_epochs:
-        return []
+def _history(cfg: VoiceTrainingConfig, paths: VoicePaths) -> str:
+    """Return in words what was trained from what, and in what time."""
+    spent = {folder: in_words(training_sec(folder / "nvlog.json")) for folder in _trained(cfg, paths)}
+    start = f"fine-tuned from {_name(paths.fastpitch_base)}" if paths.fastpitch_base else "trained from scratch"
+    words = [f"FastPitch was {start} in {spent[paths.fastpitch]} of steps."]
+    start = f"fine-tuned from {_name(paths.base)}" if paths.base else "trained from scratch"
+    if cfg.vocoder_epochs:
+        together = ", at the same time, with half of the cores each" if cfg.parallel else ""
+        words.append(f"The vocoder was {start} on recordings in {spent[paths.vocoder]} of steps{together}.")
+    if cfg.fine_tuning_epochs:
+        opening = "Then the vocoder was fine-tuned" if cfg.vocoder_epochs else f"The vocoder was {start}"
+        words.append(
+            f"{opening} on recordings and on FastPitch's mels of them (teacher forcing) in {spent[paths.fine_tuning]} "
+            "of steps."
+        )
+    return " ".join(words)
+
+
+def _trained(cfg: VoiceTrainingConfig, paths: VoicePaths) -> list[Path]:
+    """Return the folders of all trainings."""
     return [
-        ("predicted", commands.predicted_command(paths, cfg)),
-        ("fine-tuning", commands.fine_tuning_command(paths, cfg)),
+        paths.fastpitch,
+        *([paths.vocoder] if cfg.vocoder_epochs else []),
+        *([paths.fine_tuning] if cfg.fine_tuning_epochs else []),
     ]
 
 
-def _name_base(cfg: VoiceTrainingConfig) -> str:
-    return f"`{Path(cfg.vocoder_base).name}`"
+def _name(base: Path) -> str:
+    return f"`{base.relative_to(PROJECT) if base.is_relative_to(PROJECT) else base.name}`"
 
 
 def _in_words(command: Command, paths: VoicePaths) -> str:
     """Return a command line without the folders of this machine."""
-    base = paths.base.relative_to(PROJECT) if paths.base.is_relative_to(PROJECT) else Path(paths.base.name)
-    names = {paths.work: "WORK", paths.voice.folder: "VOICE", paths.dataset: "DATASET", paths.base: str(base)}
+    names = {paths.work: "WORK", paths.voice.folder: "VOICE", paths.dataset: "DATASET"}
+    names |= {base: _name(base).strip("`") for base in (paths.base, paths.fastpitch_base) if base}
     words = []
     for word in command:
         whole = Path(word).absolute()

@@ -7,21 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.audio_config import AudioConfig
-from common.download.hub import find_generator
+from common.download.hub import find_fastpitch, find_generator
 from common.download.models import MODELS
-from common.errors import InputError
 from common.files.json_files import read_json
 from common.project import models_dir
+from common.training.best import find_best
 from common.training.checkpoint_store import CheckpointStore
-from fastpitch.training.state import CHECKPOINT_FILES as FASTPITCH_FILES
+from hifigan.checkpoint import load_generator
 from hifigan.training.state import CHECKPOINT_FILES as VOCODER_FILES
-from voice.folder import VoiceFiles
-from voice.training.flags import SMALL_FASTPITCH, VoiceTrainingConfig
+from voice.folder import VoiceFiles, find_voice
+from voice.training.flags import SCRATCH, SMALL_FASTPITCH, VoiceTrainingConfig
 from voice.training.pairs import PairFolder
 
 Command = list[str]  # words after the interpreter
 PARTS = ("train", "val", "test")
-VOCODER_VALIDATION_EPOCHS, FASTPITCH_VALIDATION_EPOCHS = 2, 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,22 +31,23 @@ class VoicePaths:
         dataset: the recordings of the user, which are only read.
         voice: the finished voice.
         work: folder of the rest.
-        base: generator that the vocoder starts from.
+        base: generator that the vocoder starts from, or None.
+        fastpitch_base: FastPitch model to start from, or None.
     """
 
     dataset: Path
     voice: VoiceFiles
     work: Path
-    base: Path
+    base: Path | None
+    fastpitch_base: Path | None = None
 
     @staticmethod
     def find(dataset: str, cfg: VoiceTrainingConfig) -> VoicePaths:
         """Return absolute paths, since the programs run in the repository."""
         output = Path(cfg.output).absolute()
-        published = MODELS.get(cfg.vocoder_base)
-        base = models_dir() / published.folder / published.file if published else Path(find_generator(cfg.vocoder_base))
         voice = VoiceFiles(output.name, output)
-        return VoicePaths(Path(dataset).absolute(), voice, cfg.work_folder.absolute(), base.absolute())
+        bases = _find_generator(cfg), _find_fastpitch(cfg)
+        return VoicePaths(Path(dataset).absolute(), voice, cfg.work_folder.absolute(), *bases)
 
     @property
     def data(self) -> Path:
@@ -81,7 +81,7 @@ class VoicePaths:
 
     @property
     def predicted(self) -> Path:
-        """FastPitch's mels of the training clips, made with teacher forcing."""
+        """FastPitch's mels of the training and validation clips, made with teacher forcing."""
         return self.work / "predicted"
 
     @property
@@ -119,6 +119,24 @@ class VoicePaths:
         return self.voice.folder / "sentences"
 
 
+def _find_generator(cfg: VoiceTrainingConfig) -> Path | None:
+    if cfg.vocoder_base == SCRATCH:
+        return None
+    if not cfg.vocoder_base:
+        return find_voice(cfg.base).hifigan.absolute()
+    if cfg.vocoder_base in MODELS:
+        published = MODELS[cfg.vocoder_base]
+        return (models_dir() / published.folder / published.file).absolute()
+    return Path(find_generator(cfg.vocoder_base)).absolute()
+
+
+def _find_fastpitch(cfg: VoiceTrainingConfig) -> Path | None:
+    if cfg.fastpitch_base == SCRATCH:
+        return None
+    found = find_fastpitch(cfg.fastpitch_base) if cfg.fastpitch_base else find_voice(cfg.base).fastpitch
+    return Path(found).absolute()
+
+
 def split_command(paths: VoicePaths) -> Command:
     words = ["prepare_dataset.py", "-d", str(paths.data), "--write-filelists", str(paths.lists)]
     return [*words, "--split", "prompt", "--name", "voice"]
@@ -140,65 +158,6 @@ def pitch_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
     return ["prepare_dataset.py", "-d", str(paths.data), "--extract-pitch", *workers(cfg, "--n-workers")]
 
 
-def vocoder_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
-    return [
-        *_launcher(cfg),
-        "train.py",
-        *("-d", str(paths.data)),
-        *("--training-files", str(paths.audio_list("train"))),
-        *("--validation-files", str(paths.audio_list("val"))),
-        *(("--hifigan-config", as_path(cfg.vocoder_config)) if cfg.vocoder_config else ()),
-        *("--checkpoint-path-gen", str(paths.base)),
-        *("--warmup-steps", str(cfg.vocoder_warmup_steps)),
-        *("--learning-rate", f"{cfg.vocoder_learning_rate:g}"),
-        *("--epochs", str(cfg.vocoder_epochs)),
-        *_vocoder_settings(cfg),
-        *("--output", str(paths.vocoder)),
-    ]
-
-
-def predicted_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
-    """Return the command that extracts FastPitch's mels for fine-tuning.
-
-    Raises:
-        InputError: FastPitch was not trained to its end.
-    """
-    return [
-        *("-m", "fastpitch.extract_mels"),
-        *("--fastpitch", str(_last_checkpoint(paths.fastpitch, FASTPITCH_FILES, cfg.fastpitch_epochs)[0])),
-        *(("--ema",) if cfg.fastpitch_ema else ()),
-        *("-d", str(paths.data)),
-        *("--filelists", str(paths.speech_list("train"))),
-        *(("--cuda",) if cfg.num_gpus else ("--num-workers", "0")),
-        *("-o", str(paths.predicted)),
-    ]
-
-
-def fine_tuning_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
-    """Return the command that continues the vocoder's training on pairs.
-
-    Raises:
-        InputError: the vocoder was not trained to its end.
-    """
-    generator, discriminators = _last_checkpoint(paths.vocoder, VOCODER_FILES, cfg.vocoder_epochs)
-    # The schedule counts the epochs of both trainings. This is the rate that decays to the wanted one.
-    learning_rate = cfg.fine_tuning_learning_rate / cfg.vocoder_learning_rate_decay**cfg.vocoder_epochs
-    return [
-        *_launcher(cfg),
-        "train.py",
-        *("-d", str(paths.pairs.folder)),
-        *("--training-files", str(paths.pairs.list("train"))),
-        *("--validation-files", str(paths.pairs.list("val"))),
-        *("--input-mels-dir", str(paths.pairs.mels)),
-        *("--checkpoint-path-gen", str(generator)),
-        *("--checkpoint-path-discrim", str(discriminators)),
-        *("--learning-rate", f"{learning_rate:g}"),
-        *("--epochs", str(cfg.fine_tuned_epochs)),
-        *_vocoder_settings(cfg),
-        *("--output", str(paths.fine_tuning)),
-    ]
-
-
 def fastpitch_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
     return [
         *_launcher(cfg),
@@ -206,6 +165,7 @@ def fastpitch_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
         *("-d", str(paths.data)),
         *("--training-files", str(paths.speech_list("train"))),
         *("--validation-files", str(paths.speech_list("val"))),
+        *(("--checkpoint-path", str(paths.fastpitch_base)) if paths.fastpitch_base else ()),
         *_fastpitch_config(cfg),
         *("--optimizer", "adamw"),
         *("--learning-rate", f"{cfg.fastpitch_learning_rate:g}"),
@@ -214,31 +174,118 @@ def fastpitch_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
         *("--ema", f"{cfg.fastpitch_ema:g}"),
         *("--binarization-warmup-epochs", str(cfg.binarization_warmup_epochs)),
         *("--epochs", str(cfg.fastpitch_epochs)),
-        *("--seed", str(cfg.seed)),
-        *_data_loading(cfg),
-        *("--checkpoint-interval", "1", "--validation-interval", str(FASTPITCH_VALIDATION_EPOCHS)),
-        *("--samples-interval", "1000", "--step-logs-interval", "10"),
+        *_run_settings(cfg, cfg.fastpitch_validation_epochs, log_steps=10),
         *("--output", str(paths.fastpitch)),
     ]
 
 
+def vocoder_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
+    """Return the command that trains the vocoder on recordings alone."""
+    return [
+        *_launcher(cfg),
+        "train.py",
+        *("-d", str(paths.data)),
+        *("--training-files", str(paths.audio_list("train"))),
+        *("--validation-files", str(paths.audio_list("val"))),
+        *(("--hifigan-config", as_path(cfg.vocoder_config)) if cfg.vocoder_config else ()),
+        *(("--checkpoint-path-gen", str(paths.base)) if paths.base else ()),
+        *("--warmup-steps", str(cfg.vocoder_warmup_steps)),
+        *("--learning-rate", f"{cfg.vocoder_learning_rate:g}"),
+        *("--epochs", str(max(1, cfg.vocoder_epochs))),  # at least the epoch of the trial
+        *_vocoder_settings(cfg, cfg.vocoder_validation_epochs),
+        *("--output", str(paths.vocoder)),
+    ]
+
+
+def predicted_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
+    """Return the command that extracts the mels of the best FastPitch for fine-tuning.
+
+    Raises:
+        InputError: FastPitch is not trained yet.
+    """
+    return [
+        *("-m", "fastpitch.extract_mels"),
+        *("--fastpitch", str(find_best(paths.fastpitch)[1])),
+        *(("--ema",) if cfg.fastpitch_ema else ()),
+        *("-d", str(paths.data)),
+        *("--filelists", str(paths.speech_list("train")), str(paths.speech_list("val"))),
+        *(("--cuda",) if cfg.num_gpus else ("--num-workers", "0")),
+        *("-o", str(paths.predicted)),
+    ]
+
+
+def fine_tuning_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
+    """Return the command that trains the vocoder on pairs, from the base or from its training on recordings.
+
+    Raises:
+        InputError: its training on recordings, which is wanted, is not done yet.
+    """
+    if cfg.vocoder_epochs:
+        epoch, _ = find_best(paths.vocoder)
+        generator, discriminators = CheckpointStore(paths.vocoder, VOCODER_FILES).paths(epoch)
+        start = ["--checkpoint-path-gen", str(generator), "--checkpoint-path-discrim", str(discriminators)]
+    else:
+        assert paths.base is not None  # the flags demand it
+        epoch = load_generator(paths.base, cfg.vocoder_config or None)[1].epoch or 0
+        start = ["--checkpoint-path-gen", str(paths.base), "--warmup-steps", str(cfg.vocoder_warmup_steps)]
+        start += ["--hifigan-config", as_path(cfg.vocoder_config)] if cfg.vocoder_config else []
+    # The schedule counts the epochs before, too. This is the rate that decays to the wanted one.
+    learning_rate = cfg.fine_tuning_learning_rate / cfg.vocoder_learning_rate_decay**epoch
+    return [
+        *_launcher(cfg),
+        "train.py",
+        *("-d", str(paths.pairs.folder)),
+        *("--training-files", str(paths.pairs.list("train"))),
+        *("--validation-files", str(paths.pairs.list("val"))),
+        *("--input-mels-dir", str(paths.pairs.mels)),
+        *start,
+        *("--learning-rate", f"{learning_rate:g}"),
+        *("--epochs", str(epoch + cfg.fine_tuning_epochs)),
+        *_vocoder_settings(cfg, cfg.fine_tuning_validation_epochs),
+        *("--output", str(paths.fine_tuning)),
+    ]
+
+
+def training_commands(paths: VoicePaths, cfg: VoiceTrainingConfig) -> dict[str, Command]:
+    """Return the commands of a finished training between the split and the packing, in order, by stage.
+
+    Raises:
+        InputError: it is not finished.
+    """
+    commands = {"pitch": pitch_command(paths, cfg), "fastpitch": fastpitch_command(paths, cfg)}
+    if cfg.vocoder_epochs:
+        commands["vocoder"] = vocoder_command(paths, cfg)
+    if cfg.fine_tuning_epochs:
+        commands["predicted"] = predicted_command(paths, cfg)
+        commands["fine-tuning"] = fine_tuning_command(paths, cfg)
+    return commands
+
+
 def pack_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
-    """Return the command that packs the checkpoints of the last epochs.
+    """Return the command that packs the best checkpoints.
 
     Raises:
         InputError: there are none.
     """
-    vocoder = paths.fine_tuning if cfg.fine_tuning_epochs else paths.vocoder
+    share = ("--hifigan-base", str(paths.base), "--base-share", f"{cfg.base_share:g}")
     return [
         *("-m", "voice.pack"),
-        *("--hifigan", str(_last_checkpoint(vocoder, VOCODER_FILES, cfg.fine_tuned_epochs)[0])),
-        *(("--hifigan-ema",) if cfg.vocoder_ema else ()),
-        *(("--hifigan-base", str(paths.base), "--base-share", f"{cfg.base_share:g}") if cfg.base_share else ()),
-        *("--fastpitch", str(_last_checkpoint(paths.fastpitch, FASTPITCH_FILES, cfg.fastpitch_epochs)[0])),
+        *_packed_vocoder(paths, cfg),
+        *(share if paths.base and cfg.base_share and (cfg.fine_tuning_epochs or cfg.vocoder_epochs) else ()),
+        *("--fastpitch", str(find_best(paths.fastpitch)[1])),
         *(("--fastpitch-ema",) if cfg.fastpitch_ema else ()),
         *("--speech-gain-db", str(read_json(paths.levels)["gain_db"])),
         *("-o", str(paths.voice.folder)),
     ]
+
+
+def _packed_vocoder(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
+    """Return the flags of the generator that becomes the voice: the base itself, if it was not trained at all."""
+    if not (cfg.fine_tuning_epochs or cfg.vocoder_epochs):
+        config = ["--hifigan-config", as_path(cfg.vocoder_config)] if cfg.vocoder_config else []
+        return ["--hifigan", str(paths.base), *config]
+    folder = paths.fine_tuning if cfg.fine_tuning_epochs else paths.vocoder
+    return ["--hifigan", str(find_best(folder)[1]), *(["--hifigan-ema"] if cfg.vocoder_ema else [])]
 
 
 def override(command: Sequence[str], **values: object) -> Command:
@@ -247,24 +294,31 @@ def override(command: Sequence[str], **values: object) -> Command:
     return [*command, *changed]
 
 
-def _last_checkpoint(folder: Path, files: tuple[str, ...], epochs: int) -> Sequence[Path]:
-    store = CheckpointStore(folder, files)
-    if epochs not in store.epochs():
-        raise InputError(f"{folder}: has no checkpoint of epoch {epochs}; the training was not finished")
-    return store.paths(epochs)
-
-
-def _vocoder_settings(cfg: VoiceTrainingConfig) -> Command:
+def _vocoder_settings(cfg: VoiceTrainingConfig, validation_epochs: int) -> Command:
     """The flags that both trainings of the vocoder share."""
     return [
-        *("--discriminator-width", f"{cfg.width:g}"),
-        *("--batch-size", str(cfg.batch_size)),
+        *("--discriminator-width", f"{cfg.discriminator_width:g}"),
+        *("--batch-size", str(cfg.vocoder_batch_size)),
         *("--learning-rate-decay", f"{cfg.vocoder_learning_rate_decay:g}"),
         *("--ema", f"{cfg.vocoder_ema:g}"),
+        *_run_settings(cfg, validation_epochs, log_steps=20),
+    ]
+
+
+def _run_settings(cfg: VoiceTrainingConfig, validation_epochs: int, log_steps: int) -> Command:
+    """The flags that all trainings share."""
+    return [
         *("--seed", str(cfg.seed)),
         *_data_loading(cfg),
-        *("--checkpoint-interval", "1", "--validation-interval", str(VOCODER_VALIDATION_EPOCHS)),
-        *("--samples-interval", "1000", "--step-logs-interval", "20"),
+        # A kill -9 costs at most the time since the last checkpoint.
+        *(
+            "--checkpoint-interval",
+            str(max(1, validation_epochs // 4)),
+            "--validation-interval",
+            str(validation_epochs),
+        ),
+        *("--patience", str(cfg.patience)),
+        *("--samples-interval", "1000", "--step-logs-interval", str(log_steps)),
     ]
 
 
@@ -274,12 +328,10 @@ def as_path(word: str) -> str:
 
 
 def _fastpitch_config(cfg: VoiceTrainingConfig) -> Command:
-    if cfg.fastpitch_config == "recipe":
+    name = cfg.fastpitch_config or ("small" if cfg.fastpitch_base == SCRATCH else "recipe")
+    if name == "recipe":  # or the base's
         return []
-    return [
-        "--fastpitch-config",
-        str(SMALL_FASTPITCH if cfg.fastpitch_config == "small" else Path(cfg.fastpitch_config).absolute()),
-    ]
+    return ["--fastpitch-config", str(SMALL_FASTPITCH if name == "small" else Path(name).absolute())]
 
 
 def _launcher(cfg: VoiceTrainingConfig) -> Command:

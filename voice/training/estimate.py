@@ -22,9 +22,7 @@ from common.machine.timing import in_words
 from common.training.flags import KEPT_CHECKPOINTS
 from voice.training.children import ChildProcesses
 from voice.training.commands import (
-    FASTPITCH_VALIDATION_EPOCHS,
     PARTS,
-    VOCODER_VALIDATION_EPOCHS,
     VoicePaths,
     fastpitch_command,
     override,
@@ -37,6 +35,7 @@ TRIAL_STEPS = 6  # of each training
 FIRST_STEPS = 2  # of them, which are slower and not counted
 BYTES_PER_SAMPLE = 2  # of wav files
 BYTES_PER_MEL_SAMPLE = 80 * 4 / 256  # of a mel file, per sample of its audio
+FEW_PAIRS = 8  # clips to measure the writing of pairs with
 LOG_BYTES = 20e6  # logs, lists and the finished voice
 
 
@@ -63,6 +62,7 @@ class Estimate:
         clips: number of clips in each part.
         hours: hours of audio in each part.
         pitch_sec: seconds to extract the pitch of all clips.
+        mels_sec: seconds to extract FastPitch's mels of the training and validation clips, and to write pairs.
         vocoder: cost of a step of the vocoder.
         fastpitch: cost of a step of FastPitch.
         parallel: the trainings were measured at the same time, and will run so.
@@ -71,69 +71,95 @@ class Estimate:
     clips: Mapping[str, int]
     hours: Mapping[str, float]
     pitch_sec: float
+    mels_sec: float
     vocoder: Measured
     fastpitch: Measured
     parallel: bool
 
-    def steps_per_epoch(self, cfg: VoiceTrainingConfig) -> tuple[int, int]:
-        """Return the steps in an epoch of the vocoder and of FastPitch."""
-        return (
-            self.clips["train"] // (cfg.batch_size * cfg.processes),
-            self.clips["train"] // (cfg.fastpitch_batch_size * cfg.processes),
-        )
+    def steps_per_epoch(self, cfg: VoiceTrainingConfig) -> dict[str, int]:
+        """Return the steps in an epoch of each training. Fine-tuning has every clip twice."""
+        clips, processes = self.clips["train"], cfg.processes
+        return {
+            "fastpitch": clips // (cfg.fastpitch_batch_size * processes),
+            "vocoder": clips // (cfg.vocoder_batch_size * processes),
+            "fine-tuning": 2 * clips // (cfg.vocoder_batch_size * processes),
+        }
 
-    def training_sec(self, cfg: VoiceTrainingConfig) -> tuple[float, float, float]:
-        """Return the seconds of the vocoder, FastPitch and fine-tuning, whose epochs have every clip twice."""
-        vocoder_steps, fastpitch_steps = self.steps_per_epoch(cfg)
-        vocoder, fastpitch = self.vocoder, self.fastpitch
-        vocoder_epoch = vocoder_steps * vocoder.step_sec + vocoder.validation_sec / VOCODER_VALIDATION_EPOCHS
-        return (
-            cfg.vocoder_epochs * vocoder_epoch,
-            cfg.fastpitch_epochs
-            * (fastpitch_steps * fastpitch.step_sec + fastpitch.validation_sec / FASTPITCH_VALIDATION_EPOCHS),
-            cfg.fine_tuning_epochs * 2 * vocoder_epoch,
-        )
+    def seconds(self, cfg: VoiceTrainingConfig) -> dict[str, float]:
+        """Return the seconds of each stage, at most: without an early end."""
+        steps = self.steps_per_epoch(cfg)
+        speech, vocoder = self.fastpitch, self.vocoder
+        pairs_validation_sec = 2 * vocoder.validation_sec  # of recordings, and of FastPitch's mels of them
+        epoch_sec = {
+            "fastpitch": steps["fastpitch"] * speech.step_sec + speech.validation_sec / cfg.fastpitch_validation_epochs,
+            "vocoder": steps["vocoder"] * vocoder.step_sec + vocoder.validation_sec / cfg.vocoder_validation_epochs,
+            "fine-tuning": steps["fine-tuning"] * vocoder.step_sec
+            + pairs_validation_sec / cfg.fine_tuning_validation_epochs,
+        }
+        return {
+            "pitch": self.pitch_sec,
+            "fastpitch": cfg.fastpitch_epochs * epoch_sec["fastpitch"],
+            "vocoder": cfg.vocoder_epochs * epoch_sec["vocoder"],
+            "mels": self.mels_sec if cfg.fine_tuning_epochs else 0.0,
+            "fine-tuning": cfg.fine_tuning_epochs * epoch_sec["fine-tuning"],
+        }
 
     def total_sec(self, cfg: VoiceTrainingConfig) -> float:
         """Return the seconds of everything before the evaluation."""
-        *seconds, fine_tuning = self.training_sec(cfg)
-        return self.pitch_sec + (max(seconds) if self.parallel else sum(seconds)) + fine_tuning
+        found = self.seconds(cfg)
+        hidden = min(found["fastpitch"], found["vocoder"]) if self.parallel else 0.0
+        return sum(found.values()) - hidden
 
     def disk_bytes(self, cfg: VoiceTrainingConfig, sampling_rate: int = 22050) -> float:
         """Return the bytes that the working folder and the voice take at most, without converted recordings."""
-        # One more checkpoint exists while the oldest is being replaced.
-        vocoders = 2 if cfg.fine_tuning_epochs else 1
-        kept = (KEPT_CHECKPOINTS + 1) * (vocoders * self.vocoder.checkpoint_bytes + self.fastpitch.checkpoint_bytes)
+        # The best checkpoint is one more, and so is the oldest while it is being replaced.
+        vocoders = (cfg.vocoder_epochs > 0) + (cfg.fine_tuning_epochs > 0)
+        kept = (KEPT_CHECKPOINTS + 2) * (vocoders * self.vocoder.checkpoint_bytes + self.fastpitch.checkpoint_bytes)
         systems = 5 + len(cfg.compare)  # recordings, voice and base, then recordings and voice for the texts
         wavs = self.hours["test"] * 3600 * sampling_rate * BYTES_PER_SAMPLE * systems
         pitch = sum(self.hours.values()) * 3600 * sampling_rate / 256 * 4
         pair = 3600 * sampling_rate * (BYTES_PER_SAMPLE + BYTES_PER_MEL_SAMPLE)  # in an hour of audio
-        predicted = self.hours["train"] * 3600 * sampling_rate * BYTES_PER_MEL_SAMPLE
-        pairs = (2 * self.hours["train"] + self.hours["val"]) * pair + predicted
+        learned = self.hours["train"] + self.hours["val"]
+        pairs = 2 * learned * pair + learned * 3600 * sampling_rate * BYTES_PER_MEL_SAMPLE
         return kept + wavs + pitch + (pairs if cfg.fine_tuning_epochs else 0) + LOG_BYTES
 
     def lines(self, cfg: VoiceTrainingConfig, paths: VoicePaths) -> list[str]:
-        """Return the estimate in words, a line for each part."""
-        vocoder_sec, fastpitch_sec, fine_tuning_sec = self.training_sec(cfg)
-        vocoder_steps, fastpitch_steps = self.steps_per_epoch(cfg)
+        """Return the estimate and the settings in words, a line for each part."""
         free = shutil.disk_usage(paths.work).free
         parts = ", ".join(f"{name} {self.clips[name]}" for name in PARTS)
-        tuning = (
-            f"tuning     {in_words(fine_tuning_sec)}: {cfg.fine_tuning_epochs} more epochs of the vocoder, of "
-            f"{2 * vocoder_steps} steps, on recordings and on FastPitch's mels"
-        )
+        most = "at most " if cfg.patience else ""
+        end = f", ends after {cfg.patience} validations without improvement" if cfg.patience else ""
         together = "vocoder and FastPitch at the same time" if self.parallel else "one after the other"
         return [
             f"data set   {sum(self.clips.values())} clips, {sum(self.hours.values()):.2f} hours ({parts})",
             f"pitch      {in_words(self.pitch_sec)}",
-            f"vocoder    {in_words(vocoder_sec)}: {cfg.vocoder_epochs} epochs of {vocoder_steps} steps of "
-            f"{self.vocoder.step_sec:.2f} s, measured here",
-            f"FastPitch  {in_words(fastpitch_sec)}: {cfg.fastpitch_epochs} epochs of {fastpitch_steps} steps of "
-            f"{self.fastpitch.step_sec:.2f} s, measured here",
-            *([tuning] if cfg.fine_tuning_epochs else []),
-            f"together   {in_words(self.total_sec(cfg))}, {together}; then the evaluation",
+            *self._training_lines(cfg, most),
+            f"together   {most}{in_words(self.total_sec(cfg))}, {together}{end}; then the evaluation",
             f"disk       {self.disk_bytes(cfg) / 1e9:.2f} GB in {paths.work} ({free / 1e9:.1f} GB are free)",
         ]
+
+    def _training_lines(self, cfg: VoiceTrainingConfig, most: str) -> list[str]:
+        """Return a line for each training: time, epochs, batch size, learning rate, and what it starts from."""
+        seconds, steps = self.seconds(cfg), self.steps_per_epoch(cfg)
+        lines = [
+            f"FastPitch  {most}{in_words(seconds['fastpitch'])}: {cfg.fastpitch_epochs} epochs of {steps['fastpitch']} "
+            f"steps of {self.fastpitch.step_sec:.2f} s, measured here; from {cfg.fastpitch_base or cfg.base}, "
+            f"batch size {cfg.fastpitch_batch_size}, learning rate {cfg.fastpitch_learning_rate:g}"
+        ]
+        vocoder = f"from {cfg.vocoder_base or cfg.base}, batch size {cfg.vocoder_batch_size}, learning rate "
+        if cfg.vocoder_epochs:
+            lines.append(
+                f"vocoder    {most}{in_words(seconds['vocoder'])}: {cfg.vocoder_epochs} epochs of {steps['vocoder']} "
+                f"steps of {self.vocoder.step_sec:.2f} s, measured here; {vocoder}{cfg.vocoder_learning_rate:g}"
+            )
+        if cfg.fine_tuning_epochs:
+            start = "" if cfg.vocoder_epochs else vocoder
+            lines.append(
+                f"tuning     {most}{in_words(seconds['mels'] + seconds['fine-tuning'])}: the vocoder on recordings and "
+                f"on FastPitch's mels, {cfg.fine_tuning_epochs} epochs of {steps['fine-tuning']} steps of "
+                f"{self.vocoder.step_sec:.2f} s; {start or 'learning rate '}{cfg.fine_tuning_learning_rate:g}"
+            )
+        return lines
 
     def save(self, path: Path) -> None:
         write_whole(path, (json.dumps(dataclasses.asdict(self), indent=1) + "\n").encode())
@@ -148,18 +174,12 @@ def measure(paths: VoicePaths, cfg: VoiceTrainingConfig, children: ChildProcesse
     """Train both models for a few steps in a folder that is removed afterwards.
 
     Raises:
-        InputError: too few clips for a step, or a training that fails.
+        InputError: a training that fails.
     """
     rows = {part: [row[0] for row in read_filelist(paths.audio_list(part))] for part in PARTS}
-    needed = max(cfg.batch_size, cfg.fastpitch_batch_size) * cfg.processes
-    if len(rows["train"]) < needed:
-        raise InputError(
-            f"{paths.dataset}: only {len(rows['train'])} of its clips are for training, but a step takes {needed}; "
-            "record more, or give smaller --vocoder-batch-size and --fastpitch-batch-size"
-        )
     trial = paths.work / "trial"
     shutil.rmtree(trial, ignore_errors=True)
-    audio = _sample(paths.audio_list("train"), trial / "audio.txt", cfg.batch_size * cfg.processes, cfg.seed)
+    audio = _sample(paths.audio_list("train"), trial / "audio.txt", cfg.vocoder_batch_size * cfg.processes, cfg.seed)
     speech = _sample(
         paths.speech_list("train"), trial / "speech.txt", cfg.fastpitch_batch_size * cfg.processes, cfg.seed
     )
@@ -176,16 +196,28 @@ def measure(paths: VoicePaths, cfg: VoiceTrainingConfig, children: ChildProcesse
     ]
     for together in [commands] if cfg.parallel else [[command] for command in commands]:
         children.run(*together)
+    spoken = read_trial(fastpitch)
+    # Extraction passes each clip through the model once, as a validation does, and reads and writes audio besides.
+    clip_sec = spoken.validation_sec / len(rows["val"]) + _pair_sec(paths, rows["val"], trial)
     estimate = Estimate(
         clips={part: len(found) for part, found in rows.items()},
         hours={part: _hours([paths.data / path for path in found]) for part, found in rows.items()},
         pitch_sec=pitch_sec,
+        mels_sec=clip_sec * (len(rows["train"]) + len(rows["val"])),
         vocoder=read_trial(vocoder),
-        fastpitch=read_trial(fastpitch),
+        fastpitch=spoken,
         parallel=cfg.parallel,
     )
     shutil.rmtree(trial)
     return estimate
+
+
+def _pair_sec(paths: VoicePaths, wavs: Sequence[str], trial: Path) -> float:
+    """Return the seconds that it takes to write both pairs of a clip."""
+    few = wavs[:FEW_PAIRS]
+    began = time.perf_counter()
+    dataclasses.replace(paths.pairs, folder=trial / "pairs").write("val", few, paths.data)
+    return 2 * (time.perf_counter() - began) / len(few)
 
 
 def read_trial(folder: Path) -> Measured:

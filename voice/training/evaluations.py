@@ -19,8 +19,13 @@ def resynthesis_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
     return [
         "evaluate.py",
         *("-i", str(paths.audio_list("test")), "-d", str(paths.data)),
-        *("--system", f"{VOICE}={paths.voice.hifigan}", f"{BASE}={paths.base}{config}", *others),
-        *("--baseline", BASE),
+        *(
+            "--system",
+            f"{VOICE}={paths.voice.hifigan}",
+            *([f"{BASE}={paths.base}{config}"] if paths.base else []),
+            *others,
+        ),
+        *(("--baseline", BASE) if paths.base else ()),
         *_clips_and_jobs(cfg),
         *("-o", str(paths.resynthesis)),
     ]

@@ -6,15 +6,16 @@ import dataclasses
 from pathlib import Path
 
 from common.cli import ArgumentParser, add_flags, flag, not_negative, positive, share
-from common.download.hub import find_generator
+from common.download.hub import find_fastpitch, find_generator
 from common.download.models import MODELS
 from common.errors import InputError
 from common.project import PROJECT, command
+from voice.folder import DEFAULT_VOICE, find_voice
 
 SMALL_FASTPITCH = PROJECT / "platform" / "fastpitch_small.json"
-CPU_WIDTH = 0.125  # of the discriminators, which then take a tenth of the time
-CPU_BATCH, GPU_BATCH = 4, 16  # segments of the vocoder
-SPEECH_BATCH = 16  # clips of FastPitch
+SCRATCH = "scratch"  # in place of a model to start from
+AUTO = -1  # `settings.choose` replaces it
+_CHOSEN = f"{AUTO}: chosen from the amount of data and the machine"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,43 +32,66 @@ class VoiceTrainingConfig:
     n_workers: int = flag(0, "processes that extract pitch and evaluate (0: one per core)")
     seed: int = flag(1234, "seed of both trainings")
 
+    base: str = flag(
+        DEFAULT_VOICE, "voice that both models start from: its name, its folder or a hub name", metavar="NAME|PATH"
+    )
+    hours: float = flag(
+        0.0, "hours that both trainings may take on this machine; sets their epochs (0: the usual amount of training)"
+    )
+    patience: int = flag(
+        AUTO, f"end a training after this number of validations without improvement ({_CHOSEN}; 0: do not)"
+    )
+
+    fastpitch_base: str = flag(
+        "",
+        f"FastPitch model to start from instead of the base's: a file, a model's folder, a hub name, or {SCRATCH}",
+        metavar="NAME|PATH",
+    )
+    fastpitch_config: str = flag(
+        "",
+        "architecture: small (platform/fastpitch_small.json), recipe, or a JSON file with keys that differ; without "
+        f"it, the base's, and small from {SCRATCH}",
+        metavar="NAME|PATH",
+    )
+    fastpitch_epochs: int = flag(AUTO, f"epochs of FastPitch ({_CHOSEN})")
+    fastpitch_batch_size: int = flag(AUTO, f"clips in one pass, on each GPU if there are any ({_CHOSEN})")
+    fastpitch_learning_rate: float = flag(AUTO, f"factor of FastPitch's learning rate, for AdamW ({_CHOSEN})")
+    fastpitch_warmup_steps: int = flag(AUTO, f"steps over which FastPitch's learning rate rises from 0 ({_CHOSEN})")
+    fastpitch_ema: float = flag(
+        AUTO, f"decay of the moving average of FastPitch, which becomes the voice ({_CHOSEN}; 0: none)"
+    )
+    binarization_warmup_epochs: int = flag(AUTO, f"epochs over which FastPitch's binarisation loss rises ({_CHOSEN})")
+
     vocoder_base: str = flag(
-        "hifigan-lj-v2",
-        "generator to start from: a file, a model's folder, a hub name (org/name), or the name of a published one "
-        f"({command('bash scripts/download_models.sh')} lists them)",
+        "",
+        "generator to start from instead of the base's: a file, a model's folder, a hub name, the name of a published "
+        f"one ({command('bash scripts/download_models.sh')} lists them), or {SCRATCH}",
         metavar="NAME|PATH",
     )
     vocoder_config: str = flag(
-        "v2", "its architecture: v1, v2, v3 or a JSON file; empty to take it from the file", metavar="NAME|PATH"
+        "",
+        f"its architecture: v1, v2, v3 or a JSON file, for files that lack it and for {SCRATCH}",
+        metavar="NAME|PATH",
     )
-    vocoder_epochs: int = flag(40, "epochs of the vocoder")
-    vocoder_batch_size: int = flag(0, f"segments in one pass (0: {CPU_BATCH}, and on GPUs {GPU_BATCH} on each)")
-    vocoder_learning_rate: float = flag(3e-4, "learning rate of the vocoder's first epoch")
-    vocoder_learning_rate_decay: float = flag(0.93, "factor of the vocoder's learning rate per epoch")
-    vocoder_warmup_steps: int = flag(500, "steps over which the vocoder's learning rate rises from 0")
-    vocoder_ema: float = flag(0.999, "decay of the moving average of the generator, which becomes the voice (0: none)")
-    discriminator_width: float = flag(0.0, f"see train.py (0: {CPU_WIDTH:g}, and on GPUs 1)")
-
+    vocoder_epochs: int = flag(0, "epochs of the vocoder on recordings alone, before its fine-tuning (0: none)")
+    vocoder_learning_rate: float = flag(3e-4, "learning rate of the first of these epochs")
     fine_tuning_epochs: int = flag(
-        0, "further epochs of the vocoder, on recordings and on FastPitch's mels of them (0: none)"
+        AUTO, f"epochs of the vocoder on recordings and on FastPitch's mels of them ({_CHOSEN}; 0: none)"
     )
-    fine_tuning_learning_rate: float = flag(1e-4, "learning rate of the first of these epochs")
-
+    fine_tuning_learning_rate: float = flag(AUTO, f"learning rate of the first of these epochs ({_CHOSEN})")
+    vocoder_batch_size: int = flag(AUTO, f"segments in one pass, on each GPU if there are any ({_CHOSEN})")
+    vocoder_learning_rate_decay: float = flag(AUTO, f"factor of the vocoder's learning rate per epoch ({_CHOSEN})")
+    vocoder_warmup_steps: int = flag(AUTO, f"steps over which the vocoder's learning rate rises from 0 ({_CHOSEN})")
+    vocoder_ema: float = flag(0.999, "decay of the moving average of the generator, which becomes the voice (0: none)")
+    discriminator_width: float = flag(AUTO, f"see train.py ({_CHOSEN})")
     base_share: float = flag(
         0.15, "share of the base in the average that becomes the voice, as voice.pack --base-share"
     )
 
-    fastpitch_config: str = flag(
-        "small",
-        "architecture: small (platform/fastpitch_small.json), recipe, or a JSON file with keys that differ",
-        metavar="NAME|PATH",
-    )
-    fastpitch_epochs: int = flag(80, "epochs of FastPitch")
-    fastpitch_batch_size: int = flag(SPEECH_BATCH, "clips in one pass, on each GPU if there are any")
-    fastpitch_learning_rate: float = flag(0.03, "factor of FastPitch's learning rate, for AdamW")
-    fastpitch_warmup_steps: int = flag(400, "steps over which FastPitch's learning rate rises from 0")
-    fastpitch_ema: float = flag(0.998, "decay of the moving average of FastPitch, which becomes the voice (0: none)")
-    binarization_warmup_epochs: int = flag(10, "epochs over which FastPitch's binarisation loss rises")
+    # Not flags: `settings.choose` sets them.
+    fastpitch_validation_epochs: int = 5
+    vocoder_validation_epochs: int = 2
+    fine_tuning_validation_epochs: int = 1
 
     evaluation_clips: int = flag(0, "evaluate only the first N test clips (0: all)")
     compare: tuple[str, ...] = flag(
@@ -87,30 +111,39 @@ class VoiceTrainingConfig:
 
     def __post_init__(self) -> None:
         share(base_share=self.base_share)
-        positive(
-            vocoder_epochs=self.vocoder_epochs,
-            fastpitch_epochs=self.fastpitch_epochs,
-            fastpitch_batch_size=self.fastpitch_batch_size,
-        )
-        not_negative(
-            num_gpus=self.num_gpus,
-            n_workers=self.n_workers,
-            vocoder_batch_size=self.vocoder_batch_size,
-            fine_tuning_epochs=self.fine_tuning_epochs,
-            evaluation_clips=self.evaluation_clips,
-        )
+        not_negative(num_gpus=self.num_gpus, n_workers=self.n_workers, hours=self.hours)
+        not_negative(vocoder_epochs=self.vocoder_epochs, evaluation_clips=self.evaluation_clips)
+        # The programs check the values of the other flags.
+        for name in ("fastpitch_epochs", "fastpitch_batch_size", "vocoder_batch_size", "discriminator_width"):
+            positive(**({name: value} if (value := getattr(self, name)) != AUTO else {}))
+        for name in ("patience", "fine_tuning_epochs"):
+            not_negative(**({name: value} if (value := getattr(self, name)) != AUTO else {}))
         if self.parallel and self.num_gpus:
             raise InputError("--parallel: has no effect with --num-gpus, on which both would share the memory")
-        if self.vocoder_base not in MODELS and not Path(find_generator(self.vocoder_base)).is_file():
-            raise FileNotFoundError(
-                f"--vocoder-base: {self.vocoder_base}: neither a file, a model nor a published generator "
-                f"({', '.join(name for name, model in MODELS.items() if model.flag == '--hifigan')})"
-            )
+        if self.parallel and not self.vocoder_epochs:
+            raise InputError("--parallel: has no effect without --vocoder-epochs: fine-tuning comes after FastPitch")
+        if self.vocoder_base == SCRATCH and not self.vocoder_epochs:
+            raise InputError(f"--vocoder-base {SCRATCH}: fine-tuning needs a trained vocoder; give --vocoder-epochs")
+        self._check_models()
         named = "" if self.fastpitch_config in ("small", "recipe") else self.fastpitch_config
         files = {"fastpitch-config": named, "known-faults": self.known_faults, "sentences": self.sentences}
         for name, path in files.items():
             if path and not Path(path).is_file():
                 raise FileNotFoundError(f"--{name}: {path}: no such file")
+
+    def _check_models(self) -> None:
+        """Raise an error for models to start from that do not exist."""
+        if not (self.vocoder_base and self.fastpitch_base):
+            find_voice(self.base)
+        elif self.base != DEFAULT_VOICE:
+            raise InputError("--base: has no effect with both --vocoder-base and --fastpitch-base")
+        if self.vocoder_base not in ("", SCRATCH, *MODELS) and not Path(find_generator(self.vocoder_base)).is_file():
+            raise FileNotFoundError(
+                f"--vocoder-base: {self.vocoder_base}: neither a file, a model nor a published generator "
+                f"({', '.join(name for name, model in MODELS.items() if model.flag == '--hifigan')})"
+            )
+        if self.fastpitch_base not in ("", SCRATCH) and not Path(find_fastpitch(self.fastpitch_base)).is_file():
+            raise FileNotFoundError(f"--fastpitch-base: {self.fastpitch_base}: neither a file nor a model")
 
     @property
     def work_folder(self) -> Path:
@@ -122,29 +155,14 @@ class VoiceTrainingConfig:
         """Number of training processes."""
         return max(1, self.num_gpus)
 
-    @property
-    def batch_size(self) -> int:
-        """Segments that one process of the vocoder's training takes at a time."""
-        return self.vocoder_batch_size or (GPU_BATCH if self.num_gpus else CPU_BATCH)
-
-    @property
-    def fine_tuned_epochs(self) -> int:
-        """Epochs of both trainings of the vocoder together."""
-        return self.vocoder_epochs + self.fine_tuning_epochs
-
-    @property
-    def width(self) -> float:
-        """Width of the discriminators."""
-        return self.discriminator_width or (1.0 if self.num_gpus else CPU_WIDTH)
-
 
 def make_parser() -> ArgumentParser:
     """Return the parser of `python -m voice.training`."""
     parser = ArgumentParser(
         prog="voice.training",
         description="Trains a voice from a data set in LJSpeech layout (wavs/, metadata.csv): checks it, says what "
-        "time and disk the training takes, trains vocoder and FastPitch, packs and evaluates the voice, and writes "
-        "its model card. If interrupted, the same command continues.",
+        "time and disk the training takes, fine-tunes FastPitch and then the vocoder on its mels, packs and evaluates "
+        "the voice, and writes its model card. If interrupted, the same command continues.",
     )
     parser.add_argument("dataset", metavar="DATASET", help="the data set, which is only read")
     add_flags(parser, VoiceTrainingConfig, "voice")

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from common.machine.hardware import commit
 from common.project import PROJECT
 
 log = logging.getLogger(__name__)
+SOURCES_FILE = "made-from.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +61,22 @@ class StageRecords:
         before = {name: self.read(name).get("key", "") for name in stage.after}
         text = json.dumps([stage.depends_on, before], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def keep_apart(self, folder: Path, *after: str) -> None:
+        """Move a folder aside that was made from earlier results of other stages, and record what it is made from.
+
+        Args:
+            folder: for a result that grows over several starts, such as the checkpoints of a training.
+            after: the stages that it is made from.
+        """
+        record = folder / SOURCES_FILE
+        sources = {name: self.read(name).get("key", "") for name in after}
+        if record.is_file() and read_json(record) != sources:
+            earlier = folder.with_name(f"{folder.name}-before")
+            shutil.rmtree(earlier, ignore_errors=True)
+            folder.rename(earlier)
+            log.info("what %s was made from has changed: it starts again, and the earlier one is %s", folder, earlier)
+        write_whole(record, json.dumps(sources).encode())
 
     def is_finished(self, stage: Stage) -> bool:
         return self.read(stage.name).get("key") == self.key(stage)

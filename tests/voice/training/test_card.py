@@ -10,19 +10,23 @@ from typing import Any
 import pytest
 import torch
 
+from common.training.best import Best
 from tests.support.models import make_checkpoint, make_fastpitch
+from voice.folder import find_voice
 from voice.pack import pack
 from voice.pack_flags import PackConfig
 from voice.training.card import write_card
 from voice.training.commands import VoicePaths
 from voice.training.estimate import Estimate, Measured
 from voice.training.flags import VoiceTrainingConfig
+from voice.training.settings import choose
 from voice.training.stages import Stage, StageRecords
 
 FOUND = Estimate(
     {"train": 1376, "val": 35, "test": 129},
     {"train": 1.5, "val": 0.04, "test": 0.14},
     100.0,
+    70.0,
     Measured(1.5, 30.0, 28_000_000),
     Measured(2.0, 10.0, 49_000_000),
     False,
@@ -59,9 +63,15 @@ class Trained:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         base = make_checkpoint(folder / "base.pt")
-        self.cfg = VoiceTrainingConfig(
-            output="voices/ann", vocoder_base="base.pt", licence="CC0 1.0", fine_tuning_epochs=10
+        own = VoiceTrainingConfig(
+            output="voices/ann",
+            vocoder_base="base.pt",
+            vocoder_epochs=40,
+            fine_tuning_epochs=10,
+            fastpitch_base="scratch",
+            licence="CC0 1.0",
         )
+        self.cfg = choose(own, FOUND.clips["train"])
         self.paths = VoicePaths.find("set", self.cfg)
         self.paths.vocoder.mkdir(parents=True)
         self.paths.fastpitch.mkdir()
@@ -74,6 +84,8 @@ class Trained:
         for path, took in ((paths.vocoder, 600.0), (paths.fastpitch, 360.0), (paths.fine_tuning, 120.0)):
             record = {"step": [1, 10, 10], "data": {"train_took": took}}
             (path / "nvlog.json").write_text(f"DLLL {json.dumps(record)}\n")
+            newest = next(path.glob("*_gen_*.pt"), None) or next(path.glob("FastPitch_*.pt"))
+            Best(int(newest.stem.rpartition("_")[2]), "mel_loss", 0.5).write(newest)
         self.paths.levels.write_text('{"gain_db": 9.5}')
         pack(PackConfig(hifigan=str(base), fastpitch=str(speech), output=str(self.paths.voice.folder)))
         self.records = StageRecords(self.paths.work / "stages")
@@ -100,10 +112,14 @@ def test_it_describes_data_and_training(trained: Trained) -> None:
     assert "- Recordings: Kathleen, read aloud\n- Licence of the recordings: CC0 1.0\n" in card
     assert "| training | 1376 | 1.50 |\n| validation | 35 | 0.04 |\n| test | 129 | 0.14 |" in card
     # Ten steps of 600, 360 and 120 seconds.
-    assert "fine-tuned from `base.pt` in 1 h 40 min of steps" in card
+    assert "fine-tuned from `base.pt` on recordings in 1 h 40 min of steps" in card
     assert "trained from scratch in 1 h 00 min of steps" in card
     assert "FastPitch's mels of them (teacher forcing) in 20 min of steps" in card
     assert "teacher forcing" not in trained.card(fine_tuning_epochs=0)
+    tuned = trained.card(vocoder_epochs=0)
+    assert "The vocoder was fine-tuned from `base.pt` on recordings and on FastPitch's mels of them" in tuned
+    trained.paths = dataclasses.replace(trained.paths, fastpitch_base=find_voice("kathleen").fastpitch)
+    assert "FastPitch was fine-tuned from `pretrained/kathleen/fastpitch.safetensors` in 1 h 00" in trained.card()
     for entry in ("Seed: 1234", "Machine: ", f"Versions: Python 3.*torch {torch.__version__}", "Commit: ", "Date: 20"):
         assert f"- {entry.split('.*')[0]}" in card
 
@@ -120,17 +136,17 @@ def test_commands_can_be_repeated_elsewhere(trained: Trained) -> None:
     assert programs == [
         "python prepare_dataset.py",
         "python prepare_dataset.py",
-        "python train.py",
         "python -m fastpitch.train",
+        "python train.py",
     ]
     assert all(line.split(" -d ")[1].startswith("WORK/data ") for line in commands[2:6])
-    assert "--checkpoint-path-gen base.pt " in commands[4]
-    assert "--fastpitch-config platform/fastpitch_small.json" in commands[5]
+    assert "--fastpitch-config platform/fastpitch_small.json" in commands[4]
+    assert "--checkpoint-path-gen base.pt " in commands[5]
     assert commands[6].startswith("python -m fastpitch.extract_mels --fastpitch WORK/fastpitch/FastPitch_checkpoint_80")
     assert "--input-mels-dir WORK/pairs/mels" in commands[7]
     assert commands[8].startswith("python -m voice.pack --hifigan WORK/fine-tuning/hifigan_gen_checkpoint_50.pt")
     assert commands[8].endswith("-o VOICE")
-    assert "--system voice=VOICE/hifigan.safetensors base=base.pt:config=v2 v1=base.pt" in commands[9]
+    assert "--system voice=VOICE/hifigan.safetensors base=base.pt v1=base.pt" in commands[9]
 
 
 def test_it_lists_the_figures(trained: Trained) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from common.cli import run
 from voice.training.__main__ import main
-from voice.training.flags import VoiceTrainingConfig
 
 
 @pytest.mark.parametrize(("words", "message"), [
@@ -16,7 +15,17 @@ from voice.training.flags import VoiceTrainingConfig
     (["-o", "ann", "--vocoder-base", "nowhere.pt"], "--vocoder-base: nowhere.pt: neither a file, a model nor a publ"),
     (["-o", "ann", "--fastpitch-config", "no.json"], "--fastpitch-config: no.json: no such file"),
     (["-o", "ann", "--known-faults", "no.md"], "--known-faults: no.md: no such file"),
-    (["-o", "ann", "--vocoder-epochs", "0"], "--vocoder-epochs: 0 is not above 0"),
+    (["-o", "ann", "--vocoder-epochs", "-2"], "--vocoder-epochs: -2 is below 0"),
+    (["-o", "ann", "--fastpitch-epochs", "0"], "--fastpitch-epochs: 0 is not above 0"),
+    (["-o", "ann", "--fine-tuning-epochs", "-2"], "--fine-tuning-epochs: -2 is below 0"),
+    (["-o", "ann", "--base", "nobody"], "nobody: no such voice or folder"),
+    (["-o", "ann", "--fastpitch-base", "no.pt"], "--fastpitch-base: no.pt: neither a file nor a model"),
+    (["-o", "ann", "--vocoder-base", "scratch"], "--vocoder-base scratch: fine-tuning needs a trained vocoder"),
+    (["-o", "ann", "--parallel"], "--parallel: has no effect without --vocoder-epochs"),
+    (
+        ["-o", "ann", "--base", "x", "--vocoder-base", "hifigan-lj-v2", "--fastpitch-base", "scratch"],
+        "--base: has no effect with both --vocoder-base and --fastpitch-base",
+    ),
     (["-o", "ann", "--n-workers", "-1"], "--n-workers: -1 is below 0"),
     (["-o", "ann", "--parallel", "--num-gpus", "1"], "--parallel: has no effect with --num-gpus"),
     (["-o", "ann"], "set: no such data set; one in LJSpeech layout has wavs/ and metadata.csv"),
@@ -44,11 +53,3 @@ def test_work_inside_the_data_set_is_refused(tmp_path: Path, capsys: pytest.Capt
     with pytest.raises(SystemExit):
         run(lambda: main([str(tmp_path / "set"), "-o", str(tmp_path / "set" / "wavs" / "ann")]), "voice.training")
     assert "--work: " in capsys.readouterr().err
-
-
-def test_defaults_suit_the_device() -> None:
-    cpu, gpu = VoiceTrainingConfig(output="ann"), VoiceTrainingConfig(output="ann", num_gpus=4)
-    assert (cpu.batch_size, cpu.width, cpu.processes) == (4, 0.125, 1)
-    assert (gpu.batch_size, gpu.width, gpu.processes) == (16, 1.0, 4)
-    own = VoiceTrainingConfig(output="ann", num_gpus=4, vocoder_batch_size=8, discriminator_width=0.5)
-    assert (own.batch_size, own.width) == (8, 0.5)

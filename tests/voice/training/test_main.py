@@ -18,7 +18,8 @@ import torch
 from benchmarks.synthetic_voice import speechlike
 from common.errors import InputError
 from common.files.checkpoints import read_file
-from tests.support.models import TINY_FASTPITCH, make_checkpoint
+from common.training.best import find_best
+from tests.support.models import TINY_FASTPITCH, make_checkpoint, make_voice
 from tests.support.paths import REPOSITORY
 from voice.training.__main__ import find_gain_db, find_recordings, identify, main
 
@@ -36,6 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [f"p{i}_1|{word.title()} {WORDS[-i]}.\n" for i, word in enumerate(WORDS)]
     (root / "set" / "metadata.csv").write_text("".join(lines))
     make_checkpoint(root / "base.pt")
+    make_voice(root / "base")
     tiny = {key: value for key, value in TINY_FASTPITCH.to_dict().items() if key.startswith(("in_", "out_", "symbols"))}
     (root / "tiny.json").write_text(json.dumps(tiny))
     return root
@@ -48,13 +50,12 @@ def start(folder: Path, voice: str, **variables: str) -> subprocess.Popen[str]:
     """
     settings = {
         "PYTHON": sys.executable,
-        "BASE_GENERATOR": "base.pt",
-        "FASTPITCH_CONFIG": "tiny.json",
-        "VOCODER_EPOCHS": "2",
+        "BASE": "base",
         "VOCODER_BATCH_SIZE": "2",
-        "FINE_TUNING_EPOCHS": "1",
+        "FINE_TUNING_EPOCHS": "7",  # with a checkpoint after 6
         "BASE_SHARE": "0",  # so that the voice's weights are those of a checkpoint
         "FASTPITCH_EPOCHS": "40",
+        "FASTPITCH_LEARNING_RATE": "0.03",
         "FASTPITCH_WARMUP_STEPS": "20",
         "FASTPITCH_EMA": "0.9",
         "FASTPITCH_BATCH_SIZE": "2",
@@ -64,13 +65,25 @@ def start(folder: Path, voice: str, **variables: str) -> subprocess.Popen[str]:
         **variables,
     }
     return subprocess.Popen(
-        ["bash", REPOSITORY / "scripts/train_voice.sh", "set", "-o", f"voices/{voice}", "--vocoder-config", ""],
+        ["bash", REPOSITORY / "scripts/train_voice.sh", "set", "-o", f"voices/{voice}"],
         cwd=folder,
         env={**os.environ, **settings},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+# As the shipped voice was made: FastPitch from scratch, the vocoder on recordings only.
+FIRST_FLOW = {
+    "BASE": "",
+    "FASTPITCH_BASE": "scratch",
+    "FASTPITCH_CONFIG": "tiny.json",
+    "BASE_GENERATOR": "base.pt",
+    "VOCODER_EPOCHS": "2",
+    "FINE_TUNING_EPOCHS": "0",
+    "PARALLEL": "true",
+}
 
 
 def finish(process: subprocess.Popen[str]) -> str:
@@ -91,24 +104,25 @@ def test_a_voice_is_trained(folder: Path, undisturbed: tuple[Path, str]) -> None
     voice, output = undisturbed
     before, _, training = output.partition("disk  ")
     assert "data set   10 clips, 0.00 hours (train 8, val 1, test 1)" in before
-    assert "2 epochs of 4 steps of" in before
-    assert "saved" not in training.partition("training the vocoder")[0], "the estimate comes first"
+    assert "40 epochs of 4 steps of" in before
+    assert "7 epochs of 8 steps of" in before
+    assert "saved" not in training.partition("training FastPitch")[0], "the estimate comes first"
     assert sorted(path.name for path in voice.iterdir()) == [
         "README.md",
         "fastpitch.safetensors",
         "hifigan.safetensors",
     ]
-    for file, key, checkpoint, average in (
-        ("hifigan", "generator", "fine-tuning/hifigan_gen_checkpoint_3.pt", "gen_ema"),
-        ("fastpitch", "state_dict", "fastpitch/FastPitch_checkpoint_40.pt", "state_dict_ema"),
+    for file, key, run, average in (
+        ("hifigan", "generator", "fine-tuning", "gen_ema"),
+        ("fastpitch", "state_dict", "fastpitch", "ema_state_dict"),
     ):
+        epoch, checkpoint = find_best(voice.with_name("undisturbed-training") / run)
         made = read_file(voice / f"{file}.safetensors")
         assert made["provenance"]["moving_average"] is True
-        assert made["provenance"]["epoch"] == int(checkpoint.rpartition("_")[2].removesuffix(".pt"))
-        trained = torch.load(voice.with_name("undisturbed-training") / checkpoint, weights_only=True)
-        if average in trained:
-            bias = next(name for name in made[key] if name.endswith("bias"))
-            assert torch.equal(made[key][bias], trained[average][bias])
+        assert made["provenance"]["epoch"] == epoch
+        trained = torch.load(checkpoint, weights_only=True)
+        bias = next(name for name in made[key] if name.endswith("bias"))
+        assert torch.equal(made[key][bias], trained[average][bias])
     card = (voice / "README.md").read_text()
     assert "Licence of the recordings: CC0" in card
     assert "### Copy synthesis" in card
@@ -129,11 +143,13 @@ def test_interruptions_leave_no_trace(folder: Path, undisturbed: tuple[Path, str
         ("splitting", signal.SIGKILL),
         ("epoch    1 | iter", signal.SIGTERM),  # of the trial
         ("extracting pitch", signal.SIGKILL),
-        ("vocoder/hifigan_gen_checkpoint_1.pt", signal.SIGKILL),
-        ("training the vocoder", signal.SIGTERM),
-        ("fastpitch/FastPitch_checkpoint_1.pt", signal.SIGTERM),
+        ("training FastPitch", signal.SIGTERM),
+        ("fastpitch/FastPitch_checkpoint_10.pt", signal.SIGKILL),  # after the first validation
+        ("best: epoch", signal.SIGTERM),
+        ("extracting FastPitch's mels", signal.SIGKILL),
         ("writing pairs", signal.SIGKILL),
-        ("fine-tuning/hifigan_gen_checkpoint_3.pt", signal.SIGTERM),
+        ("fine-tuning the vocoder", signal.SIGTERM),
+        ("fine-tuning/hifigan_gen_checkpoint_6.pt", signal.SIGKILL),
         ("packing", signal.SIGKILL),
         ("evaluating copy", signal.SIGTERM),
     ]
@@ -158,6 +174,17 @@ def test_interruptions_leave_no_trace(folder: Path, undisturbed: tuple[Path, str
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
+def test_both_models_are_trained_at_the_same_time(folder: Path) -> None:
+    output = finish(start(folder, "parallel", **{**FIRST_FLOW, "FASTPITCH_EPOCHS": "2"}))
+    assert "training FastPitch and the vocoder" in output
+    work = folder / "voices" / "parallel-training"
+    made = read_file(folder / "voices" / "parallel" / "hifigan.safetensors")
+    assert made["provenance"]["epoch"] == find_best(work / "vocoder")[0]
+    assert not (work / "pairs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_only_the_estimate_in_parallel_of_converted_recordings(folder: Path, tmp_path: Path) -> None:
     """Stereo at 44.1 kHz is converted. Nothing is trained."""
     (tmp_path / "set" / "wavs").mkdir(parents=True)
@@ -166,8 +193,9 @@ def test_only_the_estimate_in_parallel_of_converted_recordings(folder: Path, tmp
         soundfile.write(tmp_path / "set" / "wavs" / path.name, np.stack([wav, wav], 1).repeat(2, 0), 44100)
     for name in ("set/metadata.csv", "base.pt", "tiny.json"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
-    output = finish(start(tmp_path, "ann", ESTIMATE_ONLY="true", PARALLEL="true"))
+    output = finish(start(tmp_path, "ann", ESTIMATE_ONLY="true", **FIRST_FLOW))
     assert "vocoder and FastPitch at the same time" in output
+    assert "from scratch" in output
     work = tmp_path / "voices" / "ann-training"
     assert json.loads((work / "estimate.json").read_text())["parallel"] is True
     info = soundfile.info(work / "data" / "wavs" / "p0_1.wav")

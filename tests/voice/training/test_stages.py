@@ -74,3 +74,21 @@ def test_a_damaged_record_is_no_record(job: Job, text: str) -> None:
     job.run()
     (job.records.folder / "wash.json").write_text(text)
     assert job.run() == ["wash"]
+
+
+def test_a_folder_is_moved_aside_when_its_data_has_changed(job: Job, tmp_path: Path) -> None:
+    folder = tmp_path / "training"
+    job.run()
+    job.records.keep_apart(folder, "boil")
+    (folder / "checkpoint").write_text("1")
+    job.settings["wash"] = 2
+    job.run()
+    job.records.keep_apart(folder, "boil")
+    assert (folder / "checkpoint").exists(), "it does not depend on this one"
+    job.settings["boil"] = 2
+    job.run()
+    job.records.keep_apart(folder, "boil")
+    assert not (folder / "checkpoint").exists()
+    assert (tmp_path / "training-before" / "checkpoint").read_text() == "1"
+    job.records.keep_apart(folder, "boil")
+    assert (tmp_path / "training-before").exists(), "the same again changes nothing"
