@@ -73,23 +73,31 @@ class DataReport:
 
 
 def find_misfits(texts: Mapping[str, str], seconds: Mapping[str, float]) -> list[str]:
-    """Return the clips whose characters per second are far from the others', the farthest first.
+    """Describe the clips whose characters per second are far from the others', the farthest first.
 
-    Probably another text belongs to them, or the audio is cut off. The distance is robust: in median deviations from
-    the median, of the logarithms of the rates.
+    Probably another text belongs to them, or the audio is cut off.
+    """
+    return [
+        f"{clip}: {len(texts[clip])} characters in {seconds[clip]:.2f} s, {rate:.1f} a second instead of about "
+        f"{median:.1f}"
+        for clip, (rate, median) in find_far_rates(texts, seconds).items()
+    ]
+
+
+def find_far_rates(texts: Mapping[str, str], seconds: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """Return the clips whose characters per second are far from the others': their rate, and the median.
+
+    The farthest come first. The distance is robust: in median deviations from the median, of the logarithms of the
+    rates. Of fewer than five clips, none is far.
     """
     rates = {clip: len(texts[clip]) / length for clip, length in seconds.items() if texts[clip] and length > 0}
     if len(rates) < 5:
-        return []
+        return {}
     median = statistics.median(rates.values())
     factors = {clip: max(rate / median, median / rate) for clip, rate in rates.items()}
     limit = max(LEAST_FACTOR, statistics.median(factors.values()) ** MOST_DEVIATIONS)
     far = sorted((clip for clip in factors if factors[clip] > limit), key=lambda clip: -factors[clip])
-    return [
-        f"{clip}: {len(texts[clip])} characters in {seconds[clip]:.2f} s, {rates[clip]:.1f} a second instead of about "
-        f"{median:.1f}"
-        for clip in far
-    ]
+    return {clip: (rates[clip], median) for clip in far}
 
 
 def find_unknown_words(texts: Mapping[str, str]) -> list[str]:

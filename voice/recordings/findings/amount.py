@@ -1,0 +1,62 @@
+"""How much speech there is, whether it is enough, and what to expect from it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from common.errors import InputError
+
+LEAST_MINUTES = 1.0
+# Two of twenty are for validation and two for the test, which leaves a step of FastPitch's training, 16 clips.
+FEWEST_TEXTS = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Expectation:
+    """What a voice from this amount of speech was like when it was measured.
+
+    Attributes:
+        minutes: usable speech, in minutes.
+        words: the figures in words, "" while nobody has measured them.
+    """
+
+    minutes: float
+    words: str = ""
+
+
+# Measured with `scripts/train_voice.sh` and its defaults, one speaker, clean recordings.
+EXPECTATIONS = (Expectation(5), Expectation(15), Expectation(30), Expectation(60))
+
+
+def describe_amount(minutes: float, num_clips: int) -> list[str]:
+    """Return lines about the amount of usable speech and what to expect: of the amounts below and above it."""
+    lines = [f"{minutes:.1f} minutes of usable speech in {num_clips} clips"]
+    below = [item for item in EXPECTATIONS if item.minutes <= minutes][-1:]
+    above = [item for item in EXPECTATIONS if item.minutes > minutes][:1]
+    for item in (*below, *above):
+        lines.append(f"  from {item.minutes:g} minutes: {item.words or 'not measured yet'}")
+    if above:
+        lines.append("  more recordings make a better voice: add them to the folder and run the same command again")
+    return lines
+
+
+def require_enough(minutes: float, num_texts: int, num_skipped: int) -> None:
+    """Raise `InputError` unless the speech is enough to train a voice at all.
+
+    Args:
+        minutes: usable speech, in minutes.
+        num_texts: number of different texts in it.
+        num_skipped: clips that are not used.
+    """
+    skipped = f" ({num_skipped} clips are skipped, see review.html)" if num_skipped else ""
+    if minutes < LEAST_MINUTES:
+        raise InputError(
+            f"{minutes * 60:.0f} seconds of usable speech{skipped} are too little for a voice: it takes "
+            f"{LEAST_MINUTES * 60:.0f} seconds at the least, and {EXPECTATIONS[0].minutes:g} minutes to be of use; "
+            "record more"
+        )
+    if num_texts < FEWEST_TEXTS:
+        raise InputError(
+            f"{num_texts} clips with different texts{skipped} are too few for training, validation and test: it takes "
+            f"{FEWEST_TEXTS} at the least; record more"
+        )
