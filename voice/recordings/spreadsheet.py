@@ -25,7 +25,7 @@ COMPUTED = ("#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#N/A", "#NUM!", "#NULL!", 
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class ReviewRow:
     """A row of a table. None are cells that are missing or empty.
 
     Attributes:
@@ -70,7 +70,7 @@ def format_rows(segments: Iterable[Segment]) -> bytes:
     return stream.getvalue().encode("utf-8-sig")
 
 
-def read_rows(path: Path, problems: list[str]) -> list[Row]:
+def read_rows(path: Path, problems: list[str]) -> list[ReviewRow]:
     """Read a table. Rows that cannot be read get a line in `problems`.
 
     Commas, semicolons and tabs may separate the columns, which may come in any order. Unknown columns are ignored.
@@ -85,7 +85,7 @@ def read_rows(path: Path, problems: list[str]) -> list[Row]:
     lines = read_lines(path)
     header = next((line for line in lines if line.strip(_SEPARATORS + " ")), "")
     separator = max(_SEPARATORS, key=header.count)
-    rows: list[Row] = []
+    rows: list[ReviewRow] = []
     names: Sequence[str] = ()
     try:
         # `number` counts rows rather than lines, since a text may have line ends inside its quotes.
@@ -115,7 +115,7 @@ def _read_header(path: Path, cells: Sequence[str]) -> list[str]:
     return names
 
 
-def _read_row(number: int, values: Mapping[str, str], problems: list[str]) -> Row | None:
+def _read_row(number: int, values: Mapping[str, str], problems: list[str]) -> ReviewRow | None:
     clip, text = values.get("clip", ""), values.get("text", "")
     if not clip:
         problems.append(f"row {number}: no clip id; it is ignored")
@@ -131,7 +131,7 @@ def _read_row(number: int, values: Mapping[str, str], problems: list[str]) -> Ro
     start = None
     with contextlib.suppress(ValueError):  # a program may have made a time of it
         start = float(values.get("start", "").replace(",", "."))
-    return Row(
+    return ReviewRow(
         number=number,
         clip=clip,
         text=text or None,

@@ -7,82 +7,17 @@ they survive a lost table, and clips that vanish and come back. To begin again, 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from common.errors import InputError
-from common.files.atomic import write_whole
-from common.files.json_files import read_json
 from voice.recordings.segment import EDITED, Segment
-from voice.recordings.spreadsheet import COMPUTED, Row, format_rows, read_rows
+from voice.recordings.spreadsheet import COMPUTED, ReviewRow, format_rows, read_rows
+from voice.recordings.written import REVIEW, SAME_PLACE_SEC, Written, load_written, store_table
 
 log = logging.getLogger(__name__)
-
-REVIEW, PREVIOUS = "review.csv", "review-previous.csv"
-WRITTEN, WRITING = "review-written.json", "review-writing.json"
-EDITABLE = ("text", "use", "speaker")
-_DAMAGED = f"not a record of what was written; delete it: all texts of {REVIEW} that differ then count as corrections"
-SAME_PLACE_SEC = 0.25  # a clip whose ends moved less is the same one
-
-
-@dataclasses.dataclass(frozen=True)
-class Written:
-    """What the table had for a clip when it was written.
-
-    Attributes:
-        edited: which of `EDITABLE` the user decided, now or before.
-        listed: whether the table has a row of it. Corrections of clips that vanished are kept without.
-    """
-
-    clip: str
-    recording: str
-    start_sec: float
-    end_sec: float
-    text: str
-    use: bool
-    speaker: str
-    source: str
-    edited: tuple[str, ...] = ()
-    listed: bool = True
-
-    @staticmethod
-    def from_segment(segment: Segment, edited: Iterable[str] = ()) -> Written:
-        """Return the record of a segment."""
-        text = " ".join(segment.text.split())
-        decided = {*edited, *(["text"] if segment.source == EDITED else [])}
-        return Written(
-            clip=segment.clip,
-            recording=segment.recording,
-            start_sec=segment.start_sec,
-            end_sec=segment.end_sec,
-            text=text,
-            use=segment.use,
-            speaker=segment.speaker,
-            source=segment.source,
-            edited=tuple(name for name in EDITABLE if name in decided),
-        )
-
-    def correct(self, segment: Segment) -> Segment:
-        """Return the segment with what the user decided."""
-        changes: dict[str, Any] = {name: getattr(self, name) for name in self.edited}
-        if "text" in changes:
-            changes.update(source=EDITED, confidence=None)
-        return dataclasses.replace(segment, **changes)
-
-    def edit(self, **values: Any) -> Written:
-        """Return the record with values that the user decided."""
-        decided = {*self.edited, *values}
-        return dataclasses.replace(self, edited=tuple(name for name in EDITABLE if name in decided), **values)
-
-    def has_place_of(self, segment: Segment) -> bool:
-        """Return whether it is about this part of this recording. Ids may change with the settings."""
-        moved = max(abs(self.start_sec - segment.start_sec), abs(self.end_sec - segment.end_sec))
-        return self.recording == segment.recording and moved < SAME_PLACE_SEC
 
 
 def write_review(work: Path, segments: Sequence[Segment]) -> list[Segment]:
@@ -93,7 +28,9 @@ def write_review(work: Path, segments: Sequence[Segment]) -> list[Segment]:
     Raises:
         InputError: a damaged table.
     """
-    return _store(work, *_merge_table(work, segments))
+    merged, written = _merge_table(work, segments)
+    store_table(work, format_rows(merged), written)
+    return merged
 
 
 def read_review(work: Path, segments: Sequence[Segment]) -> list[Segment]:
@@ -122,11 +59,12 @@ def import_review(file: str | Path, work: Path, segments: Sequence[Segment]) -> 
     merged, records = merge.apply(before)
     merge.report()
     log.info("%s: %d clips corrected", file, sum(old != new for old, new in zip(before, merged, strict=True)))
-    return _store(work, merged, records)
+    store_table(work, format_rows(merged), records)
+    return merged
 
 
 def _merge_table(work: Path, segments: Sequence[Segment]) -> tuple[list[Segment], list[Written]]:
-    merge = _Merge(work / REVIEW, _load_written(work), is_table=True)
+    merge = _Merge(work / REVIEW, load_written(work), is_table=True)
     result = merge.apply(segments)
     merge.report()
     return result
@@ -146,7 +84,7 @@ class _Merge:
         self.name = str(path)
         self.problems: list[str] = []
         self.speakers = {record.speaker for record in written}
-        self.rows: dict[str, Row] = {}
+        self.rows: dict[str, ReviewRow] = {}
         exists = path.is_file()
         for row in read_rows(path, self.problems) if exists or not is_table else ():
             if row.clip in self.rows:
@@ -159,7 +97,7 @@ class _Merge:
         self.deleted: list[str] = []
         self.written = [self._change(record) if record.listed else record for record in written]
 
-    def note(self, row: Row, problem: str) -> None:
+    def note(self, row: ReviewRow, problem: str) -> None:
         self.problems.append(f"row {row.number}: {problem}")
 
     def report(self) -> None:
@@ -222,48 +160,11 @@ class _Merge:
             self.note(row, f"{found}; {record.clip} keeps its earlier text (to leave it out, write no as its use)")
         elif row.text and (row.text != row.before.get("text", record.text) or row.source == EDITED != record.source):
             values["text"] = row.text
+            if not record.text:  # clips without a text are not used
+                values.setdefault("use", True)
         if row.speaker and row.speaker != record.speaker and not row.before:
             if row.speaker in self.speakers:
                 values["speaker"] = row.speaker
             else:
                 self.note(row, f"no speaker {row.speaker!r}; {record.clip} stays {record.speaker or 'without'}")
         return record.edit(**values) if values else record
-
-
-def _store(work: Path, segments: list[Segment], written: Sequence[Written]) -> list[Segment]:
-    """Write the table and what was written. A kill between the two is noticed by the table's digest."""
-    content = format_rows(segments)
-    table = work / REVIEW
-    record = {"table": hashlib.sha256(content).hexdigest(), "clips": [dataclasses.asdict(item) for item in written]}
-    write_whole(work / WRITING, (json.dumps(record, ensure_ascii=False, indent=0) + "\n").encode())
-    if not table.is_file():
-        write_whole(table, content)
-    elif (old := table.read_bytes()) != content:
-        write_whole(work / PREVIOUS, old)
-        write_whole(table, content)
-    (work / WRITING).replace(work / WRITTEN)
-    return segments
-
-
-def _load_written(work: Path) -> list[Written]:
-    written, writing, table = work / WRITTEN, work / WRITING, work / REVIEW
-    if writing.is_file():  # killed
-        record = _read(writing)
-        arrived = table.is_file() and hashlib.sha256(table.read_bytes()).hexdigest() == record["table"]
-        if arrived or not written.is_file():
-            writing.replace(written)
-        else:
-            writing.unlink()
-    if not written.is_file():
-        return []
-    try:
-        return [Written(**{**values, "edited": tuple(values["edited"])}) for values in _read(written)["clips"]]
-    except (TypeError, KeyError) as error:
-        raise InputError(f"{written}: {_DAMAGED}") from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    found = read_json(path)
-    if not (isinstance(found, dict) and isinstance(found.get("clips"), list) and "table" in found):
-        raise InputError(f"{path}: {_DAMAGED}")
-    return found

@@ -12,6 +12,7 @@ from common.errors import InputError
 from voice.recordings import table
 from voice.recordings.segment import EDITED, RECOGNISED, Segment
 from voice.recordings.spreadsheet import COLUMNS
+from voice.recordings.written import PREVIOUS, REVIEW, WRITTEN
 
 
 def segment(number, text=None, **more):
@@ -24,9 +25,9 @@ def segment(number, text=None, **more):
 SEGMENTS = [segment(number) for number in (1, 2, 3)]
 
 
-def change(work, edit, name=table.REVIEW, **options):
+def change(work, edit, name=REVIEW, **options):
     """Edit the rows of the table, a list of dicts, as a spreadsheet program would."""
-    rows = list(csv.DictReader(io.StringIO((work / table.REVIEW).read_text("utf-8-sig"))))
+    rows = list(csv.DictReader(io.StringIO((work / REVIEW).read_text("utf-8-sig"))))
     edit(rows)
     stream = io.StringIO()
     writer = csv.DictWriter(stream, list(rows[0]) if rows else COLUMNS, extrasaction="ignore", **options)
@@ -48,10 +49,10 @@ def test_untouched_tables_change_nothing(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     assert table.read_review(tmp_path, SEGMENTS) == SEGMENTS, "without a table"
     assert table.write_review(tmp_path, SEGMENTS) == SEGMENTS
-    before = (tmp_path / table.REVIEW).stat().st_mtime_ns
+    before = (tmp_path / REVIEW).stat().st_mtime_ns
     assert table.write_review(tmp_path, SEGMENTS) == table.read_review(tmp_path, SEGMENTS) == SEGMENTS
-    assert (tmp_path / table.REVIEW).stat().st_mtime_ns == before
-    assert not (tmp_path / table.PREVIOUS).exists()
+    assert (tmp_path / REVIEW).stat().st_mtime_ns == before
+    assert not (tmp_path / PREVIOUS).exists()
     assert not caplog.records
 
 
@@ -69,8 +70,8 @@ def test_texts_that_differ_are_edited_and_win_over_later_ones(tmp_path):
         assert (result[1].source, result[1].confidence) == (EDITED, None)
         assert {item.source for item in (result[0], result[2])} == {RECOGNISED}
     assert texts(table.write_review(tmp_path, later)) == ["Later 1.", "My text.", "Later 3."]
-    assert "My text." in (tmp_path / table.REVIEW).read_text("utf-8-sig")
-    assert "Text 1." in (tmp_path / table.PREVIOUS).read_text("utf-8-sig"), "the table before"
+    assert "My text." in (tmp_path / REVIEW).read_text("utf-8-sig")
+    assert "Text 1." in (tmp_path / PREVIOUS).read_text("utf-8-sig"), "the table before"
 
 
 def test_a_text_that_the_user_calls_edited_is_confirmed(tmp_path):
@@ -124,7 +125,7 @@ def test_corrections_follow_the_place_and_not_the_id(tmp_path):
 
 
 def test_corrections_survive_the_loss_of_either_file(tmp_path):
-    for lost in (table.REVIEW, table.WRITTEN):
+    for lost in (REVIEW, WRITTEN):
         table.write_review(tmp_path, SEGMENTS)
         change(tmp_path, lambda rows: (set_cell(1, text="My text.")(rows), set_cell(3, use="no")(rows)))
         table.write_review(tmp_path, SEGMENTS)
@@ -135,7 +136,7 @@ def test_corrections_survive_the_loss_of_either_file(tmp_path):
             assert [item.use for item in result] == [True, True, False]
 
 
-@pytest.mark.parametrize("killed_before", [table.PREVIOUS, table.REVIEW, table.WRITTEN])
+@pytest.mark.parametrize("killed_before", [PREVIOUS, REVIEW, WRITTEN])
 def test_kills_make_no_corrections(tmp_path, monkeypatch, killed_before):
     """A text of the program that a kill leaves behind is not taken for the user's."""
     table.write_review(tmp_path, SEGMENTS)
@@ -231,7 +232,14 @@ def test_errors(tmp_path):
     with pytest.raises(FileNotFoundError):
         table.import_review(tmp_path / "no.csv", tmp_path, SEGMENTS)
     table.write_review(tmp_path, SEGMENTS)
-    for content in ("[]", json.dumps({"table": "", "clips": [{"clip": "a"}]})):
-        (tmp_path / table.WRITTEN).write_text(content)
+    for content in ("[]", json.dumps({"table": "", "id": "a", "clips": [{"clip": "a"}]})):
+        (tmp_path / WRITTEN).write_text(content)
         with pytest.raises(InputError, match=r"review-written.json: not a record of what was written; delete it"):
             table.read_review(tmp_path, SEGMENTS)
+
+
+def test_a_text_for_a_clip_without_one_makes_it_usable(tmp_path):
+    found = [segment(1, "", source="", use=False), segment(2)]
+    table.write_review(tmp_path, found)
+    change(tmp_path, set_cell(1, text="Now it has one."))
+    assert [item.use for item in table.write_review(tmp_path, found)] == [True, True]
