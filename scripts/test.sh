@@ -72,6 +72,7 @@ else
     add_optional requirements-evaluation.txt pesq pystoi jiwer whisper-normalizer # their tests are skipped without them
     add_optional requirements-formats.txt h5py # likewise
     add_optional requirements-docs.txt mkdocs mkdocs-material # likewise
+    add_optional requirements-voice.txt silero-vad pyloudnorm av # likewise
     add_optional requirements-hub.txt huggingface_hub # likewise
     add_optional requirements-demo.txt gradio # likewise
     OMP_NUM_THREADS=1 step "tests that share the machine" run_tests "not alone" "${parallel[@]}" "$@"

@@ -29,6 +29,8 @@ RATE_HZ = 48_000
 PAUSES_SEC = (0.3, 1.5)  # shortest and longest
 LEVELS = (1.0, 0.8)  # of the speech in both channels
 SPEECH_FLOOR_DB = -40.0  # frames that are quieter than the loudest ones by this are not speech
+ABOVE_NOISE_DB = 10.0
+NOISE_BELOW_DB = -25.0  # relative to the loudest frames; a clip without pauses has no quieter ones
 FRAME_SEC = 0.02
 NOISE_SLOPE = -0.5  # amplitude over frequency: pink, as the noise of rooms and preamplifiers
 PEAK = 0.7
@@ -176,12 +178,17 @@ def _pink_noise(samples: int, generator: np.random.Generator) -> np.ndarray:
     return np.resize(noise / noise.std(), samples)
 
 
-def find_speech(wav: np.ndarray, rate: int) -> np.ndarray:
-    """Return for each frame of 20 ms of a clean wav [T] whether it is speech: within 40 dB of the loudest frames."""
+def find_speech(wav: np.ndarray, rate: int, floor_db: float = SPEECH_FLOOR_DB) -> np.ndarray:
+    """Return for each frame of 20 ms of a clip [T] whether it is speech.
+
+    It is within 40 dB of the loudest frames, and 10 dB above the quietest ones, which are noise if they are quiet.
+    """
     hop = round(FRAME_SEC * rate)
     frames = np.resize(np.pad(wav, (0, -len(wav) % hop)), (-(-len(wav) // hop), hop))
     level_db = 10 * np.log10(np.mean(frames.astype(np.float64) ** 2, axis=1) + 1e-12)
-    return level_db > np.percentile(level_db, 95) + SPEECH_FLOOR_DB
+    quietest, loudest = np.percentile(level_db, (2, 95))
+    noise_db = min(quietest + ABOVE_NOISE_DB, loudest + NOISE_BELOW_DB)
+    return level_db > max(loudest + floor_db, noise_db)
 
 
 def write_recording(path: Path, wav: np.ndarray) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from common.audio_input.names import AV_SUFFIXES
+from common.audio_input.names import AV_SUFFIXES, VIDEO_SUFFIXES
 from common.errors import InputError
 from common.resources import available_memory
 
@@ -54,7 +54,7 @@ def open_audio(path: Path) -> Iterator[tuple[AudioHeader, Iterator[np.ndarray]]]
     if not path.is_file():
         is_link = path.is_symlink()
         raise FileNotFoundError(f"{path}: {'a link to a file that is not there' if is_link else 'no such file'}")
-    if path.suffix.lower() in AV_SUFFIXES:
+    if path.suffix.lower() in (*AV_SUFFIXES, *VIDEO_SUFFIXES):
         yield from _open_with_av(path)
         return
     try:
@@ -169,12 +169,20 @@ def _open_with_av(path: Path) -> Iterator[tuple[AudioHeader, Iterator[np.ndarray
 
 
 def _blocks_of_av(path: Path, container: Any, to_float64: Any) -> Iterator[np.ndarray]:
-    total = 0
+    """Yield blocks of several frames, whose 1024 samples or so would make every later step slow."""
+    total = waiting = 0
+    parts: list[np.ndarray] = []
     for frame in container.decode(audio=0):
         for part in to_float64.resample(frame):
-            total += part.samples
-            check_length(path, total, part.sample_rate)
-            yield part.to_ndarray().T
+            parts.append(part.to_ndarray().T)
+            waiting += part.samples
+        if waiting >= BLOCK_SAMPLES:
+            total += waiting
+            check_length(path, total, frame.sample_rate)
+            yield np.concatenate(parts)
+            parts, waiting = [], 0
+    if parts:
+        yield np.concatenate(parts)
 
 
 def _format_reason(error: Exception) -> str:

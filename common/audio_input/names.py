@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-AV_SUFFIXES = (".m4a", ".aac", ".wma")  # libsndfile cannot decode them; PyAV does, if it is installed
+# libsndfile cannot decode them; PyAV does, if it is installed.
+AV_SUFFIXES = (".m4a", ".m4b", ".aac", ".wma", ".amr", ".caf", ".mka")
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".3gp", ".avi", ".m4v")  # likewise; their first audio track
 # In order of preference, where a clip exists in several formats.
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", *AV_SUFFIXES)
 
@@ -12,6 +14,11 @@ AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".ai
 def is_audio_file(path: Path) -> bool:
     """Return whether the name has an audio suffix, in upper or lower case."""
     return path.suffix.lower() in AUDIO_SUFFIXES
+
+
+def is_video_file(path: Path) -> bool:
+    """Return whether the name has the suffix of a video, whose sound `open_audio` decodes."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def is_audio(source: Path) -> bool:
