@@ -68,8 +68,8 @@ class Quality:
         if self.snr_db is not None and self.snr_db < NOISY_BELOW_DB:
             degree = "very noisy" if self.snr_db < VERY_NOISY_BELOW_DB else "noisy"
             found.append(
-                f"{degree}: speech is {self.snr_db:.0f} dB above the noise, and the voice will learn the noise; record in "
-                "a quieter room or nearer to the microphone"
+                f"{degree}: speech is {self.snr_db:.0f} dB above the noise, and the voice will learn the noise; record "
+                "in a quieter room or nearer to the microphone"
             )
         if self.speech_sec and self.loudness_lufs < QUIET_BELOW_LUFS:
             found.append(f"very quiet ({self.loudness_lufs:.0f} LUFS): record at a higher level")
