@@ -1,4 +1,8 @@
-"""Give each segment its text: from the user's transcripts where there are some, else from a recogniser."""
+"""Give each segment its text: from the user's transcripts where there are some, else from a recogniser.
+
+Subtitles whose times fit the segments, and the texts of recordings with one segment, need no recogniser. All other
+texts of recordings are aligned with what a recogniser understands.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +11,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from common.errors import InputError, first_three
+from common.recognition import whisper
 from common.recognition.whisper import Heard
 from common.resources import available_cores
 from voice.recordings.flags import DEFAULT_TRANSCRIBER, RecordingsConfig
-from voice.recordings.segment import GIVEN, RECOGNISED, Segment, Transcript
+from voice.recordings.segment import RECOGNISED, Segment, Transcript
 from voice.recordings.texts.cleaning import clean_recognised
+from voice.recordings.texts.given import NO_FITTING_SUBTITLES, align_text, take_fitting
 from voice.recordings.texts.judgement import LOW_CONFIDENCE, NO_WORDS, REPEATS, confidence, find_faults
-from voice.recordings.texts.recognition import LANGUAGE_SEC, Transcriber, detect_languages, recognise_clips
+from voice.recordings.texts.languages import OTHER_LANGUAGE, by_recording, find_foreign_clips, find_foreign_recordings
+from voice.recordings.texts.recognition import Transcriber, recognise_clips
 
 log = logging.getLogger(__name__)
-OTHER_LANGUAGE = "another language"
-LANGUAGE_SURE = 0.5  # probability of another language above which a recording is not used
 _UNUSABLE = (NO_WORDS, REPEATS)
 
 
@@ -41,13 +45,21 @@ def add_texts(
     Raises:
         InputError: texts are missing and there is no recogniser, or all recordings are in another language.
     """
-    done = {segment.clip: segment for segment in segments if segment.text}
-    for segment in _take_whole_texts(segments, transcripts):
-        done.setdefault(segment.clip, segment)
-    missing = [segment for segment in segments if segment.clip not in done]
-    if missing:
+    done = {segment.clip: segment for segment in segments}
+    missing: list[Segment] = []
+    for name, group in by_recording(segments).items():
+        if all(segment.text for segment in group):
+            continue
+        if transcript := transcripts.get(name):
+            found, complete = take_fitting(group, transcript)
+            done |= {segment.clip: segment for segment in found}
+            missing += [] if complete else group  # aligning a text needs all segments of its recording
+        else:
+            missing += [segment for segment in group if not segment.text]
+    if missing and not _go_on_without(done):
         transcriber = Transcriber.open(choose_model(cfg), cfg.language, work, jobs or available_cores())
-        done |= {segment.clip: segment for segment in _write_down(missing, transcriber)}
+        written = _write_down(missing, transcriber, transcripts)
+        done |= {segment.clip: segment for segment in written if not done[segment.clip].text}
     return [done[segment.clip] for segment in segments]
 
 
@@ -56,97 +68,59 @@ def choose_model(cfg: RecordingsConfig) -> str:
     return cfg.transcriber or (DEFAULT_TRANSCRIBER if cfg.language == "en" else DEFAULT_TRANSCRIBER.partition(".")[0])
 
 
-def _by_recording(segments: Sequence[Segment]) -> dict[str, list[Segment]]:
-    groups: dict[str, list[Segment]] = {}
-    for segment in segments:
-        groups.setdefault(segment.recording, []).append(segment)
-    return groups
+def _go_on_without(done: dict[str, Segment]) -> bool:
+    """Return whether to go on without a recogniser: it is not installed, and most segments have texts.
+
+    The others are not used, which a remark and one line in the log say.
+    """
+    without = [segment for segment in done.values() if not segment.text]
+    if whisper.is_installed() or 2 * len(without) > len(done):
+        return False
+    for segment in without:
+        remarks = (*segment.remarks, NO_FITTING_SUBTITLES)
+        done[segment.clip] = dataclasses.replace(segment, use=False, remarks=remarks)
+    log.warning(
+        "%d of %d segments have no text, or subtitles that do not fit, and are not used: faster-whisper, which would "
+        "write them down, is not installed (pip install faster-whisper)",
+        *(len(without), len(done)),
+    )
+    return True
 
 
-def _take_whole_texts(segments: Sequence[Segment], transcripts: Mapping[str, Transcript]) -> list[Segment]:
-    """Return the segments that are the only one of their recording, with the recording's text."""
-    groups = [(group, transcripts.get(name)) for name, group in _by_recording(segments).items()]
-    return [
-        dataclasses.replace(group[0], text=transcript.text, source=GIVEN)
-        for group, transcript in groups
-        if transcript and transcript.text and len(group) == 1 and not group[0].text
+def _write_down(
+    segments: Sequence[Segment], transcriber: Transcriber, transcripts: Mapping[str, Transcript]
+) -> list[Segment]:
+    """Return segments with what a recogniser understood, or with their stretch of the recording's transcript."""
+    foreign = find_foreign_recordings(segments, transcriber)
+    remarks = {name: f"{OTHER_LANGUAGE}: {language}" for name, language in foreign.items()}
+    found = [
+        dataclasses.replace(segment, use=False, remarks=(*segment.remarks, remarks[segment.recording]))
+        for segment in segments
+        if segment.recording in foreign
     ]
-
-
-def _write_down(segments: Sequence[Segment], transcriber: Transcriber) -> list[Segment]:
-    foreign = _find_foreign(segments, transcriber)
     understood = [segment for segment in segments if segment.recording not in foreign]
     heard = recognise_clips([segment.clip for segment in understood], transcriber)
-    unsure = {
-        segment.clip
-        for segment in understood
-        if LOW_CONFIDENCE in _faults(heard.get(segment.clip, Heard("")), segment.seconds)
-    }
-    languages = _ask_language([segment.clip for segment in understood if segment.clip in unsure], transcriber)
-    found = []
-    for segment in segments:
-        if language := foreign.get(segment.recording, ""):
-            remarks = (*segment.remarks, f"{OTHER_LANGUAGE}: {language}")
-            found.append(dataclasses.replace(segment, remarks=remarks, use=False))
-        else:
-            clip = segment.clip
-            found.append(_with_recognised(segment, heard.get(clip, Heard("")), languages.get(clip, "")))
+    faults = {segment.clip: _faults(heard.get(segment.clip, Heard("")), segment.seconds) for segment in understood}
+    unsure = [clip for clip, remarks_of_clip in faults.items() if LOW_CONFIDENCE in remarks_of_clip]
+    for clip, language in find_foreign_clips(unsure, transcriber).items():
+        faults[clip] = (f"{OTHER_LANGUAGE}: {language}", *faults[clip])
+    for name, group in by_recording(understood).items():
+        written = [_with_recognised(one, heard.get(one.clip, Heard("")), faults[one.clip]) for one in group]
+        found += align_text(name, written, transcripts[name].text) if name in transcripts else written
     return found
-
-
-def _find_foreign(segments: Sequence[Segment], transcriber: Transcriber) -> dict[str, str]:
-    """Return the language of each long recording that is in another one than asked for, with one line in the log each.
-
-    Raises:
-        InputError: all recordings are.
-    """
-    groups = {
-        name: group
-        for name, group in _by_recording(segments).items()
-        if sum(segment.seconds for segment in group) >= LANGUAGE_SEC
-    }
-    clips = [[segment.clip for segment in group] for group in groups.values()]
-    foreign = {}
-    for name, answer in zip(groups, detect_languages(clips, transcriber), strict=True):
-        if answer and answer[0] != transcriber.language and answer[1] > LANGUAGE_SURE:
-            foreign[name] = answer[0]
-            log.warning(
-                "%s: sounds like language '%s' (%.0f %% sure), not '%s': not used; give --language or remove it",
-                *(name, answer[0], 100 * answer[1], transcriber.language),
-            )
-    if foreign and not {segment.recording for segment in segments} - set(foreign):
-        languages = sorted(set(foreign.values()))
-        raise InputError(
-            f"{first_three(list(foreign))}: all recordings sound like language {' or '.join(languages)}, not "
-            f"{transcriber.language}; give --language {languages[0]}, or other recordings"
-        )
-    return foreign
-
-
-def _ask_language(clips: Sequence[str], transcriber: Transcriber) -> dict[str, str]:
-    """Return the language of each clip that is surely in another one than asked for."""
-    answers = zip(clips, detect_languages([[clip] for clip in clips], transcriber), strict=True)
-    return {
-        clip: answer[0]
-        for clip, answer in answers
-        if answer and answer[0] != transcriber.language and answer[1] > LANGUAGE_SURE
-    }
 
 
 def _faults(heard: Heard, seconds: float) -> tuple[str, ...]:
     return find_faults(heard, clean_recognised(heard.text), seconds)
 
 
-def _with_recognised(segment: Segment, heard: Heard, language: str) -> Segment:
-    """Return a segment with the text that was heard, and what to look at."""
-    faults = _faults(heard, segment.seconds)
-    if language:
-        faults = (f"{OTHER_LANGUAGE}: {language}", *faults)
+def _with_recognised(segment: Segment, heard: Heard, faults: tuple[str, ...]) -> Segment:
+    unusable = any(fault in _UNUSABLE or fault.startswith(OTHER_LANGUAGE) for fault in faults)
     return dataclasses.replace(
         segment,
         text="" if NO_WORDS in faults else clean_recognised(heard.text),
         source="" if NO_WORDS in faults else RECOGNISED,
         confidence=confidence(heard),
-        use=segment.use and not language and not any(fault in _UNUSABLE for fault in faults),
+        use=segment.use and not unusable,
         remarks=(*segment.remarks, *faults),
     )

@@ -8,7 +8,7 @@ from common.errors import InputError
 from common.recognition import whisper
 from tests.support.recordings.recogniser import FakeWhisper, install, write_clip
 from voice.recordings.flags import RecordingsConfig
-from voice.recordings.segment import GIVEN, RECOGNISED, Segment, Transcript
+from voice.recordings.segment import GIVEN, RECOGNISED, Cue, Segment, Transcript
 from voice.recordings.texts.add import add_texts, choose_model
 
 LENGTHS = {"a": 15, "b": 20, "c": 25, "d": 30}  # tenths of a second
@@ -80,6 +80,29 @@ def test_a_long_recording_in_another_language(model, tmp_path, caplog):
     assert 110 not in model.calls
     with pytest.raises(InputError, match=r"german\.mp3: all recordings sound like language de, not en; give"):
         add(long[:3], tmp_path)
+
+
+def test_a_long_text_is_aligned_and_a_fitting_cue_taken(model, tmp_path):
+    pytest.importorskip("rapidfuzz")
+    text = "One is *enough*, Two are better. Nobody knows what it is!"
+    found = add(segments(), tmp_path, {"r.m4a": Transcript(text)})
+    texts = ["One is *enough*,", "Two are better.", "", "Nobody knows what it is!"]
+    assert [segment.text for segment in found] == texts
+    assert [segment.source for segment in found] == [GIVEN, GIVEN, "", GIVEN]
+    cued = Transcript(text, (Cue(5.0, 7.0, "From the cue."),))
+    found = add(segments(), tmp_path, {"r.m4a": cued})
+    assert [segment.text for segment in found] == [texts[0], "From the cue.", *texts[2:]]
+
+
+def test_without_a_recogniser_subtitles_suffice(model, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(whisper, "is_installed", lambda: False)
+    cues = (Cue(0.0, 1.6, "First."), Cue(5.0, 7.0, "Second."), Cue(10.0, 12.5, "Third."))
+    *rest, last = add(segments(), tmp_path, {"r.m4a": Transcript("First. Second. Third.", cues)})
+    assert [segment.text for segment in rest] == ["First.", "Second.", "Third."]
+    assert (last.text, last.use, last.remarks) == ("", False, ("subtitles do not fit",))
+    assert "1 of 4 segments have no text, or subtitles that do not fit" in caplog.text
+    with pytest.raises(InputError, match="faster-whisper"):
+        add(segments(), tmp_path, {"r.m4a": Transcript("First.", cues[:1])})
 
 
 def test_default_models():
