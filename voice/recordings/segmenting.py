@@ -25,14 +25,14 @@ from common.errors import InputError, first_three, others_go_on
 from common.files.atomic import remove_leftovers, write_whole
 from common.files.json_files import read_json
 from common.machine.processes import map_in_processes
+from voice.recordings.audio.cues import cut_cues
+from voice.recordings.audio.cutting import SHORT, Piece, cut_at_pauses, extract, whole_piece
 from voice.recordings.audio.levels import measure_levels
 from voice.recordings.audio.quality import Quality
-from voice.recordings.cues import cut_cues
-from voice.recordings.cutting import SHORT, Piece, cut_at_pauses, extract, whole_piece
+from voice.recordings.audio.reading import RATE_HZ, read_recording
+from voice.recordings.audio.speech_activity import Span, find_speech
 from voice.recordings.files import find_recordings, name_recordings
-from voice.recordings.reading import RATE_HZ, read_recording
 from voice.recordings.segment import GIVEN, Recording, Segment, Transcript
-from voice.recordings.speech_activity import Span, find_speech
 
 log = logging.getLogger(__name__)
 METHOD = 1  # in the records; a change makes all recordings be cut again

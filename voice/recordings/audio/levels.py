@@ -13,8 +13,8 @@ import numpy as np
 from common.audio_files import find_peak
 from common.errors import InputError
 from voice.recordings.audio.quality import Quality
-from voice.recordings.reading import RATE_HZ
-from voice.recordings.speech_activity import Span
+from voice.recordings.audio.reading import RATE_HZ
+from voice.recordings.audio.speech_activity import Span
 
 TARGET_LUFS = -23.0  # of EBU R 128, and the level of LJSpeech
 PEAK = 0.95  # which the gain does not exceed

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from voice.recordings.cutting import Piece, add_margins, cut_at_pauses
-from voice.recordings.reading import RATE_HZ
+from voice.recordings.audio.cutting import Piece, add_margins, cut_at_pauses
+from voice.recordings.audio.reading import RATE_HZ
+from voice.recordings.audio.speech_activity import HOP, Span, frame_levels_db
 from voice.recordings.segment import MAX_SEC, Cue
-from voice.recordings.speech_activity import HOP, Span, frame_levels_db
 
 MERGED_GAP_SEC = 0.8  # between cues of one clip
 ENOUGH_SEC = 3.0  # a clip of this length ends with its sentence

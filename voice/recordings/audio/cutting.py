@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from voice.recordings.reading import RATE_HZ
+from voice.recordings.audio.reading import RATE_HZ
+from voice.recordings.audio.speech_activity import HOP, Span, frame_levels_db
 from voice.recordings.segment import MAX_SEC, MIN_SEC
-from voice.recordings.speech_activity import HOP, Span, frame_levels_db
 
 MARGIN_SEC = 0.1  # of the recording's own silence at both ends of a piece
 PREFERRED_SEC = (2.5, 8.0)  # length of a piece without cost

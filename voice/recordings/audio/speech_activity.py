@@ -14,7 +14,7 @@ import torch
 
 from common.audio_files import find_peak, resample
 from common.errors import InputError
-from voice.recordings.reading import RATE_HZ
+from voice.recordings.audio.reading import RATE_HZ
 
 MODEL_RATE_HZ = 16_000
 BLOCK = 512  # samples at 16 kHz that the model takes
