@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from common.files.fingerprints import file_digest
 from voice.recordings.segment import EDITED, Segment
 from voice.recordings.spreadsheet import COMPUTED, ReviewRow, format_rows, read_rows
-from voice.recordings.written import REVIEW, SAME_PLACE_SEC, Written, load_written, store_table
+from voice.recordings.written import REVIEW, SAME_PLACE_SEC, Written, imported_files, load_written, store_table
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,8 @@ def read_review(work: Path, segments: Sequence[Segment]) -> list[Segment]:
 def import_review(file: str | Path, work: Path, segments: Sequence[Segment]) -> list[Segment]:
     """Merge the export of the review page, or another copy of the table, into `review.csv`.
 
+    A file is merged once: a command that is repeated does not undo later corrections of the table.
+
     Returns:
         The corrected segments.
 
@@ -55,11 +58,16 @@ def import_review(file: str | Path, work: Path, segments: Sequence[Segment]) -> 
         InputError: a damaged table.
     """
     before, written = _merge_table(work, segments)
+    digest = file_digest(file)
+    if digest in imported_files(work):
+        log.info("%s: merged already", file)
+        store_table(work, format_rows(before), written)
+        return before
     merge = _Merge(Path(file), written)
     merged, records = merge.apply(before)
     merge.report()
     log.info("%s: %d clips corrected", file, sum(old != new for old, new in zip(before, merged, strict=True)))
-    store_table(work, format_rows(merged), records)
+    store_table(work, format_rows(merged), records, digest)
     return merged
 
 

@@ -77,11 +77,19 @@ class Written:
         return self.recording == segment.recording and moved < SAME_PLACE_SEC
 
 
-def store_table(work: Path, content: bytes, written: Sequence[Written]) -> None:
-    """Write the table and what was written. A kill between the two is noticed by the table's digest."""
+def store_table(work: Path, content: bytes, written: Sequence[Written], imported: str = "") -> None:
+    """Write the table and what was written. A kill between the two is noticed by the table's digest.
+
+    Args:
+        work: the working folder.
+        content: of the table.
+        written: the same, and the corrections of clips that have vanished.
+        imported: digest of a file whose corrections are in it now.
+    """
     table = work / REVIEW
     record = {
         "id": review_id(work) or secrets.token_hex(6),
+        "imported": sorted({*imported_files(work), *([imported] if imported else [])}),
         "table": hashlib.sha256(content).hexdigest(),
         "clips": [dataclasses.asdict(item) for item in written],
     }
@@ -121,8 +129,14 @@ def review_id(work: Path) -> str:
     return str(_read(work / WRITTEN)["id"]) if (work / WRITTEN).is_file() else ""
 
 
+def imported_files(work: Path) -> list[str]:
+    """Return the digests of the files that were merged into the table."""
+    return list(_read(work / WRITTEN)["imported"]) if (work / WRITTEN).is_file() else []
+
+
 def _read(path: Path) -> dict[str, Any]:
     found = read_json(path)
-    if not (isinstance(found, dict) and isinstance(found.get("clips"), list) and {"table", "id"} <= set(found)):
+    is_record = isinstance(found, dict) and isinstance(found.get("clips"), list)
+    if not is_record or not {"table", "id", "imported"} <= set(found):
         raise InputError(f"{path}: {_DAMAGED}")
     return found

@@ -118,7 +118,7 @@ def test_advice_to_review(tmp_path, doubtful, advice):
     segments = make_segments(source=RECOGNISED, confidence=0.9)
     for number in range(doubtful):
         change(segments, number, confidence=0.5)
-    change(segments, 10, confidence=0.7)
+    change(segments, 10, confidence=0.65)
     change(segments, 11, source=EDITED, confidence=None)
     checks, _ = check(segments, tmp_path)
     about = "\n".join(checks.lines)

@@ -213,6 +213,20 @@ def test_the_export_of_the_page_is_merged(tmp_path):
     assert texts(table.read_review(tmp_path, SEGMENTS)) == ["From the page.", "From the table.", "Text 3."]
 
 
+def test_a_file_is_merged_once(tmp_path, caplog):
+    """The same command, given again, does not undo what the user corrected since."""
+    caplog.set_level(logging.INFO)
+    table.write_review(tmp_path, SEGMENTS)
+    file = change(tmp_path, set_cell(1, text="First."), "export.csv")
+    assert texts(table.import_review(file, tmp_path, SEGMENTS))[0] == "First."
+    change(tmp_path, set_cell(1, text="Second."))
+    for _ in range(2):
+        assert texts(table.import_review(file, tmp_path, SEGMENTS))[0] == "Second."
+        assert "export.csv: merged already" in caplog.text
+    change(tmp_path, set_cell(1, text="Third."), "export.csv")
+    assert texts(table.import_review(file, tmp_path, SEGMENTS))[0] == "Third."
+
+
 def test_an_export_in_place_of_the_table_deletes_nothing(tmp_path):
     table.write_review(tmp_path, SEGMENTS)
     change(tmp_path, lambda rows: [row.update(text_before=row["text"], use_before="yes") for row in rows])
@@ -232,7 +246,7 @@ def test_errors(tmp_path):
     with pytest.raises(FileNotFoundError):
         table.import_review(tmp_path / "no.csv", tmp_path, SEGMENTS)
     table.write_review(tmp_path, SEGMENTS)
-    for content in ("[]", json.dumps({"table": "", "id": "a", "clips": [{"clip": "a"}]})):
+    for content in ("[]", json.dumps({"table": "", "id": "a", "imported": [], "clips": [{"clip": "a"}]})):
         (tmp_path / WRITTEN).write_text(content)
         with pytest.raises(InputError, match=r"review-written.json: not a record of what was written; delete it"):
             table.read_review(tmp_path, SEGMENTS)

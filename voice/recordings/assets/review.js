@@ -463,7 +463,9 @@
   addEventListener("pagehide", () => { if (waiting) store(); });
   addEventListener("beforeunload", (event) => {
     if (waiting) store();
-    if (unexported().length) event.preventDefault();
+    if (!unexported().length) return;
+    event.preventDefault();
+    event.returnValue = ""; // for older browsers
   });
   addEventListener("storage", (event) => { // another tab
     if (event.key !== key) return;
