@@ -20,8 +20,8 @@ from voice.recordings.flags import RecordingsConfig
 from voice.recordings.segment import RECOGNISED, Segment
 from voice.recordings.texts.judgement import SURE
 
-# Confidence below which a text may well have a wrong word. Of the demo clips, clean and in noise, Whisper's tiny.en and
-# base had errors in 3 to 7 % of the texts above it, in 23 to 33 % of those between it and SURE, and in nearly all below.
+# Confidence below which a text may well have a wrong word. On the demo clips, clean and in noise, Whisper's tiny.en and
+# base had errors in 3 to 7 % of the texts above it, in 23 to 33 % of those between it and SURE, and in most below.
 MIDDLING = 0.7
 MANY_UNSURE = 0.1  # share of texts with low confidence that calls for a review
 NAMED = 5  # examples in a line
