@@ -17,7 +17,7 @@ from common.resources import available_cores
 from voice.recordings.flags import DEFAULT_TRANSCRIBER, RecordingsConfig
 from voice.recordings.segment import RECOGNISED, Segment, Transcript
 from voice.recordings.texts.cleaning import clean_recognised
-from voice.recordings.texts.given import NO_FITTING_SUBTITLES, align_text, take_fitting
+from voice.recordings.texts.given import NO_FITTING_SUBTITLES, align_text, find_rest, take_fitting
 from voice.recordings.texts.judgement import LOW_CONFIDENCE, NO_WORDS, REPEATS, confidence, find_faults
 from voice.recordings.texts.languages import OTHER_LANGUAGE, by_recording, find_foreign_clips, find_foreign_recordings
 from voice.recordings.texts.recognition import Transcriber, recognise_clips
@@ -47,18 +47,20 @@ def add_texts(
     """
     done = {segment.clip: segment for segment in segments}
     missing: list[Segment] = []
+    texts: dict[str, str] = {}  # of recordings, to be aligned
     for name, group in by_recording(segments).items():
         if all(segment.text for segment in group):
             continue
         if transcript := transcripts.get(name):
-            found, complete = take_fitting(group, transcript)
+            found = take_fitting(group, transcript)
             done |= {segment.clip: segment for segment in found}
-            missing += [] if complete else group  # aligning a text needs all segments of its recording
+            without, texts[name] = find_rest(found, transcript)
+            missing += without
         else:
             missing += [segment for segment in group if not segment.text]
     if missing and not _go_on_without(done):
         transcriber = Transcriber.open(choose_model(cfg), cfg.language, work, jobs or available_cores())
-        written = _write_down(missing, transcriber, transcripts)
+        written = _write_down(missing, transcriber, texts)
         done |= {segment.clip: segment for segment in written if not done[segment.clip].text}
     return [done[segment.clip] for segment in segments]
 
@@ -87,10 +89,8 @@ def _go_on_without(done: dict[str, Segment]) -> bool:
     return True
 
 
-def _write_down(
-    segments: Sequence[Segment], transcriber: Transcriber, transcripts: Mapping[str, Transcript]
-) -> list[Segment]:
-    """Return segments with what a recogniser understood, or with their stretch of the recording's transcript."""
+def _write_down(segments: Sequence[Segment], transcriber: Transcriber, texts: Mapping[str, str]) -> list[Segment]:
+    """Return segments with what a recogniser understood, or with their stretch of their recording's text."""
     foreign = find_foreign_recordings(segments, transcriber)
     remarks = {name: f"{OTHER_LANGUAGE}: {language}" for name, language in foreign.items()}
     found = [
@@ -106,7 +106,7 @@ def _write_down(
         faults[clip] = (f"{OTHER_LANGUAGE}: {language}", *faults[clip])
     for name, group in by_recording(understood).items():
         written = [_with_recognised(one, heard.get(one.clip, Heard("")), faults[one.clip]) for one in group]
-        found += align_text(name, written, transcripts[name].text) if name in transcripts else written
+        found += align_text(name, written, texts[name]) if texts.get(name) else written
     return found
 
 

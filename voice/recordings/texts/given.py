@@ -20,19 +20,27 @@ LEAST_COVERED = 0.7  # share of a segment, in which it has cues
 AGREES = 0.8  # agreement below which a segment is marked
 
 
-def take_fitting(segments: Sequence[Segment], transcript: Transcript) -> tuple[list[Segment], bool]:
+def take_fitting(segments: Sequence[Segment], transcript: Transcript) -> list[Segment]:
     """Give the segments of a recording the texts that are surely theirs.
 
     These are the whole text of a recording with one segment, and subtitles that lie in one segment and fill it.
-
-    Returns:
-        The segments, and whether all of them have a text.
     """
     if len(segments) == 1 and transcript.text:
-        found = [_give(segments[0], transcript.text)]
-    else:
-        found = [_give(segment, _fitting_text(segment, segments, transcript.cues)) for segment in segments]
-    return found, all(segment.text for segment in found)
+        return [_give(segments[0], transcript.text)]
+    return [_give(segment, _fitting_text(segment, segments, transcript.cues)) for segment in segments]
+
+
+def find_rest(segments: Sequence[Segment], transcript: Transcript) -> tuple[list[Segment], str]:
+    """Return the segments of a recording that a recogniser has to hear, and the text that has to be aligned with them.
+
+    Without times, these are all segments and the whole text, unless all segments have texts. With times, they are the
+    segments without a text, and the cues in them: "" if there are none.
+    """
+    without = [segment for segment in segments if not segment.text]
+    if not transcript.cues:
+        return (list(segments), transcript.text) if without else ([], "")
+    cues = [cue for cue in transcript.cues if any(_overlap(cue, segment) > OVERLAP_SEC for segment in without)]
+    return without, " ".join(cue.text for cue in cues)
 
 
 def _give(segment: Segment, text: str) -> Segment:

@@ -1,16 +1,17 @@
 """Subtitles and long texts, divided among the segments of a recording."""
 
+import dataclasses
+
 import pytest
 
 from voice.recordings.segment import GIVEN, RECOGNISED, Cue, Segment, Transcript
-from voice.recordings.texts.given import DIFFERS, NOT_IN_TEXT, TEXT_MISSING, align_text, take_fitting
+from voice.recordings.texts.given import DIFFERS, NOT_IN_TEXT, TEXT_MISSING, align_text, find_rest, take_fitting
 
 SEGMENTS = [Segment("a", "r.mp3", 1.0, 4.0), Segment("b", "r.mp3", 5.0, 9.0)]
 
 
 def texts(*cues):
-    found, complete = take_fitting(SEGMENTS, Transcript("", tuple(Cue(*cue) for cue in cues)))
-    assert complete == all(segment.text for segment in found)
+    found = take_fitting(SEGMENTS, Transcript("", tuple(Cue(*cue) for cue in cues)))
     assert all((segment.source == GIVEN) == bool(segment.text) for segment in found)
     return [segment.text for segment in found]
 
@@ -36,9 +37,18 @@ def test_a_cue_over_two_segments():
 
 
 def test_the_only_segment_has_the_whole_text():
-    found, complete = take_fitting(SEGMENTS[:1], Transcript("All of it."))
-    assert (found[0].text, found[0].source, complete) == ("All of it.", GIVEN, True)
-    assert take_fitting(SEGMENTS, Transcript("All of it.")) == (SEGMENTS, False)
+    (found,) = take_fitting(SEGMENTS[:1], Transcript("All of it."))
+    assert (found.text, found.source) == ("All of it.", GIVEN)
+    assert take_fitting(SEGMENTS, Transcript("All of it.")) == SEGMENTS
+
+
+def test_what_is_left_for_the_recogniser():
+    done = dataclasses.replace(SEGMENTS[0], text="One.")
+    assert find_rest([done, SEGMENTS[1]], Transcript("All of it.")) == ([done, SEGMENTS[1]], "All of it.")
+    assert find_rest([done], Transcript("All of it.")) == ([], "")
+    cues = (Cue(1.0, 4.0, "One."), Cue(5.0, 7.0, "Two"), Cue(7.0, 20.0, "and more."))
+    assert find_rest([done, SEGMENTS[1]], Transcript("", cues)) == ([SEGMENTS[1]], "Two and more.")
+    assert find_rest([done, SEGMENTS[1]], Transcript("", cues[:1])) == ([SEGMENTS[1]], "")
 
 
 def test_a_long_text(caplog):
