@@ -1,0 +1,66 @@
+"""Recordings are found with their speakers, each once, under unique names."""
+
+import pytest
+
+from common.errors import InputError
+from tests.support.paths import written
+from voice.recordings.files import find_recordings, name_recordings
+
+
+def make(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        written(folder / name, b"")
+    return folder
+
+
+def found(folder):
+    return [(recording.name, recording.speaker) for recording in find_recordings(folder)]
+
+
+def test_one_speaker(tmp_path):
+    make(tmp_path, "b.WAV", "a.m4a", "part/c.mp4", ".hidden.wav", "notes.txt")
+    assert found(tmp_path) == [("a.m4a", ""), ("b.WAV", ""), ("part/c.mp4", "")]
+
+
+@pytest.mark.parametrize("above", ["", "wavs/", "wav48_silence_trimmed/", "data/wavs/"])
+def test_a_folder_for_each_speaker(tmp_path, above):
+    make(tmp_path, f"{above}bob/2.wav", f"{above}bob/more/1.mp3", f"{above}ann/1.flac", "txt/ann/1.txt")
+    names = [("ann/1.flac", "ann"), ("bob/2.wav", "bob"), ("bob/more/1.mp3", "bob")]
+    assert found(tmp_path) == [(above + name, speaker) for name, speaker in names]
+
+
+def test_a_single_folder_is_no_speaker(tmp_path):
+    make(tmp_path, "wavs/1.wav", "wavs/2.wav", "metadata.csv")
+    assert found(tmp_path) == [("wavs/1.wav", ""), ("wavs/2.wav", "")]
+    assert name_recordings(find_recordings(tmp_path)) == {"wavs/1.wav": "1", "wavs/2.wav": "2"}
+
+
+def test_copies_and_second_microphones(tmp_path, caplog):
+    make(tmp_path, "p1/a_mic1.flac", "p1/a_mic2.flac", "p2/b_mic2.flac", "p2/c.wav", "p2/c.m4a")
+    assert [name for name, _ in found(tmp_path)] == ["p1/a_mic1.flac", "p2/b_mic2.flac", "p2/c.wav"]
+    assert "c.m4a: not used, the same recording is there in another format" in caplog.text
+
+
+def test_names_are_unique_and_plain(tmp_path):
+    make(tmp_path, "a b/c.wav", "a_b/c.wav", "A_B/C.wav", "ü.wav", f"{'x' * 150}.wav")
+    names = name_recordings(find_recordings(tmp_path))
+    assert len({name.lower() for name in names.values()}) == len(names) == 5
+    assert names["A_B/C.wav"] == "A_B_C"
+    assert names["ü.wav"] == "ü"
+    assert all(len(name) < 120 and "/" not in name for name in names.values())
+    assert names == name_recordings(find_recordings(tmp_path)), "the same each time"
+
+
+def test_names_of_speakers(tmp_path):
+    make(tmp_path, "Ann B/x/1.wav", "bob/1.wav")
+    assert name_recordings(find_recordings(tmp_path)) == {"Ann B/x/1.wav": "Ann_B/x_1", "bob/1.wav": "bob/1"}
+
+
+def test_nothing_to_read(tmp_path):
+    with pytest.raises(InputError, match=r"no recordings \(\.wav"):
+        find_recordings(make(tmp_path, "a.txt"))
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        find_recordings(tmp_path / "absent")
+    with pytest.raises(FileNotFoundError, match=r"a\.txt: a file; give the folder it is in"):
+        find_recordings(tmp_path / "a.txt")
