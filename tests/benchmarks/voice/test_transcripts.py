@@ -1,7 +1,6 @@
 """The figures of written texts, with a recogniser whose errors are known."""
 
 import json
-import math
 
 import pytest
 
@@ -18,7 +17,7 @@ TEXTS = {10: "Here is a first text.", 15: "Here is another one.", 20: "And this 
 def model(monkeypatch, tmp_path):
     for package in ("jiwer", "whisper_normalizer", "rapidfuzz"):
         pytest.importorskip(package)
-    found = FakeWhisper({**TEXTS, 15: "Here is an other one."}, log_probabilities={15: math.log(0.55)})
+    found = FakeWhisper({**TEXTS, 15: "Here is an other one."}, probabilities={15: 0.55})
     return install(monkeypatch, found, tmp_path / "model")
 
 

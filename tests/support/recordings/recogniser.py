@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 from pathlib import Path
 
@@ -17,10 +18,10 @@ RATE_HZ = 22050
 
 @dataclasses.dataclass
 class FakeWhisper:
-    """Stands in for a loaded model. Attributes map tenths of a second to a text, its log-probability, its language."""
+    """Stands in for a loaded model. Tenths of a second of audio tell its text, probability of words, and language."""
 
     texts: dict[int, str]
-    log_probabilities: dict[int, float] = dataclasses.field(default_factory=dict)
+    probabilities: dict[int, float] = dataclasses.field(default_factory=dict)
     languages: dict[int, str] = dataclasses.field(default_factory=dict)
     multilingual: bool = True
     calls: list[int] = dataclasses.field(default_factory=list)
@@ -38,17 +39,18 @@ class FakeWhisper:
         tenths = round(10 * len(wav) / whisper.RECOGNISER_RATE_HZ)
         self.calls.append(tenths)
         text = self.texts.get(tenths, "")
+        probability = self.probabilities.get(tenths, 0.9)
         words = text.split()
         step = tenths / 10 / max(1, len(words))
         places = [
-            types.SimpleNamespace(word=f" {word}", start=i * step, end=(i + 1) * step, probability=0.9)
+            types.SimpleNamespace(word=f" {word}", start=i * step, end=(i + 1) * step, probability=probability)
             for i, word in enumerate(words)
         ]
         segment = types.SimpleNamespace(
             text=text,
             words=places,
             tokens=words,
-            avg_logprob=self.log_probabilities.get(tenths, -0.1),
+            avg_logprob=math.log(probability),
             no_speech_prob=0.1,
             compression_ratio=1.0,
         )

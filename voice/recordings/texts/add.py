@@ -18,7 +18,14 @@ from voice.recordings.flags import DEFAULT_TRANSCRIBER, RecordingsConfig
 from voice.recordings.segment import RECOGNISED, Segment, Transcript
 from voice.recordings.texts.cleaning import clean_recognised
 from voice.recordings.texts.given import NO_FITTING_SUBTITLES, align_text, find_rest, take_fitting
-from voice.recordings.texts.judgement import LOW_CONFIDENCE, NO_WORDS, REPEATS, confidence, find_faults
+from voice.recordings.texts.judgement import (
+    LOW_CONFIDENCE,
+    NO_WORDS,
+    REPEATS,
+    confidence,
+    cut_invented_end,
+    find_faults,
+)
 from voice.recordings.texts.languages import OTHER_LANGUAGE, by_recording, find_foreign_clips, find_foreign_recordings
 from voice.recordings.texts.recognition import Transcriber, recognise_clips
 
@@ -100,6 +107,7 @@ def _write_down(segments: Sequence[Segment], transcriber: Transcriber, texts: Ma
     ]
     understood = [segment for segment in segments if segment.recording not in foreign]
     heard = recognise_clips([segment.clip for segment in understood], transcriber)
+    heard = {clip: cut_invented_end(one) for clip, one in heard.items()}
     faults = {segment.clip: _faults(heard.get(segment.clip, Heard("")), segment.seconds) for segment in understood}
     unsure = [clip for clip, remarks_of_clip in faults.items() if LOW_CONFIDENCE in remarks_of_clip]
     for clip, language in find_foreign_clips(unsure, transcriber).items():

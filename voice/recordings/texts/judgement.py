@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
+import statistics
 from collections import Counter
 
 from common.recognition.whisper import Heard
@@ -12,6 +14,8 @@ NO_WORDS = "no words"
 LOW_CONFIDENCE = "low confidence"
 REPEATS = "repeats itself"
 MAY_BE_INVENTED = "may not have been said"
+NO_TIME_SEC, LONGEST_LAST_SEC = 0.02, 0.12  # lengths of invented words, and of the last of them
+LEAST_SURE_WORDS = 3
 SURE = 0.6  # confidence below which a text is marked for review
 MOST_COMPRESSION = 2.4  # of a text by zlib: Whisper's own limit for texts that go round in circles
 MOST_CHARACTERS_PER_SEC = 28.0  # fast speech has 20
@@ -19,9 +23,33 @@ FEWEST_CHARACTERS_PER_SEC = 4.0  # slow speech has 8
 _CIRCLE = 3  # times that the same three words follow each other
 
 
+def cut_invented_end(heard: Heard) -> Heard:
+    """Return what was heard without the words at its end that take no time.
+
+    Whisper often goes on after the speech, with "Thank you for watching" or in circles. It finds no place for such
+    words in the audio: they all lie at its end, one on the other.
+    """
+    words = heard.words
+    kept = len(words)
+    if kept > 1 and words[-1].end_sec - words[-1].start_sec <= LONGEST_LAST_SEC:
+        while kept > 1 and words[kept - 2].end_sec - words[kept - 2].start_sec <= NO_TIME_SEC:
+            kept -= 1
+    if kept == len(words):
+        return heard
+    end = 0
+    for word in words[: kept - 1]:
+        end = heard.text.find(word.text, end) + len(word.text)
+    return dataclasses.replace(heard, text=heard.text[:end], words=words[: kept - 1], compression=0.0)
+
+
 def confidence(heard: Heard) -> float:
-    """Return the geometric mean of the probabilities of the text's tokens, 0 to 1. It is 0 without a text."""
-    return round(math.exp(min(0.0, heard.log_probability)), 3) if heard.text else 0.0
+    """Return how sure a recogniser is of a text, 0 to 1: the mean probability of its three least probable words.
+
+    It is 0 without a text. A text with one wrong word is wrong, so the mean of all words says less.
+    """
+    if not heard.words:
+        return round(math.exp(min(0.0, heard.log_probability)), 3) if heard.text else 0.0
+    return round(statistics.fmean(sorted(word.probability for word in heard.words)[:LEAST_SURE_WORDS]), 3)
 
 
 def find_faults(heard: Heard, text: str, seconds: float) -> tuple[str, ...]:

@@ -1,7 +1,5 @@
 """Segments with texts from several sources."""
 
-import math
-
 import pytest
 
 from common.errors import InputError
@@ -36,10 +34,10 @@ def add(found, tmp_path, transcripts=None, **settings):
 
 
 def test_what_is_missing_is_written_down(model, tmp_path):
-    model.log_probabilities[30] = math.log(0.4)
+    model.probabilities[30] = 0.4
     a, b, c, d = add(segments(b="A text of its own."), tmp_path)
     assert b == segments(b="A text of its own.")[1]
-    assert (a.text, a.source, a.confidence, a.use, a.remarks) == ("One is enough.", RECOGNISED, 0.905, True, ())
+    assert (a.text, a.source, a.confidence, a.use, a.remarks) == ("One is enough.", RECOGNISED, 0.9, True, ())
     assert (c.text, c.source, c.confidence, c.use, c.remarks) == ("", "", 0.0, False, ("no words",))
     assert (d.text, d.confidence, d.use, d.remarks) == ("Nobody knows what it is.", 0.4, True, ("low confidence",))
     assert sorted(model.calls) == [15, 25, 30]
@@ -58,7 +56,7 @@ def test_no_recogniser_and_no_texts(model, tmp_path, monkeypatch):
 
 
 def test_unsure_clips_are_asked_for_their_language(model, tmp_path):
-    model.log_probabilities[30] = -1.0
+    model.probabilities[30] = 0.4
     model.languages[30] = "de"
     *_, d = add(segments(), tmp_path)
     assert (d.use, d.remarks) == (False, ("another language: de", "low confidence"))
