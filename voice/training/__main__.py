@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import logging
 import math
@@ -20,15 +21,19 @@ if is_started(__name__):  # before PyTorch is imported, which takes seconds
 
 import numpy as np
 
-from common.audio_files import PEAK, list_audio_files, load_wav, wav_info
-from common.data.filelists import check_wavs, read_filelist
-from common.data.flags import SignalFlags
+from common.audio_files import PEAK, load_wav
+from common.data.filelists import read_filelist
+from common.data.list_writer import find_usable
+from common.data.metadata import read_metadata
 from common.distributed import check_gpus
-from common.errors import InputError
+from common.errors import InputError, first_three
 from common.files.atomic import write_whole
 from common.files.fingerprints import file_digest, fingerprint
 from common.files.json_files import read_json
 from common.resources import available_cores
+from voice.consent import QUESTION
+from voice.recordings.flags import RecordingsConfig
+from voice.recordings.preparation import prepare
 from voice.training import commands, estimate, evaluations, settings
 from voice.training.card import write_card
 from voice.training.children import ChildProcesses, ProgramFailedError, StoppedError, only_start_in
@@ -38,24 +43,26 @@ from voice.training.stages import Stage, StageRecords
 
 log = logging.getLogger(__name__)
 MIN_PEAK = 1e-3  # of recordings that are not silent
-SAMPLING_RATE = SignalFlags().sampling_rate
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     given = vars(make_parser().parse_args(words))
     check_gpus(given.get("num_gpus", 0), "--num-gpus")
-    cfg = from_flags(VoiceTrainingConfig, given)
+    cfg, recordings = from_flags(VoiceTrainingConfig, given), from_flags(RecordingsConfig, given)
     paths = VoicePaths.find(given["dataset"], cfg)
     if paths.work.resolve().is_relative_to(paths.dataset.resolve()):
         raise InputError(f"--work: {paths.work} lies in the data set; give another folder")
     children = ChildProcesses(_threads(cfg))
     try:
         with only_start_in(paths.work, children):
-            VoiceTraining(cfg, paths, children, words).run()
+            cfg = dataclasses.replace(cfg, consent=find_consent(cfg.consent, paths))
+            problems = VoiceTraining(cfg, recordings, paths, children, words).run()
     except StoppedError as stopped:
         log.info("stopped; the same command continues")
         return stopped.status
+    if problems:
+        raise InputError(f"{len(problems)} recordings were not used, everything else is done: {first_three(problems)}")
     return 0
 
 
@@ -63,18 +70,26 @@ class VoiceTraining:
     """The stages of a voice's training."""
 
     def __init__(
-        self, cfg: VoiceTrainingConfig, paths: VoicePaths, children: ChildProcesses, words: Sequence[str]
+        self,
+        cfg: VoiceTrainingConfig,
+        recordings: RecordingsConfig,
+        paths: VoicePaths,
+        children: ChildProcesses,
+        words: Sequence[str],
     ) -> None:
-        self.cfg, self.paths, self.children, self.words = cfg, paths, children, words
+        self.cfg, self.recordings, self.paths, self.children, self.words = cfg, recordings, paths, children, words
         self.records = StageRecords(paths.work / "stages")
 
-    def run(self) -> None:
-        """Run everything that is not done yet."""
+    def run(self) -> Sequence[str]:
+        """Run everything that is not done yet. Return a line for each recording that could not be used."""
         paths, records = self.paths, self.records
-        clips = find_recordings(paths.dataset)
+        prepared = prepare(paths.dataset, paths.work, self.recordings, paths.voice.name, self.cfg.n_workers)
+        if self.recordings.prepare_only:
+            return prepared.problems
+        clips = used_clips(paths.data)
         records.run(
-            Stage("data", "checking the recordings", lambda: self.prepare_data(clips), identify(paths.dataset, clips)),
-            Stage("level", "measuring the level of the recordings", lambda: self.measure_level(clips), after=("data",)),
+            Stage("data", "listing the clips", lambda: None, identify(paths.data, clips)),
+            Stage("level", "measuring the level of the clips", lambda: self.measure_level(clips), after=("data",)),
             self.program("split", "splitting by prompt and text", commands.split_command(paths), "data"),
             Stage(
                 "base", "fetching the generator to start from", self.fetch_base, [self.cfg.base, self.cfg.vocoder_base]
@@ -82,7 +97,7 @@ class VoiceTraining:
         )
         self.cfg = cfg = self.settle()
         if cfg.estimate_only:
-            return
+            return prepared.problems
         records.run(self.program("pitch", "extracting pitch", commands.pitch_command(paths, cfg), "data"))
         self.train()
         if cfg.fine_tuning_epochs:
@@ -101,6 +116,9 @@ class VoiceTraining:
         self.evaluate_speech()
         write_card(cfg, paths, records, Estimate.load(self.estimate_file), self.words)
         log.info("%s is finished; its model card: %s", paths.voice.folder, paths.voice.card)
+        if not cfg.consent:
+            log.warning("%s: fill in its line 'Consent' before you share the voice (--consent)", paths.voice.card)
+        return prepared.problems
 
     def program(self, name: str, title: str, command: Sequence[str], *after: str) -> Stage:
         """Return the stage of one program."""
@@ -118,23 +136,6 @@ class VoiceTraining:
     @property
     def estimate_file(self) -> Path:
         return self.paths.work / "estimate.json"
-
-    def prepare_data(self, clips: Sequence[Path]) -> None:
-        """Check all recordings, and convert them unless they have the right sampling rate and one channel."""
-        paths = self.paths
-        check_wavs(clips, None, decode=True)
-        paths.data.mkdir(parents=True, exist_ok=True)
-        infos = [wav_info(clip) for clip in clips]
-        wavs = paths.data / "wavs"
-        if wavs.is_symlink():
-            wavs.unlink()
-        if any(info.sampling_rate != SAMPLING_RATE or info.channels > 1 for info in infos):
-            self.children.run(commands.convert_command(paths, self.cfg))
-            return
-        if wavs.is_dir():  # of an earlier conversion
-            shutil.rmtree(wavs)
-        wavs.symlink_to((paths.dataset / "wavs").resolve(), target_is_directory=True)
-        shutil.copyfile(paths.dataset / "metadata.csv", paths.data / "metadata.csv")
 
     def measure_level(self, clips: Sequence[Path]) -> None:
         write_whole(self.paths.levels, json.dumps({"gain_db": find_gain_db(clips)}).encode())
@@ -231,31 +232,37 @@ class VoiceTraining:
             log.warning("%s: not all clips could be evaluated; its results.csv lists them", folder)
 
     def evaluate_speech(self) -> None:
-        """Evaluate the voice's speech. Without a recogniser's packages, `evaluate.py` skips the word errors."""
-        command = evaluations.speech_command(self.paths, self.cfg)
-        stage = Stage(
-            "speech",
-            "evaluating the speech of the test texts",
-            lambda: self.evaluate(command, self.paths.speech),
-            command,
-            ("pack", "split"),
-        )
-        try:
-            self.records.run(stage)
-        except ProgramFailedError as error:  # such as a model that cannot be downloaded: the voice is finished
-            log.warning("the speech was not evaluated: %s", error)
+        """Evaluate the voice's speech: the test texts, then the user's sentences.
+
+        Without a recogniser's packages, `evaluate.py` skips the word errors.
+        """
+        paths = self.paths
+        for name, title, command, folder in (
+            ("speech", "the speech of the test texts", evaluations.speech_command(paths, self.cfg), paths.speech),
+            ("sentences", "the sentences", evaluations.sentences_command(paths, self.cfg), paths.sentences),
+        ):
+            run = functools.partial(self.evaluate, command, folder)
+            try:
+                self.records.run(Stage(name, f"evaluating {title}", run, command, ("pack", "split")))
+            except ProgramFailedError as error:  # such as a model that cannot be downloaded: the voice is finished
+                log.warning("%s were not evaluated: %s", title, error)
 
 
-def find_recordings(dataset: Path) -> list[Path]:
-    """Return the audio files of a data set in LJSpeech layout.
+def find_consent(given: str, paths: VoicePaths) -> str:
+    """Return the consent for the model card: as given, as given before, or, on a terminal, asked for."""
+    file = paths.work / "consent.txt"
+    before = file.read_text(encoding="utf-8") if file.is_file() else ""
+    if not (given or before) and sys.stdin.isatty():
+        given = input(QUESTION)
+    if given.strip() and given != before:
+        write_whole(file, given.encode())
+    return given.strip() or before
 
-    Raises:
-        FileNotFoundError: no such data set, or it lacks wavs/ or metadata.csv.
-    """
-    for path in (dataset, dataset / "wavs", dataset / "metadata.csv"):
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: no such data set; one in LJSpeech layout has wavs/ and metadata.csv")
-    return list_audio_files(dataset / "wavs")
+
+def used_clips(data: Path) -> list[Path]:
+    """Return the audio files of a data set that its metadata names."""
+    metadata = read_metadata(data / "metadata.csv")
+    return [data / wav for wav in find_usable(data, metadata).values()]
 
 
 def find_gain_db(clips: Sequence[Path]) -> float:
@@ -268,9 +275,9 @@ def find_gain_db(clips: Sequence[Path]) -> float:
     return round(20 * math.log10(PEAK / max(float(np.percentile(peaks, 95)), MIN_PEAK)), 1)
 
 
-def identify(dataset: Path, clips: Sequence[Path]) -> list[str]:
+def identify(data: Path, clips: Sequence[Path]) -> list[str]:
     """Return text that differs between different data."""
-    return [str(dataset.resolve()), fingerprint(clips, dataset), file_digest(dataset / "metadata.csv")]
+    return [fingerprint(clips, data), file_digest(data / "metadata.csv")]
 
 
 def _threads(cfg: VoiceTrainingConfig) -> dict[str, str]:

@@ -11,6 +11,7 @@ from common.download.models import MODELS
 from common.errors import InputError
 from common.project import PROJECT, command
 from voice.folder import DEFAULT_VOICE, find_voice
+from voice.recordings.flags import RecordingsConfig
 
 SMALL_FASTPITCH = PROJECT / "platform" / "fastpitch_small.json"
 SCRATCH = "scratch"  # in place of a model to start from
@@ -160,10 +161,12 @@ def make_parser() -> ArgumentParser:
     """Return the parser of `python -m voice.training`."""
     parser = ArgumentParser(
         prog="voice.training",
-        description="Trains a voice from a data set in LJSpeech layout (wavs/, metadata.csv): checks it, says what "
-        "time and disk the training takes, fine-tunes FastPitch and then the vocoder on its mels, packs and evaluates "
-        "the voice, and writes its model card. If interrupted, the same command continues.",
+        description="Trains a voice from recordings of any kind and length, with or without texts: cuts them at "
+        "pauses, writes down the texts that are missing, checks everything, says what time and disk the training "
+        "takes, trains FastPitch and the vocoder, evaluates the voice, and writes its model card. If interrupted, the "
+        "same command continues.",
     )
-    parser.add_argument("dataset", metavar="DATASET", help="the data set, which is only read")
+    parser.add_argument("dataset", metavar="RECORDINGS", help="folder of recordings, which is only read")
+    add_flags(parser, RecordingsConfig, "recordings and texts")
     add_flags(parser, VoiceTrainingConfig, "voice")
     return parser

@@ -1,0 +1,117 @@
+"""From a folder of recordings to a data set in LJSpeech layout, `data/wavs/` and `data/metadata.csv`, with its review."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from common.data.filelists import write_lines
+from common.errors import InputError
+from common.files.atomic import write_whole
+from common.files.json_files import read_json
+from voice.recordings.checks import check_segments
+from voice.recordings.files import find_recordings
+from voice.recordings.flags import RecordingsConfig
+from voice.recordings.review_page import write_page
+from voice.recordings.segment import SOURCES, Segment
+from voice.recordings.segmenting import segment_recordings
+from voice.recordings.table import import_review, read_review, write_review
+from voice.recordings.texts.add import add_texts
+from voice.recordings.texts.transcripts import find_transcripts
+
+log = logging.getLogger(__name__)
+SUMMARY = "preparation.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Preparation:
+    """What became of the recordings, for the model card.
+
+    Attributes:
+        recordings: number of files that have clips.
+        clips: number of clips that training uses.
+        minutes: their length.
+        skipped: number of clips that it does not use.
+        sources: number of used clips by the source of their text, see `SOURCES`.
+        confidence: mean confidence of recognised texts, or None without any.
+        speakers: names of the speakers, in order. Empty if there is only one.
+    """
+
+    recordings: int
+    clips: int
+    minutes: float
+    skipped: int
+    sources: dict[str, int]
+    confidence: float | None
+    speakers: tuple[str, ...]
+
+    @staticmethod
+    def of(segments: Sequence[Segment]) -> Preparation:
+        """Sum up the segments of all recordings."""
+        used = [segment for segment in segments if segment.use]
+        sure = [segment.confidence for segment in used if segment.confidence is not None]
+        counts = Counter(segment.source for segment in used)
+        return Preparation(
+            recordings=len({segment.recording for segment in used}),
+            clips=len(used),
+            minutes=round(sum(segment.seconds for segment in used) / 60, 2),
+            skipped=len(segments) - len(used),
+            sources={source: counts[source] for source in SOURCES if counts[source]},
+            confidence=round(sum(sure) / len(sure), 3) if sure else None,
+            speakers=tuple(sorted({segment.speaker for segment in used} - {""})),
+        )
+
+    @staticmethod
+    def load(work: Path) -> Preparation:
+        values = read_json(work / SUMMARY)
+        return Preparation(**{**values, "speakers": tuple(values["speakers"])})
+
+
+def prepare(folder: Path, work: Path, cfg: RecordingsConfig, title: str, jobs: int = 0) -> Preparation:
+    """Segment the recordings, find or recognise their texts, apply the user's corrections, and write the data set.
+
+    Everything that was done before is kept: unchanged recordings, recognised texts, and corrections in `review.csv`.
+
+    Args:
+        folder: the recordings, which are only read.
+        work: working folder of the voice.
+        cfg: language, recogniser, and the corrected texts.
+        title: name of the voice, for the review page.
+        jobs: number of processes (0: one per core).
+
+    Raises:
+        FileNotFoundError: no such folder.
+        InputError: no recordings, no speech in them, no texts and no recogniser, or too little speech.
+    """
+    transcripts = find_transcripts(folder, find_recordings(folder))
+    segments = add_texts(segment_recordings(folder, work, transcripts, jobs), transcripts, work, cfg, jobs)
+    segments = import_review(cfg.review, work, segments) if cfg.review else read_review(work, segments)
+    checks = check_segments(segments, work, cfg.language)
+    segments = write_review(work, checks.segments)
+    page = write_page(work, segments, title)
+    for line in checks.lines:
+        print(line)
+    log.info("the texts of all clips: %s; corrections there are used when the same command is started again", page)
+    _write_metadata(work / "data" / "metadata.csv", segments)
+    checks.require_enough()
+    found = Preparation.of(segments)
+    write_whole(work / SUMMARY, (json.dumps(dataclasses.asdict(found), indent=1) + "\n").encode())
+    return found
+
+
+def _write_metadata(path: Path, segments: Sequence[Segment]) -> None:
+    """Write `clip|text`, or `clip|text|speaker`, of the clips that training uses."""
+    used = [segment for segment in segments if segment.use and segment.text]
+    if not used:
+        raise InputError(f"{path.parents[1] / 'review.csv'}: no clip with a text is left to train on")
+    several = any(segment.speaker for segment in used)
+    rows = (
+        "|".join([segment.clip, " ".join(segment.text.replace("|", " ").split()), *[segment.speaker] * several])
+        for segment in used
+    )
+    header = ["id|text|speaker"] if several else []
+    write_lines(path, [*header, *rows])
