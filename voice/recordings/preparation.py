@@ -1,4 +1,4 @@
-"""From a folder of recordings to a data set in LJSpeech layout, `data/wavs/` and `data/metadata.csv`, with its review."""
+"""From a folder of recordings to a data set in LJSpeech layout, with its texts reviewed: `data/` in the working folder."""
 
 from __future__ import annotations
 

@@ -22,6 +22,8 @@ from common.project import PROJECT
 from common.text.languages import find_language_code
 from voice.consent import consent_line
 from voice.folder import VOICE_TAGS
+from voice.recordings.preparation import Preparation
+from voice.recordings.segment import EDITED, GIVEN, RECOGNISED
 from voice.training import commands, evaluations
 from voice.training.commands import Command, VoicePaths
 from voice.training.estimate import Estimate, training_sec
@@ -48,7 +50,7 @@ def write_card(
     """
     parts = [
         introduction(cfg, paths),
-        data_section(cfg, estimate),
+        data_section(cfg, paths, estimate),
         training_section(cfg, paths, records, words),
         quality_section(paths),
         faults_section(cfg),
@@ -81,7 +83,7 @@ def introduction(cfg: VoiceTrainingConfig, paths: VoicePaths) -> list[str]:
     ]
 
 
-def data_section(cfg: VoiceTrainingConfig, estimate: Estimate) -> list[str]:
+def data_section(cfg: VoiceTrainingConfig, paths: VoicePaths, estimate: Estimate) -> list[str]:
     rows = [[name, estimate.clips[part], f"{estimate.hours[part]:.2f}"] for part, name in PART_NAMES.items()]
     return [
         "## Data",
@@ -89,10 +91,23 @@ def data_section(cfg: VoiceTrainingConfig, estimate: Estimate) -> list[str]:
         f"- Recordings: {cfg.description or 'not described (`--description`)'}",
         f"- Licence of the recordings: {cfg.licence or 'not stated (`--licence`). Ask before you share this voice.'}",
         consent_line(cfg.consent),
+        *_describe_preparation(Preparation.load(paths.work)),
         "",
         *table(["part", "clips", "hours"], rows),
         "",
         "No prompt and no text of the validation and test clips is in training (`prepare_dataset.py --split prompt`).",
+    ]
+
+
+def _describe_preparation(found: Preparation) -> list[str]:
+    sources = {GIVEN: "given with the recordings", RECOGNISED: "recognised", EDITED: "corrected by hand"}
+    texts = ", ".join(f"{count} {sources[source]}" for source, count in found.sources.items())
+    sure = "" if found.confidence is None else f" (mean confidence of the recogniser {found.confidence:.2f})"
+    return [
+        f"- Clips: {found.clips} of {found.recordings} recordings, {found.minutes:.1f} minutes. {found.skipped} further "
+        "ones were not used",
+        f"- Texts: {texts}{sure}",
+        *([f"- Speakers: {', '.join(found.speakers)}"] if found.speakers else []),
     ]
 
 
@@ -146,7 +161,8 @@ def quality_section(paths: VoicePaths) -> list[str]:
     lines += ["", "### Speech", ""]
     if results := _read_results(paths.speech):
         lines += ["The whole voice: it speaks the texts of the test part.", ""]
-        return [*lines, *_figures(results), "", *_legend(results)]
+        lines += [*_figures(results), "", *_legend(results), ""]
+        return [*lines, "To listen: [test texts](report/index.html), [other sentences](sentences/index.html)."]
     return [*lines, "Not measured: `evaluate.py --texts` needs a recogniser (requirements-evaluation.txt)."]
 
 

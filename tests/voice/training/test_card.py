@@ -15,6 +15,7 @@ from tests.support.models import make_checkpoint, make_fastpitch
 from voice.folder import find_voice
 from voice.pack import pack
 from voice.pack_flags import PackConfig
+from voice.recordings.preparation import SUMMARY, Preparation
 from voice.training.card import write_card
 from voice.training.commands import VoicePaths
 from voice.training.estimate import Estimate, Measured
@@ -87,6 +88,8 @@ class Trained:
             newest = next(path.glob("*_gen_*.pt"), None) or next(path.glob("FastPitch_*.pt"))
             Best(int(newest.stem.rpartition("_")[2]), "mel_loss", 0.5).write(newest)
         self.paths.levels.write_text('{"gain_db": 9.5}')
+        prepared = Preparation(4, 1540, 84.0, 12, {"recognised": 1500, "edited": 40}, 0.93, ())
+        (self.paths.work / SUMMARY).write_text(json.dumps(dataclasses.asdict(prepared)))
         pack(PackConfig(hifigan=str(base), fastpitch=str(speech), output=str(self.paths.voice.folder)))
         self.records = StageRecords(self.paths.work / "stages")
         self.records.run(Stage("vocoder", "training", lambda: None))
@@ -122,6 +125,15 @@ def test_it_describes_data_and_training(trained: Trained) -> None:
     assert "FastPitch was fine-tuned from `pretrained/kathleen/fastpitch.safetensors` in 1 h 00" in trained.card()
     for entry in ("Seed: 1234", "Machine: ", f"Versions: Python 3.*torch {torch.__version__}", "Commit: ", "Date: 20"):
         assert f"- {entry.split('.*')[0]}" in card
+
+
+def test_it_says_where_clips_and_texts_come_from(trained: Trained) -> None:
+    card = trained.card()
+    assert "- Clips: 1540 of 4 recordings, 84.0 minutes. 12 further ones were not used\n" in card
+    assert "- Texts: 1500 recognised, 40 corrected by hand (mean confidence of the recogniser 0.93)\n" in card
+    assert "Speakers" not in card
+    assert "- Consent: MISSING. Fill in whose voice" in card
+    assert "- Consent: Ann Lee, for any use\n" in trained.card(consent="Ann Lee, for any use")
 
 
 def test_commands_can_be_repeated_elsewhere(trained: Trained) -> None:
