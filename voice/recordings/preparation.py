@@ -1,30 +1,33 @@
-"""From a folder of recordings to a data set in LJSpeech layout, with its texts reviewed: `data/` in the working folder."""
+"""From a folder of recordings to a data set in LJSpeech layout, with reviewed texts: `data/` in the working folder."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from common.data.filelists import write_lines
 from common.errors import InputError
 from common.files.atomic import write_whole
 from common.files.json_files import read_json
+from common.resources import available_cores
 from voice.recordings.checks import check_segments
 from voice.recordings.files import find_recordings
 from voice.recordings.flags import RecordingsConfig
 from voice.recordings.review_page import write_page
 from voice.recordings.segment import SOURCES, Segment
-from voice.recordings.segmenting import segment_recordings
+from voice.recordings.segmenting import Segmentation, segment_recordings
 from voice.recordings.table import import_review, read_review, write_review
 from voice.recordings.texts.add import add_texts
 from voice.recordings.texts.transcripts import find_transcripts
 
 log = logging.getLogger(__name__)
-SUMMARY = "preparation.json"
+SUMMARY, TIMES = "preparation.json", "preparation-times.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Preparation:
         sources: number of used clips by the source of their text, see `SOURCES`.
         confidence: mean confidence of recognised texts, or None without any.
         speakers: names of the speakers, in order. Empty if there is only one.
+        problems: one line for each recording that cannot be used.
     """
 
     recordings: int
@@ -48,10 +52,11 @@ class Preparation:
     sources: dict[str, int]
     confidence: float | None
     speakers: tuple[str, ...]
+    problems: tuple[str, ...]
 
     @staticmethod
-    def of(segments: Sequence[Segment]) -> Preparation:
-        """Sum up the segments of all recordings."""
+    def sum_up(segments: Sequence[Segment], cut: Segmentation) -> Preparation:
+        """Sum up all recordings."""
         used = [segment for segment in segments if segment.use]
         sure = [segment.confidence for segment in used if segment.confidence is not None]
         counts = Counter(segment.source for segment in used)
@@ -63,12 +68,13 @@ class Preparation:
             sources={source: counts[source] for source in SOURCES if counts[source]},
             confidence=round(sum(sure) / len(sure), 3) if sure else None,
             speakers=tuple(sorted({segment.speaker for segment in used} - {""})),
+            problems=tuple(cut.problems),
         )
 
     @staticmethod
     def load(work: Path) -> Preparation:
         values = read_json(work / SUMMARY)
-        return Preparation(**{**values, "speakers": tuple(values["speakers"])})
+        return Preparation(**{**values, **{name: tuple(values[name]) for name in ("speakers", "problems")}})
 
 
 def prepare(folder: Path, work: Path, cfg: RecordingsConfig, title: str, jobs: int = 0) -> Preparation:
@@ -87,20 +93,44 @@ def prepare(folder: Path, work: Path, cfg: RecordingsConfig, title: str, jobs: i
         FileNotFoundError: no such folder.
         InputError: no recordings, no speech in them, no texts and no recogniser, or too little speech.
     """
+    jobs = jobs or available_cores()
+    clock = _Clock(work)
     transcripts = find_transcripts(folder, find_recordings(folder))
-    segments = add_texts(segment_recordings(folder, work, transcripts, jobs), transcripts, work, cfg, jobs)
+    with clock.measure("segments"):
+        cut = segment_recordings(folder, work, transcripts, jobs)
+    with clock.measure("texts"):
+        segments = add_texts(cut.segments, transcripts, work, cfg, jobs)
     segments = import_review(cfg.review, work, segments) if cfg.review else read_review(work, segments)
-    checks = check_segments(segments, work, cfg.language)
+    checks = check_segments(segments, cfg, work)
     segments = write_review(work, checks.segments)
     page = write_page(work, segments, title)
-    for line in checks.lines:
-        print(line)
-    log.info("the texts of all clips: %s; corrections there are used when the same command is started again", page)
-    _write_metadata(work / "data" / "metadata.csv", segments)
+    print("\n".join(checks.lines), flush=True)
+    log.info("all texts: %s; correct them there, and start the same command again with --review and its file", page)
     checks.require_enough()
-    found = Preparation.of(segments)
+    _write_metadata(work / "data" / "metadata.csv", segments)
+    found = Preparation.sum_up(segments, cut)
     write_whole(work / SUMMARY, (json.dumps(dataclasses.asdict(found), indent=1) + "\n").encode())
     return found
+
+
+class _Clock:
+    """Adds up the seconds of each part of the preparation over all starts, in `times.json`."""
+
+    def __init__(self, work: Path) -> None:
+        self._file = work / TIMES
+
+    @contextlib.contextmanager
+    def measure(self, part: str) -> Iterator[None]:
+        began = time.time()
+        yield
+        times = read_times(self._file.parent)
+        times[part] = round(times.get(part, 0.0) + time.time() - began, 1)
+        write_whole(self._file, json.dumps(times).encode())
+
+
+def read_times(work: Path) -> dict[str, float]:
+    """Return the seconds of each part of the preparation, over all starts that finished it."""
+    return read_json(work / TIMES) if (work / TIMES).is_file() else {}
 
 
 def _write_metadata(path: Path, segments: Sequence[Segment]) -> None:

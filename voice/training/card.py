@@ -104,8 +104,8 @@ def _describe_preparation(found: Preparation) -> list[str]:
     texts = ", ".join(f"{count} {sources[source]}" for source, count in found.sources.items())
     sure = "" if found.confidence is None else f" (mean confidence of the recogniser {found.confidence:.2f})"
     return [
-        f"- Clips: {found.clips} of {found.recordings} recordings, {found.minutes:.1f} minutes. {found.skipped} further "
-        "ones were not used",
+        f"- Clips: {found.clips} of {found.recordings} recordings, {found.minutes:.1f} minutes. {found.skipped} "
+        "further ones were not used",
         f"- Texts: {texts}{sure}",
         *([f"- Speakers: {', '.join(found.speakers)}"] if found.speakers else []),
     ]
