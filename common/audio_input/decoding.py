@@ -186,6 +186,7 @@ def _blocks_of_av(path: Path, container: Any, to_float64: Any) -> Iterator[np.nd
 
 
 def _format_reason(error: Exception) -> str:
-    reason = " ".join(str(getattr(error, "error_string", error)).split())
+    words = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error  # libsndfile's, PyAV's
+    reason = " ".join(str(words).split())
     # Of a file that exists: libmpg123's words for contents that are no MP3.
     return "Format not recognised." if reason.startswith("File does not exist or is not a regular file") else reason

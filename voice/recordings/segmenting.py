@@ -26,18 +26,19 @@ from common.files.atomic import remove_leftovers, write_whole
 from common.files.json_files import read_json
 from common.machine.processes import map_in_processes
 from voice.recordings.audio.cues import cut_cues
-from voice.recordings.audio.cutting import SHORT, Piece, cut_at_pauses, extract, whole_piece
+from voice.recordings.audio.cutting import SHORT, SpeechPiece, cut_at_pauses, extract, whole_piece
 from voice.recordings.audio.levels import measure_levels
-from voice.recordings.audio.quality import Quality
+from voice.recordings.audio.quality import RecordingQuality
 from voice.recordings.audio.reading import RATE_HZ, read_recording
 from voice.recordings.audio.speech_activity import Span, find_speech
 from voice.recordings.files import find_recordings, name_recordings
-from voice.recordings.segment import GIVEN, Recording, Segment, Transcript
+from voice.recordings.segment import GIVEN, MIN_SEC, Recording, Segment, Transcript
 
 log = logging.getLogger(__name__)
 METHOD = 1  # in the records; a change makes all recordings be cut again
 LONGEST_WHOLE_SEC = 15.0  # speech of a clip with its text, which is not cut
 SILENT_PEAK = 1e-3
+CHANCE_SHARE = 0.02  # of a recording, in which the model may take other sounds for speech
 _DIGEST_BYTES = 1 << 20  # at both ends of a file
 
 
@@ -52,7 +53,7 @@ class Segmentation:
     """
 
     segments: list[Segment]
-    qualities: dict[str, Quality]
+    qualities: dict[str, RecordingQuality]
     problems: list[str]
 
 
@@ -95,12 +96,12 @@ def segment_recordings(
         raise InputError(f"{folder}: no usable recording: {first_three(problems)}")
     for problem in problems:
         log.warning("not used: %s", problem)
-    qualities = {record["recording"]: Quality(**record["quality"]) for record in records if record["quality"]}
+    qualities = {record["recording"]: RecordingQuality(**record["quality"]) for record in records if record["quality"]}
     _log_remarks(qualities)
     return Segmentation(segments, qualities, problems)
 
 
-def _log_remarks(qualities: Mapping[str, Quality]) -> None:
+def _log_remarks(qualities: Mapping[str, RecordingQuality]) -> None:
     remarked: dict[str, list[str]] = {}
     for name, quality in qualities.items():
         for remark in quality.remarks():
@@ -125,7 +126,8 @@ def _segment(work: Path, task: _Task) -> dict[str, Any]:
     wav, quality = read_recording(task.recording.path)
     spans = find_speech(wav)
     record: dict[str, Any] = {**identity, "quality": None, "spans": [], "segments": [], "problem": ""}
-    if not spans:
+    spoken_sec = sum(span.end - span.start for span in spans)
+    if spoken_sec < min(MIN_SEC, CHANCE_SHARE * quality.seconds):
         record["problem"] = f"{task.recording.path}: no speech found in {quality.seconds:.0f} s: {_guess(wav)}"
         return record
     quality = measure_levels(quality, wav, spans)
@@ -145,7 +147,7 @@ def _guess(wav: np.ndarray) -> str:
     return "silence" if find_peak(wav) < SILENT_PEAK else "music or noise?"
 
 
-def _cut(wav: np.ndarray, spans: Sequence[Span], transcript: Transcript | None) -> list[tuple[Piece, str]]:
+def _cut(wav: np.ndarray, spans: Sequence[Span], transcript: Transcript | None) -> list[tuple[SpeechPiece, str]]:
     """Return the pieces with their texts, '' where the text is not known."""
     if transcript is not None and transcript.cues:
         return cut_cues(wav, spans, transcript.cues)
@@ -154,7 +156,7 @@ def _cut(wav: np.ndarray, spans: Sequence[Span], transcript: Transcript | None) 
     return [(piece, "") for piece in cut_at_pauses(wav, spans)]
 
 
-def _describe(recording: Recording, clip: str, piece: Piece, text: str) -> Segment:
+def _describe(recording: Recording, clip: str, piece: SpeechPiece, text: str) -> Segment:
     return Segment(
         clip,
         recording.name,

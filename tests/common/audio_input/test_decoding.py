@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from benchmarks.voice.assemble import write_recording
 from common.audio_files import load_wav, wav_info
 from common.audio_input import decoding
 from common.errors import InputError
@@ -178,3 +179,31 @@ def test_broken_link(tmp_path: Path) -> None:
     (tmp_path / "a.wav").symlink_to("absent.wav")
     with pytest.raises(FileNotFoundError, match=r"a\.wav: a link to a file that is not there"):
         load_wav(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("suffix", [".m4a", ".mp4"])
+def test_files_of_pyav(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames of 1024 samples arrive as few blocks, without a loss. Damage and a lack of sound are named."""
+    av = pytest.importorskip("av")
+    path = tmp_path / f"a{suffix}"
+    write_recording(tmp_path / "a.m4a", np.stack([WAV[:40000], 0 * WAV[:40000]], axis=1))
+    (tmp_path / "a.m4a").rename(path)
+    with decoding.open_audio(path) as (header, blocks):
+        whole = np.concatenate(list(blocks))
+    assert (header.sampling_rate, header.channels) == (48000, 2)
+    monkeypatch.setattr(decoding, "BLOCK_SAMPLES", 2000)
+    with decoding.open_audio(path) as (_, blocks):
+        parts = list(blocks)
+    assert {len(part) for part in parts[:-1]} == {2048}
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    message = rf"a\{suffix}: not a readable audio file \(Invalid data found when processing input\)$"
+    with pytest.raises(InputError, match=message):
+        load_wav(path)
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("mpeg4", rate=10, width=16, height=16, pix_fmt="yuv420p")
+        container.mux(stream.encode(av.VideoFrame(16, 16, "yuv420p")))
+        container.mux(stream.encode(None))
+    with pytest.raises(InputError, match=rf"a\{suffix}: the file has no audio"):
+        load_wav(path)

@@ -71,6 +71,7 @@ def test_clips_and_records(tmp_path, fake_speech, jobs):
     assert made.qualities["bob/b.wav"].to_json() == quality
 
 
+@pytest.mark.medium
 def test_a_second_run_makes_what_has_changed(tmp_path, fake_speech, monkeypatch):
     folder, work = tmp_path / "in", tmp_path / "work"
     for name in ("a", "b", "c"):
@@ -94,6 +95,7 @@ def test_a_second_run_makes_what_has_changed(tmp_path, fake_speech, monkeypatch)
     assert read == ["a.wav", "c.wav"] * 2
 
 
+@pytest.mark.medium
 def test_texts(tmp_path, fake_speech):
     folder = tmp_path / "in"
     record(folder / "whole.wav", 3, 4, 3)
@@ -152,6 +154,7 @@ def test_weaknesses_are_said_once(tmp_path, fake_speech, caplog):
     assert caplog.text.count("a.wav; b.wav: recorded at 8000 Hz") == 1
 
 
+@pytest.mark.medium
 def test_real_speech(tmp_path):
     """Three clips joined with pauses are found again by the real model."""
     for package in ("silero_vad", "pyloudnorm"):

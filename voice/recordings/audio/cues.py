@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from voice.recordings.audio.cutting import Piece, add_margins, cut_at_pauses
+from voice.recordings.audio.cutting import SpeechPiece, add_margins, cut_at_pauses
 from voice.recordings.audio.reading import RATE_HZ
 from voice.recordings.audio.speech_activity import HOP, Span, frame_levels_db
 from voice.recordings.segment import MAX_SEC, Cue
@@ -24,7 +24,7 @@ LONGEST_SEC = 15.0  # speech of a cue; in a longer one the place of a text is un
 _SENTENCE_ENDS = (".", "?", "!", '."', '?"', '!"', "…")
 
 
-def cut_cues(wav: np.ndarray, spans: Sequence[Span], cues: Sequence[Cue]) -> list[tuple[Piece, str]]:
+def cut_cues(wav: np.ndarray, spans: Sequence[Span], cues: Sequence[Cue]) -> list[tuple[SpeechPiece, str]]:
     """Return the pieces of [T] at 22050 Hz with their texts, in order.
 
     Neighbouring cues are joined up to 12 s. Speech outside all cues, and cues longer than 15 s, become pieces without
@@ -32,7 +32,7 @@ def cut_cues(wav: np.ndarray, spans: Sequence[Span], cues: Sequence[Cue]) -> lis
     """
     groups = merge_cues(cues)
     borders = _find_borders(wav, groups)
-    pieces: list[tuple[Piece, str]] = []
+    pieces: list[tuple[SpeechPiece, str]] = []
     rest = list(spans)
     for (start, end), group in zip(borders, groups, strict=True):
         inside = _clip_spans(spans, start, end)

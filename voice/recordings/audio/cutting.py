@@ -31,7 +31,7 @@ SHORT = f"shorter than {MIN_SEC:g} s"
 
 
 @dataclasses.dataclass(frozen=True)
-class Piece:
+class SpeechPiece:
     """A part of a recording that becomes a clip, with its margins, in seconds."""
 
     start: float
@@ -43,7 +43,7 @@ class Piece:
         return self.end - self.start
 
 
-def cut_at_pauses(wav: np.ndarray, spans: Sequence[Span]) -> list[Piece]:
+def cut_at_pauses(wav: np.ndarray, spans: Sequence[Span]) -> list[SpeechPiece]:
     """Cut the speech in [T] at 22050 Hz into pieces.
 
     Args:
@@ -64,12 +64,12 @@ def cut_at_pauses(wav: np.ndarray, spans: Sequence[Span]) -> list[Piece]:
     return pieces
 
 
-def whole_piece(wav: np.ndarray, spans: Sequence[Span]) -> Piece:
+def whole_piece(wav: np.ndarray, spans: Sequence[Span]) -> SpeechPiece:
     """Return all speech of [T] as one piece."""
     return add_margins(Span(spans[0].start, spans[-1].end), 0.0, len(wav) / RATE_HZ)
 
 
-def add_margins(span: Span, before: float, after: float, remarks: Sequence[str] = ()) -> Piece:
+def add_margins(span: Span, before: float, after: float, remarks: Sequence[str] = ()) -> SpeechPiece:
     """Add the silence around speech, which reaches at most to the middle of the pause.
 
     Args:
@@ -80,7 +80,7 @@ def add_margins(span: Span, before: float, after: float, remarks: Sequence[str] 
     """
     before_margin = min(MARGIN_SEC, (span.start - before) / (2 if before > 0 else 1))
     after_margin = min(MARGIN_SEC, (after - span.end) / 2) if after - span.end < 2 * MARGIN_SEC else MARGIN_SEC
-    piece = Piece(max(0.0, span.start - before_margin), span.end + after_margin, tuple(remarks))
+    piece = SpeechPiece(max(0.0, span.start - before_margin), span.end + after_margin, tuple(remarks))
     return piece if piece.seconds >= MIN_SEC else dataclasses.replace(piece, remarks=(*piece.remarks, SHORT))
 
 
@@ -158,7 +158,7 @@ def _piece_cost(seconds: float, longest_pause: float) -> float:
     return cost
 
 
-def extract(wav: np.ndarray, piece: Piece, gain: float) -> np.ndarray:
+def extract(wav: np.ndarray, piece: SpeechPiece, gain: float) -> np.ndarray:
     """Return the samples of a piece of [T], with a gain, faded in and out over 10 ms."""
     clip = wav[round(piece.start * RATE_HZ) : round(piece.end * RATE_HZ)] * np.float32(gain)
     length = min(round(FADE_SEC * RATE_HZ), len(clip) // 2)

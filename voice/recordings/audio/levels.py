@@ -12,7 +12,7 @@ import numpy as np
 
 from common.audio_files import find_peak
 from common.errors import InputError
-from voice.recordings.audio.quality import Quality
+from voice.recordings.audio.quality import RecordingQuality
 from voice.recordings.audio.reading import RATE_HZ
 from voice.recordings.audio.speech_activity import Span
 
@@ -24,7 +24,7 @@ _FRAME = 441  # samples, 20 ms
 _BLOCK_SEC = 0.4  # of ITU-R BS.1770; shorter speech is repeated
 
 
-def measure_levels(quality: Quality, wav: np.ndarray, spans: Sequence[Span]) -> Quality:
+def measure_levels(quality: RecordingQuality, wav: np.ndarray, spans: Sequence[Span]) -> RecordingQuality:
     """Return the quality with the measurements that need the spans of speech in [T] at 22050 Hz.
 
     Raises:

@@ -12,10 +12,11 @@ VERY_NOISY_BELOW_DB = 15.0
 CLIPPED_SHARE = 1e-4  # of the samples of speech
 QUIET_BELOW_LUFS = -45.0  # rounding to 16 bits is heard after such a gain
 DC_ABOVE = 0.01
+LITTLE_SPEECH = 0.15  # of a recording; pauses of dictation take less than half
 
 
 @dataclasses.dataclass(frozen=True)
-class Quality:
+class RecordingQuality:
     """Measurements of one recording.
 
     Attributes:
@@ -73,6 +74,10 @@ class Quality:
             )
         if self.speech_sec and self.loudness_lufs < QUIET_BELOW_LUFS:
             found.append(f"very quiet ({self.loudness_lufs:.0f} LUFS): record at a higher level")
+        if 0 < self.speech_sec < LITTLE_SPEECH * self.seconds:
+            found.append(
+                f"speech in only {self.speech_sec:.0f} of {self.seconds:.0f} s: music or noise? listen to its clips"
+            )
         if abs(self.dc_offset) > DC_ABOVE:
             found.append(f"its mean is {self.dc_offset:.3f} instead of 0 (removed): check the sound card")
         return found

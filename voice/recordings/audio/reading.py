@@ -14,7 +14,7 @@ from common.audio_files import LARGEST_FLOAT_PEAK
 from common.audio_input.decoding import AudioHeader, open_audio
 from common.errors import InputError
 from voice.recordings.audio.channels import ChannelChoice, choose_channels
-from voice.recordings.audio.quality import Quality
+from voice.recordings.audio.quality import RecordingQuality
 
 RATE_HZ = 22_050
 SHORTEST_SEC = 0.3
@@ -24,7 +24,7 @@ _FLOOR_DB = 75.0  # sound this far below the strongest band is rounding or dithe
 _SMOOTH_HZ = 200
 
 
-def read_recording(path: str | Path) -> tuple[np.ndarray, Quality]:
+def read_recording(path: str | Path) -> tuple[np.ndarray, RecordingQuality]:
     """Read any audio or video file in blocks, so that a long one needs little more memory than its result.
 
     Returns:
@@ -47,7 +47,7 @@ def read_recording(path: str | Path) -> tuple[np.ndarray, Quality]:
         raise InputError(f"{path}: {seconds:.2f} s of audio are too short for speech; remove the file")
     offset = meter.total / meter.samples
     wav -= np.float32(offset)
-    quality = Quality(
+    quality = RecordingQuality(
         seconds=round(seconds, 3),
         sampling_rate=header.sampling_rate,
         channels=header.channels,

@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from voice.recordings.audio.cutting import MARGIN_SEC, NO_PAUSE, SHORT, Piece, cut_at_pauses, extract, whole_piece
+from voice.recordings.audio.cutting import MARGIN_SEC, NO_PAUSE, SHORT, SpeechPiece, cut_at_pauses, extract, whole_piece
 from voice.recordings.audio.reading import RATE_HZ
 from voice.recordings.audio.speech_activity import Span
 
@@ -70,12 +70,12 @@ def test_nothing_is_lost():
 
 def test_whole_piece():
     piece = whole_piece(SILENCE, [Span(2, 5), Span(8, 16)])
-    assert piece == Piece(1.9, 16 + MARGIN_SEC)
+    assert piece == SpeechPiece(1.9, 16 + MARGIN_SEC)
 
 
 def test_extract():
     wav = np.full(3 * RATE_HZ, 0.5, np.float32)
-    clip = extract(wav, Piece(1.0, 2.0), 0.5)
+    clip = extract(wav, SpeechPiece(1.0, 2.0), 0.5)
     assert len(clip) == RATE_HZ
     assert clip[0] == pytest.approx(0, abs=1e-6)
     assert clip[-1] == pytest.approx(0, abs=1e-6)

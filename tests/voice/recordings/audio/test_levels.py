@@ -7,11 +7,11 @@ pyloudnorm = pytest.importorskip("pyloudnorm")
 
 from tests.support.data_sets import speechlike  # noqa: E402
 from voice.recordings.audio.levels import PEAK, TARGET_LUFS, measure_levels  # noqa: E402
-from voice.recordings.audio.quality import Quality  # noqa: E402
+from voice.recordings.audio.quality import RecordingQuality  # noqa: E402
 from voice.recordings.audio.reading import RATE_HZ  # noqa: E402
 from voice.recordings.audio.speech_activity import Span  # noqa: E402
 
-QUALITY = Quality(6.0, 22050, 1, "WAV PCM_16", "", 0.0, 0.0, 11000.0)
+QUALITY = RecordingQuality(6.0, 22050, 1, "WAV PCM_16", "", 0.0, 0.0, 11000.0)
 SPANS = [Span(1, 3), Span(4, 5)]
 
 

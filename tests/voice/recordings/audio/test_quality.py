@@ -5,16 +5,16 @@ import json
 
 import pytest
 
-from voice.recordings.audio.quality import Quality
+from voice.recordings.audio.quality import RecordingQuality
 
-GOOD = Quality(
+GOOD = RecordingQuality(
     60.0, 44100, 2, "WAV PCM_16", "the mean of both channels", 0.0, 0.0, 16000.0, 50.0, -25.0, 2.0, 40.0, -65.0
 )
 
 
 def test_a_good_recording():
     assert GOOD.remarks() == []
-    assert Quality(**json.loads(json.dumps(GOOD.to_json()))) == GOOD
+    assert RecordingQuality(**json.loads(json.dumps(GOOD.to_json()))) == GOOD
     assert dataclasses.replace(GOOD, snr_db=None, noise_dbfs=None).remarks() == []
 
 
@@ -27,6 +27,7 @@ def test_a_good_recording():
         ({"snr_db": 20.0}, "noisy: speech is 20 dB above the noise"),
         ({"snr_db": 9.0}, "very noisy: speech is 9 dB"),
         ({"loudness_lufs": -50.0}, "very quiet (-50 LUFS): record at a higher level"),
+        ({"speech_sec": 6.4}, "speech in only 6 of 60 s: music or noise?"),
         ({"dc_offset": -0.05}, "its mean is -0.050 instead of 0"),
     ],
 )

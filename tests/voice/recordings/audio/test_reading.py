@@ -29,6 +29,7 @@ def test_resampled_in_blocks_as_at_once(tmp_path, rate, monkeypatch):
     assert quality.seconds == pytest.approx(1.5)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("suffix", ["mp3", "m4a"])
 def test_lossy_files_keep_their_times(tmp_path, suffix):
     pytest.importorskip("av")

@@ -38,6 +38,7 @@ def is_near(spans, places):
     return inside and spoken > 0.7 * sum(b - a for a, b in places)
 
 
+@pytest.mark.medium
 def test_two_clips(recording):
     wav, places = recording
     assert is_near(find_speech(wav), places)
@@ -49,6 +50,7 @@ def test_level_does_not_matter(recording, level):
     assert is_near(find_speech(wav * np.float32(level)), places)
 
 
+@pytest.mark.medium
 def test_parts_of_a_batch_find_the_same(recording, monkeypatch):
     wav = np.tile(recording[0], 3)
     whole = speech_probabilities(wav)
