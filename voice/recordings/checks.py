@@ -53,10 +53,15 @@ class _Findings:
     """Collects remarks and lines about the segments that training would use."""
 
     def __init__(self, segments: Sequence[Segment]) -> None:
-        self.used = [item for item in segments if item.use and item.text.strip()]
+        self.segments = [item for item in segments if item.use and item.text.strip()]
         self.remarks: dict[str, list[str]] = defaultdict(list)
         self.excluded: set[str] = set()
         self.lines: list[str] = []
+
+    @property
+    def used(self) -> list[Segment]:
+        """The segments that are not excluded yet."""
+        return [item for item in self.segments if item.clip not in self.excluded]
 
     def remark(self, clip: str, remark: str, exclude: bool = False) -> None:
         self.remarks[clip].append(remark)
@@ -95,10 +100,10 @@ def check_segments(
     if processor is None and cfg.language == "en":
         processor = TextConfig().processor()
     findings = _Findings(segments)
+    _check_duplicates(findings, work)
     _check_languages(findings, cfg.language)
     if processor:
         _check_reading(findings, processor)
-    _check_duplicates(findings, work)
     _check_rates(findings)
     _count_remarks(findings)
     result = findings.apply(segments)
@@ -124,23 +129,26 @@ def _check_rates(findings: _Findings) -> None:
 def _check_reading(findings: _Findings, processor: TextProcessor) -> None:
     """Find texts that cannot be encoded, characters that are skipped, and words that the dictionary lacks."""
     unknown: dict[str, list[str]] = defaultdict(list)
+    silent: list[str] = []
+    used = findings.used
     with processor.count_skipped() as skipped:
-        for item in findings.used:
+        for item in used:
             try:
                 cleaned = processor.clean(item.text)
-                has_sound = processor.has_sound(processor.encode(item.text))
+                fault = "" if processor.has_sound(processor.encode(item.text)) else "nothing to speak: only signs"
             except InputError as error:
-                findings.remark(item.clip, str(error), exclude=True)
+                fault = str(error)
+            if fault:
+                findings.remark(item.clip, fault, exclude=True)
+                silent.append(item.clip)
                 continue
-            if not has_sound:
-                findings.remark(item.clip, "nothing to speak: no letters or digits", exclude=True)
             words = [word for word, why in processor.letter_words(cleaned).items() if why == UNKNOWN]
             for word in words:
                 unknown[word].append(item.clip)
             if words and item.source == RECOGNISED:  # often a word that was misheard
                 findings.remark(item.clip, f"unknown {'word' if len(words) == 1 else 'words'}: {', '.join(words)}")
-    findings.say(len(findings.excluded), "text cannot be spoken", "texts cannot be spoken", sorted(findings.excluded))
-    if line := skipped.describe(len(findings.used)):
+    findings.say(len(silent), "text cannot be spoken", "texts cannot be spoken", silent)
+    if line := skipped.describe(len(used)):
         findings.lines.append(line)
     often = sorted(unknown, key=lambda word: (-len(unknown[word]), word))
     counts = [f"{word} ({len(unknown[word])})" if len(unknown[word]) > 1 else word for word in often]
@@ -153,17 +161,17 @@ def _check_reading(findings: _Findings, processor: TextProcessor) -> None:
 
 def _check_duplicates(findings: _Findings, work: Path) -> None:
     same = find_same_audio(findings.used, work / "data" / "wavs")
+    origin = {item.clip: item.recording for item in findings.used}
     for clip, other in same.items():
         findings.remark(clip, f"same audio as {other}", exclude=True)
-    pairs = [f"{clip} = {other}" for clip, other in same.items()]
+    pairs = Counter((origin[clip], origin[other]) for clip, other in same.items())
     findings.say(
-        len(pairs),
+        len(same),
         "clip repeats the audio of another and is skipped",
         "clips repeat others' audio and are skipped",
-        pairs,
+        [f"{count} of {name} from {other}" for (name, other), count in pairs.most_common()],
     )
-    left = [item for item in findings.used if item.clip not in findings.excluded]
-    repeated = {words: group for words, group in group_by_text(left).items() if words and len(group) > 1}
+    repeated = {words: group for words, group in group_by_text(findings.used).items() if words and len(group) > 1}
     most = sorted(repeated.values(), key=lambda group: -len(group))
     examples = [f"{group[0].text!r} ({len(group)} times)" for group in most]
     findings.say(

@@ -93,7 +93,7 @@ def test_repetitions(tmp_path):
     checks, remarks = check(segments, tmp_path)
     assert remarks == {"c9": ("same audio as c4",)}
     assert [item.clip for item in checks.segments if not item.use] == ["c9"]
-    assert "1 clip repeats the audio of another and is skipped: c9 = c4" in checks.lines
+    assert "1 clip repeats the audio of another and is skipped: 1 of a.m4a from a.m4a" in checks.lines
     assert f"1 text occurs more than once, which is fine: {segments[0].text!r} (2 times)" in checks.lines
     assert checks.num_texts == 38
 

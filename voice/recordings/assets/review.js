@@ -19,7 +19,7 @@
   const used = (clip) => clip.edit.use ?? clip.base.use;
   const isChanged = (clip) => ["text", "use", "right"].some((name) => name in clip.edit);
   const isChecked = (clip) => clip.base.source === "edited" || isChanged(clip);
-  const isDoubtful = ({ base }) => !base.text || base.remarks.length > 0 || (base.confidence ?? 1) < data.low;
+  const isDoubtful = ({ base }) => !base.text || base.remarks.length > 0 || (base.confidence ?? 1) < data.middling;
   const FILTERS = {
     all: () => true,
     check: (clip) => used(clip) && !isChecked(clip) && isDoubtful(clip),
