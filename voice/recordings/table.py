@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 def write_review(work: Path, segments: Sequence[Segment]) -> list[Segment]:
     """Write `review.csv` with the user's corrections in it, and return the corrected segments.
 
-    A table that changes is kept as `review-previous.csv`. Clips that are no longer among the segments are dropped.
+    The table that the user changed is kept as `review-previous.csv`. Clips that are no longer among the segments are
+    dropped.
 
     Raises:
         InputError: a damaged table.

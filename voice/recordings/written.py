@@ -78,7 +78,9 @@ class Written:
 
 
 def store_table(work: Path, content: bytes, written: Sequence[Written], imported: str = "") -> None:
-    """Write the table and what was written. A kill between the two is noticed by the table's digest.
+    """Write the table and what was written, and keep the user's table.
+
+    A kill between the two is noticed by the table's digest.
 
     Args:
         work: the working folder.
@@ -87,6 +89,7 @@ def store_table(work: Path, content: bytes, written: Sequence[Written], imported
         imported: digest of a file whose corrections are in it now.
     """
     table = work / REVIEW
+    last = _read(work / WRITTEN)["table"] if (work / WRITTEN).is_file() else ""
     record = {
         "id": review_id(work) or secrets.token_hex(6),
         "imported": sorted({*imported_files(work), *([imported] if imported else [])}),
@@ -97,7 +100,8 @@ def store_table(work: Path, content: bytes, written: Sequence[Written], imported
     if not table.is_file():
         write_whole(table, content)
     elif (old := table.read_bytes()) != content:
-        write_whole(work / PREVIOUS, old)
+        if imported or hashlib.sha256(old).hexdigest() != last:  # the user's, not one that was just written
+            write_whole(work / PREVIOUS, old)
         write_whole(table, content)
     (work / WRITING).replace(work / WRITTEN)
 

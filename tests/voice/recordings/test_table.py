@@ -70,8 +70,11 @@ def test_texts_that_differ_are_edited_and_win_over_later_ones(tmp_path):
         assert (result[1].source, result[1].confidence) == (EDITED, None)
         assert {item.source for item in (result[0], result[2])} == {RECOGNISED}
     assert texts(table.write_review(tmp_path, later)) == ["Later 1.", "My text.", "Later 3."]
+    assert texts(table.write_review(tmp_path, SEGMENTS)) == ["Text 1.", "My text.", "Text 3."]
     assert "My text." in (tmp_path / REVIEW).read_text("utf-8-sig")
-    assert "Text 1." in (tmp_path / PREVIOUS).read_text("utf-8-sig"), "the table before"
+    previous = (tmp_path / PREVIOUS).read_text("utf-8-sig")
+    assert "Text 1." in previous, "the table as the user saved it"
+    assert "My text." in previous
 
 
 def test_a_text_that_the_user_calls_edited_is_confirmed(tmp_path):
