@@ -39,6 +39,9 @@
 #   COMPARE             further generators to evaluate beside the voice and its base, NAME=FILE, separated by spaces
 #   RECOGNISER          recogniser of the evaluation of speech (evaluate.py --recogniser)
 #   DESCRIPTION, LICENCE   of the recordings, for the model card
+#   CONSENT             whose voice this is and with what permission it may be used, for the model card
+#   SENTENCES           your own sentences for the listening report, a file with one a line (default:
+#                       phrases/new_voice.txt)
 #   KNOWN_FAULTS        file with the known faults, for the model card
 #   PYTHON              interpreter (default: .venv/bin/python, or else python3)
 set -euo pipefail
@@ -65,7 +68,7 @@ add_flags WORK_DIR:work HOURS:hours PATIENCE:patience BASE:base FASTPITCH_BASE:f
     FASTPITCH_LEARNING_RATE:fastpitch-learning-rate FASTPITCH_WARMUP_STEPS:fastpitch-warmup-steps \
     FASTPITCH_EMA:fastpitch-ema BINARIZATION_WARMUP_EPOCHS:binarization-warmup-epochs \
     EVALUATION_CLIPS:evaluation-clips RECOGNISER:recogniser DESCRIPTION:description LICENCE:licence \
-    KNOWN_FAULTS:known-faults
+    CONSENT:consent SENTENCES:sentences KNOWN_FAULTS:known-faults
 [[ ${ESTIMATE_ONLY:-false} == true ]] && args+=(--estimate-only)
 [[ ${PARALLEL:-false} == true ]] && args+=(--parallel)
 
