@@ -163,6 +163,11 @@ class Voice:
         """Samples per second, in Hz."""
         return self.audio.sampling_rate
 
+    @property
+    def n_speakers(self) -> int:
+        """Number of speakers."""
+        return self._model.n_speakers
+
     def speak(self, text: str, pace: float = 1.0, speaker: int | str = 0, **manner: Any) -> np.ndarray:
         """Speak a text of any length.
 

@@ -45,8 +45,16 @@ def read_filelist(path: str | Path) -> list[list[str]]:
 
 def list_text(row: Sequence[str]) -> str:
     """Return the text of a row `wav|text` or `wav|pitch|text|speaker` of a list, or of metadata: its last column."""
-    has_pitch = len(row) > 2 and Path(row[1]).suffix in (".pt", ".npy")
-    return row[2] if has_pitch else row[-1] if len(row) > 1 else ""
+    return row[2] if _has_pitch(row) else row[-1] if len(row) > 1 else ""
+
+
+def list_speaker(row: Sequence[str]) -> str:
+    """Return the speaker of a row `wav|pitch|text|speaker` of a list, or nothing."""
+    return row[3] if _has_pitch(row) and len(row) > 3 else ""
+
+
+def _has_pitch(row: Sequence[str]) -> bool:
+    return len(row) > 2 and Path(row[1]).suffix in (".pt", ".npy")
 
 
 def read_paths(filelists: Sequence[str | Path], root: str | Path) -> list[Path]:

@@ -51,7 +51,7 @@ def write_filelists(root: Path, cfg: PrepareConfig, least_samples: int) -> None:
         name = cfg.name or root.resolve().name
         used = {clip: text for clip, text in transcripts.items() if clip in wavs}
         if cfg.split == "prompt":
-            parts = split_by_prompt(used)
+            parts = split_by_prompt(used, speakers=metadata.speakers)
         else:
             parts = split_randomly(used, cfg.validation_clips or min(100, max(1, len(used) // 10)))
         parts["all"] = list(used)

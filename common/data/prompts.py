@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 
 from common.errors import InputError
@@ -17,7 +17,9 @@ FEWEST_VALIDATION = 6
 MOST_TEXTS_PER_PREFIX = 1.5
 
 
-def split_by_prompt(transcripts: Mapping[str, str], seed: int = 1234) -> dict[str, list[str]]:
+def split_by_prompt(
+    transcripts: Mapping[str, str], seed: int = 1234, speakers: Mapping[str, str] | None = None
+) -> dict[str, list[str]]:
     """Split clips at random, but reproducibly, so that a prompt and a text belong to one part only.
 
     Takes of a prompt share the id up to its last `_`, and equal words are one prompt whatever their ids. If many texts
@@ -26,6 +28,8 @@ def split_by_prompt(transcripts: Mapping[str, str], seed: int = 1234) -> dict[st
     Args:
         transcripts: id -> text.
         seed: of the choice.
+        speakers: id -> speaker, of data sets with several. Each of them is in every part if there are three prompts or
+            more of him, and always in training. So the held-out parts may be larger or smaller than without.
 
     Returns:
         {"train": ids, "val": ids, "test": ids}, each in alphabetical order. Validation gets one in 40 prompts, at most
@@ -41,12 +45,42 @@ def split_by_prompt(transcripts: Mapping[str, str], seed: int = 1234) -> dict[st
     few = min(FEWEST_VALIDATION, len(groups) // TEST_SHARE)
     num_val = min(MOST_VALIDATION, max(1, few, len(groups) // VALIDATION_SHARE))
     num_test = min(MOST_TEST, max(1, len(groups) // TEST_SHARE))
-    parts = {
-        "train": groups[num_val + num_test :],
-        "val": groups[:num_val],
-        "test": groups[num_val : num_val + num_test],
-    }
+    voices = [{(speakers or {}).get(clip, "") for clip in group} for group in groups]
+    left = Counter(speaker for group in voices for speaker in group)
+    rest = dict(enumerate(voices))
+    held_out = {}
+    for part, size, later in (("val", num_val, 2), ("test", num_test, 1)):
+        chosen = _choose(rest, size, left, later)
+        held_out[part] = [groups[index] for index in chosen]
+        for index in chosen:
+            left.subtract(rest.pop(index))
+    parts = {"train": [groups[index] for index in rest], **held_out}
     return {name: sorted(clip for group in part for clip in group) for name, part in parts.items()}
+
+
+def _choose(voices: Mapping[int, set[str]], size: int, left: Mapping[str, int], later: int) -> list[int]:
+    """Choose prompts for a part: for each speaker one, then the first ones.
+
+    Args:
+        voices: speakers of each prompt, in random order.
+        size: number of prompts, unless the speakers need more.
+        left: number of prompts of each speaker.
+        later: prompts of a speaker that the parts after this one need.
+
+    Returns:
+        The chosen prompts. If no speaker can spare one, the first.
+    """
+    spare = {speaker: count - later for speaker, count in left.items()}
+    waiting = {speaker for speaker, count in spare.items() if count > 0}
+    chosen: list[int] = []
+    for is_filling in (False, True):
+        for prompt, found in voices.items():
+            wanted = len(chosen) < size if is_filling else bool(waiting & found)
+            if wanted and prompt not in chosen and all(spare[speaker] > 0 for speaker in found):
+                chosen.append(prompt)
+                waiting -= found
+                spare.update((speaker, spare[speaker] - 1) for speaker in found)
+    return chosen or [next(iter(voices))]
 
 
 def group_by_prompt(transcripts: Mapping[str, str]) -> list[list[str]]:

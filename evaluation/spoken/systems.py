@@ -62,14 +62,20 @@ def _parse(word: str) -> SpeakingSystem:
     return SpeakingSystem(name, folder=rest)
 
 
-def speak(text: str, voice: str) -> tuple[np.ndarray, int]:
+def speak(text: str, voice: str, speaker: str = "") -> tuple[np.ndarray, int]:
     """Return a text [T] spoken by a voice, in [-1, 1], and its sampling rate in Hz.
 
+    Args:
+        text: the text.
+        voice: name or folder of the voice.
+        speaker: number or name, which counts if the voice has several speakers. Empty: the first one.
+
     Raises:
-        InputError: nothing in the text can be spoken, or the voice's files are damaged.
+        InputError: nothing in the text can be spoken, the speaker is unknown, or the voice's files are damaged.
     """
-    speaker = _load(voice)
-    return speaker.speak(text), speaker.sampling_rate
+    loaded = _load(voice)
+    chosen = speaker if speaker and loaded.n_speakers > 1 else 0
+    return loaded.speak(text, speaker=chosen), loaded.sampling_rate
 
 
 @functools.cache

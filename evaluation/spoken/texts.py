@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from common.audio_input.names import AUDIO_SUFFIXES, is_audio_file
-from common.data.filelists import list_text, read_filelist
+from common.data.filelists import list_speaker, list_text, read_filelist
 from common.errors import InputError
 from common.files.text_files import read_lines
 from common.synthesis.phrases import read_phrases, safe_name
@@ -25,15 +25,19 @@ class SpokenText:
         name: of its wav files, without suffix. It cannot lead out of a folder.
         text: what is spoken.
         recording: the same text spoken by a person, or None.
+        speaker: number or name of the speaker in voices with several, or empty for the first one.
     """
 
     name: str
     text: str
     recording: Path | None = None
+    speaker: str = ""
 
 
 def read_texts(path: Path, reference: Path | None, dataset: Path, limit: int = 0) -> list[SpokenText]:
     """Read a phrase file, a `metadata.csv` in LJSpeech's layout, or a file list whose last column is the text.
+
+    File lists with pitch may name the speaker in a fourth column, and phrase files in the column `speaker`.
 
     Args:
         path: the file.
@@ -47,7 +51,7 @@ def read_texts(path: Path, reference: Path | None, dataset: Path, limit: int = 0
         InputError: a line without a text, a name given twice, or a `reference` without recordings of the texts.
     """
     rows = _read_rows(path)[: limit or None]
-    names = [safe_name(_without_suffix(first)).removesuffix(".wav") for first, _ in rows]
+    names = [safe_name(_without_suffix(first)).removesuffix(".wav") for first, *_ in rows]
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
         raise InputError(f"--texts: {count} lines of {path} are called {name}")
@@ -56,22 +60,25 @@ def read_texts(path: Path, reference: Path | None, dataset: Path, limit: int = 0
             raise FileNotFoundError(f"-i: {reference}: no such folder of recordings (with --texts, -i takes a folder)")
         recordings = match_files(reference, names, "text")
     else:
-        found = [_find_recording(first, (dataset, path.parent)) for first, _ in rows]
+        found = [_find_recording(first, (dataset, path.parent)) for first, *_ in rows]
         recordings = {name: recording for name, recording in zip(names, found, strict=True) if recording}
     log.info("%s: %d texts, %d with a recording", path, len(rows), len(recordings))
-    return [SpokenText(name, text, recordings.get(name)) for name, (_, text) in zip(names, rows, strict=True)]
+    return [
+        SpokenText(name, text, recordings.get(name), speaker)
+        for name, (_, text, speaker) in zip(names, rows, strict=True)
+    ]
 
 
-def _read_rows(path: Path) -> list[tuple[str, str]]:
-    """Return the first column and the text of each line."""
+def _read_rows(path: Path) -> list[tuple[str, str, str]]:
+    """Return the first column, the text and the speaker of each line."""
     if not path.is_file():
         raise FileNotFoundError(f"--texts: {path}: no such file")
     first_line = next((line for line in read_lines(path) if line.strip()), "")
     if "|" not in first_line or "\t" in first_line:
-        rows = [(phrase.output, phrase.text or "") for phrase in read_phrases(path)]
+        rows = [(phrase.output, phrase.text or "", phrase.speaker or "") for phrase in read_phrases(path)]
     else:
-        rows = [(columns[0], list_text(columns)) for columns in read_filelist(path)]
-    for name, text in rows:
+        rows = [(columns[0], list_text(columns), list_speaker(columns)) for columns in read_filelist(path)]
+    for name, text, _ in rows:
         if not text:
             raise InputError(f"--texts: {path}: {name} has no text")
     return rows

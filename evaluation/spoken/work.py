@@ -80,7 +80,7 @@ def _judge_text(text: SpokenText, plan: SpokenPlan) -> list[SpokenOutcome]:
 def _obtain(text: SpokenText, system: SpeakingSystem, plan: SpokenPlan) -> tuple[np.ndarray, int]:
     """Return the spoken text [T] and its sampling rate in Hz."""
     if system.voice:
-        return speak(text.text, system.voice)
+        return speak(text.text, system.voice, text.speaker)
     path = plan.folder_files[system.name].get(text.name) if system.folder else text.recording
     if path is None:
         raise FileNotFoundError(f"{system.folder}: no audio file for {text.name}")

@@ -94,3 +94,31 @@ def test_choice_depends_on_the_seed_alone():
 def test_too_few_prompts():
     with pytest.raises(InputError, match=r"--split prompt: needs three different prompts or more, but the .* has 2"):
         split_by_prompt(takes(2))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_speaker_is_in_every_part(seed):
+    """Three speakers of very different amounts. The fourth has too few prompts for that, the fifth only one."""
+    counts = {"anna": 200, "ben": 5, "carl": 3, "dora": 2, "eva": 1}
+    transcripts = {f"{name}{i:03d}": f"{name} says {i}." for name, count in counts.items() for i in range(count)}
+    speakers = {clip: clip.rstrip("0123456789") for clip in transcripts}
+    parts = split_by_prompt(transcripts, seed, speakers)
+    found = {part: {speakers[clip] for clip in clips} for part, clips in parts.items()}
+    assert found["train"] == set(counts)
+    assert {"anna", "ben", "carl"} <= found["val"]
+    assert {"anna", "ben", "carl", "dora"} <= found["test"]
+    assert sorted(clip for clips in parts.values() for clip in clips) == sorted(transcripts)
+    assert (len(parts["val"]), len(parts["test"])) == (6, 21)
+
+
+def test_speakers_of_the_same_prompts():
+    """As in VCTK, where all read the same texts: a prompt of one is a prompt of all."""
+    transcripts = {f"{name}/{i:03d}": f"Text {i}." for name in ("a", "b") for i in range(40)}
+    parts = split_by_prompt(transcripts, speakers={clip: clip[0] for clip in transcripts})
+    assert {part: len(clips) for part, clips in parts.items()} == {"train": 64, "val": 8, "test": 8}
+    assert all({clip[0] for clip in clips} == {"a", "b"} for clips in parts.values())
+
+
+def test_speakers_of_one_prompt_each():
+    parts = split_by_prompt({f"{i}": f"Text {i}." for i in range(5)}, speakers={f"{i}": f"{i}" for i in range(5)})
+    assert {part: len(clips) for part, clips in parts.items()} == {"train": 3, "val": 1, "test": 1}

@@ -5,9 +5,11 @@ import pytest
 
 from common.errors import InputError
 from evaluation.spoken.systems import SpeakingSystem, parse_speaking_systems, speak
-from tests.support.models import make_voice
+from tests.support.models import make_fastpitch, make_voice
 from voice import folder, load_voice
 from voice.folder import DEFAULT_VOICE
+from voice.pack import pack
+from voice.pack_flags import PackConfig
 
 
 @pytest.fixture
@@ -40,6 +42,27 @@ def test_a_voice_speaks_as_it_does_in_python(other):
     wav, sampling_rate = speak("Hello there.", str(other))
     assert sampling_rate == 22050
     assert np.array_equal(wav, load_voice(other).speak("Hello there."))
+
+
+def test_texts_are_spoken_by_their_speakers(other, tmp_path):
+    """A voice of one speaker speaks them all."""
+
+    def in_two_voices(content):
+        content["train_setup"]["speakers"] = {"anna": 0, "ben": 1}
+
+    model = make_fastpitch(tmp_path / "two.pt", in_two_voices, n_speakers=2)
+    generator = str(other / "hifigan.safetensors")
+    pack(PackConfig(hifigan=generator, fastpitch=str(model), output=str(tmp_path / "two")))
+    voice = load_voice(tmp_path / "two")
+    first, second = (voice.speak("Hello there.", speaker=number) for number in (0, 1))
+    assert not np.array_equal(first, second)
+    for speaker, expected in {"": first, "0": first, "1": second, "ben": second}.items():
+        assert np.array_equal(speak("Hello there.", str(tmp_path / "two"), speaker)[0], expected)
+    alone = make_fastpitch(tmp_path / "one.pt", n_speakers=1)
+    pack(PackConfig(hifigan=generator, fastpitch=str(alone), output=str(tmp_path / "one")))
+    assert np.array_equal(
+        speak("Hello there.", str(tmp_path / "one"), "7")[0], load_voice(tmp_path / "one").speak("Hello there.")
+    )
 
 
 def test_folders_that_are_no_voices(tmp_path):

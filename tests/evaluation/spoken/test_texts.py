@@ -34,6 +34,13 @@ def test_formats(content, expected, tmp_path):
     assert found == [SpokenText(name, text) for name, text in expected]
 
 
+def test_speakers(tmp_path):
+    rows = "wavs/a.wav|pitch/a.pt|Hello.|1\nwavs/b.wav|pitch/b.pt|Why?|0\n"
+    assert [text.speaker for text in read(tmp_path / "list", rows, tmp_path)] == ["1", "0"]
+    table = "text\tspeaker\nHello.\tanna\n"
+    assert [text.speaker for text in read(tmp_path / "table", table, tmp_path)] == ["anna"]
+
+
 def test_recordings_of_metadata_lie_beside_it(data):
     found = read_texts(data / "metadata.csv", None, data / "nowhere")
     assert [text.recording for text in found] == [data / "wavs" / f"clip00{i}.wav" for i in range(2)]
