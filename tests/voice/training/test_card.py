@@ -88,7 +88,7 @@ class Trained:
             newest = next(path.glob("*_gen_*.pt"), None) or next(path.glob("FastPitch_*.pt"))
             Best(int(newest.stem.rpartition("_")[2]), "mel_loss", 0.5).write(newest)
         self.paths.levels.write_text('{"gain_db": 9.5}')
-        prepared = Preparation(4, 1540, 84.0, 12, {"recognised": 1500, "edited": 40}, 0.93, ())
+        prepared = Preparation(4, 1540, 84.0, 12, {"recognised": 1500, "edited": 40}, 0.93, (), ())
         (self.paths.work / SUMMARY).write_text(json.dumps(dataclasses.asdict(prepared)))
         pack(PackConfig(hifigan=str(base), fastpitch=str(speech), output=str(self.paths.voice.folder)))
         self.records = StageRecords(self.paths.work / "stages")

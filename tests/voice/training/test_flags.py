@@ -28,7 +28,7 @@ from voice.training.__main__ import main
     ),
     (["-o", "ann", "--n-workers", "-1"], "--n-workers: -1 is below 0"),
     (["-o", "ann", "--parallel", "--num-gpus", "1"], "--parallel: has no effect with --num-gpus"),
-    (["-o", "ann"], "set: no such data set; one in LJSpeech layout has wavs/ and metadata.csv"),
+    (["-o", "ann"], "set: no such folder"),
 ])  # fmt: skip
 def test_impossible_settings(
     words: list[str],
