@@ -39,6 +39,11 @@ def test_logs_and_checkpoints(undisturbed):
     averages = [record["data"] for record in records if "avg_train_mel_loss" in record["data"]]
     assert averages[0]["avg_train_mel_loss"] == pytest.approx(np.mean([r["data"]["train_mel_loss"] for r in steps[:3]]))
     assert [record["step"] for record in records if "val_mel_loss" in record["data"]] == [[0], [2]]
+    validated = [record["data"]["val_mel_loss"] for record in records if "val_mel_loss" in record["data"]]
+    best = {"epoch": 2, "figure": "val_mel_loss", "value": validated[-1], "file": "hifigan_gen_checkpoint_2.pt"}
+    assert json.loads((output / "best.json").read_text()) == best
+    assert f"best: epoch 2, val mel loss {validated[-1]:.3f}\n" in stdout
+    assert "epoch 1 of 2 is finished, about " in stdout
     assert {path.name for path in output.iterdir() if path.is_dir()} == {"train", "val", "test"}
     _, gen, discrim = weights(output, 2)
     assert gen["config"] == TINY.to_dict()
