@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         log.info("stopped; the same command continues")
         return stopped.status
     if problems:
-        raise InputError(f"{len(problems)} recordings were not used, everything else is done: {first_three(problems)}")
+        raise InputError(f"recordings not used: {len(problems)}, everything else is done: {first_three(problems)}")
     return 0
 
 
