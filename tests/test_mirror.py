@@ -38,6 +38,8 @@ COVERED_ELSEWHERE = {
     "hifigan/engine/precisions.py": ("hifigan/engine/test_select.py", "names of what it chooses among"),
     "hifigan/export/flags.py": ("programs/test_export.py", "its values come from a command line"),
     "hifigan/synthesis/vocode_flags.py": ("hifigan/test_vocode.py", "its values come from a command line"),
+    "voice/recordings/flags.py": ("voice/recordings/test_preparation.py", "its values come from a command line"),
+    "voice/recordings/segment.py": ("voice/recordings/test_segmenting.py", "the values that its steps hand on"),
     "voice/recordings/written.py": ("voice/recordings/test_table.py", "what table.py compares with"),
     "voice/pack_flags.py": ("voice/test_pack.py", "its values come from a command line"),
     "common/data/flags.py": ("programs/prepare_dataset/test_errors.py", "its values come from a command line"),

@@ -57,7 +57,7 @@ class Preparation:
     @staticmethod
     def sum_up(segments: Sequence[Segment], cut: Segmentation) -> Preparation:
         """Sum up all recordings."""
-        used = [segment for segment in segments if segment.use]
+        used = find_used(segments)
         sure = [segment.confidence for segment in used if segment.confidence is not None]
         counts = Counter(segment.source for segment in used)
         return Preparation(
@@ -113,6 +113,11 @@ def prepare(folder: Path, work: Path, cfg: RecordingsConfig, title: str, jobs: i
     return found
 
 
+def find_used(segments: Sequence[Segment]) -> list[Segment]:
+    """Return the segments that training uses."""
+    return [segment for segment in segments if segment.use and segment.text]
+
+
 class _Clock:
     """Adds up the seconds of each part of the preparation over all starts, in `times.json`."""
 
@@ -135,7 +140,7 @@ def read_times(work: Path) -> dict[str, float]:
 
 def _write_metadata(path: Path, segments: Sequence[Segment]) -> None:
     """Write `clip|text`, or `clip|text|speaker`, of the clips that training uses."""
-    used = [segment for segment in segments if segment.use and segment.text]
+    used = find_used(segments)
     if not used:
         raise InputError(f"{path.parents[1] / 'review.csv'}: no clip with a text is left to train on")
     several = any(segment.speaker for segment in used)
