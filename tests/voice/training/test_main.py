@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import soxr
 import torch
 
 from common.errors import InputError
@@ -179,32 +181,50 @@ def test_both_models_are_trained_at_the_same_time(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_only_the_estimate_in_parallel_of_converted_recordings(folder: Path, tmp_path: Path) -> None:
-    """Stereo at 44.1 kHz is converted. Nothing is trained."""
-    (tmp_path / "set" / "wavs").mkdir(parents=True)
-    for path in (folder / "set" / "wavs").iterdir():
-        wav, _ = soundfile.read(path)
-        soundfile.write(tmp_path / "set" / "wavs" / path.name, np.stack([wav, wav], 1).repeat(2, 0), 44100)
-    for name in ("set/metadata.csv", "base.pt", "tiny.json"):
-        (tmp_path / name).write_bytes((folder / name).read_bytes())
-    output = finish(start(tmp_path, "ann", ESTIMATE_ONLY="true", **FIRST_FLOW))
+def test_only_the_estimate_in_parallel_of_a_long_recording(folder: Path, tmp_path: Path) -> None:
+    """Stereo at 44.1 kHz with subtitles, beside a damaged file. Nothing is trained."""
+    (tmp_path / "set").mkdir()
+    pieces, cues, start_sec = [], [], 0.0
+    for line in (folder / "set" / "metadata.csv").read_text().splitlines():
+        wav, rate = soundfile.read(folder / "set" / "wavs" / f"{line.partition('|')[0]}.flac")
+        ends = (f"00:{sec // 60:02.0f}:{sec % 60:06.3f}" for sec in (start_sec, start_sec + len(wav) / rate))
+        cues.append(f"{' --> '.join(ends)}\n{line.rpartition('|')[2]}\n")
+        pieces += [wav, np.zeros(rate)]
+        start_sec += len(wav) / rate + 1
+    mono = soxr.resample(np.concatenate(pieces), rate, 44100)
+    soundfile.write(tmp_path / "set" / "long.wav", np.stack([mono, mono], 1), 44100)
+    (tmp_path / "set" / "long.vtt").write_text("WEBVTT\n\n" + "\n".join(cues))
+    (tmp_path / "set" / "broken.m4a").write_bytes(b"no audio")
+    for name in ("base.pt", "tiny.json"):
+        shutil.copy(folder / name, tmp_path)
+    process = start(tmp_path, "ann", ESTIMATE_ONLY="true", **FIRST_FLOW)
+    output = process.communicate()[0]
+    assert process.returncode == 1
     assert "vocoder and FastPitch at the same time" in output
     assert "from scratch" in output
+    assert "recordings not used: 1, everything else is done: " in output.splitlines()[-1]
+    assert "broken.m4a" in output.splitlines()[-1]
     work = tmp_path / "voices" / "ann-training"
     assert json.loads((work / "estimate.json").read_text())["parallel"] is True
-    info = soundfile.info(work / "data" / "wavs" / "arctic_a0051_1592747309.flac")
-    assert (info.samplerate, info.channels) == (22050, 1)
+    wavs = list((work / "data" / "wavs").iterdir())
+    assert len(wavs) > CLIPS / 2
+    assert {(info.samplerate, info.channels) for info in map(soundfile.info, wavs)} == {(22050, 1)}
     assert not (work / "vocoder").exists()
     assert not (tmp_path / "voices" / "ann").exists()
 
 
-def test_data_sets_are_told_apart(folder: Path, tmp_path: Path) -> None:
-    data = folder / "set"
-    clips = used_clips(data)
-    assert len(clips) == CLIPS
-    whole = identify(data, clips)
-    assert identify(data, clips) == whole
-    assert identify(data, clips[1:]) != whole
+def test_data_sets_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "wavs").mkdir()
+    for name in ("a", "b", "unused"):
+        soundfile.write(tmp_path / "wavs" / f"{name}.wav", np.zeros(10), 22050)
+    (tmp_path / "metadata.csv").write_text("a|One.\nb|Two.\n")
+    clips = used_clips(tmp_path)
+    assert [clip.name for clip in clips] == ["a.wav", "b.wav"]
+    whole = identify(tmp_path, clips)
+    assert identify(tmp_path, clips) == whole
+    assert identify(tmp_path, clips[1:]) != whole
+    (tmp_path / "metadata.csv").write_text("a|One.\nb|Too.\n")
+    assert identify(tmp_path, clips) != whole
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
