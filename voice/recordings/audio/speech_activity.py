@@ -49,7 +49,8 @@ def find_speech(wav: np.ndarray) -> list[Span]:
     if not spans:
         return []
     end_sec = len(wav) / RATE_HZ
-    return join_near([_widen(span, *_levels(wav, spans), end_sec) for span in spans], JOIN_SEC)
+    levels, noise_db = _levels(wav, spans)
+    return join_near([_widen(span, levels, noise_db, end_sec) for span in spans], JOIN_SEC)
 
 
 def speech_probabilities(wav: np.ndarray) -> np.ndarray:
