@@ -11,16 +11,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from common.errors import InputError, first_three
 from common.recognition import whisper
 from common.recognition.whisper import Heard
 from common.resources import available_cores
 from voice.recordings.flags import DEFAULT_TRANSCRIBER, RecordingsConfig
-from voice.recordings.segment import RECOGNISED, Segment, Transcript
+from voice.recordings.segment import GIVEN, RECOGNISED, Segment, Transcript
 from voice.recordings.texts.cleaning import clean_recognised
 from voice.recordings.texts.given import NO_FITTING_SUBTITLES, align_text, find_rest, take_fitting
 from voice.recordings.texts.judgement import (
     LOW_CONFIDENCE,
     NO_WORDS,
+    NOT_UNDERSTOOD,
     REPEATS,
     confidence,
     cut_invented_end,
@@ -30,7 +32,8 @@ from voice.recordings.texts.languages import OTHER_LANGUAGE, by_recording, find_
 from voice.recordings.texts.recognition import Transcriber, recognise_clips
 
 log = logging.getLogger(__name__)
-_UNUSABLE = (NO_WORDS, REPEATS)
+_UNUSABLE = (NO_WORDS, NOT_UNDERSTOOD, REPEATS)
+_ENOUGH = 5  # segments of a recording, to say that it is not understood
 
 
 def add_texts(
@@ -50,7 +53,8 @@ def add_texts(
         jobs: number of threads (0: one per core).
 
     Raises:
-        InputError: texts are missing and there is no recogniser, or all recordings are in another language.
+        InputError: texts are missing and there is no recogniser, or no text can be used: all recordings are in another
+            language, or hold no speech.
     """
     done = {segment.clip: segment for segment in segments}
     missing: list[Segment] = []
@@ -68,6 +72,7 @@ def add_texts(
     if missing and not _go_on_without(done):
         transcriber = Transcriber.open(choose_model(cfg), cfg.language, work, jobs or available_cores())
         written = _write_down(missing, transcriber, texts)
+        _report_unusable(written, cfg.language)
         done |= {segment.clip: segment for segment in written if not done[segment.clip].text}
     return [done[segment.clip] for segment in segments]
 
@@ -109,13 +114,49 @@ def _write_down(segments: Sequence[Segment], transcriber: Transcriber, texts: Ma
     heard = recognise_clips([segment.clip for segment in understood], transcriber)
     heard = {clip: cut_invented_end(one) for clip, one in heard.items()}
     faults = {segment.clip: _faults(heard.get(segment.clip, Heard("")), segment.seconds) for segment in understood}
-    unsure = [clip for clip, remarks_of_clip in faults.items() if LOW_CONFIDENCE in remarks_of_clip]
+    unsure = [clip for clip, remarks_of_clip in faults.items() if {LOW_CONFIDENCE, NOT_UNDERSTOOD} & {*remarks_of_clip}]
     for clip, language in find_foreign_clips(unsure, transcriber).items():
         faults[clip] = (f"{OTHER_LANGUAGE}: {language}", *faults[clip])
     for name, group in by_recording(understood).items():
         written = [_with_recognised(one, heard.get(one.clip, Heard("")), faults[one.clip]) for one in group]
-        found += align_text(name, written, texts[name]) if texts.get(name) else written
+        if texts.get(name):
+            originals = {one.clip: one for one in group}
+            written = [_restore(one, originals[one.clip]) for one in align_text(name, written, texts[name])]
+        found += written
     return found
+
+
+def _restore(segment: Segment, original: Segment) -> Segment:
+    """Drop what speaks against a recognised text, if the segment has a given one now."""
+    if segment.source != GIVEN:
+        return segment
+    return dataclasses.replace(segment, use=original.use, remarks=(*original.remarks, *segment.remarks))
+
+
+def _report_unusable(segments: Sequence[Segment], language: str) -> None:
+    """Name recordings of which little was understood, one line each.
+
+    Raises:
+        InputError: nothing was.
+    """
+    if not any(segment.use and segment.text for segment in segments):
+        names = first_three(list(by_recording(segments)))
+        raise InputError(
+            f"{names}: nothing was understood as language {language}: perhaps another language (--language), music or "
+            "noise; give recordings of speech, or their texts"
+        )
+    for name, group in by_recording(segments).items():
+        lost = [segment for segment in group if not (segment.use and segment.text)]
+        if len(group) >= _ENOUGH and 2 * len(lost) > len(group) and not _is_foreign(group):
+            log.warning(
+                "%s: %d of %d segments were not understood and are not used: perhaps another language, music or noise",
+                *(name, len(lost), len(group)),
+            )
+
+
+def _is_foreign(segments: Sequence[Segment]) -> bool:
+    """Return whether the whole recording is in another language, which a line has said already."""
+    return all(any(remark.startswith(OTHER_LANGUAGE) for remark in segment.remarks) for segment in segments)
 
 
 def _faults(heard: Heard, seconds: float) -> tuple[str, ...]:

@@ -7,16 +7,20 @@ import math
 import re
 import statistics
 from collections import Counter
+from collections.abc import Sequence
 
-from common.recognition.whisper import Heard
+from common.recognition.whisper import Heard, HeardWord
 
 NO_WORDS = "no words"
 LOW_CONFIDENCE = "low confidence"
+NOT_UNDERSTOOD = "not understood"
 REPEATS = "repeats itself"
 MAY_BE_INVENTED = "may not have been said"
-NO_TIME_SEC, LONGEST_LAST_SEC = 0.02, 0.12  # lengths of invented words, and of the last of them
+NO_TIME_SEC = 0.02  # length of an invented word
+FASTEST_WORD_SEC = 0.1  # mean of several words
 LEAST_SURE_WORDS = 3
-SURE = 0.6  # confidence below which a text is marked for review
+UNDERSTOOD = 0.2  # confidence below which a text is not used: inventions in noise, or another language
+SURE = 0.65  # confidence below which a text is marked for review
 MOST_COMPRESSION = 2.4  # of a text by zlib: Whisper's own limit for texts that go round in circles
 MOST_CHARACTERS_PER_SEC = 28.0  # fast speech has 20
 FEWEST_CHARACTERS_PER_SEC = 4.0  # slow speech has 8
@@ -27,19 +31,24 @@ def cut_invented_end(heard: Heard) -> Heard:
     """Return what was heard without the words at its end that take no time.
 
     Whisper often goes on after the speech, with "Thank you for watching" or in circles. It finds no place for such
-    words in the audio: they all lie at its end, one on the other.
+    words in the audio: they lie at its end, one on the other.
     """
-    words = heard.words
-    kept = len(words)
-    if kept > 1 and words[-1].end_sec - words[-1].start_sec <= LONGEST_LAST_SEC:
-        while kept > 1 and words[kept - 2].end_sec - words[kept - 2].start_sec <= NO_TIME_SEC:
-            kept -= 1
-    if kept == len(words):
+    kept = _count_spoken(heard.words)
+    if kept == len(heard.words):
         return heard
     end = 0
-    for word in words[: kept - 1]:
+    for word in heard.words[:kept]:
         end = heard.text.find(word.text, end) + len(word.text)
-    return dataclasses.replace(heard, text=heard.text[:end], words=words[: kept - 1], compression=0.0)
+    return dataclasses.replace(heard, text=heard.text[:end], words=heard.words[:kept], compression=0.0)
+
+
+def _count_spoken(words: Sequence[HeardWord]) -> int:
+    """Return the number of words before an end that is too fast to be said, and begins with a word without a length."""
+    for index, word in enumerate(words[:-1]):
+        rest_sec = words[-1].end_sec - word.start_sec
+        if word.end_sec - word.start_sec <= NO_TIME_SEC and rest_sec < FASTEST_WORD_SEC * (len(words) - index):
+            return index
+    return len(words)
 
 
 def confidence(heard: Heard) -> float:
@@ -67,8 +76,9 @@ def find_faults(heard: Heard, text: str, seconds: float) -> tuple[str, ...]:
         faults.append(REPEATS)
     if not FEWEST_CHARACTERS_PER_SEC <= len(text) / seconds <= MOST_CHARACTERS_PER_SEC:
         faults.append(MAY_BE_INVENTED)
-    if confidence(heard) < SURE:
-        faults.append(LOW_CONFIDENCE)
+    certain = confidence(heard)
+    if certain < SURE:
+        faults.append(LOW_CONFIDENCE if certain >= UNDERSTOOD else NOT_UNDERSTOOD)
     return tuple(faults)
 
 

@@ -1,5 +1,7 @@
 """Segments with texts from several sources."""
 
+import dataclasses
+
 import pytest
 
 from common.errors import InputError
@@ -80,6 +82,19 @@ def test_a_long_recording_in_another_language(model, tmp_path, caplog):
         add(long[:3], tmp_path)
 
 
+def test_recordings_that_are_not_understood(model, tmp_path, caplog):
+    model.probabilities = {15: 0.1, 20: 0.1, 30: 0.1}
+    model.multilingual = False
+    with pytest.raises(InputError, match=r"r\.m4a: nothing was understood as language en: perhaps another language"):
+        add(segments(), tmp_path)
+    write_clip(tmp_path, "e", 31)
+    model.texts[31] = "But this one is clear enough."
+    *rest, last = add([*segments(), Segment("e", "r.m4a", 30.0, 33.1)], tmp_path)
+    assert last.use
+    assert not any(segment.use for segment in rest)
+    assert "r.m4a: 4 of 5 segments were not understood and are not used" in caplog.text
+
+
 def test_a_long_text_is_aligned_and_a_fitting_cue_taken(model, tmp_path):
     pytest.importorskip("rapidfuzz")
     text = "One is *enough*, Two are better. Nobody knows what it is!"
@@ -87,6 +102,10 @@ def test_a_long_text_is_aligned_and_a_fitting_cue_taken(model, tmp_path):
     texts = ["One is *enough*,", "Two are better.", "", "Nobody knows what it is!"]
     assert [segment.text for segment in found] == texts
     assert [segment.source for segment in found] == [GIVEN, GIVEN, "", GIVEN]
+    model.probabilities = {30: 0.1}
+    last = dataclasses.replace(segments()[-1], remarks=("hum",))
+    *_, found = add([*segments()[:-1], last], tmp_path, {"r.m4a": Transcript(text)})
+    assert (found.text, found.use, found.remarks) == (texts[-1], True, ("hum",)), "what the recogniser says is as given"
     cued = Transcript(text, (Cue(5.0, 7.0, "From the cue."),))
     found = add(segments(), tmp_path, {"r.m4a": cued})
     assert [segment.text for segment in found] == ["One is enough.", "From the cue.", "", "Nobody knows what it is."]

@@ -9,6 +9,7 @@ from voice.recordings.texts.judgement import (
     LOW_CONFIDENCE,
     MAY_BE_INVENTED,
     NO_WORDS,
+    NOT_UNDERSTOOD,
     REPEATS,
     confidence,
     cut_invented_end,
@@ -47,6 +48,7 @@ def test_faults_that_the_recogniser_reports():
     text = "This is what was said."
     assert find_faults(Heard(text, log_probability=-0.1, compression=3.0), text, 2.0) == (REPEATS,)
     assert find_faults(Heard(text, log_probability=-0.9), text, 2.0) == (LOW_CONFIDENCE,)
+    assert find_faults(Heard(text, words(0.1, 0.9, 0.2, 0.2, 0.9)), text, 2.0) == (NOT_UNDERSTOOD,)
 
 
 def placed(*words):
@@ -61,6 +63,8 @@ def test_an_invented_end_is_cut():
     assert (found.text, len(found.words), found.compression) == ("It's so.", 2, 0)
     circle = [("Yes,", 0.0, 0.4), ("he", 0.5, 0.7), *[("he", 0.7, 0.7)] * 50]
     assert cut_invented_end(placed(*circle)).text == "Yes, he"
+    uneven = [*circle[:8], ("he", 0.7, 0.75), *circle[8:], ("he", 0.75, 0.9)]
+    assert cut_invented_end(placed(*uneven)).text == "Yes, he"
 
 
 def test_quick_words_stay():
