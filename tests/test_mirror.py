@@ -89,6 +89,8 @@ COVERED_ELSEWHERE = {
     "evaluation/spoken/results.py": ("programs/test_evaluate_texts.py", "needs the results of a whole evaluation"),
     "evaluation/spoken/work.py": ("programs/test_evaluate_texts.py", "needs a whole evaluation"),
     "evaluation/work.py": ("programs/test_evaluate.py", "needs a whole evaluation"),
+    "voice/recordings/texts/pairing.py": ("voice/recordings/texts/test_alignment.py", "a step of the alignment"),
+    "voice/recordings/texts/words.py": ("voice/recordings/texts/test_alignment.py", "the words that are aligned"),
     "benchmarks/inference/cases.py": ("benchmarks/inference/test_benchmark.py", "needs models and a whole benchmark"),
     "benchmarks/inference/report.py": (
         "benchmarks/inference/test_benchmark.py",

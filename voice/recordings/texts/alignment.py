@@ -8,13 +8,11 @@ segments so that the letters differ least: a recogniser often splits or joins wo
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
-import re
 from collections.abc import Sequence
-from typing import Any
 
-from common.errors import InputError
+from voice.recordings.texts.pairing import Range, levenshtein, pair_words
+from voice.recordings.texts.words import GivenText, split_keys
 
 IN_TEXT = 0.5  # agreement of letters below which a segment speaks something else
 UNHEARD_WORDS = 4  # words in a row that the recogniser does not have at all: skipped, rather than misunderstood
@@ -22,9 +20,6 @@ _SKIPPED_LETTER = 0.5  # cost, where an added, missing or other letter costs 1
 _BREAK_BONUS = 0.2  # decides between equal costs: segments often end where sentences do
 _LEAST_AGREEING = 0.34  # share of a segment's words
 _MOST_DIVIDED = 60  # words between two agreeing ones; more of them belong to something else
-Range = tuple[int, int]  # start and end
-_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
-_SENTENCE_END, _CLAUSE_END = re.compile(r"[.!?\u2026]"), re.compile(r"[,;:\u2013\u2014]|--")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,36 +57,6 @@ class Alignment:
     unheard: tuple[str, ...]
 
 
-class GivenText:
-    """The words of a text, with their places in it.
-
-    Attributes:
-        text: as it was given.
-        keys: its words in lower case, which are compared.
-    """
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        found = list(_WORD.finditer(text))
-        self.keys = [_key(match[0]) for match in found]
-        # Where each word begins with the punctuation before it, and the end of the text.
-        self._starts = [0, *(_cut(text, a.end(), b.start()) for a, b in itertools.pairwise(found)), len(text)]
-        self._between = ["", *(text[a.end() : b.start()] for a, b in itertools.pairwise(found)), ""]
-
-    def stretch(self, start: int, end: int) -> str:
-        """Return the text of words [start, end), with their punctuation."""
-        return self.text[self._starts[start] : self._starts[end]].strip() if start < end else ""
-
-    def letters(self, start: int, end: int) -> str:
-        return "".join(self.keys[start:end])
-
-    def break_before(self, word: int) -> int:
-        """Return 2 if a sentence ends before a word, 1 for a part of a sentence, else 0."""
-        if word in (0, len(self.keys)) or _SENTENCE_END.search(self._between[word]):
-            return 2
-        return 1 if _CLAUSE_END.search(self._between[word]) else 0
-
-
 def align(text: str, heard: Sequence[str]) -> Alignment:
     """Divide a text among the segments of a recording.
 
@@ -103,11 +68,11 @@ def align(text: str, heard: Sequence[str]) -> Alignment:
         InputError: rapidfuzz is not installed.
     """
     given = GivenText(text)
-    words = [[_key(word) for word in _WORD.findall(one)] for one in heard]
+    words = [split_keys(one) for one in heard]
     ends = [0]
     for one in words:
         ends.append(ends[-1] + len(one))
-    pairs = _pair([key for one in words for key in one], given, set(ends))
+    pairs = pair_words([key for one in words for key in one], given, set(ends))
     ranges = _divide(pairs, given, words)
     agreements = [_agreement(given.letters(*one), "".join(heard)) for one, heard in zip(ranges, words, strict=True)]
     ranges = [one if agreement >= IN_TEXT else (0, 0) for one, agreement in zip(ranges, agreements, strict=True)]
@@ -120,82 +85,6 @@ def align(text: str, heard: Sequence[str]) -> Alignment:
         unheard = (unheard_before[start], unheard_after[end]) if start < end else ("", "")
         stretches.append(Stretch(given.stretch(start, end), agreement, *unheard))
     return Alignment(tuple(stretches), tuple(given.stretch(*gap) for gap in gaps if gap[0] < gap[1]))
-
-
-def _key(word: str) -> str:
-    return word.replace("'", "").replace("\u2019", "").casefold()
-
-
-def _cut(text: str, start: int, end: int) -> int:
-    """Return where the text between two words is cut: at its last space, or behind all of it."""
-    space = max(text.rfind(" ", start, end), text.rfind("\n", start, end))
-    return end if space < 0 else space
-
-
-def _pair(heard: Sequence[str], given: GivenText, ends: set[int]) -> list[tuple[int, int]]:
-    """Return the pairs (word of the text, heard word) that are the same."""
-    codes = _levenshtein().opcodes(given.keys, list(heard))
-    partners = [-1] * len(heard)  # the word of the text that each heard word is
-    for code in codes:
-        if code.tag == "equal":
-            partners[code.dest_start : code.dest_end] = range(code.src_start, code.src_end)
-    for code in codes:
-        if code.tag == "insert":
-            _slide_added(partners, code.dest_start, code.dest_end, heard, ends)
-        elif code.tag == "delete":
-            _slide_skipped(partners, code.dest_start, (code.src_start, code.src_end), given, ends)
-    return [(word, index) for index, word in enumerate(partners) if word >= 0]
-
-
-def _slide_added(partners: list[int], start: int, end: int, heard: Sequence[str], ends: set[int]) -> None:
-    """Move added words [start, end) along words that repeat them, so that they end with a segment if they can.
-
-    "the cat | the cat sat" for "the cat sat" has two alignments with as many edits. The one that adds a whole segment
-    is right: somebody began again.
-    """
-    shifts = [0]
-    while (
-        (first := start + shifts[-1] - 1) >= 0 and partners[first] >= 0 and heard[first] == heard[end + shifts[-1] - 1]
-    ):
-        shifts.append(shifts[-1] - 1)
-    shifts.append(0)
-    while (last := end + shifts[-1]) < len(heard) and partners[last] >= 0 and heard[last] == heard[start + shifts[-1]]:
-        shifts.append(shifts[-1] + 1)
-    best = max(shifts, key=lambda shift: ((start + shift in ends) + (end + shift in ends), -abs(shift)))
-    for _ in range(-best):
-        start, end = start - 1, end - 1
-        partners[end], partners[start] = partners[start], -1
-    for _ in range(best):
-        partners[start], partners[end] = partners[end], -1
-        start, end = start + 1, end + 1
-
-
-def _slide_skipped(partners: list[int], place: int, skipped: Range, given: GivenText, ends: set[int]) -> None:
-    """Move skipped words of the text along words that repeat them, to the end of a segment or of a sentence.
-
-    Args:
-        partners: the word of the text that each heard word is, -1 for none.
-        place: heard word before which the words are skipped.
-        skipped: first word, and the word after the last one.
-        given: the text.
-        ends: heard words with which segments begin.
-    """
-    start, end = skipped
-    shifts = [0]
-    while (before := place + shifts[-1] - 1) >= 0 and partners[before] == start + shifts[-1] - 1 >= 0:
-        if given.keys[start + shifts[-1] - 1] != given.keys[end + shifts[-1] - 1]:
-            break
-        shifts.append(shifts[-1] - 1)
-    shifts.append(0)
-    while (after := place + shifts[-1]) < len(partners) and partners[after] == end + shifts[-1]:
-        if given.keys[start + shifts[-1]] != given.keys[end + shifts[-1]]:
-            break
-        shifts.append(shifts[-1] + 1)
-    best = max(shifts, key=lambda shift: (place + shift in ends, given.break_before(start + shift), -abs(shift)))
-    for step in range(-best):
-        partners[place - 1 - step] += end - start
-    for step in range(best):
-        partners[place + step] -= end - start
 
 
 def _divide(pairs: Sequence[tuple[int, int]], given: GivenText, words: Sequence[Sequence[str]]) -> list[Range]:
@@ -251,7 +140,7 @@ def _divide_gap(given: GivenText, start: int, end: int, parts: Sequence[str], fi
         last = _divide_gap(given, end - half, end, parts[-1:], (False, True))[0] if fixed[1] else (end, end)
         middle = [(first[1], first[1])] * (len(parts) - sum(fixed))
         return [*([first] if fixed[0] else []), *middle, *([last] if fixed[1] else [])]
-    distance = _levenshtein().distance
+    distance = levenshtein().distance
     # Cost and ranges of the best division of the words before each place, after some of the parts.
     best: dict[int, tuple[float, list[Range]]] = {start: (0.0, [])}
     for number, part in enumerate(parts):
@@ -284,13 +173,4 @@ def _skip(
 
 def _agreement(text: str, heard: str) -> float:
     longest = max(len(text), len(heard))
-    return 1 - _levenshtein().distance(text, heard) / longest if longest else 0.0
-
-
-@functools.cache
-def _levenshtein() -> Any:
-    try:
-        from rapidfuzz.distance import Levenshtein
-    except ImportError:
-        raise InputError("aligning long texts needs rapidfuzz: pip install rapidfuzz") from None
-    return Levenshtein
+    return 1 - levenshtein().distance(text, heard) / longest if longest else 0.0

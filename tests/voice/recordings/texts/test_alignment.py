@@ -45,6 +45,24 @@ def test_other_spellings_at_the_ends():
     assert all(0.5 < stretch.agreement < 1 for stretch in found.stretches)
 
 
+def test_numbers_in_digits_and_in_words():
+    text = "It was nineteen sixty-four, or later. One, two. It cost 1,250 dollars in 1865. Ten!"
+    heard = [
+        "It was 1964,",
+        "or later.",
+        "1, 2.",
+        "It cost twelve hundred fifty dollars",
+        "in eighteen sixty five.",
+        "10",
+    ]
+    segments = [
+        *("It was nineteen sixty-four,", "or later.", "One, two.", "It cost 1,250 dollars", "in 1865.", "Ten!"),
+    ]
+    found = align(text, heard)
+    assert [stretch.text for stretch in found.stretches] == segments
+    assert [stretch.agreement == 1 for stretch in found.stretches] == [True, True, True, False, True, True]
+
+
 def test_a_segment_of_which_no_word_is_right_gets_its_text():
     heard = [SEGMENTS[0], SEGMENTS[1], "no bodden you", *SEGMENTS[3:]]
     assert stretches(TEXT, heard) == SEGMENTS
