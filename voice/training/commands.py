@@ -13,6 +13,7 @@ from common.files.json_files import read_json
 from common.project import models_dir
 from common.training.best import find_best
 from common.training.checkpoint_store import CheckpointStore
+from fastpitch.speakers import SPEAKERS_SUFFIX
 from hifigan.checkpoint import load_generator
 from hifigan.training.state import CHECKPOINT_FILES as VOCODER_FILES
 from voice.folder import VoiceFiles, find_voice
@@ -70,6 +71,11 @@ class VoicePaths:
     def speech_list(self, part: str) -> Path:
         """List of wav, pitch and text of a part."""
         return self.lists / f"voice_audio_pitch_text_{part}.txt"
+
+    @property
+    def speakers(self) -> Path:
+        """Names of the speakers, JSON. The file exists if there are several."""
+        return self.lists / f"voice{SPEAKERS_SUFFIX}"
 
     @property
     def vocoder(self) -> Path:
@@ -166,6 +172,7 @@ def fastpitch_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
         *("--training-files", str(paths.speech_list("train"))),
         *("--validation-files", str(paths.speech_list("val"))),
         *(("--checkpoint-path", str(paths.fastpitch_base)) if paths.fastpitch_base else ()),
+        *(("--speaker-names", str(paths.speakers)) if paths.speakers.is_file() else ()),
         *_fastpitch_config(cfg),
         *("--optimizer", "adamw"),
         *("--learning-rate", f"{cfg.fastpitch_learning_rate:g}"),

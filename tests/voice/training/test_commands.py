@@ -106,6 +106,15 @@ def test_both_models_start_from_the_base(cfg: VoiceTrainingConfig, paths: VoiceP
     assert (tuned.optim.learning_rate, tuned.optim.warmup_steps) == (3e-4, chosen.vocoder_warmup_steps)
 
 
+def test_speakers_are_named_also_for_lists_elsewhere(cfg: VoiceTrainingConfig, paths: VoicePaths) -> None:
+    paths.lists.mkdir(parents=True)
+    paths.speakers.write_text('{"anna": 0, "ben": 1, "carl": 2, "dora": 3}')
+    words = override(commands.fastpitch_command(paths, choose(cfg, 50)), training_files=paths.work / "trial.txt")
+    found = parse_fastpitch(words[2:])
+    assert found.speakers == {"anna": 0, "ben": 1, "carl": 2, "dora": 3}
+    assert found.model.n_speakers == 4
+
+
 def test_epochs_of_the_base_are_counted_on(cfg: VoiceTrainingConfig, paths: VoicePaths) -> None:
     """`train.py` continues the count of the base's epochs in fine-tuning, also for the decay of the rate."""
 
