@@ -55,7 +55,7 @@ class Segment:
         speaker: name of the speaker, "" if there is only one.
         text: what is said, "" if not known yet.
         source: where the text comes from, one of `SOURCES`, or "" without a text.
-        confidence: of the recogniser, 0 to 1. None for other texts.
+        confidence: of the recogniser, or how well a given text agrees with it, 0 to 1. None without a recogniser.
         use: whether training uses it.
         remarks: what to look at in a review, a few words each.
     """
