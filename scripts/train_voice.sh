@@ -32,7 +32,7 @@
 #   DISCRIMINATOR_WIDTH   of train.py
 #   VOCODER_EPOCHS (0) VOCODER_LEARNING_RATE (3e-4)   epochs on recordings alone, before the next ones
 #   FINE_TUNING_EPOCHS FINE_TUNING_LEARNING_RATE      epochs on recordings and on FastPitch's mels of them
-#   VOCODER_BATCH_SIZE VOCODER_LEARNING_RATE_DECAY VOCODER_WARMUP_STEPS VOCODER_EMA (0.999)
+#   VOCODER_BATCH_SIZE VOCODER_LEARNING_RATE_DECAY VOCODER_WARMUP_STEPS VOCODER_EMA
 #   BASE_SHARE (0.15)   share of the generator's first weights in the voice: more of it sounds cleaner, but less like the
 #                       speaker
 #   EVALUATION_CLIPS    evaluate only this number of test clips (default: all)

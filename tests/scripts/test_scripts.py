@@ -389,7 +389,7 @@ def test_training_of_a_voice(recorder, tmp_path, monkeypatch):
     text = (REPOSITORY / "scripts" / "train_voice.sh").read_text()
     described = "\n".join(line for line in text.splitlines() if line.startswith("#"))
     assert [name for name in (*names, "COMPARE", "ESTIMATE_ONLY", "PARALLEL") if name not in described] == []
-    for name in ("vocoder_epochs", "vocoder_ema", "base_share"):
+    for name in ("vocoder_epochs", "base_share"):
         assert f"{name.upper()} ({fields[name]:g})" in described
     words, _ = recorder("train_voice.sh", "set", "-o", "ann")
     assert words == ["-m", "voice.training", "--num-gpus", "0", "set", "-o", "ann"]

@@ -83,7 +83,9 @@ class VoiceTrainingConfig:
     vocoder_batch_size: int = flag(AUTO, f"segments in one pass, on each GPU if there are any ({_CHOSEN})")
     vocoder_learning_rate_decay: float = flag(AUTO, f"factor of the vocoder's learning rate per epoch ({_CHOSEN})")
     vocoder_warmup_steps: int = flag(AUTO, f"steps over which the vocoder's learning rate rises from 0 ({_CHOSEN})")
-    vocoder_ema: float = flag(0.999, "decay of the moving average of the generator, which becomes the voice (0: none)")
+    vocoder_ema: float = flag(
+        AUTO, f"decay of the moving average of the generator, which becomes the voice ({_CHOSEN}; 0: none)"
+    )
     discriminator_width: float = flag(AUTO, f"see train.py ({_CHOSEN})")
     base_share: float = flag(
         0.15, "share of the base in the average that becomes the voice, as voice.pack --base-share"
