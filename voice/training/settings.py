@@ -39,7 +39,7 @@ class Usual:
 CPU = Usual(600, 16, 2000, 4, 0.125)  # narrow discriminators take a tenth of the time
 GPU = Usual(4000, 16, 20000, 16, 1.0)  # not yet run on a GPU
 
-FASTPITCH_VALIDATION_STEPS, VOCODER_VALIDATION_STEPS = 40, 200  # between validations
+FASTPITCH_VALIDATIONS, VOCODER_VALIDATIONS = 30, 15  # in a training; a vocoder's takes longer
 PATIENCE = 8  # validations
 MOST_AMOUNT = 100.0  # times the usual training that --hours may allow
 SCRATCH_EPOCHS = 80  # of FastPitch, as the shipped voice was begun
@@ -106,7 +106,7 @@ def _choose_fastpitch(cfg: VoiceTrainingConfig, clips: int, batch: int, amount: 
         patience=_given(cfg.patience, PATIENCE),
         fastpitch_batch_size=batch,
         fastpitch_epochs=epochs,
-        fastpitch_validation_epochs=_epochs(FASTPITCH_VALIDATION_STEPS, epoch_steps),
+        fastpitch_validation_epochs=_epochs(epochs / FASTPITCH_VALIDATIONS, 1),
         fastpitch_learning_rate=_given(cfg.fastpitch_learning_rate, rate),
         fastpitch_warmup_steps=_given(cfg.fastpitch_warmup_steps, warmup),
         fastpitch_ema=_given(cfg.fastpitch_ema, _decay(epochs * epoch_steps, FASTPITCH_EMA)),
@@ -127,8 +127,8 @@ def _choose_vocoder(cfg: VoiceTrainingConfig, clips: int, segments: int, amount:
         fine_tuning_epochs=epochs,
         fine_tuning_learning_rate=_given(cfg.fine_tuning_learning_rate, rate),
         vocoder_batch_size=segments,
-        vocoder_validation_epochs=_epochs(VOCODER_VALIDATION_STEPS, recordings),
-        fine_tuning_validation_epochs=_epochs(VOCODER_VALIDATION_STEPS, pairs),
+        vocoder_validation_epochs=_epochs(cfg.vocoder_epochs / VOCODER_VALIDATIONS, 1),
+        fine_tuning_validation_epochs=_epochs(epochs / VOCODER_VALIDATIONS, 1),
         vocoder_learning_rate_decay=_given(cfg.vocoder_learning_rate_decay, round(decay, 6)),
         vocoder_warmup_steps=_given(cfg.vocoder_warmup_steps, warmup),
         vocoder_ema=_given(cfg.vocoder_ema, _decay(first_steps, VOCODER_EMA)),

@@ -62,7 +62,7 @@ def test_vocoder_as_shipped(shipped: VoiceTrainingConfig, paths: VoicePaths) -> 
     found = parse_vocoder(command[1:])
     assert found.run.checkpoint_path_gen == str(paths.base)
     assert (found.run.discriminator_width, found.run.epochs, found.run.seed) == (0.125, 40, 1234)
-    assert (found.run.checkpoint_interval, found.run.validation_interval, found.run.cuda) == (1, 1, False)
+    assert (found.run.checkpoint_interval, found.run.validation_interval, found.run.cuda) == (1, 2, False)
     assert (found.optim.batch_size, found.optim.warmup_steps, found.optim.ema) == (4, 500, 0.999)
     assert (found.optim.learning_rate, found.optim.learning_rate_decay) == (3e-4, 0.93)
     assert (found.data.num_workers, found.data.dataset_cache, found.data.segment_size) == (0, "ram", 8192)
