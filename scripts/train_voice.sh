@@ -1,19 +1,24 @@
 #!/usr/bin/env bash
-# Trains a voice from recordings with texts: checks the data, says what time and disk it takes, splits by prompt and
-# text, extracts pitch, fine-tunes FastPitch and then the vocoder on its mels, packs the best checkpoints into the
-# voice's folder, evaluates it on held-out clips, and writes its model card.
+# Makes a voice from a folder of recordings of any kind and length, with or without texts: cuts them at pauses, writes
+# down the texts that are missing, checks everything, says what time and disk the training takes, fine-tunes FastPitch
+# and then the vocoder on its mels, evaluates the voice on held-out clips, and writes its model card.
 #
-#   bash scripts/train_voice.sh DATASET -o voices/NAME                      # DATASET: LJSpeech layout, wavs/ metadata.csv
-#   ESTIMATE_ONLY=true bash scripts/train_voice.sh DATASET -o voices/NAME   # only say what it would take
-#   HOURS=3 bash scripts/train_voice.sh DATASET -o voices/NAME              # train as long as fits three hours
+#   bash scripts/train_voice.sh RECORDINGS -o voices/NAME
+#   PREPARE_ONLY=true bash scripts/train_voice.sh RECORDINGS -o voices/NAME    # stop before the training, to review texts
+#   ESTIMATE_ONLY=true bash scripts/train_voice.sh RECORDINGS -o voices/NAME   # only say what it would take
+#   HOURS=3 bash scripts/train_voice.sh RECORDINGS -o voices/NAME              # train as long as fits three hours
 #
+# Needs requirements.txt and requirements-voice.txt (docs/own-voice.md).
 # Finished stages are skipped, so the same command continues after any interruption, even by kill -9. SIGTERM and Ctrl-C
 # save first. Further arguments go to python -m voice.training (--help). Without the variables below, settings are chosen
 # from the amount of data and the machine, and printed.
 #
 #   WORK_DIR            folder of everything besides the voice: lists, pitch, checkpoints, logs, evaluations
 #                       (default: the voice's folder with -training at its end)
-#   ESTIMATE_ONLY       true: check the data, say what it takes, and stop
+#   PREPARE_ONLY        true: stop after the texts and their checks, before the training
+#   REVIEW              corrected texts: the file that the review page exported
+#   TRANSCRIBER         Whisper model that writes the texts that are missing: a name, or a folder in CTranslate2 format
+#   ESTIMATE_ONLY       true: prepare the data, say what the training takes, and stop
 #   HOURS               hours that both trainings may take here (default: the usual amount of training)
 #   PATIENCE            a training ends after this number of validations without improvement (0: never)
 #   NUM_GPUS            GPUs of this machine to train on (default: 0, the CPU). Not yet run on a GPU.
@@ -52,13 +57,14 @@ source scripts/lib/python.sh
 source scripts/lib/variables.sh
 name_unread_variables scripts/train_voice.sh
 
-require_true_or_false ESTIMATE_ONLY PARALLEL
+require_true_or_false PREPARE_ONLY ESTIMATE_ONLY PARALLEL
 require_whole_numbers 0 NUM_WORKERS EVALUATION_CLIPS
 NUM_GPUS=${NUM_GPUS:-0}
 choose_num_gpus # refuses more than there are
 args=()
-add_list_flags COMPARE:compare # a flag has to follow, so that the list ends before DATASET: --num-gpus always does
-add_flags WORK_DIR:work HOURS:hours PATIENCE:patience BASE:base FASTPITCH_BASE:fastpitch-base NUM_GPUS:num-gpus NUM_WORKERS:n-workers SEED:seed BASE_GENERATOR:vocoder-base \
+add_list_flags COMPARE:compare # a flag has to follow, so that the list ends before RECORDINGS: --num-gpus always does
+add_flags WORK_DIR:work REVIEW:review TRANSCRIBER:transcriber HOURS:hours PATIENCE:patience BASE:base \
+    FASTPITCH_BASE:fastpitch-base NUM_GPUS:num-gpus NUM_WORKERS:n-workers SEED:seed BASE_GENERATOR:vocoder-base \
     HIFIGAN_CONFIG:vocoder-config DISCRIMINATOR_WIDTH:discriminator-width VOCODER_EPOCHS:vocoder-epochs \
     VOCODER_BATCH_SIZE:vocoder-batch-size VOCODER_LEARNING_RATE:vocoder-learning-rate \
     VOCODER_LEARNING_RATE_DECAY:vocoder-learning-rate-decay VOCODER_WARMUP_STEPS:vocoder-warmup-steps \
@@ -69,6 +75,7 @@ add_flags WORK_DIR:work HOURS:hours PATIENCE:patience BASE:base FASTPITCH_BASE:f
     FASTPITCH_EMA:fastpitch-ema BINARIZATION_WARMUP_EPOCHS:binarization-warmup-epochs \
     EVALUATION_CLIPS:evaluation-clips RECOGNISER:recogniser DESCRIPTION:description LICENCE:licence \
     CONSENT:consent SENTENCES:sentences KNOWN_FAULTS:known-faults
+[[ ${PREPARE_ONLY:-false} == true ]] && args+=(--prepare-only)
 [[ ${ESTIMATE_ONLY:-false} == true ]] && args+=(--estimate-only)
 [[ ${PARALLEL:-false} == true ]] && args+=(--parallel)
 

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from common.cli import flag
+from common.errors import InputError
 
 DEFAULT_TRANSCRIBER = "small.en"
 
@@ -25,5 +26,10 @@ class RecordingsConfig:
     prepare_only: bool = flag(False, "stop after the texts and their checks, before the training")
 
     def __post_init__(self) -> None:
+        if self.language != "en" and not self.prepare_only:
+            raise InputError(
+                f"--language {self.language}: only English voices are trained by this command; with --prepare-only it "
+                "prepares recordings of other languages, and docs/other-languages.md says how to go on"
+            )
         if self.review and not Path(self.review).is_file():
             raise FileNotFoundError(f"--review: {self.review}: no such file")

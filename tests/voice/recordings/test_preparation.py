@@ -93,3 +93,9 @@ def test_a_missing_file_of_corrections_is_named() -> None:
     add_flags(parser, RecordingsConfig, "recordings")
     with pytest.raises(FileNotFoundError, match=r"--review: nowhere\.csv: no such file"):
         from_flags(RecordingsConfig, vars(parser.parse_args(["--review", "nowhere.csv"])))
+
+
+def test_only_english_is_trained() -> None:
+    with pytest.raises(InputError, match="--language de: only English"):
+        RecordingsConfig(language="de")
+    assert RecordingsConfig(language="de", prepare_only=True).language == "de"
