@@ -50,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = vars(make_parser().parse_args(words))
     check_gpus(given.get("num_gpus", 0), "--num-gpus")
     cfg, recordings = from_flags(VoiceTrainingConfig, given), from_flags(RecordingsConfig, given)
+    if not cfg.recogniser:  # one model to download instead of two
+        cfg = dataclasses.replace(cfg, recogniser=recordings.transcriber)
     paths = VoicePaths.find(given["dataset"], cfg)
     if paths.work.resolve().is_relative_to(paths.dataset.resolve()):
         raise InputError(f"--work: {paths.work} lies in the data set; give another folder")

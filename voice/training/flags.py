@@ -101,7 +101,9 @@ class VoiceTrainingConfig:
         (), "further generators to evaluate beside the voice and its base", metavar="NAME=PATH"
     )
     recogniser: str = flag(
-        "", "recogniser of the evaluation, as evaluate.py --recogniser; without it, its default", metavar="NAME|PATH"
+        "",
+        "recogniser of the evaluation, as evaluate.py --recogniser; without it, --transcriber, or its default",
+        metavar="NAME|PATH",
     )
 
     description: str = flag("", "one line on the recordings and their source, for the model card")
