@@ -95,7 +95,7 @@ def prepare(folder: Path, work: Path, cfg: RecordingsConfig, title: str, jobs: i
     """
     jobs = jobs or available_cores()
     clock = _Clock(work)
-    transcripts = find_transcripts(folder, find_recordings(folder))
+    transcripts = find_transcripts(folder, find_recordings(folder), cfg.language)
     with clock.measure("segments"):
         cut = segment_recordings(folder, work, transcripts, jobs)
     with clock.measure("texts"):
