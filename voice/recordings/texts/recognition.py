@@ -7,6 +7,7 @@ Shapes: T samples.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -151,11 +152,21 @@ def _detect_language(clips: Sequence[str], transcriber: Transcriber) -> tuple[st
     with others_go_on("", problems):
         spread = [clips[index] for index in _spread(len(clips))]
         wavs: list[np.ndarray] = []
+        heard = []
         for clip in spread:
             wavs.append(_load(transcriber.wav(clip)))
+            heard.append(_origin(clip, transcriber))
             if sum(map(len, wavs)) >= LANGUAGE_SEC * RECOGNISER_RATE_HZ:
                 break
-        return whisper.detect_language(transcriber.model, np.concatenate(wavs))
+        key = hashlib.sha256(json.dumps(heard).encode()).hexdigest()[:16]
+        path = transcriber.work / "languages" / f"{key}.json"
+        with contextlib.suppress(FileNotFoundError, InputError, TypeError, ValueError):  # else it is asked again
+            language, probability = read_json(path)
+            return str(language), float(probability)
+        answer = whisper.detect_language(transcriber.model, np.concatenate(wavs))
+        if answer:
+            write_whole(path, json.dumps(answer).encode())
+        return answer
     return None
 
 

@@ -68,8 +68,13 @@ def test_the_language_of_a_group_is_heard_in_half_a_minute(model, tmp_path):
         write_clip(tmp_path, clip, 80)
     assert detect_languages([clips, ["a"]], open_transcriber(tmp_path)) == [("en", 0.9), ("en", 0.9)]
     assert sorted(model.detections) == [10, 320]
+    assert detect_languages([clips, ["a"]], open_transcriber(tmp_path)) == [("en", 0.9), ("en", 0.9)]
+    assert sorted(model.detections) == [10, 320], "a second start does not ask again"
+    write_clip(tmp_path, "a", 30)
+    detect_languages([["a"]], open_transcriber(tmp_path))
+    assert model.detections[-1] == 30
     model.multilingual = False
-    assert detect_languages([clips], open_transcriber(tmp_path)) == [None]
+    assert detect_languages([clips[:3]], open_transcriber(tmp_path)) == [None]
 
 
 def test_messages(model, tmp_path, monkeypatch):
