@@ -22,7 +22,7 @@ from common.project import PROJECT
 from common.text.languages import find_language_code
 from voice.consent import consent_line
 from voice.folder import VOICE_TAGS
-from voice.recordings.preparation import Preparation
+from voice.recordings.preparation import Preparation, read_times
 from voice.recordings.segment import EDITED, GIVEN, RECOGNISED
 from voice.training import commands, evaluations
 from voice.training.commands import Command, VoicePaths
@@ -129,6 +129,7 @@ def training_section(
         "## Training",
         "",
         f"- {_history(cfg, paths)}",
+        f"- Time on this machine: {_list_times(paths, records)}",
         f"- Seed: {cfg.seed}",
         f"- Machine: {machine['machine']}",
         f"- Versions: {machine['versions']}",
@@ -143,6 +144,26 @@ def training_section(
         *(_in_words(command, paths) for _, command in steps),
         "```",
     ]
+
+
+# Stages whose time is worth a word, in their order.
+TIMED = (
+    "estimate",
+    "pitch",
+    "fastpitch",
+    "vocoder",
+    "predicted",
+    "fine-tuning",
+    "copy-synthesis",
+    "speech",
+    "sentences",
+)
+
+
+def _list_times(paths: VoicePaths, records: StageRecords) -> str:
+    """Return the time of each part of the work. Of an interrupted training, the time after its last start counts."""
+    found = read_times(paths.work) | {name: record["seconds"] for name in TIMED if (record := records.read(name))}
+    return ", ".join(f"{name} {in_hours(seconds)}" for name, seconds in found.items())
 
 
 def quality_section(paths: VoicePaths) -> list[str]:

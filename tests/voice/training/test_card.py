@@ -15,7 +15,7 @@ from tests.support.models import make_checkpoint, make_fastpitch
 from voice.folder import find_voice
 from voice.pack import pack
 from voice.pack_flags import PackConfig
-from voice.recordings.preparation import SUMMARY, Preparation
+from voice.recordings.preparation import SUMMARY, TIMES, Preparation
 from voice.training.card import write_card
 from voice.training.commands import VoicePaths
 from voice.training.estimate import Estimate, Measured
@@ -134,6 +134,12 @@ def test_it_says_where_clips_and_texts_come_from(trained: Trained) -> None:
     assert "Speakers" not in card
     assert "- Consent: MISSING. Fill in whose voice" in card
     assert "- Consent: Ann Lee, for any use\n" in trained.card(consent="Ann Lee, for any use")
+
+
+def test_it_lists_the_times(trained: Trained) -> None:
+    (trained.paths.work / TIMES).write_text('{"segments": 62.0, "texts": 600.0}')
+    trained.records.run(Stage("pitch", "pitch", lambda: None))
+    assert "- Time on this machine: segments 62 s, texts 10 min, pitch 0 s" in trained.card()
 
 
 def test_commands_can_be_repeated_elsewhere(trained: Trained) -> None:
