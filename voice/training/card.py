@@ -147,7 +147,7 @@ def training_section(
 
 
 # Stages whose time is worth a word, in their order.
-TIMED = (
+TIMED = ("estimate", "pitch", "fastpitch", "vocoder", "predicted", "fine-tuning", "copy-synthesis", "speech")
     "estimate",
     "pitch",
     "fastpitch",
@@ -163,7 +163,7 @@ TIMED = (
 def _list_times(paths: VoicePaths, records: StageRecords) -> str:
     """Return the time of each part of the work. Of an interrupted training, the time after its last start counts."""
     found = read_times(paths.work) | {name: record["seconds"] for name in TIMED if (record := records.read(name))}
-    return ", ".join(f"{name} {in_hours(seconds)}" for name, seconds in found.items())
+    return ", ".join(f"{name} {in_words(seconds)}" for name, seconds in found.items())
 
 
 def quality_section(paths: VoicePaths) -> list[str]:
