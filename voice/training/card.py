@@ -148,16 +148,6 @@ def training_section(
 
 # Stages whose time is worth a word, in their order.
 TIMED = ("estimate", "pitch", "fastpitch", "vocoder", "predicted", "fine-tuning", "copy-synthesis", "speech")
-    "estimate",
-    "pitch",
-    "fastpitch",
-    "vocoder",
-    "predicted",
-    "fine-tuning",
-    "copy-synthesis",
-    "speech",
-    "sentences",
-)
 
 
 def _list_times(paths: VoicePaths, records: StageRecords) -> str:
