@@ -39,6 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for line in lines:
         name = f"{line.partition('|')[0]}.flac"
         (root / "set" / "wavs" / name).write_bytes((demo / "wavs" / name).read_bytes())
+    (root / "mine.txt").write_text("Hello.\n")
     make_checkpoint(root / "base.pt")
     tiny = {key: value for key, value in TINY_FASTPITCH.to_dict().items() if key.startswith(("in_", "out_", "symbols"))}
     (root / "tiny.json").write_text(json.dumps(tiny))
@@ -60,6 +61,7 @@ def start(folder: Path, voice: str, **variables: str) -> subprocess.Popen[str]:
         "FASTPITCH_WARMUP_STEPS": "20",
         "FASTPITCH_EMA": "0.9",
         "FASTPITCH_BATCH_SIZE": "2",
+        "SENTENCES": "mine.txt",
         "NUM_WORKERS": "1",
         "OMP_NUM_THREADS": "1",
         "CUDA_VISIBLE_DEVICES": "",
@@ -195,7 +197,7 @@ def test_only_the_estimate_in_parallel_of_a_long_recording(folder: Path, tmp_pat
     soundfile.write(tmp_path / "set" / "long.wav", np.stack([mono, mono], 1), 44100)
     (tmp_path / "set" / "long.vtt").write_text("WEBVTT\n\n" + "\n".join(cues))
     (tmp_path / "set" / "broken.m4a").write_bytes(b"no audio")
-    for name in ("base.pt", "tiny.json"):
+    for name in ("base.pt", "tiny.json", "mine.txt"):
         shutil.copy(folder / name, tmp_path)
     process = start(tmp_path, "ann", ESTIMATE_ONLY="true", **FIRST_FLOW)
     output = process.communicate()[0]
