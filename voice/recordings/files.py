@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
 import re
@@ -11,7 +12,9 @@ from pathlib import Path
 from common.audio_input.folders import walk_files
 from common.audio_input.names import AUDIO_SUFFIXES, VIDEO_SUFFIXES, is_audio_file, is_video_file
 from common.errors import InputError, first_three
+from voice.recordings.metadata import read_lists
 from voice.recordings.segment import Recording
+from voice.recordings.texts.cleaning import clean_text
 
 log = logging.getLogger(__name__)
 _LONGEST_ID = 100  # characters
@@ -22,11 +25,12 @@ def find_recordings(folder: str | Path) -> list[Recording]:
     """Find all audio and video files below a folder, sorted by name.
 
     If the files lie in two or more sub-folders and none beside these, each sub-folder is a speaker. A single sub-folder
-    such as `wavs/` or `wav48/` counts as the folder itself. Of a recording in several formats, one is used.
+    such as `wavs/` or `wav48/` counts as the folder itself. In other folders, `metadata.csv` may name the speakers.
+    Of a recording in several formats, one is used.
 
     Raises:
         FileNotFoundError: no such folder.
-        InputError: no recordings in it.
+        InputError: no recordings in it, or a damaged `metadata.csv`.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -42,9 +46,36 @@ def find_recordings(folder: str | Path) -> list[Recording]:
     root = _find_root(folder, paths)
     speakers = sorted({path.relative_to(root).parts[0] for path in paths})
     if len(speakers) < 2 or any(path.parent == root for path in paths):
-        return [Recording(path, path.relative_to(folder).as_posix()) for path in paths]
+        return _add_listed_speakers(folder, [Recording(path, path.relative_to(folder).as_posix()) for path in paths])
     log.info("%d speakers, one for each folder: %s", len(speakers), first_three(speakers))
-    return [Recording(path, path.relative_to(folder).as_posix(), path.relative_to(root).parts[0]) for path in paths]
+    return [
+        Recording(path, path.relative_to(folder).as_posix(), _name_speaker(path.relative_to(root).parts[0]))
+        for path in paths
+    ]
+
+
+def _name_speaker(name: str) -> str:
+    """Return a speaker's name as lists can hold it: without bars, line ends and bytes that are not UTF-8."""
+    return clean_text(name.encode("utf-8", "replace").decode()) or "_"
+
+
+def _add_listed_speakers(folder: Path, recordings: Sequence[Recording]) -> list[Recording]:
+    """Return the recordings with the speakers that `metadata.csv` names, if these are two or more.
+
+    Recordings that it does not name are then dropped, since their speaker is unknown. One line in the log names them.
+    """
+    speakers = {name: _name_speaker(speaker) for name, speaker in read_lists(folder, recordings).speakers.items()}
+    different = sorted(set(speakers.values()))
+    if len(different) < 2:
+        return list(recordings)
+    log.info("%d speakers in metadata.csv: %s", len(different), first_three(different))
+    if unknown := [recording.name for recording in recordings if recording.name not in speakers]:
+        log.warning("%s: not used, metadata.csv names speakers, but none for this recording", first_three(unknown))
+    return [
+        dataclasses.replace(recording, speaker=speakers[recording.name])
+        for recording in recordings
+        if recording.name in speakers
+    ]
 
 
 def _find_root(folder: Path, paths: Iterable[Path]) -> Path:
@@ -82,13 +113,13 @@ def _drop_second_microphones(paths: Sequence[Path]) -> list[Path]:
 def name_recordings(recordings: Sequence[Recording]) -> dict[str, str]:
     """Return an id for each `Recording.name`: part of the names of clips, unique, without spaces and folders.
 
-    With several speakers it starts with the folder of the speaker: `p225/chapter_1`.
+    With several speakers it starts with the name of the speaker: `p225/chapter_1`.
     """
     ids: dict[str, str] = {}
     taken: set[str] = set()
     for recording in recordings:
         inner = re.split(rf"(?:^|/){re.escape(recording.speaker)}/", recording.name, maxsplit=1)[-1]
-        stem = inner.removeprefix("wavs/" if not recording.speaker else "")
+        stem = inner.removeprefix("wavs/")
         plain = _plain(stem[: stem.rindex(".")])
         digest = hashlib.sha256(recording.name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
         name = plain if len(plain) <= _LONGEST_ID else f"{plain[:_LONGEST_ID]}-{digest}"

@@ -31,7 +31,7 @@ def test_a_folder_for_each_speaker(tmp_path, above):
 
 
 def test_a_single_folder_is_no_speaker(tmp_path):
-    make(tmp_path, "wavs/1.wav", "wavs/2.wav", "metadata.csv")
+    make(tmp_path, "wavs/1.wav", "wavs/2.wav", "txt/1.txt")
     assert found(tmp_path) == [("wavs/1.wav", ""), ("wavs/2.wav", "")]
     assert name_recordings(find_recordings(tmp_path)) == {"wavs/1.wav": "1", "wavs/2.wav": "2"}
 
@@ -55,6 +55,23 @@ def test_names_are_unique_and_plain(tmp_path):
 def test_names_of_speakers(tmp_path):
     make(tmp_path, "Ann B/x/1.wav", "bob/1.wav")
     assert name_recordings(find_recordings(tmp_path)) == {"Ann B/x/1.wav": "Ann_B/x_1", "bob/1.wav": "bob/1"}
+
+
+def test_speakers_of_a_list(tmp_path, caplog):
+    make(tmp_path, "wavs/1.wav", "wavs/2.wav", "wavs/3.wav", "wavs/new.wav")
+    rows = "1|ann|It rains.\n2|bob|It snows.\n3.wav|bob|It is hot.\n4|ann|It is cold.\n"
+    (tmp_path / "metadata.csv").write_text(rows)
+    assert found(tmp_path) == [("wavs/1.wav", "ann"), ("wavs/2.wav", "bob"), ("wavs/3.wav", "bob")]
+    assert "wavs/new.wav: not used, metadata.csv names speakers, but none for this recording" in caplog.text
+    assert list(name_recordings(find_recordings(tmp_path)).values()) == ["ann/1", "bob/2", "bob/3"]
+    (tmp_path / "metadata.csv").write_text(rows.replace("ann", "bob"))
+    assert {speaker for _, speaker in found(tmp_path)} == {""}, "one speaker, also of the recording that is not listed"
+    assert len(found(tmp_path)) == 4
+
+
+def test_names_of_speakers_fit_into_a_list(tmp_path):
+    make(tmp_path, "a|b/1.wav", "two\nlines/1.wav")
+    assert [speaker for _, speaker in found(tmp_path)] == ["a b", "two lines"]
 
 
 def test_nothing_to_read(tmp_path):

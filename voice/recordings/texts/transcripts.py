@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from common.audio_input.folders import walk_files
-from common.data.metadata import read_metadata
-from common.errors import InputError, first_three, others_go_on
+from common.errors import first_three, others_go_on
 from common.files.text_files import read_lines
+from voice.recordings.metadata import METADATA, read_lists
 from voice.recordings.segment import Recording, Transcript
 from voice.recordings.texts.cleaning import clean_text
 from voice.recordings.texts.subtitles import read_subtitles
 
 log = logging.getLogger(__name__)
-METADATA = ("metadata.csv", "metadata.txt", "transcripts.csv", "transcripts.txt")
 TEXT_FOLDERS = ("txt", "text", "texts", "transcripts")  # VCTK has txt/p225/p225_001.txt
 SUBTITLES = (".srt", ".vtt")
 _TEXTS = (".txt", ".normalized.txt")  # the second of LibriTTS
@@ -44,7 +43,7 @@ def find_transcripts(folder: Path, recordings: Sequence[Recording], language: st
         InputError: the only `metadata.csv` cannot be read, or names none of the recordings.
     """
     beside = _Names(folder)
-    listed = _read_lists(folder, recordings, beside)
+    listed = read_lists(folder, recordings).texts
     found: dict[str, Transcript] = {}
     problems: list[str] = []
     for recording in recordings:
@@ -55,8 +54,8 @@ def find_transcripts(folder: Path, recordings: Sequence[Recording], language: st
                     break
                 problems.append(f"{path}: has no words")
         else:
-            if recording.name in listed:
-                found[recording.name] = listed[recording.name]
+            if text := clean_text(listed.get(recording.name, "")):
+                found[recording.name] = Transcript(text)
     if problems:
         log.warning("texts that cannot be used: %s", first_three(problems))
     if found:
@@ -136,49 +135,3 @@ def _text_names(stem: str) -> Iterator[str]:
 
 def _read_text(path: Path) -> Transcript:
     return Transcript(clean_text(" ".join(read_lines(path))))
-
-
-def _read_lists(folder: Path, recordings: Sequence[Recording], beside: _Names) -> dict[str, Transcript]:
-    """Return the texts that lists such as `metadata.csv` have, by name of the recording.
-
-    Raises:
-        InputError: the only list cannot be read, or names none of the recordings.
-    """
-    lists = [path for path in beside.paths.values() if path.name.lower() in METADATA]
-    found: dict[str, Transcript] = {}
-    for path in lists:
-        try:
-            texts = read_metadata(path).texts
-            matched = _match(path.parent.relative_to(folder).as_posix(), texts, recordings)
-            if not matched and len(recordings) > 0:
-                first = next(iter(texts))
-                raise InputError(f"{path}: names none of the recordings ({first} and others); correct or remove it")
-        except (InputError, OSError) as error:
-            if len(lists) == 1:
-                raise
-            log.warning("%s; not used", error)
-            continue
-        found |= matched
-    return found
-
-
-def _match(inside: str, texts: Mapping[str, str], recordings: Sequence[Recording]) -> dict[str, Transcript]:
-    """Match the ids of a list with recordings below its folder: by their path, or by their name if that is unique."""
-    prefix = "" if inside == "." else f"{inside}/"
-    below = [recording for recording in recordings if recording.name.startswith(prefix)]
-    by_path: dict[str, Recording] = {}
-    by_name: dict[str, list[Recording]] = {}
-    for recording in below:
-        path = str(PurePosixPath(recording.name.removeprefix(prefix)).with_suffix(""))
-        by_path[path] = recording
-        by_name.setdefault(path.rpartition("/")[2], []).append(recording)
-    found = {}
-    for clip, text in texts.items():
-        named = by_name.get(clip.rpartition("/")[2], [])
-        ways = (clip, f"wavs/{clip}", f"wav/{clip}")
-        recording_or_none = next((by_path[way] for way in ways if way in by_path), None)
-        if recording_or_none is None and len(named) == 1:
-            recording_or_none = named[0]
-        if recording_or_none and (cleaned := clean_text(text)):
-            found[recording_or_none.name] = Transcript(cleaned)
-    return found
