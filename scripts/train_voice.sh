@@ -24,7 +24,7 @@
 #   NUM_GPUS            GPUs of this machine to train on (default: 0, the CPU). Not yet run on a GPU.
 #   PARALLEL            true, with VOCODER_EPOCHS: train both models at the same time, with half of the cores each
 #                       (OMP_NUM_THREADS overrides)
-#   NUM_WORKERS         processes that extract pitch and evaluate (default: one per core)
+#   NUM_WORKERS         processes that read recordings, extract pitch and evaluate (default: one per core)
 #   SEED                seed of both trainings (default: 1234)
 #   BASE                voice that both models start from: a name, folder or hub name (default: kathleen)
 #   FASTPITCH_BASE      FastPitch model instead of the base's, or scratch

@@ -18,8 +18,8 @@ class RecordingsConfig:
     language: str = flag("en", "language of the recordings, as a two-letter code")
     transcriber: str = flag(
         "",
-        f"Whisper model that writes the texts that are missing: a name, or a folder in CTranslate2 format (default: "
-        f"{DEFAULT_TRANSCRIBER}, in other languages than English {DEFAULT_TRANSCRIBER.partition('.')[0]})",
+        f"Whisper model that writes the texts that are missing: a name, or a folder in CTranslate2 format; without it, "
+        f"{DEFAULT_TRANSCRIBER}, in other languages than English {DEFAULT_TRANSCRIBER.partition('.')[0]}",
         metavar="NAME|PATH",
     )
     review: str = flag("", "corrected texts: the file that the review page exported", metavar="PATH")

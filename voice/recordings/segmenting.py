@@ -128,7 +128,8 @@ def _segment(work: Path, task: _Task) -> dict[str, Any]:
     record: dict[str, Any] = {**identity, "quality": None, "spans": [], "segments": [], "problem": ""}
     spoken_sec = sum(span.end - span.start for span in spans)
     if spoken_sec < min(MIN_SEC, CHANCE_SHARE * quality.seconds):
-        record["problem"] = f"{task.recording.path}: no speech found in {quality.seconds:.0f} s: {_guess(wav)}"
+        path = task.recording.path
+        record["problem"] = f"{path}: no speech found in {quality.seconds:.0f} s ({_guess(wav)}); remove it"
         return record
     quality = measure_levels(quality, wav, spans)
     gain = 10 ** (quality.gain_db / 20)
@@ -144,7 +145,7 @@ def _segment(work: Path, task: _Task) -> dict[str, Any]:
 
 
 def _guess(wav: np.ndarray) -> str:
-    return "silence" if find_peak(wav) < SILENT_PEAK else "music or noise?"
+    return "silence" if find_peak(wav) < SILENT_PEAK else "perhaps music or noise"
 
 
 def _cut(wav: np.ndarray, spans: Sequence[Span], transcript: Transcript | None) -> list[tuple[SpeechPiece, str]]:

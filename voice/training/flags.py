@@ -27,10 +27,10 @@ class VoiceTrainingConfig:
     work: str = flag(
         "", "folder of everything else; without it, the voice's folder with -training at its end", metavar="PATH"
     )
-    estimate_only: bool = flag(False, "check the data, say what time and disk the training takes, and stop")
+    estimate_only: bool = flag(False, "prepare the data, say what time and disk the training takes, and stop")
     num_gpus: int = flag(0, "GPUs to train on, or 0 for the CPU (not yet run on a GPU)")
     parallel: bool = flag(False, "train vocoder and FastPitch at the same time, with half of the cores each")
-    n_workers: int = flag(0, "processes that extract pitch and evaluate (0: one per core)")
+    n_workers: int = flag(0, "processes that read recordings, extract pitch and evaluate (0: one per core)")
     seed: int = flag(1234, "seed of both trainings")
 
     base: str = flag(

@@ -134,8 +134,8 @@ def test_bad_files_are_named_and_the_others_go_on(tmp_path, fake_speech, caplog)
     problems = sorted(problem.removeprefix(f"{folder}/") for problem in made.problems)
     assert problems[0].startswith("broken.flac: not a readable audio file")
     assert problems[1:] == [
-        "quiet.wav: no speech found in 3 s: music or noise?",
-        "silent.wav: no speech found in 3 s: silence",
+        "quiet.wav: no speech found in 3 s (perhaps music or noise); remove it",
+        "silent.wav: no speech found in 3 s (silence); remove it",
     ]
     assert all(problem in caplog.text for problem in made.problems)
     assert sorted(segment_recordings(folder, work, {}).problems) == sorted(made.problems), "also the next time"

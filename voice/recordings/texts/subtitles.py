@@ -41,16 +41,21 @@ def _read_cues(path: Path) -> Iterator[Cue]:
     """Yield the cues of .srt and .vtt files. A line of times begins a cue, and an empty line ends it."""
     block: list[str] = []
     bad: list[int] = []
+    readable = False
     for number, line in enumerate([*read_lines(path), ""], 1):
         if line.strip():
             block.append(line.strip())
             if "->" in line and not _TIMES.fullmatch(line):
                 bad.append(number)
         else:
-            yield from _read_block(block)
+            for cue in _read_block(block):
+                readable = True
+                yield cue
             block = []
-    if bad:
-        log.warning("%s: %d texts have no times, the first at line %d; left out", path, len(bad), bad[0])
+    if bad and readable:  # else one line for the whole file says so
+        log.warning(
+            "%s: texts whose times cannot be read are skipped: %d, the first at line %d", path, len(bad), bad[0]
+        )
 
 
 def _read_block(block: list[str]) -> Iterator[Cue]:

@@ -75,7 +75,13 @@ def test_a_number_that_is_said_stays(tmp_path):
 def test_damaged_times_are_named(tmp_path, caplog):
     content = SRT.replace("00:00:01,000 -->", "0:xx -->")
     assert read(tmp_path / "a.srt", content).text == "It's late."
-    assert "a.srt: 1 texts have no times, the first at line 2; left out" in caplog.text
+    assert "a.srt: texts whose times cannot be read are skipped: 1, the first at line 2" in caplog.text
+
+
+def test_a_file_without_any_readable_time_is_one_problem(tmp_path, caplog):
+    with pytest.raises(InputError, match="no text with times"):
+        read(tmp_path / "a.srt", "1\n00:00:xx --> what\nHello\n")
+    assert not caplog.text
 
 
 @pytest.mark.parametrize("content", ["", "WEBVTT\n", "Just a text.\n", "1\n00:00:09,000 --> 00:00:02,500\nBackwards\n"])
