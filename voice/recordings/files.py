@@ -132,4 +132,5 @@ def name_recordings(recordings: Sequence[Recording]) -> dict[str, str]:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", name).lstrip(".") or "_"
+    # A spreadsheet program would compute an id that begins with a minus.
+    return re.sub(r"[^\w.-]+", "_", name).lstrip(".-") or "_"

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from common.audio_input.folders import walk_files
 from common.data.metadata import read_metadata
-from common.errors import InputError
+from common.errors import InputError, first_three
 from voice.recordings.segment import Recording
 
 log = logging.getLogger(__name__)
@@ -18,10 +18,17 @@ METADATA = ("metadata.csv", "metadata.txt", "transcripts.csv", "transcripts.txt"
 
 @dataclasses.dataclass(frozen=True)
 class Listed:
-    """What the lists of a folder have, by `Recording.name`. Texts are as in the list."""
+    """What the lists of a folder have.
 
-    texts: dict[str, str]
-    speakers: dict[str, str]
+    Attributes:
+        texts: text of each recording, by `Recording.name`, as in the list.
+        speakers: its speaker, if the list names any.
+        problems: one line for each list that has rows without a recording.
+    """
+
+    texts: dict[str, str] = dataclasses.field(default_factory=dict)
+    speakers: dict[str, str] = dataclasses.field(default_factory=dict)
+    problems: list[str] = dataclasses.field(default_factory=list)
 
 
 def read_lists(folder: Path, recordings: Sequence[Recording]) -> Listed:
@@ -31,7 +38,7 @@ def read_lists(folder: Path, recordings: Sequence[Recording]) -> Listed:
         InputError: the only list cannot be read, or names none of the recordings.
     """
     lists = sorted(walk_files(folder, lambda path: path.name.lower() in METADATA))
-    found = Listed({}, {})
+    found = Listed()
     for path in lists:
         try:
             metadata = read_metadata(path)
@@ -44,6 +51,9 @@ def read_lists(folder: Path, recordings: Sequence[Recording]) -> Listed:
                 raise
             log.warning("%s; not used", error)
             continue
+        if missing := sorted(metadata.texts.keys() - set(matched.values())):
+            rows = f"{len(missing)} of {len(metadata.texts)} rows"
+            found.problems.append(f"{path}: {rows} have no recording: {first_three(missing)}")
         for name, clip in matched.items():
             found.texts[name] = metadata.texts[clip]
             if clip in metadata.speakers:

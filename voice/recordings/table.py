@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from common.errors import first_three
 from common.files.fingerprints import file_digest
 from voice.recordings.segment import EDITED, Segment
 from voice.recordings.spreadsheet import COMPUTED, ReviewRow, format_rows, read_rows
@@ -36,14 +37,15 @@ def write_review(work: Path, segments: Sequence[Segment]) -> list[Segment]:
 
 
 def read_review(work: Path, segments: Sequence[Segment]) -> list[Segment]:
-    """Return the segments with the corrections of `review.csv`, if there is one. Broken rows are named in the log.
+    """Return the segments with the corrections of `review.csv`, if there is one.
 
     A row whose text differs from what was written becomes `EDITED`. Clips whose rows the user deleted are not used.
+    Broken rows are named by `write_review`, which follows.
 
     Raises:
         InputError: a damaged table.
     """
-    return _merge_table(work, segments)[0]
+    return _merge_table(work, segments, report=False)[0]
 
 
 def import_review(file: str | Path, work: Path, segments: Sequence[Segment]) -> list[Segment]:
@@ -72,10 +74,11 @@ def import_review(file: str | Path, work: Path, segments: Sequence[Segment]) -> 
     return merged
 
 
-def _merge_table(work: Path, segments: Sequence[Segment]) -> tuple[list[Segment], list[Written]]:
+def _merge_table(work: Path, segments: Sequence[Segment], report: bool = True) -> tuple[list[Segment], list[Written]]:
     merge = _Merge(work / REVIEW, load_written(work), is_table=True)
     result = merge.apply(segments)
-    merge.report()
+    if report:
+        merge.report()
     return result
 
 
@@ -104,6 +107,7 @@ class _Merge:
         is_export = any(row.before for row in self.rows.values())
         self.may_delete = exists and is_table and not is_export
         self.deleted: list[str] = []
+        self.dropped: list[Written] = []
         self.written = [self._change(record) if record.listed else record for record in written]
 
     def note(self, row: ReviewRow, problem: str) -> None:
@@ -115,6 +119,12 @@ class _Merge:
         if self.deleted:
             names = ", ".join(self.deleted[:3]) + ", ..." * (len(self.deleted) > 3)
             log.info("%s: %d rows were deleted; their clips are not used: %s", self.name, len(self.deleted), names)
+        if self.dropped:
+            log.info(
+                "%s: dropped %d clips that are no longer cut from the recordings, %d of them corrected (the "
+                "corrections come back with the clips)",
+                *(self.name, len(self.dropped), sum(bool(record.edited) for record in self.dropped)),
+            )
 
     def apply(self, segments: Sequence[Segment]) -> tuple[list[Segment], list[Written]]:
         """Return the corrected segments and their records, then those of corrected clips that have vanished."""
@@ -135,19 +145,14 @@ class _Merge:
             merged.append(corrected)
             records.append(Written.from_segment(corrected, same.edited))
         left = [record for others in known.values() for record in others]
-        if dropped := sum(record.listed for record in left):
-            corrected_ones = sum(record.listed and bool(record.edited) for record in left)
-            log.info(
-                "%s: dropped %d clips that are no longer cut from the recordings, %d of them corrected (the "
-                "corrections come back with the clips)",
-                self.name,
-                dropped,
-                corrected_ones,
-            )
+        self.dropped = [record for record in left if record.listed]
         clips = {segment.clip for segment in segments} | self.listed
-        for row in self.rows.values():
-            if row.clip not in clips:
-                self.note(row, f"no clip {row.clip!r}; it is ignored")
+        unknown = [row for row in self.rows.values() if row.clip not in clips]
+        if len(unknown) == 1:
+            self.note(unknown[0], f"no clip {unknown[0].clip!r}; it is ignored")
+        elif unknown:  # such as the table of another voice
+            names = first_three([row.clip for row in unknown])
+            self.problems.append(f"{len(unknown)} of {len(self.rows)} rows name no clip of this voice: {names}")
         return merged, [*records, *(dataclasses.replace(record, listed=False) for record in left if record.edited)]
 
     def _change(self, record: Written, is_new: bool = False) -> Written:

@@ -148,14 +148,6 @@ def split_command(paths: VoicePaths) -> Command:
     return [*words, "--split", "prompt", "--name", "voice"]
 
 
-def convert_command(paths: VoicePaths, cfg: VoiceTrainingConfig) -> Command:
-    return [
-        "prepare_dataset.py",
-        *("-d", str(paths.dataset), "--convert-to", str(paths.data)),
-        *workers(cfg, "--n-workers"),
-    ]
-
-
 def download_command(cfg: VoiceTrainingConfig) -> Command:
     return ["-m", "common.download.models", cfg.vocoder_base]
 

@@ -5,6 +5,7 @@ import pytest
 from common.errors import InputError
 from tests.support.paths import written
 from voice.recordings.files import find_recordings, name_recordings
+from voice.recordings.segment import Recording
 
 
 def make(folder, *names):
@@ -70,6 +71,7 @@ def test_speakers_of_a_list(tmp_path, caplog):
 
 
 def test_names_of_speakers_fit_into_a_list(tmp_path):
+    assert name_recordings([Recording(tmp_path, "-1.wav")]) == {"-1.wav": "1"}, "no formula of a spreadsheet"
     make(tmp_path, "a|b/1.wav", "two\nlines/1.wav")
     assert [speaker for _, speaker in found(tmp_path)] == ["a b", "two lines"]
 

@@ -174,7 +174,7 @@ def test_broken_rows_are_named_and_the_others_count(tmp_path, caplog):
         rows.append({**rows[1], "clip": ""})
 
     change(tmp_path, spoil)
-    assert texts(table.read_review(tmp_path, SEGMENTS)) == ["Text 1.", "My text.", "Text 3."]
+    assert texts(table.write_review(tmp_path, SEGMENTS)) == ["Text 1.", "My text.", "Text 3."]
     for line in (
         "review.csv: row 2: no text; a-0001 keeps its earlier text (to leave it out, write no as its use)",
         "review.csv: row 3: use is 'perhaps' instead of yes or no; it stays as it was",
@@ -186,6 +186,21 @@ def test_broken_rows_are_named_and_the_others_count(tmp_path, caplog):
     ):
         assert caplog.text.count(line) == 1, line
     assert len(caplog.records) == 7
+
+
+def test_a_table_of_another_voice_is_one_problem(tmp_path, caplog):
+    table.write_review(tmp_path, SEGMENTS)
+    foreign = change(tmp_path, lambda rows: [row.update(clip=f"b-{row['clip']}") for row in rows], "other.csv")
+    assert table.import_review(foreign, tmp_path, SEGMENTS) == SEGMENTS
+    (record,) = caplog.records
+    assert record.getMessage().endswith("3 of 3 rows name no clip of this voice: b-a-0001; b-a-0002; b-a-0003")
+
+
+def test_problems_are_named_once_in_a_run(tmp_path, caplog):
+    table.write_review(tmp_path, SEGMENTS)
+    change(tmp_path, set_cell(1, use="perhaps"))
+    table.write_review(tmp_path, table.read_review(tmp_path, SEGMENTS))
+    assert caplog.text.count("use is 'perhaps'") == 1
 
 
 def test_speakers_can_be_corrected(tmp_path):

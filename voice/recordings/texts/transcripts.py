@@ -43,7 +43,9 @@ def find_transcripts(folder: Path, recordings: Sequence[Recording], language: st
         InputError: the only `metadata.csv` cannot be read, or names none of the recordings.
     """
     beside = _Names(folder)
-    listed = read_lists(folder, recordings).texts
+    lists = read_lists(folder, recordings)
+    for problem in lists.problems:
+        log.warning("%s", problem)
     found: dict[str, Transcript] = {}
     problems: list[str] = []
     for recording in recordings:
@@ -54,7 +56,7 @@ def find_transcripts(folder: Path, recordings: Sequence[Recording], language: st
                     break
                 problems.append(f"{path}: has no words")
         else:
-            if text := clean_text(listed.get(recording.name, "")):
+            if text := clean_text(lists.texts.get(recording.name, "")):
                 found[recording.name] = Transcript(text)
     if problems:
         log.warning("texts that cannot be used: %s", first_three(problems))
