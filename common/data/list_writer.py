@@ -70,9 +70,12 @@ def write_filelists(root: Path, cfg: PrepareConfig, least_samples: int) -> None:
             f"{wavs[c]}|pitch/{feature_name(Path(wavs[c])).as_posix()}|{texts[c]}{speaker.get(c, '')}" for c in clips
         )
         write_lines(folder / f"{name}_audio_pitch_text{suffix}.txt", rows)
+    names = folder / f"{name}{SPEAKERS_SUFFIX}"
     if numbers:
-        write_lines(folder / f"{name}{SPEAKERS_SUFFIX}", [json.dumps(numbers, indent=1, ensure_ascii=False)])
-        log.info("%s: %d in all: %s", folder / f"{name}{SPEAKERS_SUFFIX}", len(numbers), _list_three(list(numbers)))
+        write_lines(names, [json.dumps(numbers, indent=1, ensure_ascii=False)])
+        log.info("%s: %d in all: %s", names, len(numbers), _list_three(list(numbers)))
+    else:  # of an earlier state of the data set
+        names.unlink(missing_ok=True)
     log.info("%s: %s", folder, ", ".join(f"{len(clips)} {part}" for part, clips in parts.items()))
     report = DataReport(root, metadata, {clip: wavs[clip] for clip in parts["all"]}, least_samples)
     write_lines(folder / f"{name}_report.txt", report.lines())

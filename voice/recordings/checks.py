@@ -13,7 +13,7 @@ from common.errors import InputError
 from common.project import command
 from common.text.processor import TextProcessor
 from common.text.settings import TextConfig
-from voice.recordings.findings.amount import describe_amount, require_enough
+from voice.recordings.findings.amount import describe_amount, describe_speakers, require_enough
 from voice.recordings.findings.duplicates import find_same_audio, group_by_text
 from voice.recordings.findings.languages import find_other_scripts, guess_language
 from voice.recordings.flags import RecordingsConfig
@@ -109,21 +109,26 @@ def check_segments(
     result = findings.apply(segments)
     used = [item for item in result if item.use]
     minutes = sum(item.seconds for item in used) / 60
-    lines = [*describe_amount(minutes, len(used)), *_describe_confidence(used, work), *findings.lines]
+    amount = [*describe_amount(minutes, len(used)), *describe_speakers(_by_speaker(used))]
+    lines = [*amount, *_describe_confidence(used, work), *findings.lines]
     return Checks(result, lines, minutes, len(group_by_text(used)))
 
 
 def _check_rates(findings: _Findings) -> None:
     """Compare the characters per second of each speaker."""
-    speakers: dict[str, list[Segment]] = defaultdict(list)
-    for item in findings.used:
-        speakers[item.speaker].append(item)
     far: dict[str, tuple[float, float]] = {}
-    for group in speakers.values():
+    for group in _by_speaker(findings.used).values():
         far |= find_far_rates({item.clip: item.text for item in group}, {item.clip: item.seconds for item in group})
     for clip, (rate, median) in far.items():
         findings.remark(clip, f"{rate:.1f} characters a second instead of about {median:.1f}")
     findings.say(len(far), "text hardly fits its audio", "texts hardly fit their audio", far)
+
+
+def _by_speaker(segments: Iterable[Segment]) -> dict[str, list[Segment]]:
+    speakers: dict[str, list[Segment]] = defaultdict(list)
+    for item in segments:
+        speakers[item.speaker].append(item)
+    return speakers
 
 
 def _check_reading(findings: _Findings, processor: TextProcessor) -> None:
@@ -160,7 +165,9 @@ def _check_reading(findings: _Findings, processor: TextProcessor) -> None:
 
 
 def _check_duplicates(findings: _Findings, work: Path) -> None:
-    same = find_same_audio(findings.used, work / "data" / "wavs")
+    # Of two copies, the one with the user's text is used.
+    given_first = sorted(findings.used, key=lambda item: item.source == RECOGNISED)
+    same = find_same_audio(given_first, work / "data" / "wavs")
     origin = {item.clip: item.recording for item in findings.used}
     for clip, other in same.items():
         findings.remark(clip, f"same audio as {other}", exclude=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from common.audio_input.folders import walk_files
 from common.audio_input.names import AUDIO_SUFFIXES, VIDEO_SUFFIXES, is_audio_file, is_video_file
-from common.errors import InputError, first_three
+from common.errors import InputError, first_three, printable
 from voice.recordings.metadata import read_lists
 from voice.recordings.segment import Recording
 from voice.recordings.texts.cleaning import clean_text
@@ -46,12 +46,14 @@ def find_recordings(folder: str | Path) -> list[Recording]:
     root = _find_root(folder, paths)
     speakers = sorted({path.relative_to(root).parts[0] for path in paths})
     if len(speakers) < 2 or any(path.parent == root for path in paths):
-        return _add_listed_speakers(folder, [Recording(path, path.relative_to(folder).as_posix()) for path in paths])
+        return _add_listed_speakers(folder, [Recording(path, _name(path, folder)) for path in paths])
     log.info("%d speakers, one for each folder: %s", len(speakers), first_three(speakers))
-    return [
-        Recording(path, path.relative_to(folder).as_posix(), _name_speaker(path.relative_to(root).parts[0]))
-        for path in paths
-    ]
+    return [Recording(path, _name(path, folder), _name_speaker(path.relative_to(root).parts[0])) for path in paths]
+
+
+def _name(path: Path, folder: Path) -> str:
+    """Return the name of a recording, with escapes for bytes that are not UTF-8, which no table could hold."""
+    return printable(path.relative_to(folder).as_posix())
 
 
 def _name_speaker(name: str) -> str:

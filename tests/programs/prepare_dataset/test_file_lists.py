@@ -117,6 +117,10 @@ def test_speakers(tmp_path: Path, layout: str) -> None:
         for clip, text in texts.items()
     ]
     assert json.loads((tmp_path / "lists" / "two_speakers.json").read_text()) == {"pa": 0, "pb": 1}
+    rows = [f"p{clip[0]}/{clip}|{text}" for clip, text in texts.items()]
+    (tmp_path / "metadata.csv").write_text("\n".join(rows))
+    assert prepare(tmp_path, "--write-filelists", tmp_path / "lists", "--name", "two") == 0
+    assert not (tmp_path / "lists" / "two_speakers.json").exists(), "the names of earlier speakers would be stale"
 
 
 def test_bars_do_not_end_columns(dataset: Path, tmp_path: Path) -> None:

@@ -98,6 +98,24 @@ def test_repetitions(tmp_path):
     assert checks.num_texts == 38
 
 
+def test_of_copies_the_one_with_the_users_text_is_used(tmp_path):
+    segments = make_segments()
+    change(segments, 0, source=RECOGNISED, confidence=0.9)
+    for clip in ("c0", "c1"):
+        (tmp_path / "data" / "wavs").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / "wavs" / f"{clip}.wav").write_bytes(b"the same bytes")
+    remarks = check(segments, tmp_path)[1]
+    assert remarks == {"c0": ("same audio as c1",)}
+
+
+def test_speakers_with_little_speech_are_named(tmp_path):
+    segments = make_segments(speaker="Ann")
+    change(segments, 0, speaker="Bob", end_sec=segments[0].start_sec + 4)
+    line = "speakers with less than 60 seconds, too little to learn: Bob (4 s)"
+    assert line in check(segments, tmp_path)[0].lines
+    assert not any("speakers" in line for line in check(make_segments(), tmp_path)[0].lines)
+
+
 def test_languages(tmp_path):
     segments = make_segments()
     length = len(GERMAN) / 15

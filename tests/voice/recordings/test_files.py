@@ -1,5 +1,7 @@
 """Recordings are found with their speakers, each once, under unique names."""
 
+import os
+
 import pytest
 
 from common.errors import InputError
@@ -74,6 +76,14 @@ def test_names_of_speakers_fit_into_a_list(tmp_path):
     assert name_recordings([Recording(tmp_path, "-1.wav")]) == {"-1.wav": "1"}, "no formula of a spreadsheet"
     make(tmp_path, "a|b/1.wav", "two\nlines/1.wav")
     assert [speaker for _, speaker in found(tmp_path)] == ["a b", "two lines"]
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    with open(os.path.join(os.fsencode(tmp_path), b"lat\xefn.wav"), "wb"):  # noqa: PTH118, PTH123 (bytes)
+        pass
+    (recording,) = find_recordings(tmp_path)
+    assert recording.path.is_file()
+    assert recording.name.encode() == rb"lat\udcefn.wav", "tables hold the name"
 
 
 def test_nothing_to_read(tmp_path):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
-from common.errors import InputError
+from common.errors import InputError, first_three
+from voice.recordings.segment import Segment
 
 LEAST_MINUTES = 1.0
 # Two of twenty are for validation and two for the test, which leaves a step of FastPitch's training, 16 clips.
@@ -38,6 +40,19 @@ def describe_amount(minutes: float, num_clips: int) -> list[str]:
     if above:
         lines.append("  more recordings make a better voice: add them to the folder and run the same command again")
     return lines
+
+
+def describe_speakers(speakers: Mapping[str, Sequence[Segment]]) -> list[str]:
+    """Return a line about the speakers with too little speech for a voice of their own, if there are several speakers.
+
+    Args:
+        speakers: usable segments of each speaker.
+    """
+    minutes = {name: sum(item.seconds for item in segments) / 60 for name, segments in speakers.items()}
+    little = [f"{name} ({minutes[name] * 60:.0f} s)" for name in sorted(minutes) if minutes[name] < LEAST_MINUTES]
+    if len(speakers) < 2 or not little:
+        return []
+    return [f"speakers with less than {LEAST_MINUTES * 60:.0f} seconds, too little to learn: {first_three(little)}"]
 
 
 def require_enough(minutes: float, num_texts: int, num_skipped: int) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from common.audio_input.folders import walk_files
-from common.errors import first_three, others_go_on
+from common.errors import first_three, others_go_on, printable
 from common.files.text_files import read_lines
 from voice.recordings.metadata import METADATA, read_lists
 from voice.recordings.segment import Recording, Transcript
@@ -74,7 +74,7 @@ class _Names:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.paths = {
-            path.relative_to(folder).as_posix().lower(): path
+            printable(path.relative_to(folder).as_posix()).lower(): path
             for path in sorted(walk_files(folder, lambda path: path.suffix.lower() in _SUFFIXES))
         }
         self.by_stem: dict[str, list[str]] = {}  # "sub/talk" -> ["sub/talk.en.srt", ...]
