@@ -22,7 +22,7 @@ import numpy as np
 from common.audio_files import find_peak, save_wav
 from common.audio_input.folders import walk_files
 from common.errors import InputError, first_three, others_go_on
-from common.files.atomic import remove_leftovers, write_whole
+from common.files.atomic import write_whole
 from common.files.json_files import read_json
 from common.machine.processes import map_in_processes
 from voice.recordings.audio.cues import cut_cues
@@ -83,7 +83,6 @@ def segment_recordings(
     recordings = find_recordings(folder)
     names = name_recordings(recordings)
     tasks = [_Task(item, names[item.name], transcripts.get(item.name)) for item in recordings]
-    remove_leftovers(_record_path(work, task.name) for task in tasks)
     todo = [task for task in tasks if _read_record(work, task) is None]
     if len(todo) < len(tasks):
         log.info("%d of %d recordings are cut already", len(tasks) - len(todo), len(tasks))
@@ -213,8 +212,10 @@ def _to_segment(values: Mapping[str, Any]) -> Segment:
 
 
 def _remove_others(work: Path, names: set[str], clips: set[str]) -> None:
-    """Remove the records of recordings that are gone, and wavs that no record names."""
+    """Remove the records of recordings that are gone, wavs that no record names, and what killed processes left."""
     records, wavs = work / "recordings", work / "data" / "wavs"
+    for path in (*records.rglob(".*.tmp"), *wavs.rglob(".*.tmp")):
+        path.unlink()
     for path in walk_files(records, lambda path: path.suffix == ".json"):
         if path.relative_to(records).with_suffix("").as_posix() not in names:
             path.unlink()

@@ -145,6 +145,16 @@ def test_bad_files_are_named_and_the_others_go_on(tmp_path, fake_speech, caplog)
     assert stored(work) == []
 
 
+def test_files_that_a_killed_run_left_are_removed(tmp_path, fake_speech):
+    record(tmp_path / "in" / "a.wav", 3)
+    left = [tmp_path / "work" / name for name in ("recordings/.a.json.7.tmp", "data/wavs/.a_0001.wav.7.tmp")]
+    for path in left:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    segment_recordings(tmp_path / "in", tmp_path / "work", {})
+    assert not any(path.exists() for path in left)
+
+
 def test_weaknesses_are_said_once(tmp_path, fake_speech, caplog):
     caplog.set_level(logging.INFO)
     for name in ("a", "b"):
