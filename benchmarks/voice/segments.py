@@ -19,6 +19,7 @@ from benchmarks.voice.assemble import FRAME_SEC, TrueClip, find_clip, find_speec
 from common.audio_files import load_wav
 from common.cli import ArgumentParser, positive, run
 from common.markdown import table
+from voice.recordings.files import find_recordings
 from voice.recordings.segment import Segment
 from voice.recordings.segmenting import segment_recordings
 
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     positive(jobs=args.jobs)
     assembled = Path(args.assembled)
-    made = segment_recordings(assembled / "recordings", args.work, {}, args.jobs)
+    made = segment_recordings(find_recordings(assembled / "recordings"), args.work, {}, args.jobs)
     figures = compare(Path(args.dataset_path), read_truth(assembled / "truth.csv"), made.segments)
     print(*describe(figures), sep="\n")
     return 0

@@ -95,9 +95,10 @@ def prepare(folder: Path, work: Path, cfg: RecordingsConfig, title: str, jobs: i
     """
     jobs = jobs or available_cores()
     clock = _Clock(work)
-    transcripts = find_transcripts(folder, find_recordings(folder), cfg.language)
+    recordings = find_recordings(folder)
+    transcripts = find_transcripts(folder, recordings, cfg.language)
     with clock.measure("segments"):
-        cut = segment_recordings(folder, work, transcripts, jobs)
+        cut = segment_recordings(recordings, work, transcripts, jobs)
     with clock.measure("texts"):
         segments = add_texts(cut.segments, transcripts, work, cfg, jobs)
     segments = import_review(cfg.review, work, segments) if cfg.review else read_review(work, segments)

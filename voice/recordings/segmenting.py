@@ -31,7 +31,7 @@ from voice.recordings.audio.levels import measure_levels
 from voice.recordings.audio.quality import RecordingQuality
 from voice.recordings.audio.reading import RATE_HZ, read_recording
 from voice.recordings.audio.speech_activity import Span, find_speech
-from voice.recordings.files import find_recordings, name_recordings
+from voice.recordings.files import name_recordings
 from voice.recordings.segment import GIVEN, MIN_SEC, Recording, Segment, Transcript
 
 log = logging.getLogger(__name__)
@@ -65,22 +65,20 @@ class _Task:
 
 
 def segment_recordings(
-    folder: str | Path, work: str | Path, transcripts: Mapping[str, Transcript], jobs: int = 1
+    recordings: Sequence[Recording], work: str | Path, transcripts: Mapping[str, Transcript], jobs: int = 1
 ) -> Segmentation:
-    """Cut all recordings below a folder into clips, or read the records of an earlier run.
+    """Cut recordings into clips, or read the records of an earlier run.
 
     Args:
-        folder: the recordings.
+        recordings: of `find_recordings`.
         work: gets data/wavs/ and recordings/, both entirely its own.
         transcripts: known texts by `Recording.name`.
         jobs: number of processes.
 
     Raises:
-        FileNotFoundError: no such folder.
-        InputError: no recordings, none of them has speech, or a package is missing.
+        InputError: none of the recordings has speech, or a package is missing.
     """
     work = Path(work)
-    recordings = find_recordings(folder)
     names = name_recordings(recordings)
     tasks = [_Task(item, names[item.name], transcripts.get(item.name)) for item in recordings]
     todo = [task for task in tasks if _read_record(work, task) is None]
@@ -92,7 +90,7 @@ def segment_recordings(
     segments = [_to_segment(values) for record in records for values in record["segments"]]
     _remove_others(work, {task.name for task in tasks}, {segment.clip for segment in segments})
     if not segments:
-        raise InputError(f"{folder}: no usable recording: {first_three(problems)}")
+        raise InputError(f"no usable recording: {first_three(problems)}")
     for problem in problems:
         log.warning("not used: %s", problem)
     qualities = {record["recording"]: RecordingQuality(**record["quality"]) for record in records if record["quality"]}

@@ -53,8 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not cfg.recogniser:  # one model to download instead of two
         cfg = dataclasses.replace(cfg, recogniser=recordings.transcriber)
     paths = VoicePaths.find(given["dataset"], cfg)
-    if paths.work.resolve().is_relative_to(paths.dataset.resolve()):
-        raise InputError(f"--work: {paths.work} lies in the data set; give another folder")
+    for flag, folder in (("-o", paths.voice.folder), ("--work", paths.work)):
+        if folder.resolve().is_relative_to(paths.dataset.resolve()):
+            raise InputError(f"{flag}: {folder} lies in the folder of recordings; give another one")
     children = ChildProcesses(_threads(cfg))
     try:
         with only_start_in(paths.work, children):

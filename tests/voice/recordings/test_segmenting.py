@@ -12,6 +12,7 @@ from common.errors import InputError
 from tests.support.paths import DEMO_DATA, written
 from voice.recordings import segmenting
 from voice.recordings.audio.speech_activity import Span
+from voice.recordings.files import find_recordings
 from voice.recordings.segment import GIVEN, Cue, Transcript
 from voice.recordings.segmenting import segment_recordings
 
@@ -52,7 +53,7 @@ def test_clips_and_records(tmp_path, fake_speech, jobs):
     folder, work = tmp_path / "in", tmp_path / "work"
     record(folder / "ann" / "a.wav", 3, 4)
     record(folder / "bob" / "b.wav", 2.5)
-    made = segment_recordings(folder, work, {}, jobs)
+    made = segment_recordings(find_recordings(folder), work, {}, jobs)
     assert [(s.clip, s.recording, s.speaker) for s in made.segments] == [
         ("ann/a_0001", "ann/a.wav", "ann"),
         ("ann/a_0002", "ann/a.wav", "ann"),
@@ -76,22 +77,25 @@ def test_a_second_run_makes_what_has_changed(tmp_path, fake_speech, monkeypatch)
     folder, work = tmp_path / "in", tmp_path / "work"
     for name in ("a", "b", "c"):
         record(folder / f"{name}.wav", 3)
-    first = segment_recordings(folder, work, {})
+    first = segment_recordings(find_recordings(folder), work, {})
     read: list[str] = []
     reader = segmenting.read_recording
     monkeypatch.setattr(segmenting, "read_recording", lambda path: read.append(path.name) or reader(path))
-    assert segment_recordings(folder, work, {}) == first
+    assert segment_recordings(find_recordings(folder), work, {}) == first
     assert read == []
     record(folder / "a.wav", 4)
     (folder / "b.wav").unlink()
     (work / "data" / "wavs" / "c_0001.wav").unlink()
-    second = segment_recordings(folder, work, {})
+    second = segment_recordings(find_recordings(folder), work, {})
     assert read == ["a.wav", "c.wav"]
     assert stored(work) == ["a_0001.wav", "c_0001.wav"]
     assert second.segments[0].seconds > first.segments[0].seconds
     assert sorted(path.name for path in (work / "recordings").iterdir()) == ["a.json", "c.json"]
     written(work / "recordings" / "a.json", "{")
-    assert segment_recordings(folder, work, {"c.wav": Transcript("Now with a text.")}).segments[1].source == GIVEN
+    assert (
+        segment_recordings(find_recordings(folder), work, {"c.wav": Transcript("Now with a text.")}).segments[1].source
+        == GIVEN
+    )
     assert read == ["a.wav", "c.wav"] * 2
 
 
@@ -106,7 +110,7 @@ def test_texts(tmp_path, fake_speech):
         "long.wav": Transcript("Its place is unknown."),
         "cues.wav": Transcript("", (Cue(0.9, 4.1, "One."), Cue(4.9, 9.2, "Two."))),
     }
-    made = segment_recordings(folder, tmp_path / "work", texts)
+    made = segment_recordings(find_recordings(folder), tmp_path / "work", texts)
     assert [(s.clip, s.text, s.source) for s in made.segments] == [
         ("cues_0001", "One.", GIVEN),
         ("cues_0002", "Two.", GIVEN),
@@ -118,7 +122,7 @@ def test_texts(tmp_path, fake_speech):
 
 def test_short_speech_is_kept_but_not_used(tmp_path, fake_speech):
     record(tmp_path / "in" / "a.wav", 0.4)
-    (segment,) = segment_recordings(tmp_path / "in", tmp_path / "work", {}).segments
+    (segment,) = segment_recordings(find_recordings(tmp_path / "in"), tmp_path / "work", {}).segments
     assert not segment.use
     assert segment.remarks == ("shorter than 1 s",)
 
@@ -129,7 +133,7 @@ def test_bad_files_are_named_and_the_others_go_on(tmp_path, fake_speech, caplog)
     soundfile.write(folder / "silent.wav", np.zeros(3 * RATE), RATE)
     soundfile.write(folder / "quiet.wav", np.full(3 * RATE, 0.005) * np.sin(np.arange(3 * RATE)), RATE)
     written(folder / "broken.flac", "no audio")
-    made = segment_recordings(folder, work, {})
+    made = segment_recordings(find_recordings(folder), work, {})
     assert [segment.clip for segment in made.segments] == ["good_0001"]
     problems = sorted(problem.removeprefix(f"{folder}/") for problem in made.problems)
     assert problems[0].startswith("broken.flac: not a readable audio file")
@@ -138,10 +142,12 @@ def test_bad_files_are_named_and_the_others_go_on(tmp_path, fake_speech, caplog)
         "silent.wav: no speech found in 3 s (silence); remove it",
     ]
     assert all(problem in caplog.text for problem in made.problems)
-    assert sorted(segment_recordings(folder, work, {}).problems) == sorted(made.problems), "also the next time"
+    assert sorted(segment_recordings(find_recordings(folder), work, {}).problems) == sorted(made.problems), (
+        "also the next time"
+    )
     (folder / "good.wav").unlink()
-    with pytest.raises(InputError, match=r"in: no usable recording: .*no speech found.*not a readable"):
-        segment_recordings(folder, work, {})
+    with pytest.raises(InputError, match=r"no usable recording: .*no speech found.*not a readable"):
+        segment_recordings(find_recordings(folder), work, {})
     assert stored(work) == []
 
 
@@ -151,7 +157,7 @@ def test_files_that_a_killed_run_left_are_removed(tmp_path, fake_speech):
     for path in left:
         path.parent.mkdir(parents=True)
         path.touch()
-    segment_recordings(tmp_path / "in", tmp_path / "work", {})
+    segment_recordings(find_recordings(tmp_path / "in"), tmp_path / "work", {})
     assert not any(path.exists() for path in left)
 
 
@@ -160,7 +166,7 @@ def test_weaknesses_are_said_once(tmp_path, fake_speech, caplog):
     for name in ("a", "b"):
         path = record(tmp_path / "in" / f"{name}.wav", 3)
         soundfile.write(path, soundfile.read(path)[0][::4], 8000)
-    segment_recordings(tmp_path / "in", tmp_path / "work", {})
+    segment_recordings(find_recordings(tmp_path / "in"), tmp_path / "work", {})
     assert caplog.text.count("a.wav; b.wav: recorded at 8000 Hz") == 1
 
 
@@ -174,7 +180,7 @@ def test_real_speech(tmp_path):
     (tmp_path / "in").mkdir()
     wav = np.concatenate([pause, *(part for clip in clips for part in (clip, pause))])
     soundfile.write(tmp_path / "in" / "a.flac", wav, RATE)
-    made = segment_recordings(tmp_path / "in", tmp_path / "work", {})
+    made = segment_recordings(find_recordings(tmp_path / "in"), tmp_path / "work", {})
     assert len(made.segments) == 3
     for segment, clip, start in zip(
         made.segments, clips, np.cumsum([0, *(len(clip) + RATE for clip in clips)]) / RATE + 1, strict=False

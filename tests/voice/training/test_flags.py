@@ -47,9 +47,15 @@ def test_impossible_settings(
     assert message in error
 
 
-def test_work_inside_the_data_set_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [("-o", ["-o", "set/wavs/ann"]), ("-o", ["-o", "set"]), ("--work", ["-o", "ann", "--work", "set"])],
+)
+def test_nothing_is_written_into_the_recordings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flag: str, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "set" / "wavs").mkdir(parents=True)
-    (tmp_path / "set" / "metadata.csv").touch()
     with pytest.raises(SystemExit):
-        run(lambda: main([str(tmp_path / "set"), "-o", str(tmp_path / "set" / "wavs" / "ann")]), "voice.training")
-    assert "--work: " in capsys.readouterr().err
+        run(lambda: main(["set", *words]), "voice.training")
+    assert f"error: {flag}: " in capsys.readouterr().err
