@@ -22,7 +22,7 @@ PROGRAMS = {
     "-m fastpitch.extract_mels": ("--filelists f.txt", "--fastpitch"),
     "-m voice.say": ("Hello.", "-o"),
     "-m voice.pack": ("--hifigan G.pt --fastpitch F.pt", "-o"),
-    "-m voice.training": ("-o out", "DATASET"),
+    "-m voice.training": ("-o out", "RECORDINGS"),
     "-m common.plot_log": ("-o x.png", "logs"),
     "-m common.mel_contract": ("", "A"),
     "-m common.download.models": None,

@@ -127,7 +127,7 @@ def test_languages(tmp_path):
     assert "letters of another script: Cyrillic" in remarks["c7"]
     assert "1 recording has a text that is not in language 'en': b.m4a (de)" in checks.lines
     assert "1 text is in another script: c7 (Cyrillic)" in checks.lines
-    other, _ = check(segments, tmp_path, RecordingsConfig(language="de"))
+    other, _ = check(segments, tmp_path, RecordingsConfig(language="de", prepare_only=True))
     assert "1 recording has a text that is not in language 'de': a.m4a (en)" in other.lines
 
 

@@ -124,5 +124,5 @@ def test_without_a_recogniser_subtitles_suffice(model, tmp_path, monkeypatch, ca
 
 def test_default_models():
     assert choose_model(RecordingsConfig()) == "small.en"
-    assert choose_model(RecordingsConfig(language="de")) == "small"
+    assert choose_model(RecordingsConfig(language="de", prepare_only=True)) == "small"
     assert choose_model(RecordingsConfig(transcriber="tiny")) == "tiny"

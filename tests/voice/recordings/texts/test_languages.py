@@ -36,4 +36,4 @@ def test_long_recordings(transcriber, caplog):
 def test_clips(transcriber):
     assert find_foreign_clips(["short.mp30", "english.mp30"], transcriber) == {"short.mp30": "de"}
     transcriber.model.multilingual = False
-    assert find_foreign_clips(["short.mp30"], transcriber) == {}
+    assert find_foreign_clips(["german.mp30"], transcriber) == {}
