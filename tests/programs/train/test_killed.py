@@ -67,7 +67,7 @@ def test_leftovers_go_although_nothing_is_left_to_train(tmp_path, monkeypatch):
     for left in ("hifigan_discrim_checkpoint_1.pt", ".hifigan_gen_checkpoint_4.pt.tmp"):
         (output / left).write_bytes(b"left")
     assert train.main(argv) == 0
-    assert {path.name for path in output.iterdir() if path.is_file()} == pairs | {"nvlog.json"}
+    assert {path.name for path in output.iterdir() if path.is_file()} == pairs | {"nvlog.json", "best.json"}
 
 
 def main() -> None:
