@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 log = logging.getLogger(__name__)
 _ENDS_EVERY_JOB = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # no other file could be written either
@@ -46,6 +46,18 @@ def first_three(problems: Sequence[str]) -> str:
     """Join the first three problems, and count the others."""
     rest = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
     return "; ".join(problems[:3]) + rest
+
+
+def by_remark(remarks: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a line for each different remark, with the names of the first three files that have it.
+
+    Args:
+        remarks: name of a file, and a remark on it.
+    """
+    names: dict[str, list[str]] = {}
+    for name, remark in remarks:
+        names.setdefault(remark, []).append(name)
+    return [f"{first_three(found)}: {remark}" for remark, found in names.items()]
 
 
 def first_line(error: BaseException) -> str:

@@ -60,7 +60,7 @@ class TrueText:
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-    """What was written down for a clip."""
+    """The recognised text of a clip."""
 
     clip: str
     text: str

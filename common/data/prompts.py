@@ -85,7 +85,7 @@ def _choose(voices: Mapping[int, set[str]], size: int, left: Mapping[str, int], 
 
 def group_by_prompt(transcripts: Mapping[str, str]) -> list[list[str]]:
     """Return the clips of each prompt: clips that are linked by a common prefix of their ids or by equal words."""
-    words = {clip: _compared_words(text) for clip, text in transcripts.items()}
+    words = {clip: compared_words(text) for clip, text in transcripts.items()}
     prefixes = {clip: clip.rpartition("_")[0] or clip for clip in transcripts}
     if len(set(words.values())) > MOST_TEXTS_PER_PREFIX * len(set(prefixes.values())):
         prefixes = {clip: clip for clip in transcripts}
@@ -105,6 +105,6 @@ def group_by_prompt(transcripts: Mapping[str, str]) -> list[list[str]]:
     return list(groups.values())
 
 
-def _compared_words(text: str) -> str:
+def compared_words(text: str) -> str:
     """Return the words of a text without case and punctuation."""
     return " ".join(re.sub(r"[^\w\s]|_", "", text.lower()).split())

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+_END_BYTES = 1 << 20
+
 
 def fingerprint(paths: Sequence[Path], root: str | Path) -> str:
     """Identify a data set in a few characters: the number of files, and a digest of their names and sizes.
@@ -21,6 +23,16 @@ def fingerprint(paths: Sequence[Path], root: str | Path) -> str:
 def file_digest(path: str | Path) -> str:
     """Return the first twelve hexadecimal digits of a file's SHA-256."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
+
+
+def ends_digest(path: str | Path) -> str:
+    """Return the first twelve hexadecimal digits of a SHA-256 of the first and the last MiB: enough for large files."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        digest.update(file.read(_END_BYTES))
+        file.seek(max(0, Path(path).stat().st_size - _END_BYTES))
+        digest.update(file.read(_END_BYTES))
+    return digest.hexdigest()[:12]
 
 
 def is_newer(result: Path, *sources: Path) -> bool:

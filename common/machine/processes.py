@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from tqdm import tqdm
 
-from common.errors import InputError, first_three, others_go_on
+from common.errors import InputError, by_remark, others_go_on
 from common.machine.progress import watched
 
 log = logging.getLogger(__name__)
@@ -86,12 +86,8 @@ def run_over_files(
         except BrokenProcessPool:
             suspects = items[len(reports) :][: workers * batch_size]
             reports += [_run_alone(guarded, root, item) for item in suspects]
-    remarked: dict[str, list[str]] = {}
-    for report in reports:
-        if report.remark:
-            remarked.setdefault(report.remark, []).append(str(report.path))
-    for remark, names in remarked.items():
-        log.warning("%s: %s", first_three(names), remark)
+    for line in by_remark((str(report.path), report.remark) for report in reports if report.remark):
+        log.warning("%s", line)
     errors = [report.error for report in reports if report.error]
     log.info("%s: %d of %d files done", what, len(items) - len(errors), len(items))
     return errors

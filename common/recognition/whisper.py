@@ -49,7 +49,7 @@ class HeardWord:
 
 @dataclasses.dataclass(frozen=True)
 class Heard:
-    """What a recogniser understood of a stretch of audio.
+    """The words that a recogniser understood in a stretch of audio.
 
     Attributes:
         text: natural text with punctuation, "" if nothing was understood.

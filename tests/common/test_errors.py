@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from common.errors import InputError, first_line, first_three, others_go_on
+from common.errors import InputError, by_remark, first_line, first_three, others_go_on
 
 RAISED: dict[str, tuple[Any, str]] = {
     "own line": (InputError("data/a.wav: too short"), "data/a.wav: too short"),
@@ -59,3 +59,8 @@ def test_reasons_are_cut_between_words() -> None:
 def test_first_three() -> None:
     assert first_three(["a", "b"]) == "a; b"
     assert first_three(["a", "b", "c", "d", "e"]) == "a; b; c (and 2 more)"
+
+
+def test_a_remark_is_made_once():
+    remarks = [("a", "noisy"), ("b", "dull"), *((name, "noisy") for name in "cde")]
+    assert by_remark(remarks) == ["a; c; d (and 1 more): noisy", "b: dull"]

@@ -17,7 +17,7 @@ from voice.recordings.findings.amount import describe_amount, describe_speakers,
 from voice.recordings.findings.duplicates import find_same_audio, group_by_text
 from voice.recordings.findings.languages import find_other_scripts, guess_language
 from voice.recordings.flags import RecordingsConfig
-from voice.recordings.segment import RECOGNISED, Segment
+from voice.recordings.segment import RECOGNISED, Segment, by_recording
 from voice.recordings.texts.judgement import SURE
 
 # Confidence below which a text may well have a wrong word. On the demo clips, clean and in noise, Whisper's tiny.en and
@@ -30,7 +30,7 @@ UNKNOWN = "not in the dictionary"  # as the dictionary says
 
 @dataclasses.dataclass(frozen=True)
 class Checks:
-    """What was found.
+    """The findings of all checks.
 
     Attributes:
         segments: all segments, with remarks. Those that cannot be used are excluded.
@@ -190,11 +190,8 @@ def _check_duplicates(findings: _Findings, work: Path) -> None:
 
 
 def _check_languages(findings: _Findings, language: str) -> None:
-    recordings: dict[str, list[Segment]] = defaultdict(list)
-    for item in findings.used:
-        recordings[item.recording].append(item)
     other = {}
-    for name, group in recordings.items():
+    for name, group in by_recording(findings.used).items():
         if found := guess_language((item.text for item in group), language):
             other[name] = found
             for item in group:

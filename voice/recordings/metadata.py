@@ -18,7 +18,7 @@ METADATA = ("metadata.csv", "metadata.txt", "transcripts.csv", "transcripts.txt"
 
 @dataclasses.dataclass(frozen=True)
 class Listed:
-    """What the lists of a folder have.
+    """Texts and speakers in the lists of a folder.
 
     Attributes:
         texts: text of each recording, by `Recording.name`, as in the list.

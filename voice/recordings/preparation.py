@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from common.data.filelists import write_lines
-from common.errors import InputError
 from common.files.atomic import write_whole
 from common.files.json_files import read_json
 from common.resources import available_cores
@@ -32,7 +31,7 @@ SUMMARY, TIMES = "preparation.json", "preparation-times.json"
 
 @dataclasses.dataclass(frozen=True)
 class Preparation:
-    """What became of the recordings, for the model card.
+    """A summary of the prepared recordings, for the model card.
 
     Attributes:
         recordings: number of files that have clips.
@@ -120,7 +119,7 @@ def find_used(segments: Sequence[Segment]) -> list[Segment]:
 
 
 class _Clock:
-    """Adds up the seconds of each part of the preparation over all starts, in `times.json`."""
+    """Adds up the seconds of each part of the preparation over all starts."""
 
     def __init__(self, work: Path) -> None:
         self._file = work / TIMES
@@ -142,8 +141,6 @@ def read_times(work: Path) -> dict[str, float]:
 def _write_metadata(path: Path, segments: Sequence[Segment]) -> None:
     """Write `clip|text`, or `clip|text|speaker`, of the clips that training uses."""
     used = find_used(segments)
-    if not used:
-        raise InputError(f"{path.parents[1] / 'review.csv'}: no clip with a text is left to train on")
     several = any(segment.speaker for segment in used)
     rows = (
         "|".join([segment.clip, " ".join(segment.text.replace("|", " ").split()), *[segment.speaker] * several])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 
 MIN_SEC, MAX_SEC = 1.0, 12.0  # length of a segment that training uses
+LONGEST_GIVEN_SEC = 15.0  # speech that stays whole because its text is known; in longer speech, places are unknown
 
 GIVEN, RECOGNISED, EDITED = "given", "recognised", "edited"
 SOURCES = (GIVEN, RECOGNISED, EDITED)  # where a segment's text comes from
@@ -74,3 +76,11 @@ class Segment:
     @property
     def seconds(self) -> float:
         return self.end_sec - self.start_sec
+
+
+def by_recording(segments: Iterable[Segment]) -> dict[str, list[Segment]]:
+    """Return the segments of each recording."""
+    groups: dict[str, list[Segment]] = {}
+    for segment in segments:
+        groups.setdefault(segment.recording, []).append(segment)
+    return groups

@@ -21,8 +21,9 @@ import numpy as np
 
 from common.audio_files import find_peak, save_wav
 from common.audio_input.folders import walk_files
-from common.errors import InputError, first_three, others_go_on
+from common.errors import InputError, by_remark, first_three, others_go_on
 from common.files.atomic import write_whole
+from common.files.fingerprints import ends_digest
 from common.files.json_files import read_json
 from common.machine.processes import map_in_processes
 from voice.recordings.audio.cues import cut_cues
@@ -32,14 +33,12 @@ from voice.recordings.audio.quality import RecordingQuality
 from voice.recordings.audio.reading import RATE_HZ, read_recording
 from voice.recordings.audio.speech_activity import Span, find_speech
 from voice.recordings.files import name_recordings
-from voice.recordings.segment import GIVEN, MIN_SEC, Recording, Segment, Transcript
+from voice.recordings.segment import GIVEN, LONGEST_GIVEN_SEC, MIN_SEC, Recording, Segment, Transcript
 
 log = logging.getLogger(__name__)
 METHOD = 1  # in the records; a change makes all recordings be cut again
-LONGEST_WHOLE_SEC = 15.0  # speech of a clip with its text, which is not cut
 SILENT_PEAK = 1e-3
 CHANCE_SHARE = 0.02  # of a recording, in which the model may take other sounds for speech
-_DIGEST_BYTES = 1 << 20  # at both ends of a file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,8 +84,9 @@ def segment_recordings(
     if len(todo) < len(tasks):
         log.info("%d of %d recordings are cut already", len(tasks) - len(todo), len(tasks))
     problems = [line for line in map_in_processes(functools.partial(_process, work), todo, jobs, "recordings") if line]
-    records = [record for task in tasks if (record := _read_record(work, task)) is not None]
-    problems = [record["problem"] for record in records if record["problem"]] + problems
+    found = [(task, record) for task in tasks if (record := _read_record(work, task)) is not None]
+    problems = [f"{task.recording.path}: {record['problem']}" for task, record in found if record["problem"]] + problems
+    records = [record for _, record in found]
     segments = [_to_segment(values) for record in records for values in record["segments"]]
     _remove_others(work, {task.name for task in tasks}, {segment.clip for segment in segments})
     if not segments:
@@ -99,12 +99,8 @@ def segment_recordings(
 
 
 def _log_remarks(qualities: Mapping[str, RecordingQuality]) -> None:
-    remarked: dict[str, list[str]] = {}
-    for name, quality in qualities.items():
-        for remark in quality.remarks():
-            remarked.setdefault(remark, []).append(name)
-    for remark, names in remarked.items():
-        log.warning("%s: %s", first_three(names), remark)
+    for line in by_remark((name, remark) for name, quality in qualities.items() for remark in quality.remarks()):
+        log.warning("%s", line)
 
 
 def _process(work: Path, task: _Task) -> str:
@@ -122,11 +118,10 @@ def _segment(work: Path, task: _Task) -> dict[str, Any]:
     identity = _identify(task)  # before reading: a file that changes meanwhile is read again the next time
     wav, quality = read_recording(task.recording.path)
     spans = find_speech(wav)
-    record: dict[str, Any] = {**identity, "quality": None, "spans": [], "segments": [], "problem": ""}
+    record: dict[str, Any] = {**identity, "quality": None, "segments": [], "problem": ""}
     spoken_sec = sum(span.end - span.start for span in spans)
     if spoken_sec < min(MIN_SEC, CHANCE_SHARE * quality.seconds):
-        path = task.recording.path
-        record["problem"] = f"{path}: no speech found in {quality.seconds:.0f} s ({_guess(wav)}); remove it"
+        record["problem"] = f"no speech found in {quality.seconds:.0f} s ({_guess(wav)}); remove it"
         return record
     quality = measure_levels(quality, wav, spans)
     gain = 10 ** (quality.gain_db / 20)
@@ -136,7 +131,6 @@ def _segment(work: Path, task: _Task) -> dict[str, Any]:
         save_wav(work / "data" / "wavs" / f"{clip}.wav", extract(wav, piece, gain), RATE_HZ)
         segments.append(_describe(task.recording, clip, piece, text))
     record["quality"] = quality.to_json()
-    record["spans"] = [[round(span.start, 3), round(span.end, 3)] for span in spans]
     record["segments"] = [dataclasses.asdict(segment) for segment in segments]
     return record
 
@@ -149,7 +143,7 @@ def _cut(wav: np.ndarray, spans: Sequence[Span], transcript: Transcript | None) 
     """Return the pieces with their texts, '' where the text is not known."""
     if transcript is not None and transcript.cues:
         return cut_cues(wav, spans, transcript.cues)
-    if transcript is not None and transcript.text and spans[-1].end - spans[0].start <= LONGEST_WHOLE_SEC:
+    if transcript is not None and transcript.text and spans[-1].end - spans[0].start <= LONGEST_GIVEN_SEC:
         return [(whole_piece(wav, spans), transcript.text)]
     return [(piece, "") for piece in cut_at_pauses(wav, spans)]
 
@@ -172,17 +166,12 @@ def _identify(task: _Task) -> dict[str, Any]:
     """Return what decides the result: the method, the file and its text."""
     path = task.recording.path
     status = path.stat()
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        digest.update(file.read(_DIGEST_BYTES))
-        file.seek(max(0, status.st_size - _DIGEST_BYTES))
-        digest.update(file.read(_DIGEST_BYTES))
     text = repr(task.transcript).encode("utf-8", "surrogateescape")
     return {
         "method": METHOD,
         "recording": task.recording.name,
         "speaker": task.recording.speaker,
-        "source": f"{status.st_size} bytes, {status.st_mtime_ns}, {digest.hexdigest()[:12]}",
+        "source": f"{status.st_size} bytes, {status.st_mtime_ns}, {ends_digest(path)}",
         "transcript": hashlib.sha256(text).hexdigest()[:12] if task.transcript else "",
     }
 

@@ -83,7 +83,7 @@ def _merge_table(work: Path, segments: Sequence[Segment], report: bool = True) -
 
 
 class _Merge:
-    """What was written, changed by the rows of a table, which then corrects segments.
+    """The written records, changed by the rows of a table, which then correct segments.
 
     Args:
         path: the table.

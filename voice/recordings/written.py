@@ -1,4 +1,4 @@
-"""What `review.csv` had when it was written, to know what the user changed, and the user's corrections so far."""
+"""A record of `review.csv` as it was written, to know what the user changed, and of the corrections so far."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DAMAGED = f"not a record of what was written; delete it: all texts of {REVIEW} 
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-    """What the table had for a clip when it was written.
+    """A clip's row of the table as it was written.
 
     Attributes:
         edited: which of `EDITABLE` the user decided, now or before.

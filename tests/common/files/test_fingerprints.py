@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from common.files.fingerprints import file_digest, fingerprint, is_newer
+from common.files.fingerprints import ends_digest, file_digest, fingerprint, is_newer
 
 
 def test_a_data_set_is_known_by_names_sizes_and_its_first_file(tmp_path: Path) -> None:
@@ -38,3 +38,17 @@ def test_results_that_are_older_than_a_source(tmp_path: Path) -> None:
     assert is_newer(result, source)
     os.utime(result, (0, 0))
     assert not is_newer(result, source)
+
+
+def test_only_the_ends_of_a_large_file_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    content = bytearray(3 << 20)
+    file.write_bytes(content)
+    whole = ends_digest(file)
+    for place, counts in ((0, True), (3 << 19, False), ((3 << 20) - 1, True)):
+        content[place] = 1
+        file.write_bytes(content)
+        assert (ends_digest(file) != whole) == counts
+        content[place] = 0
+    file.write_bytes(b"short")
+    assert ends_digest(file) != whole

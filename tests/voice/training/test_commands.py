@@ -200,7 +200,7 @@ def test_fine_tuning_continues_the_vocoder_on_pairs(shipped: VoiceTrainingConfig
     assert found.run.checkpoint_path_gen == str(paths.vocoder / "hifigan_gen_checkpoint_38.pt")
     assert found.run.checkpoint_path_discrim == str(paths.vocoder / "hifigan_discrim_checkpoint_38.pt")
     assert (found.run.epochs, found.optim.warmup_steps) == (48, 0)
-    # The rate of the first epoch is that of epoch 0 after 38 decays.
+    # The first epoch has the rate of epoch 0 after 38 decays.
     assert found.optim.learning_rate * found.optim.learning_rate_decay**38 == pytest.approx(1e-4, rel=1e-5)
     assert (found.run.discriminator_width, found.optim.ema) == (0.125, 0.999)
     stages = ["pitch", "fastpitch", "vocoder", "predicted", "fine-tuning"]

@@ -45,7 +45,7 @@ def test_any_amount_of_data_gets_the_usual_steps(clips: int) -> None:
     if clips == 45:
         assert (chosen.fastpitch_epochs, chosen.fine_tuning_epochs) == (300, 90)
         assert (chosen.fastpitch_validation_epochs, chosen.fine_tuning_validation_epochs) == (10, 6)
-        # After as many steps as the shipped voice's epoch has, the rate is that after one of its epochs.
+        # The rate falls as much in the steps of the shipped voice's epoch as it did in one of its epochs.
         assert chosen.vocoder_learning_rate_decay ** (344 / 22) == pytest.approx(0.93, rel=1e-4)
 
 

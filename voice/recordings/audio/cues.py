@@ -15,12 +15,11 @@ import numpy as np
 from voice.recordings.audio.cutting import SpeechPiece, add_margins, cut_at_pauses
 from voice.recordings.audio.reading import RATE_HZ
 from voice.recordings.audio.speech_activity import HOP, Span, frame_levels_db
-from voice.recordings.segment import MAX_SEC, Cue
+from voice.recordings.segment import LONGEST_GIVEN_SEC, MAX_SEC, Cue
 
 MERGED_GAP_SEC = 0.8  # between cues of one clip
 ENOUGH_SEC = 3.0  # a clip of this length ends with its sentence
 TOLERANCE_SEC = 0.3  # by which times may be wrong
-LONGEST_SEC = 15.0  # speech of a cue; in a longer one the place of a text is unknown
 _SENTENCE_ENDS = (".", "?", "!", '."', '?"', '!"', "…")
 
 
@@ -36,7 +35,7 @@ def cut_cues(wav: np.ndarray, spans: Sequence[Span], cues: Sequence[Cue]) -> lis
     rest = list(spans)
     for (start, end), group in zip(borders, groups, strict=True):
         inside = _clip_spans(spans, start, end)
-        if not inside or inside[-1].end - inside[0].start > LONGEST_SEC:
+        if not inside or inside[-1].end - inside[0].start > LONGEST_GIVEN_SEC:
             continue
         rest = _outside(rest, start, end)
         speech = Span(inside[0].start, inside[-1].end)

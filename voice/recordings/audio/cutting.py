@@ -51,7 +51,7 @@ def cut_at_pauses(wav: np.ndarray, spans: Sequence[Span]) -> list[SpeechPiece]:
         spans: its speech, in order and without overlap.
 
     Returns:
-        The pieces, in order. Those shorter than 1 s, or cut where there is no pause, have a remark.
+        The pieces, in order. Pieces shorter than 1 s, or cut where there is no pause, have a remark.
     """
     parts, forced = split_long(wav, spans)
     groups = _group(parts)
@@ -123,15 +123,14 @@ def _group(parts: Sequence[Span]) -> list[tuple[int, int]]:
     best = [0.0] + [float("inf")] * len(parts)  # by number of spans that are in pieces
     start_of = [0] * (len(parts) + 1)
     for last in range(len(parts)):
+        longest_pause = 0.0
         for first in range(last, -1, -1):
             seconds = parts[last].end - parts[first].start + 2 * MARGIN_SEC
             if first < last and seconds > MAX_SEC:
                 break
-            pauses = [
-                after.start - before.end
-                for before, after in zip(parts[first:last], parts[first + 1 : last + 1], strict=True)
-            ]
-            cost = best[first] + _piece_cost(seconds, max(pauses, default=0.0))
+            if first < last:
+                longest_pause = max(longest_pause, parts[first + 1].start - parts[first].end)
+            cost = best[first] + _piece_cost(seconds, longest_pause)
             if first:
                 cost += _cut_cost(parts[first].start - parts[first - 1].end)
             if cost < best[last + 1]:

@@ -10,14 +10,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from common.audio_files import find_peak
+from common.audio_files import PEAK, find_peak
 from common.errors import InputError
 from voice.recordings.audio.quality import RecordingQuality
 from voice.recordings.audio.reading import RATE_HZ
 from voice.recordings.audio.speech_activity import Span
 
 TARGET_LUFS = -23.0  # of EBU R 128, and the level of LJSpeech
-PEAK = 0.95  # which the gain does not exceed
 MEASURED_SEC = 600.0  # of speech, spread over the recording: more does not change the loudness
 PAUSE_EDGE_SEC = 0.1  # of a pause, which may hold reverberation
 _FRAME = 441  # samples, 20 ms

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from common.audio_config import AudioConfig
 from common.audio_files import LARGEST_FLOAT_PEAK
 from common.audio_input.decoding import AudioHeader, open_audio
 from common.errors import InputError
 from voice.recordings.audio.channels import ChannelChoice, choose_channels
 from voice.recordings.audio.quality import RecordingQuality
 
-RATE_HZ = 22_050
+RATE_HZ = AudioConfig().sampling_rate  # of the clips
 SHORTEST_SEC = 0.3
 _FULL_SCALE = 0.999  # of decoded samples that were clipped; lossy files may exceed it
 _FFT = 4096

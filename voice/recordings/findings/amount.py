@@ -15,7 +15,7 @@ FEWEST_TEXTS = 20
 
 @dataclasses.dataclass(frozen=True)
 class Expectation:
-    """What a voice from this amount of speech was like when it was measured.
+    """Measured quality of a voice from this amount of speech.
 
     Attributes:
         minutes: usable speech, in minutes.

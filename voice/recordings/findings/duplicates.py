@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from scipy import signal
 
 from common.audio_files import load_wav
+from common.data.prompts import compared_words
 from common.files.fingerprints import file_digest
 from voice.recordings.segment import Segment
 
@@ -21,16 +21,11 @@ SAME_CORRELATION = 0.7
 _AVERAGED = 4  # samples, which saves time and keeps the frequencies that matter
 
 
-def plain_words(text: str) -> str:
-    """Return the words of a text without case and punctuation."""
-    return " ".join(re.sub(r"[^\w\s]|_", "", text.lower()).split())
-
-
 def group_by_text(segments: Sequence[Segment]) -> dict[str, list[Segment]]:
     """Return the segments of each text, by its words."""
     groups: dict[str, list[Segment]] = defaultdict(list)
     for segment in segments:
-        groups[plain_words(segment.text)].append(segment)
+        groups[compared_words(segment.text)].append(segment)
     return dict(groups)
 
 

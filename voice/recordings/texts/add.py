@@ -16,7 +16,7 @@ from common.recognition import whisper
 from common.recognition.whisper import Heard
 from common.resources import available_cores
 from voice.recordings.flags import DEFAULT_TRANSCRIBER, RecordingsConfig
-from voice.recordings.segment import GIVEN, RECOGNISED, Segment, Transcript
+from voice.recordings.segment import GIVEN, RECOGNISED, Segment, Transcript, by_recording
 from voice.recordings.texts.cleaning import clean_recognised
 from voice.recordings.texts.given import NO_FITTING_SUBTITLES, align_text, find_rest, take_fitting
 from voice.recordings.texts.judgement import (
@@ -28,7 +28,7 @@ from voice.recordings.texts.judgement import (
     cut_invented_end,
     find_faults,
 )
-from voice.recordings.texts.languages import OTHER_LANGUAGE, by_recording, find_foreign_clips, find_foreign_recordings
+from voice.recordings.texts.languages import OTHER_LANGUAGE, find_foreign_clips, find_foreign_recordings
 from voice.recordings.texts.recognition import Transcriber, recognise_clips
 
 log = logging.getLogger(__name__)

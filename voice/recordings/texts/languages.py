@@ -6,20 +6,12 @@ import logging
 from collections.abc import Sequence
 
 from common.errors import InputError, first_three
-from voice.recordings.segment import Segment
+from voice.recordings.segment import Segment, by_recording
 from voice.recordings.texts.recognition import LANGUAGE_SEC, Transcriber, detect_languages
 
 log = logging.getLogger(__name__)
 OTHER_LANGUAGE = "another language"
-SURE = 0.5  # probability of another language above which a recording is not used
-
-
-def by_recording(segments: Sequence[Segment]) -> dict[str, list[Segment]]:
-    """Return the segments of each recording."""
-    groups: dict[str, list[Segment]] = {}
-    for segment in segments:
-        groups.setdefault(segment.recording, []).append(segment)
-    return groups
+SURELY_ANOTHER = 0.5  # probability of another language above which a recording is not used
 
 
 def find_foreign_recordings(segments: Sequence[Segment], transcriber: Transcriber) -> dict[str, str]:
@@ -60,4 +52,4 @@ def find_foreign_clips(clips: Sequence[str], transcriber: Transcriber) -> dict[s
 
 
 def _is_foreign(answer: tuple[str, float], transcriber: Transcriber) -> bool:
-    return answer[0] != transcriber.language and answer[1] > SURE
+    return answer[0] != transcriber.language and answer[1] > SURELY_ANOTHER

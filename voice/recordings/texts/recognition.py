@@ -24,7 +24,7 @@ from tqdm import tqdm
 from common.audio_files import load_wav, resample
 from common.errors import InputError, first_three, others_go_on
 from common.files.atomic import remove_leftovers, write_whole
-from common.files.fingerprints import file_digest
+from common.files.fingerprints import ends_digest, file_digest
 from common.files.json_files import read_json
 from common.machine.progress import watched
 from common.recognition import whisper
@@ -35,7 +35,6 @@ Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 FLAG = "--transcriber"
 WITHOUT = "give the texts, such as a .txt file beside each recording"
-_PROBE_BYTES = 1 << 20  # of both ends of a model's weights, which tell it from others
 LANGUAGE_SEC = 30.0  # of speech, in which the language is recognised
 
 
@@ -205,9 +204,5 @@ def _read_result(clip: str, transcriber: Transcriber) -> Heard | None:
 
 def _identify(folder: Path) -> str:
     weights = folder / "model.bin"
-    with weights.open("rb") as file:
-        head = file.read(_PROBE_BYTES)
-        file.seek(max(0, weights.stat().st_size - _PROBE_BYTES))
-        ends = head + file.read()
-    digest = hashlib.sha256(ends + (folder / "tokenizer.json").read_bytes()).hexdigest()[:12]
-    return f"{weights.stat().st_size}-{digest}-beam{whisper.BEAM_SIZE}"
+    digests = f"{ends_digest(weights)}-{file_digest(folder / 'tokenizer.json')}"
+    return f"{weights.stat().st_size}-{digests}-beam{whisper.BEAM_SIZE}"

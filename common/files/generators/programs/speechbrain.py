@@ -1,6 +1,6 @@
 """Files of SpeechBrain: `generator.ckpt` with `hyperparams.yaml`. Its convolutions pad by reflection.
 
-The file says nothing about mels: those of SpeechBrain's recipes are assumed.
+The file does not mention mels, so the settings of SpeechBrain's recipes are assumed.
 """
 
 from __future__ import annotations

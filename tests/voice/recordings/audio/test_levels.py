@@ -1,4 +1,4 @@
-"""The gain brings speech to one loudness without exceeding the peak, and the noise is that of the pauses."""
+"""The gain brings speech to one loudness without exceeding the peak, and the noise is measured in the pauses."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Too little speech is refused with the amounts, and expectations are those of the nearest measured amounts."""
+"""Too little speech is refused with the amounts, and the nearest measured amounts tell what to expect."""
 
 import pytest
 

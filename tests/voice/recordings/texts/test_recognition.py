@@ -1,4 +1,4 @@
-"""What was recognised is kept, and recognised again only if the audio or the model changes."""
+"""Recognised texts are kept, and made again only if the audio or the model changes."""
 
 import json
 
