@@ -33,7 +33,7 @@ FLOORS: dict[str, list[str]] = {
         "backend checkpoint losses",
         "generator discriminators",
         "layers",
-        "windows config convolutions",
+        "windows config convolutions gpu",
     ],
     "fastpitch": [
         "extract_mels train",

@@ -1,12 +1,16 @@
 """Settings and fixtures of all tests."""
 
+import os
 import signal
 import sys
 
 import pytest
 import torch
 
-from tests.support.web.hub_server import serving_hub
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # kernels for GPUs run in Python. Triton reads it when they are defined.
+
+from tests.support.web.hub_server import serving_hub  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
