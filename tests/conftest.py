@@ -10,7 +10,7 @@ import torch
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # kernels for GPUs run in Python. Triton reads it when they are defined.
 
-from tests.support.web.hub_server import serving_hub  # noqa: E402
+from tests.support.web.hub_server import serving_hub
 
 
 def pytest_collection_modifyitems(items):
