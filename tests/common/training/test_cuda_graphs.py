@@ -1,6 +1,6 @@
 """Recorded optimiser steps against eager ones: with recorders that work, that fail, and that are wrong.
 
-On a CPU a "recording" is the step itself, done again. Only a GPU can show what a CUDA graph does with memory.
+CUDA graphs are emulated. Only a GPU can show what a graph does with its own memory.
 """
 
 import copy
@@ -12,31 +12,12 @@ import torch
 
 from common.training.cuda_graphs import MADE, WARM_UP_STEPS, Changing, GraphedStep
 from common.training.moving_average import EMA
+from tests.support.graph_emulator import GraphEmulator, rate_as_a_number
 
 STEPS = WARM_UP_STEPS + 5
 
 
-class Rerun:
-    """Does the step again in each replay, into the same results."""
-
-    def __init__(self):
-        self.replays = 0
-
-    def warm_up(self, work):
-        return work()
-
-    def record(self, work):
-        results = work()
-
-        def replay():
-            self.replays += 1
-            for name, new in work().items():
-                results[name].copy_(new)
-
-        return replay, results
-
-
-class Failing(Rerun):
+class Failing(GraphEmulator):
     """As a GPU does when something cannot be recorded."""
 
     def record(self, work):
@@ -44,7 +25,7 @@ class Failing(Rerun):
         raise RuntimeError("operation not permitted when stream is capturing\nand more lines")
 
 
-class Idle(Rerun):
+class Idle(GraphEmulator):
     """A recording that computes the right losses and changes nothing."""
 
     def record(self, work):
@@ -124,7 +105,7 @@ def graphed(training, recorder):
 @pytest.mark.medium
 def test_replays_are_the_same_training(caplog):
     """With inputs, rates and loss scales that differ from step to step."""
-    plain, recorded, recorder = Training(), Training(), Rerun()
+    plain, recorded, recorder = Training(), Training(), GraphEmulator()
     step = graphed(recorded, recorder)
     assert_same(course(recorded, step), course(plain, plain.step), exact=False)
     assert step.recorded
@@ -135,7 +116,7 @@ def test_replays_are_the_same_training(caplog):
 def test_the_step_that_is_recorded_is_the_eager_one():
     """The recording and its trial leave no trace."""
     plain, recorded = Training(), Training()
-    step = graphed(recorded, Rerun())
+    step = graphed(recorded, GraphEmulator())
     assert_same(course(recorded, step, WARM_UP_STEPS + 1), course(plain, plain.step, WARM_UP_STEPS + 1))
     assert step.recorded
 
@@ -144,12 +125,12 @@ def test_the_step_that_is_recorded_is_the_eager_one():
     ("recorder", "broken", "words"),
     [
         (Failing, "", "operation not permitted when stream is capturing"),
-        (Rerun, "error", "in the midst of a step"),
-        (Rerun, "loss", "the recorded step has losses"),
-        (Rerun, "inputs", "the recorded step has losses"),
-        (Rerun, "average", "changes average.weights differently"),
-        (Rerun, "buffers", "changes model.buffers differently"),
-        (Rerun, "scale", "scales the loss differently"),
+        (GraphEmulator, "error", "in the midst of a step"),
+        (GraphEmulator, "loss", "the recorded step has losses"),
+        (GraphEmulator, "inputs", "the recorded step has losses"),
+        (GraphEmulator, "average", "changes average.weights differently"),
+        (GraphEmulator, "buffers", "changes model.buffers differently"),
+        (GraphEmulator, "scale", "scales the loss differently"),
         (Idle, "", "the recorded step has losses|changes model.weights differently"),
     ],
 )
@@ -168,7 +149,7 @@ def test_what_goes_wrong_is_told_once_and_changes_nothing(recorder, broken, word
 
 def test_a_step_that_is_left_out_is_not_recorded(caplog):
     """There would be nothing to compare. It does not count as warm-up either."""
-    plain, recorded, recorder = Training(), Training(), Rerun()
+    plain, recorded, recorder = Training(), Training(), GraphEmulator()
     step = graphed(recorded, recorder)
     left_out = (0, WARM_UP_STEPS + 1, WARM_UP_STEPS + 3)
     assert_same(course(recorded, step, STEPS, left_out), course(plain, plain.step, STEPS, left_out), exact=False)
@@ -177,7 +158,7 @@ def test_a_step_that_is_left_out_is_not_recorded(caplog):
 
 
 def test_other_sizes_are_computed_eagerly():
-    plain, recorded, recorder = Training(), Training(), Rerun()
+    plain, recorded, recorder = Training(), Training(), GraphEmulator()
     step = graphed(recorded, recorder)
     for one, training in ((plain.step, plain), (step, recorded)):
         course(training, one)
@@ -189,7 +170,7 @@ def test_other_sizes_are_computed_eagerly():
 def test_checkpoints_do_not_tell_whether_steps_are_recorded():
     """A state of the optimiser that was saved by one is the other's, with its rate as a number."""
     plain, recorded = Training(), Training()
-    course(recorded, graphed(recorded, Rerun()))
+    course(recorded, graphed(recorded, GraphEmulator()))
     course(plain, plain.step)
     ours, theirs = copy.deepcopy(recorded.optim.state_dict()), copy.deepcopy(plain.optim.state_dict())
     assert ours["param_groups"] == theirs["param_groups"]
@@ -197,6 +178,73 @@ def test_checkpoints_do_not_tell_whether_steps_are_recorded():
     plain.optim.load_state_dict(ours)
     recorded.optim.load_state_dict(theirs)
     course(plain, plain.step)
-    step = graphed(recorded, Rerun())
+    step = graphed(recorded, GraphEmulator())
     course(recorded, step)
     assert step.recorded
+
+
+def test_the_emulator_shows_a_learning_rate_that_a_recording_fixes(monkeypatch):
+    """In its first replay, the rate is still right."""
+    monkeypatch.setattr(Changing, "capturable", rate_as_a_number)
+    plain, recorded = Training(), Training()
+    step = graphed(recorded, GraphEmulator())
+    assert_same(course(recorded, step, WARM_UP_STEPS + 1), course(plain, plain.step, WARM_UP_STEPS + 1))
+    assert step.recorded
+    recorded_losses, plain_losses = (
+        torch.tensor(course(*pair)[0])[:, 0] for pair in ((recorded, step), (plain, plain.step))
+    )
+    assert step.recorded
+    torch.testing.assert_close(recorded_losses[0], plain_losses[0])
+    assert (recorded_losses[1:] / plain_losses[1:] - 1).abs().min() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda x: x.sum().item(),
+        lambda x: bool(x.sum() > 0),
+        lambda x: x.tolist(),
+        lambda x: x.numpy(),
+        lambda x: x.cpu(),
+        lambda x: x.nonzero(),
+        lambda x: x.unique(),
+        lambda x: x[x > 0],
+        lambda x: x.masked_select(x > 0),
+        lambda x: x.equal(x + 1),
+        lambda x: x.repeat_interleave(torch.tensor([1, 2, 3])),
+    ],
+)
+def test_the_emulator_refuses_to_wait_for_a_value(wait):
+    x = torch.ones(3)
+    with pytest.raises(RuntimeError, match="operation not permitted when stream is capturing"):
+        GraphEmulator().record(lambda: wait(x.mul_(2)))
+    assert x.tolist() == [1, 1, 1]
+
+
+def test_the_emulator_replays_operators_and_not_python():
+    """Recording computes nothing. Replays read and write the recorded memory, and draw other random numbers."""
+    x, mask, weights = torch.ones(3), torch.tensor([True, False, True]), torch.ones(2, requires_grad=True)
+    runs, drawn = [], []
+
+    def work():
+        runs.append(len(runs))
+        x[mask] = x.sum() + runs[-1]
+        y = x.repeat_interleave(torch.tensor([1, 0, 2]), output_size=3).view(3, 1).t_() * 2
+        (y[0, :2] * weights).sum().backward()
+        drawn.append(torch.nn.functional.dropout(torch.ones(1000), 0.5))
+        return {"y": y.sum()}
+
+    emulator = GraphEmulator()
+    replay, results = emulator.record(work)
+    assert x.tolist() == [1, 1, 1]
+    assert results["y"].isnan()
+    masks = []
+    for total in (3, 7):
+        replay()
+        assert x.tolist() == [total, 1, total]
+        assert results["y"] == 6 * total
+        assert weights.grad.tolist() == [2 * total, 2 * total]
+        masks.append(drawn[0].clone())
+    assert (masks[0] == masks[1]).float().mean().item() == pytest.approx(0.5, abs=0.1)
+    assert runs == [0]
+    assert emulator.replays == 2
