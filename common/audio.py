@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from common.audio_config import LOG_FLOOR, OUR_MELS, AudioConfig, MelConvention
 from common.errors import InputError
+from common.machine.precision import exact_format
 
 SILENCE = math.log(LOG_FLOOR)  # log mel of digital silence (0 would be loud)
 _KNEE_HZ, _MELS_PER_HZ, _MELS_PER_LOG = 1000.0, 3 / 200, 27 / math.log(6.4)  # of Slaney's mel scale
@@ -51,7 +52,7 @@ class MelSpectrogram(nn.Module):
 
     By default it is in natural logarithms, and the magnitude is sqrt(re^2 + im^2 + 1e-9) in "vocoder" framing and
     sqrt(re^2 + im^2) in "tacotron" framing, as in the training of published checkpoints of each kind. Other programs'
-    mels need their `convention`. Computed in fp32 even under autocast, or in fp64 after `.double()`.
+    mels need their `convention`. Computed in exact fp32 even under autocast, or in fp64 after `.double()`.
 
     Raises:
         InputError: mels of this convention cannot be made here.
@@ -112,7 +113,9 @@ class MelSpectrogram(nn.Module):
             center=False,
             return_complex=True,
         )
-        return self._scaled(self.mel_basis @ self._spectrum(spec))
+        dtype = exact_format(padded.device) if padded.dtype == torch.float32 else padded.dtype
+        bands = self.mel_basis.to(dtype) @ self._spectrum(spec).to(dtype)
+        return self._scaled(bands.to(padded.dtype))
 
     def _spectrum(self, spec: Tensor) -> Tensor:
         """Return magnitudes, or their squares."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from common.machine.precision import exact_format
 from fastpitch.layers import ConvNorm, zero_padding
 
 TEMPERATURE = 0.0005
@@ -94,7 +95,9 @@ class ConvAttention(nn.Module):
             q, k = queries.float(), keys.float()
             # ||q - k||^2 without a tensor [B, M, L, S].
             squares = q.square().sum(1).unsqueeze(2) + k.square().sum(1).unsqueeze(1)
-            logits = -TEMPERATURE * (squares - 2 * torch.bmm(q.transpose(1, 2), k))
+            exact = exact_format(q.device)
+            products = torch.bmm(q.transpose(1, 2).to(exact), k.to(exact)).float()
+            logits = -TEMPERATURE * (squares - 2 * products)
             padding = ~text_mask.unsqueeze(1)
             # Also mask before the first softmax. Otherwise its sum would depend on the length of the padding.
             logits = logits.masked_fill(padding, -torch.inf)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from common.machine.precision import exact_format
 from fastpitch.config import PredictorConfig
 
 
@@ -34,17 +35,20 @@ def zero_padding(x: Tensor, mask: Tensor) -> Tensor:
 
 
 def linear_in_fp32(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Apply a last layer in fp32. Under autocast, bf16 would round durations, pitch and mels to 8 bits.
+    """Apply a last layer in exact fp32. With shorter factors, durations, pitch and mels would have 8 to 11 bits.
 
-    TorchScript does not run this under its own autocast. There the layer follows the caller's precision.
+    TorchScript knows neither autocast nor the settings. On GPUs it computes in fp64, which both leave alone. On CPUs
+    the layer follows the caller's precision.
     """
     if torch.jit.is_scripting():
-        y = F.linear(x.float(), weight.float(), bias.float())
+        dtype = torch.float64 if x.is_cuda else torch.float32
+        y = F.linear(x.to(dtype), weight.to(dtype), bias.to(dtype))
     else:
         if torch.compiler.is_exporting():  # the ONNX exporter knows no autocast
             return F.linear(x.float(), weight.float(), bias.float())
         with torch.autocast(x.device.type, enabled=False):
-            y = F.linear(x.float(), weight.float(), bias.float())
+            dtype = exact_format(x.device)
+            y = F.linear(x.to(dtype), weight.to(dtype), bias.to(dtype))
     return y.float()
 
 

@@ -10,6 +10,7 @@ import torch
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # kernels for GPUs run in Python. Triton reads it when they are defined.
 
+from common.machine.precision import use_tf32
 from tests.support.web.hub_server import serving_hub
 
 
@@ -29,6 +30,24 @@ def _signals_as_before():
     yield
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def _no_tf32(request):
+    """Compute in exact fp32 on GPUs, as references do, except where TF32 is the subject (marker `tf32`)."""
+    if request.node.get_closest_marker("gpu") and not request.node.get_closest_marker("tf32"):
+        with use_tf32(convolutions=False, products=False):
+            yield
+    else:
+        yield
+
+
+@pytest.fixture(params=["highest", "high", "medium"])
+def matmul_precision(request):
+    """Set PyTorch's precision of fp32 products. "medium" shortens factors to bf16 on CPUs with matrix units."""
+    torch.set_float32_matmul_precision(request.param)
+    yield request.param
+    torch.set_float32_matmul_precision("highest")
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -52,7 +51,7 @@ class ArithmeticLimit:
     def measure(self) -> None:
         """Time each product once."""
         for name, factor in self._factors.items():
-            with _allow_tf32(name == "tf32"):
+            with precision.use_tf32(products=name == "tf32"):
                 began = now_sec(self._device)
                 for _ in range(self._count):
                     torch.mm(factor, factor)
@@ -68,13 +67,3 @@ class ArithmeticLimit:
         """Median rate by precision."""
         work = 2 * self.size**3 * self._count
         return {name: work / float(np.median(seconds)) for name, seconds in self._seconds.items() if seconds}
-
-
-@contextlib.contextmanager
-def _allow_tf32(allowed: bool) -> Iterator[None]:
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = allowed
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ import torch
 from torch import Tensor
 
 from common.errors import InputError
-from common.machine import hardware
 from common.machine.hardware import half_precision
+from common.machine.precision import full_precision, use_tf32
 from hifigan.backend import Backend, eager_backend
 from hifigan.checkpoint import GeneratorInfo
 from hifigan.engine.select import engine_backend, list_precisions
@@ -74,7 +73,7 @@ def all_ways(
         InputError, FileNotFoundError: one of `files` cannot be used.
     """
     device = generator.device
-    default = hardware.full_precision(device).lower()  # TF32 if PyTorch lets cuDNN use it. Eager fp32 is exact.
+    default = full_precision(device).lower()  # TF32 if PyTorch lets cuDNN use it. Eager fp32 is exact.
     half = half_precision(device)
     ways = [VocoderWay(EAGER, "fp32", _without_tf32(eager_backend(generator)))]
     if amp:
@@ -146,17 +145,7 @@ def _without_tf32(backend: Backend) -> Backend:
     plain = backend.run
 
     def run(mel: Tensor) -> Tensor:
-        with _disable_tf32():
+        with use_tf32(convolutions=False):
             return plain(mel)
 
     return Backend(run, backend.config, backend.device)
-
-
-@contextlib.contextmanager
-def _disable_tf32() -> Iterator[None]:
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before

@@ -32,7 +32,7 @@ from common.errors import InputError
 from common.files.atomic import write_whole
 from common.machine import hardware
 from common.machine.hardware import AMP_FORMATS
-from common.machine.precision import DTYPES, amp_format
+from common.machine.precision import DTYPES, amp_format, full_precision
 
 PROGRAM = "train_benchmark"
 CLIP_SEC = 6.6  # LJSpeech's mean
@@ -144,7 +144,7 @@ def measured_case(
     cfg: TrainingBenchmarkConfig, folder: Path, config: str, batch_size: int, deadline: float
 ) -> list[dict[str, Any]]:
     """Measure one generator and batch size. Return a row for each variant, first the plain recipe in fp32."""
-    full = hardware.full_precision(torch.device("cuda" if cfg.cuda else "cpu"))
+    full = full_precision(torch.device("cuda" if cfg.cuda else "cpu"))
     mixed = f"{mixed_precision(cfg)} autocast"
     ways = ("off", "on", NO_GRAPHS) if cfg.cuda else ("off", "on")
     courses = [Course(name, fast) for name in ((full, mixed) if cfg.amp else (full,)) for fast in ways]

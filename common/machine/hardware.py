@@ -68,15 +68,6 @@ def commit(folder: Path) -> str:
     return f"{name} with local changes" if changes else name
 
 
-def full_precision(device: torch.device) -> str:
-    """Return the actual precision of float32 convolutions: "TF32" if GPU and PyTorch's settings allow it, or "fp32"."""
-    import torch  # imported late: counting cores does not need it
-
-    if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0):
-        return "TF32" if torch.backends.cudnn.allow_tf32 else "fp32"
-    return "fp32"
-
-
 def _read_processor_name() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 
@@ -210,3 +211,19 @@ def test_long_audio_in_blocks(framing: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert in_blocks.shape == whole.shape == (2, 80, transform.config.num_frames(100_003))
     torch.testing.assert_close(in_blocks, whole, atol=1e-6, rtol=1e-6)
     assert transform(wav.requires_grad_()).requires_grad
+
+
+@pytest.mark.parametrize("framing", ["vocoder", "tacotron"])
+def test_mels_and_their_gradients_are_exact_whatever_products_are_allowed(framing, matmul_precision):
+    mel = MelSpectrogram(dataclasses.replace(CONFIGS["recipe"], framing=framing))
+    found = []
+    wav = torch.from_numpy(swelling_noise(8192)).view(1, -1)
+    for module, dtype in ((mel, torch.float32), (copy.deepcopy(mel).double(), torch.float64)):
+        given = wav.to(dtype).requires_grad_()
+        made = module(given)
+        (gradient,) = torch.autograd.grad(made.square().sum(), given)
+        assert made.dtype == gradient.dtype == dtype
+        found.append((made.detach().double(), gradient.double()))
+    (made, gradient), (true, true_gradient) = found
+    torch.testing.assert_close(made, true, rtol=0, atol=2e-5)
+    assert (gradient - true_gradient).norm() < 1e-5 * true_gradient.norm()

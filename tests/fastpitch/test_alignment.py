@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.stats import betabinom
 
-from fastpitch.alignment import ConvAttention, exact_prior, interpolated_prior, monotonic_durations
+from fastpitch.alignment import TEMPERATURE, ConvAttention, exact_prior, interpolated_prior, monotonic_durations
 from tests.support.paths import REPOSITORY
 
 
@@ -112,3 +112,17 @@ def test_importing_the_package_leaves_the_slow_libraries_alone():
     code = "import sys, fastpitch; print(*{'scipy', 'numba', 'librosa'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_distances_are_exact_whatever_products_are_allowed(matmul_precision):
+    """Near the diagonal, large squares cancel. Shortened factors would leave noise there."""
+    torch.manual_seed(0)
+    attention = ConvAttention(80, 384).eval()
+    attention.query_proj, attention.key_proj = torch.nn.Identity(), torch.nn.Identity()
+    mel = 30 * torch.randn(2, 80, 50)
+    text = mel.transpose(1, 2)[:, :40] + 0.1 * torch.randn(2, 40, 80)
+    whole = torch.ones(2, 50, dtype=torch.bool)
+    with torch.autocast("cpu", torch.bfloat16):
+        _, logits = attention(mel, text, whole, whole[:, :40])
+    distances = torch.cdist(mel.double().transpose(1, 2), text.double()).square()
+    torch.testing.assert_close(logits.double(), -TEMPERATURE * distances, rtol=0, atol=1e-4 * TEMPERATURE * 900)

@@ -33,3 +33,24 @@ def test_last_layers_are_computed_in_fp32_under_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         y = linear_in_fp32(x, weight, bias)
     torch.testing.assert_close(y, x @ weight.T + bias)
+
+
+def test_last_layers_and_their_gradients_are_exact_whatever_products_are_allowed(matmul_precision):
+    generator = torch.Generator().manual_seed(0)
+    given = [torch.randn(shape, generator=generator) for shape in ((2, 30, 384), (80, 384), (80,))]
+    leaves = [x.clone().requires_grad_() for x in given]
+    doubles = [x.double().requires_grad_() for x in given]
+    with torch.autocast("cpu", torch.bfloat16):
+        y = linear_in_fp32(*leaves)
+    truth = torch.nn.functional.linear(*doubles)
+    torch.testing.assert_close(y.double(), truth, rtol=0, atol=1e-4)
+    y.square().sum().backward()
+    truth.square().sum().backward()
+    for leaf, double in zip(leaves, doubles, strict=True):
+        assert leaf.grad.dtype is torch.float32
+        assert (leaf.grad - double.grad).norm() < 1e-5 * double.grad.norm()
+
+
+def test_scripted_last_layers_stay_in_fp32_on_cpus():
+    x, weight, bias = torch.randn(2, 8), torch.randn(3, 8), torch.randn(3)
+    assert torch.equal(torch.jit.script(linear_in_fp32)(x, weight, bias), torch.nn.functional.linear(x, weight, bias))

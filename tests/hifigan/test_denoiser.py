@@ -19,3 +19,13 @@ def test_long_audio_is_denoised_in_blocks(monkeypatch, filter_length, hop_length
         made, whole = denoiser(wav, 0.02), denoiser._denoised(wav, 0.02)
         assert (whole - wav[:, : whole.size(1)]).abs().max() > 1e-3
         torch.testing.assert_close(made, whole, rtol=0, atol=1e-6)
+
+
+def test_the_denoiser_does_not_depend_on_the_precision_of_products(matmul_precision):
+    wav = torch.randn(2, 8192, generator=torch.Generator().manual_seed(0)) * 0.1
+    denoiser = Denoiser(by_rule(TINY))
+    denoiser.bias_spec.fill_(1.0)
+    made = denoiser(wav, 0.5)
+    torch.set_float32_matmul_precision("highest")
+    assert torch.equal(made, denoiser(wav, 0.5))
+    assert (made - wav[:, : made.size(1)]).abs().max() > 1e-3
