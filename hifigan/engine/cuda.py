@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from common.machine.precision import use_tf32
 from hifigan.generator import Generator
 from hifigan.vocoder_module import VocoderModule
 
@@ -74,9 +75,9 @@ class CudaEngine:
     def _set_cudnn_flags(self) -> Iterator[None]:
         """Use exact fp32 or TF32 whatever the program has set, and let cuDNN time its kernels to pick the fastest."""
         cudnn = torch.backends.cudnn
-        before = cudnn.allow_tf32, cudnn.benchmark
-        cudnn.allow_tf32, cudnn.benchmark = self._tf32, True
+        before, cudnn.benchmark = cudnn.benchmark, True
         try:
-            yield
+            with use_tf32(convolutions=self._tf32, products=self._tf32):
+                yield
         finally:
-            cudnn.allow_tf32, cudnn.benchmark = before
+            cudnn.benchmark = before
