@@ -146,7 +146,7 @@ def discriminator_step(state: VocoderTrainState, batches: Sequence[WavMel]) -> t
             torch.set_grad_enabled(is_last),
             state.autocast(),
         ):
-            fake = state.computation.lay_out(state.generator_sync(mel))
+            fake = generate(state, mel)
         with distributed.no_sync(*state.discriminators_sync.values(), when=not is_last):
             with (
                 state.autocast(),
@@ -179,7 +179,7 @@ def generator_step(state: VocoderTrainState, batches: Sequence[WavMel], last_fak
             with distributed.no_sync(state.generator_sync, when=i > 0):
                 with state.autocast():
                     is_last = i == len(batches) - 1
-                    fake = last_fake if is_last else state.computation.lay_out(state.generator_sync(mel))
+                    fake = last_fake if is_last else generate(state, mel)
                     with state.spectral_turn(turn):
                         losses = state.losses(real, fake, judge_frozen(state, real, fake))
                 state.scaler_g.scale(losses["g_loss"] / len(batches)).backward()
@@ -189,6 +189,12 @@ def generator_step(state: VocoderTrainState, batches: Sequence[WavMel], last_fak
         state.ema.update(state.generator, made)
     state.made = state.made * made
     return totals
+
+
+def generate(state: VocoderTrainState, mel: Tensor) -> Tensor:
+    """Return the generator's wav [B, 1, T]."""
+    with state.computation.shared_weights(state.generator):
+        return state.computation.lay_out(state.generator_sync(mel))
 
 
 def judge_frozen(state: VocoderTrainState, real: Tensor, fake: Tensor) -> Iterator[tuple[Judgement, Judgement]]:

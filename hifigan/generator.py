@@ -147,7 +147,7 @@ class Generator(PretrainedModel):
 
     @property
     def device(self) -> torch.device:
-        return self.conv_pre.bias.device  # type: ignore[union-attr]
+        return self.conv_pre.bias.device
 
     def forward(self, mel: Tensor) -> Tensor:
         """mel [B, M, L] -> wav [B, 1, T].

@@ -22,6 +22,8 @@ from hifigan.convolutions.rows import are_rows, convolve_rows, convolve_transpos
 LARGE_WEIGHT_ELEMENTS = 2**20  # a weight of this size is larger than its output for a training batch on a CPU
 INITIAL_POWER_ITERATIONS = 15  # as in torch.nn.utils.parametrizations.spectral_norm
 
+Operands = tuple[Tensor, Tensor | None]  # weight and bias of a convolution
+
 
 def weight_norms(weight: Tensor) -> Tensor:
     """Return ||weight|| over all dimensions but the first, which become 1."""
@@ -34,10 +36,12 @@ class _WeightNorm(nn.Module):
     """Mixin for convolution classes: splits `weight` into its norm `weight_g` and its direction `weight_v`."""
 
     weight: Any
+    bias: Any
     weight_g: nn.Parameter
     weight_v: nn.Parameter
     cached: Tensor | None = None  # the weight, within `cache_weights`
     cached_prepared: Tensor | None = None  # the weight prepared for rows, within `cache_weights`
+    ready: Operands | None = None  # computed together with those of other layers, see `hifigan.gpu.weight_norm`
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -49,6 +53,18 @@ class _WeightNorm(nn.Module):
     def normed_weight(self) -> Tensor:
         """Return g * v / ||v||, with the norm over all dimensions but the first."""
         return torch._weight_norm(self.weight_v, self.weight_g, 0) if self.cached is None else self.cached
+
+    def operands(self) -> Operands:
+        """Return the weight and the bias with which a call computes."""
+        ready = _usable(self.ready)
+        return (self.normed_weight(), self.bias) if ready is None else ready
+
+
+def _usable(ready: Operands | None) -> Operands | None:
+    """Return operands in the precision of autocast, unless a layer computes in fp32 outside of it."""
+    if ready is None or ready[0].dtype == torch.float32 or torch.is_autocast_enabled(ready[0].device.type):
+        return ready
+    return None
 
 
 @contextlib.contextmanager
@@ -96,24 +112,24 @@ class WeightNormConv1d(_WeightNorm, nn.Conv1d):
     """`nn.Conv1d` with weight norm over the output channels."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return _convolve(self, x, self.normed_weight(), self.bias)
+        return _convolve(self, x, *self.operands())
 
 
 class WeightNormConvTranspose1d(_WeightNorm, nn.ConvTranspose1d):
     """`nn.ConvTranspose1d` with weight norm over the input channels (dimension 0, as published)."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        weight = self.normed_weight()
+        weight, bias = self.operands()
         if are_rows(x) and self.output_padding[0] == 0:
-            return convolve_transposed_rows(x, weight, self.bias, self.stride[0], self.padding[0])  # type: ignore[arg-type]
-        return F.conv_transpose1d(x, weight, self.bias, self.stride, self.padding, self.output_padding)  # type: ignore[arg-type]
+            return convolve_transposed_rows(x, weight, bias, self.stride[0], self.padding[0])  # type: ignore[arg-type]
+        return F.conv_transpose1d(x, weight, bias, self.stride, self.padding, self.output_padding)  # type: ignore[arg-type]
 
 
 class WeightNormConv2d(_WeightNorm, nn.Conv2d):
     """`nn.Conv2d` with weight norm over the output channels. Kernels have one column."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return _convolve(self, x, self.normed_weight(), self.bias)
+        return _convolve(self, x, *self.operands())
 
 
 def match_weight_norm(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -167,6 +183,7 @@ class SpectralNormConv1d(nn.Conv1d):
     weight_v: Tensor
     shared = False  # whether all calls share the prepared weight, within `cache_weights`
     cached_prepared: Tensor | None = None  # `weight_orig` prepared for rows
+    ready: Operands | None = None  # `weight_orig` and the bias, see `hifigan.gpu.weight_norm`
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -201,10 +218,13 @@ class SpectralNormConv1d(nn.Conv1d):
     def forward(self, x: Tensor, signals: int = 1) -> Tensor:
         """x [signals * B, C, T], the signals concatenated. Each gets its own iteration, as in separate calls."""
         signals = signals if self.training else 1
-        if signals == 1 and not (self.shared and are_rows(x)):
+        ready = _usable(self.ready)
+        if signals == 1 and ready is None and not (self.shared and are_rows(x)):
             return _convolve(self, x, self.weight_orig / self._next_sigma(), self.bias)
         # The convolution is linear: each signal's output is divided by its own sigma before the bias is added.
         sigmas = torch.stack([self._next_sigma() for _ in range(signals)])
-        y = _convolve(self, x, self.weight_orig[:], None)  # a view: a module may not keep a parameter twice
+        # A view of the parameter, because a module may not keep it twice.
+        weight, bias = (self.weight_orig[:], self.bias) if ready is None else ready
+        y = _convolve(self, x, weight, None)
         scaled = (y.unflatten(0, (signals, -1)) / sigmas.view(-1, 1, 1, 1)).flatten(0, 1)
-        return (scaled + self.bias.view(-1, 1)).to(y.dtype)  # type: ignore[union-attr]
+        return (scaled + bias.view(-1, 1)).to(y.dtype)  # type: ignore[union-attr]

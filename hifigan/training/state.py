@@ -63,7 +63,7 @@ class VocoderTrainState(BaseTrainState):
         if cfg.run.checkpoint_path_gen:
             identity["base_model"] = file_digest(cfg.run.checkpoint_path_gen)
         super().__init__(cfg, place, **identity)
-        self.computation = StepComputation(cfg.run, place)
+        self.computation = StepComputation(cfg.run, place, self._amp_dtype)
         self.generator = Generator(cfg.generator)
         self.discriminators = build_discriminators(
             not cfg.run.no_amp_grouped_conv, cfg.run.discriminator_width, cfg.discriminators

@@ -6,17 +6,22 @@ None of this changes the mathematics, only the order of additions and with it th
 from __future__ import annotations
 
 import contextlib
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from common.distributed import Distributed
+from common.machine import triton_kernels
 from common.machine.malloc import keep_freed_memory
 from common.training.cuda_graphs import Changing, CudaRecorder, GraphedStep, Step
 from hifigan.convolutions.rows import to_rows
 from hifigan.discriminators import has_spectral_norm
 from hifigan.layers import cache_weights
 from hifigan.training.flags import VocoderRunConfig
+
+if TYPE_CHECKING:
+    from hifigan.gpu.weight_norm import AllWeights
 
 
 class StepComputation:
@@ -25,11 +30,18 @@ class StepComputation:
     Attributes:
         fast: --fast on. If False, the recipe is computed plainly.
         graphed: whether steps become CUDA graphs.
+
+    Args:
+        run: the flags.
+        place: of this process.
+        precision: 16-bit format of autocast, or None in fp32.
     """
 
-    def __init__(self, run: VocoderRunConfig, place: Distributed) -> None:
+    def __init__(self, run: VocoderRunConfig, place: Distributed, precision: torch.dtype | None = None) -> None:
         self.fast = run.fast == "on"
         self._device = place.device
+        self._precision = precision or torch.float32
+        self._weights: dict[tuple[nn.Module, ...], AllWeights] = {}  # of modules whose weights are computed together
         self._rows = self.fast and place.device.type == "cpu"
         self._concatenates = run.concat_fwd or (self.fast and not self._rows)
         on_gpu = self.fast and place.device.type == "cuda"
@@ -55,7 +67,16 @@ class StepComputation:
         return self._concatenates or (self._rows and not has_spectral_norm(discriminator))
 
     def shared_weights(self, *modules: nn.Module) -> contextlib.AbstractContextManager[None]:
-        """Compute each weight norm of `modules` once for all calls in this context, unless computed plainly."""
+        """Compute each weight norm of `modules` once for all calls in this context, unless computed plainly.
+
+        On a GPU their weights are also converted to the precision of autocast.
+        """
+        if self._may_use("weight norm", _check_weight_norm):
+            from hifigan.gpu.weight_norm import AllWeights
+
+            if modules not in self._weights:
+                self._weights[modules] = AllWeights(modules, self._precision)
+            return self._weights[modules].shared()
         return cache_weights(*modules, when=self.fast)
 
     def accelerated(self, step: Step, changing: Changing) -> Step:
@@ -68,3 +89,12 @@ class StepComputation:
         if not self.graphed:
             return step
         return GraphedStep(step, changing, self._device, CudaRecorder(self._device))
+
+    def _may_use(self, kernel: str, check: triton_kernels.Check) -> bool:
+        return self.fast and self._device.type == "cuda" and triton_kernels.proved(kernel, check, self._device)
+
+
+def _check_weight_norm(device: torch.device) -> None:
+    from hifigan.gpu import weight_norm  # imports Triton
+
+    weight_norm.check(device)
