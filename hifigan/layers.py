@@ -10,14 +10,17 @@ Each layer returns the memory layout of its input: "rows" (see `convolutions.row
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hifigan.convolutions.rows import are_rows, convolve_rows, convolve_transposed_rows, prepared_weight
+
+if TYPE_CHECKING:
+    from hifigan.gpu.weight_norm import AllWeights
 
 LARGE_WEIGHT_ELEMENTS = 2**20  # a weight of this size is larger than its output for a training batch on a CPU
 INITIAL_POWER_ITERATIONS = 15  # as in torch.nn.utils.parametrizations.spectral_norm
@@ -90,6 +93,15 @@ def cache_weights(*modules: nn.Module, when: bool = True) -> Iterator[None]:
             layer.cached = layer.cached_prepared = None
         for conv in spectral:
             conv.shared, conv.cached_prepared = False, None
+
+
+def all_weights(modules: Sequence[nn.Module], dtype: torch.dtype) -> AllWeights:
+    """Return what computes the weights of all convolutions in `modules` together, on a GPU in a precision."""
+    from hifigan.gpu.weight_norm import AllWeights  # imports Triton
+
+    inside = [layer for module in modules for layer in module.modules()]
+    spectral = [layer for layer in inside if isinstance(layer, SpectralNormConv1d)]
+    return AllWeights([layer for layer in inside if isinstance(layer, _WeightNorm)], spectral, dtype)
 
 
 def _convolve(

@@ -1,10 +1,7 @@
-"""All weights of a module in the precision of autocast, in Triton: g * v / ||v|| of weight norm, and copies of others.
+"""All weights of a module in the precision of autocast, in Triton: those of weight norm, and copies of others.
 
 PyTorch needs three kernels per layer and direction: the norm, and conversions of weight and bias. Here one launch
-writes the weights of all layers into one tensor, and one computes all gradients. They add in fp32, in a fixed order.
-
-A row has one norm: it is what weight norm keeps of an output channel (transposed convolutions: of an input channel).
-Weights without norm are cut into rows of any size.
+writes the weights of all layers into one tensor, and one computes all gradients.
 """
 
 from __future__ import annotations
@@ -16,123 +13,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-import triton
-import triton.language as tl
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from common.machine import triton_kernels
-from hifigan.layers import SpectralNormConv1d, WeightNormConv1d, WeightNormConv2d, WeightNormConvTranspose1d
+from hifigan.gpu.weight_kernels import OPERATORS
 
 ALIGNMENT = 64  # elements at whose multiples weights begin, so that cuDNN may use its fastest kernels
 LONGEST_ROW = 4096  # of weights without norm
-BLOCK = 512  # elements that a program computes at a time
-WEIGHT_NORMED = (WeightNormConv1d, WeightNormConv2d, WeightNormConvTranspose1d)
-FIELDS = tl.constexpr(7)  # of a weight in `_Places.weights`
-
-
-@triton.jit
-def _row(weights, rows):
-    """Find this program's row: addresses of its v and its g, its length, and where it begins in three tensors."""
-    row = tl.program_id(0)
-    weight = weights + tl.load(rows + row) * FIELDS
-    values, norms = tl.load(weight), tl.load(weight + 1)
-    index = row - tl.load(weight + 2)
-    length = tl.load(weight + 3)
-    begin = index * length
-    length = tl.minimum(length, tl.load(weight + 4) - begin)
-    v = values.to(tl.pointer_type(tl.float32)) + begin
-    return v, norms, index, length, tl.load(weight + 5) + begin, tl.load(weight + 6) + begin
-
-
-@triton.jit
-def write_weights(weights, rows, flat, lengths, BLOCK: tl.constexpr):
-    """flat = g * v / ||v||, or v where there is no g. `lengths` = ||v||."""
-    v, norms, index, length, place, _ = _row(weights, rows)
-    scale = tl.full((), 1.0, tl.float32)
-    if norms != 0:
-        squares = tl.zeros((BLOCK,), dtype=tl.float32)
-        for first in range(0, length, BLOCK):
-            at = first + tl.arange(0, BLOCK)
-            part = tl.load(v + at, mask=at < length, other=0.0)
-            squares += part * part
-        norm = tl.sqrt(tl.sum(squares, axis=0))
-        tl.store(lengths + tl.program_id(0), norm)
-        scale = tl.load(norms.to(tl.pointer_type(tl.float32)) + index) / norm
-    for first in range(0, length, BLOCK):
-        at = first + tl.arange(0, BLOCK)
-        part = tl.load(v + at, mask=at < length, other=0.0) * scale
-        tl.store(flat + place + at, part.to(flat.dtype.element_ty), mask=at < length)
-
-
-@triton.jit
-def write_gradients(weights, rows, packed, lengths, grad_v, grad_g, BLOCK: tl.constexpr):
-    """Gradients of v and g, from those of the weights one after the other in `packed`."""
-    v, norms, index, length, place, source = _row(weights, rows)
-    scale = tl.full((), 1.0, tl.float32)
-    shift = tl.full((), 0.0, tl.float32)
-    if norms != 0:
-        products = tl.zeros((BLOCK,), dtype=tl.float32)
-        for first in range(0, length, BLOCK):
-            at = first + tl.arange(0, BLOCK)
-            gradient = tl.load(packed + source + at, mask=at < length, other=0.0).to(tl.float32)
-            products += gradient * tl.load(v + at, mask=at < length, other=0.0)
-        norm = tl.load(lengths + tl.program_id(0))
-        along = tl.sum(products, axis=0) / norm  # the gradient's part along v
-        tl.store(grad_g + tl.program_id(0), along)
-        scale = tl.load(norms.to(tl.pointer_type(tl.float32)) + index) / norm
-        shift = along / norm
-    for first in range(0, length, BLOCK):
-        at = first + tl.arange(0, BLOCK)
-        gradient = tl.load(packed + source + at, mask=at < length, other=0.0).to(tl.float32)
-        if norms != 0:
-            gradient = scale * (gradient - shift * tl.load(v + at, mask=at < length, other=0.0))
-        tl.store(grad_v + place + at, gradient, mask=at < length)
-
-
-def _launch_weights(
-    weights: Tensor, rows: Tensor, parameters: Sequence[Tensor], size: int, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    # `parameters` are read through their addresses in `weights`. As arguments they tell PyTorch what is read.
-    flat, lengths = _empty_weights(weights, rows, parameters, size, dtype)
-    write_weights[(len(rows),)](weights, rows, flat, lengths, BLOCK)
-    return flat, lengths
-
-
-def _empty_weights(
-    weights: Tensor, rows: Tensor, parameters: Sequence[Tensor], size: int, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    return weights.new_empty(size, dtype=dtype), weights.new_empty(len(rows), dtype=torch.float32)
-
-
-def _launch_gradients(
-    weights: Tensor, rows: Tensor, parameters: Sequence[Tensor], packed: Tensor, lengths: Tensor, size: int
-) -> tuple[Tensor, Tensor]:
-    grad_v, grad_g = _empty_gradients(weights, rows, parameters, packed, lengths, size)
-    write_gradients[(len(rows),)](weights, rows, packed, lengths, grad_v, grad_g, BLOCK)
-    return grad_v, grad_g
-
-
-def _empty_gradients(
-    weights: Tensor, rows: Tensor, parameters: Sequence[Tensor], packed: Tensor, lengths: Tensor, size: int
-) -> tuple[Tensor, Tensor]:
-    return lengths.new_empty(size), torch.empty_like(lengths)
-
-
-_LIBRARY = torch.library.Library("hifigan", "FRAGMENT")
-triton_kernels.define_operator(
-    _LIBRARY,
-    "normed_weights(Tensor weights, Tensor rows, Tensor[] parameters, int size, ScalarType dtype) -> (Tensor, Tensor)",
-    _launch_weights,
-    _empty_weights,
-)
-triton_kernels.define_operator(
-    _LIBRARY,
-    "normed_weight_gradients(Tensor weights, Tensor rows, Tensor[] parameters, Tensor packed, Tensor lengths, int size)"
-    " -> (Tensor, Tensor)",
-    _launch_gradients,
-    _empty_gradients,
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,9 +30,7 @@ class _Places:
     Attributes:
         shapes: of the weights.
         addresses: of their parameters in the GPU's memory, with which the table is valid.
-        weights: [number, FIELDS], for each weight: addresses of v and g, first row, elements of a row and of the
-            weight, first element in the result, and first element if weights follow each other without gaps.
-        rows: the weight of each row.
+        weights, rows: see `weight_kernels`.
         begins: first elements of the weights in the result.
         first_rows: first rows of the weights.
         size: elements of the result.
@@ -195,7 +81,7 @@ class _Places:
 class _AllWeights(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, places: _Places, dtype: torch.dtype, norms: int, *parameters: Tensor) -> tuple[Tensor, ...]:
-        flat, lengths = torch.ops.hifigan.normed_weights(places.weights, places.rows, parameters, places.size, dtype)
+        flat, lengths = OPERATORS.normed_weights(places.weights, places.rows, parameters, places.size, dtype)
         ctx.set_materialize_grads(False)
         ctx.places, ctx.norms = places, norms
         ctx.save_for_backward(lengths, *parameters)
@@ -214,7 +100,7 @@ class _AllWeights(torch.autograd.Function):
             ]
         )
         with_norm = [*parameters[: ctx.norms], *parameters[len(gradients) :]]
-        grad_v, grad_g = torch.ops.hifigan.normed_weight_gradients(
+        grad_v, grad_g = OPERATORS.normed_weight_gradients(
             places.weights, places.rows, with_norm, packed, lengths, places.size
         )
         of_norms = [
@@ -227,22 +113,20 @@ class _AllWeights(torch.autograd.Function):
 
 
 class AllWeights:
-    """Computes the weights of all convolutions of some modules together.
+    """Computes the weights of several convolutions together.
 
     Args:
-        modules: on a GPU, with parameters in fp32. They should keep their memory: wherever it changes, a table is
-            copied to the GPU, which a CUDA graph cannot do.
+        normed: convolutions with weight norm, with parameters `weight_g` and `weight_v` in fp32 on a GPU. They should
+            keep their memory: wherever it changes, a table is copied to the GPU, which a CUDA graph cannot do.
+        others: convolutions with another parameter `weight_orig`.
         dtype: precision in which the convolutions compute.
     """
 
-    def __init__(self, modules: Sequence[nn.Module], dtype: torch.dtype) -> None:
-        layers = [layer for module in modules for layer in module.modules()]
-        self._normed = [layer for layer in layers if isinstance(layer, WEIGHT_NORMED)]
-        # In fp32 other weights and biases are used as they are.
-        self._others = [layer for layer in layers if isinstance(layer, SpectralNormConv1d) and dtype != torch.float32]
-        self._biased = [
-            layer for layer in (*self._normed, *self._others) if layer.bias is not None and dtype != torch.float32
-        ]
+    def __init__(self, normed: Sequence[Any], others: Sequence[Any], dtype: torch.dtype) -> None:
+        converted = dtype != torch.float32  # else other weights and all biases are used as they are
+        self._normed = list(normed)
+        self._others = list(others) if converted else []
+        self._biased = [layer for layer in (*normed, *others) if layer.bias is not None and converted]
         self._dtype = dtype
         self._places: _Places | None = None
 
@@ -263,7 +147,7 @@ class AllWeights:
     def _compute(self) -> Sequence[Tensor]:
         values: list[Tensor] = [layer.weight_v for layer in self._normed]
         values += [layer.weight_orig for layer in self._others]
-        values += [layer.bias for layer in self._biased if layer.bias is not None]
+        values += [layer.bias for layer in self._biased]
         norms = [layer.weight_g for layer in self._normed]
         if not values:
             return ()
@@ -275,21 +159,18 @@ class AllWeights:
 
 def check(device: torch.device) -> None:
     """Compare with PyTorch's operators on a device. Raise `AssertionError` if they differ."""
-    with torch.random.fork_rng([]):
-        torch.manual_seed(0)
-        convs = [WeightNormConv1d(3, 5, 7).to(device), WeightNormConvTranspose1d(20, 9, 5).to(device)]
-        gradients = [torch.randn_like(p) for conv in convs for p in (conv.weight_v, conv.bias) if p is not None]
-    parameters = [parameter for conv in convs for parameter in conv.parameters()]
+    numbers = torch.Generator().manual_seed(0)
+    shapes = ((5, 3, 7), (20, 9, 67), (300,), (5, 1, 1), (20, 1, 1))
+    parameters = [torch.randn(shape, generator=numbers).to(device).requires_grad_() for shape in shapes]
+    values, norms = parameters[:3], parameters[3:]
+    places = _Places.of(values, norms)
     for dtype, tolerance in ((torch.float32, 1e-5), (torch.float16, 1e-3), (torch.bfloat16, 1e-2)):
-        compared = []
-        for shared in (AllWeights(convs, dtype).shared(), contextlib.nullcontext()):
-            for parameter in parameters:
-                parameter.grad = None
-            with shared, torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                operands = [p for conv in convs for p in conv.operands() if p is not None]
-            torch.autograd.backward(operands, [g.to(operand) for g, operand in zip(gradients, operands, strict=True)])
-            compared.append([*operands, *(parameter.grad for parameter in parameters)])
-        for one, other in zip(*compared, strict=True):
+        normed = [torch._weight_norm(v, g, 0) for v, g in zip(values, norms, strict=False)]
+        expected = [weight.to(dtype) for weight in (*normed, values[2])]
+        actual = _AllWeights.apply(places, dtype, len(norms), *parameters)
+        errors = [torch.randn(shape, generator=numbers).to(device, dtype) for shape in shapes[:3]]
+        gradients = [torch.autograd.grad(weights, parameters, errors) for weights in (expected, actual)]
+        for one, other in zip((*actual, *gradients[1]), (*expected, *gradients[0]), strict=True):
             torch.testing.assert_close(one.float(), other.float(), rtol=tolerance, atol=tolerance)
 
 

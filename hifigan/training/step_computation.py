@@ -17,7 +17,7 @@ from common.machine.malloc import keep_freed_memory
 from common.training.cuda_graphs import Changing, CudaRecorder, GraphedStep, Step
 from hifigan.convolutions.rows import to_rows
 from hifigan.discriminators import has_spectral_norm
-from hifigan.layers import cache_weights
+from hifigan.layers import all_weights, cache_weights
 from hifigan.training.flags import VocoderRunConfig
 
 if TYPE_CHECKING:
@@ -72,10 +72,8 @@ class StepComputation:
         On a GPU their weights are also converted to the precision of autocast.
         """
         if self._may_use("weight norm", _check_weight_norm):
-            from hifigan.gpu.weight_norm import AllWeights
-
             if modules not in self._weights:
-                self._weights[modules] = AllWeights(modules, self._precision)
+                self._weights[modules] = all_weights(modules, self._precision)
             return self._weights[modules].shared()
         return cache_weights(*modules, when=self.fast)
 
