@@ -129,17 +129,15 @@ class MultiScaleDiscriminator(nn.Module):
         return _split(results)
 
 
-def has_spectral_norm(module: nn.Module) -> bool:
-    """Return whether any convolution below `module` uses spectral norm."""
-    return any(isinstance(layer, SpectralNormConv1d) for layer in module.modules())
+def spectral_norms(module: nn.Module) -> list[SpectralNormConv1d]:
+    """Return the convolutions below `module` that use spectral norm."""
+    return [layer for layer in module.modules() if isinstance(layer, SpectralNormConv1d)]
 
 
 def advance_spectral_norm(module: nn.Module, count: int) -> None:
     """Advance the spectral-norm vectors of `module` as `count` forward passes in training mode would."""
-    for layer in module.modules() if count else ():
-        if isinstance(layer, SpectralNormConv1d):
-            for _ in range(count):
-                layer.power_iteration()
+    for layer in spectral_norms(module):
+        layer.power_iterations(count)
 
 
 def judge_both(discriminator: nn.Module, real: Tensor, fake: Tensor, in_one_call: bool) -> tuple[Judgement, Judgement]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LARGE_WEIGHT_ELEMENTS = 2**20  # a weight of this size is larger than its output for a training batch on a CPU
 INITIAL_POWER_ITERATIONS = 15  # as in torch.nn.utils.parametrizations.spectral_norm
+LEAST_NORM = 1e-12  # as in torch.nn.functional.normalize
+UNNORMALISED_ITERATIONS = 16  # a vector may grow to the thirtieth power of the error of the largest singular value
 
 Operands = tuple[Tensor, Tensor | None]  # weight and bias of a convolution
 
@@ -196,6 +198,7 @@ class SpectralNormConv1d(nn.Conv1d):
     shared = False  # whether all calls share the prepared weight, within `cache_weights`
     cached_prepared: Tensor | None = None  # `weight_orig` prepared for rows
     ready: Operands | None = None  # `weight_orig` and the bias, see `hifigan.gpu.weight_norm`
+    upcoming: Sequence[tuple[Tensor, Tensor]] = ()  # vectors (u, v) of the next calls, if computed in advance
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -205,26 +208,36 @@ class SpectralNormConv1d(nn.Conv1d):
         matrix = weight.flatten(1)
         self.register_buffer("weight_u", F.normalize(torch.randn(matrix.size(0)), dim=0))
         self.register_buffer("weight_v", F.normalize(torch.randn(matrix.size(1)), dim=0))
-        for _ in range(
-            INITIAL_POWER_ITERATIONS
-        ):  # with random vectors, evaluation before training would be meaningless
-            self.power_iteration()
+        self.power_iterations(INITIAL_POWER_ITERATIONS)  # evaluation of random vectors would be meaningless
 
     @torch.no_grad()
-    def power_iteration(self) -> None:
-        """Update the stored singular vectors by one iteration, in fp32."""
+    def power_iterations(self, count: int) -> None:
+        """Update the stored singular vectors by some iterations, in fp32."""
         matrix = self.weight_orig.detach().flatten(1)
         with torch.autocast(matrix.device.type, enabled=False):
-            # In place, because a CUDA graph reads and writes the vectors at fixed addresses.
-            self.weight_v.copy_(F.normalize(torch.mv(matrix.t(), self.weight_u), dim=0))
-            self.weight_u.copy_(F.normalize(torch.mv(matrix, self.weight_v), dim=0))
+            u = self.weight_u
+            if count > 1:
+                # Divided by its largest singular value, as far as it is known, the matrix keeps the vector's length. So
+                # it is normalised at the end of a series only, which saves most of the kernels.
+                matrix = matrix / torch.linalg.vector_norm(torch.mv(matrix.t(), u)).clamp(min=LEAST_NORM)
+            for number in range(1, count):
+                u = torch.mv(matrix, torch.mv(matrix.t(), u))
+                if number % UNNORMALISED_ITERATIONS == 0:
+                    u = F.normalize(u, dim=0)
+            if count:
+                # In place, because a CUDA graph reads and writes the vectors at fixed addresses.
+                self.weight_v.copy_(F.normalize(torch.mv(matrix.t(), u), dim=0))
+                self.weight_u.copy_(F.normalize(torch.mv(matrix, self.weight_v), dim=0))
 
     def _next_sigma(self) -> Tensor:
-        if self.training:
-            self.power_iteration()
-        with torch.autocast(self.weight_orig.device.type, enabled=False):
+        if self.upcoming:
+            (u, v), *self.upcoming = self.upcoming
+        else:
+            if self.training:
+                self.power_iterations(1)
             # Copies, because the next iteration may precede this one's backward pass.
             u, v = self.weight_u.clone(), self.weight_v.clone()
+        with torch.autocast(self.weight_orig.device.type, enabled=False):
             return torch.dot(u, torch.mv(self.weight_orig.flatten(1), v))
 
     def forward(self, x: Tensor, signals: int = 1) -> Tensor:

@@ -19,7 +19,7 @@ from common.training.checkpoint_store import Contents
 from common.training.cuda_graphs import Changing
 from common.training.state import BaseTrainState, load_scaler
 from hifigan.checkpoint import load_public_state, load_trainable_generator
-from hifigan.discriminators import advance_spectral_norm, build_discriminators
+from hifigan.discriminators import build_discriminators
 from hifigan.generator import Generator
 from hifigan.losses import GeneratorLosses
 from hifigan.training.flags import VocoderTrainConfig
@@ -128,9 +128,9 @@ class VocoderTrainState(BaseTrainState):
         the other. With several processes, each also advances the vectors for the calls before its `turn` and after it,
         so that every micro-batch meets the same vectors as in a single process.
         """
-        advance_spectral_norm(self.discriminators, calls * turn)
+        self.computation.advance_spectral_norm(self.discriminators, calls * turn, calls)
         yield
-        advance_spectral_norm(self.discriminators, calls * (self.place.world_size - 1 - turn))
+        self.computation.advance_spectral_norm(self.discriminators, calls * (self.place.world_size - 1 - turn))
 
     def learning_rates(self) -> dict[str, float]:
         return {

@@ -16,11 +16,12 @@ from common.machine import triton_kernels
 from common.machine.malloc import keep_freed_memory
 from common.training.cuda_graphs import Changing, CudaRecorder, GraphedStep, Step
 from hifigan.convolutions.rows import to_rows
-from hifigan.discriminators import has_spectral_norm
+from hifigan.discriminators import advance_spectral_norm, spectral_norms
 from hifigan.layers import all_weights, cache_weights
 from hifigan.training.flags import VocoderRunConfig
 
 if TYPE_CHECKING:
+    from hifigan.gpu.power_iteration import PowerIterations
     from hifigan.gpu.weight_norm import AllWeights
 
 
@@ -49,6 +50,7 @@ class StepComputation:
         # A recording would have to follow more rules of NCCL, and a process whose recording fails would leave the
         # others waiting.
         self.graphed = on_gpu and run.cuda_graphs and place.world_size == 1
+        self._iterations: PowerIterations | None = None  # of all spectral norms together
         if on_gpu:
             torch.backends.cudnn.benchmark = True  # all steps have the same shapes, so cuDNN tries its kernels once
         if self._rows:
@@ -64,7 +66,24 @@ class StepComputation:
         On a GPU one call launches fewer kernels. On a CPU it is faster where the weights are larger than the signals.
         With spectral norm two calls are faster there, since one would have to scale all signals of the first scale.
         """
-        return self._concatenates or (self._rows and not has_spectral_norm(discriminator))
+        return self._concatenates or (self._rows and not spectral_norms(discriminator))
+
+    def advance_spectral_norm(self, module: nn.Module, count: int, calls: int = 0) -> None:
+        """Advance the spectral-norm vectors of `module` by `count` iterations, ahead of its next calls.
+
+        Args:
+            module: always the same.
+            count: number of iterations.
+            calls: number of calls that follow. Each makes a further iteration, unless it is made here for all layers.
+        """
+        if self._iterations is None and self._may_use("power iterations", _check_power_iterations):
+            from hifigan.gpu.power_iteration import PowerIterations
+
+            self._iterations = PowerIterations(spectral_norms(module))
+        if self._iterations is None:
+            advance_spectral_norm(module, count)
+        else:
+            self._iterations.advance(count, kept=calls)
 
     def shared_weights(self, *modules: nn.Module) -> contextlib.AbstractContextManager[None]:
         """Compute each weight norm of `modules` once for all calls in this context, unless computed plainly.
@@ -96,3 +115,9 @@ def _check_weight_norm(device: torch.device) -> None:
     from hifigan.gpu import weight_norm  # imports Triton
 
     weight_norm.check(device)
+
+
+def _check_power_iterations(device: torch.device) -> None:
+    from hifigan.gpu import power_iteration  # imports Triton
+
+    power_iteration.check(device)
