@@ -105,14 +105,18 @@ class ConvolutionalDenoiser(nn.Module):
 
     def forward(self, wav: Tensor) -> Tensor:
         """wav [B, T] -> [B, T'], T' = T in whole hops. T must be above half the filter length."""
-        padded = F.pad(wav.unsqueeze(1), (self.margin, self.margin), mode="reflect")
-        spec = F.conv1d(padded, self.basis, stride=self.hop_length)
+        # On GPUs, PyTorch convolves fp32 in TF32 by default, whose 11 bits are audible as noise. Compiled code cannot
+        # read the settings. Other exports leave it to their runtimes.
+        dtype = torch.float64 if torch.jit.is_scripting() and wav.is_cuda else torch.float32
+        basis = self.basis.to(dtype)
+        padded = F.pad(wav.to(dtype).unsqueeze(1), (self.margin, self.margin), mode="reflect")
+        spec = F.conv1d(padded, basis, stride=self.hop_length)
         real, imag = spec.chunk(2, dim=1)
         magnitude = torch.sqrt(real * real + imag * imag)
         gain = self.scale * (magnitude - self.bias).clamp_min(0.0) / magnitude.clamp_min(1e-20)
-        summed = F.conv_transpose1d(spec * torch.cat([gain, gain], dim=1), self.basis, stride=self.hop_length)
+        summed = F.conv_transpose1d(spec * torch.cat([gain, gain], dim=1), basis, stride=self.hop_length)
         frames = torch.ones_like(gain[:1, :1])
-        overlap = F.conv_transpose1d(frames, self.squared_window, stride=self.hop_length)
+        overlap = F.conv_transpose1d(frames, self.squared_window.to(dtype), stride=self.hop_length)
         # Cut the reflected ends before the division, since too few windows overlap there.
         margin = self.margin
-        return (summed[:, :, margin:-margin] / overlap[:, :, margin:-margin]).squeeze(1)
+        return (summed[:, :, margin:-margin] / overlap[:, :, margin:-margin]).squeeze(1).float()

@@ -102,7 +102,8 @@ def use_tf32(convolutions: bool | None = None, products: bool | None = None) -> 
 
 def _tf32_switches() -> tuple[list[tuple[Any, str]], list[tuple[Any, str]]]:
     """Return the settings of convolutions, and of products: each an object and its attribute."""
-    cudnn, cuda = torch.backends.cudnn, torch.backends.cuda
+    cudnn: Any = torch.backends.cudnn  # PyTorch's types lack some
+    cuda = torch.backends.cuda
     if PER_OPERATOR:  # recurrent layers share the old setting with convolutions
         return [(cudnn.conv, "fp32_precision"), (cudnn.rnn, "fp32_precision")], [(cuda.matmul, "fp32_precision")]
     return [(cudnn, "allow_tf32")], [(cuda.matmul, "allow_tf32")]
@@ -136,5 +137,6 @@ def _shortens_factors(device: torch.device) -> bool:
         allowed = tf32_allowed().products or os.environ.get(TF32_OVERRIDE) == "1"
         return allowed and _has_tf32(device)
     if PER_OPERATOR:
-        return torch.backends.mkldnn.matmul.fp32_precision in ("bf16", "tf32")
+        mkldnn: Any = torch.backends.mkldnn
+        return mkldnn.matmul.fp32_precision in ("bf16", "tf32")
     return torch.get_float32_matmul_precision() == "medium"

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from common.audio import LOG_FLOOR, SILENCE
 from common.errors import InputError
+from common.machine.precision import use_tf32
 from common.machine.torchscript import quietly
 from hifigan.backend import Backend
 from hifigan.checkpoint import GeneratorInfo
@@ -108,7 +109,7 @@ def verify(path: Path, generator: Generator, contract: ExportContract) -> Export
     backend, _ = load_export(path, generator.device, contract.format)
     reference = eager_reference(generator, contract)
     difference = compare(backend, reference, comparison_mels(contract, generator.device))
-    # GPUs convolve fp32 in TF32, which has the 11 bits of fp16.
+    # On GPUs, runtimes may convolve fp32 in TF32, which has the 11 bits of fp16.
     tf32 = contract.precision == "fp32" and generator.device.type == "cuda"
     least = MIN_SNR_DB["fp16" if tf32 else contract.precision]
     if not difference.snr_db >= least:
@@ -120,13 +121,14 @@ def verify(path: Path, generator: Generator, contract: ExportContract) -> Export
 
 
 def eager_reference(generator: Generator, contract: ExportContract) -> Callable[[Tensor], Tensor]:
-    """Return the reference of an export: mel [B, M, L] -> wav [B, T] of the generator and `Denoiser` in fp32."""
+    """Return the reference of an export: mel [B, M, L] -> wav [B, T] of the generator and `Denoiser` in exact fp32."""
     strength = contract.denoising_strength
     denoiser = Denoiser(generator, contract.audio.filter_length)
 
     @torch.inference_mode()
     def run(mel: Tensor) -> Tensor:
-        wav = generator(mel).squeeze(1)
+        with use_tf32(convolutions=False):
+            wav = generator(mel).squeeze(1)
         return denoiser(wav, strength) if strength > 0 else wav
 
     return run

@@ -189,3 +189,25 @@ def test_only_this_module_knows_the_settings():
             if any(f".{name}" in text or f'"{name}"' in text for name in ("allow_tf32", "fp32_precision")):
                 found.append(str(inside))
     assert sorted(found) == ["common/machine/precision.py", "tests/common/machine/test_precision.py"]
+
+
+@pytest.mark.gpu
+@pytest.mark.tf32
+@pytest.mark.skipif(torch.cuda.is_available() and torch.cuda.get_device_capability() < AMPERE, reason="has no TF32")
+def test_tf32_has_the_effect_that_is_said_on_a_gpu():
+    x, weight = torch.randn(4, 256, 512, device=GPU), torch.randn(256, 256, 3, device=GPU)
+    truth = torch.nn.functional.conv1d(x.double(), weight.double())
+    errors = {}
+    for convolutions in (True, False):
+        with use_tf32(convolutions=convolutions, products=not convolutions):
+            exact = exact_format(GPU)
+            convolved = torch.nn.functional.conv1d(x, weight)
+            product, exact_product = weight[:, :, 0] @ x, weight[:, :, 0].to(exact) @ x.to(exact)
+        true_product = weight[:, :, 0].double() @ x.double()
+        errors[convolutions] = [
+            ((made - true).norm() / true.norm()).item()
+            for made, true in ((convolved, truth), (product, true_product), (exact_product, true_product))
+        ]
+    assert errors[True][0] > 1e-4 > 1e-5 > errors[True][1]
+    assert errors[False][1] > 1e-4 > 1e-5 > errors[False][0]
+    assert max(errors[True][2], errors[False][2]) < 1e-6

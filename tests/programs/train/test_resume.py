@@ -92,34 +92,41 @@ def test_a_signal_during_validation_saves_and_the_validation_is_made_up_for(
     assert [record["step"] for record in records if "val_mel_loss" in record["data"]] == [[0], [2]]
 
 
-# On a GPU some kernels add in a varying order, so even two equal runs differ in the last digits.
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("dtype", "cuda", "tolerance"),
+    ("dtype", "cuda"),
     [
-        ("bf16", False, 0.0),
-        pytest.param("bf16", True, 1e-3, marks=pytest.mark.gpu),
-        pytest.param("fp16", True, 1e-3, marks=pytest.mark.gpu),  # on CPUs a step in fp16 takes minutes
+        ("bf16", False),
+        pytest.param("bf16", True, marks=pytest.mark.gpu),
+        pytest.param("fp16", True, marks=pytest.mark.gpu),  # on CPUs a step in fp16 takes minutes
     ],
 )
 @pytest.mark.usefixtures("thin_discriminators")
-def test_mixed_precision_resumes(dtype, cuda, tolerance, own_copy, tmp_path):
-    """With a moving average, with one call for real and fake, and with cached clips."""
+def test_mixed_precision_resumes(dtype, cuda, own_copy, tmp_path):
+    """With a moving average, with one call for real and fake, and with cached clips.
+
+    On a GPU some kernels add in a varying order, and AdamW enlarges the differences of small gradients. So two equal
+    runs differ there, and a resumed one may differ three times as much.
+    """
     (own_copy / "train.txt").write_text("wavs/clip000.wav\nwavs/clip003.wav\n")
     options = {"batch_size": 2, "amp": True, "amp_dtype": dtype, "ema": 0.9, "concat_fwd": True}
     options |= {"cuda": True, "dataset_cache": "device"} if cuda else {"dataset_cache": "ram"}
-    argv = {name: train_arguments(own_copy, tmp_path / name, epochs=2, **options) for name in ("whole", "parts")}
-    assert train.main(argv["whole"]) == 0
-    for _ in range(2):
-        assert train.main([*argv["parts"], "--epochs-this-job", "1"]) == 0
-    ours, theirs = (weights(tmp_path / name, 2) for name in ("parts", "whole"))
-    for (key, value), other in zip(
-        [*ours[0].items(), *ours[1]["gen_ema"].items()],
-        [*theirs[0].values(), *theirs[1]["gen_ema"].values()],
-        strict=True,
-    ):
-        assert (value - other).norm() <= tolerance * other.norm(), key
-    assert (ours[2]["scaler_g"], ours[2]["scaler_d"]) == (theirs[2]["scaler_g"], theirs[2]["scaler_d"])
+    runs = ("whole", "again", "parts") if cuda else ("whole", "parts")
+    found = {}
+    for name in runs:
+        argv = train_arguments(own_copy, tmp_path / name, epochs=2, **options)
+        for words in [["--epochs-this-job", "1"]] * 2 if name == "parts" else [[]]:
+            assert train.main([*argv, *words]) == 0
+        found[name] = weights(tmp_path / name, 2)
+
+    def difference(name):
+        """Return the norm of the difference of all weights from those of the whole run."""
+        tensors = [[*run[0].values(), *run[1]["gen_ema"].values()] for run in (found[name], found["whole"])]
+        return torch.stack([(a - b).float().norm() for a, b in zip(*tensors, strict=True)]).norm().item()
+
+    assert difference("parts") <= (3 * difference("again") + 1e-3 if cuda else 0)
+    scalers = [(run[2]["scaler_g"], run[2]["scaler_d"]) for run in (found["parts"], found["whole"])]
+    assert scalers[0] == scalers[1]
 
 
 @pytest.mark.medium
