@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,14 +36,15 @@ class Kernel:
 
     Attributes:
         module, name: where the kernel is defined.
-        arguments: for each parameter its type in Triton's words, or the value of a `constexpr`. Pointers are aligned
-            as PyTorch allocates: "*fp16:1" is a pointer that is not, "i32:16" a number that 16 divides.
+        arguments: for each parameter its type in Triton's words (of tuples a sequence of types), or the value of a
+            `constexpr`. Pointers are aligned as PyTorch allocates: "*fp16:1" is a pointer that is not, "i32:16" a
+            number that 16 divides.
         warps, stages: the launch's `num_warps` and `num_stages`.
     """
 
     module: str
     name: str
-    arguments: Mapping[str, str | int | float | bool | None]
+    arguments: Mapping[str, str | Sequence[str] | int | float | bool | None]
     warps: int = 4
     stages: int = 3
 
@@ -88,16 +90,20 @@ def _compile(kernel: Kernel, capability: int) -> Cost:
 
     function = getattr(importlib.import_module(kernel.module), kernel.name)
     assert set(kernel.arguments) == set(function.arg_names), f"{kernel.name} takes {function.arg_names}"
-    signature, constants, alignments = {}, {}, {}
+    signature: dict[str, Any] = {}
+    constants, alignments = {}, {}
     for position, name in enumerate(function.arg_names):
         value = kernel.arguments[name]
-        if not isinstance(value, str):
+        if not isinstance(value, str | Sequence):
             signature[name] = "constexpr"
             constants[(position,)] = value
             continue
-        signature[name], _, alignment = value.partition(":")
-        if int(alignment or ALIGNMENT * value.startswith("*")) >= ALIGNMENT:
-            alignments[(position,)] = [["tt.divisibility", ALIGNMENT]]
+        items = [((position,), value)] if isinstance(value, str) else [((position, i), v) for i, v in enumerate(value)]
+        types = tuple(item.partition(":")[0] for _, item in items)
+        signature[name] = types[0] if isinstance(value, str) else types
+        for path, item in items:
+            if int(item.partition(":")[2] or ALIGNMENT * item.startswith("*")) >= ALIGNMENT:
+                alignments[path] = [["tt.divisibility", ALIGNMENT]]
     compiled = triton.compile(
         ASTSource(fn=function, signature=signature, constexprs=constants, attrs=alignments),
         target=GPUTarget("cuda", capability, 32),
