@@ -106,7 +106,7 @@ def infer(
             settings |= speech.sound_settings() if speech else {}
             settings |= stream.sound_settings(cfg.amp) if stream else {}
             names = share_outputs(Path(cfg.output), settings, job, cfg.redo, writer.companions, place)
-        with progress_bar("synthesising", "utt", len(names), place) as bar:
+        with progress_bar("synthesising", "utt", len(names), place.rank, place.world_size) as bar:
             times = synthesise(job, names, vocoder, writer, cfg, bar.update)
         if writer.clipped:
             log.warning("%s", describe_clipping(writer.clipped))

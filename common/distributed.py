@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from common.errors import InputError, first_line
+from common.machine.hardware import check_kernels
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def select_device(cuda: bool, local_rank: int = 0) -> torch.device:
     """Return the CPU, or the GPU of the `local_rank`-th process of this machine.
 
     Raises:
-        InputError: `cuda`, but PyTorch finds no GPU, or fewer GPUs than processes.
+        InputError: `cuda`, but PyTorch finds no GPU, fewer than processes, or has no kernels for it.
     """
     if not cuda:
         return torch.device("cpu")
@@ -51,8 +52,10 @@ def select_device(cuda: bool, local_rank: int = 0) -> torch.device:
         raise InputError("--cuda: PyTorch finds no GPU on this machine; omit the flag to use the CPU")
     if local_rank >= torch.cuda.device_count():
         raise InputError(f"--cuda: process {local_rank} of this machine has no GPU; start fewer with NUM_GPUS")
-    torch.cuda.set_device(local_rank)
-    return torch.device("cuda", local_rank)
+    device = torch.device("cuda", local_rank)
+    check_kernels(device)
+    torch.cuda.set_device(device)
+    return device
 
 
 def check_gpus(wanted: int, flag: str) -> None:

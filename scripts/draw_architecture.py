@@ -48,10 +48,9 @@ FLOORS: dict[str, list[str]] = {
     "common": [
         "synthesis training",
         "data pretrained recognition",
-        "machine",
         "download mel_contract audio_files text plot_log",
         "audio audio_input files cli distributed",
-        "audio_config markdown",
+        "machine audio_config markdown",
         "errors project resources",
     ],
 }

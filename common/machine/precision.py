@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from common.machine.hardware import PRECISIONS, half_precision
+from common.errors import InputError
+from common.machine.hardware import PRECISIONS, half_precision, supports_bf16
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +28,15 @@ DTYPES = dict(zip(PRECISIONS, (torch.float32, torch.float16, torch.bfloat16), st
 
 
 def amp_format(choice: str, device: str | torch.device) -> str:
-    """Return the format that --amp-dtype selects on a device. "auto" is its `half_precision`."""
+    """Return the format that --amp-dtype selects on a device. "auto" is its `half_precision`.
+
+    Raises:
+        InputError: bf16 on a GPU that lacks it.
+    """
     if choice == "auto":
         return half_precision(device)
+    if choice == "bf16" and not supports_bf16(device):
+        raise InputError(f"--amp-dtype: bf16 is not for this GPU ({torch.cuda.get_device_name()}); give fp16")
     if choice == "fp16" and torch.device(device).type == "cpu":
         log.warning("--amp-dtype fp16: many times slower than fp32 on a CPU; use bf16 there")
     return choice

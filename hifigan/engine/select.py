@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from common.errors import InputError
+from common.machine.hardware import supports_bf16
 from hifigan.backend import Backend, eager_backend
 from hifigan.engine.cpu import CpuEngine, measure_bf16_speed_up
 from hifigan.engine.cuda import FRAME_STEP, CudaEngine
@@ -72,5 +73,5 @@ def choose_precision(precision: str, device: torch.device) -> str:
 def list_precisions(device: torch.device) -> tuple[str, ...]:
     """Return the precisions that the engine supports on a device."""
     if device.type == "cuda":
-        return "fp32", "tf32", "fp16", "bf16"
+        return ("fp32", "tf32", "fp16", "bf16") if supports_bf16(device) else ("fp32", "tf32", "fp16")
     return ("fp32", "tf32", "bf16") if amx.library() else ("fp32", "bf16")

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from common.errors import InputError
 from common.machine import precision
 from common.machine.hardware import half_precision
 from common.machine.precision import (
@@ -23,6 +24,7 @@ from common.machine.precision import (
     tf32_allowed,
     use_tf32,
 )
+from hifigan.engine.select import choose_precision, list_precisions
 from tests.support.paths import REPOSITORY
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -61,6 +63,25 @@ def test_a_chosen_format_replaces_the_rule():
     assert [amp_format(choice, "cpu") for choice in ("auto", "fp16", "bf16")] == ["bf16", "fp16", "bf16"]
     with mixed_precision(torch.device("cpu"), dtype=torch.float16):
         assert torch.get_autocast_dtype("cpu") is torch.float16
+
+
+@pytest.mark.parametrize(("is_supported", "formats"), [(True, ["fp16", "fp16", "bf16"]), (False, ["fp16", "fp16", ""])])
+def test_gpus_without_bf16(is_supported, formats, monkeypatch):
+    """PyTorch emulates it there, slowly."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla T4")
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or is_supported
+    )
+    assert [amp_format(choice, GPU) for choice in ("auto", "fp16", "bf16") if choice != "bf16" or is_supported] == [
+        name for name in formats if name
+    ]
+    assert list_precisions(GPU) == ("fp32", "tf32", "fp16", *(["bf16"] if is_supported else []))
+    if not is_supported:
+        with pytest.raises(InputError, match=r"^--amp-dtype: bf16 is not for this GPU \(Tesla T4\); give fp16$"):
+            amp_format("bf16", GPU)
+        with pytest.raises(InputError, match="--precision: bf16 is not for this GPU, which takes fp32, tf32, fp16 or"):
+            choose_precision("bf16", GPU)
 
 
 @pytest.mark.parametrize(("dtype", "scale"), [(torch.float16, 2.0**16), (torch.bfloat16, 1.0), (None, 1.0)])
