@@ -153,10 +153,11 @@ def discriminator_step(state: VocoderTrainState, batches: Sequence[WavMel]) -> t
                 state.spectral_turn(state.place.rank),
                 state.computation.shared_weights(state.discriminators),
             ):
-                losses = discriminator_losses(
+                judgements = (
                     judge_both(discriminator, real, fake.detach(), state.in_one_call[name])
                     for name, discriminator in state.discriminators_sync.items()
                 )
+                losses = discriminator_losses(judgements, state.losses.at_once)
             state.scaler_d.scale(losses["d_loss"] / len(batches)).backward()
         accumulate(totals, losses, len(batches))
     state.made = state.step_optimiser(state.optim_d, state.scaler_d)

@@ -145,11 +145,13 @@ def judge_both(discriminator: nn.Module, real: Tensor, fake: Tensor, in_one_call
     if not in_one_call:
         return discriminator(real), discriminator(fake)
     scores, fmaps = discriminator(_match_layout(real, torch.cat([real, fake])), signals=2)
-    b = len(real)
-    return (
-        ([score[:b] for score in scores], [[fmap[:b] for fmap in maps] for maps in fmaps]),
-        ([score[b:] for score in scores], [[fmap[b:] for fmap in maps] for maps in fmaps]),
+    halves = [score.split(len(real)) for score in scores]
+    map_halves = [[fmap.split(len(real)) for fmap in maps] for maps in fmaps]
+    of_real, of_fake = (
+        ([parts[half] for parts in halves], [[parts[half] for parts in maps] for maps in map_halves])
+        for half in range(2)
     )
+    return of_real, of_fake
 
 
 def _run_layers(

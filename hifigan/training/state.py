@@ -74,7 +74,7 @@ class VocoderTrainState(BaseTrainState):
         self.discriminators_sync = {name: distributed.wrap(m, place) for name, m in self.discriminators.items()}
         self.in_one_call = {name: self.computation.in_one_call(m) for name, m in self.discriminators.items()}
         self.mel = MelSpectrogram(cfg.audio, cfg.convention).to(place.device)
-        self.losses = GeneratorLosses(cfg.loss_audio).to(place.device)
+        self.losses = GeneratorLosses(cfg.loss_audio, self.computation.losses_at_once()).to(place.device)
         self.optim_g = _adamw(cfg, self.generator)
         self.optim_d = _adamw(cfg, *self.discriminators.values())
         self.scaler_g, self.scaler_d = self.make_scaler(), self.make_scaler()

@@ -6,6 +6,8 @@ None of this changes the mathematics, only the order of additions and with it th
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib
 from typing import TYPE_CHECKING
 
 import torch
@@ -76,7 +78,7 @@ class StepComputation:
             count: number of iterations.
             calls: number of calls that follow. Each makes a further iteration, unless it is made here for all layers.
         """
-        if self._iterations is None and self._may_use("power iterations", _check_power_iterations):
+        if self._iterations is None and self._may_use("power_iteration"):
             from hifigan.gpu.power_iteration import PowerIterations
 
             self._iterations = PowerIterations(spectral_norms(module))
@@ -85,12 +87,16 @@ class StepComputation:
         else:
             self._iterations.advance(count, kept=calls)
 
+    def losses_at_once(self) -> bool:
+        """Return whether to compute losses `at_once`, see `hifigan.losses`."""
+        return self._may_use("mean_errors")
+
     def shared_weights(self, *modules: nn.Module) -> contextlib.AbstractContextManager[None]:
         """Compute each weight norm of `modules` once for all calls in this context, unless computed plainly.
 
         On a GPU their weights are also converted to the precision of autocast.
         """
-        if self._may_use("weight norm", _check_weight_norm):
+        if self._may_use("weight_norm"):
             if modules not in self._weights:
                 self._weights[modules] = all_weights(modules, self._precision)
             return self._weights[modules].shared()
@@ -107,17 +113,13 @@ class StepComputation:
             return step
         return GraphedStep(step, changing, self._device, CudaRecorder(self._device))
 
-    def _may_use(self, kernel: str, check: triton_kernels.Check) -> bool:
-        return self.fast and self._device.type == "cuda" and triton_kernels.proved(kernel, check, self._device)
+    def _may_use(self, kernels: str) -> bool:
+        """Return whether to use the kernels of a module of `hifigan.gpu`."""
+        if not (self.fast and self._device.type == "cuda"):
+            return False
+        return triton_kernels.proved(kernels.replace("_", " "), _check_of(kernels), self._device)
 
 
-def _check_weight_norm(device: torch.device) -> None:
-    from hifigan.gpu import weight_norm  # imports Triton
-
-    weight_norm.check(device)
-
-
-def _check_power_iterations(device: torch.device) -> None:
-    from hifigan.gpu import power_iteration  # imports Triton
-
-    power_iteration.check(device)
+@functools.cache
+def _check_of(kernels: str) -> triton_kernels.Check:
+    return lambda device: importlib.import_module(f"hifigan.gpu.{kernels}").check(device)  # imports Triton
