@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from common.machine import triton_kernels
 from common.machine.precision import exact_format
 from fastpitch.layers import ConvNorm, zero_padding
 
@@ -110,8 +111,11 @@ class ConvAttention(nn.Module):
 def monotonic_durations(log_soft: Tensor, text_lens: Tensor, mel_lens: Tensor) -> Tensor:
     """Find the most probable path that starts at the first symbol, ends at the last, and rises by 0 or 1 per frame.
 
-    Viterbi search over frames, for all items and symbols at once, on the CPU (section 3.3). A tie goes to the path
-    from the previous symbol. With fewer frames than symbols, the last symbols get one frame each.
+    Viterbi search over frames (section 3.3). A tie goes to the path from the previous symbol. With fewer frames than
+    symbols, the last symbols get one frame each.
+
+    On GPUs that run Triton one kernel does it. PyTorch's operators would need several launches for each frame, so
+    other GPUs leave it to the CPU and wait. The result is the same.
 
     Args:
         log_soft: [B, L, S] logarithm of the alignment.
@@ -121,6 +125,29 @@ def monotonic_durations(log_soft: Tensor, text_lens: Tensor, mel_lens: Tensor) -
     Returns:
         Frames per symbol, int64 [B, S], summing to `mel_lens`, on the device of `log_soft`.
     """
+    if log_soft.is_cuda and triton_kernels.may_run(log_soft.device):
+        from fastpitch.gpu import monotonic_search  # imports Triton
+
+        if monotonic_search.fits(log_soft) and triton_kernels.proved("monotonic search", check_search, log_soft.device):
+            return monotonic_search.monotonic_durations(log_soft, text_lens, mel_lens)
+    return _search_on_cpu(log_soft, text_lens, mel_lens)
+
+
+def check_search(device: torch.device) -> None:
+    """Compare the search on a GPU with the search on the CPU. Raise `ArithmeticError` if they differ."""
+    from fastpitch.gpu.monotonic_search import monotonic_durations as search_on_gpu
+
+    scores = torch.randn(4, 70, 40, generator=torch.Generator().manual_seed(0))
+    scores[1] = scores[1].round()  # ties
+    scores[2, :, 5:] = -torch.inf  # padding
+    given = scores, torch.tensor([40, 40, 5, 40]), torch.tensor([70, 60, 9, 20])
+    found = search_on_gpu(*(part.to(device) for part in given))
+    if not torch.equal(found.cpu(), _search_on_cpu(*given)):
+        raise ArithmeticError("it finds other durations than the CPU")
+
+
+def _search_on_cpu(log_soft: Tensor, text_lens: Tensor, mel_lens: Tensor) -> Tensor:
+    """`monotonic_durations` for all items and symbols at once."""
     scores = np.ascontiguousarray(log_soft.detach().float().cpu().numpy().swapaxes(0, 1))  # [L, B, S]
     num_frames, batch, num_symbols = scores.shape
     last_frames = mel_lens.cpu().numpy() - 1

@@ -192,11 +192,9 @@ def extract(
     shown = tqdm(total=len(missing), desc="mels", disable=not (watched() and place.is_main))
     with shown as bar:
         for numbers, batch in zip(batches, load(dataset, batches, cfg), strict=True):
+            model.check_recordings(*batch)  # while it is on the CPU, where no check waits
             with mixed_precision(place.device, cfg.amp):
-                batch = batch.to(place.device)
-                output = model.teacher_forced(
-                    batch.ids, batch.mel, batch.mel_lens, batch.pitch, batch.prior, batch.speaker
-                )
+                output = model.teacher_forced(*batch.to(place.device))
             mels = output.mel.float().cpu()
             for clip, mel, length in zip(numbers, mels, batch.mel_lens.tolist(), strict=True):
                 if not mel.isfinite().all():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from common.machine import triton_kernels
 from fastpitch.layers import length_mask
 from fastpitch.length_regulator import frame_symbols
 from fastpitch.model import TeacherForced
@@ -39,8 +40,35 @@ def alignment_loss(logits: Tensor, text_lens: Tensor, mel_lens: Tensor) -> Tenso
         text_lens: [B].
         mel_lens: [B]. An item with fewer frames than symbols counts as 0.
     """
+    finite = logits.float().clamp(min=_IMPOSSIBLE)
+    if logits.is_cuda and triton_kernels.may_run(logits.device):
+        from fastpitch.gpu import ctc  # imports Triton
+
+        if ctc.fits(logits) and triton_kernels.proved("CTC", check_ctc, logits.device):
+            return (ctc.CTC.apply(finite, text_lens, mel_lens, BLANK_LOGIT) / text_lens).mean()
+    return _ctc(finite, text_lens, mel_lens)
+
+
+def check_ctc(device: torch.device) -> None:
+    """Compare CTC by the GPU's kernels with PyTorch's on the CPU. Raise `AssertionError` if they differ."""
+    from fastpitch.gpu.ctc import CTC
+
+    with torch.enable_grad():
+        logits = torch.randn(3, 60, 40, generator=torch.Generator().manual_seed(0)) * 5
+        lens = torch.tensor([40, 7, 40]), torch.tensor([60, 50, 20])  # the last has too few frames
+        expected, found = logits.clone().requires_grad_(), logits.to(device).requires_grad_()
+        loss = _ctc(expected, *lens)
+        on_gpu = (CTC.apply(found, *(part.to(device) for part in lens), BLANK_LOGIT) / lens[0].to(device)).mean()
+        (gradient,) = torch.autograd.grad(loss, expected)
+        (found_gradient,) = torch.autograd.grad(on_gpu, found)
+    torch.testing.assert_close(on_gpu.detach().cpu(), loss.detach(), rtol=1e-4, atol=0)
+    torch.testing.assert_close(found_gradient.cpu(), gradient, rtol=1e-3, atol=1e-4)
+
+
+def _ctc(logits: Tensor, text_lens: Tensor, mel_lens: Tensor) -> Tensor:
+    """`alignment_loss` by PyTorch's CTC, for finite logits. On a GPU it waits for the lengths."""
     batch, _, num_symbols = logits.shape
-    with_blank = F.pad(logits.float().clamp(min=_IMPOSSIBLE), (1, 0), value=BLANK_LOGIT)
+    with_blank = F.pad(logits, (1, 0), value=BLANK_LOGIT)
     log_probs = F.log_softmax(with_blank, dim=2).transpose(0, 1)  # [L, B, S + 1]
     targets = torch.arange(1, num_symbols + 1, device=logits.device).expand(batch, -1)
     return F.ctc_loss(log_probs, targets, mel_lens, text_lens, blank=0, zero_infinity=True)

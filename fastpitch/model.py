@@ -53,6 +53,23 @@ class FastPitchOutput(NamedTuple):
     energy: Tensor | None
 
 
+class SpeechPlan(NamedTuple):
+    """Result of `FastPitch.plan`: the decoder's inputs, and values as in `FastPitchOutput`.
+
+    Attributes:
+        x: [B, S, C] encoded symbols with pitch and energy.
+        frames: [B, S] whole frames per symbol, int64.
+        mel_lens, durations, pitch, energy: see `FastPitchOutput`.
+    """
+
+    x: Tensor
+    frames: Tensor
+    mel_lens: Tensor
+    durations: Tensor
+    pitch: Tensor
+    energy: Tensor | None
+
+
 class TeacherForced(NamedTuple):
     """Result of `FastPitch.teacher_forced`: predictions, and the targets that condition the decoder instead.
 
@@ -146,10 +163,19 @@ class FastPitch(PretrainedModel):
                 unvoiced. NaN, and None for all symbols, select the model's prediction.
 
         Raises:
-            InputError: ids or speakers unknown to the model, a wrong shape, or a pace that is not above 0.
+            InputError: ids or speakers unknown to the model (see `check_texts` for tensors on a GPU), a wrong shape,
+                or a pace that is not above 0.
         """
+        plan = self.plan(ids, pace, speaker, pitch)
+        # The longest item gives the size of the result, the only value that the CPU waits for.
+        mel = self.decode(plan.x, plan.frames, plan.mel_lens, max(1, int(plan.mel_lens.max())))
+        return FastPitchOutput(mel, plan.mel_lens, plan.durations, plan.pitch, plan.energy)
+
+    def plan(self, ids: Tensor, pace: float, speaker: Tensor | None, pitch: Tensor | None) -> SpeechPlan:
+        """Return everything that the decoder needs. Arguments and errors are those of `forward`."""
         if not (pace > 0.0 and math.isfinite(pace)):
             raise InputError(f"FastPitch: pace is {pace}, must be above 0")
+        self.check_texts(ids, speaker)
         x, mask = self.encode(ids, speaker)
         durations = durations_from_log(self.duration_predictor(x, mask))
         spoken = self.pitch_predictor(x, mask)
@@ -172,30 +198,36 @@ class FastPitch(PretrainedModel):
             energy = self.energy_predictor(x, mask)
             x = x + self.energy_emb(energy.unsqueeze(1)).transpose(1, 2)
         frames = round_durations(durations, pace)
-        mel_lens = frames.sum(dim=1)
-        mel = self.decode(x, frames, mel_lens, max(1, int(mel_lens.max())))
-        return FastPitchOutput(mel, mel_lens, durations, spoken, energy)
+        return SpeechPlan(x, frames, frames.sum(dim=1), durations, spoken, energy)
+
+    def check_texts(self, ids: Tensor, speaker: Tensor | None) -> None:
+        """Raise `InputError` unless the model can speak ids [B, S] with speakers [B] or [1].
+
+        Of tensors on a GPU only shapes are checked, because the CPU would wait for their values. Check these before
+        they are moved there.
+        """
+        readable = not ids.is_cuda
+        if ids.dim() != 2 or ids.numel() == 0:
+            raise InputError(f"FastPitch: expected symbol ids of shape [B, S], got {list(ids.shape)}")
+        if readable and (int(ids.min()) < 0 or int(ids.max()) >= self.n_symbols):
+            raise InputError(f"FastPitch: symbol ids must lie between 0 and {self.n_symbols - 1}")
+        if speaker is not None:
+            if speaker.numel() != 1 and speaker.numel() != ids.size(0):
+                raise InputError(f"FastPitch: {speaker.numel()} speakers for {ids.size(0)} texts")
+            if readable and (int(speaker.min()) < 0 or int(speaker.max()) >= self.n_speakers):
+                raise InputError(
+                    f"FastPitch: speaker {int(speaker.min())} to {int(speaker.max())}, "
+                    f"but the model's are 0 to {self.n_speakers - 1}"
+                )
 
     def encode(self, ids: Tensor, speaker: Tensor | None) -> tuple[Tensor, Tensor]:
         """Map ids [B, S] and speaker [B], [1] or None to encoded symbols [B, S, C] and mask [B, S]."""
-        if ids.dim() != 2 or ids.numel() == 0:
-            raise InputError(f"FastPitch: expected symbol ids of shape [B, S], got {list(ids.shape)}")
-        if int(ids.min()) < 0 or int(ids.max()) >= self.n_symbols:
-            raise InputError(f"FastPitch: symbol ids must lie between 0 and {self.n_symbols - 1}")
         mask = ids != self.padding_idx
         x = self.encoder.word_emb(ids)
-        if speaker is None:
-            speaker = torch.zeros(1, dtype=torch.long, device=ids.device)
-        speaker = speaker.reshape(-1)
-        if speaker.numel() != 1 and speaker.numel() != ids.size(0):
-            raise InputError(f"FastPitch: {speaker.numel()} speakers for {ids.size(0)} texts")
-        if int(speaker.min()) < 0 or int(speaker.max()) >= self.n_speakers:
-            raise InputError(
-                f"FastPitch: speaker {int(speaker.min())} to {int(speaker.max())}, "
-                f"but the model's are 0 to {self.n_speakers - 1}"
-            )
         if self.speaker_emb is not None:
-            x = x + self.speaker_emb_weight * self.speaker_emb(speaker.long()).unsqueeze(1)
+            if speaker is None:
+                speaker = torch.zeros(1, dtype=torch.long, device=ids.device)
+            x = x + self.speaker_emb_weight * self.speaker_emb(speaker.reshape(-1).long()).unsqueeze(1)
         return self.encoder(x, mask), mask
 
     def decode(self, x: Tensor, frames: Tensor, mel_lens: Tensor, num_frames: int) -> Tensor:
@@ -249,13 +281,13 @@ class FastPitch(PretrainedModel):
             speaker: [B], or [1] for all.
 
         Raises:
-            InputError: as `forward`, inconsistent shapes or lengths, or a model without aligner.
+            InputError: as `check_recordings`, or a model without aligner.
         """
         if self.attention is None:
             raise InputError("FastPitch: this model has no aligner (attention.*), which teacher forcing needs")
+        self.check_recordings(ids, mel, mel_lens, pitch, prior, speaker)
         x, mask = self.encode(ids, speaker)
         text_lens = mask.sum(dim=1)
-        self._check_recordings(ids, text_lens, mel, mel_lens, pitch, prior)
         mel_mask = length_mask(mel_lens, mel.size(2))
         log_soft, logits = self.attention(mel, self.encoder.word_emb(ids), mel_mask, mask, prior)
         durations = monotonic_durations(log_soft, text_lens, mel_lens)
@@ -319,9 +351,20 @@ class FastPitch(PretrainedModel):
         }
 
     @torch.jit.unused
-    def _check_recordings(
-        self, ids: Tensor, text_lens: Tensor, mel: Tensor, mel_lens: Tensor, pitch: Tensor, prior: Tensor | None
+    def check_recordings(
+        self,
+        ids: Tensor,
+        mel: Tensor,
+        mel_lens: Tensor,
+        pitch: Tensor,
+        prior: Tensor | None = None,
+        speaker: Tensor | None = None,
     ) -> None:
+        """Raise `InputError` unless the arguments suit `teacher_forced`.
+
+        Of tensors on a GPU only shapes are checked, as in `check_texts`.
+        """
+        self.check_texts(ids, speaker)
         (batch, num_symbols), num_frames = ids.shape, mel.size(-1)
         given = {"mel": mel.shape, "mel_lens": mel_lens.shape, "pitch": pitch.shape}
         expected = {
@@ -334,6 +377,9 @@ class FastPitch(PretrainedModel):
         for name, shape in given.items():
             if tuple(shape) != expected[name]:
                 raise InputError(f"FastPitch: {name} has shape {list(shape)}, expected {list(expected[name])}")
+        if ids.is_cuda:
+            return
+        text_lens = (ids != self.padding_idx).sum(dim=1)
         if int(text_lens.min()) < 1 or int(mel_lens.min()) < 1 or int(mel_lens.max()) > num_frames:
             raise InputError(f"FastPitch: texts and mel_lens must be 1 or more, and mel_lens at most {num_frames}")
 

@@ -72,9 +72,11 @@ class FastPitchLoop(TrainingLoop):
 
     def step(self, group: list[Batch]) -> None:
         state = self.state
-        losses = optimiser_step(state, [batch.to(state.place.device) for batch in group])
-        frames = torch.stack([batch.mel_lens.sum() for batch in group]).sum().to(state.place.device, torch.float32)
-        state.meter.add({**losses, "frames": frames}, made=state.made)
+        losses = optimiser_step(state, [to_device(state, batch) for batch in group])
+        frames = sum(int(batch.mel_lens.sum()) for batch in group)
+        # Filled, since a copy from the CPU would wait for the GPU.
+        frames_on_device = torch.full((), float(frames), device=state.place.device)
+        state.meter.add({**losses, "frames": frames_on_device}, made=state.made)
 
     def frames_per_step(self, means: Mapping[str, float]) -> float:
         # The mean is NaN if all steps were skipped.
@@ -88,7 +90,7 @@ class FastPitchLoop(TrainingLoop):
         stopped = False
         state.model.eval()
         for cpu_batch in self.val_loader:
-            batch = cpu_batch.to(state.place.device)
+            batch = to_device(state, cpu_batch)
             sums = sum_over_items(state, state.model, batch)
             if state.ema:
                 sums["ema_mel_loss"] = sum_over_items(state, state.ema.module, batch)["mel_loss"]
@@ -105,7 +107,7 @@ class FastPitchLoop(TrainingLoop):
         if not state.place.is_main:
             return
         state.model.eval()
-        batch = Batch(*(part[:NUM_SAMPLES] for part in next(iter(self.val_loader)))).to(state.place.device)
+        batch = to_device(state, Batch(*(part[:NUM_SAMPLES] for part in next(iter(self.val_loader)))))
         forced, free = state.model.teacher_forced(*batch), state.model(batch.ids, 1.0, batch.speaker)
         for i in range(len(batch.ids)):
             frames, symbols = int(batch.mel_lens[i]), int(forced.text_lens[i])
@@ -115,6 +117,12 @@ class FastPitchLoop(TrainingLoop):
                 log.spectrogram(f"{i}/{kind}", state.steps, mel.cpu().numpy())
             log.picture(f"alignment/{i}", state.steps, forced.log_soft[i, :frames, :symbols].exp().T.cpu().numpy())
         state.model.train()
+
+
+def to_device(state: FastPitchTrainState, batch: Batch) -> Batch:
+    """Check a batch while the CPU can read it without waiting, and move it to the device."""
+    state.model.check_recordings(*batch)
+    return batch.to(state.place.device)
 
 
 def optimiser_step(state: FastPitchTrainState, batches: Sequence[Batch]) -> dict[str, Tensor]:

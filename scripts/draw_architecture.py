@@ -43,7 +43,7 @@ FLOORS: dict[str, list[str]] = {
         "model",
         "transformer alignment",
         "layers",
-        "pitch_transform config length_regulator speakers",
+        "pitch_transform config length_regulator speakers gpu",
     ],
     "common": [
         "synthesis training",

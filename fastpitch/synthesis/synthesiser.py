@@ -51,6 +51,7 @@ class Synthesiser:
         mean_hz, std_hz = model.pitch_statistics()
         self._mean_hz, self._std_hz = mean_hz.cpu(), std_hz.cpu()
         model.pitch_transform = pitch_transform
+        self._check_texts = model.check_texts
         self._model: Any = script(model) if torchscript else model
         self._amp = amp and not torchscript
         self._voice_statistics = model.voice_statistics
@@ -63,23 +64,29 @@ class Synthesiser:
         Raises:
             InputError: weights or a pitch formula that result in values that are not finite.
         """
-        ids = pad_sequence([torch.tensor(piece.ids) for piece in pieces], True, self._padding).to(self.device)
-        speaker = torch.tensor([piece.speaker for piece in pieces], device=self.device)
+        ids = pad_sequence([torch.tensor(piece.ids) for piece in pieces], True, self._padding)
+        speaker = torch.tensor([piece.speaker for piece in pieces])
+        self._check_texts(ids, speaker)
+        pitch = self._pitch(pieces, ids.size(1))
+        ids, speaker = ids.to(self.device, non_blocking=True), speaker.to(self.device, non_blocking=True)
         try:
             with mixed_precision(self.device, self._amp):
-                output = self._model(ids, self._pace, speaker, self._pitch(pieces, ids.size(1)))
+                plan = self._model.plan(ids, self._pace, speaker, pitch)
+                # One copy from the device, the only time that the CPU waits for it.
+                finite, *lengths = torch.cat([plan.durations.isfinite().all().view(1), plan.mel_lens]).tolist()
+                if not finite:
+                    raise InputError("FastPitch: the durations are not finite numbers; the checkpoint is damaged")
+                # If every duration is rounded to zero, keep one silent frame, which the vocoder needs.
+                lengths = [max(1, length) for length in lengths]
+                mels = self._model.decode(plan.x, plan.frames, plan.mel_lens, max(lengths))
         except torch.jit.Error as error:  # raised by TorchScript, with the original error in the last line
             message = str(error).strip().splitlines()[-1].partition("InputError: ")[2]
             if not message:
                 raise
             raise InputError(message) from error
-        if not torch.isfinite(output.durations).all():
-            raise InputError("FastPitch: the durations are not finite numbers; the checkpoint is damaged")
         if self._checks_pitch:
-            self._warn_about_pitch(output.pitch.squeeze(1), ids != self._padding, speaker)
-        # If every duration is rounded to zero, keep one silent frame, which the vocoder needs.
-        lengths = output.mel_lens.clamp(min=1).tolist()
-        return [mel[:, :length] for mel, length in zip(output.mel, lengths, strict=True)]
+            self._warn_about_pitch(plan.pitch.squeeze(1), ids != self._padding, speaker)
+        return [mel[:, :length] for mel, length in zip(mels, lengths, strict=True)]
 
     def _warn_about_pitch(self, pitch: Tensor, mask: Tensor, speaker: Tensor) -> None:
         """Warn once if the pitch flags lead below 0 Hz, or far from what the voice was trained on.
@@ -112,4 +119,4 @@ class Synthesiser:
             if piece.pitch_hz is not None:
                 hz = piece.pitch_hz
                 row[0, : len(hz)] = ((hz - self._mean_hz) / self._std_hz).masked_fill(hz == 0, 0.0)
-        return pitch.to(self.device)
+        return pitch.to(self.device, non_blocking=True)

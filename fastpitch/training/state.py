@@ -83,7 +83,8 @@ class FastPitchTrainState(BaseTrainState):
         parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         betas = (optim.adam_beta1, optim.adam_beta2)
         if optim.optimizer == "lamb":
-            return Lamb(parameters, optim.learning_rate, betas, optim.adam_eps, optim.weight_decay)
+            on_gpu = self.place.device.type == "cuda"
+            return Lamb(parameters, optim.learning_rate, betas, optim.adam_eps, optim.weight_decay, fused=on_gpu)
         return torch.optim.AdamW(
             parameters, optim.learning_rate, betas, optim.adam_eps, weight_decay=optim.weight_decay, fused=True
         )

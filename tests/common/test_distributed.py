@@ -71,6 +71,24 @@ def test_missing_gpus_are_counted(found, message, monkeypatch):
     assert str(caught.value) == message
 
 
+def test_attention_on_gpus_plans_nothing_for_each_shape(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr(distributed, "check_kernels", lambda device: None)
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    try:
+        torch.backends.cuda.enable_cudnn_sdp(True)
+        assert distributed.select_device(False).type == "cpu"
+        assert torch.backends.cuda.cudnn_sdp_enabled()
+        assert distributed.select_device(True) == torch.device("cuda", 0)
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+        assert torch.backends.cuda.flash_sdp_enabled()
+        assert torch.backends.cuda.mem_efficient_sdp_enabled()
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)
+
+
 ENVIRONMENTS = {
     "left over": ({"WORLD_SIZE": "2", "RANK": "0"}, "WORLD_SIZE=2 is set, but MASTER_ADDR and MASTER_PORT are not"),
     "empty address": (

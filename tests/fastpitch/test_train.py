@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,9 +15,11 @@ from common.cli import run as run_program
 from common.data.filelists import read_filelist
 from common.errors import InputError
 from common.files.dllogger_lines import read_json_lines
-from fastpitch import load_fastpitch, train
+from fastpitch import FastPitch, load_fastpitch, train
 from fastpitch.training.flags import FastPitchOptimConfig
+from fastpitch.training.recordings import Example, collate
 from tests.support.data_sets import write_speech_set
+from tests.support.models import TINY_FASTPITCH
 from tests.support.paths import REPOSITORY
 from tests.support.programs import fastpitch_arguments
 
@@ -26,6 +29,23 @@ SECONDS = [0.6, 0.9, 0.5, 1.1, 0.8, 0.7, 1.0]  # five to train on, two to valida
 @pytest.fixture(scope="module")
 def data_set(tmp_path_factory):
     return write_speech_set(tmp_path_factory.mktemp("speech") / "set", SECONDS)
+
+
+def test_batches_are_checked_before_they_move_to_a_device_that_is_slow_to_read():
+    model = FastPitch(TINY_FASTPITCH)
+    state = SimpleNamespace(model=model, place=SimpleNamespace(device=torch.device("meta")))
+    examples = [Example(torch.tensor([1, 2]), torch.randn(8, 6), torch.zeros(6), 0)] * 2
+    batch = collate(examples, model.padding_idx)
+    assert {part.device.type for part in train.to_device(state, batch)} == {"meta"}
+    wrong = {
+        "symbol ids must lie between 0 and": {"ids": batch.ids + model.n_symbols},
+        "but the model's are 0 to 2": {"speaker": torch.tensor([0, 3])},
+        "mel_lens at most 6": {"mel_lens": torch.tensor([6, 7])},
+        "texts and mel_lens must be 1 or more": {"ids": torch.full_like(batch.ids, model.padding_idx)},
+    }
+    for message, parts in wrong.items():
+        with pytest.raises(InputError, match=message):
+            train.to_device(state, batch._replace(**parts))
 
 
 def newest(output: Path, epoch: int) -> dict:
