@@ -8,6 +8,7 @@ one after the other [n * B, 1, T]. The result equals n separate calls.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +47,8 @@ def build_discriminators(
 class PeriodDiscriminator(nn.Module):
     """Judges every `period`-th sample together: the signal becomes an image [B, 1, T / period, period]."""
 
+    fused = False  # see `fuse_activations`
+
     def __init__(self, period: int, width: float = 1.0, config: DiscriminatorConfig = RECIPE) -> None:
         super().__init__()
         self.period = period
@@ -59,7 +62,8 @@ class PeriodDiscriminator(nn.Module):
 
     def forward(self, wav: Tensor) -> tuple[Tensor, list[Tensor]]:
         x = F.pad(wav, (0, -wav.size(2) % self.period), mode="reflect")
-        return _run_layers(_match_layout(wav, x.unflatten(2, (-1, self.period))), self.convs, self.conv_post)
+        x = _match_layout(wav, x.unflatten(2, (-1, self.period)))
+        return _run_layers(x, self.convs, self.conv_post, fused=self.fused)
 
 
 class MultiPeriodDiscriminator(nn.Module):
@@ -85,6 +89,8 @@ class ScaleDiscriminator(nn.Module):
         width, config: see `build_discriminators`.
     """
 
+    fused = False  # see `fuse_activations`
+
     def __init__(
         self,
         conv: type[SpectralNormConv1d] | type[WeightNormConv1d],
@@ -105,7 +111,7 @@ class ScaleDiscriminator(nn.Module):
         self.conv_post = conv(channels[-1], 1, 3, padding=1)
 
     def forward(self, wav: Tensor, signals: int = 1) -> tuple[Tensor, list[Tensor]]:
-        return _run_layers(wav, self.convs, self.conv_post, signals, self.amp_grouped_conv)
+        return _run_layers(wav, self.convs, self.conv_post, signals, self.amp_grouped_conv, self.fused)
 
 
 class MultiScaleDiscriminator(nn.Module):
@@ -154,21 +160,50 @@ def judge_both(discriminator: nn.Module, real: Tensor, fake: Tensor, in_one_call
     return of_real, of_fake
 
 
+def fuse_activations(module: nn.Module) -> None:
+    """Let all discriminators below `module` finish their convolutions with `hifigan.gpu.activation`."""
+    for child in module.modules():
+        if isinstance(child, PeriodDiscriminator | ScaleDiscriminator):
+            child.fused = True
+
+
 def _run_layers(
-    x: Tensor, convs: nn.ModuleList, conv_post: nn.Module, signals: int = 1, amp_grouped_conv: bool = True
+    x: Tensor,
+    convs: nn.ModuleList,
+    conv_post: nn.Module,
+    signals: int = 1,
+    amp_grouped_conv: bool = True,
+    fused: bool = False,
 ) -> tuple[Tensor, list[Tensor]]:
+    layer = _fused_layer if fused else _layer
     fmaps = []
     for conv in convs:
         if conv.groups == 1 or amp_grouped_conv:
-            x = _convolve(conv, x, signals)
+            x, fmap = layer(conv, x, signals)
         else:
             with torch.autocast(x.device.type, enabled=False):
-                x = _convolve(conv, x.float(), signals)
-        x = F.leaky_relu(x, SLOPE)
-        fmaps.append(x)
-    x = _convolve(conv_post, x, signals)
-    fmaps.append(x)
+                x, fmap = layer(conv, x.float(), signals)
+        fmaps.append(fmap)
+    if fused and isinstance(conv_post, SpectralNormConv1d):
+        x, fmap = _fused_layer(conv_post, x, signals, slope=1.0)
+    else:
+        x = fmap = _convolve(conv_post, x, signals)
+    fmaps.append(fmap)
     return x.flatten(1), fmaps
+
+
+def _layer(conv: nn.Module, x: Tensor, signals: int) -> tuple[Tensor, Tensor]:
+    """Return the activation twice: for the next layer and as a feature map."""
+    x = F.leaky_relu(_convolve(conv, x, signals), SLOPE)
+    return x, x
+
+
+def _fused_layer(conv: Any, x: Tensor, signals: int, slope: float = SLOPE) -> tuple[Tensor, Tensor]:
+    from hifigan.gpu.activation import bias_leaky_relu  # imports Triton
+
+    y, divisors = conv.without_bias(x, signals)
+    x, fmap = bias_leaky_relu(y, conv.bias, slope, divisors, uses=2)
+    return x, fmap
 
 
 def _match_layout(wav: Tensor, x: Tensor) -> Tensor:

@@ -117,6 +117,7 @@ class Generator(PretrainedModel):
 
     STATE = "generator"
     TITLE = "HiFi-GAN generator: mel spectrogram to speech"
+    fused = False  # whether convolutions are finished by `hifigan.gpu.activation`, for training on GPUs
     __jit_unused_properties__ = ("device",)  # TorchScript cannot compile it: the bias is optional to it
 
     def __init__(self, config: GeneratorConfig) -> None:
@@ -157,13 +158,13 @@ class Generator(PretrainedModel):
         """
         if mel.dim() != 3 or mel.size(1) != self.num_mels or mel.size(2) == 0:
             raise ValueError(f"generator: expected a mel of shape [B, {self.num_mels}, L], got {list(mel.shape)}")
-        x = self.hidden(mel)
         if torch.jit.is_scripting():
-            wav = self.output(x)
+            wav = self.output(self.hidden(mel))
         else:
+            x = self._fused_layers(mel) if self.fused else self.hidden(mel)
             # In fp32 even under autocast: the 8 bits of bf16 samples would be audible as noise.
             with torch.autocast(x.device.type, enabled=False):
-                wav = self.output(x.float())
+                wav = torch.tanh(self.conv_post(x)) if self.fused else self.output(x.float())
         return wav
 
     def hidden(self, mel: Tensor) -> Tensor:
@@ -190,6 +191,13 @@ class Generator(PretrainedModel):
         """Run the last layer: [B, C, T] -> wav [B, 1, T]."""
         # Its activation has PyTorch's default slope, 0.01, with which every published checkpoint was trained.
         return torch.tanh(self.conv_post(F.leaky_relu(x)))
+
+    @torch.jit.unused
+    def _fused_layers(self, mel: Tensor) -> Tensor:
+        """Run all layers before the last one and its activation: mel [B, M, L] -> [B, C, T] in fp32."""
+        from hifigan.gpu import generator_layers  # imports Triton
+
+        return generator_layers.run(self.normalise(mel), self.conv_pre, self.ups, self.resblocks)
 
     def remove_weight_norm(self) -> None:
         """Fold weight norm into plain weights, for inference."""

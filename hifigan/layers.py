@@ -29,6 +29,10 @@ UNNORMALISED_ITERATIONS = 16  # a vector may grow to the thirtieth power of the 
 
 Operands = tuple[Tensor, Tensor | None]  # weight and bias of a convolution
 
+# From `without_bias` of each layer, for `hifigan.gpu.activation`: the output of the convolution, and None, or for each
+# signal the number by which its output is to be divided. Then the bias is added.
+Unfinished = tuple[Tensor, Tensor | None]
+
 
 def weight_norms(weight: Tensor) -> Tensor:
     """Return ||weight|| over all dimensions but the first, which become 1."""
@@ -128,6 +132,9 @@ class WeightNormConv1d(_WeightNorm, nn.Conv1d):
     def forward(self, x: Tensor) -> Tensor:
         return _convolve(self, x, *self.operands())
 
+    def without_bias(self, x: Tensor, signals: int = 1) -> Unfinished:
+        return _convolve(self, x, self.operands()[0], None), None
+
 
 class WeightNormConvTranspose1d(_WeightNorm, nn.ConvTranspose1d):
     """`nn.ConvTranspose1d` with weight norm over the input channels (dimension 0, as published)."""
@@ -138,12 +145,19 @@ class WeightNormConvTranspose1d(_WeightNorm, nn.ConvTranspose1d):
             return convolve_transposed_rows(x, weight, bias, self.stride[0], self.padding[0])  # type: ignore[arg-type]
         return F.conv_transpose1d(x, weight, bias, self.stride, self.padding, self.output_padding)  # type: ignore[arg-type]
 
+    def without_bias(self, x: Tensor) -> Unfinished:
+        weight, _ = self.operands()
+        return F.conv_transpose1d(x, weight, None, self.stride, self.padding, self.output_padding), None  # type: ignore[arg-type]
+
 
 class WeightNormConv2d(_WeightNorm, nn.Conv2d):
     """`nn.Conv2d` with weight norm over the output channels. Kernels have one column."""
 
     def forward(self, x: Tensor) -> Tensor:
         return _convolve(self, x, *self.operands())
+
+    def without_bias(self, x: Tensor, signals: int = 1) -> Unfinished:
+        return _convolve(self, x, self.operands()[0], None), None
 
 
 def match_weight_norm(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -246,10 +260,15 @@ class SpectralNormConv1d(nn.Conv1d):
         ready = _usable(self.ready)
         if signals == 1 and ready is None and not (self.shared and are_rows(x)):
             return _convolve(self, x, self.weight_orig / self._next_sigma(), self.bias)
-        # The convolution is linear: each signal's output is divided by its own sigma before the bias is added.
-        sigmas = torch.stack([self._next_sigma() for _ in range(signals)])
-        # A view of the parameter, because a module may not keep it twice.
-        weight, bias = (self.weight_orig[:], self.bias) if ready is None else ready
-        y = _convolve(self, x, weight, None)
+        y, sigmas = self.without_bias(x, signals)
+        bias = self.bias if ready is None else ready[1]
         scaled = (y.unflatten(0, (signals, -1)) / sigmas.view(-1, 1, 1, 1)).flatten(0, 1)
         return (scaled + bias.view(-1, 1)).to(y.dtype)  # type: ignore[union-attr]
+
+    def without_bias(self, x: Tensor, signals: int = 1) -> tuple[Tensor, Tensor]:
+        # The convolution is linear: each signal's output is divided by its own sigma before the bias is added.
+        sigmas = torch.stack([self._next_sigma() for _ in range(signals if self.training else 1)])
+        ready = _usable(self.ready)
+        # A view of the parameter, because a module may not keep it twice.
+        weight = self.weight_orig[:] if ready is None else ready[0]
+        return _convolve(self, x, weight, None), sigmas

@@ -37,6 +37,8 @@ COVERED_ELSEWHERE = {
     "fastpitch/training/extract_flags.py": ("voice/training/test_commands.py", "its values come from a command line"),
     "hifigan/engine/precisions.py": ("hifigan/engine/test_select.py", "names of what it chooses among"),
     "hifigan/export/flags.py": ("programs/test_export.py", "its values come from a command line"),
+    "hifigan/gpu/activation_kernels.py": ("hifigan/gpu/test_activation.py", "what activation.py launches"),
+    "hifigan/gpu/generator_layers.py": ("hifigan/gpu/test_activation.py", "compared with the plain generator there"),
     "hifigan/gpu/weight_kernels.py": ("hifigan/gpu/test_weight_norm.py", "what weight_norm.py launches"),
     "hifigan/synthesis/vocode_flags.py": ("hifigan/test_vocode.py", "its values come from a command line"),
     "voice/recordings/flags.py": ("voice/recordings/test_preparation.py", "its values come from a command line"),

@@ -70,6 +70,7 @@ class VocoderTrainState(BaseTrainState):
         )
         for module in self.modules():
             module.to(place.device).train()
+        self.computation.fuse_activations(self.generator, self.discriminators)
         self.generator_sync = distributed.wrap(self.generator, place)
         self.discriminators_sync = {name: distributed.wrap(m, place) for name, m in self.discriminators.items()}
         self.in_one_call = {name: self.computation.in_one_call(m) for name, m in self.discriminators.items()}

@@ -18,7 +18,8 @@ from common.machine import triton_kernels
 from common.machine.malloc import keep_freed_memory
 from common.training.cuda_graphs import Changing, CudaRecorder, GraphedStep, Step
 from hifigan.convolutions.rows import to_rows
-from hifigan.discriminators import advance_spectral_norm, spectral_norms
+from hifigan.discriminators import advance_spectral_norm, fuse_activations, spectral_norms
+from hifigan.generator import Generator
 from hifigan.layers import all_weights, cache_weights
 from hifigan.training.flags import VocoderRunConfig
 
@@ -90,6 +91,12 @@ class StepComputation:
     def losses_at_once(self) -> bool:
         """Return whether to compute losses `at_once`, see `hifigan.losses`."""
         return self._may_use("mean_errors")
+
+    def fuse_activations(self, generator: Generator, discriminators: nn.Module) -> None:
+        """On a GPU, let bias, residual and activation of convolutions be one kernel."""
+        if self._may_use("activation"):
+            generator.fused = True
+            fuse_activations(discriminators)
 
     def shared_weights(self, *modules: nn.Module) -> contextlib.AbstractContextManager[None]:
         """Compute each weight norm of `modules` once for all calls in this context, unless computed plainly.
