@@ -81,7 +81,8 @@ def validation_batches(
     """Load all `keys`, divided among the processes without repetition."""
     own = list(keys)[place.rank :: place.world_size]
     batches = [own[i : i + batch_size] for i in range(0, len(own), batch_size)]
-    return DataLoader(dataset, batch_sampler=batches, collate_fn=collate)
+    on_gpu = place.device.type == "cuda"  # which copies pinned memory while the CPU goes on
+    return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, pin_memory=on_gpu)
 
 
 class UntilError:
