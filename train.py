@@ -160,6 +160,7 @@ def discriminator_step(state: VocoderTrainState, batches: Sequence[WavMel]) -> t
                 losses = discriminator_losses(judgements, state.losses.at_once)
             state.scaler_d.scale(losses["d_loss"] / len(batches)).backward()
         accumulate(totals, losses, len(batches))
+    state.average_gradients(state.optim_d)
     state.made = state.step_optimiser(state.optim_d, state.scaler_d)
     return totals, fake
 
@@ -185,6 +186,7 @@ def generator_step(state: VocoderTrainState, batches: Sequence[WavMel], last_fak
                         losses = state.losses(real, fake, judge_frozen(state, real, fake))
                 state.scaler_g.scale(losses["g_loss"] / len(batches)).backward()
             accumulate(totals, losses, len(batches))
+    state.average_gradients(state.optim_g)
     made = state.step_optimiser(state.optim_g, state.scaler_g)
     if state.ema:
         state.ema.update(state.generator, made)

@@ -1,8 +1,9 @@
-"""An optimiser step as one CUDA graph: recorded once, checked against the eager step, and replayed.
+"""An optimiser step as CUDA graphs: recorded once, checked against the eager step, and replayed.
 
 A training step consists of thousands of short kernels. A GPU that computes them faster than the CPU launches them has
 to wait. A graph launches all of them at once. It reads and writes the same memory in every replay, so inputs are copied
-to fixed places, a step must change everything in place, and nothing may wait for the GPU's results.
+to fixed places, a step must change everything in place, and nothing may wait for the GPU's results. With several
+processes, a step is divided into graphs by the exchanges between them.
 
 Failures are harmless. If a step cannot be recorded, or its graph computes something else than the eager step, training
 continues eagerly from the state after an eager step.
@@ -12,13 +13,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from common import distributed
+from common.errors import InputError, first_line
+from common.machine.graph_capture import Exchanges, Recorder
 
 log = logging.getLogger(__name__)
 
@@ -31,42 +37,6 @@ WARM_UP_STEPS = 3  # eager steps before the recording, in which libraries choose
 LOSS_TOLERANCE = 1e-2  # relative, since the order of additions may vary, also in 16 bits
 # Relative to the norm of a step's change. Adam turns a tiny difference of a gradient near zero into a whole step.
 CHANGE_TOLERANCE = 0.1
-
-
-class Recorder(Protocol):
-    """Recorder of steps. On GPUs this is a `CudaRecorder`."""
-
-    def warm_up(self, work: Callable[[], Results]) -> Results:
-        """Do the work under the conditions of a recording."""
-
-    def record(self, work: Callable[[], Results]) -> tuple[Callable[[], None], Results]:
-        """Record the work. Return a function that repeats it, and the tensors that receive its results each time."""
-
-
-class CudaRecorder:
-    """Recorder of CUDA graphs, which have their own memory."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._stream = torch.cuda.Stream(device)
-
-    def warm_up(self, work: Callable[[], Results]) -> Results:
-        usual = torch.cuda.current_stream()
-        self._stream.wait_stream(usual)
-        with torch.cuda.stream(self._stream):
-            results = work()
-        usual.wait_stream(self._stream)
-        return results
-
-    def record(self, work: Callable[[], Results]) -> tuple[Callable[[], None], Results]:
-        usual = torch.cuda.current_stream()
-        graph = torch.cuda.CUDAGraph()
-        try:
-            # "thread_local", since a loader's thread may allocate pinned memory meanwhile.
-            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
-                results = work()
-        finally:
-            torch.cuda.set_stream(usual)  # a failed recording leaves its own stream set
-        return graph.replay, results
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,12 +119,21 @@ class GraphedStep:
         changing: everything that the step changes.
         device: device of the step.
         recorder: records the step.
+        exchanges: the step's exchanges with other processes, which all record or none.
     """
 
-    def __init__(self, step: Step, changing: Changing, device: torch.device, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        step: Step,
+        changing: Changing,
+        device: torch.device,
+        recorder: Recorder,
+        exchanges: Exchanges | None = None,
+    ) -> None:
         self._step = step
         self._changing = changing
         self._recorder = recorder
+        self._exchanges = exchanges or Exchanges()
         self._rate = torch.zeros((), device=device)
         self._device = device
         self._given: list[list[Tensor]] = []  # inputs of the recorded step
@@ -200,13 +179,12 @@ class GraphedStep:
             self._made += 1
             return results
         after = self._changing.snapshot()
-        try:
-            self._make_recording(group)
-            self._changing.restore(before)
-            self._run_recorded(group)
-            problem = self._difference(before, after, results)
-        except Exception as error:  # of any kind: the eager step has been made, so training can continue
-            problem = (str(error).splitlines() or [type(error).__name__])[0]
+        # All processes agree before the first exchange of a recorded step, and on what came of it.
+        problem = _of_any_process(_problem_of(lambda: self._make_recording(group)))
+        if not problem:
+            attempt = functools.partial(self._try_recording, group, before, after, results)
+            # An error in the middle of exchanges must end this process, since the others wait for it.
+            problem = _of_any_process(attempt() if distributed.is_active() else _problem_of(attempt))
         if problem:
             self._replay, self._given, self._results, self._may_record = None, [], {}, False
             self._changing.forget_unfinished_step()
@@ -214,7 +192,13 @@ class GraphedStep:
         self._changing.restore(after)
         return results
 
-    def _make_recording(self, group: Group) -> None:
+    def _try_recording(self, group: Group, before: Snapshot, after: Snapshot, results: Results) -> str:
+        """Repeat the eager step by the recording. Return how it differs, or an empty string."""
+        self._changing.restore(before)
+        self._run_recorded(group)
+        return self._difference(before, after, results)
+
+    def _make_recording(self, group: Group) -> str:
         # Zeros, to detect a recording that does not read its inputs.
         self._given = [[torch.zeros(part.shape, dtype=part.dtype, device=self._device) for part in p] for p in group]
 
@@ -222,7 +206,9 @@ class GraphedStep:
             with self._changing.capturable(self._rate):
                 return self._step(self._given)
 
-        self._replay, self._results = self._recorder.record(work)
+        with self._exchanges.divide(self._recorder):
+            self._replay, self._results = self._recorder.record(work)
+        return ""
 
     def _difference(self, before: Snapshot, after: Snapshot, results: Results) -> str:
         """Describe how the recorded step differs from the eager one, or return an empty string."""
@@ -238,6 +224,25 @@ class GraphedStep:
         if replayed.scalers != after.scalers:
             return "the recorded step scales the loss differently"
         return ""
+
+
+def _problem_of(attempt: Callable[[], str]) -> str:
+    """Return what an attempt returns, or its error in one line, since training can continue without recordings.
+
+    Raises:
+        InputError: PyTorch can no longer continue in this process.
+    """
+    try:
+        return attempt()
+    except InputError:
+        raise
+    except Exception as error:  # of any kind
+        return first_line(error)
+
+
+def _of_any_process(problem: str) -> str:
+    """Return a problem of this process or, if only others have one, a word about it."""
+    return (problem or "another process could not record it") if distributed.any_rank(bool(problem)) else ""
 
 
 def _distance(group: Sequence[Tensor], other: Sequence[Tensor]) -> float:

@@ -27,7 +27,10 @@ class VocoderRunConfig(BaseRunConfig):
         choices=("on", "off"),
     )
     cuda_graphs: bool = flag(
-        True, "with --fast on and one process on a GPU, launch each optimiser step as one CUDA graph (not yet run)"
+        True,
+        "with --fast on and on GPUs, launch each optimiser step as CUDA graphs: one, or three with several processes "
+        "(not yet run). Over a slow network --no-cuda-graphs may be faster: gradients are then exchanged during the "
+        "backward pass",
     )
     no_amp_grouped_conv: bool = flag(
         False, "keep the grouped convolutions of the discriminators in fp32", only_with="amp"

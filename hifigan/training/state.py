@@ -15,6 +15,7 @@ from common.distributed import Distributed
 from common.errors import InputError
 from common.files.discriminator_files import CONFIG, read_discriminators
 from common.files.fingerprints import file_digest
+from common.machine.gradient_buffer import GradientBuffer
 from common.training.checkpoint_store import Contents
 from common.training.cuda_graphs import Changing
 from common.training.state import BaseTrainState, load_scaler
@@ -34,8 +35,9 @@ class VocoderTrainState(BaseTrainState):
     Attributes:
         generator: the generator.
         discriminators: by public name, which is also the checkpoint key.
-        generator_sync: the generator, wrapped to average its gradients over processes.
-        discriminators_sync: the discriminators, wrapped likewise.
+        generator_sync: the generator, wrapped to average its gradients over processes in the backward pass, unless
+            `average_gradients` does it afterwards.
+        discriminators_sync: the discriminators, likewise.
         computation: how steps are computed.
         in_one_call: for each discriminator, whether its step judges real and fake together.
         mel: transform of the generator's input.
@@ -71,14 +73,20 @@ class VocoderTrainState(BaseTrainState):
         for module in self.modules():
             module.to(place.device).train()
         self.computation.fuse_activations(self.generator, self.discriminators)
-        self.generator_sync = distributed.wrap(self.generator, place)
-        self.discriminators_sync = {name: distributed.wrap(m, place) for name, m in self.discriminators.items()}
+        apart = self.computation.graphed and place.world_size > 1  # gradients are averaged after the backward pass
+        wrap = (lambda module, place: module) if apart else distributed.wrap
+        self.generator_sync = wrap(self.generator, place)
+        self.discriminators_sync = {name: wrap(module, place) for name, module in self.discriminators.items()}
         self.in_one_call = {name: self.computation.in_one_call(m) for name, m in self.discriminators.items()}
         self.mel = MelSpectrogram(cfg.audio, cfg.convention).to(place.device)
         self.losses = GeneratorLosses(cfg.loss_audio, self.computation.losses_at_once()).to(place.device)
         self.optim_g = _adamw(cfg, self.generator)
         self.optim_d = _adamw(cfg, *self.discriminators.values())
         self.scaler_g, self.scaler_d = self.make_scaler(), self.make_scaler()
+        self._gradients: dict[torch.optim.Optimizer, GradientBuffer] = {}
+        if apart:
+            self._gradients[self.optim_g] = GradientBuffer(self.generator.parameters())
+            self._gradients[self.optim_d] = GradientBuffer(self.discriminators.parameters())
 
     def modules(self) -> tuple[nn.Module, ...]:
         """Return the generator and all discriminators."""
@@ -132,6 +140,12 @@ class VocoderTrainState(BaseTrainState):
         self.computation.advance_spectral_norm(self.discriminators, calls * turn, calls)
         yield
         self.computation.advance_spectral_norm(self.discriminators, calls * (self.place.world_size - 1 - turn))
+
+    def average_gradients(self, optimiser: torch.optim.Optimizer) -> None:
+        """Average an optimiser's gradients over processes, unless the backward pass has done it."""
+        if optimiser in self._gradients:
+            self._gradients[optimiser].collect()
+            self.computation.exchanges(self._gradients[optimiser].average)
 
     def learning_rates(self) -> dict[str, float]:
         return {

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from common.distributed import Distributed
 from common.machine import triton_kernels
+from common.machine.graph_capture import CudaRecorder, Exchanges
 from common.machine.malloc import keep_freed_memory
-from common.training.cuda_graphs import Changing, CudaRecorder, GraphedStep, Step
+from common.training.cuda_graphs import Changing, GraphedStep, Step
 from hifigan.convolutions.rows import to_rows
 from hifigan.discriminators import advance_spectral_norm, fuse_activations, spectral_norms
 from hifigan.generator import Generator
@@ -33,7 +34,9 @@ class StepComputation:
 
     Attributes:
         fast: --fast on. If False, the recipe is computed plainly.
-        graphed: whether steps become CUDA graphs.
+        graphed: whether steps become CUDA graphs. Gradients are then averaged over processes after the backward pass,
+            between the graphs, instead of during it.
+        exchanges: runs these exchanges.
 
     Args:
         run: the flags.
@@ -49,10 +52,8 @@ class StepComputation:
         self._rows = self.fast and place.device.type == "cpu"
         self._concatenates = run.concat_fwd or (self.fast and not self._rows)
         on_gpu = self.fast and place.device.type == "cuda"
-        # With several processes steps stay eager, so that the averaging of gradients overlaps with the backward pass.
-        # A recording would have to follow more rules of NCCL, and a process whose recording fails would leave the
-        # others waiting.
-        self.graphed = on_gpu and run.cuda_graphs and place.world_size == 1
+        self.graphed = on_gpu and run.cuda_graphs
+        self.exchanges = Exchanges()
         self._iterations: PowerIterations | None = None  # of all spectral norms together
         if on_gpu:
             torch.backends.cudnn.benchmark = True  # all steps have the same shapes, so cuDNN tries its kernels once
@@ -118,7 +119,7 @@ class StepComputation:
         """
         if not self.graphed:
             return step
-        return GraphedStep(step, changing, self._device, CudaRecorder(self._device))
+        return GraphedStep(step, changing, self._device, CudaRecorder(self._device), self.exchanges)
 
     def _may_use(self, kernels: str) -> bool:
         """Return whether to use the kernels of a module of `hifigan.gpu`."""

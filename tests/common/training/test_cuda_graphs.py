@@ -10,6 +10,7 @@ import re
 import pytest
 import torch
 
+from common.machine.graph_capture import Exchanges
 from common.training.cuda_graphs import MADE, WARM_UP_STEPS, Changing, GraphedStep
 from common.training.moving_average import EMA
 from tests.support.graph_emulator import GraphEmulator, rate_as_a_number
@@ -248,3 +249,36 @@ def test_the_emulator_replays_operators_and_not_python():
     assert (masks[0] == masks[1]).float().mean().item() == pytest.approx(0.5, abs=0.1)
     assert runs == [0]
     assert emulator.replays == 2
+
+
+class Counted:
+    """An exchange of two values with another process, which always has 2."""
+
+    def __init__(self):
+        self.value, self.made = torch.zeros(()), 0
+
+    def average(self):
+        self.made += 1
+        self.value.copy_((self.value + 2) / 2)
+
+
+def test_exchanges_take_place_between_the_graphs_of_each_step():
+    """Their effects are part of the step, eager or recorded."""
+    courses = {}
+    for recorder in (None, GraphEmulator()):
+        training, exchange, exchanges = Training(), Counted(), Exchanges()
+
+        def step(group, training=training, exchange=exchange, exchanges=exchanges):
+            exchange.value.copy_(group[0][0].mean())
+            exchanges(exchange.average)
+            scaled = [(x * exchange.value, y) for x, y in group]
+            return training.step(scaled)
+
+        device = torch.device("cpu")
+        graphs = GraphedStep(step, training.changing, device, recorder, exchanges) if recorder else step
+        courses[recorder] = course(training, graphs)
+        # Recording exchanges nothing. Its trial does.
+        assert exchange.made == STEPS + (recorder is not None)
+        assert recorder is None or graphs.recorded
+    eager, recorded = courses.values()
+    assert_same(recorded, eager, exact=False)

@@ -40,11 +40,11 @@ def test_memory_layout_on_a_cpu():
     assert computation(fast="off").lay_out(WAV) is WAV
 
 
-def test_only_steps_of_one_process_on_a_gpu_become_graphs(monkeypatch):
+def test_steps_on_gpus_become_graphs(monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
     assert computation("cuda").graphed
     assert torch.backends.cudnn.benchmark
-    assert not computation("cuda", world_size=2).graphed
+    assert computation("cuda", world_size=2).graphed
     assert not computation("cuda", cuda_graphs=False).graphed
     assert not computation("cuda", fast="off").graphed
     assert not computation().graphed

@@ -1,0 +1,171 @@
+"""Recording of CUDA graphs, so that a failed recording does no harm.
+
+Up to PyTorch 2.11 a recording that fails leaves the memory allocator as it was in the middle of it: all further memory
+comes from the graphs' pool, and freeing memory ends the process. Later versions still keep the pool's memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeVar
+
+import torch
+
+from common.errors import InputError, first_line
+
+Result = TypeVar("Result")
+
+
+class Recording:
+    """Graphs that are recorded one after the other and share the memory of one pool. Made by `recording`."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.graphs: list[torch.cuda.CUDAGraph] = []
+        self._device = device
+        self._pool = torch.cuda.MemPool()
+
+    def begin(self) -> None:
+        """Begin the next graph: from here on, the current stream's work is recorded instead of done."""
+        self.graphs.append(torch.cuda.CUDAGraph())
+        # "thread_local", since a loader's thread may allocate pinned memory meanwhile.
+        self.graphs[-1].capture_begin(pool=self._pool.id, capture_error_mode="thread_local")  # type: ignore[arg-type]
+
+    def end(self) -> None:
+        """End the current graph."""
+        self.graphs[-1].capture_end()
+
+    def abandon(self) -> None:
+        """Give the memory of a recording back that failed.
+
+        Raises:
+            InputError: PyTorch can no longer allocate or free memory in this process.
+        """
+        for graph in self.graphs:
+            with contextlib.suppress(RuntimeError):
+                graph.reset()
+        self.graphs.clear()
+        index, pool = torch.cuda._utils._get_device_index(self._device), self._pool
+        with contextlib.suppress(RuntimeError):  # newer versions have done this
+            torch._C._cuda_endAllocateToPool(index, pool.id)
+        for _ in range(pool.use_count() - 1):  # all users but this object
+            torch._C._cuda_releasePool(index, pool.id)
+        del self._pool, pool
+        gc.collect()
+        try:
+            torch.cuda.synchronize(self._device)
+            torch.empty(1, device=self._device)
+            torch.cuda.empty_cache()
+        except RuntimeError as error:
+            raise InputError(
+                f"a CUDA graph could not be recorded, and PyTorch can no longer manage the GPU's memory "
+                f"({first_line(error)}); start again without graphs (train.py: --no-cuda-graphs)"
+            ) from error
+
+
+@contextlib.contextmanager
+def recording(device: torch.device, stream: torch.cuda.Stream) -> Iterator[Recording]:
+    """Record the work of this context on a stream.
+
+    Raises:
+        InputError: recording failed, and PyTorch cannot recover from it in this process.
+    """
+    usual = torch.cuda.current_stream(device)
+    torch.cuda.synchronize(device)
+    gc.collect()
+    torch.cuda.empty_cache()
+    made = Recording(device)
+    try:
+        with torch.cuda.stream(stream):
+            made.begin()
+            try:
+                yield made
+            except BaseException:
+                with contextlib.suppress(RuntimeError):  # it reports again why the recording failed
+                    made.end()
+                raise
+            made.end()
+    except BaseException:
+        torch.cuda.set_stream(usual)  # a recording that failed may have left another stream set
+        made.abandon()
+        raise
+
+
+class Recorder(Protocol):
+    """Recorder of steps. On GPUs this is a `CudaRecorder`."""
+
+    def warm_up(self, work: Callable[[], Result]) -> Result:
+        """Do the work under the conditions of a recording."""
+
+    def record(self, work: Callable[[], Result]) -> tuple[Callable[[], None], Result]:
+        """Record the work. Return a function that repeats it, and its result, tensors that it changes each time."""
+
+    def interrupt(self, exchange: Callable[[], None]) -> None:
+        """Called by the work: do not record an exchange between processes, but repeat it at this place each time."""
+
+
+class CudaRecorder:
+    """Recorder of CUDA graphs, which have their own memory."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device)
+        self._recording: Recording | None = None
+        self._exchanges: list[Callable[[], None]] = []  # one after each graph but the last
+
+    def warm_up(self, work: Callable[[], Result]) -> Result:
+        usual = torch.cuda.current_stream()
+        self._stream.wait_stream(usual)
+        with torch.cuda.stream(self._stream):
+            result = work()
+        usual.wait_stream(self._stream)
+        return result
+
+    def record(self, work: Callable[[], Result]) -> tuple[Callable[[], None], Result]:
+        self._exchanges = []
+        with recording(self._device, self._stream) as self._recording:
+            result = work()
+        first, *others = self._recording.graphs
+        following = list(zip(self._exchanges, others, strict=True))
+
+        def replay() -> None:
+            first.replay()
+            for exchange, graph in following:
+                exchange()
+                graph.replay()
+
+        return replay, result
+
+    def interrupt(self, exchange: Callable[[], None]) -> None:
+        assert self._recording is not None
+        self._recording.end()
+        self._exchanges.append(exchange)
+        self._recording.begin()
+
+
+class Exchanges:
+    """Exchanges between processes in the middle of a step.
+
+    They cannot be part of a graph: one process whose recording fails would leave the others waiting. While a step is
+    recorded, they divide it into graphs, and take place between the graphs of each replay.
+    """
+
+    def __init__(self) -> None:
+        self._recorder: Recorder | None = None
+
+    def __call__(self, exchange: Callable[[], None]) -> None:
+        """Make an exchange now, or between the graphs that are being recorded."""
+        if self._recorder is None:
+            exchange()
+        else:
+            self._recorder.interrupt(exchange)
+
+    @contextlib.contextmanager
+    def divide(self, recorder: Recorder) -> Iterator[None]:
+        """Within this context, let exchanges divide what a recorder records."""
+        self._recorder = recorder
+        try:
+            yield
+        finally:
+            self._recorder = None
