@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 LARGE_WEIGHT_ELEMENTS = 2**20  # a weight of this size is larger than its output for a training batch on a CPU
 INITIAL_POWER_ITERATIONS = 15  # as in torch.nn.utils.parametrizations.spectral_norm
-LEAST_NORM = 1e-12  # as in torch.nn.functional.normalize
-UNNORMALISED_ITERATIONS = 16  # a vector may grow to the thirtieth power of the error of the largest singular value
 
 Operands = tuple[Tensor, Tensor | None]  # weight and bias of a convolution
 
@@ -229,18 +227,9 @@ class SpectralNormConv1d(nn.Conv1d):
         """Update the stored singular vectors by some iterations, in fp32."""
         matrix = self.weight_orig.detach().flatten(1)
         with torch.autocast(matrix.device.type, enabled=False):
-            u = self.weight_u
-            if count > 1:
-                # Divided by its largest singular value, as far as it is known, the matrix keeps the vector's length. So
-                # it is normalised at the end of a series only, which saves most of the kernels.
-                matrix = matrix / torch.linalg.vector_norm(torch.mv(matrix.t(), u)).clamp(min=LEAST_NORM)
-            for number in range(1, count):
-                u = torch.mv(matrix, torch.mv(matrix.t(), u))
-                if number % UNNORMALISED_ITERATIONS == 0:
-                    u = F.normalize(u, dim=0)
-            if count:
+            for _ in range(count):
                 # In place, because a CUDA graph reads and writes the vectors at fixed addresses.
-                self.weight_v.copy_(F.normalize(torch.mv(matrix.t(), u), dim=0))
+                self.weight_v.copy_(F.normalize(torch.mv(matrix.t(), self.weight_u), dim=0))
                 self.weight_u.copy_(F.normalize(torch.mv(matrix, self.weight_v), dim=0))
 
     def _next_sigma(self) -> Tensor:

@@ -1,9 +1,10 @@
 """Power iterations of all spectral norms of a discriminator at once, in Triton.
 
-An iteration v <- norm(W^T u), u <- norm(W v) of one layer takes ten short kernels of PyTorch. Here two launches serve
-all layers. Vectors are divided by their norm where they are read, so no launch is needed for it.
+An iteration v <- norm(W^T u), u <- norm(W v) of one layer takes ten short kernels of PyTorch. Here three launches
+serve all layers.
 
-Each program adds in a fixed order, so the result does not vary from run to run.
+All programs add in a fixed order, and all iterations are computed alike, whether a call uses them or not. So vectors
+are the same to the bit in every run, and in all processes, which use different ones.
 """
 
 from __future__ import annotations
@@ -28,18 +29,8 @@ Vectors = tuple[Tensor, Tensor]  # u and v
 
 
 @triton.jit
-def _inverse_norm(vector, length, eps, CHUNK: tl.constexpr):
-    squares = tl.zeros((CHUNK,), dtype=tl.float32)
-    for first in range(0, length, CHUNK):
-        at = first + tl.arange(0, CHUNK)
-        part = tl.load(vector + at, mask=at < length, other=0.0)
-        squares += part * part
-    return 1.0 / tl.maximum(tl.sqrt(tl.sum(squares, axis=0)), eps)
-
-
-@triton.jit
-def _right_vectors(tasks, layers, us, vs, eps, COLUMNS: tl.constexpr, CHUNK: tl.constexpr):
-    """v = W^T u / ||u||, for one block of columns of one layer."""
+def _right_vectors(tasks, layers, us, vs, COLUMNS: tl.constexpr, CHUNK: tl.constexpr):
+    """v = W^T u, for one block of columns of one layer."""
     task = tasks + 2 * tl.program_id(0)
     layer = layers + 5 * tl.load(task)
     weight = tl.load(layer).to(tl.pointer_type(tl.float32))
@@ -57,12 +48,12 @@ def _right_vectors(tasks, layers, us, vs, eps, COLUMNS: tl.constexpr, CHUNK: tl.
             other=0.0,
         )
         total += tl.sum(part * left[:, None], axis=0)
-    tl.store(v + column, total * _inverse_norm(u, rows, eps, CHUNK), mask=inside)
+    tl.store(v + column, total, mask=inside)
 
 
 @triton.jit
-def _left_vectors(tasks, layers, us, vs, eps, ROWS: tl.constexpr, CHUNK: tl.constexpr):
-    """u = W v / ||v||, for one block of rows of one layer."""
+def _left_vectors(tasks, layers, us, vs, ROWS: tl.constexpr, CHUNK: tl.constexpr):
+    """u = W v, for one block of rows of one layer."""
     task = tasks + 2 * tl.program_id(0)
     layer = layers + 5 * tl.load(task)
     weight = tl.load(layer).to(tl.pointer_type(tl.float32))
@@ -80,7 +71,7 @@ def _left_vectors(tasks, layers, us, vs, eps, ROWS: tl.constexpr, CHUNK: tl.cons
             other=0.0,
         )
         total += tl.sum(part * right[None, :], axis=1)
-    tl.store(u + row, total * _inverse_norm(v, columns, eps, CHUNK), mask=inside)
+    tl.store(u + row, total, mask=inside)
 
 
 @triton.jit
@@ -94,7 +85,12 @@ def _normalise(layers, us, vs, eps, CHUNK: tl.constexpr):
 
 @triton.jit
 def _scale(vector, length, eps, CHUNK: tl.constexpr):
-    factor = _inverse_norm(vector, length, eps, CHUNK)
+    squares = tl.zeros((CHUNK,), dtype=tl.float32)
+    for first in range(0, length, CHUNK):
+        at = first + tl.arange(0, CHUNK)
+        part = tl.load(vector + at, mask=at < length, other=0.0)
+        squares += part * part
+    factor = 1.0 / tl.maximum(tl.sqrt(tl.sum(squares, axis=0)), eps)
     for first in range(0, length, CHUNK):
         at = first + tl.arange(0, CHUNK)
         tl.store(vector + at, tl.load(vector + at, mask=at < length) * factor, mask=at < length)
@@ -103,9 +99,9 @@ def _scale(vector, length, eps, CHUNK: tl.constexpr):
 def _launch_half(side: int, tasks: Tensor, layers: Tensor, us: Tensor, vs: Tensor, weights: Sequence[Tensor]) -> None:
     # `weights` are read through their addresses in `layers`. As arguments they tell PyTorch what is read.
     if side:
-        _left_vectors[(len(tasks),)](tasks, layers, us, vs, LEAST_NORM, ROWS, CHUNK)
+        _left_vectors[(len(tasks),)](tasks, layers, us, vs, ROWS, CHUNK)
     else:
-        _right_vectors[(len(tasks),)](tasks, layers, us, vs, LEAST_NORM, COLUMNS, CHUNK)
+        _right_vectors[(len(tasks),)](tasks, layers, us, vs, COLUMNS, CHUNK)
 
 
 def _launch_normalise(layers: Tensor, us: Tensor, vs: Tensor) -> None:
@@ -182,9 +178,9 @@ class PowerIterations:
                 us, vs = us.clone(), vs.clone()
             for side, tasks in enumerate(self._tasks):
                 torch.ops.hifigan.power_iteration_half(side, tasks, self._layers, us, vs, self._weights)
-            if number < count and number < count + kept - 1:
-                continue
             torch.ops.hifigan.normalise_vectors(self._layers, us, vs)
+            if number < count:
+                continue
             for calls, u, v in zip(upcoming, us.split(self._rows), vs.split(self._columns), strict=True):
                 calls.append((u, v))
         if count + kept:

@@ -24,6 +24,9 @@ LISTS = VocoderDataConfig(training_files=("train.txt",), validation_files=("val.
 
 
 class Failing(GraphEmulator):
+    def interrupt(self, exchange):
+        pass
+
     def record(self, work):
         work()
         raise RuntimeError("not supported while a stream is captured")
@@ -55,7 +58,7 @@ def take_steps(state, both_steps, steps):
     for _ in range(steps):
         state.set_learning_rate()
         shape = state.cfg.optim.grad_accumulation, state.cfg.optim.batch_size
-        starts = np.random.default_rng(state.steps).integers(len(wav) - 1024, size=shape)
+        starts = np.random.default_rng([state.steps, state.place.rank]).integers(len(wav) - 1024, size=shape)
         group = [[torch.stack([wav[start : start + 1024] for start in part])] for part in starts]
         results = both_steps(group)
         losses = {name: value for name, value in results.items() if name != MADE}
