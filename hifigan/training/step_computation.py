@@ -50,7 +50,7 @@ class StepComputation:
         self._precision = precision or torch.float32
         self._weights: dict[tuple[nn.Module, ...], AllWeights] = {}  # of modules whose weights are computed together
         self._rows = self.fast and place.device.type == "cpu"
-        self._concatenates = run.concat_fwd or (self.fast and not self._rows)
+        self._concatenates = run.concat_fwd
         on_gpu = self.fast and place.device.type == "cuda"
         self.graphed = on_gpu and run.cuda_graphs
         self.exchanges = Exchanges()
@@ -67,10 +67,13 @@ class StepComputation:
     def in_one_call(self, discriminator: nn.Module) -> bool:
         """Return whether the discriminators' step judges real and fake together.
 
-        On a GPU one call launches fewer kernels. On a CPU it is faster where the weights are larger than the signals.
-        With spectral norm two calls are faster there, since one would have to scale all signals of the first scale.
+        One call launches fewer kernels on a GPU. On a CPU it is faster where the weights are larger than the signals.
+        With spectral norm, the signals of one call are divided by different numbers. That costs nothing where a kernel
+        for GPUs does it beside the bias, else more than a second call.
         """
-        return self._concatenates or (self._rows and not spectral_norms(discriminator))
+        if self._concatenates or not self.fast:
+            return self._concatenates
+        return not spectral_norms(discriminator) or self._may_use("activation")
 
     def advance_spectral_norm(self, module: nn.Module, count: int, calls: int = 0) -> None:
         """Advance the spectral-norm vectors of `module` by `count` iterations, ahead of its next calls.

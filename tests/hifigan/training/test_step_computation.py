@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from common import distributed
+from common.machine import triton_kernels
 from hifigan.convolutions.rows import are_rows
 from hifigan.discriminators import build_discriminators
 from hifigan.training.flags import VocoderRunConfig
@@ -27,10 +28,15 @@ def computation(device="cpu", world_size=1, **run):
         ({"fast": "off"}, {"mpd": False, "msd": False}),
         ({"fast": "off", "concat_fwd": True}, {"mpd": True, "msd": True}),
         ({"device": "cuda"}, {"mpd": True, "msd": True}),
+        ({"device": "cuda", "without": "activation"}, {"mpd": True, "msd": False}),
+        ({"device": "cuda", "without": "activation", "concat_fwd": True}, {"mpd": True, "msd": True}),
     ],
 )
 def test_discriminators_that_judge_real_and_fake_in_one_call(settings, calls, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    settings = dict(settings)
+    without = settings.pop("without", None)
+    monkeypatch.setattr(triton_kernels, "proved", lambda kernel, check, device: kernel != without)
     chosen = computation(**settings)
     assert {name: chosen.in_one_call(module) for name, module in build_discriminators().items()} == calls
 
