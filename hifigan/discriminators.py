@@ -184,7 +184,7 @@ def _run_layers(
             with torch.autocast(x.device.type, enabled=False):
                 x, fmap = layer(conv, x.float(), signals)
         fmaps.append(fmap)
-    if fused and isinstance(conv_post, SpectralNormConv1d):
+    if fused:
         x, fmap = _fused_layer(conv_post, x, signals, slope=1.0)
     else:
         x = fmap = _convolve(conv_post, x, signals)

@@ -10,8 +10,8 @@ Each layer returns the memory layout of its input: "rows" (see `convolutions.row
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +19,9 @@ from torch.nn import functional as F
 
 from hifigan.convolutions.rows import are_rows, convolve_rows, convolve_transposed_rows, prepared_weight
 
-if TYPE_CHECKING:
-    from hifigan.gpu.weight_norm import AllWeights
-
 LARGE_WEIGHT_ELEMENTS = 2**20  # a weight of this size is larger than its output for a training batch on a CPU
 INITIAL_POWER_ITERATIONS = 15  # as in torch.nn.utils.parametrizations.spectral_norm
 
-Operands = tuple[Tensor, Tensor | None]  # weight and bias of a convolution
 
 # From `without_bias` of each layer, for `hifigan.gpu.activation`: the output of the convolution, and None, or for each
 # signal the number by which its output is to be divided. Then the bias is added.
@@ -48,7 +44,7 @@ class _WeightNorm(nn.Module):
     weight_v: nn.Parameter
     cached: Tensor | None = None  # the weight, within `cache_weights`
     cached_prepared: Tensor | None = None  # the weight prepared for rows, within `cache_weights`
-    ready: Operands | None = None  # computed together with those of other layers, see `hifigan.gpu.weight_norm`
+    ready: Tensor | None = None  # the weight, computed with those of other layers by `hifigan.gpu.weight_norm`
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -61,15 +57,15 @@ class _WeightNorm(nn.Module):
         """Return g * v / ||v||, with the norm over all dimensions but the first."""
         return torch._weight_norm(self.weight_v, self.weight_g, 0) if self.cached is None else self.cached
 
-    def operands(self) -> Operands:
-        """Return the weight and the bias with which a call computes."""
+    def weight_of_call(self) -> Tensor:
+        """Return the weight with which a call computes."""
         ready = _usable(self.ready)
-        return (self.normed_weight(), self.bias) if ready is None else ready
+        return self.normed_weight() if ready is None else ready
 
 
-def _usable(ready: Operands | None) -> Operands | None:
-    """Return operands in the precision of autocast, unless a layer computes in fp32 outside of it."""
-    if ready is None or ready[0].dtype == torch.float32 or torch.is_autocast_enabled(ready[0].device.type):
+def _usable(ready: Tensor | None) -> Tensor | None:
+    """Return a weight in the precision of autocast, unless a layer computes in fp32 outside of it."""
+    if ready is None or ready.dtype == torch.float32 or torch.is_autocast_enabled(ready.device.type):
         return ready
     return None
 
@@ -99,15 +95,6 @@ def cache_weights(*modules: nn.Module, when: bool = True) -> Iterator[None]:
             conv.shared, conv.cached_prepared = False, None
 
 
-def all_weights(modules: Sequence[nn.Module], dtype: torch.dtype) -> AllWeights:
-    """Return what computes the weights of all convolutions in `modules` together, on a GPU in a precision."""
-    from hifigan.gpu.weight_norm import AllWeights  # imports Triton
-
-    inside = [layer for module in modules for layer in module.modules()]
-    spectral = [layer for layer in inside if isinstance(layer, SpectralNormConv1d)]
-    return AllWeights([layer for layer in inside if isinstance(layer, _WeightNorm)], spectral, dtype)
-
-
 def _convolve(
     conv: WeightNormConv1d | WeightNormConv2d | SpectralNormConv1d, x: Tensor, weight: Tensor, bias: Tensor | None
 ) -> Tensor:
@@ -128,23 +115,23 @@ class WeightNormConv1d(_WeightNorm, nn.Conv1d):
     """`nn.Conv1d` with weight norm over the output channels."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return _convolve(self, x, *self.operands())
+        return _convolve(self, x, self.weight_of_call(), self.bias)
 
     def without_bias(self, x: Tensor, signals: int = 1) -> Unfinished:
-        return _convolve(self, x, self.operands()[0], None), None
+        return _convolve(self, x, self.weight_of_call(), None), None
 
 
 class WeightNormConvTranspose1d(_WeightNorm, nn.ConvTranspose1d):
     """`nn.ConvTranspose1d` with weight norm over the input channels (dimension 0, as published)."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        weight, bias = self.operands()
+        weight = self.weight_of_call()
         if are_rows(x) and self.output_padding[0] == 0:
-            return convolve_transposed_rows(x, weight, bias, self.stride[0], self.padding[0])  # type: ignore[arg-type]
-        return F.conv_transpose1d(x, weight, bias, self.stride, self.padding, self.output_padding)  # type: ignore[arg-type]
+            return convolve_transposed_rows(x, weight, self.bias, self.stride[0], self.padding[0])  # type: ignore[arg-type]
+        return F.conv_transpose1d(x, weight, self.bias, self.stride, self.padding, self.output_padding)  # type: ignore[arg-type]
 
     def without_bias(self, x: Tensor) -> Unfinished:
-        weight, _ = self.operands()
+        weight = self.weight_of_call()
         return F.conv_transpose1d(x, weight, None, self.stride, self.padding, self.output_padding), None  # type: ignore[arg-type]
 
 
@@ -152,10 +139,10 @@ class WeightNormConv2d(_WeightNorm, nn.Conv2d):
     """`nn.Conv2d` with weight norm over the output channels. Kernels have one column."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return _convolve(self, x, *self.operands())
+        return _convolve(self, x, self.weight_of_call(), self.bias)
 
     def without_bias(self, x: Tensor, signals: int = 1) -> Unfinished:
-        return _convolve(self, x, self.operands()[0], None), None
+        return _convolve(self, x, self.weight_of_call(), None), None
 
 
 def match_weight_norm(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -209,8 +196,8 @@ class SpectralNormConv1d(nn.Conv1d):
     weight_v: Tensor
     shared = False  # whether all calls share the prepared weight, within `cache_weights`
     cached_prepared: Tensor | None = None  # `weight_orig` prepared for rows
-    ready: Operands | None = None  # `weight_orig` and the bias, see `hifigan.gpu.weight_norm`
-    upcoming: Sequence[tuple[Tensor, Tensor]] = ()  # vectors (u, v) of the next calls, if computed in advance
+    ready: Tensor | None = None  # `weight_orig` in the precision of autocast, from `hifigan.gpu.weight_norm`
+    sigmas: Tensor | None = None  # of the next calls, if computed in advance
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -232,32 +219,37 @@ class SpectralNormConv1d(nn.Conv1d):
                 self.weight_v.copy_(F.normalize(torch.mv(matrix.t(), self.weight_u), dim=0))
                 self.weight_u.copy_(F.normalize(torch.mv(matrix, self.weight_v), dim=0))
 
+    def _next_sigmas(self, signals: int) -> Tensor:
+        """Return sigma for each of several signals, [signals]."""
+        if self.sigmas is None:
+            return torch.stack([self._next_sigma() for _ in range(signals)])
+        sigmas, self.sigmas = self.sigmas, None
+        if len(sigmas) == signals:
+            return sigmas
+        self.sigmas = sigmas[signals:]
+        return sigmas[:signals]
+
     def _next_sigma(self) -> Tensor:
-        if self.upcoming:
-            (u, v), *self.upcoming = self.upcoming
-        else:
-            if self.training:
-                self.power_iterations(1)
+        if self.training:
+            self.power_iterations(1)
+        with torch.autocast(self.weight_orig.device.type, enabled=False):
             # Copies, because the next iteration may precede this one's backward pass.
             u, v = self.weight_u.clone(), self.weight_v.clone()
-        with torch.autocast(self.weight_orig.device.type, enabled=False):
             return torch.dot(u, torch.mv(self.weight_orig.flatten(1), v))
 
     def forward(self, x: Tensor, signals: int = 1) -> Tensor:
         """x [signals * B, C, T], the signals concatenated. Each gets its own iteration, as in separate calls."""
         signals = signals if self.training else 1
-        ready = _usable(self.ready)
-        if signals == 1 and ready is None and not (self.shared and are_rows(x)):
-            return _convolve(self, x, self.weight_orig / self._next_sigma(), self.bias)
+        if signals == 1 and _usable(self.ready) is None and not (self.shared and are_rows(x)):
+            return _convolve(self, x, self.weight_orig / self._next_sigmas(1), self.bias)
         y, sigmas = self.without_bias(x, signals)
-        bias = self.bias if ready is None else ready[1]
         scaled = (y.unflatten(0, (signals, -1)) / sigmas.view(-1, 1, 1, 1)).flatten(0, 1)
-        return (scaled + bias.view(-1, 1)).to(y.dtype)  # type: ignore[union-attr]
+        return (scaled + self.bias.view(-1, 1)).to(y.dtype)  # type: ignore[union-attr]
 
     def without_bias(self, x: Tensor, signals: int = 1) -> tuple[Tensor, Tensor]:
         # The convolution is linear: each signal's output is divided by its own sigma before the bias is added.
-        sigmas = torch.stack([self._next_sigma() for _ in range(signals if self.training else 1)])
+        sigmas = self._next_sigmas(signals if self.training else 1)
         ready = _usable(self.ready)
         # A view of the parameter, because a module may not keep it twice.
-        weight = self.weight_orig[:] if ready is None else ready[0]
+        weight = self.weight_orig[:] if ready is None else ready
         return _convolve(self, x, weight, None), sigmas

@@ -39,6 +39,10 @@ COVERED_ELSEWHERE = {
     "hifigan/export/flags.py": ("programs/test_export.py", "its values come from a command line"),
     "hifigan/gpu/activation_kernels.py": ("hifigan/gpu/test_activation.py", "what activation.py launches"),
     "hifigan/gpu/generator_layers.py": ("hifigan/gpu/test_activation.py", "compared with the plain generator there"),
+    "hifigan/gpu/power_iteration_kernels.py": (
+        "hifigan/gpu/test_power_iteration.py",
+        "what power_iteration.py launches",
+    ),
     "hifigan/gpu/weight_kernels.py": ("hifigan/gpu/test_weight_norm.py", "what weight_norm.py launches"),
     "hifigan/synthesis/vocode_flags.py": ("hifigan/test_vocode.py", "its values come from a command line"),
     "voice/recordings/flags.py": ("voice/recordings/test_preparation.py", "its values come from a command line"),

@@ -1,132 +1,28 @@
-"""Power iterations of all spectral norms of a discriminator at once, in Triton.
+"""Power iterations of all spectral norms of a discriminator at once, in Triton. See `power_iteration_kernels`.
 
 An iteration v <- norm(W^T u), u <- norm(W v) of one layer takes ten short kernels of PyTorch. Here three launches
-serve all layers.
-
-All programs add in a fixed order, and all iterations are computed alike, whether a call uses them or not. So vectors
-are the same to the bit in every run, and in all processes, which use different ones.
+serve all layers. The largest singular value is sigma = u^T W v, with the gradient u v^T: one launch for all layers.
 """
 
 from __future__ import annotations
 
 import types
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
-import triton
-import triton.language as tl
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from common.machine import triton_kernels
-
-ROWS, COLUMNS = 16, 64  # of a weight matrix in one program
-CHUNK = 64  # rows or columns that a program adds at a time
-LEAST_NORM = 1e-12  # as in torch.nn.functional.normalize
-
-Vectors = tuple[Tensor, Tensor]  # u and v
-
-
-@triton.jit
-def _right_vectors(tasks, layers, us, vs, COLUMNS: tl.constexpr, CHUNK: tl.constexpr):
-    """v = W^T u, for one block of columns of one layer."""
-    task = tasks + 2 * tl.program_id(0)
-    layer = layers + 5 * tl.load(task)
-    weight = tl.load(layer).to(tl.pointer_type(tl.float32))
-    rows, columns = tl.load(layer + 1), tl.load(layer + 2)
-    u, v = us + tl.load(layer + 3), vs + tl.load(layer + 4)
-    column = tl.load(task + 1) + tl.arange(0, COLUMNS)
-    inside = column < columns
-    total = tl.zeros((COLUMNS,), dtype=tl.float32)
-    for first in range(0, rows, CHUNK):
-        row = first + tl.arange(0, CHUNK)
-        left = tl.load(u + row, mask=row < rows, other=0.0)
-        part = tl.load(
-            weight + row[:, None] * columns + column[None, :],
-            mask=(row[:, None] < rows) & inside[None, :],
-            other=0.0,
-        )
-        total += tl.sum(part * left[:, None], axis=0)
-    tl.store(v + column, total, mask=inside)
-
-
-@triton.jit
-def _left_vectors(tasks, layers, us, vs, ROWS: tl.constexpr, CHUNK: tl.constexpr):
-    """u = W v, for one block of rows of one layer."""
-    task = tasks + 2 * tl.program_id(0)
-    layer = layers + 5 * tl.load(task)
-    weight = tl.load(layer).to(tl.pointer_type(tl.float32))
-    rows, columns = tl.load(layer + 1), tl.load(layer + 2)
-    u, v = us + tl.load(layer + 3), vs + tl.load(layer + 4)
-    row = tl.load(task + 1) + tl.arange(0, ROWS)
-    inside = row < rows
-    total = tl.zeros((ROWS,), dtype=tl.float32)
-    for first in range(0, columns, CHUNK):
-        column = first + tl.arange(0, CHUNK)
-        right = tl.load(v + column, mask=column < columns, other=0.0)
-        part = tl.load(
-            weight + row[:, None] * columns + column[None, :],
-            mask=inside[:, None] & (column[None, :] < columns),
-            other=0.0,
-        )
-        total += tl.sum(part * right[None, :], axis=1)
-    tl.store(u + row, total, mask=inside)
-
-
-@triton.jit
-def _normalise(layers, us, vs, eps, CHUNK: tl.constexpr):
-    """Divide the vectors u and v of one layer by their norms."""
-    layer = layers + 5 * tl.program_id(0)
-    u, v = us + tl.load(layer + 3), vs + tl.load(layer + 4)
-    _scale(u, tl.load(layer + 1), eps, CHUNK)
-    _scale(v, tl.load(layer + 2), eps, CHUNK)
-
-
-@triton.jit
-def _scale(vector, length, eps, CHUNK: tl.constexpr):
-    squares = tl.zeros((CHUNK,), dtype=tl.float32)
-    for first in range(0, length, CHUNK):
-        at = first + tl.arange(0, CHUNK)
-        part = tl.load(vector + at, mask=at < length, other=0.0)
-        squares += part * part
-    factor = 1.0 / tl.maximum(tl.sqrt(tl.sum(squares, axis=0)), eps)
-    for first in range(0, length, CHUNK):
-        at = first + tl.arange(0, CHUNK)
-        tl.store(vector + at, tl.load(vector + at, mask=at < length) * factor, mask=at < length)
-
-
-def _launch_half(side: int, tasks: Tensor, layers: Tensor, us: Tensor, vs: Tensor, weights: Sequence[Tensor]) -> None:
-    # `weights` are read through their addresses in `layers`. As arguments they tell PyTorch what is read.
-    if side:
-        _left_vectors[(len(tasks),)](tasks, layers, us, vs, ROWS, CHUNK)
-    else:
-        _right_vectors[(len(tasks),)](tasks, layers, us, vs, COLUMNS, CHUNK)
-
-
-def _launch_normalise(layers: Tensor, us: Tensor, vs: Tensor) -> None:
-    _normalise[(len(layers),)](layers, us, vs, LEAST_NORM, CHUNK)
-
-
-_LIBRARY = torch.library.Library("hifigan", "FRAGMENT")
-triton_kernels.define_operator(
-    _LIBRARY,
-    "power_iteration_half(int side, Tensor tasks, Tensor layers, Tensor(a!) us, Tensor(b!) vs, Tensor[] weights) -> ()",
-    _launch_half,
-    lambda *args: None,
-)
-triton_kernels.define_operator(
-    _LIBRARY,
-    "normalise_vectors(Tensor layers, Tensor(a!) us, Tensor(b!) vs) -> ()",
-    _launch_normalise,
-    lambda *args: None,
-)
+from hifigan.gpu.power_iteration_kernels import COLUMNS, OPERATORS, ROWS
 
 
 class Normed(Protocol):
     """A layer with spectral norm: `hifigan.layers.SpectralNormConv1d`."""
 
-    upcoming: Sequence[Vectors]  # of its next calls
+    sigmas: Tensor | None  # of its next calls
 
     @property
     def weight_orig(self) -> Tensor:
@@ -141,6 +37,24 @@ class Normed(Protocol):
         """[numel / O]"""
 
 
+class _Sigmas(torch.autograd.Function):
+    """Lets gradients of the singular values [layers, calls] reach the weights."""
+
+    @staticmethod
+    def forward(ctx: Any, iterations: PowerIterations, sigmas: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.iterations = iterations
+        ctx.save_for_backward(*tensors[: 2 * sigmas.size(1)])
+        return sigmas.unbind()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        vectors = ctx.saved_tensors
+        calls = len(vectors) // 2
+        of_weights = ctx.iterations.gradients(vectors[:calls], vectors[calls:], torch.stack(gradients))
+        return None, None, *[None] * len(vectors), *of_weights
+
+
 class PowerIterations:
     """Iterates the vectors of several layers together.
 
@@ -153,6 +67,7 @@ class PowerIterations:
         self._weights = [conv.weight_orig.detach().flatten(1) for conv in convs]
         self._rows = [len(weight) for weight in self._weights]
         self._columns = [weight.size(1) for weight in self._weights]
+        self._begins = _offsets([weight.numel() for weight in self._weights])
         device = self._weights[0].device
         layers = zip(
             [triton_kernels.address(weight) for weight in self._weights],
@@ -160,6 +75,7 @@ class PowerIterations:
             self._columns,
             _offsets(self._rows),
             _offsets(self._columns),
+            self._begins,
             strict=True,
         )
         self._layers = torch.tensor(list(layers), dtype=torch.int64, device=device)
@@ -167,27 +83,41 @@ class PowerIterations:
             _blocks(sizes, step).to(device) for sizes, step in ((self._columns, COLUMNS), (self._rows, ROWS))
         ]
 
-    @torch.no_grad()
     def advance(self, count: int, kept: int = 0) -> None:
         """Advance the stored vectors by `count + kept` iterations. The layers' next `kept` calls use the last ones."""
-        us = torch.cat([conv.weight_u for conv in self._convs])
-        vs = torch.cat([conv.weight_v for conv in self._convs])
-        upcoming: list[list[Vectors]] = [[] for _ in self._convs]
+        with torch.no_grad():
+            us, vs, sigmas = self._iterate(count, kept)
+        of_layers: Sequence[Tensor | None] = [None] * len(self._convs)
+        if kept:
+            of_layers = _Sigmas.apply(self, sigmas, *us, *vs, *(conv.weight_orig for conv in self._convs))
+        for conv, values in zip(self._convs, of_layers, strict=True):
+            conv.sigmas = values
+
+    def _iterate(self, count: int, kept: int) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """Return u and v of each kept iteration for all layers, and the singular values [layers, kept]."""
+        us = [torch.cat([conv.weight_u for conv in self._convs])]
+        vs = [torch.cat([conv.weight_v for conv in self._convs])]
+        sigmas = us[0].new_empty(len(self._convs), max(kept, 1))
         for number in range(count + kept):
             if number > count:  # the calls' backward passes need the vectors
-                us, vs = us.clone(), vs.clone()
+                us.append(us[-1].clone())
+                vs.append(vs[-1].clone())
             for side, tasks in enumerate(self._tasks):
-                torch.ops.hifigan.power_iteration_half(side, tasks, self._layers, us, vs, self._weights)
-            torch.ops.hifigan.normalise_vectors(self._layers, us, vs)
-            if number < count:
-                continue
-            for calls, u, v in zip(upcoming, us.split(self._rows), vs.split(self._columns), strict=True):
-                calls.append((u, v))
+                OPERATORS.power_iteration_half(side, tasks, self._layers, us[-1], vs[-1], self._weights)
+            OPERATORS.normalise_vectors(self._layers, us[-1], vs[-1], sigmas, max(number - count, 0))
         if count + kept:
-            torch._foreach_copy_([conv.weight_u for conv in self._convs], list(us.split(self._rows)))
-            torch._foreach_copy_([conv.weight_v for conv in self._convs], list(vs.split(self._columns)))
-        for conv, calls in zip(self._convs, upcoming, strict=True):
-            conv.upcoming = tuple(calls) if kept else ()
+            torch._foreach_copy_([conv.weight_u for conv in self._convs], list(us[-1].split(self._rows)))
+            torch._foreach_copy_([conv.weight_v for conv in self._convs], list(vs[-1].split(self._columns)))
+        return us, vs, sigmas
+
+    def gradients(self, us: Sequence[Tensor], vs: Sequence[Tensor], sigmas: Tensor) -> list[Tensor]:
+        """Return the gradients of the weights from those of the singular values [layers, calls]."""
+        size = sum(weight.numel() for weight in self._weights)
+        flat = OPERATORS.sigma_gradients(self._tasks[1], self._layers, us, vs, sigmas, size)
+        return [
+            flat[begin : begin + weight.numel()].view_as(conv.weight_orig)
+            for begin, weight, conv in zip(self._begins, self._weights, self._convs, strict=True)
+        ]
 
 
 def _offsets(sizes: Sequence[int]) -> list[int]:
@@ -207,14 +137,19 @@ def check(device: torch.device) -> None:
         weight = torch.randn(shape, generator=generator)
         u, v = torch.randn(len(weight), generator=generator), weight[0].flatten()
         layers.append(
-            types.SimpleNamespace(weight_orig=weight.to(device), weight_u=u.to(device), weight_v=v.to(device))
+            types.SimpleNamespace(
+                weight_orig=weight.to(device, copy=True).requires_grad_(),
+                weight_u=u.to(device, copy=True),
+                weight_v=v.to(device, copy=True),
+            )
         )
         for _ in range(3):
             v = F.normalize(weight.flatten(1).t() @ u, dim=0)
             u = F.normalize(weight.flatten(1) @ v, dim=0)
-        expected.append((u, v))
+        expected.append((u, v, (weight.flatten(1) @ v).norm()[None]))
     PowerIterations(layers).advance(2, kept=1)
-    for layer, (u, v) in zip(layers, expected, strict=True):
-        for actual in ((layer.weight_u, layer.weight_v), *layer.upcoming):
-            torch.testing.assert_close(actual[0].cpu(), u, rtol=1e-4, atol=1e-5)
-            torch.testing.assert_close(actual[1].cpu(), v, rtol=1e-4, atol=1e-5)
+    for layer, (u, v, sigma) in zip(layers, expected, strict=True):
+        for actual, wanted in ((layer.weight_u, u), (layer.weight_v, v), (layer.sigmas, sigma)):
+            torch.testing.assert_close(actual.cpu(), wanted, rtol=1e-4, atol=1e-5)
+        (gradient,) = torch.autograd.grad(layer.sigmas.sum(), layer.weight_orig, retain_graph=True)
+        torch.testing.assert_close(gradient.flatten(1).cpu(), u[:, None] * v, rtol=1e-4, atol=1e-5)

@@ -1,7 +1,7 @@
 """All weights of a module in the precision of autocast, in Triton: those of weight norm, and copies of others.
 
-PyTorch needs three kernels per layer and direction: the norm, and conversions of weight and bias. Here one launch
-writes the weights of all layers into one tensor, and one computes all gradients.
+PyTorch needs two kernels per layer and direction: the norm and a conversion. Here one launch writes the
+weights of all layers into one tensor, and one computes all gradients.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from common.machine import triton_kernels
@@ -113,31 +113,33 @@ class _AllWeights(torch.autograd.Function):
 
 
 class AllWeights:
-    """Computes the weights of several convolutions together.
+    """Computes the weights of all convolutions of some modules together.
 
     Args:
-        normed: convolutions with weight norm, with parameters `weight_g` and `weight_v` in fp32 on a GPU. They should
-            keep their memory: wherever it changes, a table is copied to the GPU, which a CUDA graph cannot do.
-        others: convolutions with another parameter `weight_orig`.
+        modules: on a GPU. Below them are layers with parameters `weight_g` and `weight_v` (weight norm), or
+            `weight_orig` (spectral norm), in fp32. These should keep their memory: wherever it changes, a table is
+            copied to the GPU, which a CUDA graph cannot do.
         dtype: precision in which the convolutions compute.
     """
 
-    def __init__(self, normed: Sequence[Any], others: Sequence[Any], dtype: torch.dtype) -> None:
-        converted = dtype != torch.float32  # else other weights and all biases are used as they are
-        self._normed = list(normed)
-        self._others = list(others) if converted else []
-        self._biased = [layer for layer in (*normed, *others) if layer.bias is not None and converted]
+    def __init__(self, modules: Sequence[nn.Module], dtype: torch.dtype) -> None:
+        layers: list[Any] = [layer for module in modules for layer in module.modules()]
+        self._normed = [layer for layer in layers if hasattr(layer, "weight_g")]
+        # In fp32 other weights are used as they are.
+        self._others = [layer for layer in layers if hasattr(layer, "weight_orig") and dtype != torch.float32]
         self._dtype = dtype
         self._places: _Places | None = None
 
     @contextlib.contextmanager
     def shared(self) -> Iterator[None]:
-        """Compute the weights. Within this context, the layers use them in all calls."""
+        """Compute the weights. Within this context, the layers use them in all calls.
+
+        Only one backward pass is allowed.
+        """
         weights = self._compute()
         layers = [*self._normed, *self._others]
-        biases = dict(zip(self._biased, weights[len(layers) :], strict=True))
-        for layer, weight in zip(layers, weights, strict=False):
-            layer.ready = weight, biases.get(layer, layer.bias)
+        for layer, weight in zip(layers, weights, strict=True):
+            layer.ready = weight
         try:
             yield
         finally:
@@ -147,7 +149,6 @@ class AllWeights:
     def _compute(self) -> Sequence[Tensor]:
         values: list[Tensor] = [layer.weight_v for layer in self._normed]
         values += [layer.weight_orig for layer in self._others]
-        values += [layer.bias for layer in self._biased]
         norms = [layer.weight_g for layer in self._normed]
         if not values:
             return ()

@@ -21,7 +21,7 @@ from common.training.cuda_graphs import Changing, GraphedStep, Step
 from hifigan.convolutions.rows import to_rows
 from hifigan.discriminators import advance_spectral_norm, fuse_activations, spectral_norms
 from hifigan.generator import Generator
-from hifigan.layers import all_weights, cache_weights
+from hifigan.layers import cache_weights
 from hifigan.training.flags import VocoderRunConfig
 
 if TYPE_CHECKING:
@@ -108,8 +108,10 @@ class StepComputation:
         On a GPU their weights are also converted to the precision of autocast.
         """
         if self._may_use("weight_norm"):
+            from hifigan.gpu.weight_norm import AllWeights
+
             if modules not in self._weights:
-                self._weights[modules] = all_weights(modules, self._precision)
+                self._weights[modules] = AllWeights(modules, self._precision)
             return self._weights[modules].shared()
         return cache_weights(*modules, when=self.fast)
 

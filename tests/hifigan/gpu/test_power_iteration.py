@@ -9,7 +9,8 @@ pytest.importorskip("triton")
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="interpreted only without a GPU")
 
 from hifigan.discriminators import ScaleDiscriminator, advance_spectral_norm, spectral_norms  # noqa: E402
-from hifigan.gpu.power_iteration import CHUNK, COLUMNS, ROWS, PowerIterations, check  # noqa: E402
+from hifigan.gpu.power_iteration import PowerIterations, check  # noqa: E402
+from hifigan.gpu.power_iteration_kernels import CHUNK, COLUMNS, ROWS  # noqa: E402
 from hifigan.layers import SpectralNormConv1d  # noqa: E402
 from tests.support.triton_compile import CAPABILITIES, Kernel, compile_kernels  # noqa: E402
 
@@ -57,15 +58,15 @@ def test_calls_use_the_vectors_that_were_computed_for_them(pair):
     wavs = torch.randn(2, 2, 1, 500).unbind()
     PowerIterations(spectral_norms(one)).advance(1, kept=2)
     advance_spectral_norm(other, 1)
-    for wav in wavs:
-        scores = [judge(wav)[0] for judge in (one, other)]
+    pairs = [[judge(wav)[0] for judge in (one, other)] for wav in wavs]
+    for scores in pairs:
         torch.testing.assert_close(*scores, rtol=1e-5, atol=1e-6)
-        for score in scores:
-            score.square().sum().backward()
+    for scores in zip(*pairs, strict=True):
+        torch.cat(scores).square().sum().backward()
     assert_same_vectors(one, other)
     for (name, parameter), expected in zip(one.named_parameters(), other.parameters(), strict=True):
         assert (parameter.grad - expected.grad).norm() <= 1e-5 * expected.grad.norm(), name
-    assert not any(conv.upcoming for conv in spectral_norms(one))
+    assert all(conv.sigmas is None for conv in spectral_norms(one))
 
 
 @pytest.mark.medium
@@ -73,21 +74,38 @@ def test_one_call_for_two_signals_takes_both_vectors(pair):
     one, other = pair
     wav = torch.randn(4, 1, 500)
     PowerIterations(spectral_norms(one)).advance(0, kept=2)
-    torch.testing.assert_close(one(wav, signals=2)[0], other(wav, signals=2)[0], rtol=1e-5, atol=1e-6)
+    scores = [judge(wav, signals=2)[0] for judge in (one, other)]
+    torch.testing.assert_close(*scores, rtol=1e-5, atol=1e-6)
     assert_same_vectors(one, other)
+    for score in scores:
+        score.square().sum().backward()
+    for (name, parameter), expected in zip(one.named_parameters(), other.parameters(), strict=True):
+        assert (parameter.grad - expected.grad).norm() <= 1e-5 * expected.grad.norm(), name
 
 
 @pytest.mark.slow
 def test_kernels_fit_gpus():
     """On A100 and H100, without registers in slow memory."""
     vectors = {"layers": "*i64", "us": "*fp32", "vs": "*fp32"}
-    module, tasks = "hifigan.gpu.power_iteration", {"tasks": "*i64"}
+    module, tasks = "hifigan.gpu.power_iteration_kernels", {"tasks": "*i64"}
     costs = compile_kernels(
         [
             Kernel(module, "_right_vectors", {**tasks, **vectors, "COLUMNS": COLUMNS, "CHUNK": CHUNK}),
             Kernel(module, "_left_vectors", {**tasks, **vectors, "ROWS": ROWS, "CHUNK": CHUNK}),
-            Kernel(module, "_normalise", {**vectors, "eps": "fp32", "CHUNK": CHUNK}),
+            Kernel(
+                module,
+                "_normalise",
+                {**vectors, "sigmas": "*fp32", "eps": "fp32", "call": "i32", "calls": "i32", "CHUNK": CHUNK},
+            ),
+            Kernel(
+                module,
+                "_sigma_gradients",
+                {
+                    **{**tasks, "layers": "*i64", "us": ["*fp32"] * 2, "vs": ["*fp32"] * 2, "gradients": "*fp32"},
+                    **{"out": "*fp32", "CALLS": 2, "ROWS": ROWS, "COLUMNS": COLUMNS},
+                },
+            ),
         ]
     )
-    assert len(costs) == 3 * len(CAPABILITIES)
+    assert len(costs) == 4 * len(CAPABILITIES)
     assert not any(cost.spilled_bytes for cost in costs), costs

@@ -7,17 +7,17 @@ import torch
 from torch import nn
 
 pytest.importorskip("triton")
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="interpreted only without a GPU")
 
-from hifigan.gpu.weight_kernels import BLOCK
-from hifigan.gpu.weight_norm import check
-from hifigan.layers import (
+from hifigan.gpu.weight_kernels import BLOCK  # noqa: E402
+from hifigan.gpu.weight_norm import AllWeights, check  # noqa: E402
+from hifigan.layers import (  # noqa: E402
     SpectralNormConv1d,
     WeightNormConv1d,
     WeightNormConv2d,
     WeightNormConvTranspose1d,
-    all_weights,
 )
-from tests.support.triton_compile import Kernel, compile_kernels
+from tests.support.triton_compile import Kernel, compile_kernels  # noqa: E402
 
 TOLERANCE = {torch.float32: 1e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}  # relative
 
@@ -38,17 +38,17 @@ def odd_layers() -> nn.ModuleList:
 
 
 def weights_and_gradients(layers, dtype, shared):
-    """Return weights, biases, and the gradients of all parameters."""
+    """Return the weights and the gradients of their parameters."""
     torch.manual_seed(1)
     results = {}
     with shared, torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
         for name, layer in layers.named_children():
             spectral = isinstance(layer, SpectralNormConv1d)
-            operands = (layer.ready or (layer.weight_orig, layer.bias)) if spectral else layer.operands()
-            results |= {f"{name}.weight": operands[0]} | ({} if operands[1] is None else {f"{name}.bias": operands[1]})
+            original = layer.weight_orig if spectral else layer.weight_of_call()
+            results[f"{name}.weight"] = layer.ready if layer.ready is not None else original.to(dtype)
     loss = sum((value.float() * torch.randn(value.shape).to(dtype)).sum() for value in results.values())
     loss.backward()
-    return results | {name: parameter.grad for name, parameter in layers.named_parameters()}
+    return results | {name: p.grad for name, p in layers.named_parameters() if p.grad is not None}
 
 
 @pytest.mark.medium
@@ -56,7 +56,7 @@ def weights_and_gradients(layers, dtype, shared):
 def test_weights_and_gradients_equal_those_of_pytorch(dtype):
     layers = odd_layers()
     plain = copy.deepcopy(layers)
-    actual = weights_and_gradients(layers, dtype, all_weights([layers], dtype).shared())
+    actual = weights_and_gradients(layers, dtype, AllWeights([layers], dtype).shared())
     expected = weights_and_gradients(plain, dtype, torch.enable_grad())
     assert actual.keys() == expected.keys()
     parameters = dict(layers.named_parameters())
@@ -73,7 +73,7 @@ def test_the_result_does_not_vary():
     runs = []
     for _ in range(2):
         layers.zero_grad()
-        runs.append(weights_and_gradients(layers, torch.bfloat16, all_weights([layers], torch.bfloat16).shared()))
+        runs.append(weights_and_gradients(layers, torch.bfloat16, AllWeights([layers], torch.bfloat16).shared()))
     assert all(torch.equal(runs[0][name], runs[1][name]) for name in runs[0])
 
 
@@ -82,7 +82,7 @@ def test_layers_compute_with_the_shared_weights_of_all_calls():
     layer = WeightNormConv1d(4, 6, 3)
     plain = copy.deepcopy(layer)
     x, y = torch.randn(2, 2, 4, 20).unbind()
-    weights = all_weights([layer], torch.bfloat16)
+    weights = AllWeights([layer], torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
         with weights.shared():
             assert layer.ready is not None
@@ -103,7 +103,7 @@ def test_layers_outside_autocast_compute_in_fp32():
     layers = nn.ModuleList([WeightNormConv1d(4, 6, 3), WeightNormConv1d(6, 1, 3)])
     plain = copy.deepcopy(layers)
     x = torch.randn(2, 4, 20)
-    with all_weights([layers], torch.bfloat16).shared():
+    with AllWeights([layers], torch.bfloat16).shared():
         y = layers[1](x.new_ones(2, 6, 20))
     expected = plain[1](x.new_ones(2, 6, 20))
     assert torch.equal(y, expected)
@@ -116,8 +116,8 @@ def test_layers_outside_autocast_compute_in_fp32():
 @pytest.mark.medium
 def test_unused_weights_have_no_gradient():
     layers = nn.ModuleList([WeightNormConv1d(4, 6, 3), WeightNormConv1d(6, 1, 3)])
-    with all_weights([layers], torch.float32).shared():
-        used = layers[1].operands()[0]
+    with AllWeights([layers], torch.float32).shared():
+        used = layers[1].weight_of_call()
     used.square().sum().backward()
     assert layers[0].weight_v.grad is None
     assert layers[0].weight_g.grad is None
@@ -128,20 +128,20 @@ def test_unused_weights_have_no_gradient():
 
 def test_frozen_weights_have_no_graph():
     layer = WeightNormConv1d(4, 6, 3).requires_grad_(False)
-    with all_weights([layer], torch.float32).shared():
-        assert not layer.operands()[0].requires_grad
+    with AllWeights([layer], torch.float32).shared():
+        assert not layer.weight_of_call().requires_grad
 
 
 def test_parameters_in_new_memory_are_found():
     layer = WeightNormConv1d(4, 6, 3)
-    weights = all_weights([layer], torch.float32)
+    weights = AllWeights([layer], torch.float32)
     with weights.shared():
-        before = layer.operands()[0]
+        before = layer.weight_of_call()
     kept = [layer.weight_v, layer.weight_g]  # so that the new ones lie elsewhere
     layer.weight_v = nn.Parameter(2 * kept[0].detach())
     layer.weight_g = nn.Parameter(3 * kept[1].detach())
     with weights.shared():
-        after = layer.operands()[0]
+        after = layer.weight_of_call()
     torch.testing.assert_close(after, 3 * before)
 
 
