@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from common.machine.precision import DTYPES
 from common.machine.timing import now_sec
 from hifigan.discriminators import MultiPeriodDiscriminator, MultiScaleDiscriminator
 
@@ -94,6 +95,28 @@ def ways(layer: Layer) -> dict[str, LayerWay]:
         found["wider groups"] = LayerWay(_same, _wider_groups, _same)
         found["products"] = LayerWay(_same, _products, _same)
     return found
+
+
+class LayerWays:
+    """All layers, measured one at a time on request.
+
+    Args:
+        segment: samples of a segment.
+        batch: size of the batches.
+        amp_format: precision, or "fp32".
+        device: where to measure.
+    """
+
+    def __init__(self, segment: int, batch: int, amp_format: str, device: str) -> None:
+        torch.backends.cudnn.benchmark = True
+        self._layers = {layer.name: layer for layer in layers(segment)}
+        self._batch, self._dtype, self._device = batch, DTYPES[amp_format], torch.device(device)
+
+    def names(self) -> list[str]:
+        return list(self._layers)
+
+    def seconds(self, name: str) -> dict[str, float | None]:
+        return measured(self._layers[name], self._batch, self._dtype, self._device)
 
 
 def measured(layer: Layer, batch: int, dtype: torch.dtype, device: torch.device) -> dict[str, float | None]:

@@ -6,7 +6,6 @@ The benchmark sends a request through a pipe and waits for the answer, so that o
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
 import functools
 import itertools
@@ -18,11 +17,13 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 import train
+from benchmarks.peak import peak_flops
 from common import distributed
+from common.errors import first_line
 from common.machine.loader_processes import stop_loader_processes
+from common.machine.precision import DTYPES, full_precision
 from common.machine.timing import now_sec
 from common.training.cuda_graphs import MADE, GraphedStep
 from common.training.loaders import groups
@@ -34,7 +35,24 @@ from hifigan.training.loaders import data_fingerprint, open_datasets, training_l
 from hifigan.training.segments import Segment
 from hifigan.training.state import VocoderTrainState
 
-MATMUL_SIZE = {"cuda": 8192, "cpu": 2048}
+MOST_WARM_UP_STEPS = 20  # until a step is recorded: the first ones in fp16 may be skipped
+
+
+@dataclasses.dataclass
+class WarmUp:
+    """First steps of a run.
+
+    Attributes:
+        start_sec: time to make models, optimisers and loader, without the start of the process.
+        first_step_sec: of the first step, in which libraries choose and compile kernels.
+        recorded_sec: from the first step to the end of the one that was recorded as a CUDA graph, or None.
+        losses: of each step.
+    """
+
+    start_sec: float
+    first_step_sec: float
+    recorded_sec: float | None
+    losses: list[list[float]]
 
 
 @dataclasses.dataclass
@@ -50,6 +68,7 @@ class Worker:
     """A training run as `train.py` starts it, without validation and checkpoints."""
 
     def __init__(self, argv: Sequence[str]) -> None:
+        began = time.perf_counter()
         cfg = parse_train_config(argv)
         place = distributed.init(cfg.run.cuda)
         self.device = place.device
@@ -63,6 +82,7 @@ class Worker:
         self.loader = training_loader(train_set, self.sampler, cfg, place)
         self.batches = self._endless()
         self.group: list[Segment] = []
+        self._start_sec = now_sec(self.device) - began
 
     def _endless(self) -> Iterator[list[Segment]]:
         for epoch in itertools.count(1):
@@ -74,29 +94,22 @@ class Worker:
             kind = self.device.type
             return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
 
-    def flop(self) -> int:
-        """Return the floating-point operations of a step (multiply and add are two), derived from forward passes.
-
-        The generator runs forward and backward, which costs three forward passes. The discriminators' step costs three
-        for real and three for fake. The generator's step costs one for real, and two for fake, since weights get no
-        gradients.
-        """
-        with torch.no_grad():
-            real, mel = train.to_batch(next(self.batches)[0], self.state)
-            generator, *judges = (
-                _count_flop(module, mel if i == 0 else real) for i, module in enumerate(self._modules())
-            )
-        return self.sampler.grad_accumulation * (3 * generator + 9 * sum(judges))
-
-    def _modules(self) -> tuple[torch.nn.Module, ...]:
-        return tuple(module.eval() for module in copy.deepcopy(self.state.modules()))
-
     def _step(self) -> None:
         self.state.set_learning_rate()
         self.group = next(self.batches)
         losses = dict(self.both_steps(self.group))
         self.state.meter.add(losses, made=losses.pop(MADE))
         self.state.steps += 1
+
+    def warm_up(self) -> WarmUp:
+        """Take the first step, and more until steps are recorded, if they are to be."""
+        first = self.burst(1)
+        seconds, losses = first.seconds, first.losses
+        while isinstance(self.both_steps, GraphedStep) and not self.graphs() and len(losses) < MOST_WARM_UP_STEPS:
+            further = self.burst(1)
+            seconds += further.seconds
+            losses += further.losses
+        return WarmUp(self._start_sec, first.seconds, seconds if self.graphs() else None, losses)
 
     def burst(self, steps: int) -> Burst:
         values = []
@@ -170,15 +183,10 @@ class Worker:
         return seconds
 
     def matmul_flops(self) -> float:
-        """Return the operations per second of a large matrix product in the precision of this variant."""
-        size = MATMUL_SIZE[self.device.type]
-        a, b = torch.randn(2, size, size, device=self.device).to(self.precision()).unbind()
-        best = float("inf")
-        for _ in range(5):
-            began = now_sec(self.device)
-            a @ b
-            best = min(best, now_sec(self.device) - began)
-        return 2 * size**3 / best
+        """Return the peak of the device in the precision of this variant's convolutions."""
+        names = {dtype: name for name, dtype in DTYPES.items()}
+        dtype = self.precision()
+        return peak_flops(self.device, full_precision(self.device).lower() if dtype == torch.float32 else names[dtype])
 
     def graphs(self) -> bool:
         """Return whether steps are CUDA graphs by now."""
@@ -191,25 +199,18 @@ class Worker:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _count_flop(module: torch.nn.Module, x: torch.Tensor) -> int:
-    # Forward passes alone: for gradients of grouped convolutions the counter returns too many.
-    with FlopCounterMode(display=False) as counter:
-        module(x)
-    return counter.get_total_flops()
-
-
-def serve(requests: Connection, argv: Sequence[str], threads: int) -> None:
-    """Answer (method, arguments) with (result, error) until the other side closes the pipe."""
+def serve(requests: Connection, make: Callable[..., Any], words: tuple[Any, ...], threads: int) -> None:
+    """Make an object and answer (method, arguments) with (result, error) until the other side closes the pipe."""
     torch.set_num_threads(threads)
-    worker: Worker | None = None
+    worker: Any = None
     # The other side closes the pipe when it is done, or when it is killed.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
         while True:
             method, arguments = requests.recv()
             try:
-                worker = worker or Worker(argv)
+                worker = worker or make(*words)
                 requests.send((getattr(worker, method)(*arguments), ""))
             except Exception as error:
                 traceback.print_exc()
-                requests.send((None, (str(error).splitlines() or [type(error).__name__])[0]))
+                requests.send((None, first_line(error)))
     stop_loader_processes()
