@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import ClassVar
 
 import pytest
 
@@ -91,8 +92,8 @@ class FakeVariant:
     failure.
     """
 
-    asked: list = []
-    answers: dict = {}
+    asked: ClassVar[list] = []
+    answers: ClassVar[dict] = {}
 
     def __init__(self, make, words, limit_sec):
         self.words, self.limit_sec = " ".join(map(str, words[0])) if isinstance(words[0], list) else "layers", limit_sec
