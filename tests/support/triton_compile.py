@@ -37,8 +37,8 @@ class Kernel:
     Attributes:
         module, name: where the kernel is defined.
         arguments: for each parameter its type in Triton's words (of tuples a sequence of types), or the value of a
-            `constexpr`. Pointers are aligned as PyTorch allocates: "*fp16:1" is a pointer that is not, "i32:16" a
-            number that 16 divides.
+            `constexpr`. One whose value is a string has a name in capitals. Pointers are aligned as PyTorch allocates:
+            "*fp16:1" is a pointer that is not, "i32:16" a number that 16 divides.
         warps, stages: the launch's `num_warps` and `num_stages`.
     """
 
@@ -94,7 +94,7 @@ def _compile(kernel: Kernel, capability: int) -> Cost:
     constants, alignments = {}, {}
     for position, name in enumerate(function.arg_names):
         value = kernel.arguments[name]
-        if not isinstance(value, str | Sequence):
+        if not isinstance(value, str | Sequence) or name.isupper():
             signature[name] = "constexpr"
             constants[(position,)] = value
             continue
