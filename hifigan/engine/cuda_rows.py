@@ -55,7 +55,8 @@ class RowGenerator:
         self._ups = [
             _Convolution(up, torch.float32 if number == 0 else dtype) for number, up in enumerate(generator.ups)
         ]
-        self._blocks = [[_block(block, dtype) for block in blocks] for blocks in generator.resblocks]
+        fusions: Any = generator.resblocks
+        self._blocks = [[_block(block, dtype) for block in blocks] for blocks in fusions]
         post = _Convolution(generator.conv_post, torch.float32)
         self._last_weight = post.weight[:, 0].unflatten(0, (post.taps, -1)).contiguous()  # [k, C], of one output
         self._last_bias = post.bias
@@ -99,17 +100,23 @@ class RowGenerator:
             for position, (first, second) in enumerate(pairs):
                 ends = position == len(pairs) - 1
                 finishes = ends and number == len(blocks) - 1
-                sums = {
-                    "residual": y,
-                    "total": total if ends else None,
-                    "factor": 1 / len(blocks) if finishes else 1.0,
-                    "slope": slope if finishes else NO_SLOPE,
-                }
                 if second is None:
-                    y = self._run(first, y, lengths, frames, rates, activate=True, **sums)
+                    last, inputs = first, y
                 else:
-                    hidden = self._run(first, y, lengths, frames, rates, activate=True, slope=SLOPE)
-                    y = self._run(second, hidden, lengths, frames, rates, **sums)
+                    last = second
+                    inputs = self._run(first, y, lengths, frames, rates, activate=True, slope=SLOPE)
+                y = self._run(
+                    last,
+                    inputs,
+                    lengths,
+                    frames,
+                    rates,
+                    residual=y,
+                    total=total if ends else None,
+                    factor=1 / len(blocks) if finishes else 1.0,
+                    slope=slope if finishes else NO_SLOPE,
+                    activate=second is None,
+                )
             total = y
         assert total is not None
         return total
@@ -158,7 +165,7 @@ class _Convolution:
         surplus: rows of the output beyond `rate` per row, at the end of an utterance.
     """
 
-    def __init__(self, layer: nn.Conv1d | nn.ConvTranspose1d, dtype: torch.dtype) -> None:
+    def __init__(self, layer: Any, dtype: torch.dtype) -> None:
         weight = layer.weight.detach().float()
         size, padding = layer.kernel_size[0], int(layer.padding[0])
         self.rate = self.dilation = 1
@@ -182,7 +189,7 @@ class _Convolution:
         self.weight = weight.flatten(0, 1).flatten(1).to(dtype).contiguous()
 
 
-def _block(block: nn.Module, dtype: torch.dtype) -> list[tuple[_Convolution, _Convolution | None]]:
+def _block(block: Any, dtype: torch.dtype) -> list[tuple[_Convolution, _Convolution | None]]:
     """Return the pairs of convolutions of a residual block, or single ones, between its sums."""
     if isinstance(block, ResBlock1):
         pairs = zip(block.convs1, block.convs2, strict=True)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from common.errors import InputError
 from common.machine.hardware import supports_bf16
@@ -40,8 +38,16 @@ def engine_backend(generator: Generator, precision: str = "fp32") -> Backend:
         return eager_backend(generator, amp=precision == "bf16")
     precision = choose_precision(precision, generator.device)
     if generator.device.type == "cuda":
-        run: Callable[[Tensor], Tensor] = CudaEngine(generator, precision)
-        return Backend(run, generator.config, generator.device, frame_step=FRAME_STEP)
+        engine = CudaEngine(generator, precision)
+        return Backend(
+            engine,
+            generator.config,
+            generator.device,
+            min_frames=generator.config.min_frames,
+            frame_step=1 if engine.masks_padding else FRAME_STEP,
+            masks_padding=engine.masks_padding,
+            reuses_memory=True,
+        )
     return Backend(
         CpuEngine(generator, precision), generator.config, generator.device, window_frames=ENGINE_CPU_WINDOW_FRAMES
     )

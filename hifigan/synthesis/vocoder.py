@@ -12,7 +12,9 @@ from torch import Tensor
 
 from common.audio import SILENCE
 from common.errors import InputError
-from hifigan.backend import Backend, check_mels
+from common.machine.graph_recorder import on_device
+from common.machine.transfers import pinned, start_to_host, to_device, wait
+from hifigan.backend import Backend, all_finite, check_finite, check_shapes
 from hifigan.denoiser import Denoiser
 from hifigan.engine.select import engine_backend
 from hifigan.generator import Generator
@@ -84,17 +86,27 @@ class Vocoder:
         Raises:
             InputError: a mel of another shape or type, or with values that are not finite.
         """
-        check_mels(mels, self.config.num_mels)
-        wavs = self._by_windows(mels)
-        if self.denoiser is not None:
-            # One by one, since the transform reflects the ends, where padding would be audible.
-            wavs = [self._denoised(wav) for wav in wavs]
-        return [wav.cpu() for wav in wavs]
+        check_shapes(mels, self.config.num_mels)
+        finite = all_finite(mels)
+        if finite.device.type == "cpu":
+            check_finite(finite)
+        with on_device(self.device):
+            wavs = self._by_windows(mels)
+            if self.denoiser is not None:
+                # One by one, since the transform reflects the ends, where padding would be audible.
+                wavs = [start_to_host(self._denoised(wav)) for wav in wavs]
+            finite = start_to_host(finite)
+            wait(self.device)
+        check_finite(finite)  # of mels on a GPU, known only now
+        return wavs
 
     def _by_windows(self, mels: Sequence[Tensor]) -> list[Tensor]:
-        """Compute the waveforms on the device, window by window."""
+        """Compute the waveforms, window by window, on the device for the denoiser, else in the CPU's memory.
+
+        Copies from a GPU are only started.
+        """
         hop, surplus = self.config.hop_length, self.config.surplus_samples
-        wavs = [torch.empty(mel.size(1) * hop + surplus, device=self.device) for mel in mels]
+        wavs = [self._empty(mel.size(1) * hop + surplus) for mel in mels]
         pieces = [
             (item, window)
             for item, mel in enumerate(mels)
@@ -105,8 +117,13 @@ class Vocoder:
             for (item, window), wav in zip(call, made, strict=True):
                 end = window.end * hop + (surplus if window.end == mels[item].size(1) else 0)
                 kept = wav[(window.start - window.first) * hop : end - window.first * hop]
-                wavs[item][window.start * hop : end] = kept
+                wavs[item][window.start * hop : end].copy_(kept, non_blocking=True)
         return wavs
+
+    def _empty(self, samples: int) -> Tensor:
+        if self.denoiser is None and self.device.type == "cuda":
+            return pinned([samples])
+        return torch.empty(samples, device=self.device)
 
     def _calls(self, pieces: Sequence[tuple[int, Window]]) -> list[list[tuple[int, Window]]]:
         """Group windows into calls of the generator."""
@@ -130,11 +147,21 @@ class Vocoder:
         lengths = [mel.size(1) for mel in mels]
         step = self._backend.frame_step
         padded = max(-(-max(lengths) // step) * step, self._backend.min_frames)
-        wavs = self._backend.run(_pad_with_silence(mels, padded).to(self.device))
-        trimmed = [wav[: self.config.num_samples(length)] for wav, length in zip(wavs, lengths, strict=True)]
-        if self._backend.denoising_strength == 0:
-            self._recompute_ends(mels, trimmed, padded)
+        batch = to_device(_pad_with_silence(mels, padded), self.device)
+        if self._backend.masks_padding:
+            # What is too short to be reflected counts as a whole with its silence.
+            counted = [max(length, self._backend.min_frames) for length in lengths]
+            made = self._backend.run(batch, to_device(torch.tensor(counted, dtype=torch.int32), self.device))
+            return self._trimmed(made, lengths)
+        made = self._backend.run(batch)
+        if self._backend.denoising_strength > 0 or min(lengths) == padded:
+            return self._trimmed(made, lengths)
+        trimmed = self._trimmed(made.clone() if self._backend.reuses_memory else made, lengths)
+        self._recompute_ends(mels, trimmed, padded)
         return trimmed
+
+    def _trimmed(self, wavs: Tensor, lengths: Sequence[int]) -> list[Tensor]:
+        return [wav[: self.config.num_samples(length)] for wav, length in zip(wavs, lengths, strict=True)]
 
     def _denoised(self, wav: Tensor) -> Tensor:
         assert self.denoiser is not None
@@ -154,7 +181,7 @@ class Vocoder:
             if self.config.min_frames <= mel.size(1) < padded:
                 tails.setdefault(min(mel.size(1), 2 * reach), []).append(i)
         for frames, items in tails.items():
-            batch = torch.stack([mels[i][:, -frames:] for i in items]).to(self.device)
+            batch = to_device(torch.stack([mels[i][:, -frames:] for i in items]), self.device)
             kept = reach if frames == 2 * reach else frames
             samples = kept * self.config.hop_length + self.config.surplus_samples
             for i, tail in zip(items, self._backend.run(batch), strict=True):
