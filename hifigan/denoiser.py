@@ -62,12 +62,32 @@ class Denoiser(nn.Module):
         magnitude = spec.abs()
         # Scaling the complex value keeps its phase. Zero stays zero.
         gain = (magnitude - strength * self.bias_spec).clamp_min(0.0) / magnitude.clamp_min(1e-20)
-        return torch.istft(spec * gain, self.filter_length, self.hop_length, window=self.window)
+        return self._istft(spec * gain)
 
     def _stft(self, wav: Tensor) -> Tensor:
         return torch.stft(
             wav, self.filter_length, self.hop_length, window=self.window, pad_mode="reflect", return_complex=True
         )
+
+    def _istft(self, spec: Tensor) -> Tensor:
+        """spec [B, F, L] -> wav [B, (L - 1) * hop]."""
+        if spec.device.type == "cpu":
+            return torch.istft(spec, self.filter_length, self.hop_length, window=self.window)
+        return _istft_without_waiting(spec, self.filter_length, self.hop_length, self.window)
+
+
+def _istft_without_waiting(spec: Tensor, filter_length: int, hop_length: int, window: Tensor) -> Tensor:
+    """Compute `torch.istft`, which on GPUs waits to check that the windows overlap."""
+    frames = torch.fft.irfft(spec, filter_length, dim=1) * window[:, None]
+    weights = window.square()[:, None].expand(1, -1, spec.size(2))
+    shape = {
+        "output_size": (1, (spec.size(2) - 1) * hop_length + filter_length),
+        "kernel_size": (1, filter_length),
+        "stride": (1, hop_length),
+    }
+    wav, overlap = (F.fold(part, **shape)[:, 0, 0] for part in (frames, weights))
+    half = filter_length // 2
+    return wav[:, half:-half] / overlap[:, half:-half]
 
 
 class ConvolutionalDenoiser(nn.Module):

@@ -51,13 +51,13 @@ class RowGenerator:
         self._products = {"fp32": "ieee", "tf32": "tf32"}.get(precision, "tf32x3")
         self._reflect = config.padding == "reflect"
         self._normalise = generator.normalise
-        self._pre = _Convolution(generator.conv_pre, torch.float32)
+        self._pre = Convolution(generator.conv_pre, torch.float32)
         self._ups = [
-            _Convolution(up, torch.float32 if number == 0 else dtype) for number, up in enumerate(generator.ups)
+            Convolution(up, torch.float32 if number == 0 else dtype) for number, up in enumerate(generator.ups)
         ]
         fusions: Any = generator.resblocks
         self._blocks = [[_block(block, dtype) for block in blocks] for blocks in fusions]
-        post = _Convolution(generator.conv_post, torch.float32)
+        post = Convolution(generator.conv_post, torch.float32)
         self._last_weight = post.weight[:, 0].unflatten(0, (post.taps, -1)).contiguous()  # [k, C], of one output
         self._last_bias = post.bias
         self._dtype = dtype
@@ -123,7 +123,7 @@ class RowGenerator:
 
     def _run(
         self,
-        layer: _Convolution,
+        layer: Convolution,
         x: Tensor,
         lengths: Tensor,
         frames: int,
@@ -153,7 +153,7 @@ class RowGenerator:
         )
 
 
-class _Convolution:
+class Convolution:
     """A convolution's weights and shape, as the kernel takes them. A transposed one becomes its equal with `rate`.
 
     Attributes:
@@ -189,12 +189,12 @@ class _Convolution:
         self.weight = weight.flatten(0, 1).flatten(1).to(dtype).contiguous()
 
 
-def _block(block: Any, dtype: torch.dtype) -> list[tuple[_Convolution, _Convolution | None]]:
+def _block(block: Any, dtype: torch.dtype) -> list[tuple[Convolution, Convolution | None]]:
     """Return the pairs of convolutions of a residual block, or single ones, between its sums."""
     if isinstance(block, ResBlock1):
         pairs = zip(block.convs1, block.convs2, strict=True)
-        return [(_Convolution(first, dtype), _Convolution(second, dtype)) for first, second in pairs]
-    return [(_Convolution(conv, dtype), None) for conv in block.convs]
+        return [(Convolution(first, dtype), Convolution(second, dtype)) for first, second in pairs]
+    return [(Convolution(conv, dtype), None) for conv in block.convs]
 
 
 def _as_rows(mel: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from common.errors import InputError
 from common.machine.hardware import supports_bf16
 from hifigan.backend import Backend, eager_backend
+from hifigan.config import GeneratorConfig
 from hifigan.engine.cpu import CpuEngine, measure_bf16_speed_up
 from hifigan.engine.cuda import FRAME_STEP, CudaEngine
 from hifigan.engine.native import amx
@@ -38,18 +39,22 @@ def engine_backend(generator: Generator, precision: str = "fp32") -> Backend:
         return eager_backend(generator, amp=precision == "bf16")
     precision = choose_precision(precision, generator.device)
     if generator.device.type == "cuda":
-        engine = CudaEngine(generator, precision)
-        return Backend(
-            engine,
-            generator.config,
-            generator.device,
-            min_frames=generator.config.min_frames,
-            frame_step=1 if engine.masks_padding else FRAME_STEP,
-            masks_padding=engine.masks_padding,
-            reuses_memory=True,
-        )
+        return cuda_backend(CudaEngine(generator, precision), generator.config)
     return Backend(
         CpuEngine(generator, precision), generator.config, generator.device, window_frames=ENGINE_CPU_WINDOW_FRAMES
+    )
+
+
+def cuda_backend(engine: CudaEngine, config: GeneratorConfig) -> Backend:
+    """Return a backend that runs an engine for GPUs."""
+    return Backend(
+        engine,
+        config,
+        engine.device,
+        min_frames=config.min_frames,
+        frame_step=1 if engine.masks_padding else FRAME_STEP,
+        masks_padding=engine.masks_padding,
+        reuses_memory=True,
     )
 
 

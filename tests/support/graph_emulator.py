@@ -73,7 +73,7 @@ class Tape(TorchDispatchMode):
         for storage in storages(tree_leaves(results)):
             if storage.data_ptr() not in self._before:
                 self._made[storage.data_ptr()] = storage
-        if computes(func):
+        if computes(func, results, (args, kwargs)):
             # Detached, since later operators may change the shape of the tensor itself.
             self.entries.append(tree_map_only(Tensor, Tensor.detach, (func, args, kwargs, results)))
         return results
@@ -121,10 +121,15 @@ def refuse_waits(func, args, kwargs):
         raise RuntimeError(f"operation not permitted when stream is capturing: {func}")
 
 
-def computes(func):
+def computes(func, results, arguments):
     """Return whether an operator does more than allocate memory, or look at memory in another shape."""
-    is_view = any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns)
-    return not is_view and func.overloadpacket.__name__ not in ALLOCATING | RESHAPING
+    if func.overloadpacket.__name__ in ALLOCATING | RESHAPING:
+        return False
+    if not any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns):
+        return True
+    # A view, or an operator that copies if it must (`contiguous`), which inference mode does not take apart.
+    given = {storage.data_ptr() for storage in storages(tree_leaves(arguments))}
+    return any(storage.data_ptr() not in given for storage in storages(tree_leaves(results)))
 
 
 def storages(values):
