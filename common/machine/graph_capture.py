@@ -21,10 +21,11 @@ Result = TypeVar("Result")
 class Recording:
     """Graphs that are recorded one after the other and share the memory of one pool. Made by `recording`."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, pool: torch.cuda.MemPool | None = None) -> None:
         self.graphs: list[torch.cuda.CUDAGraph] = []
         self._device = device
-        self._pool = torch.cuda.MemPool()
+        self._pool = torch.cuda.MemPool() if pool is None else pool
+        self._users = self._pool.use_count()  # the pool's object, and graphs of earlier recordings
 
     def begin(self) -> None:
         """Begin the next graph: from here on, the current stream's work is recorded instead of done."""
@@ -49,7 +50,7 @@ class Recording:
         index, pool = torch.cuda._utils._get_device_index(self._device), self._pool
         with contextlib.suppress(RuntimeError):  # newer versions have done this
             torch._C._cuda_endAllocateToPool(index, pool.id)
-        for _ in range(pool.use_count() - 1):  # all users but this object
+        for _ in range(pool.use_count() - self._users):
             torch._C._cuda_releasePool(index, pool.id)
         del self._pool, pool
         gc.collect()
@@ -60,13 +61,16 @@ class Recording:
         except RuntimeError as error:
             raise InputError(
                 f"a CUDA graph could not be recorded, and PyTorch can no longer manage the GPU's memory "
-                f"({first_line(error)}); start again without graphs (train.py: --no-cuda-graphs)"
+                f"({first_line(error)}); start again without graphs (train.py: --no-cuda-graphs, inference.py: "
+                "--backend eager)"
             ) from error
 
 
 @contextlib.contextmanager
-def recording(device: torch.device, stream: torch.cuda.Stream) -> Iterator[Recording]:
-    """Record the work of this context on a stream.
+def recording(
+    device: torch.device, stream: torch.cuda.Stream, pool: torch.cuda.MemPool | None = None
+) -> Iterator[Recording]:
+    """Record the work of this context on a stream, with memory of its own or of a pool that recordings share.
 
     Raises:
         InputError: recording failed, and PyTorch cannot recover from it in this process.
@@ -75,7 +79,7 @@ def recording(device: torch.device, stream: torch.cuda.Stream) -> Iterator[Recor
     torch.cuda.synchronize(device)
     gc.collect()
     torch.cuda.empty_cache()
-    made = Recording(device)
+    made = Recording(device, pool)
     try:
         with torch.cuda.stream(stream):
             made.begin()

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from common.errors import first_line
-from common.machine.graph_recorder import Recorder
+from common.errors import InputError, first_line
+from hifigan.engine.graph_recorder import BaseRecorder
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class GraphCache:
         masks_padding: `work` reads the lengths, and frames behind the end of an utterance do not matter.
     """
 
-    def __init__(self, work: Work, recorder: Recorder, masks_padding: bool) -> None:
+    def __init__(self, work: Work, recorder: BaseRecorder, masks_padding: bool) -> None:
         self._work = work
         self._recorder = recorder
         self._masks_padding = masks_padding
@@ -121,6 +121,8 @@ class GraphCache:
         try:
             self._recorder.warm_up(lambda: self._work(given, given_lengths))
             replay, wav = self._recorder.record(lambda: self._work(given, given_lengths))
+        except InputError:  # the process cannot go on
+            raise
         except Exception as error:  # of any kind: the vocoder also runs without graphs
             self._may_record = False
             self._graphs.clear()  # CUDA may have invalidated their memory

@@ -12,11 +12,10 @@ from torch import Tensor
 
 from common.audio import SILENCE
 from common.errors import InputError
-from common.machine.graph_recorder import on_device
-from common.machine.transfers import pinned, start_to_host, to_device, wait
 from hifigan.backend import Backend, all_finite, check_finite, check_shapes
 from hifigan.denoiser import Denoiser
 from hifigan.engine.select import engine_backend
+from hifigan.engine.transfers import on_device, pinned, start_to_host, to_device, wait
 from hifigan.generator import Generator
 from hifigan.windows import Window, windows
 

@@ -1,4 +1,4 @@
-"""Copies between the memories of CPU and GPU that do not wait for the GPU.
+"""The current GPU, and copies between the memories of CPU and GPU that do not wait for the GPU.
 
 PyTorch waits after each copy from or to ordinary memory. Copies from and to pinned memory take their turn on the GPU's
 stream.
@@ -6,10 +6,16 @@ stream.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+
+def on_device(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Make a GPU the current one: kernels, streams and events of the context then belong to it. CPUs need nothing."""
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
