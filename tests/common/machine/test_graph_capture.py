@@ -1,101 +1,19 @@
 """Recording of CUDA graphs with a stand-in for PyTorch's: what is begun is ended, and failures give memory back."""
 
-import contextlib
-import types
-
 import pytest
 import torch
 
 from common.errors import InputError
 from common.machine.graph_capture import CudaRecorder, recording
+from tests.support.gpu.stand_in import Gpu
 
 DEVICE = torch.device("cuda", 0)
-
-
-class Gpu:
-    """What PyTorch does with one GPU while graphs are recorded, as far as it can be seen from Python.
-
-    Args:
-        ends_badly: the version's `capture_end` raises before the allocator leaves the graph's pool, as up to 2.11.
-        broken_for_good: memory can never be managed again.
-    """
-
-    def __init__(self, ends_badly, broken_for_good=False):
-        self.ends_badly, self.broken_for_good = ends_badly, broken_for_good
-        self.capturing = self.routed = False  # whether work is recorded, and memory comes from the pool
-        self.invalid = False  # a forbidden operation happened meanwhile
-        self.users = 0
-        self.stream = "usual"
-        self.replayed = []
-
-    def graph(gpu):
-        class Graph:
-            def capture_begin(self, pool, capture_error_mode):
-                assert not gpu.capturing
-                gpu.capturing = gpu.routed = True
-                gpu.users += 1
-                self.holds = True
-
-            def capture_end(self):
-                if not gpu.capturing:
-                    raise RuntimeError("no capture")
-                gpu.capturing = False
-                if gpu.invalid:
-                    gpu.routed = gpu.ends_badly
-                    self.holds = not gpu.ends_badly
-                    raise RuntimeError("operation failed due to a previous error during capture")
-                gpu.routed = False
-
-            def reset(self):
-                if self.holds and not gpu.invalid:
-                    self.holds, gpu.users = False, gpu.users - 1
-
-            def replay(self):
-                gpu.replayed.append(self)
-
-        return Graph()
-
-    def pool(gpu):
-        gpu.users += 1
-        return types.SimpleNamespace(id=(0, 1), use_count=lambda: gpu.users)
-
-    def end_allocate(self, index, pool):
-        if not self.routed:
-            raise RuntimeError("not currently recording to this pool")
-        self.routed = False
-
-    def release(self, index, pool):
-        self.users -= 1
-        assert self.users >= 0
-
-    def empty_cache(self):
-        if self.routed or self.capturing or (self.broken_for_good and self.invalid):
-            raise RuntimeError("captures_underway.empty() INTERNAL ASSERT FAILED\nmore")
-
-    @contextlib.contextmanager
-    def on_stream(self, stream):
-        before, self.stream = self.stream, stream
-        yield
-        self.stream = before
 
 
 @pytest.fixture
 def gpu(request, monkeypatch):
     gpu = Gpu(*getattr(request, "param", (True,)))
-    for name, value in {
-        "CUDAGraph": gpu.graph,
-        "MemPool": gpu.pool,
-        "Stream": lambda device: "side",
-        "current_stream": lambda device=None: gpu.stream,
-        "set_stream": lambda stream: setattr(gpu, "stream", stream),
-        "stream": gpu.on_stream,
-        "synchronize": lambda device: None,
-        "empty_cache": gpu.empty_cache,
-    }.items():
-        monkeypatch.setattr(torch.cuda, name, value)
-    monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", gpu.end_allocate, raising=False)
-    monkeypatch.setattr(torch._C, "_cuda_releasePool", gpu.release, raising=False)
-    monkeypatch.setattr(torch, "empty", lambda size, device: None)
+    gpu.install(monkeypatch)
     return gpu
 
 

@@ -13,7 +13,7 @@ from hifigan.engine.cuda_rows import RowGenerator
 from hifigan.gpu import row_convolutions
 from tests.support.engines import UNUSUAL
 from tests.support.generators.variants import VARIANTS, make_variant
-from tests.support.triton_interpret import use_high_tiles, widen_bf16
+from tests.support.gpu.interpret import use_high_tiles, widen_bf16
 from tests.support.weights import by_rule
 
 LEAST_SNR_DB = {"fp32": 110, "tf32": 110, "fp16": 50, "bf16": 32}  # Python multiplies fp32 whatever the kernel asks for
