@@ -49,6 +49,8 @@ def load_export(
     check_undamaged(path)  # with flipped bits in the weights it would load and produce noise
     try:
         run = kind.load(path, device)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     except Exception as error:  # each library has its own errors for files that it cannot read
         reason = first_line(error)
         made = f"made with PyTorch {contract.torch_version}, here is {torch.__version__}"

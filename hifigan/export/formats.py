@@ -16,7 +16,7 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from common.errors import InputError
 from common.files.exports import EXPORT_METADATA, sealed
@@ -26,7 +26,6 @@ from hifigan.export.contract import CONTRACT_FILE, ExportContract
 # Modules that import PyTorch, which takes seconds, are imported where they are used: --help does not need them.
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
     from hifigan.backend import Run
     from hifigan.vocoder_module import VocoderModule
@@ -100,28 +99,9 @@ class Onnx(BaseFormat):
     writes_with = ("onnx", "onnxscript")
 
     def load(self, path: Path, device: torch.device) -> Run:
-        import torch
+        from hifigan.export import onnx_sessions
 
-        session = self._session(path, device)
-
-        def run(mel: Tensor) -> Tensor:
-            (wav,) = session.run(None, {"mel": mel.cpu().numpy()})
-            return torch.from_numpy(wav).to(device)
-
-        return run
-
-    @staticmethod
-    def _session(path: Path, device: torch.device) -> Any:
-        import onnxruntime
-        import torch
-
-        wanted = "CUDAExecutionProvider" if device.type == "cuda" else "CPUExecutionProvider"
-        if wanted not in onnxruntime.get_available_providers():
-            raise InputError(f"this onnxruntime has no {wanted}; install onnxruntime-gpu")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()  # onnxruntime ignores OMP_NUM_THREADS
-        options.log_severity_level = 3
-        return onnxruntime.InferenceSession(str(path), options, providers=[wanted])
+        return onnx_sessions.load(path, device)
 
     def write(self, module: VocoderModule, contract: ExportContract, path: Path, opset: int | None) -> None:
         import torch
