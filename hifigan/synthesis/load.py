@@ -65,7 +65,7 @@ def make_vocoder(
     """Return the vocoder of whole mels or, with --stream, of chunks."""
     if stream:
         assert isinstance(model, Generator)  # by check_streaming
-        return StreamVocoder(model, stream, cfg.amp)
+        return StreamVocoder(model, stream, cfg.amp, eager=cfg.runs_eagerly)
     if isinstance(model, Generator):
         if cfg.runs_eagerly:
             model = eager_backend(model, cfg.torchscript, cfg.amp)

@@ -12,13 +12,17 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from common.errors import InputError
+from common.machine.hardware import half_precision
 from common.machine.precision import mixed_precision
 from common.machine.timing import now_sec
 from hifigan.backend import check_mels
+from hifigan.engine.select import engine_backend
+from hifigan.engine.transfers import on_device, start_to_host, to_device, wait
 from hifigan.generator import Generator
 from hifigan.streaming import StreamingGenerator
 from hifigan.synthesis.flags import StreamConfig
 from hifigan.synthesis.vocoder import Vocoder
+from hifigan.synthesis.window_stream import WindowStream
 
 log = logging.getLogger(__name__)
 
@@ -32,20 +36,21 @@ class Chunk:
 
 
 class StreamVocoder:
-    """`StreamingGenerator` behind one call for a mel.
+    """`StreamingGenerator`, or on GPUs `WindowStream`, behind one call for a mel.
 
     A generator that pads by reflection needs the whole utterance, whose audio then comes in chunks.
 
     Args:
         generator: in evaluation mode, weight norm removed.
         cfg: size of the chunks and look-ahead.
-        amp: run the generator in mixed precision.
+        amp: run the generator in the device's 16-bit format, most of it.
+        eager: also on GPUs, run PyTorch's layers one by one.
 
     Raises:
         InputError: a look-ahead above the generator's own.
     """
 
-    def __init__(self, generator: Generator, cfg: StreamConfig, amp: bool = False) -> None:
+    def __init__(self, generator: Generator, cfg: StreamConfig, amp: bool = False, eager: bool = False) -> None:
         exact = generator.config.receptive_field_frames
         if cfg.look_ahead is not None and cfg.look_ahead > exact:
             raise InputError(f"--look-ahead: {cfg.look_ahead} is above {exact} frames, all that this generator sees")
@@ -58,6 +63,12 @@ class StreamVocoder:
         if generator.config.padding != "zeros":
             log.info("--stream: this generator pads by reflection, so it runs on whole utterances")
             self._whole = Vocoder(generator)
+        elif self.device.type == "cuda" and not eager:
+            precision = half_precision(self.device) if amp else "fp32"
+            self._streaming: StreamingGenerator | WindowStream = WindowStream(
+                engine_backend(generator, precision), cfg.look_ahead
+            )
+            self._amp = False  # the engine rounds by itself
         else:
             self._streaming = StreamingGenerator(generator, cfg.look_ahead)
 
@@ -83,7 +94,11 @@ class StreamVocoder:
     def _chunk(self, frames: Tensor | None) -> Chunk:
         """Push the next frames [1, M, L], or None at the end, and return the samples that became final."""
         began = now_sec(self.device)
-        with mixed_precision(self.device, self._amp):
-            wav = self._streaming.finish() if frames is None else self._streaming.stream(frames.to(self.device))
-        wav = wav[0, 0].cpu()
+        with on_device(self.device), mixed_precision(self.device, self._amp):
+            if frames is None:
+                wav = self._streaming.finish()
+            else:
+                wav = self._streaming.stream(to_device(frames, self.device))
+            wav = start_to_host(wav[0, 0])
+            wait(self.device)
         return Chunk(wav, now_sec(self.device) - began)

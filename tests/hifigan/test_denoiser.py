@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hifigan import Denoiser
+from hifigan.denoiser import _istft_without_waiting
 from tests.support.models import TINY
 from tests.support.weights import by_rule
 
@@ -29,3 +30,14 @@ def test_the_denoiser_does_not_depend_on_the_precision_of_products(matmul_precis
     torch.set_float32_matmul_precision("highest")
     assert torch.equal(made, denoiser(wav, 0.5))
     assert (made - wav[:, : made.size(1)]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(("filter_length", "hop_length"), [(1024, 256), (1000, 300), (600, 256)])
+def test_the_inverse_transform_of_gpus_equals_that_of_pytorch(filter_length, hop_length):
+    wav = torch.randn(2, 20 * hop_length, generator=torch.Generator().manual_seed(0))
+    window = torch.hann_window(filter_length)
+    spec = torch.stft(wav, filter_length, hop_length, window=window, return_complex=True)
+    spec = spec * torch.linspace(0, 1, spec.size(1))[:, None]  # not the transform of any signal
+    expected = torch.istft(spec, filter_length, hop_length, window=window)
+    made = _istft_without_waiting(spec, filter_length, hop_length, window)
+    torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)
