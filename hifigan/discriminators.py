@@ -201,8 +201,8 @@ def _layer(conv: nn.Module, x: Tensor, signals: int) -> tuple[Tensor, Tensor]:
 def _fused_layer(conv: Any, x: Tensor, signals: int, slope: float = SLOPE) -> tuple[Tensor, Tensor]:
     from hifigan.gpu.activation import bias_leaky_relu  # imports Triton
 
-    y, divisors = conv.without_bias(x, signals)
-    x, fmap = bias_leaky_relu(y, conv.bias, slope, divisors, uses=2)
+    y, bias, divisors = conv.unfinished(x, signals)
+    x, fmap = bias_leaky_relu(y, bias, slope, divisors, uses=2)
     return x, fmap
 
 

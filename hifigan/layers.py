@@ -22,10 +22,9 @@ from hifigan.convolutions.rows import are_rows, convolve_rows, convolve_transpos
 LARGE_WEIGHT_ELEMENTS = 2**20  # a weight of this size is larger than its output for a training batch on a CPU
 INITIAL_POWER_ITERATIONS = 15  # as in torch.nn.utils.parametrizations.spectral_norm
 
-
-# From `without_bias` of each layer, for `hifigan.gpu.activation`: the output of the convolution, and None, or for each
-# signal the number by which its output is to be divided. Then the bias is added.
-Unfinished = tuple[Tensor, Tensor | None]
+# From `unfinished` of each layer, for `hifigan.gpu.activation`: the output of the convolution, the bias to add, and the
+# number by which the output of each signal is to be divided before, or None.
+Unfinished = tuple[Tensor, Tensor, Tensor | None]
 
 
 def weight_norms(weight: Tensor) -> Tensor:
@@ -45,6 +44,7 @@ class _WeightNorm(nn.Module):
     cached: Tensor | None = None  # the weight, within `cache_weights`
     cached_prepared: Tensor | None = None  # the weight prepared for rows, within `cache_weights`
     ready: Tensor | None = None  # the weight, computed with those of other layers by `hifigan.gpu.weight_norm`
+    expanded_bias: Tensor | None = None  # see `hifigan.gpu.bias_sums`
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -111,14 +111,18 @@ def _convolve(
     return convolve_rows(x, prepared, bias, conv.kernel_size[0], stride, padding, dilation, conv.groups)
 
 
+def _bias_to_add(layer: Any) -> Tensor:
+    return layer.bias if layer.expanded_bias is None else layer.expanded_bias
+
+
 class WeightNormConv1d(_WeightNorm, nn.Conv1d):
     """`nn.Conv1d` with weight norm over the output channels."""
 
     def forward(self, x: Tensor) -> Tensor:
         return _convolve(self, x, self.weight_of_call(), self.bias)
 
-    def without_bias(self, x: Tensor, signals: int = 1) -> Unfinished:
-        return _convolve(self, x, self.weight_of_call(), None), None
+    def unfinished(self, x: Tensor, signals: int = 1) -> Unfinished:
+        return _convolve(self, x, self.weight_of_call(), None), _bias_to_add(self), None
 
 
 class WeightNormConvTranspose1d(_WeightNorm, nn.ConvTranspose1d):
@@ -130,9 +134,10 @@ class WeightNormConvTranspose1d(_WeightNorm, nn.ConvTranspose1d):
             return convolve_transposed_rows(x, weight, self.bias, self.stride[0], self.padding[0])  # type: ignore[arg-type]
         return F.conv_transpose1d(x, weight, self.bias, self.stride, self.padding, self.output_padding)  # type: ignore[arg-type]
 
-    def without_bias(self, x: Tensor) -> Unfinished:
+    def unfinished(self, x: Tensor) -> Unfinished:
         weight = self.weight_of_call()
-        return F.conv_transpose1d(x, weight, None, self.stride, self.padding, self.output_padding), None  # type: ignore[arg-type]
+        y = F.conv_transpose1d(x, weight, None, self.stride, self.padding, self.output_padding)  # type: ignore[arg-type]
+        return y, _bias_to_add(self), None
 
 
 class WeightNormConv2d(_WeightNorm, nn.Conv2d):
@@ -141,8 +146,8 @@ class WeightNormConv2d(_WeightNorm, nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         return _convolve(self, x, self.weight_of_call(), self.bias)
 
-    def without_bias(self, x: Tensor, signals: int = 1) -> Unfinished:
-        return _convolve(self, x, self.weight_of_call(), None), None
+    def unfinished(self, x: Tensor, signals: int = 1) -> Unfinished:
+        return _convolve(self, x, self.weight_of_call(), None), _bias_to_add(self), None
 
 
 def match_weight_norm(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -197,6 +202,7 @@ class SpectralNormConv1d(nn.Conv1d):
     shared = False  # whether all calls share the prepared weight, within `cache_weights`
     cached_prepared: Tensor | None = None  # `weight_orig` prepared for rows
     ready: Tensor | None = None  # `weight_orig` in the precision of autocast, from `hifigan.gpu.weight_norm`
+    expanded_bias: Tensor | None = None  # see `hifigan.gpu.bias_sums`
     sigmas: Tensor | None = None  # of the next calls, if computed in advance
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -242,14 +248,14 @@ class SpectralNormConv1d(nn.Conv1d):
         signals = signals if self.training else 1
         if signals == 1 and _usable(self.ready) is None and not (self.shared and are_rows(x)):
             return _convolve(self, x, self.weight_orig / self._next_sigmas(1), self.bias)
-        y, sigmas = self.without_bias(x, signals)
+        y, _, sigmas = self.unfinished(x, signals)
         scaled = (y.unflatten(0, (signals, -1)) / sigmas.view(-1, 1, 1, 1)).flatten(0, 1)
         return (scaled + self.bias.view(-1, 1)).to(y.dtype)  # type: ignore[union-attr]
 
-    def without_bias(self, x: Tensor, signals: int = 1) -> tuple[Tensor, Tensor]:
+    def unfinished(self, x: Tensor, signals: int = 1) -> tuple[Tensor, Tensor, Tensor]:
         # The convolution is linear: each signal's output is divided by its own sigma before the bias is added.
         sigmas = self._next_sigmas(signals if self.training else 1)
         ready = _usable(self.ready)
         # A view of the parameter, because a module may not keep it twice.
         weight = self.weight_orig[:] if ready is None else ready
-        return _convolve(self, x, weight, None), sigmas
+        return _convolve(self, x, weight, None), _bias_to_add(self), sigmas

@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from hifigan.gpu import bias_sums
 from hifigan.gpu.activation_kernels import OPERATORS
 
 SLOPE = 0.1
@@ -37,7 +38,7 @@ def bias_leaky_relu(
 
     Args:
         y: output of a convolution without bias.
-        bias: [C], in fp32.
+        bias: [C], in fp32. It may be expanded, see `bias_sums`.
         slope: positive. 1 is no activation.
         divisors: one for each of the signals that the batch holds one after the other, [signals] in fp32, or None.
         uses: number of equal tensors that are returned.
@@ -104,7 +105,7 @@ class _FinishedConvolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, finish: _Finish, *tensors: Any) -> tuple[Tensor, ...]:
         count = max(1, finish.streams)
-        biases = list(tensors[count : 2 * count])
+        biases = [bias[0] if bias.dim() == 2 else bias for bias in tensors[count : 2 * count]]
         divisors = None if finish.streams else tensors[2 * count]
         ys = [_dense(y) for y in tensors[:count]]
         streams = [_laid_out_as(ys[0], stream) for stream in tensors[2 * count :]] if finish.streams else []
@@ -114,7 +115,7 @@ class _FinishedConvolution(torch.autograd.Function):
         else:
             ys = [_laid_out_as(ys[0], y) for y in ys]
             out = OPERATORS.finish_parallel_convolutions(ys, biases, streams, finish.slope, SLOPE, finish.dtype)
-        ctx.finish, ctx.dtype = finish, ys[0].dtype
+        ctx.finish, ctx.dtype, ctx.expanded = finish, ys[0].dtype, tensors[count].dim() == 2
         ctx.save_for_backward(out.detach(), biases[0], divisors)
         ctx.set_materialize_grads(False)
         return tuple(out.detach() for _ in range(finish.activations + finish.next_streams))
@@ -143,8 +144,11 @@ class _FinishedConvolution(torch.autograd.Function):
             needs_bias or needs_divisors,
             ctx.dtype,
         )
-        # One tensor for each bias, because optimisers change gradients in place.
-        bias_grads = sums[:1].expand(count, -1, -1).sum(1) if needs_bias else [None] * count
+        bias_grads: Sequence[Tensor | None] = [None] * count
+        if needs_bias and ctx.expanded:
+            bias_grads = [sums[0]] * count
+        elif needs_bias:  # one tensor for each bias, because optimisers change gradients in place
+            bias_grads = sums[:1].expand(count, -1, -1).sum(1).unbind()
         if finish.streams:
             return None, *[grad] * count, *bias_grads, *[grad] * count
         divisors_grad = sums[1].view(divisors.numel(), -1).sum(1) if needs_divisors else None
@@ -166,6 +170,7 @@ def check(device: torch.device) -> None:
     Raises:
         AssertionError: their results differ.
     """
+    bias_sums.check(device)
     generator = torch.Generator(device).manual_seed(0)
     for dtype, tolerance in ((torch.float32, 1e-5), (torch.float16, 1e-2)):
         start, *ys = (torch.randn(4, 24, 77, device=device, generator=generator).to(dtype) for _ in range(3))

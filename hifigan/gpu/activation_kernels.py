@@ -17,9 +17,10 @@ import triton.language as tl
 from torch import Tensor
 
 from common.machine.triton_kernels import define_operator
+from hifigan.gpu.bias_sums import chunks
 
 BLOCK = 2048  # elements of a forward program, and of a tile of a backward program
-PROGRAMS = 2048  # of a backward pass: more than a GPU runs at once, but few sums for the second stage
+LAST_CHANNELS = 32  # of a tile with channels last: 64 bytes in half precision, which a GPU reads at once
 INT32_ELEMENTS = 2**31 - BLOCK  # larger tensors need 64-bit offsets, which are slower to divide
 
 LIBRARY = torch.library.Library("hifigan", "FRAGMENT")
@@ -178,7 +179,7 @@ class Tiling:
 
     Args:
         out: [N, C, ...].
-        signals: equal parts of the batch that need sums of their own.
+        signals: equal parts of the batch that need sums of their own, a power of two.
     """
 
     def __init__(self, out: Tensor, signals: int) -> None:
@@ -187,7 +188,7 @@ class Tiling:
         if inner == 1:  # all items of a signal form one sequence of positions
             self.items, self.positions = 1, per_signal
             self.strides = (per_signal * self.channels, 1, self.channels)
-            self.tile_channels = min(triton.next_power_of_2(self.channels), 128)
+            self.tile_channels = min(triton.next_power_of_2(self.channels), LAST_CHANNELS)
             self.tile_positions = BLOCK // self.tile_channels
         else:
             self.items, self.positions = per_signal // inner, inner
@@ -196,8 +197,8 @@ class Tiling:
             self.tile_channels = min(BLOCK // self.tile_positions, triton.next_power_of_2(self.channels))
         self.channel_tiles = triton.cdiv(self.channels, self.tile_channels)
         tiles = self.items * triton.cdiv(self.positions, self.tile_positions)
-        self.tiles_per_chunk = triton.cdiv(signals * tiles * self.channel_tiles, PROGRAMS)
-        self.chunks = triton.cdiv(tiles, self.tiles_per_chunk)  # of a signal
+        self.chunks = chunks(self.channels) // signals
+        self.tiles_per_chunk = triton.cdiv(tiles, self.chunks)
 
 
 def _launch_backward(
@@ -221,9 +222,8 @@ def _backward_shapes(
     activation_grads: list[Tensor], stream_grads: list[Tensor], out: Tensor, bias: Tensor, divisors: Tensor | None,
     slope: float, count: int, sums: bool, dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    signals = 1 if divisors is None else divisors.numel()
-    chunks = signals * Tiling(out, signals).chunks if sums else 0
-    partial = bias.new_empty((1 if divisors is None else 2, chunks, out.size(1)))
+    rows = chunks(out.size(1)) if sums else 0
+    partial = bias.new_empty((1 if divisors is None else 2, rows, out.size(1)))
     return torch.empty_like(out, dtype=dtype), partial
 
 

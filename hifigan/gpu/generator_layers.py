@@ -22,8 +22,8 @@ def run(mel: Tensor, conv_pre: nn.Module, ups: Iterable[Any], resblocks: Iterabl
     stages = list(zip(ups, resblocks, strict=True))
     for number, (up, blocks) in enumerate(stages, start=1):
         is_last = number == len(stages)
-        y = _convolved(up, x)
-        inputs, streams = bias_branches(y, up.bias, len(blocks))
+        y, bias, _ = up.unfinished(x)
+        inputs, streams = bias_branches(y, bias, len(blocks))
         ends = [_run_block(*branch) for branch in zip(blocks, inputs, streams, strict=True)]
         # The last layer computes in fp32.
         slope, dtype = (LAST_SLOPE, torch.float32) if is_last else (SLOPE, y.dtype)
@@ -39,17 +39,13 @@ def _run_block(block: Any, x: Tensor, stream: Tensor) -> tuple[Tensor, Tensor, T
         *before, last = step if isinstance(step, tuple) else (step,)
         for conv in before:
             x = _activated(conv, x)
-        y = _convolved(last, x)
+        y, bias, _ = last.unfinished(x)
         if number < len(steps):
-            x, stream = bias_residual(y, last.bias, stream)
-    return y, last.bias, stream
+            x, stream = bias_residual(y, bias, stream)
+    return y, bias, stream
 
 
 def _activated(conv: Any, x: Tensor) -> Tensor:
-    (activated,) = bias_leaky_relu(_convolved(conv, x), conv.bias)
+    y, bias, _ = conv.unfinished(x)
+    (activated,) = bias_leaky_relu(y, bias)
     return activated
-
-
-def _convolved(conv: Any, x: Tensor) -> Tensor:
-    y, _ = conv.without_bias(x)
-    return y

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -102,18 +103,27 @@ class StepComputation:
             generator.fused = True
             fuse_activations(discriminators)
 
-    def shared_weights(self, *modules: nn.Module) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def shared_weights(self, *modules: nn.Module) -> Iterator[None]:
         """Compute each weight norm of `modules` once for all calls in this context, unless computed plainly.
 
-        On a GPU their weights are also converted to the precision of autocast.
+        On a GPU their weights are also converted to the precision of autocast, and the gradients of biases are added
+        at once.
         """
-        if self._may_use("weight_norm"):
-            from hifigan.gpu.weight_norm import AllWeights
+        with contextlib.ExitStack() as stack:
+            if self._may_use("activation"):
+                from hifigan.gpu.bias_sums import added_at_once
 
-            if modules not in self._weights:
-                self._weights[modules] = AllWeights(modules, self._precision)
-            return self._weights[modules].shared()
-        return cache_weights(*modules, when=self.fast)
+                stack.enter_context(added_at_once(modules))
+            if self._may_use("weight_norm"):
+                from hifigan.gpu.weight_norm import AllWeights
+
+                if modules not in self._weights:
+                    self._weights[modules] = AllWeights(modules, self._precision)
+                stack.enter_context(self._weights[modules].shared())
+            else:
+                stack.enter_context(cache_weights(*modules, when=self.fast))
+            yield
 
     def accelerated(self, step: Step, changing: Changing) -> Step:
         """Return an optimiser step that becomes a CUDA graph if possible. Call this when all weights are loaded.
