@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Measures latency, throughput, real-time factor, quality, and start-up of all ways to run HiFi-GAN or, with FASTPITCH,
 # FastPitch and HiFi-GAN: eager, TorchScript, onnxruntime and OpenVINO (if installed), and the engine. Prints Markdown tables.
-# Writes them to OUTPUT_DIR as inference_benchmark.md, with all latencies in inference_benchmark.json and a plot in
-# latency.png. Needs no data set. Takes about ten minutes by default. Further arguments go to benchmarks/inference/benchmark.py (--help).
+# Writes them to OUTPUT_DIR as inference_benchmark.md, with all latencies in inference_benchmark.json, after each case of a
+# model, every measurement at once in inference_benchmark.jsonl, and a plot in latency.png. What matters most comes first,
+# and a way that fails or hangs is named and skipped. Needs no data set. Further arguments go to
+# benchmarks/inference/benchmark.py (--help).
 #
 #   HIFIGAN       generator checkpoints, or v1, v2, v3 for random weights of equal speed (default: V1, V2, and V3, with
 #                 published weights if downloaded: bash scripts/download_models.sh hifigan-lj-v1 hifigan-lj-v2)
@@ -20,7 +22,7 @@
 #   DENOISING     strength of the denoiser in the cases with denoising, or 0 for no such cases (default: 0.01)
 #   REPEATS       maximum number of measured rounds (default: 100 on a GPU, 10 without)
 #   WARMUP        warm-up rounds (default: 3 on a GPU, 2 without)
-#   MINUTES       start no further round after this time, once three are done (default: 6)
+#   MINUTES       time of the whole benchmark, divided among its parts (default: 3.5 on a GPU, 10 without)
 #   STARTS        fresh processes of inference.py for each way (default: 2)
 #   CUDA          true or false (default: whether there is a GPU)
 #   OUTPUT_DIR    default: output/inference_benchmark
@@ -50,10 +52,10 @@ if [[ -z ${WAVS:-} ]]; then
 fi
 
 args=()
+[[ $CUDA == true ]] && args+=(--cuda) && MINUTES=${MINUTES:-3.5}
 add_flags FASTPITCH:fastpitch PHRASES:phrases WAVS:wavs DENOISING:denoising REPEATS:repeats WARMUP:warmup \
     MINUTES:minutes STARTS:starts OUTPUT_DIR:output
 add_list_flags HIFIGAN:hifigan BATCH_SIZE:batch-size SECONDS_LIST:seconds-list BACKENDS:backends
-[[ $CUDA == true ]] && args+=(--cuda)
 [[ ${FULL:-false} == true ]] && args+=(--full)
 [[ ${AMP:-true} == false ]] && args+=(--no-amp)
 [[ ${TORCHSCRIPT:-true} == false ]] && args+=(--no-torchscript)

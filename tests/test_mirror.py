@@ -105,6 +105,11 @@ COVERED_ELSEWHERE = {
     ),
     "benchmarks/inference/ways.py": ("benchmarks/inference/test_benchmark.py", "needs models and a whole benchmark"),
     "benchmarks/synthetic_voice.py": ("benchmarks/inference/test_benchmark.py", "most tests listen to it"),
+    "benchmarks/inference/config.py": ("benchmarks/inference/test_benchmark.py", "its values come from a command line"),
+    "benchmarks/inference/models.py": ("benchmarks/inference/test_benchmark.py", "its models come from a command line"),
+    "benchmarks/inference/session.py": ("benchmarks/inference/test_benchmark.py", "a whole run of that benchmark"),
+    "benchmarks/training/config.py": ("benchmarks/training/test_benchmark.py", "its values come from a command line"),
+    "benchmarks/training/session.py": ("benchmarks/training/test_benchmark.py", "a whole run of that benchmark"),
     "benchmarks/training/worker.py": ("benchmarks/training/test_benchmark.py", "a process of that benchmark"),
 }
 

@@ -26,7 +26,8 @@ class Quality:
     """Quality of one way over several clips.
 
     Attributes:
-        snr_db: energy of the reference over energy of the difference in dB, mean over clips, or None if equal.
+        snr_db: energy of the reference over energy of the difference in dB, mean over clips, or None if equal. NaN if
+            either has values that are not finite, which does not pass.
         lowest_snr_db: the lowest ratio of a clip.
         mel_loss: L1 distance between log-mels (up to the Nyquist frequency) of output and recording, mean over clips.
         mel_change_percent: increase of the mel loss over the reference's.
@@ -92,7 +93,9 @@ def judge(
 
 
 def snr_db(reference: Tensor, actual: Tensor) -> float:
-    """Return the ratio of the reference's energy to the difference's in dB, infinite if they are equal."""
+    """Return the ratio of the reference's energy to the difference's in dB, infinite if equal, NaN if one has NaN."""
     noise = (actual.double() - reference.double()).square().sum().item()
     energy = reference.double().square().sum().item()
+    if not np.isfinite(noise):
+        return np.nan
     return 10 * float(np.log10(energy / noise)) if noise > 0 else np.inf

@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmarks.inference.figures import InferenceResults, Row
 from benchmarks.inference.quality import MAX_MEL_CHANGE_PERCENT, MIN_SNR_DB, Quality
+from benchmarks.journal import plain
 from common.files.atomic import write_whole
 from common.machine import hardware
 from common.markdown import table
@@ -35,9 +36,12 @@ COLUMNS = (
     "Speed-up",
     "Avg RTF",
     "Of limit (%)",
+    "SNR (dB)",
+    "Made in (s)",
+    "First call (s)",
 )
 MEMORY = "Memory (MiB)"
-SUMMARY_COLUMNS = ("Way", "Median latency (s)", "Speed-up", "Over TorchScript half", "Of limit (%)")
+SUMMARY_COLUMNS = ("Way", "Median latency (s)", "Speed-up", "Over TorchScript half", "Of limit (%)", "First call (s)")
 QUALITY_COLUMNS = ("Mean SNR (dB)", "Lowest SNR (dB)", "Mel loss", "Mel loss change (%)", "Gate")
 START_COLUMNS = ("Model", "inference.py", "First audio after (s)", "Peak memory of the process (MiB)")
 NOTES = (
@@ -45,7 +49,9 @@ NOTES = (
     "speech synthesised per second, per utterance of the batch. Speed-up: time of eager fp32 (second column: of "
     "TorchScript in half precision) divided by the row's, for the same batch, length and denoising; the median of the "
     "ratios within the rounds. Of limit: the generator's arithmetic per second of its median time, in percent of the "
-    "rate that matrix products of that precision reached in the same rounds."
+    "rate of the fastest large matrix product of that precision. SNR: of the first call's audio, relative to eager "
+    "fp32. Made in: time to compile, capture or export the way. First call: libraries choose kernels, TorchScript "
+    "compiles, and graphs are captured."
 )
 GATE_NOTE = (
     f"Gate, on real speech and against eager fp32: mean SNR of at least {MIN_SNR_DB:g} dB, and a mel loss (L1 of "
@@ -57,10 +63,10 @@ MEMORY_NOTE = " Memory: the peak that the row itself allocated on the GPU, witho
 def write(folder: Path, results: InferenceResults) -> str:
     """Write the tables and the JSON file. Return the tables. The plot follows, see `write_picture`."""
     text = markdown(results)
-    files = {f"{NAME}.json": json.dumps(_to_plain(results), indent=1).encode(), f"{NAME}.md": text.encode()}
+    files = {f"{NAME}.json": json.dumps(plain(_to_plain(results)), indent=1).encode(), f"{NAME}.md": text.encode()}
     for name, content in files.items():
         write_whole(folder / name, content)
-    log.info("written: %s", ", ".join(str(folder / name) for name in files))
+    log.debug("written: %s", ", ".join(str(folder / name) for name in files))
     return text
 
 
@@ -92,12 +98,15 @@ def markdown(results: InferenceResults) -> str:
             for start in starts
         ]
         lines += table(START_COLUMNS, start_rows)
+    lines += ["", *(f"- Failed: {words}" for words in results.failures)] if results.failures else []
     return "\n".join([*lines, "", f"![Latency against batch size and length]({PICTURE})", ""])
 
 
 def _summarise(model: str, results: InferenceResults) -> list[str]:
     """Return a table of the smallest batch at the main length, with the results of the quality gate."""
     rows = [row for row in results.rows if row["model"] == model and row["length"] == 0 and not row["denoising"]]
+    if not rows:
+        return ["", f"## {model}"]
     smallest = min(row["batch_size"] for row in rows)
     rows = [row for row in rows if row["batch_size"] == smallest]
     quality = results.quality.get(model, {})
@@ -105,7 +114,7 @@ def _summarise(model: str, results: InferenceResults) -> list[str]:
     summaries = []
     for row in rows:
         cells = [row["way"], f"{row['latency_50%']:.4f}", _ratio(row["speed-up"])]
-        cells += [_ratio(row["over_torchscript_half"]), _percent(row["share_of_limit"])]
+        cells += [_ratio(row["over_torchscript_half"]), _percent(row["share_of_limit"]), f"{row['first_sec']:.2f}"]
         summaries.append([*cells, *(_format_quality(quality.get(row["way"])) if quality else [])])
     lines += table((*SUMMARY_COLUMNS, *(QUALITY_COLUMNS if quality else ())), summaries)
     if not quality:
@@ -138,13 +147,16 @@ def format_cells(row: Row) -> list[str]:
         _ratio(row["speed-up"]),
         f"{row['RTF']:.2f}",
         _percent(row["share_of_limit"]),
+        _decibels(row["snr_db"]),
+        f"{row['made_sec']:.2f}",
+        f"{row['first_sec']:.2f}",
         *([f"{row['peak_memory_mib']:.0f}"] if "peak_memory_mib" in row else []),
     ]
 
 
 def json_block(results: InferenceResults) -> str:
     """Return the JSON content without single latencies as a block of Markdown, one line per row."""
-    content = _to_plain(results)
+    content = plain(_to_plain(results))
     short = [json.dumps({name: value for name, value in row.items() if name != "latency"}) for row in content["rows"]]
     others = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in content.items() if name != "rows"]
     return "\n".join(["```json", "{" + ",\n".join(others) + ",", '"rows": [', ",\n".join(short), "]}", "```", ""])
@@ -170,6 +182,13 @@ def _format_quality(quality: Quality | None) -> list[str]:
     ]
 
 
+def _decibels(value: float | str | None) -> str:
+    """Format an SNR. In the journal, infinite and NaN are words."""
+    if value is None or value == "inf":
+        return "-"
+    return "NOT FINITE" if value == "nan" else f"{value:.1f}"
+
+
 def _ratio(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
@@ -187,16 +206,21 @@ def draw_picture(rows: Sequence[Row]) -> bytes:
 
     Lines are medians, shaded up to the 90th percentile. Lengths are compared at the smallest batch size.
     """
-    models = list(dict.fromkeys(row["model"] for row in rows))
+    models = list(dict.fromkeys(row["model"] for row in rows if not row["denoising"] and row["length"] == 0))
     figure = new_figure(12, 4.8 * len(models))
     ways = list(dict.fromkeys(row["way"] for row in rows))
     for number, model in enumerate(models):
-        plain = [row for row in rows if row["model"] == model and not row["denoising"]]
-        smallest = min(row["batch_size"] for row in plain)
-        length = next(row["audio_sec"] for row in plain if row["length"] == 0)
+        plain_rows = [row for row in rows if row["model"] == model and not row["denoising"]]
+        smallest = min(row["batch_size"] for row in plain_rows)
+        length = next(row["audio_sec"] for row in plain_rows if row["length"] == 0)
         panels = (
-            ("batch_size", f"{length:.2f} s", "batch size", [row for row in plain if row["length"] == 0]),
-            ("audio_sec", f"batch {smallest}", "length (s)", [row for row in plain if row["batch_size"] == smallest]),
+            ("batch_size", f"{length:.2f} s", "batch size", [row for row in plain_rows if row["length"] == 0]),
+            (
+                "audio_sec",
+                f"batch {smallest}",
+                "length (s)",
+                [row for row in plain_rows if row["batch_size"] == smallest],
+            ),
         )
         for side, (key, title, label, belonging) in enumerate(panels, 1):
             axes = figure.add_subplot(len(models), 2, 2 * number + side)

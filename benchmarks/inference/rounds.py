@@ -1,4 +1,4 @@
-"""Measurement loop of the inference benchmark: each round runs all ways and sizes once."""
+"""Measurement loop of the inference benchmark: each round runs all ways of a case once."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from common.errors import InputError
-from common.machine.progress import watched
+from common.errors import first_line
 from common.machine.timing import now_sec
 
 MIN_ROUNDS = 3  # regardless of the time limit
@@ -31,6 +29,10 @@ class Case:
     inputs: Sequence[Any]
     length: int = 0
     denoised: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"batch {len(self.inputs)}, length {self.length}{', denoised' if self.denoised else ''}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +57,10 @@ class Task:
     mels: Callable[[Sequence[Any]], list[Tensor]]
     vocoder: Callable[[Sequence[Tensor]], list[Tensor]]
 
+    @property
+    def name(self) -> str:
+        return f"{self.model}, {self.case.name}, {self.way}"
+
 
 @dataclasses.dataclass
 class TaskTimes:
@@ -65,12 +71,18 @@ class TaskTimes:
         vocoding_sec: time of the vocoder.
         frames: total over all rounds, without padding.
         peak_bytes: peak of the GPU memory allocated by the task, including the warm-up, which captures graphs.
+        first_sec: time of the first call, in which libraries choose kernels and graphs are captured.
+        wavs: waveforms of the first call.
+        failure: why the task cannot run, or "".
     """
 
     speaking_sec: list[float] = dataclasses.field(default_factory=list)
     vocoding_sec: list[float] = dataclasses.field(default_factory=list)
     frames: int = 0
     peak_bytes: int = 0
+    first_sec: float = 0.0
+    wavs: list[Tensor] = dataclasses.field(default_factory=list)
+    failure: str = ""
 
     def forget(self) -> None:
         """Discard the times of the warm-up."""
@@ -84,42 +96,42 @@ def measure(
     warmup: int,
     rounds: int,
     device: torch.device,
-    minutes: float = float("inf"),
-    limit: Any = None,
+    seconds: float = float("inf"),
+    alive: Callable[[str], None] = lambda name: None,
 ) -> list[TaskTimes]:
-    """Measure all tasks in turn, and return their times.
+    """Measure all tasks in turn, and return their times. A task that fails is left out of further rounds.
 
     Args:
         tasks: to measure.
         warmup: additional first rounds that do not count. They are identical to the measured ones.
         rounds: maximum number of measured rounds.
         device: of the tasks.
-        minutes: after this time, warm-up included, no further round begins once there are `MIN_ROUNDS`.
-        limit: an `ArithmeticLimit` to measure in each round.
-
-    Raises:
-        InputError: a batch does not fit into the GPU's memory.
+        seconds: after this time, warm-up included, no further round begins once there are `MIN_ROUNDS`.
+        alive: called with a task's name before each call.
     """
     measured = [TaskTimes() for _ in tasks]
-    end = time.monotonic() + 60 * minutes
-    for number in tqdm(range(warmup + rounds), desc="measuring", unit="round", disable=not watched()):
+    end = time.monotonic() + seconds
+    for number in range(warmup + rounds):
         if number >= warmup + MIN_ROUNDS and time.monotonic() > end:
             break
-        if number == warmup:
-            for times in (*measured, *([limit] if limit else [])):
-                times.forget()
-        if limit:
-            limit.measure()
         for task, times in zip(tasks, measured, strict=True):
+            if number == warmup:
+                times.forget()
+            if times.failure:
+                continue
+            alive(task.name)
             try:
-                _measure_once(task, device, times)
-            except torch.OutOfMemoryError as error:
-                size = len(task.case.inputs)
-                raise InputError(f"--batch-size: {size} utterances do not fit into the GPU's memory") from error
+                _measure_once(task, device, times, is_first=number == 0)
+            except torch.OutOfMemoryError:
+                times.failure = f"{len(task.case.inputs)} utterances do not fit into the GPU's memory"
+            except Exception as error:  # compilers, drivers and runtimes fail in many ways
+                times.failure = first_line(error)
+        if device.type == "cuda" and any(times.failure for times in measured):
+            torch.cuda.empty_cache()  # what a failed task left
     return measured
 
 
-def _measure_once(task: Task, device: torch.device, times: TaskTimes) -> None:
+def _measure_once(task: Task, device: torch.device, times: TaskTimes, is_first: bool) -> None:
     allocated = 0
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -127,10 +139,13 @@ def _measure_once(task: Task, device: torch.device, times: TaskTimes) -> None:
     began = now_sec(device)
     mels = task.mels(task.case.inputs)
     spoken = now_sec(device)
-    task.vocoder(mels)
+    wavs = task.vocoder(mels)
     ended = now_sec(device)
     times.speaking_sec.append(spoken - began)
     times.vocoding_sec.append(ended - spoken)
     times.frames += sum(mel.size(1) for mel in mels)
+    if is_first:
+        times.first_sec = ended - began
+        times.wavs = [wav.float().cpu() for wav in wavs]
     if device.type == "cuda":
         times.peak_bytes = max(times.peak_bytes, torch.cuda.max_memory_allocated(device) - allocated)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,14 @@ class Start:
     peak_mib: float | None
 
 
-def measure_starts(checkpoint: Path, config: str, mel: Tensor, ways: Sequence[str], times: int) -> list[Start]:
+def measure_starts(
+    checkpoint: Path,
+    config: str,
+    mel: Tensor,
+    ways: Sequence[str],
+    times: int,
+    alive: Callable[[], None] = lambda: None,
+) -> list[Start]:
     """Run inference.py on one mel in fresh processes, alternating between the ways.
 
     Args:
@@ -43,6 +50,7 @@ def measure_starts(checkpoint: Path, config: str, mel: Tensor, ways: Sequence[st
         mel: [M, L].
         ways: further flags of inference.py.
         times: processes per way.
+        alive: called before each process.
 
     Raises:
         InputError: inference.py fails.
@@ -58,6 +66,7 @@ def measure_starts(checkpoint: Path, config: str, mel: Tensor, ways: Sequence[st
         given += ["--hifigan-config", config] if config else []
         for turn in range(times):
             for number, way in enumerate(ways):
+                alive()
                 output = folder / f"{turn}-{number}"
                 words = [sys.executable, "inference.py", *given, "-o", str(output), *way.split()]
                 sec, peak_mib = _run(words, output / "speech.wav", folder / "log")

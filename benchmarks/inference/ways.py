@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class VocoderWay:
 
     Attributes:
         name: in the tables.
-        precision: of its products, a key of `limits.DTYPES`.
+        precision: of its products, a key of `peak.DTYPES`.
         backend: that runs it.
         scripted: whether FastPitch before it runs in TorchScript as well.
         whole: pass batches whole in one call, instead of in the windows that `Vocoder` chooses.
@@ -56,10 +56,27 @@ class VocoderWay:
         return Vocoder(self.backend, strength, filter_length, window_frames=frames, batch_frames=frames)
 
 
-def all_ways(
+@dataclasses.dataclass(frozen=True)
+class WayMaker:
+    """A way that can be made: compiled, captured or exported, which may take long.
+
+    Attributes:
+        name: in the tables.
+        precision: as in `VocoderWay`.
+        make: makes it. It raises `InputError` if something is not installed.
+        is_runtime: whether another program than PyTorch computes it.
+    """
+
+    name: str
+    precision: str
+    make: Callable[[], VocoderWay]
+    is_runtime: bool = False
+
+
+def list_ways(
     generator: Generator, info: GeneratorInfo, folder: Path, amp: bool, torchscript: bool, files: Sequence[str] = ()
-) -> tuple[list[VocoderWay], list[str]]:
-    """Return every way available on this machine, eager fp32 first, and the reasons why others are skipped.
+) -> list[WayMaker]:
+    """Return every way of running a generator on its device, eager fp32 first.
 
     Args:
         generator: to run.
@@ -67,7 +84,7 @@ def all_ways(
         folder: for the ONNX file.
         amp: include 16-bit precisions.
         torchscript: include TorchScript.
-        files: further exports of this generator.
+        files: further exports of this generator, which are loaded at once.
 
     Raises:
         InputError, FileNotFoundError: one of `files` cannot be used.
@@ -75,54 +92,72 @@ def all_ways(
     device = generator.device
     default = full_precision(device).lower()  # TF32 if PyTorch lets cuDNN use it. Eager fp32 is exact.
     half = half_precision(device)
-    ways = [VocoderWay(EAGER, "fp32", _without_tf32(eager_backend(generator)))]
-    if amp:
-        ways.append(VocoderWay(f"eager {half} autocast", half, eager_backend(generator, amp=True)))
-    if torchscript:
-        ways.append(
-            VocoderWay(f"TorchScript {default}", default, eager_backend(generator, scripted=True), scripted=True)
+
+    def eager(name: str, precision: str, **settings: bool) -> WayMaker:
+        scripted = settings.get("scripted", False)
+
+        def make() -> VocoderWay:
+            backend = eager_backend(generator, **settings)
+            return VocoderWay(name, precision, _without_tf32(backend) if name == EAGER else backend, scripted)
+
+        return WayMaker(name, precision, make)
+
+    def engine(precision: str) -> WayMaker:
+        name = f"engine {precision}"
+        return WayMaker(
+            name, precision, lambda: VocoderWay(name, precision, engine_backend(generator, precision), whole=False)
         )
-        if amp:
-            backend = eager_backend(generator, scripted=True, amp=True)
-            ways.append(VocoderWay(f"TorchScript {half} autocast", half, backend, scripted=True))
-    others, skipped = _list_onnx_ways(generator, info, folder, amp)
-    ways += others
-    for precision in list_precisions(device):
-        if amp or precision not in ("fp16", "bf16"):
-            ways.append(VocoderWay(f"engine {precision}", precision, engine_backend(generator, precision), whole=False))
-    for path in files:
-        backend, contract = load_export(path, device)
-        if (contract.config, contract.audio) != (info.config, info.audio):
-            raise InputError(f"--backends: {path} is an export of a model with other settings than {info.path}")
-        name = f"{Path(path).name} {contract.precision}"
-        ways.append(VocoderWay(name, contract.precision, backend, whole=contract.format != "tensorrt"))
-    return ways, skipped
+
+    ways = [eager(EAGER, "fp32")]
+    ways += [eager(f"eager {half} autocast", half, amp=True)] if amp else []
+    ways += [eager(f"TorchScript {default}", default, scripted=True)] if torchscript else []
+    ways += [eager(f"TorchScript {half} autocast", half, scripted=True, amp=True)] if torchscript and amp else []
+    ways += _list_runtimes(generator, info, folder, amp)
+    ways += [engine(precision) for precision in list_precisions(device) if amp or precision not in ("fp16", "bf16")]
+    return ways + [_load_file(path, generator, info) for path in files]
 
 
-def _list_onnx_ways(
-    generator: Generator, info: GeneratorInfo, folder: Path, amp: bool
-) -> tuple[list[VocoderWay], list[str]]:
-    """Return onnxruntime and OpenVINO on an ONNX file exported here, and the reasons why some are skipped."""
+def _load_file(path: str, generator: Generator, info: GeneratorInfo) -> WayMaker:
+    backend, contract = load_export(path, generator.device)
+    if (contract.config, contract.audio) != (info.config, info.audio):
+        raise InputError(f"--backends: {path} is an export of a model with other settings than {info.path}")
+    name = f"{Path(path).name} {contract.precision}"
+    way = VocoderWay(name, contract.precision, backend, whole=contract.format != "tensorrt")
+    return WayMaker(name, contract.precision, lambda: way)
+
+
+def _list_runtimes(generator: Generator, info: GeneratorInfo, folder: Path, amp: bool) -> list[WayMaker]:
+    """Return onnxruntime, and OpenVINO on CPUs, on ONNX files that are exported when they are first needed."""
     device = generator.device
-    precisions = ("fp32", "fp16") if device.type == "cuda" and amp else ("fp32",)
-    ways, skipped = [], []
-    path = folder / "generator.onnx"
-    for precision in precisions:
-        try:
-            target = path if precision == "fp32" else folder / f"generator-{precision}.onnx"
-            export(generator, info, target, "onnx", precision)
-            backend, _ = load_export(target, device)
-            ways.append(VocoderWay(f"onnxruntime {precision}", precision, backend))
-        except InputError as error:
-            skipped.append(f"onnxruntime {precision} ({error})")
-    if device.type == "cuda":
-        return ways, skipped
-    if importlib.util.find_spec("openvino") is None or not path.is_file():
-        return ways, [*skipped, "OpenVINO (needs: pip install openvino onnx onnxscript)"]
-    for precision, hint in OPENVINO_HINTS.items():
-        if amp or precision == "fp32":
-            ways.append(VocoderWay(f"OpenVINO {precision}", precision, _load_openvino(path, generator, hint)))
-    return ways, skipped
+
+    def exported(precision: str) -> Path:
+        path = folder / f"generator-{precision}.onnx"
+        if not path.is_file():
+            export(generator, info, path, "onnx", precision)
+        return path
+
+    def onnxruntime(precision: str) -> WayMaker:
+        name = f"onnxruntime {precision}"
+        return WayMaker(
+            name,
+            precision,
+            lambda: VocoderWay(name, precision, load_export(exported(precision), device)[0]),
+            is_runtime=True,
+        )
+
+    def openvino(precision: str, hint: str) -> WayMaker:
+        def make() -> VocoderWay:
+            if importlib.util.find_spec("openvino") is None:
+                raise InputError("needs: pip install openvino onnx onnxscript")
+            return VocoderWay(name, precision, _load_openvino(exported("fp32"), generator, hint))
+
+        name = f"OpenVINO {precision}"
+        return WayMaker(name, precision, make, is_runtime=True)
+
+    is_gpu = device.type == "cuda"
+    ways = [onnxruntime(precision) for precision in (("fp32", "fp16") if is_gpu and amp else ("fp32",))]
+    hints = {} if is_gpu else OPENVINO_HINTS
+    return ways + [openvino(precision, hint) for precision, hint in hints.items() if amp or precision == "fp32"]
 
 
 def _load_openvino(path: Path, generator: Generator, hint: str) -> Backend:

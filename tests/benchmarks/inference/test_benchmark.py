@@ -1,6 +1,11 @@
 """The inference benchmark with small models: tables, ways, sizes, and bad input."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -8,20 +13,23 @@ import soundfile
 import torch
 from matplotlib.image import imread
 
-from benchmarks.inference import benchmark, limits, ways
+from benchmarks import peak
+from benchmarks.inference import benchmark, session, ways
 from benchmarks.inference.report import COLUMNS, SUMMARY_COLUMNS
 from benchmarks.inference.start import Start
 from hifigan import load_generator
+from hifigan.backend import Backend
 from hifigan.engine.select import list_precisions
 from hifigan.export.write import export
 from tests.support.data_sets import speechlike
-from tests.support.models import make_checkpoint, make_fastpitch
+from tests.support.models import TINY, make_checkpoint, make_fastpitch
+from tests.support.paths import REPOSITORY
 from tests.support.programs import one_line_of_error
 
-SHORT = ["--seconds-list", "0.1", "0.2", "--repeats", "2", "--warmup", "1", "--starts", "0"]
+SHORT = ["--no-watched", "--seconds-list", "0.1", "0.2", "--repeats", "2", "--warmup", "1", "--starts", "0"]
 FIGURES = (
     *("latency_avg", "latency_50%", "latency_90%", "latency_95%", "latency_99%"),
-    *("throughput", "speed-up", "RTF", "share_of_limit"),
+    *("throughput", "speed-up", "RTF", "share_of_limit", "snr_db", "made_sec", "first_sec"),
 )
 PYTORCH = ["eager fp32", "eager bf16 autocast", "TorchScript fp32", "TorchScript bf16 autocast"]
 ENGINE = [f"engine {precision}" for precision in list_precisions(torch.device("cpu"))]
@@ -31,9 +39,10 @@ WITHOUT_AMP = [way for way in ENGINE if "16" not in way]
 @pytest.fixture(autouse=True)
 def _no_runtimes(monkeypatch, request):
     """Avoid ONNX exports, except in the test of them, and large matrix products: both take seconds."""
-    monkeypatch.setitem(limits.PRODUCT_SIZES, "cpu", (64, 1))
+    monkeypatch.setitem(peak.PRODUCT_SIZES, "cpu", (64,))
+    monkeypatch.setattr(peak, "SECONDS", 0.0)
     if "with_runtimes" not in request.fixturenames:
-        monkeypatch.setattr(ways, "_list_onnx_ways", lambda *args: ([], []))
+        monkeypatch.setattr(ways, "_list_runtimes", lambda *args: [])
 
 
 @pytest.fixture
@@ -93,7 +102,7 @@ def test_tables_are_those_of_the_json_file(bench, generator, tmp_path):
         for cells in table:
             (row,) = (row for row in alike if (str(row["batch_size"]), row["way"]) == (cells[0], cells[1]))
             for cell, name in zip(cells[2:], FIGURES, strict=True):
-                if row[name] is None:
+                if row[name] in (None, "inf"):
                     assert cell == "-"
                 else:
                     last_digit = 10.0 ** -len(cell.partition(".")[2])
@@ -125,6 +134,12 @@ def test_tables_are_those_of_the_json_file(bench, generator, tmp_path):
     assert header["HiFi-GAN own architecture"].startswith("0.0")
     assert set(content["flop_per_sec"]) == {"fp32", "bf16"}
     assert {row["way"] for row in content["rows"] if row["share_of_limit"] is None} <= {"engine tf32"}
+    assert all(row["snr_db"] is None if row["way"] == "eager fp32" else float(row["snr_db"]) > 30 for row in rows)
+    assert all(row["first_sec"] > 0 for row in rows)
+    kinds = {
+        json.loads(line)["kind"] for line in (tmp_path / "out" / "inference_benchmark.jsonl").read_text().splitlines()
+    }
+    assert kinds == {"header", "model", "peak", "row"}
     assert "The quality gate was not applied" in printed
     assert imread(tmp_path / "out" / "latency.png").shape == (480, 1200, 4)
 
@@ -154,11 +169,11 @@ def test_quality_and_start_up(bench, generator, tmp_path, monkeypatch):
     words = ["--batch-size", 1, "--seconds", 0.1, "--denoising", 0, "--wavs", tmp_path / "wavs"]
     started = []
 
-    def start(checkpoint, config, mel, ways, times):
+    def start(checkpoint, config, mel, ways, times, alive):
         started.append((checkpoint, config, mel.shape, times))
         return [Start(way, [2.0, 3.0, 7.0], 100.4) for way in ways]
 
-    monkeypatch.setattr(benchmark, "measure_starts", start)
+    monkeypatch.setattr(session, "measure_starts", start)
     printed, content = bench(*words, "--no-torchscript", "--starts", 4)
     (quality,) = content["quality"].values()
     assert list(quality) == [*PYTORCH[:2], *ENGINE]
@@ -246,15 +261,82 @@ def test_exported_models_are_measured_beside_the_checkpoint(bench, generator, tm
     ],
 )
 def test_bad_input_is_named_in_one_line(words, message, generator, tmp_path, capsys):
-    flags = ["--hifigan", str(generator), "--output", str(tmp_path), *words]
+    flags = ["--no-watched", "--hifigan", str(generator), "--output", str(tmp_path), *words]
     assert message in one_line_of_error(benchmark.main, flags, capsys)
 
 
 def test_other_models_are_refused(generator, tmp_path, capsys):
     model, info = load_generator(make_checkpoint(tmp_path / "other.pt", sampling_rate=16000, mel_fmax=7600.0))
     export(model, info, tmp_path / "other.ts", "torchscript", "fp32", 0.0)
-    flags = ["--hifigan", str(generator), "--output", str(tmp_path), "--no-torchscript"]
+    flags = ["--no-watched", "--hifigan", str(generator), "--output", str(tmp_path), "--no-torchscript"]
     error = one_line_of_error(benchmark.main, [*flags, "--backends", str(tmp_path / "other.ts")], capsys)
     assert "an export of a model with other settings than" in error
-    flags[1] = str(tmp_path / "other.ts")
+    flags[2] = str(tmp_path / "other.ts")
     assert "is an exported model; give its checkpoint" in one_line_of_error(benchmark.main, flags, capsys)
+
+
+def test_a_way_that_fails_or_makes_noise_is_named_and_the_rest_goes_on(bench, generator, tmp_path, monkeypatch, capsys):
+    usual = ways.list_ways
+
+    def list_ways(*args):
+        makers = usual(*args)
+
+        def not_a_number(mel):
+            return torch.full((len(mel), mel.size(2) * 256), float("nan"))
+
+        def fails(mel):
+            raise RuntimeError("no kernel image")
+
+        def compiler():
+            raise RuntimeError("nvcc: not found")
+
+        device = torch.device("cpu")
+        for name, run in (("nan", not_a_number), ("fails", fails)):
+            way = ways.VocoderWay(name, "fp32", Backend(run, TINY, device))
+            makers.append(ways.WayMaker(name, "fp32", lambda way=way: way))
+        return [*makers, ways.WayMaker("compiled", "fp32", compiler)]
+
+    monkeypatch.setattr("benchmarks.inference.models.list_ways", list_ways)
+    words = ["--batch-size", "1", "--seconds", "0.1", "--denoising", "0", "--no-amp", "--no-torchscript"]
+    argv = ["--hifigan", str(generator), "--output", str(tmp_path / "out"), *SHORT, *words]
+    assert benchmark.main(argv) == 1
+    printed = capsys.readouterr().out
+    content = json.loads((tmp_path / "out" / "inference_benchmark.json").read_text())
+    main = [failure for failure in content["failures"] if "length 0" in failure or "making" in failure]
+    assert main == [
+        "own architecture, making compiled: nvcc: not found",
+        "own architecture, batch 1, length 0, nan: its audio has values that are not finite",
+        "own architecture, batch 1, length 0, fails: no kernel image",
+    ]
+    assert "| NOT FINITE |" in printed
+    assert {row["way"] for row in content["rows"]} == {"eager fp32", *WITHOUT_AMP, "nan"}
+    assert [row["snr_db"] for row in content["rows"] if row["way"] == "nan"] == ["nan"] * 3
+    assert all(row["snr_db"] > 80 for row in content["rows"] if "engine" in row["way"])
+
+
+@pytest.mark.medium
+@pytest.mark.alone
+def test_a_killed_benchmark_keeps_what_it_measured(generator, tmp_path):
+    argv = [
+        "--hifigan",
+        str(generator),
+        "-o",
+        str(tmp_path / "out"),
+        "--seconds",
+        "0.1",
+        "--repeats",
+        "1",
+        "--starts",
+        "0",
+    ]
+    argv += ["--no-torchscript", "--no-amp", "--seconds-list", *(str(0.1 * n) for n in range(2, 60))]
+    running = subprocess.Popen([sys.executable, "-m", "benchmarks.inference.benchmark", *argv], cwd=REPOSITORY)
+    tables = tmp_path / "out" / "inference_benchmark.md"
+    try:
+        while not tables.is_file() and running.poll() is None:
+            time.sleep(0.1)
+    finally:
+        os.kill(running.pid, signal.SIGKILL)
+        running.wait()
+    assert "| 1 | eager fp32 |" in tables.read_text()
+    assert json.loads((tmp_path / "out" / "inference_benchmark.json").read_text())["rows"]

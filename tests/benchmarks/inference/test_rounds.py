@@ -1,10 +1,8 @@
 """Order and number of the inference benchmark's measurements."""
 
-import pytest
 import torch
 
 from benchmarks.inference.rounds import MIN_ROUNDS, Case, Task, measure
-from common.errors import InputError
 
 CPU = torch.device("cpu")
 
@@ -30,13 +28,39 @@ def test_tasks_take_turns_and_warm_up_with_the_same_inputs():
 
 
 def test_no_round_begins_when_the_time_is_over():
-    (measured,) = measure([task("a", Case([torch.zeros(80, 3)]))], 2, 100, CPU, minutes=0)
+    (measured,) = measure([task("a", Case([torch.zeros(80, 3)]))], 2, 100, CPU, seconds=0)
     assert len(measured.vocoding_sec) == MIN_ROUNDS
 
 
-def test_a_batch_beyond_the_memory_is_named():
+def test_a_task_that_fails_is_left_out_and_the_others_go_on():
     def run_out(mels):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(InputError, match=r"^--batch-size: 2 utterances do not fit into the GPU's memory$"):
-        measure([task("a", Case([torch.zeros(80, 3)] * 2), vocoder=run_out)], 0, 1, CPU)
+    def fail_later(mels):
+        runs.append(len(runs))
+        if len(runs) == 3:
+            raise RuntimeError("illegal memory access\nand more")
+        return mels
+
+    runs, seen = [], []
+    case = Case([torch.zeros(80, 3)] * 2)
+    tasks = [task("a", case, vocoder=run_out), task("b", case, vocoder=fail_later), task("c", case)]
+    measured = measure(tasks, 1, 4, CPU, alive=seen.append)
+    assert [times.failure for times in measured] == [
+        "2 utterances do not fit into the GPU's memory",
+        "illegal memory access",
+        "",
+    ]
+    assert [len(times.vocoding_sec) for times in measured] == [0, 1, 4]
+    assert seen.count("V1, batch 2, length 0, a") == 1
+    assert seen.count("V1, batch 2, length 0, c") == 5
+
+
+def test_the_first_call_is_timed_alone_and_its_audio_kept(monkeypatch):
+    times = iter(range(0, 100, 1))
+    monkeypatch.setattr("benchmarks.inference.rounds.now_sec", lambda device: float(next(times)))
+    made = iter([[torch.tensor([float(n)])] for n in range(3)])
+    (measured,) = measure([task("a", Case([torch.zeros(80, 3)]), vocoder=lambda mels: next(made))], 1, 2, CPU)
+    assert measured.first_sec == 2.0
+    assert measured.wavs == [0.0]
+    assert measured.vocoding_sec == [1.0, 1.0]
