@@ -16,9 +16,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from common.machine import triton_kernels
 from common.machine.precision import use_tf32
 from common.machine.timing import now_sec
-from common.machine.triton_kernels import may_run, works
 from hifigan.engine.graph_cache import GraphCache, Work
 from hifigan.engine.graph_recorder import BaseRecorder, SharingRecorder
 from hifigan.engine.transfers import on_device
@@ -87,11 +87,11 @@ def _choose(generator: Generator, precision: str, recorder: BaseRecorder) -> _Wa
     """Return the faster way. Kernels of our own must be as exact as PyTorch's on this GPU."""
     plain = _by_pytorch(generator, precision)
     ways = [_Way("PyTorch's kernels", GraphCache(plain, recorder, masks_padding=False), masks_padding=False)]
-    if may_run(generator.device):
+    if triton_kernels.may_run(generator.device):
         from hifigan.engine.cuda_rows import RowGenerator  # imports Triton
 
         rows = RowGenerator(generator, precision)
-        if works("of the generator", lambda _: _check(generator, rows, plain), generator.device):
+        if triton_kernels.works("of the generator", lambda _: _check(generator, rows, plain), generator.device):
             ways.append(_Way("kernels in Triton", GraphCache(rows, recorder, masks_padding=True), masks_padding=True))
     if len(ways) == 1:
         return ways[0]

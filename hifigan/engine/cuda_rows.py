@@ -199,4 +199,5 @@ def _block(block: Any, dtype: torch.dtype) -> list[tuple[Convolution, Convolutio
 
 def _as_rows(mel: Tensor) -> Tensor:
     """Mel [B, M, L] -> rows [B, L, M], M padded to a multiple of the kernels' step."""
-    return F.pad(mel, (0, 0, 0, -mel.size(1) % CHANNEL_STEP)).transpose(1, 2).contiguous()
+    missing = -mel.size(1) % CHANNEL_STEP
+    return (F.pad(mel, (0, 0, 0, missing)) if missing else mel).transpose(1, 2).contiguous()

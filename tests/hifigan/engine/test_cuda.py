@@ -5,6 +5,7 @@ import logging
 import pytest
 import torch
 
+from common.machine import triton_kernels
 from hifigan.config import PRESETS, GeneratorConfig
 from hifigan.engine import cuda
 from hifigan.engine.cuda import FRAME_STEP, CudaEngine
@@ -93,7 +94,7 @@ def test_kernels_that_compute_something_else_are_not_used(fast_kernels, monkeypa
 
 
 def test_without_triton_pytorch_computes(monkeypatch):
-    monkeypatch.setattr(cuda, "may_run", lambda device: False)
+    monkeypatch.setattr(triton_kernels, "may_run", lambda device: False)
     generator, recorder = by_rule(SMALL), GraphEmulator()
     engine = CudaEngine(generator, "fp32", recorder)
     made, expected = [], []
@@ -109,7 +110,7 @@ def test_without_triton_pytorch_computes(monkeypatch):
 def test_lengths_in_a_vocoder_without_masks(monkeypatch):
     """Results of a graph are copied before its next replay, which recomputes the ends."""
     generator, recorder = by_rule(SMALL), GraphEmulator()
-    monkeypatch.setattr(cuda, "may_run", lambda device: False)
+    monkeypatch.setattr(triton_kernels, "may_run", lambda device: False)
     vocoder = Vocoder(backend_of(CudaEngine(generator, "fp32", recorder)), batch_frames=1000)
     for _ in range(3):
         given = mels(1, 31, 32, 33, 100, 7)
