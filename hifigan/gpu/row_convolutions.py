@@ -70,8 +70,10 @@ def _activated(x):
     """Return leaky ReLU of x. fp16 is multiplied as it is: the work on the activations would be twice as much."""
     if x.dtype == tl.bfloat16:
         wide = x.to(tl.float32)
-        return tl.maximum(wide, wide * SLOPE).to(tl.bfloat16)
-    return tl.maximum(x, x * SLOPE)
+        activated = tl.maximum(wide, wide * SLOPE).to(tl.bfloat16)
+    else:
+        activated = tl.maximum(x, x * SLOPE)
+    return activated
 
 
 @triton.jit
