@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from tests.support.data_sets import write_data_set
 from tests.support.programs import train_arguments
@@ -18,13 +19,24 @@ def saved_steps(output: Path) -> int:
     return torch.load(path, weights_only=True)["train_state"]["steps"]
 
 
+CHANGES = {"epochs": 3, "checkpoint_interval": 10, "validation_interval": 10}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
+    """Weights after an undisturbed run."""
+    root = tmp_path_factory.mktemp("whole")
+    folder = write_data_set(root / "set", [0.3] * 6)
+    status, _, stderr = finished(train_process(*THIN, *train_arguments(folder, root / "out", **CHANGES)))
+    assert status == 0, stderr
+    return weights(root / "out", 3)[0]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
-def test_the_state_is_saved_first(tmp_path: Path, workers: int) -> None:
+def test_the_state_is_saved_first(tmp_path: Path, whole: dict[str, Tensor], workers: int) -> None:
     folder = write_data_set(tmp_path / "set", [0.3] * 6)
-    changes = {"epochs": 3, "checkpoint_interval": 10, "validation_interval": 10, "num_workers": workers}
-    status, _, stderr = finished(train_process(*THIN, *train_arguments(folder, tmp_path / "whole", **changes)))
-    assert status == 0, stderr
+    changes = {**CHANGES, "num_workers": workers}
     lost = folder / "wavs" / "clip001.wav"
     shutil.copy(lost, tmp_path / "kept.wav")
     argv = [*THIN, *train_arguments(folder, tmp_path / "out", **changes)]
@@ -37,8 +49,8 @@ def test_the_state_is_saved_first(tmp_path: Path, workers: int) -> None:
     shutil.copy(tmp_path / "kept.wav", lost)
     status, _, stderr = finished(train_process(*argv))
     assert status == 0, stderr
-    expected, found = (weights(tmp_path / name, 3)[0] for name in ("whole", "out"))
-    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    found = weights(tmp_path / "out", 3)[0]
+    assert all(torch.equal(found[name], value) for name, value in whole.items())
 
 
 @pytest.mark.slow

@@ -24,12 +24,17 @@ from tests.support.models import TINY, make_checkpoint
 from tests.support.paths import REPOSITORY
 
 CPU = torch.device("cpu")
-# The structures of the published generators, with few channels and, in V1 and V2, fewer residual blocks.
+# The structures of the published generators, with few channels and fewer residual blocks.
 FEWER: dict[str, Any] = {"resblock_kernel_sizes": (3, 7), "resblock_dilation_sizes": ((1, 3), (1, 5))}
 STRUCTURES = {
     "v1": dataclasses.replace(PRESETS["v1"], upsample_initial_channel=32, **FEWER),
     "v2": dataclasses.replace(PRESETS["v2"], upsample_initial_channel=16, **FEWER),
-    "v3": dataclasses.replace(PRESETS["v3"], upsample_initial_channel=16),
+    "v3": dataclasses.replace(
+        PRESETS["v3"],
+        upsample_initial_channel=16,
+        resblock_kernel_sizes=(3, 5),
+        resblock_dilation_sizes=((1, 2), (2, 6)),
+    ),
 }
 LOUD = 1.5  # an untrained generator is nearly silent
 

@@ -43,7 +43,7 @@ def test_training_is_the_same_for_all_shares_of_the_work(tmp_path):
 def test_processes_under_torchrun_are_stopped_together(data_set, tmp_path):
     argv = train_arguments(data_set, tmp_path, epochs=2)
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    process = train_process(*launcher, "train.py", *argv)
+    process = train_process(*launcher, *THIN, *argv)
     for line in process.stdout:
         if "iter   1/3" in line:
             process.terminate()  # only torchrun, which passes the signal on
@@ -54,7 +54,7 @@ def test_processes_under_torchrun_are_stopped_together(data_set, tmp_path):
     assert 0 < gen["train_state"]["steps"] <= 3  # the processes agree one step later
     # One process resumes with the same global batch.
     argv = train_arguments(data_set, tmp_path, epochs=2, global_batch_size=2)
-    status, _, stderr = finished(train_process("train.py", *argv))
+    status, _, stderr = finished(train_process(*THIN, *argv))
     assert (status, stderr) == (0, "")
     assert weights(tmp_path, 2)[1]["train_state"] == {"epoch": 2, "epoch_clips": 0, "steps": 6}
     assert len(train_losses(tmp_path)) == 6

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +27,7 @@ from tests.support.paths import REPOSITORY
 from voice.training.__main__ import find_gain_db, identify, main, used_clips
 
 pytestmark = pytest.mark.alone
-CLIPS = 22
+CLIPS = 20  # the least that a voice takes
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,7 @@ def start(folder: Path, voice: str, **variables: str) -> subprocess.Popen[str]:
         "PYTHON": sys.executable,
         "BASE_GENERATOR": "base.pt",
         "VOCODER_BATCH_SIZE": "1",
+        "DISCRIMINATOR_WIDTH": "0.125",
         "FINE_TUNING_EPOCHS": "2",
         "BASE_SHARE": "0",  # so that the voice's weights are those of a checkpoint
         "FASTPITCH_EPOCHS": "5",
@@ -94,20 +97,59 @@ def finish(process: subprocess.Popen[str]) -> str:
     return output
 
 
+# Moments of a training: something that it prints, and the signal that interrupts it there or soon after.
+INTERRUPTIONS = [
+    ("splitting", signal.SIGKILL),
+    ("epoch    1 | iter", signal.SIGTERM),  # of the trial
+    ("extracting pitch", signal.SIGKILL),
+    ("training FastPitch", signal.SIGTERM),
+    ("fastpitch/FastPitch_checkpoint_2.pt", signal.SIGKILL),  # after the first validation
+    ("best: epoch", signal.SIGTERM),
+    ("extracting FastPitch's mels", signal.SIGKILL),
+    ("writing pairs", signal.SIGKILL),
+    ("fine-tuning the vocoder", signal.SIGTERM),
+    ("fine-tuning/hifigan_gen_checkpoint_1.pt", signal.SIGKILL),
+    ("packing", signal.SIGKILL),
+    ("evaluating copy", signal.SIGTERM),
+]
+
+
+def interrupt(folder: Path, voice: str) -> str:
+    """Interrupt a training at all moments, and return what the last start printed, which finishes it."""
+    for words, number in INTERRUPTIONS:
+        process = start(folder, voice)
+        assert process.stdout is not None
+        seen = next((line for line in process.stdout if words in line), None)
+        assert seen, f"nothing printed {words}"
+        if "checkpoint" not in words:  # within half a second, tiny models finish many epochs
+            time.sleep(0.5)
+        process.send_signal(number)
+        process.communicate()  # the output ends when its programs have ended, too
+        assert process.returncode == (143 if number == signal.SIGTERM else -number)
+    return finish(start(folder, voice))
+
+
 @pytest.fixture(scope="module")
-def undisturbed(folder: Path) -> tuple[Path, str]:
-    """Return a finished voice and what its training printed."""
-    return folder / "voices" / "undisturbed", finish(start(folder, "undisturbed", LICENCE="CC0"))
+def trainings(folder: Path) -> Iterator[dict[str, Future[str]]]:
+    """Yield what the trainings of three voices print. Two run at a time, each on one core most of the time."""
+    with ThreadPoolExecutor(2) as pool:
+        yield {
+            "interrupted": pool.submit(interrupt, folder, "interrupted"),
+            "undisturbed": pool.submit(lambda: finish(start(folder, "undisturbed", LICENCE="CC0"))),
+            "parallel": pool.submit(
+                lambda: finish(start(folder, "parallel", **{**FIRST_FLOW, "FASTPITCH_EPOCHS": "2"}))
+            ),
+        }
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_voice_is_trained(folder: Path, undisturbed: tuple[Path, str]) -> None:
-    voice, output = undisturbed
+def test_a_voice_is_trained(folder: Path, trainings: dict[str, Future[str]]) -> None:
+    voice, output = folder / "voices" / "undisturbed", trainings["undisturbed"].result()
     before, _, training = output.partition("disk  ")
-    assert "data set   22 clips, 0.02 hours (train 18, val 2, test 2)" in before
-    assert "5 epochs of 9 steps of" in before
-    assert "2 epochs of 36 steps of" in before
+    assert "data set   20 clips, 0.02 hours (train 16, val 2, test 2)" in before
+    assert "5 epochs of 8 steps of" in before
+    assert "2 epochs of 32 steps of" in before
     assert "saved" not in training.partition("training FastPitch")[0], "the estimate comes first"
     assert {"README.md", "fastpitch.safetensors", "hifigan.safetensors"} <= {path.name for path in voice.iterdir()}
     for file, key, run, average in (
@@ -135,33 +177,10 @@ def test_a_voice_is_trained(folder: Path, undisturbed: tuple[Path, str]) -> None
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
-def test_interruptions_leave_no_trace(folder: Path, undisturbed: tuple[Path, str]) -> None:
+def test_interruptions_leave_no_trace(folder: Path, trainings: dict[str, Future[str]]) -> None:
     """In every stage, by SIGTERM or by kill -9, the latter also in the middle of both trainings."""
-    moments = [
-        ("splitting", signal.SIGKILL),
-        ("epoch    1 | iter", signal.SIGTERM),  # of the trial
-        ("extracting pitch", signal.SIGKILL),
-        ("training FastPitch", signal.SIGTERM),
-        ("fastpitch/FastPitch_checkpoint_2.pt", signal.SIGKILL),  # after the first validation
-        ("best: epoch", signal.SIGTERM),
-        ("extracting FastPitch's mels", signal.SIGKILL),
-        ("writing pairs", signal.SIGKILL),
-        ("fine-tuning the vocoder", signal.SIGTERM),
-        ("fine-tuning/hifigan_gen_checkpoint_1.pt", signal.SIGKILL),
-        ("packing", signal.SIGKILL),
-        ("evaluating copy", signal.SIGTERM),
-    ]
-    for words, number in moments:
-        process = start(folder, "interrupted")
-        assert process.stdout is not None
-        seen = next((line for line in process.stdout if words in line), None)
-        assert seen, f"nothing printed {words}"
-        if "checkpoint" not in words:  # within half a second, tiny models finish many epochs
-            time.sleep(0.5)
-        process.send_signal(number)
-        process.communicate()  # the output ends when its programs have ended, too
-        assert process.returncode == (143 if number == signal.SIGTERM else -number)
-    finish(start(folder, "interrupted"))
+    for voice in ("undisturbed", "interrupted"):
+        trainings[voice].result()
     for file, key in (("hifigan", "generator"), ("fastpitch", "state_dict")):
         one, other = (
             read_file(folder / "voices" / name / f"{file}.safetensors") for name in ("interrupted", "undisturbed")
@@ -172,8 +191,8 @@ def test_interruptions_leave_no_trace(folder: Path, undisturbed: tuple[Path, str
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_both_models_are_trained_at_the_same_time(folder: Path) -> None:
-    output = finish(start(folder, "parallel", **{**FIRST_FLOW, "FASTPITCH_EPOCHS": "2"}))
+def test_both_models_are_trained_at_the_same_time(folder: Path, trainings: dict[str, Future[str]]) -> None:
+    output = trainings["parallel"].result()
     assert "training FastPitch and the vocoder" in output
     work = folder / "voices" / "parallel-training"
     made = read_file(folder / "voices" / "parallel" / "hifigan.safetensors")
