@@ -105,6 +105,10 @@ COVERED_ELSEWHERE = {
     ),
     "benchmarks/inference/ways.py": ("benchmarks/inference/test_benchmark.py", "needs models and a whole benchmark"),
     "benchmarks/synthetic_voice.py": ("benchmarks/inference/test_benchmark.py", "most tests listen to it"),
+    **{
+        f"benchmarks/gpu/{name}.py": ("benchmarks/test_gpu_first.py", "stages of that program")
+        for name in ("findings", "machine", "synthesis", "training")
+    },
     "benchmarks/inference/config.py": ("benchmarks/inference/test_benchmark.py", "its values come from a command line"),
     "benchmarks/inference/models.py": ("benchmarks/inference/test_benchmark.py", "its models come from a command line"),
     "benchmarks/inference/session.py": ("benchmarks/inference/test_benchmark.py", "a whole run of that benchmark"),

@@ -94,7 +94,8 @@ class Worker:
             kind = self.device.type
             return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
 
-    def _step(self) -> None:
+    def step(self) -> None:
+        """Take an optimiser step, without waiting for its losses."""
         self.state.set_learning_rate()
         self.group = next(self.batches)
         losses = dict(self.both_steps(self.group))
@@ -116,7 +117,7 @@ class Worker:
         processor_sec = -time.process_time()
         began = now_sec(self.device)
         for _ in range(steps):
-            self._step()
+            self.step()
             values.append(list(self.state.meter.since_last_log().values()))  # like train.py with --step-logs-interval 1
         seconds = now_sec(self.device) - began
         return Burst(seconds, processor_sec + time.process_time(), values)
