@@ -8,8 +8,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from common import distributed
-
 
 class GradientBuffer:
     """Copies of all gradients of some parameters, one after the other.
@@ -46,6 +44,6 @@ class GradientBuffer:
 
     def average(self) -> None:
         """Replace the gradients by their means over all processes."""
-        if distributed.is_active():
+        if dist.is_initialized():
             dist.all_reduce(self._all)
             self._all.div_(dist.get_world_size())

@@ -3,7 +3,6 @@
 import torch
 from torch import nn
 
-from common import distributed
 from common.machine.gradient_buffer import GradientBuffer
 
 
@@ -13,7 +12,7 @@ def test_an_optimiser_steps_alike_with_collected_gradients(monkeypatch):
     def doubled(values):
         values.mul_(4)  # the sum over two processes, of which the other has three times the gradient
 
-    monkeypatch.setattr(distributed, "is_active", lambda: True)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
     monkeypatch.setattr(torch.distributed, "all_reduce", doubled)
     torch.manual_seed(0)
