@@ -18,7 +18,7 @@ from common.errors import InputError, first_line
 Result = TypeVar("Result")
 
 
-class Recording:
+class GraphRecording:
     """Graphs that are recorded one after the other and share the memory of one pool. Made by `recording`."""
 
     def __init__(self, device: torch.device, pool: torch.cuda.MemPool | None = None) -> None:
@@ -69,7 +69,7 @@ class Recording:
 @contextlib.contextmanager
 def recording(
     device: torch.device, stream: torch.cuda.Stream, pool: torch.cuda.MemPool | None = None
-) -> Iterator[Recording]:
+) -> Iterator[GraphRecording]:
     """Record the work of this context on a stream, with memory of its own or of a pool that recordings share.
 
     Raises:
@@ -115,7 +115,7 @@ class CudaRecorder:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stream = torch.cuda.Stream(device)
-        self._recording: Recording | None = None
+        self._recording: GraphRecording | None = None
         self._exchanges: list[Callable[[], None]] = []  # one after each graph but the last
 
     def warm_up(self, work: Callable[[], Result]) -> Result:
