@@ -79,7 +79,7 @@ def recording(
     torch.cuda.synchronize(device)
     gc.collect()
     torch.cuda.empty_cache()
-    made = Recording(device, pool)
+    made = GraphRecording(device, pool)
     try:
         with torch.cuda.stream(stream):
             made.begin()
