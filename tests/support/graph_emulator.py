@@ -16,10 +16,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-WAITING_TAGS = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+from benchmarks.gpu_simulation import cost
+
 WAITING_METHODS = {Tensor.tolist, Tensor.numpy, Tensor.cpu}  # on CPU tensors these call no operator
-ALLOCATING = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
-RESHAPING = {"as_strided_", "squeeze_", "t_", "transpose_", "unsqueeze_", "_unsafe_view"}  # not marked as views
 
 
 class GraphEmulator:
@@ -65,9 +64,14 @@ class Tape(TorchDispatchMode):
         self._before = {}  # by address: storages that the recording found, and copies of them
         self._made = {}  # by address: storages that the recording allocated
 
+    @classmethod
+    def _should_skip_dynamo(cls):
+        return False  # PyTorch would import its compiler, which takes seconds
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        refuse_waits(func, args, kwargs)
+        if cost.waits(func, args, kwargs):
+            raise RuntimeError(f"operation not permitted when stream is capturing: {func}")
         self._save_before(tree_leaves((args, kwargs)))
         results = func(*args, **kwargs)
         for storage in storages(tree_leaves(results)):
@@ -108,25 +112,10 @@ class WaitingMethods(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def refuse_waits(func, args, kwargs):
-    """Raise an error if an operator returns a number, or tensors whose size depends on values."""
-    name = func.overloadpacket.__name__
-    waits = WAITING_TAGS & {*func.tags}
-    if name in ("index", "index_put", "index_put_"):  # waits if an index is a mask, unless a number is assigned
-        masked = any(t.dtype in (torch.bool, torch.uint8) for t in tree_leaves(args[1]) if isinstance(t, Tensor))
-        waits = masked and (name == "index" or args[2].numel() > 1)
-    elif name == "repeat_interleave":
-        waits = kwargs.get("output_size") is None  # the number of results, if the caller knows it
-    if waits:
-        raise RuntimeError(f"operation not permitted when stream is capturing: {func}")
-
-
 def computes(func, results, arguments):
     """Return whether an operator does more than allocate memory, or look at memory in another shape."""
-    if func.overloadpacket.__name__ in ALLOCATING | RESHAPING:
-        return False
-    if not any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns):
-        return True
+    if cost.computes(func) or cost.name(func) in cost.ALLOCATING | cost.RESHAPING:
+        return cost.computes(func)
     # A view, or an operator that copies if it must (`contiguous`), which inference mode does not take apart.
     given = {storage.data_ptr() for storage in storages(tree_leaves(arguments))}
     return any(storage.data_ptr() not in given for storage in storages(tree_leaves(results)))

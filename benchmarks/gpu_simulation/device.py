@@ -1,0 +1,199 @@
+"""A simulated H200: tensors with shapes instead of memory, and stand-ins for the functions of `torch.cuda`.
+
+`load_guard` must come first. All changes of PyTorch end with the context.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+
+from benchmarks.gpu_simulation.counter import OperatorCounter, Tally
+
+DEVICE = torch.device("cuda", 0)
+CAPABILITY = (9, 0)
+MEMORY_BYTES = 141 * 10**9
+
+
+@contextlib.contextmanager
+def simulated_gpu(answers: Mapping[str, int] | None = None) -> Iterator[OperatorCounter]:
+    """Run this context on a simulated GPU.
+
+    Args:
+        answers: see `OperatorCounter`.
+    """
+    counter = OperatorCounter(answers)
+    shapes_only = FakeTensorMode(allow_non_fake_inputs=True)  # imports much, which the replacements would confuse
+    with contextlib.ExitStack() as stack:
+        for owner, replacements in _replacements(counter):
+            for attribute, value in replacements.items():
+                stack.enter_context(mock.patch.object(owner, attribute, value))
+        stack.enter_context(shapes_only)
+        stack.enter_context(counter)
+        yield counter
+
+
+def _replacements(counter: OperatorCounter) -> list[tuple[Any, dict[str, Any]]]:
+    """Return attributes to replace, by their owner."""
+    graph = type("CUDAGraph", (SimulatedGraph,), {"counter": counter})
+    properties = types.SimpleNamespace(
+        name="simulated H200", total_memory=MEMORY_BYTES, multi_processor_count=132, major=9, minor=0
+    )
+    cuda: dict[str, Any] = {
+        "is_available": lambda: True,
+        "is_initialized": lambda: True,
+        "device_count": lambda: 1,
+        "current_device": lambda: 0,
+        "set_device": _nothing,
+        "get_device_name": lambda device=None: properties.name,
+        "get_device_capability": lambda device=None: CAPABILITY,
+        "get_device_properties": lambda device=None: properties,
+        "is_bf16_supported": lambda including_emulation=True: True,
+        "mem_get_info": lambda device=None: (MEMORY_BYTES - counter.live_bytes, MEMORY_BYTES),
+        "memory_allocated": lambda device=None: counter.live_bytes,
+        "manual_seed_all": _nothing,
+        "empty_cache": _nothing,
+        "synchronize": lambda device=None: counter.wait("synchronize"),
+        "Stream": SimulatedStream,
+        "current_stream": SimulatedStream,
+        "set_stream": _nothing,
+        "stream": lambda stream: contextlib.nullcontext(),
+        "is_current_stream_capturing": lambda: counter.is_recording,
+        "CUDAGraph": graph,
+        "graph": lambda graph, *args, **kwargs: graph.record(),
+        "graph_pool_handle": lambda: (0, 0),
+    }
+    replaced: list[tuple[Any, dict[str, Any]]] = [
+        (torch.cuda, cuda),
+        (nn.Module, {"_apply": _convert}),
+        (FakeTensor, {"tolist": _read_list(counter)}),
+        (torch.inference_mode, {"__enter__": _enter_no_grad, "__exit__": _exit_no_grad}),
+        (Tensor, {"pin_memory": lambda tensor, device=None: tensor, "new_tensor": _new_tensor}),
+        (torch, {"istft": _inverse_transform(counter), "tensor": _tensor}),
+    ]
+    with contextlib.suppress(ImportError):  # older checkouts have no kernels of their own
+        from common.machine import triton_kernels
+
+        replaced.append((triton_kernels, {"may_run": lambda device: True, "proved": lambda *args: True}))
+    return replaced
+
+
+class SimulatedStream:
+    """A stream of the GPU, on which everything has already happened."""
+
+    def __init__(self, device: Any = None, priority: int = 0) -> None:
+        pass
+
+    def wait_stream(self, stream: SimulatedStream) -> None:
+        pass
+
+    def wait_event(self, event: Any) -> None:
+        pass
+
+    def synchronize(self) -> None:
+        pass
+
+
+class SimulatedGraph:
+    """A CUDA graph: the costs of what was recorded, which each replay adds again."""
+
+    counter: OperatorCounter
+
+    def __init__(self, keep_graph: bool = False) -> None:
+        self._recorded = Tally()
+
+    @contextlib.contextmanager
+    def record(self) -> Iterator[None]:
+        with self.counter.recording() as self._recorded:
+            yield
+
+    def replay(self) -> None:
+        self.counter.replay(self._recorded)
+
+    def reset(self) -> None:
+        pass
+
+    def pool(self) -> tuple[int, int]:
+        return 0, 0
+
+
+def _nothing(*args: Any, **kwargs: Any) -> None:
+    pass
+
+
+_on_host = torch.tensor
+
+
+def _tensor(data: Any, *, device: Any = None, requires_grad: bool = False, **kwargs: Any) -> Tensor:
+    """Make a tensor as `torch.tensor`, which writes it on the host and then copies it."""
+    made = _on_host(data, **kwargs)
+    return (made if device is None else made.to(device)).requires_grad_(requires_grad)
+
+
+def _new_tensor(like: Tensor, data: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
+    return _tensor(data, dtype=dtype or like.dtype, device=device or like.device)
+
+
+def _enter_no_grad(context: Any) -> None:
+    """Enter `torch.inference_mode` as `no_grad`: in inference mode, some operators hide those that they consist of."""
+    context.simulated = torch.no_grad() if context.mode else contextlib.nullcontext()
+    context.simulated.__enter__()
+
+
+def _exit_no_grad(context: Any, *exception: Any) -> None:
+    context.simulated.__exit__(*exception)
+
+
+def _inverse_transform(counter: OperatorCounter) -> Callable[..., Tensor]:
+    """Return a replacement of `torch.istft`, which looks at the sum of its windows."""
+
+    def istft(spec: Tensor, n_fft: int, hop_length: int, *, window: Tensor) -> Tensor:
+        """Spectra [B, F, L] -> signals [B, L * hop], centred, as SpectralOps.cpp computes it."""
+        frames = spec.size(2)
+        size = n_fft + hop_length * (frames - 1)
+        parts = torch.fft.irfft(spec.transpose(1, 2), n_fft) * window
+        summed = _overlap_and_add(parts, size, hop_length)
+        windows = _overlap_and_add(window.square().expand(1, frames, n_fft), size, hop_length)
+        inside = slice(n_fft // 2, size - n_fft // 2)
+        envelope = windows[:, inside]
+        envelope.abs().min().lt(1e-11)
+        counter.wait("istft")
+        return summed[:, inside] / envelope
+
+    return istft
+
+
+def _overlap_and_add(parts: Tensor, size: int, hop: int) -> Tensor:
+    return torch.ops.aten.unfold_backward(parts, [len(parts), size], 1, parts.size(2), hop)
+
+
+def _convert(module: nn.Module, convert: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
+    """Convert all parameters and buffers, as `nn.Module._apply`, which cannot do so with tensors without memory."""
+    for inside in module.modules() if recurse else [module]:
+        for name, parameter in inside._parameters.items():
+            if parameter is not None:
+                converted = convert(parameter.detach())
+                inside._parameters[name] = nn.Parameter(converted, requires_grad=parameter.requires_grad)
+        for name, buffer in inside._buffers.items():
+            if buffer is not None:
+                inside._buffers[name] = convert(buffer)
+    return module
+
+
+def _read_list(counter: OperatorCounter) -> Callable[[Tensor], Any]:
+    """Return a replacement of `Tensor.tolist`, which is one copy to the host."""
+
+    def tolist(tensor: Tensor) -> Any:
+        if tensor.dim() == 0:
+            return tensor.item()
+        read = tensor.cpu()
+        return [counter.answer(read)] * len(read) if read.dim() == 1 else [row.tolist() for row in read]
+
+    return tolist
