@@ -58,7 +58,7 @@ def estimate(func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any], r
     moved += sum(_bytes(tensor) for tensor in _changed(func, args, kwargs) if id(tensor) not in returned)
     kernels, more_bytes, flop, _ = _special(name(func), args, kwargs, written)
     moved += more_bytes
-    arithmetic_sec = flop / _peak(name(func), read) if flop else 0.0
+    arithmetic_sec = flop / _peak(name(func), read, args) if flop else 0.0
     return Cost(kernels, moved, flop, max(kernels * KERNEL_SEC, moved / BANDWIDTH, arithmetic_sec))
 
 
@@ -101,6 +101,11 @@ def _special(short: str, args: Sequence[Any], kwargs: Mapping[str, Any], results
         return Cost(1, 0, 2 * results[0].numel() * args[0].shape[-1])
     if short in ("addmm", "baddbmm", "addmv"):
         return Cost(1, 0, 2 * results[0].numel() * args[1].shape[-1])
+    if short == "hifigan.convolve_rows":  # weights [k * C, r * N] for each group of r rows of the results [B, R, N]
+        rows, rate = results[0].shape[:2].numel(), args[8][3]
+        return Cost(1, 0, 2 * args[1].numel() * rows // rate)
+    if short == "hifigan.last_layer":  # weights [k, C] for each sample
+        return Cost(1, 0, 2 * args[1].numel() * results[0].numel())
     if short.startswith("_fft"):
         points = math.prod(args[0].shape[dimension] for dimension in args[1])
         return Cost(2, 0, round(5 * max(args[0].numel(), results[0].numel()) * math.log2(points)))
@@ -135,10 +140,12 @@ def _changed(func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -
             yield from tensors(values.get(argument.name))
 
 
-def _peak(short: str, read: Sequence[Tensor]) -> float:
+def _peak(short: str, read: Sequence[Tensor], args: Sequence[Any]) -> float:
     """Return FLOP per second in the number format of an operator."""
     if next((t.element_size() for t in read if t.is_floating_point() and t.dim() > 0), 4) == 2:
         return TENSOR_CORES_16_BITS
+    if short == "hifigan.convolve_rows":
+        return {"ieee": CUDA_CORES_FP32, "tf32": TENSOR_CORES_TF32, "tf32x3": TENSOR_CORES_TF32 / 3}[args[-1]]
     of_convolutions, of_products = _tf32()
     return TENSOR_CORES_TF32 if (of_convolutions if "conv" in short else of_products) else CUDA_CORES_FP32
 

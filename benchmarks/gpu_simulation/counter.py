@@ -92,6 +92,7 @@ class OperatorCounter(TorchDispatchMode):
     Attributes:
         tally: sums so far. `counting` and `recording` replace it.
         live_bytes: memory of the GPU in use.
+        total_sec: time of the GPU so far.
         answers: values to assume where the CPU waits for a number: a part of the line of source, and the number. The
             first one that fits counts, else 1.
     """
@@ -100,6 +101,7 @@ class OperatorCounter(TorchDispatchMode):
         super().__init__()
         self.tally = Tally()
         self.live_bytes = 0
+        self.total_sec = 0.0
         self.answers = dict(answers or {})
         self.is_recording = False
         self._known: set[int] = set()
@@ -126,6 +128,7 @@ class OperatorCounter(TorchDispatchMode):
         tally.peak_bytes -= live
 
     def replay(self, recorded: Tally) -> None:
+        self.total_sec += recorded.sec
         self.tally.add_replay(recorded)
         self.tally.peak_bytes = max(self.tally.peak_bytes, self.live_bytes + recorded.peak_bytes)
 
@@ -147,7 +150,7 @@ class OperatorCounter(TorchDispatchMode):
     def __torch_dispatch__(self, func: OpOverload, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.prim.device.default:  # asked for thousands of times
             return args[0].device
-        kwargs = kwargs or {}
+        kwargs = {name: value for name, value in (kwargs or {}).items() if name != "pin_memory"}
         given = tensors((args, kwargs))
         on_gpu = any(tensor.device.type == "cuda" for tensor in given)
         short = name(func)
@@ -167,7 +170,9 @@ class OperatorCounter(TorchDispatchMode):
             self._check_devices(short, args, kwargs, given, made)
             if short == "_ctc_loss" and not isinstance(args[2], list | tuple):
                 self._count_reading(args[2], args[3])
-            self.tally.add(short, estimate(func, args, kwargs, results))
+            cost = estimate(func, args, kwargs, results)
+            self.tally.add(short, cost)
+            self.total_sec += cost.sec * (not self.is_recording)
         return results
 
     def _check_devices(

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-import types
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from unittest import mock
@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-from benchmarks.gpu_simulation.counter import OperatorCounter, Tally
+from benchmarks.gpu_simulation.counter import OperatorCounter
+from benchmarks.gpu_simulation.cuda_runtime import make_runtime
+from common.machine import timing
 
 DEVICE = torch.device("cuda", 0)
-CAPABILITY = (9, 0)
-MEMORY_BYTES = 141 * 10**9
 
 
 @contextlib.contextmanager
@@ -42,90 +42,39 @@ def simulated_gpu(answers: Mapping[str, int] | None = None) -> Iterator[Operator
 
 def _replacements(counter: OperatorCounter) -> list[tuple[Any, dict[str, Any]]]:
     """Return attributes to replace, by their owner."""
-    graph = type("CUDAGraph", (SimulatedGraph,), {"counter": counter})
-    properties = types.SimpleNamespace(
-        name="simulated H200", total_memory=MEMORY_BYTES, multi_processor_count=132, major=9, minor=0
-    )
-    cuda: dict[str, Any] = {
-        "is_available": lambda: True,
-        "is_initialized": lambda: True,
-        "device_count": lambda: 1,
-        "current_device": lambda: 0,
-        "set_device": _nothing,
-        "get_device_name": lambda device=None: properties.name,
-        "get_device_capability": lambda device=None: CAPABILITY,
-        "get_device_properties": lambda device=None: properties,
-        "is_bf16_supported": lambda including_emulation=True: True,
-        "mem_get_info": lambda device=None: (MEMORY_BYTES - counter.live_bytes, MEMORY_BYTES),
-        "memory_allocated": lambda device=None: counter.live_bytes,
-        "manual_seed_all": _nothing,
-        "empty_cache": _nothing,
-        "synchronize": lambda device=None: counter.wait("synchronize"),
-        "Stream": SimulatedStream,
-        "current_stream": SimulatedStream,
-        "set_stream": _nothing,
-        "stream": lambda stream: contextlib.nullcontext(),
-        "is_current_stream_capturing": lambda: counter.is_recording,
-        "CUDAGraph": graph,
-        "graph": lambda graph, *args, **kwargs: graph.record(),
-        "graph_pool_handle": lambda: (0, 0),
-    }
-    replaced: list[tuple[Any, dict[str, Any]]] = [
-        (torch.cuda, cuda),
+    return [
+        (torch.cuda, make_runtime(counter)),
         (nn.Module, {"_apply": _convert}),
         (FakeTensor, {"tolist": _read_list(counter)}),
         (torch.inference_mode, {"__enter__": _enter_no_grad, "__exit__": _exit_no_grad}),
         (Tensor, {"pin_memory": lambda tensor, device=None: tensor, "new_tensor": _new_tensor}),
         (torch, {"istft": _inverse_transform(counter), "tensor": _tensor}),
+        *_project_replacements(counter),
     ]
+
+
+def _project_replacements(counter: OperatorCounter) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Yield functions of this project to replace, in each module that has imported them.
+
+    Kernels count as proved, since none can run, and time is that of the model.
+    """
+
+    def now_sec(device: torch.device) -> float:
+        counter.wait("synchronize")
+        return counter.total_sec
+
+    replacements: list[tuple[Any, dict[str, Any]]] = [(timing, {"now_sec": now_sec})]
     with contextlib.suppress(ImportError):  # older checkouts have no kernels of their own
         from common.machine import triton_kernels
 
-        replaced.append((triton_kernels, {"may_run": lambda device: True, "proved": lambda *args: True}))
-    return replaced
-
-
-class SimulatedStream:
-    """A stream of the GPU, on which everything has already happened."""
-
-    def __init__(self, device: Any = None, priority: int = 0) -> None:
-        pass
-
-    def wait_stream(self, stream: SimulatedStream) -> None:
-        pass
-
-    def wait_event(self, event: Any) -> None:
-        pass
-
-    def synchronize(self) -> None:
-        pass
-
-
-class SimulatedGraph:
-    """A CUDA graph: the costs of what was recorded, which each replay adds again."""
-
-    counter: OperatorCounter
-
-    def __init__(self, keep_graph: bool = False) -> None:
-        self._recorded = Tally()
-
-    @contextlib.contextmanager
-    def record(self) -> Iterator[None]:
-        with self.counter.recording() as self._recorded:
-            yield
-
-    def replay(self) -> None:
-        self.counter.replay(self._recorded)
-
-    def reset(self) -> None:
-        pass
-
-    def pool(self) -> tuple[int, int]:
-        return 0, 0
-
-
-def _nothing(*args: Any, **kwargs: Any) -> None:
-    pass
+        kernels = {"may_run": lambda device: True, "proved": lambda *args: True, "works": lambda *args: True}
+        replacements.append((triton_kernels, {**kernels, "address": lambda tensor: 0}))
+    for owner, functions in replacements:
+        originals = {name: getattr(owner, name) for name in functions}
+        for module in [*sys.modules.values()]:
+            found = {name for name, original in originals.items() if vars(module).get(name) is original}
+            if found:
+                yield module, {name: functions[name] for name in found}
 
 
 _on_host = torch.tensor

@@ -35,7 +35,7 @@ def describe(name: str, tally: Tally) -> list[str]:
     lines = [f"{name}:"]
     for kind, places in (("waits", tally.waits), ("crossings", tally.crossings), ("errors", tally.errors)):
         lines += [f"  {kind}: {count} x {place}" for place, count in Counter(places).most_common()]
-    for operator, moved in tally.bytes_by_operator.most_common(TOP_OPERATORS):
+    for operator, moved in (+tally.bytes_by_operator).most_common(TOP_OPERATORS):  # those that move any
         lines.append(f"  {operator}: {tally.kernels_by_operator[operator]} kernels, {moved / 1e9:.2f} GB")
     return lines
 
