@@ -246,7 +246,7 @@ class SpectralNormConv1d(nn.Conv1d):
     def forward(self, x: Tensor, signals: int = 1) -> Tensor:
         """x [signals * B, C, T], the signals concatenated. Each gets its own iteration, as in separate calls."""
         signals = signals if self.training else 1
-        if signals == 1 and _usable(self.ready) is None and not (self.shared and are_rows(x)):
+        if signals == 1 and not (self.shared and are_rows(x)):
             return _convolve(self, x, self.weight_orig / self._next_sigmas(1), self.bias)
         y, _, sigmas = self.unfinished(x, signals)
         scaled = (y.unflatten(0, (signals, -1)) / sigmas.view(-1, 1, 1, 1)).flatten(0, 1)

@@ -138,11 +138,12 @@ class Worker:
 
         def generate() -> None:
             with state.autocast():
-                fake = state.generator(mel)
+                fake = train.generate(state, mel)
             fake.backward(signal)
 
         timed("G", generate)
         fake = state.computation.lay_out((real * 0.9 + signal).requires_grad_())
+        at_once = state.losses.at_once
 
         def compare() -> None:
             with state.autocast():
@@ -151,14 +152,15 @@ class Worker:
 
         def judge(module: torch.nn.Module, in_one_call: bool) -> None:
             with state.autocast(), state.computation.shared_weights(module):
-                loss = discriminator_losses([judge_both(module, real, fake.detach(), in_one_call)])["d_loss"]
+                judgements = [judge_both(module, real, fake.detach(), in_one_call)]
+                loss = discriminator_losses(judgements, at_once)["d_loss"]
             loss.backward()
             with state.frozen_discriminators(), state.computation.shared_weights(module):
                 with state.autocast():
                     with torch.no_grad():
                         _, real_fmaps = module(real)
                     fake_scores, fake_fmaps = module(fake)
-                    loss = feature_matching_loss(real_fmaps, fake_fmaps) + generator_loss(fake_scores)
+                    loss = feature_matching_loss(real_fmaps, fake_fmaps, at_once) + generator_loss(fake_scores, at_once)
                 loss.backward()
 
         for name, module in state.discriminators.items():
