@@ -118,6 +118,10 @@ class CudaRecorder:
         self._recording: GraphRecording | None = None
         self._exchanges: list[Callable[[], None]] = []  # one after each graph but the last
 
+    def __del__(self) -> None:
+        for graph in self._recording.graphs if self._recording else ():
+            graph.reset()  # before the pool may go, since PyTorch 2.6 would end the process
+
     def warm_up(self, work: Callable[[], Result]) -> Result:
         usual = torch.cuda.current_stream()
         self._stream.wait_stream(usual)
