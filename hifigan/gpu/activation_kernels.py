@@ -3,8 +3,8 @@
     out = leaky_relu(mean over k of (y_k / divisor + bias_k + x_k))
 
 y_k [N, C, ...] come from convolutions without bias. With spectral norm, each of the signals that a batch holds one
-after the other has a divisor. A residual x_k is read from its own activation, because leaky ReLU
-can be inverted. So x_k takes no memory, and the next residual is read from `out` in the same way.
+after the other has a divisor. A residual x_k is read from its own activation, because leaky ReLU can be inverted. So
+x_k takes no memory, and the next residual is read from `out` in the same way.
 
 Tensors are contiguous, or have their channels innermost ("channels last"), all of a call alike. Sums are in fp32.
 """
@@ -33,7 +33,8 @@ def _quotient(dividend, divisor):
     return ((dividend + 0.5) * (1.0 / divisor)).to(tl.int32)
 
 
-@triton.jit
+# Triton compiles a variant for numbers that 16 divides, which pays only where they tell it how memory is aligned.
+@triton.jit(do_not_specialize=["inner", "channels", "per_signal"])
 def forward_kernel(
     ys, biases, streams, divisors, out, elements, inner, channels, per_signal, slope, stream_slope, factor,
     COUNT: tl.constexpr, RESIDUAL: tl.constexpr, DIVIDED: tl.constexpr, WIDE: tl.constexpr, BLOCK: tl.constexpr,
@@ -82,7 +83,7 @@ def forward_kernel(
     tl.store(out + place, tl.where(total > 0, total, total * slope).to(out.dtype.element_ty), inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["items", "chunks", "tiles_per_chunk"])
 def backward_kernel(
     activation_grads, stream_grads, out, bias, divisors, grad, sums, items, channels, positions,
     item_stride, channel_stride, position_stride, chunks, tiles_per_chunk, slope, factor,
