@@ -33,7 +33,6 @@ BUDGETS: dict[str, dict[str, Budget]] = {
     "training": {
         "training-fp16-16": Budget(1270, 23.6, 2.46),
         "training-fp16-128": Budget(1270, 141, 9.82),
-        "training-bf16-16": Budget(1270, 23.6, 2.46),
         "training-fp32-16": Budget(1243, 41.4, 3.57),
         "training-fp32-128": Budget(1243, 273, 18.2),
         "training-fp16-16-world-8": Budget(1356, 25.8, 2.46),
@@ -45,7 +44,6 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "engine-fp16-8": Budget(83, 16.3, 0.511),
         "vocoder-fp16-1": Budget(94, 2.06, 0.091, waits=1, crossings=3),
         "vocoder-fp16-8": Budget(143, 16.3, 0.513, waits=1, crossings=10),
-        "vocoder-fp32-1": Budget(93, 4.08, 0.172, waits=1, crossings=3),
         "stream-fp16": Budget(89, 0.707, 0.0504, waits=3, crossings=2),
         "denoiser": Budget(18, 0.0577, 0.014),
     },
