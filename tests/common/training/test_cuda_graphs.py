@@ -13,7 +13,7 @@ import torch
 from common.machine.graph_capture import Exchanges
 from common.training.cuda_graphs import MADE, WARM_UP_STEPS, Changing, GraphedStep
 from common.training.moving_average import EMA
-from tests.support.graph_emulator import GraphEmulator, rate_as_a_number
+from tests.support.gpu.graph_emulator import GraphEmulator, rate_as_a_number
 
 STEPS = WARM_UP_STEPS + 5
 

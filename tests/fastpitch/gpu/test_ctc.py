@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from fastpitch.losses import BLANK_LOGIT, alignment_loss, check_ctc
-from tests.support.triton_compile import Kernel, compile_kernels
+from tests.support.gpu.triton_compile import Kernel, compile_kernels
 
 pytest.importorskip("triton")
 

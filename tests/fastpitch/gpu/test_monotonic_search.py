@@ -7,7 +7,7 @@ import torch
 
 from fastpitch import alignment
 from fastpitch.alignment import check_search
-from tests.support.triton_compile import Kernel, compile_kernels
+from tests.support.gpu.triton_compile import Kernel, compile_kernels
 
 pytest.importorskip("triton")
 

@@ -11,8 +11,8 @@ from hifigan.engine import cuda
 from hifigan.engine.cuda import FRAME_STEP, CudaEngine
 from hifigan.synthesis.vocoder import Vocoder
 from tests.support.engines import random_batch
+from tests.support.gpu.graph_emulator import GraphEmulator
 from tests.support.gpu.interpret import use_high_tiles
-from tests.support.graph_emulator import GraphEmulator
 from tests.support.weights import by_rule
 
 SMALL = GeneratorConfig(

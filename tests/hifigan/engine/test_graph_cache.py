@@ -7,7 +7,7 @@ import torch
 
 from hifigan.engine import graph_cache
 from hifigan.engine.graph_cache import MAX_GRAPH_FRAMES, MAX_GRAPHS, GraphCache, Size, graph_size
-from tests.support.graph_emulator import GraphEmulator
+from tests.support.gpu.graph_emulator import GraphEmulator
 
 
 def work(mel, lengths):

@@ -13,8 +13,8 @@ from hifigan import Generator
 from hifigan.discriminators import build_discriminators, fuse_activations, judge_both
 from hifigan.gpu import activation, activation_kernels, bias_sums
 from hifigan.gpu.activation import bias_branches, bias_leaky_relu, bias_residual, mean_of_residuals
+from tests.support.gpu.triton_compile import Kernel, compile_kernels
 from tests.support.models import TINY
-from tests.support.triton_compile import Kernel, compile_kernels
 
 # In fp32, a few. The interpreter of Triton truncates to bf16, where a GPU rounds.
 ROUNDING = {torch.float32: 4e-7, torch.float16: 5e-4, torch.bfloat16: 8e-3}

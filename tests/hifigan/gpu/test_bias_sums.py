@@ -12,7 +12,7 @@ from hifigan.gpu import bias_sums
 from hifigan.gpu.activation import SLOPE, bias_leaky_relu
 from hifigan.gpu.bias_sums import added_at_once, chunks
 from hifigan.layers import SpectralNormConv1d, WeightNormConv1d, WeightNormConvTranspose1d
-from tests.support.triton_compile import Kernel, compile_kernels
+from tests.support.gpu.triton_compile import Kernel, compile_kernels
 
 
 @pytest.fixture

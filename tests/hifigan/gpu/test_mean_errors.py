@@ -10,7 +10,7 @@ pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="interpreted o
 from hifigan import losses  # noqa: E402
 from hifigan.gpu import mean_errors  # noqa: E402
 from hifigan.gpu.mean_errors import PROGRAM_ELEMENTS, check, mean_absolute_errors, mean_squared_errors  # noqa: E402
-from tests.support.triton_compile import Kernel, compile_kernels  # noqa: E402
+from tests.support.gpu.triton_compile import Kernel, compile_kernels  # noqa: E402
 
 TOLERANCE = {torch.float32: 1e-6, torch.float16: 1e-3, torch.bfloat16: 8e-3}  # relative: half a unit of the last place
 SHAPES = [(2, 3, 5), (1, 1, 1), (1, 2, PROGRAM_ELEMENTS // 2 + 9), (2, 32, 7, 3), (1, PROGRAM_ELEMENTS)]

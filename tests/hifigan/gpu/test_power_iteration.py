@@ -12,7 +12,7 @@ from hifigan.discriminators import ScaleDiscriminator, advance_spectral_norm, sp
 from hifigan.gpu.power_iteration import PowerIterations, check  # noqa: E402
 from hifigan.gpu.power_iteration_kernels import CHUNK, COLUMNS, ROWS  # noqa: E402
 from hifigan.layers import SpectralNormConv1d  # noqa: E402
-from tests.support.triton_compile import CAPABILITIES, Kernel, compile_kernels  # noqa: E402
+from tests.support.gpu.triton_compile import CAPABILITIES, Kernel, compile_kernels  # noqa: E402
 
 CPU = torch.device("cpu")
 

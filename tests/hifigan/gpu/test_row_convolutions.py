@@ -13,7 +13,7 @@ from hifigan.engine.cuda_rows import Convolution
 from hifigan.gpu import row_convolutions
 from hifigan.gpu.row_convolutions import CHANNEL_STEP, choose_tile
 from tests.support.gpu.interpret import widen_bf16
-from tests.support.triton_compile import Kernel, compile_kernels
+from tests.support.gpu.triton_compile import Kernel, compile_kernels
 
 DTYPES = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 TOLERANCE = {torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 2e-2}  # of values of about 1

@@ -17,7 +17,7 @@ from hifigan.layers import (  # noqa: E402
     WeightNormConv2d,
     WeightNormConvTranspose1d,
 )
-from tests.support.triton_compile import Kernel, compile_kernels  # noqa: E402
+from tests.support.gpu.triton_compile import Kernel, compile_kernels  # noqa: E402
 
 TOLERANCE = {torch.float32: 1e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}  # relative
 

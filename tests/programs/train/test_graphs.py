@@ -17,7 +17,7 @@ from hifigan import discriminators
 from hifigan.training.flags import VocoderDataConfig, VocoderOptimConfig, VocoderRunConfig, VocoderTrainConfig
 from hifigan.training.state import CHECKPOINT_FILES, VocoderTrainState
 from tests.support.data_sets import speechlike
-from tests.support.graph_emulator import GraphEmulator, rate_as_a_number
+from tests.support.gpu.graph_emulator import GraphEmulator, rate_as_a_number
 from tests.support.models import TINY, thin_layers
 
 LISTS = VocoderDataConfig(training_files=("train.txt",), validation_files=("val.txt",), segment_size=1024)

@@ -75,7 +75,7 @@ def compile_kernels(kernels: Sequence[Kernel], capabilities: Sequence[int] = CAP
     pytest.importorskip("triton")
     request = json.dumps({"kernels": [dataclasses.asdict(kernel) for kernel in kernels], "capabilities": capabilities})
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    command = [sys.executable, "-m", "tests.support.triton_compile"]
+    command = [sys.executable, "-m", "tests.support.gpu.triton_compile"]
     done = subprocess.run(
         command, input=request, capture_output=True, text=True, cwd=REPOSITORY, env=environment, timeout=LIMIT_SEC
     )
