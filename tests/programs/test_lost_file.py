@@ -54,7 +54,6 @@ def test_the_state_is_saved_first(tmp_path: Path, whole: dict[str, Tensor], work
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_several_processes_end_together(tmp_path: Path) -> None:
     """None waits for another one's gradients."""
     folder = write_data_set(tmp_path / "set", [0.3] * 14)

@@ -9,7 +9,6 @@ from tests.support.training import THIN, finished, train_losses, train_process, 
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_training_is_the_same_for_all_shares_of_the_work(tmp_path):
     """1 x 8, 2 x 4 and 4 x 2 processes x accumulation, with audio read in three ways."""
     folder = write_data_set(tmp_path / "set", [0.12] * 10)
@@ -39,7 +38,6 @@ def test_training_is_the_same_for_all_shares_of_the_work(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_processes_under_torchrun_are_stopped_together(data_set, tmp_path):
     argv = train_arguments(data_set, tmp_path, epochs=2)
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
