@@ -98,6 +98,7 @@ def write_error_gradients(
 def _arguments(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> tuple[tuple[int, ...], bool, int]:
     """Return the tensors' sizes, whether all are aligned, and the number of programs that they need."""
     sizes = tuple(x.numel() for x in xs)
+    assert max(sizes) < 2**31 - PROGRAM_ELEMENTS, "kernels count elements in 32 bits"
     aligned = all(tensor.data_ptr() % ALIGNMENT_BYTES == 0 for tensor in (*xs, *ys))
     return sizes, aligned, sum(triton.cdiv(size, PROGRAM_ELEMENTS) for size in sizes)
 

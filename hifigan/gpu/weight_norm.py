@@ -46,6 +46,7 @@ class _Places:
 
     @classmethod
     def of(cls, values: Sequence[Tensor], norms: Sequence[Tensor]) -> _Places:
+        assert all(tensor.is_contiguous() and tensor.dtype == torch.float32 for tensor in (*values, *norms))
         number = len(norms)
         elements = [value.numel() for value in values]
         row_sizes = [value[0].numel() for value in values[:number]] + [LONGEST_ROW] * (len(values) - number)
