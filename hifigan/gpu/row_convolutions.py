@@ -47,9 +47,11 @@ def choose_tile(channels: int, outputs: int, dtype: torch.dtype, exact: bool) ->
     if dtype is torch.float32:
         step = _divisor(channels, 16 if exact else 32)
         return Tile(64, columns, step, 4, 3)
+    if columns <= 32:
+        return Tile(256, columns, _divisor(channels, 32), 4, 3)
     step = _divisor(channels, 64)
-    if columns <= 64:
-        return Tile(256 if columns <= 32 else 128, columns, step, 4, 3)
+    if columns == 64:
+        return Tile(128, columns, step, 4, 3)
     return Tile(64, columns, step, 4, 3) if channels >= 256 else Tile(128, columns, step, 8, 3)
 
 
