@@ -110,7 +110,6 @@ COVERED_ELSEWHERE = {
         for name in ("findings", "machine", "synthesis", "training")
     },
     "benchmarks/inference/config.py": ("benchmarks/inference/test_benchmark.py", "its values come from a command line"),
-    "benchmarks/inference/models.py": ("benchmarks/inference/test_benchmark.py", "its models come from a command line"),
     "benchmarks/inference/session.py": ("benchmarks/inference/test_benchmark.py", "a whole run of that benchmark"),
     "benchmarks/training/config.py": ("benchmarks/training/test_benchmark.py", "its values come from a command line"),
     "benchmarks/training/session.py": ("benchmarks/training/test_benchmark.py", "a whole run of that benchmark"),

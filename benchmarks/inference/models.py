@@ -9,7 +9,6 @@ import torch
 
 from benchmarks.inference.cases import Speech, count_frames
 from benchmarks.inference.config import VocoderBenchmarkConfig
-from benchmarks.inference.limits import flop_per_frame
 from benchmarks.inference.ways import WayMaker, list_ways
 from common.errors import InputError
 from common.files.exports import is_export
@@ -79,3 +78,16 @@ def describe_mels(cfg: VocoderBenchmarkConfig, info: GeneratorInfo) -> dict[str,
         "input": f"{seconds:.2f} s ({frames} frames) an utterance: mels of a synthetic gliding tone in noise",
         "latency": "from a batch of mels on the device to its waveforms on the CPU",
     }
+
+
+def flop_per_frame(config: GeneratorConfig) -> int:
+    """Return the multiplications and additions (2 per pair) of all convolutions for one mel frame."""
+    channels = config.upsample_initial_channel
+    work, samples = config.num_mels * channels * 7, 1
+    for rate, kernel in zip(config.upsample_rates, config.upsample_kernel_sizes, strict=True):
+        work += samples * channels * (channels // 2) * kernel
+        channels, samples = channels // 2, samples * rate
+        for size, dilations in zip(config.resblock_kernel_sizes, config.resblock_dilation_sizes, strict=True):
+            convolutions = len(dilations) * (2 if config.resblock == "1" else 1)
+            work += samples * channels * channels * size * convolutions
+    return 2 * (work + samples * channels * 7)

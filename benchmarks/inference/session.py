@@ -17,8 +17,7 @@ from benchmarks.inference import report
 from benchmarks.inference.cases import Speech, given_mels, mel_cases, synthetic_mel
 from benchmarks.inference.config import VocoderBenchmarkConfig
 from benchmarks.inference.figures import collect
-from benchmarks.inference.limits import flop_per_frame
-from benchmarks.inference.models import BenchmarkModel, describe, describe_mels, load_models
+from benchmarks.inference.models import BenchmarkModel, describe, describe_mels, flop_per_frame, load_models
 from benchmarks.inference.quality import judge, read_clips, snr_db
 from benchmarks.inference.rounds import Case, Task, TaskTimes, measure
 from benchmarks.inference.stages import InferenceStage, plan_stages

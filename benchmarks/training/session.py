@@ -17,14 +17,14 @@ from benchmarks.training.arithmetic import segment_flop
 from benchmarks.training.config import TrainingBenchmarkConfig
 from benchmarks.training.layer_ways import LayerWays
 from benchmarks.training.report import Course, markdown, result_rows
-from benchmarks.training.variants import Variant, VariantFailure
+from benchmarks.training.variants import VariantFailure, VariantProcess
 from benchmarks.training.worker import Worker
 from common.files.atomic import write_whole
 from common.machine.precision import amp_format, full_precision
 
 NAME = "train_benchmark"
 NO_GRAPHS = "on, no graphs"  # train.py's --no-cuda-graphs
-Work = Callable[[Variant, Course], None]
+Work = Callable[[VariantProcess, Course], None]
 
 
 @dataclasses.dataclass
@@ -38,7 +38,7 @@ class TrainingStage:
     config: str
     batch_size: int
     courses: Sequence[Course]
-    variants: dict[int, Variant] = dataclasses.field(default_factory=dict)
+    variants: dict[int, VariantProcess] = dataclasses.field(default_factory=dict)
 
     def name(self, course: Course) -> str:
         return f"{self.config}, batch {self.batch_size}, {course.precision}, --fast {course.fast}"
@@ -114,7 +114,7 @@ class TrainingSession:
         limit_sec = self._budget.limit_sec(remaining, 60 * self._cfg.variant_minutes)
         for number, course in enumerate(stage.courses):
             words = self._cfg.train_arguments(self._folder, stage.config, stage.batch_size, *self._flags(course))
-            stage.variants[number] = Variant(Worker, (words,), limit_sec)
+            stage.variants[number] = VariantProcess(Worker, (words,), limit_sec)
         try:
             flop = stage.batch_size * segment_flop(stage.config, self._cfg.segment_size)  # while the processes start
             self._flop[stage.config, stage.batch_size] = flop
@@ -149,14 +149,14 @@ class TrainingSession:
         """Measure variants in turn. Past the time, take only what a row needs."""
         cfg = self._cfg
 
-        def start(variant: Variant, course: Course) -> None:
+        def start(variant: VariantProcess, course: Course) -> None:
             made = variant.ask("warm_up")
             course.losses += made.losses
             course.start_sec, course.first_step_sec = made.start_sec, made.first_step_sec
             course.recorded_sec, course.graphs = made.recorded_sec, made.recorded_sec is not None
             self._journal.add("warm-up", name=stage.name(course), **dataclasses.asdict(made))
 
-        def burst(variant: Variant, course: Course) -> None:
+        def burst(variant: VariantProcess, course: Course) -> None:
             burst = variant.ask("burst", cfg.burst)
             course.losses += burst.losses
             if number >= cfg.warmup:
@@ -164,15 +164,15 @@ class TrainingSession:
                 course.processor_sec.append(burst.processor_sec / cfg.burst)
                 self._journal.add("burst", name=stage.name(course), steps=cfg.burst, **dataclasses.asdict(burst))
 
-        def finish_comparison(variant: Variant, course: Course) -> None:
+        def finish_comparison(variant: VariantProcess, course: Course) -> None:
             if cfg.compared > len(course.losses) and time.monotonic() < begin_until:
                 course.losses += variant.ask("burst", cfg.compared - len(course.losses)).losses
 
-        def measure_resources(variant: Variant, course: Course) -> None:
+        def measure_resources(variant: VariantProcess, course: Course) -> None:
             course.peak_bytes, course.graphs = variant.ask("peak_bytes"), variant.ask("graphs")
             course.matmul_flops = variant.ask("matmul_flops")
 
-        def time_parts(variant: Variant, course: Course) -> None:
+        def time_parts(variant: VariantProcess, course: Course) -> None:
             parts = variant.ask("parts")
             course.parts += [parts] if number else []  # the first measurement is warm-up
 
@@ -196,7 +196,7 @@ class TrainingSession:
         words = cfg.segment_size, batch, precision, "cuda" if cfg.cuda else "cpu"
         found: dict[str, Any] = {}
         self._layers.append({"batch_size": batch, "precision": precision, "layers": found})
-        variant = Variant(LayerWays, words, self._budget.limit_sec(1, 60 * cfg.variant_minutes))
+        variant = VariantProcess(LayerWays, words, self._budget.limit_sec(1, 60 * cfg.variant_minutes))
         try:
             for name in variant.ask("names"):
                 if self._budget.is_over:

@@ -17,7 +17,7 @@ class VariantFailure(Exception):
     """A variant failed, was killed, or took too long. The message is one line."""
 
 
-class Variant:
+class VariantProcess:
     """A process that makes an object and calls its methods on request.
 
     Args:

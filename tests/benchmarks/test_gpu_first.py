@@ -1,13 +1,16 @@
 """The first minutes on a GPU: stages that hang, fail or find something, and all stages on a CPU."""
 
 import json
+import logging
 import os
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from benchmarks import gpu_first
+from benchmarks.gpu import findings, machine, synthesis, training
 from benchmarks.gpu_first import STAGES, GpuFirstConfig, main, run_all
 from benchmarks.journal import Journal
 from common.errors import InputError
@@ -33,7 +36,7 @@ def is_running(number):
         os.kill(number, 0)
     except ProcessLookupError:
         return False
-    return "Z" not in open(f"/proc/{number}/stat").read().rpartition(")")[2].split()[0]
+    return "Z" not in Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_each_finding_stays_whatever_happens_later(tmp_path, monkeypatch):
@@ -74,6 +77,28 @@ def test_all_stages_take_less_than_nine_minutes():
     assert sum(limit for limit, _ in STAGES.values()) < 700  # most end earlier
 
 
+def test_every_stage_has_its_function(tmp_path):
+    modules = {"machine": machine, "synthesis": synthesis, "training": training}
+    for stage, (_, module) in STAGES.items():
+        assert callable(getattr(modules[module], f"find_{stage}"))
+
+
+def test_errors_and_warnings_are_findings(tmp_path):
+    journal = Journal(tmp_path / "a.jsonl")
+    find = findings.Findings("machine", journal, True, tmp_path, time.time())
+    logging.getLogger("hifigan").warning("without the GPU kernel %s", "x")
+    with find.guarded("what"):
+        raise ValueError("first\nsecond")
+    with find.guarded("other"):
+        find.say(value=float("nan"))
+    failed, said = journal.records()
+    assert (failed["what"], failed["failed"]) == ("what", "ValueError: first")
+    assert failed["at"].startswith("test_gpu_first.py:")
+    assert failed["warnings"] == ["without the GPU kernel x"]
+    assert said["value"] == "nan"
+    assert "warnings" not in said
+
+
 def test_one_stage_at_a_time():
     with pytest.raises(InputError, match="--alone: takes exactly one of --stages"):
         GpuFirstConfig(alone=True)
@@ -92,8 +117,8 @@ def test_a_rehearsal_on_a_cpu_finds_everything(tmp_path):
     assert [record["finite"] for record in by_stage["record"] if "finite" in record] == [True] * 4
     assert all(record["agreement"] < 1e-2 for record in by_stage["record"] if "agreement" in record)
     assert all(float(record["snr_db"]) > 35 for record in by_stage["infer"])
-    assert [record["program"] for record in by_stage["program"] if record["status"] == 0] == [
-        "train",
-        "resume",
-        "inference",
+    assert [(record["program"], record["status"]) for record in by_stage["program"]] == [
+        ("train", 0),
+        ("resume", 0),
+        ("inference", 0),
     ]

@@ -86,7 +86,7 @@ def test_impossible_settings(words):
 
 
 class FakeVariant:
-    """Variant that answers at once: the plain recipe with steps of 2 s, others of 1 s.
+    """VariantProcess that answers at once: the plain recipe with steps of 2 s, others of 1 s.
 
     `asked` lists the variants and methods. `answers` maps (part of a command line, method) to another answer, or to a
     failure.
@@ -128,7 +128,7 @@ class FakeVariant:
 @pytest.fixture
 def fake(monkeypatch, tmp_path):
     """Return a function that runs the benchmark on fake variants and returns its status and JSON file."""
-    monkeypatch.setattr(session, "Variant", FakeVariant)
+    monkeypatch.setattr(session, "VariantProcess", FakeVariant)
     monkeypatch.setattr(session, "segment_flop", lambda config, segment: 2e14)
     monkeypatch.setattr(benchmark, "make_clips", lambda folder, batch_size: None)
     monkeypatch.setattr(FakeVariant, "asked", [])

@@ -5,18 +5,18 @@ import time
 
 import pytest
 
-from benchmarks.training.variants import Variant, VariantFailure
+from benchmarks.training.variants import VariantFailure, VariantProcess
 
 
 def test_a_process_answers_fails_and_is_stopped_when_it_hangs():
-    variant = Variant(importlib.import_module, ("time",), limit_sec=60)
+    variant = VariantProcess(importlib.import_module, ("time",), limit_sec=60)
     assert variant.ask("sleep", 0) is None
     with pytest.raises(VariantFailure, match="must be str, not int"):
         variant.ask("strftime", 1)
     variant._limit_sec = variant._worked_sec + 0.5  # its start alone may take seconds
     with pytest.raises(VariantFailure, match="it was killed in: sleep"):
         variant.ask("sleep", 0)
-    hanging = Variant(importlib.import_module, ("time",))
+    hanging = VariantProcess(importlib.import_module, ("time",))
     hanging.ask("sleep", 0)
     hanging._limit_sec = hanging._worked_sec + 0.5
     began = time.monotonic()
@@ -27,7 +27,7 @@ def test_a_process_answers_fails_and_is_stopped_when_it_hangs():
 
 
 def test_a_process_that_dies_is_named():
-    variant = Variant(importlib.import_module, ("os",))
+    variant = VariantProcess(importlib.import_module, ("os",))
     with pytest.raises(VariantFailure, match="it was killed in: _exit, perhaps for lack of memory"):
         variant.ask("_exit", 9)
     variant.close()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.inference.limits import flop_per_frame
+from benchmarks.inference.models import flop_per_frame
 from hifigan.config import PRESETS
 from hifigan.generator import Generator
 from tests.support.models import TINY
