@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.support.data_sets import write_data_set
+from tests.support.gpu.two_processes import train_in_three_ways
 from tests.support.programs import train_arguments
 from tests.support.training import THIN, finished, train_losses, train_process, weights
 
@@ -56,3 +57,19 @@ def test_processes_under_torchrun_are_stopped_together(data_set, tmp_path):
     assert (status, stderr) == (0, "")
     assert weights(tmp_path, 2)[1]["train_state"] == {"epoch": 2, "epoch_clips": 0, "steps": 6}
     assert len(train_losses(tmp_path)) == 6
+
+
+@pytest.mark.slow
+def test_two_processes_with_graphs_train_as_without():
+    """And where one cannot record, both continue without graphs. On a GPU the graphs are CUDA's."""
+    eager, graphs, failing = train_in_three_ways()
+    for other, recorded in ((graphs, True), (failing, False)):
+        for (losses, norms, was_recorded, _), expected in zip(other, eager, strict=True):
+            assert was_recorded == recorded
+            np.testing.assert_allclose(losses, expected[0], rtol=1e-3)
+            np.testing.assert_allclose(norms, expected[1], rtol=1e-4, atol=1e-7)
+        assert other[0][1] == other[1][1]  # both processes have the same weights
+        assert other[0][0] != other[1][0]  # from different segments
+    assert [result[3] for result in graphs] == [[], []]
+    assert failing[1][3] == ["not supported while a stream is captured"]
+    assert failing[0][3] == ["another process could not record it"]

@@ -1,4 +1,4 @@
-"""Recorded steps of several processes: CUDA graphs, here emulated, with the exchanges of gradients between them."""
+"""Train with two processes, whose steps are recorded as CUDA graphs, here emulated, or not."""
 
 import functools
 import json
@@ -7,8 +7,6 @@ import os
 import socket
 import unittest.mock
 
-import numpy as np
-import pytest
 import torch
 
 import train
@@ -62,9 +60,8 @@ def train_some_steps(recorder):
     return losses, norms, recorder is not None and step.recorded, [call.args[-1] for call in warning.call_args_list]
 
 
-@pytest.mark.slow
-def test_two_processes_with_graphs_train_as_without():
-    """And where one cannot record, both continue without graphs."""
+def train_in_three_ways():
+    """Return for each way what each process sent: without graphs, with graphs, and with one that cannot record."""
     context = multiprocessing.get_context("spawn")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -80,14 +77,4 @@ def test_two_processes_with_graphs_train_as_without():
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
-    eager, graphs, failing = zip(*results, strict=True)
-    for other, recorded in ((graphs, True), (failing, False)):
-        for (losses, norms, was_recorded, _), expected in zip(other, eager, strict=True):
-            assert was_recorded == recorded
-            np.testing.assert_allclose(losses, expected[0], rtol=1e-3)
-            np.testing.assert_allclose(norms, expected[1], rtol=1e-4, atol=1e-7)
-        assert other[0][1] == other[1][1]  # both processes have the same weights
-        assert other[0][0] != other[1][0]  # from different segments
-    assert [result[3] for result in graphs] == [[], []]
-    assert failing[1][3] == ["not supported while a stream is captured"]
-    assert failing[0][3] == ["another process could not record it"]
+    return list(zip(*results, strict=True))
