@@ -20,15 +20,10 @@ def environment():
     return {**{k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}, "OMP_NUM_THREADS": "1"}
 
 
-def start_simulation(*words):
-    """Run `python -m benchmarks.gpu_simulation`."""
-    command = [sys.executable, "-m", "benchmarks.gpu_simulation", *words]
-    return subprocess.run(command, cwd=REPOSITORY, env=environment(), capture_output=True, text=True)
-
-
 def run_simulation(*words):
     """Run `python -m benchmarks.gpu_simulation`, and return its standard output."""
-    done = start_simulation(*words)
+    command = [sys.executable, "-m", "benchmarks.gpu_simulation", *words]
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
