@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.gpu_simulation.guard import load_guard
 from common.errors import InputError
-from tests.benchmarks.gpu_simulation.conftest import environment, needs_compiler
+from tests.benchmarks.gpu_simulation.conftest import environment, require_compiler
 from tests.support.paths import REPOSITORY
 
 AS_ON_CUDA = """
@@ -37,10 +37,10 @@ def run_python(code, **variables):
     )
 
 
-@needs_compiler
 @pytest.mark.medium
 @pytest.mark.gpu_simulated
 def test_autograd_and_autocast_work_as_on_cuda():
+    require_compiler()
     done = run_python(AS_ON_CUDA)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["['_to_copy', 'mm']", "2 1 index of tensors on cpu and cuda"]
