@@ -16,7 +16,7 @@ from tests.support.generators.variants import VARIANTS, make_variant
 from tests.support.gpu.interpret import use_high_tiles, widen_bf16
 from tests.support.weights import by_rule
 
-LEAST_SNR_DB = {"fp32": 110, "tf32": 110, "fp16": 50, "bf16": 32}  # Python multiplies fp32 whatever the kernel asks for
+LEAST_SNR_DB = {"fp32": 110, "fp16": 50, "bf16": 32}
 
 
 @pytest.fixture(autouse=True)
@@ -26,9 +26,14 @@ def _in_python(monkeypatch):
 
 
 def short(config: GeneratorConfig) -> GeneratorConfig:
-    """Return the residual blocks of an architecture in two narrow stages that make 8 samples per frame."""
+    """Return the residual blocks of an architecture in a narrow stage, or in two if they are few."""
+    stages = 1 if config.resblock == "1" else 2
     return dataclasses.replace(
-        config, upsample_rates=(4, 2), upsample_kernel_sizes=(8, 4), upsample_initial_channel=32, num_mels=20
+        config,
+        upsample_rates=(4, 2)[:stages],
+        upsample_kernel_sizes=(8, 4)[:stages],
+        upsample_initial_channel=32,
+        num_mels=20,
     )
 
 
@@ -53,9 +58,7 @@ def assert_equal_alone(generator, lengths, precision="fp32"):
 
 
 @pytest.mark.medium
-@pytest.mark.parametrize(
-    ("variant", "precision"), [("v1", "fp32"), ("v3", "fp32"), ("v3", "fp16"), ("v3", "bf16"), ("v3", "tf32")]
-)
+@pytest.mark.parametrize(("variant", "precision"), [("v1", "fp32"), ("v3", "fp32"), ("v3", "fp16"), ("v3", "bf16")])
 def test_blocks_of_the_presets(variant, precision):
     assert_equal_alone(by_rule(short(PRESETS[variant])), (9, 4, 0), precision)
 
