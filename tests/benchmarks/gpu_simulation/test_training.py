@@ -22,6 +22,13 @@ def test_each_of_eight_processes_launches_little_more_than_one_alone(training):
     assert training["training-fp16-16-world-8"]["kernels"] <= 1.1 * training["training-fp16-16"]["kernels"]
 
 
+def test_a_step_takes_fewer_than_1500_kernels_and_never_waits(training):
+    for name, result in training.items():
+        if name.startswith("training"):
+            assert result["kernels"] < 1500
+            assert result["waits"] == result["crossings"] == []
+
+
 def test_the_batch_size_does_not_change_the_kernels(training):
     for precision in ("fp16", "fp32"):
         kernels = {training[f"training-{precision}-{clips}"]["kernels"] for clips in (16, 128)}
