@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 LEAST_SEC = 60.0  # that a stage may take before it is stopped: a process starts and its libraries choose kernels
+TO_BEGIN = 0.7  # of a share: the rest is for what has begun, and for writing
 
 
 class Budget:
@@ -31,7 +32,7 @@ class Budget:
 
     def share_sec(self, stages: int) -> float:
         """Return the time after which a stage should begin nothing new, if this many are left, itself included."""
-        return self.left_sec / max(1, stages)
+        return TO_BEGIN * self.left_sec / max(1, stages)
 
     def limit_sec(self, stages: int, most_sec: float) -> float:
         """Return the time after which a stage is stopped. It is twice its share, so that a hang leaves time for others.
@@ -40,4 +41,4 @@ class Budget:
             stages: left, itself included.
             most_sec: the limit of each stage.
         """
-        return min(most_sec, self.left_sec, max(LEAST_SEC, 2 * self.share_sec(stages)))
+        return min(most_sec, self.left_sec, max(LEAST_SEC, 2 * self.left_sec / max(1, stages)))

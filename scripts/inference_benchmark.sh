@@ -22,7 +22,7 @@
 #   DENOISING     strength of the denoiser in the cases with denoising, or 0 for no such cases (default: 0.01)
 #   REPEATS       maximum number of measured rounds (default: 100 on a GPU, 10 without)
 #   WARMUP        warm-up rounds (default: 3 on a GPU, 2 without)
-#   MINUTES       time of the whole benchmark, divided among its parts (default: 3.5 on a GPU, 10 without)
+#   MINUTES       time of the whole benchmark, divided among its parts (default: 3.25 on a GPU, 10 without)
 #   STARTS        fresh processes of inference.py for each way (default: 2)
 #   CUDA          true or false (default: whether there is a GPU)
 #   OUTPUT_DIR    default: output/inference_benchmark
@@ -52,7 +52,7 @@ if [[ -z ${WAVS:-} ]]; then
 fi
 
 args=()
-[[ $CUDA == true ]] && args+=(--cuda) && MINUTES=${MINUTES:-3.5}
+[[ $CUDA == true ]] && args+=(--cuda) && MINUTES=${MINUTES:-3.25}
 add_flags FASTPITCH:fastpitch PHRASES:phrases WAVS:wavs DENOISING:denoising REPEATS:repeats WARMUP:warmup \
     MINUTES:minutes STARTS:starts OUTPUT_DIR:output
 add_list_flags HIFIGAN:hifigan BATCH_SIZE:batch-size SECONDS_LIST:seconds-list BACKENDS:backends

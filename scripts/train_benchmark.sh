@@ -12,7 +12,7 @@
 #   REPEATS         measured bursts (default: 5)
 #   AGREEMENT       first steps whose losses are compared (default: 50 on a GPU, all measured steps without)
 #   NUM_WORKERS     processes that load audio for the plain recipe (default: as in train.py)
-#   MINUTES         time of the whole benchmark, divided among the variants (default: 4.5 on a GPU, no limit without)
+#   MINUTES         time of the whole benchmark, divided among the variants (default: 4.25 on a GPU, no limit without)
 #   CUDA            true or false (default: whether there is a GPU)
 #   OUTPUT_DIR      default: output/train_benchmark
 set -euo pipefail
@@ -26,7 +26,7 @@ require_true_or_false AMP CUDA
 default_cuda
 
 args=()
-[[ $CUDA == true ]] && args+=(--cuda --layers) && MINUTES=${MINUTES:-4.5}
+[[ $CUDA == true ]] && args+=(--cuda --layers) && MINUTES=${MINUTES:-4.25}
 add_flags STEPS:steps REPEATS:repeats AGREEMENT:agreement-steps NUM_WORKERS:num-workers OUTPUT_DIR:output MINUTES:minutes
 add_list_flags HIFIGAN_CONFIG:hifigan-config BATCH_SIZE:batch-size
 [[ ${AMP:-true} == false ]] && args+=(--no-amp)

@@ -13,7 +13,7 @@ from torch import Tensor
 from common.errors import first_line
 from common.machine.timing import now_sec
 
-MIN_ROUNDS = 3  # regardless of the time limit
+MIN_ROUNDS = 3  # regardless of a stage's share of the time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +97,7 @@ def measure(
     rounds: int,
     device: torch.device,
     seconds: float = float("inf"),
+    last_sec: float = float("inf"),
     alive: Callable[[str], None] = lambda name: None,
 ) -> list[TaskTimes]:
     """Measure all tasks in turn, and return their times. A task that fails is left out of further rounds.
@@ -107,12 +108,14 @@ def measure(
         rounds: maximum number of measured rounds.
         device: of the tasks.
         seconds: after this time, warm-up included, no further round begins once there are `MIN_ROUNDS`.
+        last_sec: after this time, no further round begins once there is one.
         alive: called with a task's name before each call.
     """
     measured = [TaskTimes() for _ in tasks]
-    end = time.monotonic() + seconds
+    began = time.monotonic()
     for number in range(warmup + rounds):
-        if number >= warmup + MIN_ROUNDS and time.monotonic() > end:
+        limit = seconds if number >= warmup + MIN_ROUNDS else last_sec
+        if number > warmup and time.monotonic() - began > limit:
             break
         for task, times in zip(tasks, measured, strict=True):
             if number == warmup:

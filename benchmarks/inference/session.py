@@ -121,7 +121,8 @@ class InferenceSession:
             self._peaks |= {task.precision for task in tasks}
         cfg = self._cfg
         left = max(0.0, seconds - (time.monotonic() - began))
-        measured = measure(tasks, cfg.warmup_rounds, cfg.rounds, self._device, left, self._alive)
+        last_sec = self._budget.share_sec(1)
+        measured = measure(tasks, cfg.warmup_rounds, cfg.rounds, self._device, left, last_sec, self._alive)
         reference = self._reference(stage, tasks, measured) if speech is None else []
         places = {way.name: place for place, way in enumerate(stage.model.ways)}
         for task, times in zip(tasks, measured, strict=True):

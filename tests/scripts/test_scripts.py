@@ -301,7 +301,7 @@ def test_inference_benchmark(recorder, tmp_path):
     )  # fmt: skip
     assert words == [
         *["-m", "benchmarks.inference.benchmark", "--cuda", "--wavs", "my wavs", "--repeats", "100"],
-        *["--minutes", "3.5", "--hifigan", "v1", "v2", "v3", "--batch-size", "1"],
+        *["--minutes", "3.25", "--hifigan", "v1", "v2", "v3", "--batch-size", "1"],
     ]
     published = tmp_path / "hifigan-lj-v2" / "generator_v2"
     recordings = tmp_path / "data" / "ljspeech-mini" / "wavs"
@@ -335,7 +335,7 @@ def test_inference_benchmark(recorder, tmp_path):
 
 def test_train_benchmark(recorder):
     words, _ = recorder("train_benchmark.sh", CUDA="true")
-    assert words == ["-m", "benchmarks.training.benchmark", "--cuda", "--layers", "--minutes", "4.5"]
+    assert words == ["-m", "benchmarks.training.benchmark", "--cuda", "--layers", "--minutes", "4.25"]
     variables = {
         "STEPS": "--steps", "REPEATS": "--repeats", "AGREEMENT": "--agreement-steps", "NUM_WORKERS": "--num-workers",
         "OUTPUT_DIR": "--output", "MINUTES": "--minutes",

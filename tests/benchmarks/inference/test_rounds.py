@@ -30,6 +30,8 @@ def test_tasks_take_turns_and_warm_up_with_the_same_inputs():
 def test_no_round_begins_when_the_time_is_over():
     (measured,) = measure([task("a", Case([torch.zeros(80, 3)]))], 2, 100, CPU, seconds=0)
     assert len(measured.vocoding_sec) == MIN_ROUNDS
+    (measured,) = measure([task("a", Case([torch.zeros(80, 3)]))], 2, 100, CPU, seconds=0, last_sec=0)
+    assert len(measured.vocoding_sec) == 1
 
 
 def test_a_task_that_fails_is_left_out_and_the_others_go_on():

@@ -59,7 +59,9 @@ def test_the_rest_goes_on(tmp_path, monkeypatch):
 def test_the_end_of_the_time_is_the_end(tmp_path):
     rows, failures = run(tmp_path, ("a", "hangs", "b"), minutes=0.15)
     assert rows in ([], ["a"])
-    assert list(failures.values()) == ["it was stopped after 0.15 minutes (--minutes)"]
+    assert failures == {}
+    (skipped,) = Journal(tmp_path / "a.jsonl", continued=True).records("skipped")
+    assert skipped["reason"].endswith(", and what follows (the time was over: --minutes)")
 
 
 def test_models_that_cannot_be_used_are_refused(tmp_path):
