@@ -27,13 +27,21 @@ def peak_flops(device: torch.device, name: str) -> float:
     best = 0.0
     with precision.use_tf32(products=name == "tf32"):
         for size in PRODUCT_SIZES[device.type]:
-            a, b = (torch.randn(size, size, device=device).to(DTYPES[name]) for _ in range(2))
-            torch.mm(a, b)  # libraries choose kernels
-            end, count = now_sec(device) + SECONDS, 0
-            while count < MIN_PRODUCTS or time.perf_counter() < end:
-                began = now_sec(device)
-                torch.mm(a, b)
-                best = max(best, 2 * size**3 / (now_sec(device) - began))
-                count += 1
-            del a, b
+            try:
+                best = max(best, _rate(device, name, size))
+            except torch.OutOfMemoryError:  # beside a model
+                if not best:
+                    raise
     return best
+
+
+def _rate(device: torch.device, name: str, size: int) -> float:
+    a, b = (torch.randn(size, size, device=device).to(DTYPES[name]) for _ in range(2))
+    torch.mm(a, b)  # libraries choose kernels
+    taken: list[float] = []
+    end = now_sec(device) + SECONDS
+    while len(taken) < MIN_PRODUCTS or time.perf_counter() < end:
+        began = now_sec(device)
+        torch.mm(a, b)
+        taken.append(now_sec(device) - began)
+    return 2 * size**3 / min(taken)

@@ -36,3 +36,21 @@ def test_products_are_of_the_asked_precision(name, monkeypatch):
     dtype = peak.DTYPES[name]
     assert seen == {(dtype, dtype, name == "tf32")}
     assert tf32_allowed() == before
+
+
+def test_sizes_that_do_not_fit_are_skipped(monkeypatch):
+    monkeypatch.setitem(peak.PRODUCT_SIZES, "cpu", (4, 8))
+    monkeypatch.setattr(peak, "SECONDS", 0.0)
+    product = torch.mm
+
+    def small(a, b):
+        if len(a) > limit[0]:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return product(a, b)
+
+    monkeypatch.setattr(torch, "mm", small)
+    limit = [4]
+    assert peak.peak_flops(CPU, "fp32") > 0
+    limit = [0]
+    with pytest.raises(torch.OutOfMemoryError):
+        peak.peak_flops(CPU, "fp32")
