@@ -43,7 +43,7 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "engine-fp16-1": Budget(83, 2.06, 0.0917),
         "vocoder-fp16-1": Budget(92, 2.06, 0.0919, waits=1, crossings=3),
         "vocoder-fp16-8": Budget(120, 16.3, 0.518, waits=1, crossings=10),
-        "stream-fp16": Budget(89, 0.707, 0.0509, waits=3, crossings=2),
+        "stream-fp16": Budget(89, 0.707, 0.0509, waits=1, crossings=2),
         "denoiser": Budget(18, 0.0577, 0.0141),
     },
     "fastpitch": {
