@@ -96,6 +96,16 @@ def recording(
         raise
 
 
+def work_on(stream: torch.cuda.Stream, work: Callable[[], Result]) -> Result:
+    """Do work on a stream of the current device, after what was queued before and before what follows."""
+    usual = torch.cuda.current_stream()
+    stream.wait_stream(usual)
+    with torch.cuda.stream(stream):
+        result = work()
+    usual.wait_stream(stream)
+    return result
+
+
 class Recorder(Protocol):
     """Recorder of steps. On GPUs this is a `CudaRecorder`."""
 
@@ -123,12 +133,7 @@ class CudaRecorder:
             graph.reset()  # before the pool may go, since PyTorch 2.6 would end the process
 
     def warm_up(self, work: Callable[[], Result]) -> Result:
-        usual = torch.cuda.current_stream()
-        self._stream.wait_stream(usual)
-        with torch.cuda.stream(self._stream):
-            result = work()
-        usual.wait_stream(self._stream)
-        return result
+        return work_on(self._stream, work)
 
     def record(self, work: Callable[[], Result]) -> tuple[Callable[[], None], Result]:
         self._exchanges = []

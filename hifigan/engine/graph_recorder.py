@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 import torch
 
-from common.machine.graph_capture import recording
+from common.machine.graph_capture import recording, work_on
 from hifigan.engine.transfers import on_device
 
 Result = TypeVar("Result")
@@ -38,12 +38,7 @@ class SharingRecorder:
     def warm_up(self, work: Callable[[], Result]) -> Result:
         """Do the work on the stream of the recordings. Libraries then choose and load their kernels."""
         with on_device(self._device):
-            usual = torch.cuda.current_stream(self._device)
-            self._stream.wait_stream(usual)
-            with torch.cuda.stream(self._stream):
-                result = work()
-            usual.wait_stream(self._stream)
-        return result
+            return work_on(self._stream, work)
 
     def record(self, work: Callable[[], Result]) -> tuple[Callable[[], None], Result]:
         """Record the work, which computes nothing yet.
