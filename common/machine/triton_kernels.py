@@ -54,7 +54,9 @@ def works(kernel: str, check: Check, device: torch.device) -> bool:
     if not may_run(device):
         return False
     try:
-        check(device)
+        # Kernels may be needed first where nothing is differentiated, as in all micro-batches but the last.
+        with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
+            check(device)
     except Exception as error:  # of any kind: compilers, drivers and comparisons fail in many ways
         log.warning("without the GPU kernel %s, slower but with the same results: %s", kernel, first_line(error))
         return False

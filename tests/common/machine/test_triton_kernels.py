@@ -26,6 +26,20 @@ def test_a_kernel_that_works_is_tried_once(caplog):
     assert not caplog.records
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)])
+def test_kernels_are_tried_in_the_usual_mode(mode):
+    pytest.importorskip("triton")
+
+    def check(device):
+        x = torch.ones(2, 2, device=device, requires_grad=True)
+        product = x @ x
+        assert product.dtype == torch.float32
+        torch.autograd.grad(product.sum(), x)
+
+    with mode():
+        assert proved("of a test", check, CPU)
+
+
 @pytest.mark.parametrize("error", [AssertionError("values\ndiffer"), RuntimeError("no C compiler\nfound")])
 def test_a_kernel_that_fails_is_named_in_one_line(error, caplog):
     pytest.importorskip("triton")
