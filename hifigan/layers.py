@@ -228,7 +228,8 @@ class SpectralNormConv1d(nn.Conv1d):
     def _next_sigmas(self, signals: int) -> Tensor:
         """Return sigma for each of several signals, [signals]."""
         if self.sigmas is None:
-            return torch.stack([self._next_sigma() for _ in range(signals)])
+            made = [self._next_sigma() for _ in range(signals)]
+            return torch.stack(made) if signals > 1 else made[0].unsqueeze(0)
         sigmas, self.sigmas = self.sigmas, None
         if len(sigmas) == signals:
             return sigmas
