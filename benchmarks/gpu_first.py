@@ -24,7 +24,8 @@ from common.cli import ArgumentParser, add_flags, flag, from_flags, positive, ru
 from common.errors import InputError
 from common.project import PROJECT
 
-PROGRAM = "gpu_first"
+PROGRAM = "benchmarks.gpu_first"
+JOURNAL = "gpu_first.jsonl"
 # Most seconds of each stage, and the module in benchmarks/gpu that has it.
 STAGES = {
     "machine": (30, "machine"),
@@ -50,7 +51,7 @@ class GpuFirstConfig:
     dry: bool = flag(False, "rehearse on a CPU with small models")
     minutes: float = flag(8.5, "time of all stages together")
     alone: bool = flag(False, "run one stage in this process, which the program does for each stage")
-    output: str = flag(f"output/{PROGRAM}", "directory of the findings", short=("-o",), metavar="PATH")
+    output: str = flag("output/gpu_first", "directory of the findings", short=("-o",), metavar="PATH")
 
     def __post_init__(self) -> None:
         positive(minutes=self.minutes)
@@ -63,11 +64,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_flags(parser, GpuFirstConfig, "first minutes")
     words = list(sys.argv[1:] if argv is None else argv)
     cfg = from_flags(GpuFirstConfig, vars(parser.parse_args(words)))
+    if not cfg.dry:
+        check_gpu()
     folder = Path(cfg.output)
     folder.mkdir(parents=True, exist_ok=True)
     if cfg.alone:
-        return run_stage(cfg.stages[0], Journal(folder / f"{PROGRAM}.jsonl", continued=True), cfg.dry, folder)
-    return run_all(cfg, Journal(folder / f"{PROGRAM}.jsonl"), sys.executable, "-m", "benchmarks.gpu_first")
+        return run_stage(cfg.stages[0], Journal(folder / JOURNAL, continued=True), cfg.dry, folder)
+    return run_all(cfg, Journal(folder / JOURNAL), sys.executable, "-m", PROGRAM)
+
+
+def check_gpu() -> None:
+    """Raise `InputError` if there is no GPU."""
+    import torch  # takes seconds
+
+    if not torch.cuda.is_available():
+        raise InputError("PyTorch finds no GPU on this machine; --dry rehearses on a CPU")
 
 
 def run_all(cfg: GpuFirstConfig, journal: Journal, *program: str) -> int:

@@ -201,6 +201,7 @@ class Generator(PretrainedModel):
 
     def remove_weight_norm(self) -> None:
         """Fold weight norm into plain weights, for inference."""
+        self.fused = False
         remove_weight_norm(self)
 
     @classmethod

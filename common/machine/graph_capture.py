@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Callable, Iterator
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 
@@ -49,7 +49,7 @@ class GraphRecording:
         self.graphs.clear()
         index, pool = torch.cuda._utils._get_device_index(self._device), self._pool
         with contextlib.suppress(RuntimeError):  # newer versions have done this
-            torch._C._cuda_endAllocateToPool(index, pool.id)
+            _end_allocation()(index, pool.id)
         for _ in range(pool.use_count() - self._users):
             torch._C._cuda_releasePool(index, pool.id)
         del self._pool, pool
@@ -64,6 +64,13 @@ class GraphRecording:
                 f"({first_line(error)}); start again without graphs (train.py: --no-cuda-graphs, inference.py: "
                 "--backend eager)"
             ) from error
+
+
+def _end_allocation() -> Callable[[int, Any], None]:
+    """Return PyTorch's function that lets memory come from a pool no longer. Version 2.8 renamed it."""
+    functions: Any = torch._C
+    new_name = "_cuda_endAllocateToPool"
+    return getattr(functions, new_name if hasattr(functions, new_name) else "_cuda_endAllocateCurrentStreamToPool")
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks import gpu_first
 from benchmarks.gpu import findings, machine, synthesis, training
@@ -102,6 +103,13 @@ def test_errors_and_warnings_are_findings(tmp_path):
 def test_one_stage_at_a_time():
     with pytest.raises(InputError, match="--alone: takes exactly one of --stages"):
         GpuFirstConfig(alone=True)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_nothing_is_tried(tmp_path):
+    with pytest.raises(InputError, match="no GPU on this machine; --dry"):
+        main(["-o", str(tmp_path / "new")])
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.slow

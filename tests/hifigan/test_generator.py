@@ -21,6 +21,18 @@ def test_receptive_field_is_what_gradients_see(version, frames):
     assert (30 - seen.min().item(), seen.max().item() - 30) == (frames, frames)
 
 
+@pytest.mark.medium
+def test_a_generator_trained_with_kernels_runs_without_weight_norm_and_as_torchscript():
+    generator = Generator(PRESETS["v3"]).eval()
+    mel = torch.randn(1, 80, 4)
+    with torch.no_grad():
+        expected = generator(mel)
+        generator.fused = True
+        generator.remove_weight_norm()
+        for run in (generator, torch.jit.script(generator)):
+            torch.testing.assert_close(run(mel), expected)
+
+
 @pytest.mark.parametrize("shape", [(80, 40), (1, 81, 40), (1, 40, 80), (1, 80, 0)])
 def test_generator_refuses_other_shapes(shape):
     with pytest.raises(ValueError, match=r"expected a mel of shape \[B, 80, L\]"):

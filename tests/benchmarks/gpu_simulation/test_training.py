@@ -12,9 +12,11 @@ def test_training_stays_within_its_budget(scenario, training):
     assert_within(BUDGETS["training"][scenario], training[scenario])
 
 
-def test_a_step_moves_less_than_the_plain_recipe_did(training):
-    ratio = measured(training["training-fp16-128"]).gigabytes / measured(BEFORE["training-fp16-128-plain"]).gigabytes
-    assert ratio < 0.6
+@pytest.mark.parametrize(("precision", "most"), [("fp16", 0.6), ("fp32", 0.75)])
+@pytest.mark.parametrize("clips", [16, 128])
+def test_a_step_moves_less_than_the_plain_recipe_did(precision, most, clips, training):
+    name = f"training-{precision}-{clips}"
+    assert measured(training[name]).gigabytes < most * measured(BEFORE[f"{name}-plain"]).gigabytes
 
 
 def test_each_of_eight_processes_launches_little_more_than_one_alone(training):

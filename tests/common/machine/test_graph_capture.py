@@ -38,6 +38,14 @@ def test_a_failed_recording_leaves_nothing_behind(gpu, earlier):
     gpu.empty_cache()
 
 
+def test_older_versions_have_another_name(gpu, monkeypatch):
+    monkeypatch.delattr(torch._C, "_cuda_endAllocateToPool")
+    monkeypatch.setattr(torch._C, "_cuda_endAllocateCurrentStreamToPool", gpu.end_allocate, raising=False)
+    with pytest.raises(ValueError, match="own error"):
+        record_and_fail(gpu)
+    assert (gpu.routed, gpu.users) == (False, 1)
+
+
 @pytest.mark.parametrize("gpu", [(True, True)], indirect=True)
 def test_what_cannot_be_mended_is_said(gpu):
     with pytest.raises(InputError, match="--no-cuda-graphs") as error:
