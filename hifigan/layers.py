@@ -227,7 +227,7 @@ class SpectralNormConv1d(nn.Conv1d):
 
     def _next_sigmas(self, signals: int) -> Tensor:
         """Return sigma for each of several signals, [signals]."""
-        if self.sigmas is None:
+        if self.sigmas is None or not self.training:  # a recording that failed may have left some
             made = [self._next_sigma() for _ in range(signals)]
             return torch.stack(made) if signals > 1 else made[0].unsqueeze(0)
         sigmas, self.sigmas = self.sigmas, None

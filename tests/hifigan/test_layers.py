@@ -67,3 +67,11 @@ def test_each_signal_has_its_own_sigma_in_half_precision(dtype):
     assert (result.float() - expected).norm() < 4e-3 * expected.norm()
     shared = torch.cat([x, y]), copy.deepcopy(apart).eval()
     assert (shared[1](shared[0]) - expected).norm() > 1e-2 * expected.norm()  # one sigma for both would be seen
+
+
+def test_evaluation_ignores_what_was_computed_for_training():
+    conv = SpectralNormConv1d(4, 8, 3).eval()
+    x = torch.randn(2, 4, 9)
+    expected = conv(x)
+    conv.sigmas = torch.tensor([100.0, 100.0])
+    assert torch.equal(conv(x), expected)
