@@ -188,6 +188,7 @@ class GraphedStep:
         if problem:
             self._replay, self._given, self._results, self._may_record = None, [], {}, False
             self._changing.forget_unfinished_step()
+            del self._recorder  # it may hold graphs, and their memory
             log.warning("training continues without CUDA graphs, with the same results but slower: %s", problem)
         self._changing.restore(after)
         return results

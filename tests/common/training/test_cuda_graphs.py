@@ -6,6 +6,7 @@ CUDA graphs are emulated. Only a GPU can show what a graph does with its own mem
 import copy
 import logging
 import re
+import weakref
 
 import pytest
 import torch
@@ -136,10 +137,12 @@ def test_the_step_that_is_recorded_is_the_eager_one():
     ],
 )
 def test_what_goes_wrong_is_told_once_and_changes_nothing(recorder, broken, words, caplog):
-    plain, recorded = Training(), Training(broken)
-    step = graphed(recorded, recorder())
+    plain, recorded, made = Training(), Training(broken), recorder()
+    step, remaining = graphed(recorded, made), weakref.ref(made)
+    del made
     with caplog.at_level(logging.WARNING):
         assert_same(course(recorded, step), course(plain, plain.step))
+    assert remaining() is None  # nor are its graphs
     assert not step.recorded
     assert len(caplog.records) == 1
     message = caplog.records[0].getMessage()
