@@ -109,7 +109,7 @@ def check_kernels(device: torch.device) -> None:
     raise InputError(
         f"--cuda: this PyTorch ({torch.__version__}) has kernels for GPUs of compute capability {first} to {last}, not "
         f"for {torch.cuda.get_device_name(device)} ({'.'.join(map(str, capability))}); install one that has them "
-        f"({remedy}), or use the CPU (--no-cuda)"
+        f"({remedy}), or omit the flag to use the CPU"
     )
 
 

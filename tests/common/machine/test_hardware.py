@@ -81,15 +81,15 @@ def test_gpus_with_kernels(capability, builds, gpu):
             (7, 0),
             CUDA_13,
             "has kernels for GPUs of compute capability 7.5 to 12.0, not for Tesla V100-SXM2-16GB (7.0); install one "
-            "that has them (pip install torch --index-url https://download.pytorch.org/whl/cu126), or use the CPU "
-            "(--no-cuda)",
+            "that has them (pip install torch --index-url https://download.pytorch.org/whl/cu126), or omit the "
+            "flag to use the CPU",
         ),
         (
             "NVIDIA B200",
             (10, 0),
             CUDA_12,
             "has kernels for GPUs of compute capability 5.0 to 9.0, not for NVIDIA B200 (10.0); install one that has "
-            "them (a newer PyTorch), or use the CPU (--no-cuda)",
+            "them (a newer PyTorch), or omit the flag to use the CPU",
         ),
         ("other", (9, 1), ["sm_80", "sm_90a"], "8.0 to 9.0, not for other (9.1); install one that has them (a newer P"),
         ("other", (11, 0), ["sm_100f", "sm_120"], "10.0 to 12.0, not for other (11.0); install one that has them (a n"),
