@@ -140,7 +140,7 @@ def test_checkpoints_go_from_recorded_to_eager_training_and_back(first_recorded,
     assert_same_weights(state, whole, 1e-4)
 
 
-def test_steps_are_recorded_on_one_gpu_by_default():
+def test_steps_are_recorded_on_gpus_by_default():
     state = new_state()
     assert not state.computation.graphed  # on the CPU
     step = functools.partial(train.both_steps, state)
