@@ -19,7 +19,6 @@ import soundfile
 import torch
 
 import inference
-from common.distributed import Distributed
 from common.machine.progress import progress_bar
 from common.synthesis.resume import JOB_FILE
 from common.text.english.pronunciations import read_dictionary
@@ -291,8 +290,7 @@ def test_processes_share_the_work(checkpoint, folder, tmp_path):
 def test_one_bar_for_all_processes(monkeypatch, capsys):
     monkeypatch.setattr("common.machine.progress.watched", lambda: True)
     for rank, drawn in ((0, True), (1, False)):
-        place = Distributed(rank=rank, local_rank=rank, world_size=2, device=torch.device("cpu"))
-        with progress_bar("synthesising", "utt", 7, place) as bar:
+        with progress_bar("synthesising", "utt", 7, rank, world_size=2) as bar:
             bar.update(7)
         assert ("synthesising (process 1 of 2): 100%" in capsys.readouterr().err) == drawn
 
