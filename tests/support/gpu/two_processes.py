@@ -16,7 +16,7 @@ from common.training.cuda_graphs import GraphedStep
 from hifigan import discriminators
 from hifigan.training import state as state_module
 from hifigan.training.step_computation import StepComputation
-from tests.programs.train.test_graphs import Failing, new_state, take_steps
+from tests.programs.train.graphs.test_graphs import Failing, new_state, take_steps
 from tests.support.gpu.graph_emulator import GraphEmulator
 from tests.support.models import thin_layers
 
