@@ -23,7 +23,7 @@ class Journal:
         self.path = path
         if not continued:
             path.write_bytes(b"")
-        elif path.is_file() and not path.read_bytes().endswith(b"\n"):
+        elif path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n"):
             with path.open("ab") as file:  # the last record of a killed run may be torn
                 file.write(b"\n")
 

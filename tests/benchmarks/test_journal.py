@@ -28,6 +28,13 @@ def test_a_torn_record_is_skipped_and_others_follow(tmp_path):
     assert Journal(path).records() == []
 
 
+def test_each_line_of_an_empty_file_that_is_continued_is_a_record(tmp_path):
+    path = tmp_path / "a.jsonl"
+    Journal(path)
+    Journal(path, continued=True).add("row")
+    assert path.read_text() == '{"kind": "row"}\n'
+
+
 def test_values_for_json():
     value = plain({"a": (1, math.inf), 2: [-math.inf, 0.5, None, "x"]})
     assert value == {"a": [1, "inf"], "2": ["-inf", 0.5, None, "x"]}
