@@ -24,14 +24,14 @@ class GraphRecording:
     def __init__(self, device: torch.device, pool: torch.cuda.MemPool | None = None) -> None:
         self.graphs: list[torch.cuda.CUDAGraph] = []
         self._device = device
-        self._pool = torch.cuda.MemPool() if pool is None else pool
-        self._users = self._pool.use_count()  # the pool's object, and graphs of earlier recordings
+        self.pool = torch.cuda.MemPool() if pool is None else pool
+        self._users = self.pool.use_count()  # the pool's object, and graphs of earlier recordings
 
     def begin(self) -> None:
         """Begin the next graph: from here on, the current stream's work is recorded instead of done."""
         self.graphs.append(torch.cuda.CUDAGraph())
         # "thread_local", since a loader's thread may allocate pinned memory meanwhile.
-        self.graphs[-1].capture_begin(pool=self._pool.id, capture_error_mode="thread_local")  # type: ignore[arg-type]
+        self.graphs[-1].capture_begin(pool=self.pool.id, capture_error_mode="thread_local")  # type: ignore[arg-type]
 
     def end(self) -> None:
         """End the current graph."""
@@ -47,12 +47,12 @@ class GraphRecording:
             with contextlib.suppress(RuntimeError):
                 graph.reset()
         self.graphs.clear()
-        index, pool = torch.cuda._utils._get_device_index(self._device), self._pool
+        index, pool = torch.cuda._utils._get_device_index(self._device), self.pool
         with contextlib.suppress(RuntimeError):  # newer versions have done this
             _end_allocation()(index, pool.id)
         for _ in range(pool.use_count() - self._users):
             torch._C._cuda_releasePool(index, pool.id)
-        del self._pool, pool
+        del self.pool, pool
         gc.collect()
         try:
             torch.cuda.synchronize(self._device)
@@ -103,18 +103,8 @@ def recording(
         raise
 
 
-def work_on(stream: torch.cuda.Stream, work: Callable[[], Result]) -> Result:
-    """Do work on a stream of the current device, after what was queued before and before what follows."""
-    usual = torch.cuda.current_stream()
-    stream.wait_stream(usual)
-    with torch.cuda.stream(stream):
-        result = work()
-    usual.wait_stream(stream)
-    return result
-
-
 class Recorder(Protocol):
-    """Recorder of steps. On GPUs this is a `CudaRecorder`."""
+    """Recorder of work on a device. On GPUs this is a `CudaRecorder`, in tests an emulator."""
 
     def warm_up(self, work: Callable[[], Result]) -> Result:
         """Do the work under the conditions of a recording."""
@@ -127,41 +117,69 @@ class Recorder(Protocol):
 
 
 class CudaRecorder:
-    """Recorder of CUDA graphs, which have their own memory."""
+    """Recorder of CUDA graphs on one GPU.
 
-    def __init__(self, device: torch.device) -> None:
+    Args:
+        device: the GPU.
+        shares_memory: all recordings share one pool of memory, so that a replay overwrites the results of the others.
+            All must be replayed on one stream.
+    """
+
+    def __init__(self, device: torch.device, shares_memory: bool = False) -> None:
         self._device = device
-        self._stream = torch.cuda.Stream(device)
+        with torch.cuda.device(device):
+            self._stream = torch.cuda.Stream(device)
+            self._pool = torch.cuda.MemPool() if shares_memory else None
         self._recording: GraphRecording | None = None
         self._exchanges: list[Callable[[], None]] = []  # one after each graph but the last
 
-    def __del__(self) -> None:
-        for graph in self._recording.graphs if self._recording else ():
-            graph.reset()  # before the pool may go, since PyTorch 2.6 would end the process
-
     def warm_up(self, work: Callable[[], Result]) -> Result:
-        return work_on(self._stream, work)
+        """Do the work on the stream of the recordings. Libraries then choose and load their kernels."""
+        with torch.cuda.device(self._device):
+            usual = torch.cuda.current_stream()
+            self._stream.wait_stream(usual)
+            with torch.cuda.stream(self._stream):
+                result = work()
+            usual.wait_stream(self._stream)
+        return result
 
     def record(self, work: Callable[[], Result]) -> tuple[Callable[[], None], Result]:
+        """Record the work, which computes nothing yet.
+
+        Raises:
+            InputError: recording failed, and PyTorch cannot recover from it in this process.
+        """
         self._exchanges = []
-        with recording(self._device, self._stream) as self._recording:
+        with torch.cuda.device(self._device), recording(self._device, self._stream, self._pool) as made:
+            self._recording = made
             result = work()
-        first, *others = self._recording.graphs
-        following = list(zip(self._exchanges, others, strict=True))
-
-        def replay() -> None:
-            first.replay()
-            for exchange, graph in following:
-                exchange()
-                graph.replay()
-
-        return replay, result
+        self._recording = None
+        return _Replay(made, self._exchanges), result
 
     def interrupt(self, exchange: Callable[[], None]) -> None:
         assert self._recording is not None
         self._recording.end()
         self._exchanges.append(exchange)
         self._recording.begin()
+
+
+class _Replay:
+    """Repeats recorded graphs, with exchanges between them."""
+
+    def __init__(self, made: GraphRecording, exchanges: list[Callable[[], None]]) -> None:
+        self._graphs = made.graphs
+        self._exchanges = exchanges
+        self._pool = made.pool
+
+    def __call__(self) -> None:
+        for number, graph in enumerate(self._graphs):
+            if number:
+                self._exchanges[number - 1]()
+            graph.replay()
+
+    def __del__(self) -> None:
+        for graph in self._graphs:
+            graph.reset()  # before the pool may go, since PyTorch 2.6 would end the process
 
 
 class Exchanges:

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from common.machine import triton_kernels
+from common.machine.graph_capture import CudaRecorder, Recorder
 from common.machine.precision import use_tf32
 from common.machine.timing import now_sec
 from hifigan.engine.graph_cache import GraphCache, Work
-from hifigan.engine.graph_recorder import BaseRecorder, SharingRecorder
 from hifigan.engine.transfers import on_device
 from hifigan.generator import Generator
 from hifigan.vocoder_module import VocoderModule
@@ -54,14 +54,14 @@ class CudaEngine:
     Args:
         generator: on the GPU, in evaluation mode, weight norm removed.
         precision: "fp32", "tf32" (fp32 with products rounded to 11 bits), "fp16" or "bf16".
-        recorder: records graphs, by default a `SharingRecorder`.
+        recorder: records graphs, by default a `CudaRecorder` whose graphs share memory.
     """
 
-    def __init__(self, generator: Generator, precision: str = "fp32", recorder: BaseRecorder | None = None) -> None:
+    def __init__(self, generator: Generator, precision: str = "fp32", recorder: Recorder | None = None) -> None:
         self.device = generator.device
         self._samples = generator.config.num_samples
         with on_device(self.device):
-            self._way = _choose(generator, precision, recorder or SharingRecorder(self.device))
+            self._way = _choose(generator, precision, recorder or CudaRecorder(self.device, shares_memory=True))
         self.masks_padding = self._way.masks_padding
 
     @torch.inference_mode()
@@ -83,7 +83,7 @@ class CudaEngine:
             return self._way.run(mel, lengths)[:, : self._samples(frames)]
 
 
-def _choose(generator: Generator, precision: str, recorder: BaseRecorder) -> _Way:
+def _choose(generator: Generator, precision: str, recorder: Recorder) -> _Way:
     """Return the faster way. Kernels of our own must be as exact as PyTorch's on this GPU."""
     plain = _by_pytorch(generator, precision)
     ways = [_Way("PyTorch's kernels", GraphCache(plain, recorder, masks_padding=False), masks_padding=False)]

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from common.errors import InputError, first_line
-from hifigan.engine.graph_recorder import BaseRecorder
+from common.machine.graph_capture import Recorder
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class GraphCache:
         masks_padding: `work` reads the lengths, and frames behind the end of an utterance do not matter.
     """
 
-    def __init__(self, work: Work, recorder: BaseRecorder, masks_padding: bool) -> None:
+    def __init__(self, work: Work, recorder: Recorder, masks_padding: bool) -> None:
         self._work = work
         self._recorder = recorder
         self._masks_padding = masks_padding

@@ -1,5 +1,7 @@
 """Recording of CUDA graphs with a stand-in for PyTorch's: what is begun is ended, and failures give memory back."""
 
+import gc
+
 import pytest
 import torch
 
@@ -8,6 +10,7 @@ from common.machine.graph_capture import CudaRecorder, recording
 from tests.support.gpu.stand_in import Gpu
 
 DEVICE = torch.device("cuda", 0)
+SECOND = torch.device("cuda", 1)
 
 
 @pytest.fixture
@@ -70,3 +73,43 @@ def test_exchanges_divide_a_recording(gpu):
     replay()
     assert done == [1, 2]  # after the first graph, and after the second
     assert len(gpu.replayed) == 3
+
+
+@pytest.mark.parametrize("gpu", [(True,), (False,)], ids=["up to 2.11", "from 2.12"], indirect=True)
+def test_graphs_share_a_pool_of_their_gpu(gpu):
+    recorder = CudaRecorder(SECOND, shares_memory=True)
+    places = []
+
+    def work():
+        places.append((gpu.stream, gpu.current, gpu.capturing))
+        return "wav"
+
+    assert recorder.warm_up(work) == "wav"
+    (first, wav), (second, _) = recorder.record(work), recorder.record(work)
+    assert places == [("side", 1, False), ("side", 1, True), ("side", 1, True)]
+    assert (wav, gpu.stream, gpu.current, gpu.capturing) == ("wav", "usual", 0, False)
+    assert gpu.users == 3  # the pool's object and two graphs
+    first()
+    second()
+    first()
+    assert len(gpu.replayed) == 3
+    del first
+    assert gpu.users == 2, "a graph that is dropped gives its memory back, the other keeps it"
+
+
+@pytest.mark.parametrize("gpu", [(True,), (False,)], ids=["up to 2.11", "from 2.12"], indirect=True)
+def test_a_failed_recording_leaves_the_others(gpu):
+    recorder = CudaRecorder(SECOND, shares_memory=True)
+    first, _ = recorder.record(lambda: "wav")
+
+    def fails():
+        gpu.invalid = True
+        raise ValueError("waits for the GPU")
+
+    with pytest.raises(ValueError, match="waits for the GPU"):
+        recorder.record(fails)
+    gc.collect()
+    assert (gpu.capturing, gpu.routed, gpu.stream, gpu.current) == (False, False, "usual", 0)
+    assert gpu.users == 2  # the pool's object and the first graph
+    first()
+    gpu.empty_cache()
