@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import itertools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -66,6 +67,11 @@ def works(kernel: str, check: Check, device: torch.device) -> bool:
 def address(tensor: torch.Tensor) -> int:
     """Return where a tensor's values lie, for kernels that read many tensors. Simulations replace this function."""
     return tensor.data_ptr()
+
+
+def begins(sizes: Iterable[int], alignment: int = 1) -> list[int]:
+    """Return where ranges of these sizes begin if they follow each other, at multiples of a number, and the end."""
+    return [0, *itertools.accumulate(-(-size // alignment) * alignment for size in sizes)]
 
 
 def define_operator(

@@ -9,8 +9,7 @@ launch adds those of all layers, in a fixed order.
 from __future__ import annotations
 
 import contextlib
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ import triton.language as tl
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from common.machine.triton_kernels import define_operator
+from common.machine.triton_kernels import begins, define_operator
 
 MOST_TENSORS = 64  # of a launch
 LEAST_CHUNKS, MOST_CHUNKS = 64, 256
@@ -72,7 +71,7 @@ def _launch(sums: Sequence[Tensor]) -> Tensor:
 
 
 def _empty(sums: Sequence[Tensor]) -> Tensor:
-    return sums[0].new_empty(_begins(part.size(1) for part in sums)[-1])
+    return sums[0].new_empty(begins((part.size(1) for part in sums), ALIGNMENT)[-1])
 
 
 _LIBRARY = torch.library.Library("hifigan", "FRAGMENT")
@@ -92,8 +91,8 @@ class _ExpandedBiases(torch.autograd.Function):
         known = [(place, part) for place, part in enumerate(sums) if part is not None]
         for portion in (known[first : first + MOST_TENSORS] for first in range(0, len(known), MOST_TENSORS)):
             flat = OPERATORS.add_bias_chunks([part for _, part in portion])
-            begins = _begins(part.size(1) for _, part in portion)
-            for (place, part), begin in zip(portion, begins, strict=False):
+            places = begins((part.size(1) for _, part in portion), ALIGNMENT)
+            for (place, part), begin in zip(portion, places, strict=False):
                 results[place] = flat[begin : begin + part.size(1)]
         return tuple(results)
 
@@ -117,10 +116,5 @@ def check(device: torch.device) -> None:
     numbers = torch.Generator().manual_seed(0)
     sums = [torch.randn(chunks(size), size, generator=numbers).to(device) for size in (70, 1, 32)]
     flat = OPERATORS.add_bias_chunks(sums)
-    for part, begin in zip(sums, _begins(part.size(1) for part in sums), strict=False):
+    for part, begin in zip(sums, begins((part.size(1) for part in sums), ALIGNMENT), strict=False):
         torch.testing.assert_close(flat[begin : begin + part.size(1)], part.sum(0), rtol=1e-5, atol=1e-5)
-
-
-def _begins(sizes: Iterable[int]) -> list[int]:
-    """Return where the gradients of biases of these sizes begin in one tensor, and where the last ends."""
-    return [0, *itertools.accumulate(triton.cdiv(size, ALIGNMENT) * ALIGNMENT for size in sizes)]

@@ -67,16 +67,16 @@ class PowerIterations:
         self._weights = [conv.weight_orig.detach().flatten(1) for conv in convs]
         self._rows = [len(weight) for weight in self._weights]
         self._columns = [weight.size(1) for weight in self._weights]
-        self._begins = _offsets([weight.numel() for weight in self._weights])
+        self._begins = triton_kernels.begins(weight.numel() for weight in self._weights)
         device = self._weights[0].device
         layers = zip(
             [triton_kernels.address(weight) for weight in self._weights],
             self._rows,
             self._columns,
-            _offsets(self._rows),
-            _offsets(self._columns),
+            triton_kernels.begins(self._rows),
+            triton_kernels.begins(self._columns),
             self._begins,
-            strict=True,
+            strict=False,
         )
         self._layers = torch.tensor(list(layers), dtype=torch.int64, device=device)
         self._tasks = [
@@ -112,16 +112,11 @@ class PowerIterations:
 
     def gradients(self, us: Sequence[Tensor], vs: Sequence[Tensor], sigmas: Tensor) -> list[Tensor]:
         """Return the gradients of the weights from those of the singular values [layers, calls]."""
-        size = sum(weight.numel() for weight in self._weights)
-        flat = OPERATORS.sigma_gradients(self._tasks[1], self._layers, us, vs, sigmas, size)
+        flat = OPERATORS.sigma_gradients(self._tasks[1], self._layers, us, vs, sigmas, self._begins[-1])
         return [
             flat[begin : begin + weight.numel()].view_as(conv.weight_orig)
-            for begin, weight, conv in zip(self._begins, self._weights, self._convs, strict=True)
+            for begin, weight, conv in zip(self._begins, self._weights, self._convs, strict=False)
         ]
-
-
-def _offsets(sizes: Sequence[int]) -> list[int]:
-    return [sum(sizes[:number]) for number in range(len(sizes))]
 
 
 def _blocks(sizes: Sequence[int], step: int) -> Tensor:

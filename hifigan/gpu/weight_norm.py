@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -51,12 +50,20 @@ class _Places:
         elements = [value.numel() for value in values]
         row_sizes = [value[0].numel() for value in values[:number]] + [LONGEST_ROW] * (len(values) - number)
         counts = [-(-count // size) for count, size in zip(elements, row_sizes, strict=True)]
-        first_rows = _sums(counts)
-        begins = _sums([-(-count // ALIGNMENT) * ALIGNMENT for count in elements])
+        first_rows = triton_kernels.begins(counts)
+        begins = triton_kernels.begins(elements, ALIGNMENT)
         addresses = [triton_kernels.address(tensor) for tensor in (*values, *norms)]
         norm_addresses = addresses[len(values) :] + [0] * (len(values) - number)
         fields = zip(
-            *(addresses[: len(values)], norm_addresses, first_rows, row_sizes, elements, begins, _sums(elements)),
+            *(
+                addresses[: len(values)],
+                norm_addresses,
+                first_rows,
+                row_sizes,
+                elements,
+                begins,
+                triton_kernels.begins(elements),
+            ),
             strict=False,
         )
         device = values[0].device
@@ -174,8 +181,3 @@ def check(device: torch.device) -> None:
         gradients = [torch.autograd.grad(weights, parameters, errors) for weights in (expected, actual)]
         for one, other in zip((*actual, *gradients[1]), (*expected, *gradients[0]), strict=True):
             torch.testing.assert_close(one.float(), other.float(), rtol=tolerance, atol=tolerance)
-
-
-def _sums(counts: Sequence[int]) -> list[int]:
-    """Return where each of several ranges begins if they follow each other, and where the last ends."""
-    return [0, *itertools.accumulate(counts)]
