@@ -52,11 +52,11 @@ class StepComputation:
         self._weights: dict[tuple[nn.Module, ...], AllWeights] = {}  # of modules whose weights are computed together
         self._rows = self.fast and place.device.type == "cpu"
         self._concatenates = run.concat_fwd
-        on_gpu = self.fast and place.device.type == "cuda"
-        self.graphed = on_gpu and run.cuda_graphs
+        self._on_gpu = self.fast and place.device.type == "cuda"
+        self.graphed = self._on_gpu and run.cuda_graphs
         self.exchanges = Exchanges()
         self._iterations: PowerIterations | None = None  # of all spectral norms together
-        if on_gpu:
+        if self._on_gpu:
             torch.backends.cudnn.benchmark = True  # all steps have the same shapes, so cuDNN tries its kernels once
         if self._rows:
             keep_freed_memory()
@@ -138,9 +138,7 @@ class StepComputation:
 
     def _may_use(self, kernels: str) -> bool:
         """Return whether to use the kernels of a module of `hifigan.gpu`."""
-        if not (self.fast and self._device.type == "cuda"):
-            return False
-        return triton_kernels.proved(kernels.replace("_", " "), _check_of(kernels), self._device)
+        return self._on_gpu and triton_kernels.proved(kernels.replace("_", " "), _check_of(kernels), self._device)
 
 
 @functools.cache

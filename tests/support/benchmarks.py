@@ -1,4 +1,12 @@
-"""Parse the tables that benchmarks print."""
+"""Run benchmarks, and parse the tables that they print."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from tests.support.paths import REPOSITORY
 
 HEADER = ["machine", "versions", "commit", "date", "command", "HiFi-GAN", "input"]
 
@@ -9,3 +17,14 @@ def parts(printed):
     header = dict(line[2:].split(": ", 1) for line in lines if line.startswith("- "))
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
     return header, rows[0], rows[2:]
+
+
+def kill_when_written(module, argv, tables):
+    """Start a benchmark, and kill it once it has written its tables."""
+    running = subprocess.Popen([sys.executable, "-m", module, *argv], cwd=REPOSITORY)
+    try:
+        while not tables.is_file() and running.poll() is None:
+            time.sleep(0.1)
+    finally:
+        os.kill(running.pid, signal.SIGKILL)
+        running.wait()

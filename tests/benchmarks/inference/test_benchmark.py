@@ -1,11 +1,6 @@
 """The inference benchmark with small models: tables, ways, sizes, and bad input."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -21,9 +16,9 @@ from hifigan import load_generator
 from hifigan.backend import Backend
 from hifigan.engine.select import list_precisions
 from hifigan.export.write import export
+from tests.support.benchmarks import kill_when_written
 from tests.support.data_sets import speechlike
 from tests.support.models import TINY, make_checkpoint, make_fastpitch
-from tests.support.paths import REPOSITORY
 from tests.support.programs import one_line_of_error
 
 SHORT = ["--no-watched", "--seconds-list", "0.1", "0.2", "--repeats", "2", "--warmup", "1", "--starts", "0"]
@@ -330,13 +325,7 @@ def test_a_killed_benchmark_keeps_what_it_measured(generator, tmp_path):
         "0",
     ]
     argv += ["--no-torchscript", "--no-amp", "--seconds-list", *(str(0.1 * n) for n in range(2, 60))]
-    running = subprocess.Popen([sys.executable, "-m", "benchmarks.inference.benchmark", *argv], cwd=REPOSITORY)
     tables = tmp_path / "out" / "inference_benchmark.md"
-    try:
-        while not tables.is_file() and running.poll() is None:
-            time.sleep(0.1)
-    finally:
-        os.kill(running.pid, signal.SIGKILL)
-        running.wait()
+    kill_when_written("benchmarks.inference.benchmark", argv, tables)
     assert "| 1 | eager fp32 |" in tables.read_text()
     assert json.loads((tmp_path / "out" / "inference_benchmark.json").read_text())["rows"]

@@ -1,10 +1,6 @@
 """The training benchmark with small models: rows, figures and failures."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from typing import ClassVar
 
@@ -15,8 +11,8 @@ from benchmarks.training.config import TrainingBenchmarkConfig
 from benchmarks.training.variants import VariantFailure
 from benchmarks.training.worker import Burst, WarmUp
 from common.errors import InputError
+from tests.support.benchmarks import kill_when_written
 from tests.support.models import TINY
-from tests.support.paths import REPOSITORY
 
 PARTS = ("G", "MPD", "MSD", "mel", "optimiser", "data", "logging")
 
@@ -65,14 +61,8 @@ def test_a_killed_benchmark_keeps_what_it_measured(tmp_path):
     (tmp_path / "tiny.json").write_text(json.dumps(TINY.to_dict()))
     argv = ["--hifigan-config", str(tmp_path / "tiny.json"), "--batch-size", "1", "--segment-size", "2048", "--no-amp"]
     argv += ["--repeats", "1000", "--warmup", "0", "--steps", "1", "--num-workers", "0", "--output", str(tmp_path)]
-    running = subprocess.Popen([sys.executable, "-m", "benchmarks.training.benchmark", *argv], cwd=REPOSITORY)
     tables = tmp_path / "train_benchmark.md"
-    try:
-        while not tables.is_file() and running.poll() is None:
-            time.sleep(0.2)
-    finally:
-        os.kill(running.pid, signal.SIGKILL)
-        running.wait()
+    kill_when_written("benchmarks.training.benchmark", argv, tables)
     assert "| fp32 | off |" in tables.read_text()
     rows = json.loads((tmp_path / "train_benchmark.json").read_text())["rows"]
     assert [row["fast"] for row in rows] == ["off", "on"]
