@@ -45,7 +45,7 @@ BEGAN = "GPU_FIRST_BEGAN"  # environment variable: when the first stage began, i
 
 @dataclasses.dataclass(frozen=True)
 class GpuFirstConfig:
-    """What to find out."""
+    """Stages to run, their time, and the output."""
 
     stages: tuple[str, ...] = flag(tuple(STAGES), "stages to run, in this order", choices=tuple(STAGES))
     dry: bool = flag(False, "rehearse on a CPU with small models")

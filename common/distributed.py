@@ -55,7 +55,7 @@ def select_device(cuda: bool, local_rank: int = 0) -> torch.device:
     device = torch.device("cuda", local_rank)
     check_kernels(device)
     torch.cuda.set_device(device)
-    # cuDNN's attention would plan anew for each shape, and texts have many. PyTorch has other fast ones.
+    # cuDNN's attention would build a plan for each new shape, and texts have many. PyTorch has other fast ones.
     torch.backends.cuda.enable_cudnn_sdp(False)
     return device
 

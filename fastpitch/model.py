@@ -172,7 +172,7 @@ class FastPitch(PretrainedModel):
         return FastPitchOutput(mel, plan.mel_lens, plan.durations, plan.pitch, plan.energy)
 
     def plan(self, ids: Tensor, pace: float, speaker: Tensor | None, pitch: Tensor | None) -> SpeechPlan:
-        """Return everything that the decoder needs. Arguments and errors are those of `forward`."""
+        """Return everything that the decoder needs. Arguments and errors are as for `forward`."""
         if not (pace > 0.0 and math.isfinite(pace)):
             raise InputError(f"FastPitch: pace is {pace}, must be above 0")
         self.check_texts(ids, speaker)

@@ -43,7 +43,7 @@ class _WeightNorm(nn.Module):
     weight_v: nn.Parameter
     cached: Tensor | None = None  # the weight, within `cache_weights`
     cached_prepared: Tensor | None = None  # the weight prepared for rows, within `cache_weights`
-    ready: Tensor | None = None  # the weight, computed with those of other layers by `hifigan.gpu.weight_norm`
+    ready: Tensor | None = None  # the weight, computed together with other layers by `hifigan.gpu.weight_norm`
     expanded_bias: Tensor | None = None  # see `hifigan.gpu.bias_sums`
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a stage of `benchmarks.gpu_first` finds: said at once, also when something fails."""
+"""Findings of a stage of `benchmarks.gpu_first`, recorded at once, also when something fails."""
 
 from __future__ import annotations
 

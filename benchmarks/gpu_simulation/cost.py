@@ -1,7 +1,7 @@
 """A model of what one operator costs a GPU: kernels, bytes moved, floating-point operations, seconds.
 
-It describes PyTorch's CUDA backend, simplified, on an NVIDIA H200. Ratios between two ways to compute the same tell;
-seconds do not: cuDNN's transposes of the memory layout, caches, and the launches by the CPU are ignored.
+It describes PyTorch's CUDA backend, simplified, on an NVIDIA H200. Ratios between two ways to compute the same have
+a meaning, seconds do not: cuDNN's transposes of the memory layout, caches, and the launches by the CPU are ignored.
 
 * An operator is one kernel that reads its inputs and writes its results, unless `_special` lists it. This includes the
   project's own operators.

@@ -56,7 +56,7 @@ def _replacements(counter: OperatorCounter) -> list[tuple[Any, dict[str, Any]]]:
 def _project_replacements(counter: OperatorCounter) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Yield functions of this project to replace, in each module that has imported them.
 
-    Kernels count as proved, since none can run, and time is that of the model.
+    Kernels count as proved, since none can run, and the clock runs on the model time.
     """
 
     def now_sec(device: torch.device) -> float:

@@ -100,7 +100,7 @@ def measure(
     last_sec: float = float("inf"),
     alive: Callable[[str], None] = lambda name: None,
 ) -> list[TaskTimes]:
-    """Measure all tasks in turn, and return their times. A task that fails is left out of further rounds.
+    """Measure all tasks in turn, and return their times. A task that fails is skipped in further rounds.
 
     Args:
         tasks: to measure.

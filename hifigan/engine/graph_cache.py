@@ -111,7 +111,7 @@ class GraphCache:
         return self._met[key] > 1
 
     def _record(self, size: Size, mel: Tensor, lengths: Tensor) -> Size | None:
-        """Record a graph. If that fails, say so once and never try again."""
+        """Record a graph. If that fails, warn once and never try again."""
         if len(self._graphs) == MAX_GRAPHS:
             self._graphs.popitem(last=False)
         given = mel.new_zeros(size.batch, mel.size(1), size.frames)

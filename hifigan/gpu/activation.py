@@ -39,7 +39,7 @@ def bias_leaky_relu(
     Args:
         y: output of a convolution without bias.
         bias: [C], in fp32. It may be expanded, see `bias_sums`.
-        slope: positive. 1 is no activation.
+        slope: positive. 1 means no activation.
         divisors: one for each of the signals that the batch holds one after the other, [signals] in fp32, or None.
         uses: number of equal tensors that are returned.
     """
@@ -82,7 +82,7 @@ def mean_of_residuals(
 
 @dataclasses.dataclass(frozen=True)
 class _Finish:
-    """What follows convolutions.
+    """Operations after convolutions.
 
     Attributes:
         slope: of leaky ReLU.

@@ -1,4 +1,4 @@
-"""All weights of a module in the precision of autocast, in Triton: those of weight norm, and copies of others.
+"""All weights of a module in the precision of autocast, in Triton: products of weight norm, and copies of others.
 
 PyTorch needs two kernels per layer and direction: the norm and a conversion. Here one launch writes the
 weights of all layers into one tensor, and one computes all gradients.

@@ -1,4 +1,4 @@
-"""What simulated scenarios may cost. A change that makes one cheaper lowers its budget: SLACK keeps them tight."""
+"""Budgets of simulated scenarios. A change that makes one cheaper lowers its budget: SLACK keeps them tight."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ def empty(*shape, dtype=torch.float32, device=None):
 
 
 class Calls(TorchDispatchMode):
-    """What a function returns of each operator, its arguments and results."""
+    """Return the results of a function for each operator, its arguments and results."""
 
     def __init__(self, describe):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What an optimiser step of FastPitch and synthesis cost a GPU."""
+"""Costs of an optimiser step of FastPitch and of synthesis on a GPU."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What 8.05 s of speech, a chunk of a stream and the denoiser cost a GPU."""
+"""Costs of 8.05 s of speech, a chunk of a stream and the denoiser on a GPU."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What an optimiser step of V1, validation and a batch from the cache cost a GPU."""
+"""Costs of an optimiser step of V1, of validation and of a batch from the cache on a GPU."""
 
 import pytest
 

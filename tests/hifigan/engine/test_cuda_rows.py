@@ -108,7 +108,7 @@ def test_kernels_per_call():
 
 
 def test_weights_are_prepared_once(monkeypatch):
-    """What a call reads are the weights that the constructor arranged, so the generator may change or go."""
+    """A call reads the weights that the constructor arranged, so the generator may change or go."""
     generator = by_rule(short(PRESETS["v3"]))
     run = RowGenerator(generator, "fp16")
     seen = []

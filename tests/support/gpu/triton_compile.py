@@ -51,7 +51,7 @@ class Kernel:
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a compiled kernel takes of a GPU.
+    """Resources of a GPU that a compiled kernel takes.
 
     Attributes:
         name: the kernel.
