@@ -95,11 +95,25 @@ def compare(model: FastPitch, example: Example) -> MelComparison:
 
 
 def warped_l1(mel: Tensor, reference: Tensor) -> float:
-    """Return the mean L1 of two mels [M, L] and [M, L'] along the cheapest path between them."""
-    from librosa.sequence import dtw
+    """Return the mean L1 of two mels [M, L] and [M, L'] along the cheapest path between them.
 
-    costs, path = dtw(mel.numpy(), reference.numpy(), metric="cityblock")
-    return float(costs[-1, -1] / len(path) / mel.size(0))
+    Each step of the path goes one frame on in one mel or in both (dynamic time warping).
+    """
+    distances = torch.cdist(mel.T, reference.T, p=1).double().numpy()
+    costs = np.full((mel.size(1) + 1, reference.size(1) + 1), np.inf)
+    costs[0, 0] = 0
+    rows, columns = distances.shape
+    for diagonal in range(rows + columns - 1):  # cells with the same sum of indices do not depend on each other
+        row = np.arange(max(0, diagonal - columns + 1), min(rows, diagonal + 1))
+        column = diagonal - row
+        before = [costs[row, column], costs[row, column + 1], costs[row + 1, column]]
+        costs[row + 1, column + 1] = distances[row, column] + np.minimum.reduce(before)
+    row, column, length = rows, columns, 0
+    while row and column:
+        length += 1
+        steps = ((row - 1, column - 1), (row - 1, column), (row, column - 1))
+        row, column = min(steps, key=lambda cell: costs[cell])
+    return float(costs[-1, -1] / length / mel.size(0))
 
 
 def draw(compared: MelComparison, example: Example, title: str, output: Path) -> None:

@@ -8,7 +8,6 @@ from tests.support.data_sets import write_speech_set
 from tests.support.models import make_fastpitch
 
 
-@pytest.mark.medium
 def test_warping_ignores_the_pace_but_not_the_level():
     mel = torch.randn(4, 9, generator=torch.Generator().manual_seed(0))
     slow = mel.repeat_interleave(3, dim=1)
