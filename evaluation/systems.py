@@ -21,6 +21,7 @@ from common.download.hub import find_generator, is_model
 from common.errors import InputError
 from common.files.exports import is_export
 from common.mel_contract import MelContract
+from evaluation.griffin_lim import GRIFFIN_LIM_ITERATIONS, GriffinLim
 from hifigan.checkpoint import load_generator
 from hifigan.engine.precisions import ALL_PRECISIONS
 from hifigan.engine.select import engine_backend
@@ -31,7 +32,6 @@ from voice.folder import HIFIGAN_FILE
 GROUND_TRUTH, GRIFFIN_LIM = "ground-truth", "griffin-lim"
 REFERENCES = (GROUND_TRUTH, GRIFFIN_LIM)  # they frame the systems of an evaluation, and do not compete
 VOICE = "voice"  # a source of --texts
-GRIFFIN_LIM_ITERATIONS = 60
 Resynthesiser = Callable[[np.ndarray], np.ndarray]  # [T] -> [T], full scale 1.0
 
 
@@ -220,17 +220,8 @@ def _griffin_lim(wav: np.ndarray, audio: AudioConfig, seed: int) -> np.ndarray:
         fmin=audio.mel_fmin,
         fmax=audio.fmax_hz,
     )
-    vocoded = librosa.griffinlim(
-        magnitude,
-        n_iter=GRIFFIN_LIM_ITERATIONS,
-        hop_length=audio.hop_length,
-        win_length=audio.win_length,
-        n_fft=audio.filter_length,
-        center=False,
-        momentum=0.0,  # the original algorithm, without later acceleration
-        random_state=seed,
-    )
-    return vocoded[audio.padding :][: len(wav)].astype(np.float64)
+    vocoded = GriffinLim(audio)(torch.from_numpy(magnitude.T), seed).numpy()
+    return vocoded[audio.padding :][: len(wav)]
 
 
 def _mel(wav: np.ndarray, contract: MelContract) -> torch.Tensor:

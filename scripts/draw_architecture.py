@@ -22,6 +22,7 @@ FLOORS: dict[str, list[str]] = {
         "work config",
         "clips metrics",
         "statistics systems spectra perception voicing",
+        "griffin_lim",
     ],
     "voice": ["training say", "pack choose speech", "consent pack_flags", "folder recordings"],
     "hifigan": [

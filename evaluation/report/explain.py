@@ -13,10 +13,10 @@ from common.files.exports import is_export
 from common.files.generators.read import read_generator
 from common.files.json_files import read_json
 from common.synthesis.resume import JOB_FILE
+from evaluation.griffin_lim import GRIFFIN_LIM_ITERATIONS
 from evaluation.spoken.systems import SpeakingSystem
 from evaluation.systems import (
     GRIFFIN_LIM,
-    GRIFFIN_LIM_ITERATIONS,
     GROUND_TRUTH,
     System,
     generator_config,

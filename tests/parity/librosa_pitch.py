@@ -9,6 +9,7 @@ and librosa runs in a process of its own.
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,7 +97,7 @@ def run_librosa(output: Path) -> None:
     """Track all cases with librosa, and write its version and what it finds."""
     import librosa
 
-    found: dict[str, Any] = {"librosa": np.array(librosa.__version__)}
+    found: dict[str, Any] = {"librosa": np.array(importlib.metadata.version("librosa"))}
     for name, case in pitch_cases().items():
         f0_hz, voiced, voiced_prob = librosa.pyin(
             case.wav,
