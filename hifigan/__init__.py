@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from common.project import VERSION as __version__
+from hifigan.engine.native.instruction_sets import limit_pytorch
 
 if TYPE_CHECKING:
     from hifigan import checkpoint, losses
@@ -42,6 +43,8 @@ _MODULES = {
     "Vocoder": "hifigan.synthesis.vocoder",
     "load_generator": "hifigan.checkpoint",
 }
+
+limit_pytorch()  # PyTorch must not have computed anything yet
 
 
 def __getattr__(name: str) -> Any:

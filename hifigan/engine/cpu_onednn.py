@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from common.machine.thread_pool import for_each
 from hifigan.engine.cpu_c import SLOPE, to_polyphase
+from hifigan.engine.native import instruction_sets
 from hifigan.generator import ResBlock1
 
 TILE_BYTES = 2**20  # of one signal within a stage, of which about four are in use at a time
@@ -40,8 +41,8 @@ FUSED = (
 
 
 def lacks_bf16() -> bool:
-    """Return whether oneDNN refuses bf16 on this processor, as on x86 without AVX-512."""
-    return FUSED and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    """Return whether this is an x86 processor without products of bf16 numbers, which oneDNN refuses or emulates."""
+    return FUSED and not (instruction_sets.chosen().has_bf16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class RowConvolution:

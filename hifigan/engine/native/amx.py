@@ -11,14 +11,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from hifigan.engine.native import instruction_sets
 from hifigan.engine.native.compiler import load_library, require
 from hifigan.engine.native.structures import BaseConvolution, BlockStruct, ResidualBlocks
 
 log = logging.getLogger(__name__)
 
 SOURCE = Path(__file__).with_name("amx.c")
-CPU_FLAGS = {"amx_tile", "amx_bf16", "avx512bw", "avx512_bf16"}  # required, by Linux's names
-FLAGS = ["-mamx-tile", "-mamx-bf16", "-mavx512f", "-mavx512bw", "-mavx512bf16", "-mfma"]
 FALLBACK = "bf16 is slower, and there is no tf32"
 PRODUCT_INPUTS = 32  # bf16 numbers of a row that one tile product takes
 PRODUCT_OUTPUTS = 16  # outputs of one tile product
@@ -173,19 +172,11 @@ def fits_inputs(inputs: int, parts: int) -> bool:
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """Return the compiled source, or None without a C compiler or without matrix units for this process."""
-    if not read_cpu_flags() >= CPU_FLAGS or torch.backends.cpu.get_cpu_capability() != "AVX512":
+    flags = instruction_sets.chosen().matrix_flags
+    if flags is None:
         return None
-    loaded = load_library(SOURCE, FLAGS, FALLBACK, SIGNATURES)
+    loaded = load_library(SOURCE, flags, FALLBACK, SIGNATURES)
     if loaded is not None and not loaded.request_matrix_units():
         log.info("the system does not let this process use the processor's matrix units: %s", FALLBACK)
         return None
     return loaded
-
-
-def read_cpu_flags() -> set[str]:
-    """Return the processor's features by Linux's names, or nothing on other systems."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return set()
-    return next((set(line.split(":")[1].split()) for line in lines if line.startswith("flags")), set())

@@ -52,8 +52,7 @@ def _load_or_compile(source: Path, flags: Sequence[str], fallback: str) -> ctype
     options = [*arguments, "-O3", "-shared", "-fPIC", *flags]
     # Machines of different kinds may share a home directory. The compiler goes by its name, because it may be missing
     # where the library is used, as in the container.
-    key = " ".join([platform.machine(), program, *options])
-    digest = hashlib.sha256(key.encode() + source.read_bytes()).hexdigest()[:16]
+    digest = _digest(source, [platform.machine(), program, *options])
     try:
         cached = user_cache() / f"{source.stem}-{digest}.so"
         if library := _load(cached):
@@ -68,6 +67,13 @@ def _load_or_compile(source: Path, flags: Sequence[str], fallback: str) -> ctype
         output = [line for line in output if "error" in line] or output  # the first line may only name the place
         log.warning("%s cannot be compiled, %s: %s", source.name, fallback, output[0] if output else error)
         return None
+
+
+def _digest(source: Path, words: Sequence[str]) -> str:
+    """Return a key that changes with the source, any file beside it that it may include, and the words."""
+    files = {source, *source.parent.glob("*.c"), *source.parent.glob("*.h")}
+    parts = [" ".join(words).encode(), *(f"{path.name}\0".encode() + path.read_bytes() for path in sorted(files))]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
 def _compile(command: list[str], path: Path) -> ctypes.CDLL:

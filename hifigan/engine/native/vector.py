@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hifigan.engine.native import instruction_sets
 from hifigan.engine.native.compiler import load_library, require
 from hifigan.engine.native.structures import BaseConvolution, BlockStruct, ResidualBlocks
 
 SOURCE = Path(__file__).with_name("vector.c")
-# By PyTorch's name of the processor's capability. Others, such as arm64, need no flags.
-TARGETS = {"AVX512": ["-mavx512f", "-mavx512vl", "-mavx512dq", "-mfma"], "AVX2": ["-mavx2", "-mfma"]}
 FALLBACK = "the CPU engine falls back to PyTorch alone, which is slower"
 ALIGNMENT_SAMPLES = 16  # rows of working memory are multiples of one cache line
 _PTR, _LONG = ctypes.c_void_p, ctypes.c_long
@@ -172,5 +171,4 @@ def _read_constant(name: str) -> int:
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """Return the compiled source, or None without a C compiler."""
-    flags = TARGETS.get(torch.backends.cpu.get_cpu_capability(), [])
-    return load_library(SOURCE, flags, FALLBACK, SIGNATURES)
+    return load_library(SOURCE, instruction_sets.chosen().flags, FALLBACK, SIGNATURES)

@@ -11,7 +11,7 @@ from hifigan.config import PRESETS, GeneratorConfig
 from hifigan.engine import cpu_amx
 from hifigan.engine.cpu import CpuEngine
 from hifigan.engine.cpu_amx import MatrixStage, fits_matrix_units
-from hifigan.engine.native import amx
+from hifigan.engine.native import amx, instruction_sets
 from hifigan.engine.select import engine_backend, list_precisions
 from tests.support.models import TINY
 from tests.support.programs import snr_db
@@ -104,7 +104,7 @@ def fresh_check():
 
 @torch.no_grad()
 def test_without_matrix_units(fresh_check, monkeypatch):
-    monkeypatch.setattr(amx, "read_cpu_flags", lambda: {"sse2", "amx_tile"})
+    monkeypatch.setattr(instruction_sets, "read_linux_features", lambda: frozenset({"sse2", "amx_tile"}))
     generator = by_rule(PRESETS["v2"])
     mel = torch.randn(1, 80, 20) * 2 - 5
     assert snr_db(generator(mel)[:, 0], CpuEngine(generator, "bf16")(mel)) > 35

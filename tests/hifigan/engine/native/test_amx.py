@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hifigan.engine.native import amx
+from hifigan.engine.native import amx, instruction_sets
 
 
 @pytest.mark.medium
@@ -17,7 +17,7 @@ def test_no_memory_but_its_own(tmp_path):
     command = [
         *(os.environ.get("CC") or "cc").split(),
         "-O1",
-        *amx.FLAGS,
+        *instruction_sets.chosen().matrix_flags,
         f'-DSTAGE="{amx.SOURCE}"',
         "-o",
         str(program),

@@ -1,11 +1,13 @@
 """Compiling C at run time: the cache, and missing or failing compilers."""
 
+import ctypes
 import os
 import stat
 
 import pytest
 
 from hifigan.engine.native import vector
+from hifigan.engine.native.compiler import load_library
 
 
 @pytest.mark.medium
@@ -32,6 +34,20 @@ def test_a_compiler_with_arguments(compiler, monkeypatch, fresh):
     vector.library.cache_clear()
     assert vector.library() is not None
     assert len(list(fresh.iterdir())) == 2
+
+
+@pytest.mark.medium
+def test_any_file_beside_the_source_counts(compiler, fresh, tmp_path):
+    """The source may include it."""
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    source, header = folder / "number.c", folder / "number.h"
+    source.write_text('#include "number.h"\nint number(void) { return NUMBER; }\n')
+    for number in (1, 2):
+        header.write_text(f"#define NUMBER {number}\n")
+        library = load_library(source, [], "", {"number": (ctypes.c_int, [])})
+        assert library.number() == number
+    assert len(list(fresh.glob("number-*"))) == 2
 
 
 def test_a_failing_compiler(monkeypatch, fresh, tmp_path, caplog):

@@ -1,4 +1,4 @@
-"""Convolutions in C compared with PyTorch's, for each size of vector register of this machine."""
+"""Convolutions in C compared with PyTorch's, for each instruction set of this machine."""
 
 import os
 import shutil
@@ -9,25 +9,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hifigan.engine.native import vector
+from hifigan.engine.native import instruction_sets, vector
 
-CAPABILITIES = ["DEFAULT", "AVX2", "AVX512"]
-
-
-def skip_unless_here(capability):
-    own = torch.backends.cpu.get_cpu_capability()
-    if (
-        capability != "DEFAULT"
-        and capability not in CAPABILITIES[: (CAPABILITIES.index(own) if own in CAPABILITIES else 0) + 1]
-    ):
-        pytest.skip(f"this machine has no {capability}")
+NAMES = [each.name for each in instruction_sets.available()]
 
 
 @pytest.mark.medium
-@pytest.mark.parametrize("capability", CAPABILITIES)
-def test_equals_pytorch(compiler, capability, monkeypatch):
-    skip_unless_here(capability)
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+@pytest.mark.parametrize("name", NAMES)
+def test_equals_pytorch(compiler, name, monkeypatch):
+    monkeypatch.setenv(instruction_sets.VARIABLE, name)
     random = torch.Generator().manual_seed(0)
     for outputs, inputs, taps, dilation, samples in [
         (8, 8, 3, 1, 100),
@@ -52,12 +42,13 @@ def test_equals_pytorch(compiler, capability, monkeypatch):
 
 
 @pytest.mark.medium
-@pytest.mark.parametrize("capability", CAPABILITIES)
-def test_no_memory_but_its_own(capability, tmp_path):
-    skip_unless_here(capability)
+@pytest.mark.parametrize("name", NAMES)
+def test_no_memory_but_its_own(name, monkeypatch, tmp_path):
+    monkeypatch.setenv(instruction_sets.VARIABLE, name)
     program, empty = tmp_path / "vector_memory", tmp_path / "empty.c"
     empty.write_text("int main(void) { return 0; }")
-    command = ["cc", "-O1", "-fsanitize=address,undefined", *vector.TARGETS.get(capability, []), "-o", str(program)]
+    flags = instruction_sets.chosen().flags
+    command = ["cc", "-O1", "-fsanitize=address,undefined", *flags, "-o", str(program)]
     if shutil.which("cc") is None or subprocess.run([*command, empty], capture_output=True, check=False).returncode:
         pytest.skip("no C compiler with sanitizers")
     source = Path(__file__).with_name("vector_memory.c")
