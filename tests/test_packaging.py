@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -20,6 +21,19 @@ from tests.test_requirements import PYPROJECT
 PROJECT, SETUPTOOLS = PYPROJECT["project"], PYPROJECT["tool"]["setuptools"]
 TOP = ("common", "evaluation", "fastpitch", "hifigan", "voice")
 COMMANDS = sorted(PROJECT["scripts"])
+VOCODE = """
+import torch
+from hifigan import Generator
+from hifigan.backend import eager_backend
+from hifigan.config import PRESETS
+from hifigan.engine.native import vector
+from hifigan.engine.select import engine_backend
+generator = Generator(PRESETS["v2"]).eval()
+generator.remove_weight_norm()
+mel = torch.randn(1, 80, 20)
+wavs = [make(generator)(mel) for make in (engine_backend, eager_backend)]
+print(vector.library()._name, float((wavs[0] - wavs[1]).abs().max()))
+"""
 
 
 def test_all_packages_are_listed():
@@ -74,10 +88,10 @@ def environment(wheel, tmp_path_factory):
     return folder / "bin"
 
 
-def start(environment, folder, *words):
-    """Run a command of the environment in a folder outside the clone."""
+def start(environment, folder, *words, **changes):
+    """Run a command of the environment in a folder outside the clone. `changes` are environment variables."""
     command = [str(environment / words[0]), *words[1:]]
-    return subprocess.run(command, cwd=folder, env=variables(folder), capture_output=True, text=True)
+    return subprocess.run(command, cwd=folder, env={**variables(folder), **changes}, capture_output=True, text=True)
 
 
 def variables(folder):
@@ -117,6 +131,18 @@ def test_the_installed_package_is_used(environment, tmp_path):
     file, version, models = done.stdout.split()
     assert Path(file).is_relative_to(environment.parent)
     assert (version, models) == (VERSION, str(tmp_path / "cache" / "hifigan" / "pretrained_models"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler where the wheel is built")
+def test_the_installed_package_needs_no_compiler(environment, tmp_path):
+    done = start(environment, tmp_path, "python", "-c", VOCODE, PATH=str(environment))
+    assert done.returncode == 0, done.stderr
+    library, difference = done.stdout.split()
+    assert Path(library).is_relative_to(environment.parent)
+    assert float(difference) < 1e-5
+    assert not (tmp_path / "cache").exists()
+    assert "no C compiler" not in done.stderr
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hifigan.engine.native import instruction_sets
+from hifigan.engine.native import instruction_sets, vector
 from hifigan.engine.native.compiler import load_library, require
 from hifigan.engine.native.structures import BaseConvolution, BlockStruct, ResidualBlocks
 
@@ -173,7 +173,7 @@ def fits_inputs(inputs: int, parts: int) -> bool:
 def library() -> ctypes.CDLL | None:
     """Return the compiled source, or None without a C compiler or without matrix units for this process."""
     flags = instruction_sets.chosen().matrix_flags
-    if flags is None:
+    if flags is None or vector.library() is None:  # which logs once that there is no compiler
         return None
     loaded = load_library(SOURCE, flags, FALLBACK, SIGNATURES)
     if loaded is not None and not loaded.request_matrix_units():

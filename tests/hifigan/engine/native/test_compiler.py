@@ -3,11 +3,12 @@
 import ctypes
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
-from hifigan.engine.native import vector
-from hifigan.engine.native.compiler import load_library
+from hifigan.engine.native import amx, instruction_sets, vector
+from hifigan.engine.native.compiler import compile_for_package, load_library
 
 
 @pytest.mark.medium
@@ -22,9 +23,11 @@ def test_what_is_compiled_is_kept(compiler, fresh):
 
 def test_no_compiler(monkeypatch, fresh, caplog):
     monkeypatch.setenv("CC", "no-such-compiler")
-    with caplog.at_level("INFO"):
+    for _ in range(2):
         assert vector.library() is None
-    assert "no C compiler (no-such-compiler)" in caplog.text
+        assert amx.library() is None
+    (record,) = caplog.records
+    assert record.getMessage().startswith("no C compiler (no-such-compiler): the CPU engine computes with PyTorch's ")
 
 
 @pytest.mark.medium
@@ -48,6 +51,23 @@ def test_any_file_beside_the_source_counts(compiler, fresh, tmp_path):
         library = load_library(source, [], "", {"number": (ctypes.c_int, [])})
         assert library.number() == number
     assert len(list(fresh.glob("number-*"))) == 2
+
+
+@pytest.mark.medium
+def test_libraries_of_the_package_come_first(compiler, monkeypatch, tmp_path):
+    """They need no compiler, and do not depend on the one that CC names."""
+    monkeypatch.setattr("hifigan.engine.native.compiler.PACKAGED", tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+    compile_for_package(vector.SOURCE, instruction_sets.chosen().flags, tmp_path)
+    for name in ("no-such-compiler", "cc -O0"):
+        monkeypatch.setenv("CC", name)
+        vector.library.cache_clear()
+        assert Path(vector.library()._name).parent == tmp_path
+    assert not (tmp_path / "empty").exists()
+    monkeypatch.setattr(instruction_sets.InstructionSet, "flags", ["-DOTHER"])
+    monkeypatch.setenv("CC", "no-such-compiler")
+    vector.library.cache_clear()
+    assert vector.library() is None, "those of other flags are not used"
 
 
 def test_a_failing_compiler(monkeypatch, fresh, tmp_path, caplog):

@@ -1,13 +1,16 @@
 """HIFIGAN_CPU_ISA: each instruction set that this machine can run, and values that it cannot."""
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from common.errors import InputError
-from hifigan.engine.native import amx, instruction_sets
+from hifigan.engine.native import amx, instruction_sets, vector
+from hifigan.engine.native.__main__ import main
 from hifigan.engine.native.instruction_sets import ARM64, VARIABLE, X86, available, chosen, limit_pytorch, list_all
 from tests.support.paths import REPOSITORY
 
@@ -22,6 +25,12 @@ from hifigan.engine.native import instruction_sets
 print(instruction_sets.chosen().name, torch.backends.cpu.get_cpu_capability(), lacks_bf16())
 print(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 """
+ARM_COMPILER, ARM_EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
+needs_arm = pytest.mark.skipif(
+    not (shutil.which(ARM_COMPILER) and shutil.which(ARM_EMULATOR)),
+    reason=f"needs {ARM_COMPILER} and {ARM_EMULATOR} (apt install gcc-aarch64-linux-gnu qemu-user)",
+)
+ELF_ARM64 = 183
 
 
 @pytest.fixture
@@ -132,7 +141,7 @@ def test_pytorch_is_limited_too(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_engine_equals_the_generator_in_each(name):
     tests = "tests/hifigan/engine/test_cpu.py"
-    which = ["-k", "(test_equals_the_generator and C and 45) or test_a_processor_without_bf16"]
+    which = ["-k", "(test_equals_the_generator and C and 45 and not v1) or test_a_processor_without_bf16"]
     done = run(name, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", tests, *which)
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout
@@ -144,3 +153,39 @@ def test_programs_refuse_it_in_one_line(tmp_path):
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("voice.say: error: HIFIGAN_CPU_ISA: sse9 is not for this machine")
     assert "Traceback" not in done.stderr
+
+
+def assert_values_are_right(folder, compiler, *emulator):
+    """Compile vector_values.c, which needs no PyTorch, and run it."""
+    program = folder / "vector_values"
+    source = Path(__file__).with_name("vector_values.c")
+    words = ["-O3", "-Wall", "-Werror", f'-DSTAGE="{vector.SOURCE}"', str(source), "-o", str(program), "-lm"]
+    subprocess.run([*compiler, *words], check=True)
+    ended = subprocess.run([*emulator, program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "all values are right\n"), ended.stderr
+
+
+@pytest.mark.slow
+@needs_arm
+def test_neon_under_emulation(tmp_path):
+    assert_values_are_right(tmp_path, [ARM_COMPILER, "-march=armv8-a", "-static", *ARM64[0].flags], ARM_EMULATOR)
+
+
+@pytest.mark.medium
+@needs_arm
+def test_the_package_for_arm(tmp_path, monkeypatch):
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    monkeypatch.setenv("CC", ARM_COMPILER)
+    assert main(["--output", str(tmp_path)]) == 0
+    (library,) = tmp_path.iterdir()
+    assert int.from_bytes(library.read_bytes()[18:20], "little") == ELF_ARM64
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("name", NAMES)
+def test_values_with_each_compiler(tmp_path, name, compiler, monkeypatch):
+    if shutil.which(compiler) is None:
+        pytest.skip(f"no {compiler}")
+    monkeypatch.setenv(VARIABLE, name)
+    assert_values_are_right(tmp_path, [compiler, *chosen().flags])
