@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import os
 import platform
 import re
 import shlex
@@ -18,6 +19,8 @@ from common.resources import available_cores, available_memory
 
 if TYPE_CHECKING:
     import torch
+
+CPU_ISA_VARIABLE = "HIFIGAN_CPU_ISA"  # names the instruction set for a measurement (hifigan/engine/native)
 
 
 def describe(device: torch.device, program: str, words: Sequence[str], packages: Sequence[str] = ()) -> dict[str, str]:
@@ -42,12 +45,13 @@ def describe(device: torch.device, program: str, words: Sequence[str], packages:
         except importlib.metadata.PackageNotFoundError:
             continue
     now = datetime.datetime.now(datetime.timezone.utc)
+    isa = os.environ.get(CPU_ISA_VARIABLE)
     return {
         "machine": machine,
         "versions": versions,
         "commit": commit(PROJECT),
         "date": now.isoformat(sep=" ", timespec="minutes"),
-        "command": f"python -m {program} {shlex.join(words)}",
+        "command": f"{f'{CPU_ISA_VARIABLE}={isa} ' if isa else ''}python -m {program} {shlex.join(words)}",
     }
 
 

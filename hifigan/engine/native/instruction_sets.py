@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common.errors import InputError
+from common.machine.hardware import CPU_ISA_VARIABLE
 
-VARIABLE = "HIFIGAN_CPU_ISA"
+VARIABLE = CPU_ISA_VARIABLE
 
 
 class InstructionSet(NamedTuple):

@@ -17,8 +17,8 @@ from hifigan.engine.native.structures import BaseConvolution, BlockStruct, Resid
 
 SOURCE = Path(__file__).with_name("vector.c")
 FALLBACK = (
-    "the CPU engine computes with PyTorch's convolutions, which are slower (docs/inference.md). Install one, such as gcc, "
-    "or a wheel of this package that was built where there is one"
+    "the CPU engine computes with PyTorch's convolutions, which are slower (docs/inference.md). "
+    "Install one, such as gcc, or a wheel of this package that was built where there is one"
 )
 ALIGNMENT_SAMPLES = 16  # rows of working memory are multiples of one cache line
 _PTR, _LONG = ctypes.c_void_p, ctypes.c_long

@@ -26,6 +26,12 @@ def test_commit(tmp_path):
     assert hardware.commit(tmp_path) == f"{head[:10]} with local changes"
 
 
+def test_the_command_names_the_instruction_set_if_it_was_chosen(monkeypatch):
+    for value, expected in (("", "python -m tool --flag"), ("avx2", "HIFIGAN_CPU_ISA=avx2 python -m tool --flag")):
+        monkeypatch.setenv("HIFIGAN_CPU_ISA", value)
+        assert hardware.describe(torch.device("cpu"), "tool", ["--flag"])["command"] == expected
+
+
 def test_defaults_work_on_all_cores() -> None:
     assert PrepareConfig(extract_mels=True).n_workers == available_cores()
 
