@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Measures latency, throughput, real-time factor, quality, and start-up of all ways to run HiFi-GAN or, with FASTPITCH,
-# FastPitch and HiFi-GAN: eager, TorchScript, onnxruntime and OpenVINO (if installed), and the engine. Prints Markdown tables.
+# FastPitch and HiFi-GAN: eager, TorchScript, torch.compile (with COMPILED=true), onnxruntime, OpenVINO and ncnn (if
+# installed), and the engine. Prints Markdown tables.
 # Writes them to OUTPUT_DIR as inference_benchmark.md, with all latencies in inference_benchmark.json, after each case of a
 # model, every measurement at once in inference_benchmark.jsonl, and a plot in latency.png. What matters most comes first,
-# and a way that fails or hangs is named and skipped. Needs no data set. Further arguments go to
-# benchmarks/inference/benchmark.py (--help).
+# and a way that fails or hangs is named and skipped. Needs no data set. HIFIGAN_CPU_ISA=avx2 measures as on a smaller
+# processor (docs/inference.md). Further arguments go to benchmarks/inference/benchmark.py (--help).
 #
 #   HIFIGAN       generator checkpoints, or v1, v2, v3 for random weights of equal speed (default: V1, V2, and V3, with
 #                 published weights if downloaded: bash scripts/download_models.sh hifigan-lj-v1 hifigan-lj-v2)
@@ -19,6 +20,7 @@
 #                 only at the smallest batch size (default: false)
 #   AMP           true or false: 16-bit precisions too (default: true)
 #   TORCHSCRIPT   true or false: TorchScript too (default: true)
+#   COMPILED      true or false: torch.compile too, which takes minutes per model, length and precision (default: false)
 #   DENOISING     strength of the denoiser in the cases with denoising, or 0 for no such cases (default: 0.01)
 #   REPEATS       maximum number of measured rounds (default: 100 on a GPU, 10 without)
 #   WARMUP        warm-up rounds (default: 3 on a GPU, 2 without)
@@ -33,7 +35,7 @@ source scripts/lib/python.sh
 source scripts/lib/variables.sh
 name_unread_variables scripts/inference_benchmark.sh
 
-require_true_or_false FULL AMP TORCHSCRIPT CUDA
+require_true_or_false FULL AMP TORCHSCRIPT COMPILED CUDA
 default_cuda
 if [[ -z ${HIFIGAN:-} ]]; then
     models=${MODELS_DIR:-pretrained_models}
@@ -59,4 +61,5 @@ add_list_flags HIFIGAN:hifigan BATCH_SIZE:batch-size SECONDS_LIST:seconds-list B
 [[ ${FULL:-false} == true ]] && args+=(--full)
 [[ ${AMP:-true} == false ]] && args+=(--no-amp)
 [[ ${TORCHSCRIPT:-true} == false ]] && args+=(--no-torchscript)
+[[ ${COMPILED:-false} == true ]] && args+=(--compiled)
 exec "$PYTHON" -m benchmarks.inference.benchmark "${args[@]}" "$@"

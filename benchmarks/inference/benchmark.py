@@ -18,6 +18,7 @@ from benchmarks.inference.session import InferenceSession
 from benchmarks.inference.supervisor import supervise
 from benchmarks.inference.ways import PACKAGES
 from benchmarks.journal import Journal
+from benchmarks.processor import describe_instruction_sets
 from common import distributed
 from common.cli import ArgumentParser, add_flags, from_flags, run
 from common.errors import InputError
@@ -32,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = distributed.select_device(cfg.cuda)
     Path(cfg.output).mkdir(parents=True, exist_ok=True)  # now, to fail before hours of measurement
     journal = Journal(Path(cfg.output) / f"{PROGRAM}.jsonl")
-    journal.add("header", entries=hardware.describe(device, "benchmarks.inference.benchmark", words, PACKAGES))
+    header = hardware.describe(device, "benchmarks.inference.benchmark", words, PACKAGES)
+    journal.add("header", entries=header | {"instruction sets": describe_instruction_sets()})
     if cfg.watched:
         supervise(cfg, journal)
     else:

@@ -53,6 +53,7 @@ class VocoderBenchmarkConfig:
     denoising: float = flag(0.01, "strength of the denoiser in the cases with one; 0 skips these cases")
     amp: bool = flag(True, "measure 16-bit precisions as well")
     torchscript: bool = flag(True, "measure TorchScript as well, with FastPitch in fp32")
+    compiled: bool = flag(False, "measure torch.compile as well. It takes minutes per model, length and precision")
     wavs: str = flag(
         "", "folder of clips at the models' sampling rate for the quality gate; without it, no gate", metavar="PATH"
     )

@@ -46,7 +46,7 @@ def load_models(
             name = f"{name} {number + 1}"
         folder = scratch / str(number)
         folder.mkdir()
-        ways = list_ways(generator, info, folder, cfg.amp, cfg.torchscript, cfg.backends)
+        ways = list_ways(generator, info, folder, cfg.amp, cfg.torchscript, cfg.backends, cfg.compiled)
         models.append(BenchmarkModel(name, generator, info, preset is not None, ways))
     return models
 

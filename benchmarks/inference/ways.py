@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from benchmarks.runtimes import NCNN_FILE, convert_to_ncnn, load_ncnn, load_openvino, require
 from common.errors import InputError
 from common.machine.hardware import half_precision
 from common.machine.precision import full_precision, use_tf32
@@ -24,8 +23,17 @@ from hifigan.synthesis.vocoder import Vocoder
 
 EAGER = "eager fp32"  # the reference for all others
 OPENVINO_HINTS = {"fp32": "f32", "bf16": "bf16"}
+MOST_COMPILATIONS = 1000
 UNLIMITED_FRAMES = 2**31  # of a window and of a batch: everything in one call, as in the original recipe
-PACKAGES = ("onnxruntime", "onnxruntime-gpu", "openvino", "onnx", "onnxscript")  # versions recorded in the header
+PACKAGES = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    "ncnn",
+    "pnnx",
+    "onnx",
+    "onnxscript",
+)  # versions recorded in the header
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,17 +82,24 @@ class WayMaker:
 
 
 def list_ways(
-    generator: Generator, info: GeneratorInfo, folder: Path, amp: bool, torchscript: bool, files: Sequence[str] = ()
+    generator: Generator,
+    info: GeneratorInfo,
+    folder: Path,
+    amp: bool,
+    torchscript: bool,
+    files: Sequence[str] = (),
+    compiled: bool = False,
 ) -> list[WayMaker]:
     """Return every way of running a generator on its device, eager fp32 first.
 
     Args:
         generator: to run.
         info: description of its file.
-        folder: for the ONNX file.
+        folder: for the files of other programs.
         amp: include 16-bit precisions.
         torchscript: include TorchScript.
         files: further exports of this generator, which are loaded at once.
+        compiled: include `torch.compile`.
 
     Raises:
         InputError, FileNotFoundError: one of `files` cannot be used.
@@ -102,6 +117,11 @@ def list_ways(
 
         return WayMaker(name, precision, make)
 
+    def compile_eager(name: str, precision: str, amp: bool) -> WayMaker:
+        return WayMaker(
+            name, precision, lambda: VocoderWay(name, precision, _compiled(eager_backend(generator, amp=amp)))
+        )
+
     def engine(precision: str) -> WayMaker:
         name = f"engine {precision}"
         return WayMaker(
@@ -112,6 +132,8 @@ def list_ways(
     ways += [eager(f"eager {half} autocast", half, amp=True)] if amp else []
     ways += [eager(f"TorchScript {default}", default, scripted=True)] if torchscript else []
     ways += [eager(f"TorchScript {half} autocast", half, scripted=True, amp=True)] if torchscript and amp else []
+    ways += [compile_eager(f"compiled {default}", default, False)] if compiled else []
+    ways += [compile_eager(f"compiled {half} autocast", half, True)] if compiled and amp else []
     ways += _list_runtimes(generator, info, folder, amp)
     ways += [engine(precision) for precision in list_precisions(device) if amp or precision not in ("fp16", "bf16")]
     return ways + [_load_file(path, generator, info) for path in files]
@@ -127,7 +149,7 @@ def _load_file(path: str, generator: Generator, info: GeneratorInfo) -> WayMaker
 
 
 def _list_runtimes(generator: Generator, info: GeneratorInfo, folder: Path, amp: bool) -> list[WayMaker]:
-    """Return onnxruntime, and OpenVINO on CPUs, on ONNX files that are exported when they are first needed."""
+    """Return onnxruntime and, on CPUs, OpenVINO and ncnn, on files that are made when they are first needed."""
     device = generator.device
 
     def exported(precision: str) -> Path:
@@ -147,32 +169,30 @@ def _list_runtimes(generator: Generator, info: GeneratorInfo, folder: Path, amp:
 
     def openvino(precision: str, hint: str) -> WayMaker:
         def make() -> VocoderWay:
-            if importlib.util.find_spec("openvino") is None:
-                raise InputError("needs: pip install openvino onnx onnxscript")
-            return VocoderWay(name, precision, _load_openvino(exported("fp32"), generator, hint))
+            require("pip install openvino onnx onnxscript", "openvino")
+            return VocoderWay(name, precision, load_openvino(exported("fp32"), generator, hint))
 
         name = f"OpenVINO {precision}"
+        return WayMaker(name, precision, make, is_runtime=True)
+
+    def converted() -> Path:
+        param = folder / NCNN_FILE
+        return param if param.is_file() else convert_to_ncnn(generator, folder)
+
+    def ncnn(precision: str) -> WayMaker:
+        def make() -> VocoderWay:
+            require("pip install ncnn pnnx", "ncnn", "pnnx")
+            return VocoderWay(name, precision, load_ncnn(converted(), generator, precision))
+
+        name = f"ncnn {precision}"
         return WayMaker(name, precision, make, is_runtime=True)
 
     is_gpu = device.type == "cuda"
     ways = [onnxruntime(precision) for precision in (("fp32", "fp16") if is_gpu and amp else ("fp32",))]
     hints = {} if is_gpu else OPENVINO_HINTS
-    return ways + [openvino(precision, hint) for precision, hint in hints.items() if amp or precision == "fp32"]
-
-
-def _load_openvino(path: Path, generator: Generator, hint: str) -> Backend:
-    import openvino
-
-    core: Any = openvino.Core()
-    settings = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-    compiled = core.compile_model(core.read_model(str(path)), "CPU", {**settings, "PERFORMANCE_HINT": "LATENCY"})
-    request = compiled.create_infer_request()
-
-    def run(mel: Tensor) -> Tensor:
-        wav = request.infer({0: mel.numpy()})[compiled.output(0)]
-        return torch.from_numpy(wav.copy())  # the next call overwrites its memory
-
-    return Backend(run, generator.config, generator.device)
+    for precision, hint in hints.items():
+        ways += [openvino(precision, hint), ncnn(precision)] if amp or precision == "fp32" else []
+    return ways
 
 
 def _without_tf32(backend: Backend) -> Backend:
@@ -184,3 +204,13 @@ def _without_tf32(backend: Backend) -> Backend:
             return plain(mel)
 
     return Backend(run, backend.config, backend.device)
+
+
+def _compiled(backend: Backend) -> Backend:
+    """Return the backend compiled by `torch.compile`, for each shape at its first call."""
+    from torch._dynamo import config
+
+    # Each model, shape and precision counts as a recompilation. Above the limit, calls would run uncompiled.
+    config.recompile_limit = config.accumulated_recompile_limit = MOST_COMPILATIONS
+    run = torch.compile(backend.run, dynamic=False, fullgraph=True)
+    return Backend(run, backend.config, backend.device, min_frames=backend.min_frames)

@@ -1,5 +1,6 @@
 """The inference benchmark with small models: tables, ways, sizes, and bad input."""
 
+import functools
 import json
 
 import numpy as np
@@ -12,6 +13,7 @@ from benchmarks import peak
 from benchmarks.inference import benchmark, session, ways
 from benchmarks.inference.report import COLUMNS, SUMMARY_COLUMNS
 from benchmarks.inference.start import Start
+from benchmarks.processor import describe_instruction_sets
 from hifigan import load_generator
 from hifigan.backend import Backend
 from hifigan.engine.select import list_precisions
@@ -126,6 +128,7 @@ def test_tables_are_those_of_the_json_file(bench, generator, tmp_path):
     assert header["command"].startswith(f"python -m benchmarks.inference.benchmark --hifigan {generator} ")
     assert "26 frames" in header["input"]
     assert f"torch {torch.__version__}" in header["versions"]
+    assert header["instruction sets"] == describe_instruction_sets()
     assert header["HiFi-GAN own architecture"].startswith("0.0")
     assert set(content["flop_per_sec"]) == {"fp32", "bf16"}
     assert {row["way"] for row in content["rows"] if row["share_of_limit"] is None} <= {"engine tf32"}
@@ -192,11 +195,31 @@ def test_onnxruntime_on_a_file_made_on_the_fly(bench, with_runtimes):
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
     _, content = bench("--batch-size", 1, "--seconds", 0.2, "--denoising", 0, "--no-torchscript")
-    expected = [*PYTORCH[:2], "onnxruntime fp32", "OpenVINO fp32", "OpenVINO bf16", *ENGINE]
-    if "openvino" not in content["header"]["versions"]:
-        assert "pip install openvino" in content["header"]["skipped"]
-        expected = [way for way in expected if "OpenVINO" not in way]
+    others = ["OpenVINO fp32", "ncnn fp32", "OpenVINO bf16", "ncnn bf16"]
+    expected = [*PYTORCH[:2], "onnxruntime fp32", *others, *ENGINE]
+    for name in ("OpenVINO", "ncnn"):
+        if name.lower() not in content["header"]["versions"]:
+            assert f"pip install {name.lower()}" in content["header"]["skipped"]
+            expected = [way for way in expected if name not in way]
     assert list(dict.fromkeys(row["way"] for row in content["rows"])) == expected
+
+
+@pytest.mark.medium
+def test_what_pytorch_compiles(bench, monkeypatch):
+    """Once for each length and precision, up to its code generator, which takes minutes."""
+    compiled = []
+
+    def keep(graph, inputs):
+        compiled.append(inputs)
+        return graph
+
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=keep))
+    words = ["--batch-size", 1, "--seconds", 0.2, "--seconds-list", 0.1, "--denoising", 0, "--no-torchscript"]
+    _, content = bench(*words, "--compiled")
+    rows = {(row["way"], row["length"]): row for row in content["rows"]}
+    for way, least_db in (("compiled fp32", 100), ("compiled bf16 autocast", 30)):
+        assert all(float(rows[way, length]["snr_db"]) > least_db for length in (0, 1))
+    assert len(compiled) == 4
 
 
 def test_fastpitch_and_hifigan(bench, tmp_path):
