@@ -23,8 +23,6 @@ from tests.support.models import thin_layers
 from tests.support.paths import REPOSITORY
 from tests.support.programs import train_arguments
 
-pytestmark = pytest.mark.alone
-
 STATUS = Path("/proc/self/status")
 STEPS_PER_EPOCH = 50
 WARM_UP_STEPS = 100  # until the allocator has grown to what any step, validation and save needs

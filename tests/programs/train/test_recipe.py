@@ -208,6 +208,7 @@ def test_a_step_that_is_left_out_says_so_and_changes_nothing(clip):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("thin_discriminators")
 def test_validation_loss_falls_on_real_speech(tmp_path):
     clips = [f"wavs/{clip}.flac\n" for clip in read_metadata(DEMO_DATA / "metadata.csv").texts]
     lists = {"training_files": tmp_path / "train.txt", "validation_files": tmp_path / "val.txt"}
