@@ -10,7 +10,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 import torch
@@ -36,6 +36,29 @@ def for_each(work: Callable[[T], object], items: Iterable[T]) -> None:
 
     for _ in _pool(threads, os.getpid()).map(run_alone, items):
         pass  # fetches each result, which raises errors
+
+
+def share(work: Callable[[T], object], items: Iterable[T]) -> None:
+    """Run `work` on each item, on PyTorch's number of threads, of which the caller's is one.
+
+    `work` must compute outside PyTorch, which would use its own threads in the caller's. A thread that has just
+    computed keeps its core, whereas two threads that wake up at once may share one for milliseconds.
+    """
+    items = list(items)
+    helpers = min(torch.get_num_threads(), len(items)) - 1
+    remaining = iter(items)  # next() of a list's iterator is atomic
+
+    def work_on_rest() -> None:
+        for item in remaining:
+            work(item)
+
+    started = [_pool(torch.get_num_threads(), os.getpid()).submit(work_on_rest) for _ in range(helpers)]
+    try:
+        work_on_rest()
+    finally:
+        wait(started)
+    for each in started:
+        each.result()  # raises errors
 
 
 @functools.lru_cache(maxsize=1)

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from common.machine.thread_pool import for_each
-from hifigan.engine.cpu_c import SLOPE, ThreadMemory, flatten_block, split_range, to_polyphase
-from hifigan.engine.cpu_onednn import fold_weight, round_along_taps
+from common.machine.thread_pool import share
+from hifigan.engine.cpu_c import SLOPE, ThreadMemory, flatten_block, round_along_taps, split_range, to_polyphase
+from hifigan.engine.cpu_onednn import fold_weight
 from hifigan.engine.native import amx
 
 TILE_BYTES = 2**18  # of one fp32 signal within a stage, of which three are in use at a time, with three in bf16
@@ -60,7 +60,7 @@ class MatrixStage:
         y = torch.empty(len(x) * self._rate // self._fold, self._channels * self._fold)
         tiles = split_range(len(y), max(MIN_TILE_ROWS, TILE_BYTES // (4 * y.size(1))), MIN_TILE_ROWS)
         largest = max(map(len, tiles))
-        for_each(lambda tile: self._stage(x, y, tile, self._memory(largest)), tiles)
+        share(lambda tile: self._stage(x, y, tile, self._memory(largest)), tiles)
         return y.view(-1, self._channels)
 
     def _pack_block(self, block: Any) -> tuple[list[amx.AmxConvolution], int]:

@@ -1,4 +1,6 @@
-"""Layers and stages of the generator on oneDNN's convolutions, with the channels of a sample side by side in memory.
+"""Layers and stages of the generator on oneDNN's convolutions, in fp32, where C cannot be compiled.
+
+The channels of a sample lie side by side in memory.
 
 * Signals lie in memory as [T, C] (oneDNN's nhwc), so that its kernels need no reordering.
 * A stage (upsampling and residual blocks) runs on tiles of time that stay in the cache. Each tile includes the
@@ -23,14 +25,12 @@ from torch.nn import functional as F
 
 from common.machine.thread_pool import for_each
 from hifigan.engine.cpu_c import SLOPE, to_polyphase
-from hifigan.engine.native import instruction_sets
 from hifigan.generator import ResBlock1
 
 TILE_BYTES = 2**20  # of one signal within a stage, of which about four are in use at a time
 MIN_TILE_SAMPLES = 4096  # below, overlapping tiles cost more than the cache saves
 ONE_TILE_UP_TO_SAMPLES = 512
-# Channels that fill a vector register, or a row of a matrix tile.
-FOLD_TO_CHANNELS = {torch.float32: 16, torch.bfloat16: 32}
+FOLD_TO_CHANNELS = 16  # that fill a vector register
 OUTPUT_FOLD_SAMPLES = 16  # that the last layer computes at a time
 # Whether PyTorch was built with oneDNN's fused convolutions. Its compiler uses the same ones.
 FUSED = (
@@ -38,11 +38,6 @@ FUSED = (
     and platform.machine().lower() in ("x86_64", "amd64")
     and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
 )
-
-
-def lacks_bf16() -> bool:
-    """Return whether this is an x86 processor without products of bf16 numbers, which oneDNN refuses or emulates."""
-    return FUSED and not (instruction_sets.chosen().has_bf16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class RowConvolution:
@@ -54,13 +49,11 @@ class RowConvolution:
         padding: zeros on both sides. None preserves the length.
     """
 
-    def __init__(
-        self, weight: Tensor, bias: Tensor, dtype: torch.dtype, dilation: int = 1, padding: int | None = None
-    ) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, dilation: int = 1, padding: int | None = None) -> None:
         padding = dilation * (weight.size(2) - 1) // 2 if padding is None else padding
         self._padding, self._dilation = [0, padding], [1, dilation]
-        kernel = weight.to(dtype, copy=True)[:, :, None].contiguous()
-        self._bias = bias.to(dtype)
+        kernel = weight.clone()[:, :, None].contiguous()
+        self._bias = bias
         if FUSED:
             reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight
             self._weight = reorder(kernel.to_mkldnn(), self._padding, [1, 1], self._dilation, 1, None)
@@ -87,10 +80,10 @@ class RowConvolution:
 
 
 class RowLayer:
-    """A convolution that preserves the length, in fp32, with a leaky ReLU behind it: [T, C_in] -> [T, C]."""
+    """A convolution that preserves the length, with a leaky ReLU behind it: [T, C_in] -> [T, C]."""
 
     def __init__(self, conv: Any, slope: float) -> None:
-        self._conv = RowConvolution(conv.weight.detach(), _repeat_bias(conv.bias, 1), torch.float32)
+        self._conv = RowConvolution(conv.weight.detach(), _repeat_bias(conv.bias, 1))
         self._slope = slope
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -103,41 +96,30 @@ class RowStage:
     Args:
         up: transposed convolution, weight norm removed.
         blocks: residual blocks to sum.
-        dtype: of the residual blocks.
-        up_dtype: of the upsampling.
         scale: factor for the input.
         samples: samples per frame after the upsampling.
         slope: of the activation at the end.
     """
 
-    def __init__(
-        self,
-        up: Any,
-        blocks: Any,
-        dtype: torch.dtype,
-        up_dtype: torch.dtype,
-        scale: float,
-        samples: int,
-        slope: float,
-    ) -> None:
+    def __init__(self, up: Any, blocks: Any, scale: float, samples: int, slope: float) -> None:
         self._rate, self._cut, self._channels = up.stride[0], int(up.padding[0]), up.out_channels
-        self._fold = math.gcd(samples, max(1, FOLD_TO_CHANNELS[dtype] // self._channels))
-        self._dtype, self._up_dtype, self._slope = dtype, up_dtype, slope
+        self._fold = math.gcd(samples, max(1, FOLD_TO_CHANNELS // self._channels))
+        self._slope = slope
         weight = to_polyphase(up.weight.detach() * scale, self._rate).flatten(0, 1)
         self._taps = weight.size(2)
-        self._up = RowConvolution(weight, _repeat_bias(up.bias, self._rate), up_dtype, padding=0)
+        self._up = RowConvolution(weight, _repeat_bias(up.bias, self._rate), padding=0)
         self._blocks = [self._pack_block(block) for block in blocks]
         reach: int = max(
             sum(int(conv.padding[0]) for conv in block.modules() if isinstance(conv, torch.nn.Conv1d))
             for block in blocks
         )
         self._reach = -(-reach // self._fold) * self._fold
-        self._tile_samples = max(MIN_TILE_SAMPLES, TILE_BYTES // (self._channels * dtype.itemsize))
+        self._tile_samples = max(MIN_TILE_SAMPLES, TILE_BYTES // (4 * self._channels))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Activated samples [N, C_in] -> activated samples [N * rate, C]."""
         length = x.size(0) * self._rate
-        out = torch.empty(length, self._channels, dtype=self._dtype)
+        out = torch.empty(length, self._channels)
 
         def make(tile: _Tile) -> None:
             y = to_rows(self._sum_blocks(self._upsample(x, tile.start, tile.stop))).view(-1, self._channels)
@@ -157,9 +139,9 @@ class RowStage:
         first, last = (start + self._cut) // self._rate, -(-(stop + self._cut) // self._rate)
         low, high = first - self._taps + 1, last
         seen = F.pad(x[max(0, low) : high], (0, 0, max(0, -low), max(0, high - x.size(0))))
-        y = to_rows(self._up(to_image(seen.to(self._up_dtype)))).view(-1, self._channels)
+        y = to_rows(self._up(to_image(seen))).view(-1, self._channels)
         skipped = start + self._cut - first * self._rate
-        return to_image(y[skipped : skipped + stop - start].to(self._dtype), self._fold)
+        return to_image(y[skipped : skipped + stop - start], self._fold)
 
     def _sum_blocks(self, x: Tensor) -> Tensor:
         """Return the sum of the residual blocks."""
@@ -185,11 +167,8 @@ class RowStage:
         return [(self._pack(conv), None) for conv in block.convs]
 
     def _pack(self, conv: Any) -> RowConvolution:
-        weight = conv.weight.detach()
-        if self._dtype != torch.float32:
-            weight = round_along_taps(weight, self._dtype)
-        weight, dilation = fold_weight(weight, conv.dilation[0], self._fold)
-        return RowConvolution(weight, _repeat_bias(conv.bias, self._fold), self._dtype, dilation)
+        weight, dilation = fold_weight(conv.weight.detach(), conv.dilation[0], self._fold)
+        return RowConvolution(weight, _repeat_bias(conv.bias, self._fold), dilation)
 
 
 class _Tile(NamedTuple):
@@ -235,13 +214,13 @@ def _choose_tile_size(length: int, tile: int, reach: int, fold: int) -> int:
 
 
 class RowOutput:
-    """A convolution to one channel that preserves the length, in fp32, on tiles. `scale` multiplies its input."""
+    """A convolution to one channel that preserves the length, on tiles. `scale` multiplies its input."""
 
     def __init__(self, conv: Any, scale: float, samples: int) -> None:
         self._fold = math.gcd(OUTPUT_FOLD_SAMPLES, samples)
         weight, dilation = fold_weight(conv.weight.detach() * scale, conv.dilation[0], self._fold)
         self._reach = -(-conv.padding[0] // self._fold) * self._fold
-        self._conv = RowConvolution(weight, _repeat_bias(conv.bias, self._fold), torch.float32, dilation)
+        self._conv = RowConvolution(weight, _repeat_bias(conv.bias, self._fold), dilation)
         tile = max(MIN_TILE_SAMPLES, TILE_BYTES // (4 * conv.in_channels))
         self._tile_samples = -(-tile // self._fold) * self._fold
 
@@ -251,7 +230,7 @@ class RowOutput:
         out = torch.empty(length)
 
         def make(tile: _Tile) -> None:
-            y = self._conv(to_image(x[tile.start : tile.stop].float(), self._fold))
+            y = self._conv(to_image(x[tile.start : tile.stop], self._fold))
             out[tile.first : tile.end] = to_rows(y).view(-1)[tile.first - tile.start : tile.end - tile.start]
 
         for_each(
@@ -289,18 +268,3 @@ def fold_weight(weight: Tensor, dilation: int, fold: int) -> tuple[Tensor, int]:
             block, other = divmod(phase + tap * dilation - padding, fold)
             spread[phase, :, other, :, block + reach] = weight[:, :, tap]
     return spread.reshape(fold * outputs, fold * inputs, -1), 1
-
-
-def round_along_taps(weight: Tensor, dtype: torch.dtype) -> Tensor:
-    """Round weights [O, I, K] so that the errors cancel along the taps.
-
-    Upsampled signals change slowly from one sample to the next. The sum of the errors over the taps therefore matters
-    more than single errors. Passing each error on to the next tap gains 0.6 dB of SNR for V2.
-    """
-    rounded = torch.empty_like(weight)
-    error = torch.zeros_like(weight[:, :, 0])
-    for tap in range(weight.size(2)):
-        wanted = weight[:, :, tap] + error
-        rounded[:, :, tap] = wanted.to(dtype)
-        error = wanted - rounded[:, :, tap]
-    return rounded

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hifigan import Denoiser
-from hifigan.engine.cpu_onednn import lacks_bf16
+from hifigan.engine.cpu_c import lacks_bf16
 from hifigan.vocoder_module import VocoderModule
 from tests.support.models import TINY
 from tests.support.programs import snr_db

@@ -12,7 +12,7 @@ from common.audio import AudioConfig, MelSpectrogram
 from common.audio_files import load_wav, normalise_peak
 from hifigan import load_generator
 from hifigan.backend import eager_backend
-from hifigan.engine.cpu_onednn import lacks_bf16
+from hifigan.engine.cpu_c import lacks_bf16
 from hifigan.engine.select import engine_backend
 from hifigan.losses import mel_loss
 from hifigan.synthesis.vocoder import Vocoder

@@ -1,4 +1,4 @@
-"""Python side of `vector.c`: fp32 convolutions and stages."""
+"""Python side of `vector.c`: convolutions and stages, with one row of memory per channel."""
 
 from __future__ import annotations
 
@@ -6,24 +6,30 @@ import ctypes
 import functools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from hifigan.engine.native import instruction_sets
-from hifigan.engine.native.compiler import load_library, require
+from hifigan.engine.native.compiler import Signature, load_library, require
 from hifigan.engine.native.structures import BaseConvolution, BlockStruct, ResidualBlocks
+from hifigan.engine.native.transforms import Method, order_lanes
 
 SOURCE = Path(__file__).with_name("vector.c")
 FALLBACK = (
     "the CPU engine computes with PyTorch's convolutions, which are slower (docs/inference.md). "
     "Install one, such as gcc, or a wheel of this package that was built where there is one"
 )
-ALIGNMENT_SAMPLES = 16  # rows of working memory are multiples of one cache line
+LINE_SAMPLES = 16  # in a line of the cache
+SIGNALS = 6  # in the working memory of a stage
+CELL_BYTES = 2**19  # of a convolution's transformed inputs, which stay in the cache
+MAX_PANELS = 10  # of columns computed together
 _PTR, _LONG = ctypes.c_void_p, ctypes.c_long
-SIGNATURES = {
-    "convolve": (None, [_PTR, _PTR, _LONG, _LONG, _PTR]),
+SIGNATURES: dict[str, Signature] = {
+    "scratch_samples": (_LONG, [_PTR]),
+    "convolve": (None, [_PTR, _PTR, _LONG, _LONG, _PTR, _PTR]),
     "make_tile": (None, [_PTR, _PTR, _LONG, _PTR, _LONG, _LONG, _LONG, _LONG, _PTR, _LONG]),
 }
 
@@ -32,11 +38,17 @@ class VectorConvolutionStruct(ctypes.Structure):
     _fields_ = [
         ("weight", ctypes.c_void_p),
         ("bias", ctypes.c_void_p),
+        ("transform", ctypes.c_void_p),
         ("inputs", ctypes.c_int),
         ("outputs", ctypes.c_int),
         ("taps", ctypes.c_int),
         ("dilation", ctypes.c_int),
         ("rate", ctypes.c_int),
+        ("segments", ctypes.c_int),
+        ("columns", ctypes.c_int),
+        ("split", ctypes.c_void_p),
+        ("join", ctypes.c_void_p),
+        ("halves", ctypes.c_int),
     ]
 
 
@@ -71,23 +83,47 @@ class VectorConvolution(BaseConvolution):
         weight: [O, I, K].
         bias: [O].
         rate: if above 1, output channel c * rate + r holds every rate-th sample of channel c, starting at sample r.
+        method: of computing it. None computes the definition in fp32, the only way with a rate above 1. Products in
+            bf16 need an even number of inputs, and a processor that has them.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, dilation: int = 1, rate: int = 1) -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor, dilation: int = 1, rate: int = 1, method: Method | None = None
+    ) -> None:
         outputs, inputs, taps = weight.shape
         block = _read_constant("outputs_per_block")
         missing = -outputs % block
-        blocks = F.pad(weight.detach().float(), (0, 0, 0, 0, 0, missing)).view(-1, block, inputs, taps)
+        weight = F.pad(weight.detach(), (0, 0, 0, 0, 0, missing))
+        fields: dict[str, Any] = {}
+        if method is None:
+            packed = weight.float().view(-1, block, inputs, taps).permute(0, 3, 2, 1)
+        else:
+            self._transform = method.transform.pack()
+            self._order = order_lanes(dilation, method.transform.tile)
+            fields = {
+                "transform": ctypes.addressof(self._transform[0]),
+                "segments": -(-taps // method.transform.taps),
+                "columns": _choose_columns(max(inputs, outputs), dilation, method),
+                "halves": method.halves,
+                "split": self._order[0].data_ptr(),
+                "join": self._order[1].data_ptr(),
+            }
+            packed = _pack_transformed(weight, block, method)
         super().__init__(
             VectorConvolutionStruct,
-            blocks.permute(0, 3, 2, 1),
+            packed,
             F.pad(bias, (0, missing)),
             inputs=inputs,
             outputs=outputs,
             taps=taps,
             dilation=dilation,
             rate=rate,
+            **fields,
         )
+
+    def scratch_samples(self) -> int:
+        """Return the working memory that it needs, in numbers of 4 bytes."""
+        return int(require(library()).scratch_samples(ctypes.byref(self.struct)))
 
     def __call__(self, x: Tensor, x_at: int, samples: int, y: Tensor, y_at: int, slope: float | None) -> None:
         """Compute `samples` samples of y from `y_at` on, from x at `x_at`, with a leaky ReLU if `slope` is given.
@@ -99,8 +135,22 @@ class VectorConvolution(BaseConvolution):
         out = y.data_ptr() + 4 * y_at
         raw, activated = (out, None) if slope is None else (None, out)
         to = DestinationStruct(None, None, raw, activated, 0, y.stride(0), slope or 0.0)
-        convolve = require(library()).convolve
-        convolve(ctypes.byref(self.struct), x.data_ptr() + 4 * x_at, x.stride(0), samples, ctypes.byref(to))
+        scratch = torch.empty(self.scratch_samples())
+        require(library()).convolve(
+            ctypes.byref(self.struct),
+            x.data_ptr() + 4 * x_at,
+            x.stride(0),
+            samples,
+            ctypes.byref(to),
+            scratch.data_ptr(),
+        )
+
+
+class TileMemory(NamedTuple):
+    """Working memory of a stage, with rows of `row` numbers."""
+
+    data: Tensor
+    row: int
 
 
 class VectorStage:
@@ -125,6 +175,7 @@ class VectorStage:
         self.reach = packed.reach
         self._rate = up.struct.rate
         self.channels: int = up.struct.outputs // self._rate
+        self._scratch_samples = max(conv.scratch_samples() for convs, _ in blocks for conv in convs)
         self._struct = VectorStageStruct(
             up=ctypes.pointer(up.struct),
             blocks=packed.structs,
@@ -135,12 +186,15 @@ class VectorStage:
             slope=slopes[1],
         )
 
-    def allocate(self, samples: int) -> Tensor:
+    def allocate(self, samples: int) -> TileMemory:
         """Return working memory for tiles of up to `samples` samples."""
         row = samples + 2 * (self.reach + self._rate) + count_lanes()
-        return torch.empty(6, self.channels, -(-row // ALIGNMENT_SAMPLES) * ALIGNMENT_SAMPLES)
+        row = (-(-row // LINE_SAMPLES) | 1) * LINE_SAMPLES  # an odd number of lines: rows do not compete for the cache
+        return TileMemory(torch.empty(SIGNALS * self.channels * row + self._scratch_samples), row)
 
-    def __call__(self, x: Tensor, x_at: int, y: Tensor, y_at: int, samples: int, part: range, memory: Tensor) -> None:
+    def __call__(
+        self, x: Tensor, x_at: int, y: Tensor, y_at: int, samples: int, part: range, memory: TileMemory
+    ) -> None:
         """Compute samples `part` of y, activated. The whole of y has `samples` samples.
 
         Args:
@@ -157,9 +211,29 @@ class VectorStage:
             samples,
             part.start,
             part.stop,
-            memory.data_ptr(),
-            memory.stride(1),
+            memory.data.data_ptr(),
+            memory.row,
         )
+
+
+def _pack_transformed(weight: Tensor, block: int, method: Method) -> Tensor:
+    """Weight [O, I, K] -> [points, O / block, segments, cells, block], float32, or pairs of bf16 as such."""
+    taps = method.transform.taps
+    segments = F.pad(weight.double(), (0, -weight.size(2) % taps)).unflatten(2, (-1, taps))
+    values = torch.einsum("pk,oisk->posi", method.transform.of_taps(), segments)
+    values = values.unflatten(1, (-1, block)).permute(0, 1, 3, 4, 2)  # [points, blocks, segments, inputs, block]
+    if method.halves:
+        pairs = values.bfloat16().unflatten(3, (-1, 2)).transpose(4, 5)
+        return pairs.contiguous().view(torch.float32)[..., 0]
+    return values.float()
+
+
+def _choose_columns(channels: int, dilation: int, method: Method) -> int:
+    """Return the tiles that a convolution computes together: whole panels of registers, if they fit the cache."""
+    panel = 3 * count_lanes()  # registers of sums per output channel
+    cells = method.transform.points * channels / (1 + method.halves)
+    panels = min(max(2, int(CELL_BYTES / (4 * cells * panel))), MAX_PANELS)
+    return max(panels * panel, dilation)
 
 
 def count_lanes() -> int:

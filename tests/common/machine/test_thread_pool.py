@@ -6,7 +6,7 @@ import threading
 import pytest
 import torch
 
-from common.machine.thread_pool import for_each
+from common.machine.thread_pool import for_each, share
 
 
 @pytest.fixture(autouse=True)
@@ -44,13 +44,30 @@ def test_a_single_item_is_left_to_the_caller():
     assert seen == [("one", threading.get_ident(), 3)]
 
 
-def test_errors_are_raised():
-    def work(item):
-        if item == 4:
-            raise ValueError("item 4")
+def test_shared_work_includes_the_caller():
+    done, threads = [], set()
+    together = threading.Barrier(3)
 
-    with pytest.raises(ValueError, match="item 4"):
-        for_each(work, range(8))
+    def work(item):
+        together.wait(timeout=60)
+        threads.add(threading.get_ident())
+        done.append(item)
+
+    share(work, range(9))
+    assert sorted(done) == list(range(9))
+    assert len(threads) == 3
+    assert threading.get_ident() in threads
+
+
+@pytest.mark.parametrize("run", [for_each, share])
+@pytest.mark.parametrize("failing", [0, 4, 7])
+def test_errors_are_raised(run, failing):
+    def work(item):
+        if item == failing:
+            raise ValueError(f"item {failing}")
+
+    with pytest.raises(ValueError, match=f"item {failing}"):
+        run(work, range(8))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

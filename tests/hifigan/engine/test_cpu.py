@@ -5,8 +5,9 @@ import torch
 
 from hifigan.engine import cpu, cpu_c, cpu_onednn
 from hifigan.engine.cpu import CpuEngine, measure_bf16_speed_up
-from hifigan.engine.cpu_onednn import lacks_bf16
-from hifigan.engine.native import amx
+from hifigan.engine.cpu_c import Halves, choose_method, lacks_bf16
+from hifigan.engine.native import amx, vector
+from hifigan.engine.native.transforms import Method, Transform
 from tests.support.engines import CONFIGS, assert_equal_to_plain, plain, random_mel
 from tests.support.programs import snr_db
 
@@ -35,6 +36,7 @@ def test_tiles_join_without_seams(generators, name, frames, layouts, monkeypatch
     for module in (cpu_onednn, cpu_c):
         monkeypatch.setattr(module, "MIN_TILE_SAMPLES", 80)
         monkeypatch.setattr(module, "TILE_BYTES", 1)
+    monkeypatch.setattr(cpu_c, "LARGE_TILE_SAMPLES", 80)
     monkeypatch.setattr(cpu_c, "LAYER_TILE_SAMPLES", 80)
     assert_equal_to_plain(generators[name], frames)
 
@@ -57,6 +59,29 @@ def test_bf16_is_near(generators, name, layouts, units, monkeypatch):
     mel = random_mel(generator.config, 60)
     wav, exact = CpuEngine(generator, "bf16")(mel[None])[0], plain(generator, mel)
     assert snr_db(exact, wav) > 35
+
+
+@pytest.mark.skipif(vector.library() is None, reason="no C compiler")
+@pytest.mark.parametrize("channels", [8, 16, 32, 64, 128, 256])
+@pytest.mark.parametrize("taps", [1, 3, 5, 7, 11])
+def test_methods_can_compute_what_they_are_chosen_for(channels, taps):
+    for halves in (Halves(), Halves(max_taps=7), Halves(max_taps=11, max_tile=4), Halves(min_taps=4, max_taps=11)):
+        method = choose_method(channels, taps, halves)
+        if method is None:
+            continue
+        transform = method.transform
+        assert transform.taps >= taps or transform.taps == transform.tile
+        assert not method.halves or (halves.min_taps <= taps <= halves.max_taps and transform.tile <= halves.max_tile)
+
+
+def test_wide_convolutions_take_fewer_products():
+    assert choose_method(128, 1, Halves()) is None
+    assert choose_method(8, 3, Halves()) is None
+    assert choose_method(128, 3, Halves()) == Method(Transform(4, 3))
+    assert choose_method(128, 5, Halves()) == Method(Transform(4, 5))
+    assert choose_method(128, 11, Halves()) == Method(Transform(4, 4))
+    assert choose_method(64, 7, Halves(max_taps=7)) == Method(Transform(1, 1), halves=True)
+    assert choose_method(128, 11, Halves(max_taps=11, max_tile=3)) == Method(Transform(3, 3), halves=True)
 
 
 def test_its_weights_are_its_own(generators):

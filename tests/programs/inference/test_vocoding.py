@@ -16,7 +16,7 @@ from common.synthesis.outputs import SORTED_BATCHES, batches
 from common.synthesis.sources import Utterance
 from hifigan import load_generator
 from hifigan.denoiser import Denoiser
-from hifigan.engine.cpu_onednn import lacks_bf16
+from hifigan.engine.cpu_c import lacks_bf16
 from hifigan.synthesis.vocoder import Vocoder
 from tests.support.inference import LENGTHS, command, from_mels, random_mel
 from tests.support.models import TINY, make_checkpoint

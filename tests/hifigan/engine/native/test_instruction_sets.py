@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from common.errors import InputError
-from hifigan.engine.native import amx, instruction_sets, vector
+from hifigan.engine.native import amx, instruction_sets
 from hifigan.engine.native.__main__ import main
 from hifigan.engine.native.instruction_sets import ARM64, VARIABLE, X86, available, chosen, limit_pytorch, list_all
+from tests.support.c_tables import harness_flags
 from tests.support.paths import REPOSITORY
 
 NAMES = [each.name for each in available()]
@@ -21,7 +22,7 @@ SIZES = {"generic": "DEFAULT", "avx2": "AVX2", "avx512": "AVX512", "avx512_bf16"
 REPORT = """
 import hifigan, torch
 torch.nn.functional.linear(torch.ones(2, 2), torch.ones(2, 2))
-from hifigan.engine.cpu_onednn import lacks_bf16
+from hifigan.engine.cpu_c import lacks_bf16
 from hifigan.engine.native import instruction_sets
 print(instruction_sets.chosen().name, torch.backends.cpu.get_cpu_capability(), lacks_bf16())
 print(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
@@ -159,7 +160,7 @@ def assert_values_are_right(folder, compiler, *emulator):
     """Compile vector_values.c, which needs no PyTorch, and run it."""
     program = folder / "vector_values"
     source = Path(__file__).with_name("vector_values.c")
-    words = ["-O3", "-Wall", "-Werror", f'-DSTAGE="{vector.SOURCE}"', str(source), "-o", str(program), "-lm"]
+    words = ["-O3", "-Wall", "-Werror", *harness_flags(folder), str(source), "-o", str(program), "-lm"]
     subprocess.run([*compiler, *words], check=True)
     ended = subprocess.run([*emulator, program], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (0, "all values are right\n"), ended.stderr

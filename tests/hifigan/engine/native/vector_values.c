@@ -1,39 +1,8 @@
 /* Compares layers and stages of random shapes with loops that follow their definition. For processors that PyTorch is not
  * at hand for: it needs nothing but C. */
-#include STAGE
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-static long pick(long low, long high) { return low + rand() % (high - low + 1); }
-
-static float *noise(long count)
-{
-    float *made = malloc(sizeof(float) * count);
-    for (long i = 0; i < count; i++)
-        made[i] = rand() / (float)RAND_MAX - 0.5f;
-    return made;
-}
+#include SUPPORT
 
 static double activate(double x, double slope) { return x > 0 ? x : x * slope; }
-
-/* A convolution, and its weights in the order [outputs][inputs][taps]. */
-struct plain {
-    struct convolution packed;
-    float *weight;
-};
-
-static struct plain some_convolution(int inputs, int outputs, int taps, int dilation, int rate)
-{
-    long padded = (outputs + OUTPUTS - 1) / OUTPUTS * OUTPUTS;
-    float *weight = noise((long)outputs * inputs * taps), *packed = calloc(padded * taps * inputs, sizeof(float));
-    for (int o = 0; o < outputs; o++)
-        for (int i = 0; i < inputs; i++)
-            for (int k = 0; k < taps; k++)
-                packed[((o / OUTPUTS * taps + k) * inputs + i) * OUTPUTS + o % OUTPUTS] = weight[(o * inputs + i) * taps + k];
-    return (struct plain){{packed, noise(padded), inputs, outputs, taps, dilation, rate}, weight};
-}
 
 /* One output: the bias, and the sum over inputs and taps. x[i * row + t] is zero unless 0 <= t < length. */
 static double convolve_one(const struct plain *conv, const double *x, long row, long length, int output, long t)
@@ -58,20 +27,20 @@ static void expect(float made, double wanted, const char *where)
 
 static void compare_a_layer(void)
 {
-    long samples = pick(1, 400);
-    struct plain conv = some_convolution(pick(1, 40), pick(1, 40), 2 * pick(0, 5) + 1, pick(1, 5), 1);
+    long samples = pick_number(1, 400);
+    struct plain conv = some_convolution(pick_number(1, 40), pick_number(1, 40), 2 * pick_number(0, 5) + 1, pick_number(1, 5));
     int inputs = conv.packed.inputs, outputs = conv.packed.outputs;
-    long length = samples + (conv.packed.taps - 1L) * conv.packed.dilation, row = length + LANES - 1;
-    float *x = noise(inputs * row), *y = noise(outputs * samples);
+    long length = samples + (conv.packed.taps - 1L) * conv.packed.dilation, row = length + MAX_TILE * LANES;
+    float *x = noise(inputs * row), *y = noise(outputs * samples), *scratch = noise(scratch_samples(&conv.packed));
     double *wide = malloc(sizeof(double) * inputs * row);
     for (long i = 0; i < inputs * row; i++)
         wide[i] = x[i];
     struct destination to = {NULL, NULL, NULL, y, 0, samples, 0.1f};
-    convolve(&conv.packed, x, row, samples, &to);
+    convolve(&conv.packed, x, row, samples, &to, scratch);
     for (int o = 0; o < outputs; o++)
         for (long t = 0; t < samples; t++)
             expect(y[o * samples + t], activate(convolve_one(&conv, wide, row, length, o, t), 0.1f), "layer");
-    free(x), free(y), free(wide);
+    free(x), free(y), free(wide), free(scratch);
 }
 
 /* [channels][length]: each convolution of a block in turn, with residuals. The result is added to `sum`. */
@@ -100,23 +69,26 @@ static void add_block(const struct plain *convs, const struct block *block, cons
 
 static void compare_a_stage(void)
 {
-    int rate = pick(1, 9), size = rate + 2 * pick(0, 8), inputs = pick(1, 10), channels = pick(2, 20);
-    long frames = pick(1, 60), samples = frames * rate, taps = (size + rate - 1) / rate, lead = taps + LANES;
-    struct plain up = some_convolution(inputs, channels * rate, taps, 1, rate), plains[3][4];
+    int rate = pick_number(1, 9), size = rate + 2 * pick_number(0, 8), inputs = pick_number(1, 10), channels = pick_number(2, 20);
+    long frames = pick_number(1, 60), samples = frames * rate, taps = (size + rate - 1) / rate, lead = taps + LANES;
+    struct plain up = direct_convolution(inputs, channels * rate, taps, 1, rate), plains[3][4];
     struct convolution convs[3][4];
+    long scratch = 0;
     struct block blocks[3];
-    struct stage stage = {&up.packed, blocks, pick(1, 3), (size - rate) / 2, 0, 0.1f, 0.01f};
+    struct stage stage = {&up.packed, blocks, pick_number(1, 3), (size - rate) / 2, 0, 0.1f, 0.01f};
     for (int b = 0; b < stage.count; b++) {
-        blocks[b] = (struct block){convs[b], 2 * pick(1, 2), pick(1, 2), 0};
+        blocks[b] = (struct block){convs[b], 2 * pick_number(1, 2), pick_number(1, 2), 0};
         for (int c = 0; c < blocks[b].count; c++) {
-            plains[b][c] = some_convolution(channels, channels, 2 * pick(0, 4) + 1, pick(1, 5), 1);
+            plains[b][c] = some_convolution(channels, channels, 2 * pick_number(0, 4) + 1, pick_number(1, 5));
             convs[b][c] = plains[b][c].packed;
+            scratch = larger(scratch, scratch_samples(&convs[b][c]));
             blocks[b].reach += convs[b][c].dilation * (convs[b][c].taps - 1) / 2;
         }
         stage.reach = larger(stage.reach, blocks[b].reach);
     }
-    long tile = pick(1, samples), row = tile + 2 * (stage.reach + rate) + LANES, x_row = frames + 2 * lead;
-    float *x = calloc(inputs * x_row, sizeof(float)), *y = noise(channels * samples), *memory = noise(6 * channels * row);
+    long tile = pick_number(1, samples), row = tile + 2 * (stage.reach + rate) + LANES, x_row = frames + 2 * lead;
+    float *x = calloc(inputs * x_row, sizeof(float)), *y = noise(channels * samples);
+    float *memory = noise(6 * channels * row + scratch);
     double *wide = calloc(inputs * x_row, sizeof(double)), *input = calloc(channels * samples, sizeof(double));
     double *sum = calloc(channels * samples, sizeof(double));
     for (int i = 0; i < inputs; i++)
