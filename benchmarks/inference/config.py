@@ -57,8 +57,8 @@ class VocoderBenchmarkConfig:
     wavs: str = flag(
         "", "folder of clips at the models' sampling rate for the quality gate; without it, no gate", metavar="PATH"
     )
-    clips: int = flag(8, "clips of --wavs, the first ones in order")
-    clip_seconds: float = flag(3.0, "seconds of each clip, from its beginning")
+    clips: int = flag(27, "clips of --wavs, the first ones in order")
+    clip_seconds: float = flag(2.0, "seconds of each clip, from its beginning")
     starts: int = flag(2, "fresh processes of inference.py per way, to measure the start-up; 0 for none")
     cuda: bool = flag(False, "run on the GPU (default: on the CPU)")
     repeats: int | None = flag(None, "maximum of measured rounds (default: 100 on the GPU, 10 on the CPU)")

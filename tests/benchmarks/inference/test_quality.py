@@ -14,11 +14,19 @@ AUDIO = AudioConfig()
 
 
 @pytest.mark.parametrize(
-    ("snr", "change", "passes"),
-    [(35.0, 0.5, True), (34.9, 0.0, False), (60.0, 0.51, False), (60.0, -0.51, False), (None, 0.0, True)],
+    ("mean", "lowest", "change", "passes"),
+    [
+        (40.0, 38.0, 0.3, True),
+        (60.0, 37.9, 0.0, False),
+        (60.0, 60.0, 0.31, False),
+        (60.0, 60.0, -0.31, False),
+        (None, None, 0.0, True),
+        (None, 37.9, 0.0, False),
+        (np.nan, 60.0, 0.0, False),
+    ],
 )
-def test_gate(snr, change, passes):
-    assert Quality(snr, snr, 0.2, change).passes == passes
+def test_gate(mean, lowest, change, passes):
+    assert Quality(mean, lowest, 0.2, change).passes == passes
 
 
 def test_noise_of_a_known_level():
@@ -46,6 +54,20 @@ def test_noise_of_a_known_level():
         losses.append((transform(wav[:, : whole.size(1)]) - transform(whole)).abs().mean().item())
     assert reference.mel_loss == pytest.approx(np.mean(losses))
     assert other.mel_change_percent == pytest.approx(100 * (other.mel_loss / reference.mel_loss - 1))
+
+
+def test_one_equal_clip_does_not_hide_another():
+    clips = [speechlike(0.5, seed=seed).astype(np.float32) for seed in range(2)]
+    made = iter([1.0, 1.0, 1.0, 1.5])  # reference and way of each clip
+    random = torch.randn(1, 2**14, generator=torch.Generator().manual_seed(0)) / 10
+
+    def run(mel):
+        return random * next(made)
+
+    _, way = judge({"eager fp32": run, "way": run}, clips, AUDIO, CPU)
+    assert way.snr_db is None
+    assert way.lowest_snr_db == pytest.approx(6.02, abs=0.01)
+    assert not way.passes
 
 
 def test_snr():
