@@ -82,6 +82,7 @@ class VocoderLoop(TrainingLoop):
         super().__init__(state, store, sampler, train_loader, val_loader)
         self.state: VocoderTrainState = state
         self.val_set = val_set
+        state.choose_convolutions()
         self.both_steps = state.computation.accelerated(functools.partial(both_steps, state), state.changing())
 
     def step(self, group: list[Segment]) -> None:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hifigan.convolutions.passes import ChosenWeight, Geometry, Ways
 from hifigan.convolutions.rows import are_rows, convolve_rows, convolve_transposed_rows, prepared_weight
 
 LARGE_WEIGHT_ELEMENTS = 2**20  # a weight of this size is larger than its output for a training batch on a CPU
@@ -42,7 +43,8 @@ class _WeightNorm(nn.Module):
     weight_g: nn.Parameter
     weight_v: nn.Parameter
     cached: Tensor | None = None  # the weight, within `cache_weights`
-    cached_prepared: Tensor | None = None  # the weight prepared for rows, within `cache_weights`
+    cached_prepared: Tensor | ChosenWeight | None = None  # the weight prepared for rows, within `cache_weights`
+    ways: Ways | None = None  # how to compute under autocast on a CPU, see `convolutions.choices`
     ready: Tensor | None = None  # the weight, computed together with other layers by `hifigan.gpu.weight_norm`
     expanded_bias: Tensor | None = None  # see `hifigan.gpu.bias_sums`
 
@@ -100,15 +102,14 @@ def _convolve(
 ) -> Tensor:
     if not are_rows(x) or conv.padding_mode != "zeros":
         return conv._conv_forward(x, weight, bias)
-    stride, padding, dilation = conv.stride[0], conv.padding[0], conv.dilation[0]
-    assert isinstance(padding, int)
+    geometry = Geometry.of(conv)
     use_cache = (conv.cached is weight) if isinstance(conv, _WeightNorm) else conv.shared
     prepared = conv.cached_prepared if use_cache else None
     if prepared is None:
-        prepared = prepared_weight(weight, stride, dilation, conv.groups)
+        prepared = prepared_weight(weight, geometry, conv.ways)
         if use_cache:
             conv.cached_prepared = prepared
-    return convolve_rows(x, prepared, bias, conv.kernel_size[0], stride, padding, dilation, conv.groups)
+    return convolve_rows(x, prepared, bias, geometry)
 
 
 def _bias_to_add(layer: Any) -> Tensor:
@@ -200,7 +201,8 @@ class SpectralNormConv1d(nn.Conv1d):
     weight_u: Tensor
     weight_v: Tensor
     shared = False  # whether all calls share the prepared weight, within `cache_weights`
-    cached_prepared: Tensor | None = None  # `weight_orig` prepared for rows
+    cached_prepared: Tensor | ChosenWeight | None = None  # `weight_orig` prepared for rows
+    ways: Ways | None = None  # how to compute under autocast on a CPU, see `convolutions.choices`
     ready: Tensor | None = None  # `weight_orig` in the precision of autocast, from `hifigan.gpu.weight_norm`
     expanded_bias: Tensor | None = None  # see `hifigan.gpu.bias_sums`
     sigmas: Tensor | None = None  # of the next calls, if computed in advance

@@ -77,6 +77,7 @@ class Worker:
         self.sampler = MicroBatchSampler(len(train_set), optim.batch_size, optim.grad_accumulation, 0, 1, cfg.run.seed)
         self.state = VocoderTrainState(cfg, place, data_fingerprint(train_set, cfg))
         self.state.load_base()
+        self.state.choose_convolutions()
         both_steps = functools.partial(train.both_steps, self.state)
         self.both_steps = self.state.computation.accelerated(both_steps, self.state.changing())
         self.loader = training_loader(train_set, self.sampler, cfg, place)

@@ -5,7 +5,8 @@ All signals are "rows": the channels of a place are adjacent in memory, [N, T, P
 between layers. Tensors keep the usual shapes [N, C, T] or [N, C, T, P]. Only their strides differ.
 
 Every function computes the same as PyTorch's convolution. `winograd` also needs fewer multiplications, with different
-rounding. See `benchmarks/results/training-cpu.md` for the gain.
+rounding. In 16 bits, `passes` has further formulations, among which `choices` chooses by measurement. See
+`benchmarks/results/training-cpu.md` for the gain.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from hifigan.convolutions import winograd
+from hifigan.convolutions.passes import IN_FP32, ChosenWeight, Geometry, Ways, convolve_chosen
 
 
 def to_rows(x: Tensor) -> Tensor:
@@ -32,39 +34,60 @@ def are_rows(x: Tensor) -> bool:
     return x.device.type == "cpu" and x.stride(1) == 1 and x.size(2) > 1 and x.movedim(1, -1).is_contiguous()
 
 
-def prepared_weight(weight: Tensor, stride: int, dilation: int, groups: int) -> Tensor:
-    """Convert a weight [O, C / g, k(, 1)] to autocast's precision and the shape and layout for `convolve_rows`."""
+def prepared_weight(weight: Tensor, g: Geometry, ways: Ways | None = None) -> Tensor | ChosenWeight:
+    """Convert a weight [O, C / g, k(, 1)] to autocast's precision and the shape and layout for `convolve_rows`.
+
+    Args:
+        weight: in fp32, or in autocast's precision.
+        g: geometry of the convolution.
+        ways: how to compute it under autocast, or None for the way that suits most processors.
+    """
+    if not torch.is_autocast_enabled("cpu"):
+        return _prepared_weight(weight, g)
+    dtype = torch.get_autocast_dtype("cpu")
+    if ways is not None and ways.output != IN_FP32:
+        return ChosenWeight(weight, g, ways, dtype)
+    with torch.autocast("cpu", enabled=False):
+        return _prepared_weight(weight if ways else weight.to(dtype), g)
+
+
+def _prepared_weight(weight: Tensor, g: Geometry) -> Tensor:
     outputs, inputs = weight.shape[:2]
-    if torch.is_autocast_enabled("cpu"):
-        weight = weight.to(torch.get_autocast_dtype("cpu"))
-    if winograd.pays(weight, stride, dilation, groups):
+    if winograd.pays(weight, g.stride, g.dilation, g.groups):
         # `convolve_rows` recognises it by its five dimensions.
-        return winograd.transformed_weight(weight, stride).unsqueeze(3).unsqueeze(4)
-    if groups > 1:
+        return winograd.transformed_weight(weight, g.stride).unsqueeze(3).unsqueeze(4)
+    if g.groups > 1:
         return _image(weight).squeeze(2)
-    if dilation == 1 and outputs > 1 and (inputs == 1 or inputs >= 512 or stride > 1):
+    if g.dilation == 1 and outputs > 1 and (inputs == 1 or inputs >= 512 or g.stride > 1):
         return weight.flatten(2).transpose(1, 2).reshape(outputs, -1)
     return weight
 
 
-def convolve_rows(
-    x: Tensor, weight: Tensor, bias: Tensor | None, taps: int, stride: int, padding: int, dilation: int, groups: int
-) -> Tensor:
+def convolve_rows(x: Tensor, weight: Tensor | ChosenWeight, bias: Tensor | None, g: Geometry) -> Tensor:
     """Convolve rows [N, C, T] or [N, C, T, P] over time with a prepared weight -> rows of the same kind.
 
-    Under autocast, compute in autocast's precision.
+    Under autocast, compute in the precision of the prepared weight, and return autocast's.
     """
+    if isinstance(weight, ChosenWeight):
+        return convolve_chosen(x, weight, bias)
+    dtype = x.dtype
     if torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
-        x, bias = x.to(dtype), None if bias is None else bias.to(dtype)
+        x, bias = x.to(weight.dtype), None if bias is None else bias.to(weight.dtype)
     with torch.autocast("cpu", enabled=False):
-        if weight.dim() == 5:
-            return winograd.convolve(x, weight.flatten(2), bias, taps, stride, padding, groups)
-        if weight.dim() == 2:
-            return _ColumnConvolution.apply(x, weight, bias, taps, stride, padding)
-        if x.dim() == 4:
-            return F.conv2d(x, weight, bias, (stride, 1), (padding, 0), (dilation, 1))
-        return F.conv2d(_image(x), _image(weight), bias, (1, stride), (0, padding), (1, dilation), groups).squeeze(2)
+        return _convolve_rows(x, weight, bias, g).to(dtype)
+
+
+def _convolve_rows(x: Tensor, weight: Tensor, bias: Tensor | None, g: Geometry) -> Tensor:
+    if weight.dim() == 5:
+        return winograd.convolve(x, weight.flatten(2), bias, g.taps, g.stride, g.padding, g.groups)
+    if weight.dim() == 2:
+        return _ColumnConvolution.apply(x, weight, bias, g.taps, g.stride, g.padding)
+    if x.dim() == 4:
+        return F.conv2d(x, weight, bias, (g.stride, 1), (g.padding, 0), (g.dilation, 1))
+    return F.conv2d(_image(x), _image(weight), bias, (1, g.stride), (0, g.padding), (1, g.dilation), g.groups).squeeze(
+        2
+    )
 
 
 def convolve_transposed_rows(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:

@@ -26,6 +26,7 @@ from hifigan.losses import GeneratorLosses
 from hifigan.training.flags import VocoderTrainConfig
 from hifigan.training.step_computation import StepComputation
 
+COMPUTATION = "computation"  # key of `StepComputation.state_dict` in checkpoints
 CHECKPOINT_FILES = ("hifigan_gen_checkpoint_{}.pt", "hifigan_discrim_checkpoint_{}.pt")
 
 
@@ -103,6 +104,13 @@ class VocoderTrainState(BaseTrainState):
     def autocast(self, cached: bool = True) -> torch.autocast:
         return super().autocast(cached and not self.computation.graphed)
 
+    def choose_convolutions(self) -> None:
+        """Choose how convolutions are computed. Call this on all processes when the state is restored, if it is."""
+        with self.autocast():
+            self.computation.choose_convolutions(
+                self.discriminators, self.cfg.optim.batch_size, self.cfg.data.segment_size
+            )
+
     def changing(self) -> Changing:
         """Return everything that an optimiser step changes."""
         modules: dict[str, nn.Module] = {"generator": self.generator, **self.discriminators}
@@ -167,6 +175,7 @@ class VocoderTrainState(BaseTrainState):
             "scaler_d": self.scaler_d.state_dict(),
             "schedulers": [{"last_epoch": self.epoch, "last_lr": lr} for lr in self.learning_rates().values()],
             **({CONFIG: described} if (described := self.cfg.discriminators.to_dict()) else {}),
+            **({COMPUTATION: chosen} if (chosen := self.computation.state_dict()) else {}),
             **bookkeeping,
             "steps": self.steps,
             "epoch": self.epoch,
@@ -182,6 +191,7 @@ class VocoderTrainState(BaseTrainState):
         self.optim_d.load_state_dict(discrim["optim_d"])
         load_scaler(self.scaler_g, discrim["scaler_g"])
         load_scaler(self.scaler_d, discrim["scaler_d"])
+        self.computation.load_state_dict(discrim.get(COMPUTATION, {}))
 
     def load_base(self) -> None:
         """Start from given weights, if any, with fresh optimisers. Fine-tuning continues the count of epochs."""

@@ -8,17 +8,21 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import logging
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from common import distributed
 from common.distributed import Distributed
 from common.machine import triton_kernels
 from common.machine.graph_capture import CudaRecorder, Exchanges
 from common.machine.malloc import keep_freed_memory
 from common.training.cuda_graphs import Changing, GraphedStep, Step
+from hifigan.convolutions.choices import choose, describe_setting, find_cases
+from hifigan.convolutions.passes import Ways
 from hifigan.convolutions.rows import to_rows
 from hifigan.discriminators import advance_spectral_norm, fuse_activations, spectral_norms
 from hifigan.generator import Generator
@@ -28,6 +32,8 @@ from hifigan.training.flags import VocoderRunConfig
 if TYPE_CHECKING:
     from hifigan.gpu.power_iteration import PowerIterations
     from hifigan.gpu.weight_norm import AllWeights
+
+log = logging.getLogger(__name__)
 
 
 class StepComputation:
@@ -47,6 +53,7 @@ class StepComputation:
 
     def __init__(self, run: VocoderRunConfig, place: Distributed, precision: torch.dtype | None = None) -> None:
         self.fast = run.fast == "on"
+        self._place = place
         self._device = place.device
         self._precision = precision or torch.float32
         self._weights: dict[tuple[nn.Module, ...], AllWeights] = {}  # of modules whose weights are computed together
@@ -56,6 +63,7 @@ class StepComputation:
         self.graphed = self._on_gpu and run.cuda_graphs
         self.exchanges = Exchanges()
         self._iterations: PowerIterations | None = None  # of all spectral norms together
+        self._ways: dict[str, Ways] = {}  # of the discriminators' convolutions, by name of the layer
         if self._on_gpu:
             torch.backends.cudnn.benchmark = True  # all steps have the same shapes, so cuDNN tries its kernels once
         if self._rows:
@@ -75,6 +83,48 @@ class StepComputation:
         if self._concatenates or not self.fast:
             return self._concatenates
         return not spectral_norms(discriminator) or self._may_use("activation")
+
+    def choose_convolutions(self, discriminators: nn.ModuleDict, batch_size: int, segment_size: int) -> None:
+        """Choose by measurement how the discriminators' convolutions are computed in 16 bits on a CPU.
+
+        All processes take the choice of the first one, and a resumed run keeps its own (see `convolutions.choices`).
+        Call this under autocast, before the first step and on all processes.
+        """
+        if not self._rows or self._precision is torch.float32:
+            return
+        items = {name: batch_size * (1 + self.in_one_call(module)) for name, module in discriminators.items()}
+        wav = self.lay_out(torch.zeros(1, 1, segment_size))
+
+        def judge() -> None:
+            discriminators.eval()  # training would advance the spectral norms
+            with torch.no_grad():
+                for module in discriminators.values():
+                    module(wav)
+            discriminators.train()
+
+        if self._place.is_main:
+            cases = find_cases(discriminators, judge, items)
+            missing = {name: case for name, case in cases.items() if name not in self._ways}
+            self._ways |= choose(missing) if missing else {}
+        self._ways = distributed.gather(self._ways)[0]
+        layers = dict(discriminators.named_modules())
+        for name, ways in self._ways.items():
+            layers[name].ways = ways
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs, so that it rounds as this one. It is empty without choices."""
+        if not self._ways:
+            return {}
+        return {"setting": describe_setting(), "ways": {name: list(ways) for name, ways in self._ways.items()}}
+
+    def load_state_dict(self, stored: Mapping[str, Any]) -> None:
+        """Restore the choices of a run on the same kind of processor. On another one, measure again."""
+        if not stored:
+            return
+        if stored["setting"] == describe_setting():
+            self._ways = {name: Ways(*ways) for name, ways in stored["ways"].items()}
+        elif self._place.is_main:
+            log.info("resumed on another processor or version: the ways to compute convolutions are chosen again")
 
     def advance_spectral_norm(self, module: nn.Module, count: int, calls: int = 0) -> None:
         """Advance the spectral-norm vectors of `module` by `count` iterations, ahead of its next calls.

@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from common.machine.precision import mixed_precision
+from hifigan.convolutions.passes import IN_FP32, PRODUCTS, ChosenWeight, Geometry, Ways
 from hifigan.convolutions.rows import are_rows, convolve_rows, convolve_transposed_rows, prepared_weight, to_rows
 
 # Shape, output channels, taps, stride, padding, dilation, groups: columns, folded strides, blocks of several sizes,
@@ -44,10 +46,11 @@ def test_rows_are_convolved_as_pytorch_does(case, dtype):
         expected = F.conv2d(*exact, (stride, 1), (padding, 0), (dilation, 1), groups)
     else:
         expected = F.conv1d(*exact, stride, padding, dilation, groups)
-    prepared = prepared_weight(weight, stride, dilation, groups)
+    geometry = Geometry(taps, stride, padding, dilation, groups)
+    prepared = prepared_weight(weight, geometry)
     rows = to_rows(x)
     assert are_rows(rows)
-    y = convolve_rows(rows, prepared, ours[2], taps, stride, padding, dilation, groups)
+    y = convolve_rows(rows, prepared, ours[2], geometry)
     error = torch.randn_like(expected)
     gradients = zip(
         (y, *torch.autograd.grad(y, ours, error.to(dtype))),
@@ -59,6 +62,29 @@ def test_rows_are_convolved_as_pytorch_does(case, dtype):
         tolerance = 2e-6 if dtype is torch.float32 else 2e-2
         assert (actual - reference).norm() <= tolerance * reference.norm()
     assert are_rows(y) or y.size(1) == 1 or y.size(2) == 1
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_a_layer_in_fp32_within_16_bits(groups):
+    """It takes fp32's formulation and weight, between signals in 16 bits."""
+    geometry, x = Geometry(41, 1, 20, 1, groups), to_rows(torch.randn(2, 16, 33))
+    weight, bias = torch.randn(16, 16 // groups, 41).requires_grad_(), torch.randn(16)
+    with mixed_precision(x.device):
+        prepared = prepared_weight(weight, geometry, Ways(IN_FP32, IN_FP32, IN_FP32))
+        y = convolve_rows(x.bfloat16(), prepared, bias, geometry)
+    expected = convolve_rows(x.bfloat16().float(), prepared_weight(weight, geometry), bias, geometry)
+    assert torch.equal(y, expected.bfloat16())
+    (gradient,) = torch.autograd.grad(y.sum(), weight)
+    torch.testing.assert_close(gradient, torch.autograd.grad(expected.sum(), weight)[0])
+
+
+def test_chosen_ways_are_for_16_bits():
+    geometry, ways = Geometry(5, 1, 2, 1, 1), Ways(PRODUCTS, PRODUCTS, PRODUCTS)
+    weight = torch.randn(8, 8, 5)
+    with mixed_precision(weight.device):
+        assert isinstance(prepared_weight(weight, geometry, ways), ChosenWeight)
+        assert not isinstance(prepared_weight(weight, geometry), ChosenWeight)
+    assert torch.equal(prepared_weight(weight, geometry, ways), weight)
 
 
 def test_transposed_convolution_of_rows():
