@@ -136,6 +136,8 @@ def input_gradient(way: str, grad: Tensor, x: Tensor, weight: ChosenWeight) -> T
         # The input at s * u + phase - padding meets tap phase + s * j in the output at u - d * j.
         first, last = -(-(padding - phase) // s), (x.size(2) - 1 + padding - phase) // s
         start = s * first + phase - padding
+        if last < first:  # the signal is shorter than the stride
+            continue
         if seen_by == 0:
             rows[:, start::s] = 0
             continue

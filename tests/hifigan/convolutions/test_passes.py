@@ -24,6 +24,7 @@ CASES = [
     ((2, 16, 5), 32, Geometry(41, 4, 20, 1, 4)),
     ((2, 16, 33), 16, Geometry(41, 1, 20, 1, 4)),
 ]
+SHORTER_THAN_STRIDE = ((2, 8, 2), 8, Geometry(5, 3, 2, 1, 1))  # PyTorch's own gradient in bf16 is wrong there
 ALL_WAYS = [Ways(*ways) for ways in itertools.product((CONVOLUTION, PRODUCTS), repeat=3)]
 
 
@@ -51,7 +52,7 @@ def relative_errors(case, ways, dtype):
 
 
 @pytest.mark.parametrize("ways", ALL_WAYS)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*CASES, SHORTER_THAN_STRIDE])
 def test_every_way_equals_pytorch(case, ways):
     assert max(relative_errors(case, ways, torch.float32)) < 2e-6
 
@@ -62,6 +63,10 @@ def test_no_way_is_less_exact_than_pytorch_in_bf16(case, ways):
     usual = relative_errors(case, Ways(CONVOLUTION, CONVOLUTION, CONVOLUTION), torch.bfloat16)
     for error, of_pytorch in zip(relative_errors(case, ways, torch.bfloat16), usual, strict=True):
         assert error < 1.1 * of_pytorch + 1e-6
+
+
+def test_products_in_bf16_of_a_signal_shorter_than_the_stride():
+    assert max(relative_errors(SHORTER_THAN_STRIDE, ALL_WAYS[-1], torch.bfloat16)) < 0.01
 
 
 @pytest.mark.parametrize("ways", [ALL_WAYS[0], ALL_WAYS[-1]])
