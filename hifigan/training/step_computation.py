@@ -85,12 +85,12 @@ class StepComputation:
         return not spectral_norms(discriminator) or self._may_use("activation")
 
     def choose_convolutions(self, discriminators: nn.ModuleDict, batch_size: int, segment_size: int) -> None:
-        """Choose by measurement how the discriminators' convolutions are computed in 16 bits on a CPU.
+        """Choose by measurement how the discriminators' convolutions are computed in bf16 on a CPU.
 
         All processes take the choice of the first one, and a resumed run keeps its own (see `convolutions.choices`).
         Call this under autocast, before the first step and on all processes.
         """
-        if not self._rows or self._precision is torch.float32:
+        if not self._rows or self._precision is not torch.bfloat16:  # CPUs emulate fp16
             return
         items = {name: batch_size * (1 + self.in_one_call(module)) for name, module in discriminators.items()}
         wav = self.lay_out(torch.zeros(1, 1, segment_size))

@@ -82,12 +82,16 @@ def choosing(computation, discriminators):
     return {layer.ways for layer in discriminators.modules() if hasattr(layer, "ways")}
 
 
+def in_16_bits(dtype, **run):
+    return StepComputation(VocoderRunConfig(**run), distributed.init(cuda=False), dtype)
+
+
 def in_bf16(**run):
-    place = distributed.init(cuda=False)
-    return StepComputation(VocoderRunConfig(**run), place, torch.bfloat16)
+    return in_16_bits(torch.bfloat16, **run)
 
 
-def test_convolutions_in_16_bits_are_chosen_once(chosen):
+@pytest.mark.medium
+def test_convolutions_in_bf16_are_chosen_once(chosen):
     discriminators = build_discriminators(width=1 / 8)
     vectors = {key: value.clone() for key, value in discriminators.state_dict().items()}
     first = in_bf16()
@@ -98,8 +102,8 @@ def test_convolutions_in_16_bits_are_chosen_once(chosen):
     assert chosen == [5 * 6 + 3 * 8]
 
 
-@pytest.mark.parametrize("make", [computation, lambda: in_bf16(fast="off")])
-def test_no_choice_in_fp32_nor_in_the_plain_recipe(make, chosen):
+@pytest.mark.parametrize("make", [computation, lambda: in_bf16(fast="off"), lambda: in_16_bits(torch.float16)])
+def test_no_choice_in_other_precisions_nor_in_the_plain_recipe(make, chosen):
     assert choosing(make(), build_discriminators(width=1 / 8)) == {None}
     assert chosen == []
     assert make().state_dict() == {}
@@ -129,6 +133,7 @@ def test_all_processes_take_the_first_ones_choice(chosen, monkeypatch):
     assert chosen == [], "only the first process measures"
 
 
+@pytest.mark.medium
 def test_chosen_ways_do_what_the_usual_ones_do(chosen):
     usual, ours = build_discriminators(width=1 / 8), build_discriminators(width=1 / 8)
     ours.load_state_dict(usual.state_dict())
