@@ -14,6 +14,8 @@ from common.audio import AudioConfig
 from common.training.checkpoint_store import CheckpointStore
 from common.training.log import RunLog
 from common.training.sampling import MicroBatchSampler
+from hifigan.convolutions.passes import CONVOLUTION, PRODUCTS, Ways
+from hifigan.training import step_computation
 from hifigan.training.flags import VocoderOptimConfig, VocoderRunConfig, VocoderTrainConfig, parse_train_config
 from hifigan.training.state import CHECKPOINT_FILES, VocoderTrainState
 from tests.support.data_sets import write_data_set
@@ -59,6 +61,28 @@ def test_resumed_with_discriminators_of_full_size_is_bit_for_bit_the_same(one_th
     resumed = trained("resumed", {"epochs_this_job": 1}, {})
     assert resumed.keys() == whole.keys()
     assert all(torch.equal(value, whole[key]) for key, value in resumed.items())
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("thin_discriminators")
+def test_resumed_in_bf16_keeps_the_ways_that_were_measured(one_thread, tmp_path, monkeypatch):
+    """The second start would choose otherwise, and round otherwise."""
+    data_set = write_data_set(tmp_path / "set", [0.3] * 3)
+    ways = Ways(PRODUCTS, PRODUCTS, PRODUCTS)
+    monkeypatch.setattr("hifigan.convolutions.choices.MIN_FLOP", 0)
+    monkeypatch.setattr(step_computation, "choose", lambda cases: dict.fromkeys(cases, ways))
+
+    def trained(name, **changes):
+        assert train.main(train_arguments(data_set, tmp_path / name, amp=True, amp_dtype="bf16", **changes)) == 0
+
+    trained("whole", epochs=2)
+    trained("resumed", epochs=2, epochs_this_job=1)
+    ways = Ways(CONVOLUTION, CONVOLUTION, CONVOLUTION)
+    trained("resumed", epochs=2)
+    trained("other", epochs=2)
+    whole, resumed, other = (weights(tmp_path / name, 2)[0] for name in ("whole", "resumed", "other"))
+    assert all(torch.equal(value, whole[key]) for key, value in resumed.items())
+    assert any(not torch.equal(value, whole[key]) for key, value in other.items())
 
 
 @pytest.mark.slow
