@@ -52,7 +52,7 @@ SIXTEEN_BITS = (CONVOLUTION, PRODUCTS)  # ways of each pass
 Clock = Callable[[], float]
 
 
-class Case(NamedTuple):
+class ConvolutionCase(NamedTuple):
     """Convolution to choose ways for: input [N, C, T, P], output channels, geometry and 16-bit format."""
 
     shape: tuple[int, int, int, int]
@@ -73,7 +73,7 @@ class Case(NamedTuple):
         return f"{str(self.dtype).removeprefix('torch.')} {' '.join(map(str, numbers))}"
 
 
-def find_cases(modules: nn.ModuleDict, run: Callable[[], None], items: Mapping[str, int]) -> dict[str, Case]:
+def find_cases(modules: nn.ModuleDict, run: Callable[[], None], items: Mapping[str, int]) -> dict[str, ConvolutionCase]:
     """Return the large convolutions that `run` makes, under the names of their layers in `modules`.
 
     Call it with autocast on.
@@ -83,12 +83,12 @@ def find_cases(modules: nn.ModuleDict, run: Callable[[], None], items: Mapping[s
         run: calls each module with one item.
         items: items of a training step's largest call of each module.
     """
-    found: dict[str, Case] = {}
+    found: dict[str, ConvolutionCase] = {}
     dtype = torch.get_autocast_dtype("cpu")
 
     def record(name: str, conv: Any, x: Tensor) -> None:
         shape = (items[name.partition(".")[0]], x.size(1), x.size(2), x.size(3) if x.dim() == 4 else 1)
-        case = Case(shape, conv.out_channels, Geometry.of(conv), dtype)
+        case = ConvolutionCase(shape, conv.out_channels, Geometry.of(conv), dtype)
         if case.flop >= MIN_FLOP and torch.is_autocast_enabled("cpu"):
             found[name] = case
 
@@ -110,7 +110,7 @@ def usual_clock() -> Clock:
     return time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
 
 
-def choose(cases: Mapping[str, Case], clock: Clock | None = None) -> dict[str, Ways]:
+def choose(cases: Mapping[str, ConvolutionCase], clock: Clock | None = None) -> dict[str, Ways]:
     """Return ways for each case, from the user's cache, or measured and then kept there."""
     path, setting = user_cache() / CACHE_FILE, describe_setting()
     kept = _read(path)
@@ -127,7 +127,7 @@ def choose(cases: Mapping[str, Case], clock: Clock | None = None) -> dict[str, W
     return {name: known[case.key()] for name, case in cases.items()}
 
 
-def measure(case: Case, clock: Clock) -> Ways:
+def measure(case: ConvolutionCase, clock: Clock) -> Ways:
     """Return the fastest ways for a case on this processor with the current number of threads."""
     g = case.geometry
     x = to_rows(torch.ones(case.shape, dtype=case.dtype))

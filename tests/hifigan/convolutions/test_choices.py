@@ -10,13 +10,21 @@ from torch import nn
 from common.machine.precision import mixed_precision
 from common.project import user_cache
 from hifigan.convolutions import choices
-from hifigan.convolutions.choices import CACHE_FILE, Case, choose, describe_setting, find_cases, measure, time_each
+from hifigan.convolutions.choices import (
+    CACHE_FILE,
+    ConvolutionCase,
+    choose,
+    describe_setting,
+    find_cases,
+    measure,
+    time_each,
+)
 from hifigan.convolutions.passes import CONVOLUTION, IN_FP32, PRODUCTS, Geometry, Ways
 from hifigan.convolutions.rows import to_rows
 from hifigan.discriminators import build_discriminators
 from hifigan.layers import WeightNormConv1d
 
-CASE = Case((1, 4, 16, 1), 8, Geometry(5, 1, 2, 1, 1), torch.bfloat16)
+CASE = ConvolutionCase((1, 4, 16, 1), 8, Geometry(5, 1, 2, 1, 1), torch.bfloat16)
 FAST = Ways(PRODUCTS, CONVOLUTION, PRODUCTS)
 
 
@@ -127,7 +135,7 @@ def test_large_convolutions_are_found_with_their_shapes(monkeypatch):
     monkeypatch.setattr(choices, "MIN_FLOP", 1000)
     with mixed_precision(torch.device("cpu")), torch.no_grad():
         found = find_cases(modules, lambda: modules["a"](to_rows(torch.zeros(1, 4, 10))), {"a": 6})
-    assert found == {"a.0": Case((6, 4, 10, 1), 8, Geometry(5, 2, 2, 1, 1), torch.bfloat16)}
+    assert found == {"a.0": ConvolutionCase((6, 4, 10, 1), 8, Geometry(5, 2, 2, 1, 1), torch.bfloat16)}
     assert found["a.0"].flop == 2 * 6 * 5 * 8 * 4 * 5
 
 
