@@ -12,13 +12,15 @@ from hifigan.backend import Backend, eager_backend
 from hifigan.config import GeneratorConfig
 from hifigan.engine.cpu import CpuEngine, measure_bf16_speed_up
 from hifigan.engine.cuda import FRAME_STEP, CudaEngine
-from hifigan.engine.native import amx
+from hifigan.engine.native import amx, vector
 from hifigan.generator import Generator
 from hifigan.layers import WeightNormConv1d
 
 log = logging.getLogger(__name__)
 
 MIN_BF16_SPEED_UP = 1.3  # over fp32, for "auto" to choose bf16 on a CPU
+# Generators as wide as V1 compute shorter chunks faster with state, on CPUs.
+STATEFUL_FROM_CHANNELS, MIN_WINDOW_CHUNK_FRAMES = 512, 16
 ENGINE_CPU_WINDOW_FRAMES = 2048  # 300 MB for V1 in fp32. The engine splits them into tiles itself.
 
 
@@ -56,6 +58,18 @@ def cuda_backend(engine: CudaEngine, config: GeneratorConfig) -> Backend:
         masks_padding=engine.masks_padding,
         reuses_memory=True,
     )
+
+
+def is_fastest_in_windows(generator: Generator, chunk_frames: int) -> bool:
+    """Whether the engine streams chunks of this size faster than layers that keep their state (`StreamingGenerator`).
+
+    It computes the frames around each chunk again, in less time than hundreds of small operators take.
+    """
+    if generator.device.type == "cuda":
+        return True
+    is_wide = generator.config.upsample_initial_channel >= STATEFUL_FROM_CHANNELS
+    compiled = generator.config.is_plain and vector.library() is not None
+    return compiled and (chunk_frames >= MIN_WINDOW_CHUNK_FRAMES or not is_wide)
 
 
 def choose_precision(precision: str, device: torch.device) -> str:

@@ -17,7 +17,7 @@ from common.machine.hardware import half_precision
 from common.machine.precision import mixed_precision
 from common.machine.timing import now_sec
 from hifigan.backend import check_mels
-from hifigan.engine.select import engine_backend
+from hifigan.engine.select import engine_backend, is_fastest_in_windows
 from hifigan.engine.transfers import on_device, start_to_host, to_device, wait
 from hifigan.generator import Generator
 from hifigan.streaming import StreamingGenerator
@@ -37,7 +37,7 @@ class Chunk:
 
 
 class StreamVocoder:
-    """`StreamingGenerator`, or on GPUs `WindowStream`, behind one call for a mel.
+    """`WindowStream`, or `StreamingGenerator` where that is faster, behind one call for a mel.
 
     A generator that pads by reflection needs the whole utterance, whose audio then comes in chunks.
 
@@ -45,7 +45,7 @@ class StreamVocoder:
         generator: in evaluation mode, weight norm removed.
         cfg: size of the chunks and look-ahead.
         amp: run the generator in the device's 16-bit format, most of it.
-        eager: also on GPUs, run PyTorch's layers one by one.
+        eager: run PyTorch's layers one by one, not the engine.
 
     Raises:
         InputError: a look-ahead above the generator's own.
@@ -64,7 +64,7 @@ class StreamVocoder:
         if generator.config.padding != "zeros":
             log.info("--stream: this generator pads by reflection, so it runs on whole utterances")
             self._whole = Vocoder(generator)
-        elif self.device.type == "cuda" and not eager:
+        elif not eager and is_fastest_in_windows(generator, cfg.chunk_frames):
             precision = half_precision(self.device) if amp else "fp32"
             self._streaming: StreamingGenerator | WindowStream = WindowStream(
                 engine_backend(generator, precision), cfg.look_ahead

@@ -1,7 +1,7 @@
-"""Streaming on GPUs: each chunk is one call of the engine, on a window of the frames that its samples depend on.
+"""Streaming with the engine: each chunk is one call, on a window of the frames that its samples depend on.
 
-`StreamingGenerator` computes each frame once, in hundreds of short operators, which a CPU launches in milliseconds. A
-GPU computes the few frames around a chunk again in less time, since the engine replays them with one launch.
+`StreamingGenerator` computes each frame once, in hundreds of short operators, which take milliseconds to start. The
+engine computes the few frames around a chunk again in less time: on GPUs it replays them with one launch.
 
 Shapes: B batch, M mel bands, L frames, T samples.
 """

@@ -1,14 +1,17 @@
 """Selection of engine and precision for a device."""
 
+import types
+
 import pytest
 import torch
 
 from common.errors import InputError
 from hifigan import Generator
+from hifigan.config import PRESETS
 from hifigan.engine import select
 from hifigan.engine.cpu import CpuEngine
 from hifigan.engine.precisions import ALL_PRECISIONS
-from hifigan.engine.select import choose_precision, engine_backend, list_precisions
+from hifigan.engine.select import choose_precision, engine_backend, is_fastest_in_windows, list_precisions
 from tests.support.engines import random_batch
 from tests.support.generators.variants import VARIANTS, make_variant, random_mel
 from tests.support.models import TINY
@@ -57,3 +60,13 @@ def test_architectures_of_other_programs(name, caplog):
     torch.testing.assert_close(backend(mel), expected, rtol=0, atol=1e-5)
     by_pytorch = [record.message for record in caplog.records if "runs in plain PyTorch" in record.message]
     assert len(by_pytorch) == (name not in ("normalised input", "kind 2, normalised"))
+
+
+@pytest.mark.parametrize(
+    ("name", "chunk_frames", "compiled", "expected"),
+    [("v2", 4, True, True), ("v1", 15, True, False), ("v1", 16, True, True), ("v2", 64, False, False)],
+)
+def test_streams_run_in_the_engine_where_it_is_faster(name, chunk_frames, compiled, expected, monkeypatch):
+    monkeypatch.setattr(select.vector, "library", lambda: compiled or None)
+    generator = types.SimpleNamespace(device=CPU, config=PRESETS[name])
+    assert is_fastest_in_windows(generator, chunk_frames) == expected
