@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from hifigan.config import GeneratorConfig
-from hifigan.engine.cpu_amx import MatrixStage, fits_matrix_units
+from hifigan.engine.cpu_amx import MatrixStage, Pairs, fits_matrix_units
 from hifigan.engine.cpu_c import (
     SLOPE,
     ChannelLayer,
@@ -47,7 +47,8 @@ WIDE_FROM_CHANNELS = 128
 # which fills the quiet high bands. Elsewhere fewer are exact.
 PAIRS_BELOW_CHANNELS = 32
 FIRST_BF16_CHANNELS = 16
-# Elsewhere the loudest errors are those of long kernels in the first stage, and of short ones in narrow networks.
+# The loudest errors are those of long kernels in the first stage and, without matrix units, of short ones in narrow
+# networks.
 MAX_TAPS_OF_FIRST, MIN_TAPS_OF_NARROW = 7, 4
 ALL_TAPS = 2**31 - 1
 PROBE = GeneratorConfig(upsample_rates=(4,), upsample_kernel_sizes=(8,), upsample_initial_channel=256)
@@ -129,12 +130,13 @@ def choose_halves(config: GeneratorConfig, number: int) -> Halves:
     return Halves(min_taps, max_taps, (3 if number == 1 else 4) if averages else 1)
 
 
-def _choose_pairs(number: int, ups: Any, precision: str) -> tuple[bool, bool]:
-    """Return whether upsampling and blocks of a stage have pairs of bf16 numbers on matrix units."""
+def _choose_pairs(number: int, ups: Any, precision: str) -> Pairs:
+    """Return which convolutions of a stage have pairs of bf16 numbers on matrix units."""
     if precision != "bf16" or ups[number].out_channels < PAIRS_BELOW_CHANNELS:
-        return True, True
+        return Pairs(True, min_taps=1)
     is_narrow = ups[0].out_channels < WIDE_FROM_CHANNELS
-    return number <= int(is_narrow), is_narrow and number == 0
+    min_taps_of_first = 1 if is_narrow else MAX_TAPS_OF_FIRST + 1
+    return Pairs(number <= int(is_narrow), min_taps_of_first if number == 0 else ALL_TAPS)
 
 
 def _to_rows(x: Tensor | Signal) -> Tensor:

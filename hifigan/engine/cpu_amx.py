@@ -1,7 +1,8 @@
 """Stages of the generator in C, on the matrix units (AMX) of some x86 processors.
 
-Residuals and sums are fp32. Convolutions see bf16 numbers or, in stages that must be more exact, pairs of them with 16
-bits together. Pairs take two to three times the work of single numbers, which is still faster than fp32.
+Residuals and sums are fp32. Convolutions read bf16 numbers or, where they must be more exact, pairs of them with 16
+bits together. Pairs take two to three times the work of single numbers, which is still faster than fp32. If some
+convolutions of the residual blocks have pairs, all signals in the blocks do, and the others skip the second numbers.
 
 Shapes: C channels, N samples of a stage's input, T samples of its output.
 """
@@ -9,7 +10,7 @@ Shapes: C channels, N samples of a stage's input, T samples of its output.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,28 +24,44 @@ TILE_BYTES = 2**18  # of one fp32 signal within a stage, of which three are in u
 MIN_TILE_ROWS = 1024  # below, overlapping tiles cost more than the cache saves
 
 
+class Pairs(NamedTuple):
+    """Which convolutions of a stage have pairs of bf16 numbers.
+
+    Attributes:
+        upsampling: whether the transposed convolution has.
+        min_taps: kernel size from which those of the residual blocks have: 1 for all of them.
+    """
+
+    upsampling: bool
+    min_taps: int
+
+    def count_parts(self, taps: int) -> int:
+        """Return the bf16 numbers per value in a convolution of the residual blocks."""
+        return 2 if taps >= self.min_taps else 1
+
+
 class MatrixStage:
     """Upsampling, residual blocks, and the activation behind them.
 
     Args:
         up: transposed convolution, weight norm removed.
         blocks: residual blocks to sum.
-        exact: whether the upsampling and the blocks use two bf16 numbers per value.
+        pairs: which of their convolutions use two bf16 numbers per value.
         scale: factor for the input.
         samples: samples per frame after the upsampling.
         slope: of the activation at the end.
     """
 
-    def __init__(
-        self, up: Any, blocks: Any, exact: tuple[bool, bool], scale: float, samples: int, slope: float
-    ) -> None:
+    def __init__(self, up: Any, blocks: Any, pairs: Pairs, scale: float, samples: int, slope: float) -> None:
         self._rate, self._channels = up.stride[0], up.out_channels
         self._fold = _choose_fold(up.out_channels, samples)
-        self._parts = 1 + exact[0], 1 + exact[1]
+        self._pairs = pairs
+        flat = [flatten_block(block) for block in blocks]
+        self._parts = 1 + pairs.upsampling, max(self._count_parts(conv) for convs, _ in flat for conv in convs)
         weight = to_polyphase(up.weight.detach() * scale, self._rate).flatten(0, 1)
         self._stage = amx.AmxStage(
             amx.AmxConvolution(weight, up.bias.repeat(self._rate), 1, self._parts[0]),
-            [self._pack_block(block) for block in blocks],
+            [([self._pack(conv) for conv in convs], convs_per_residual) for convs, convs_per_residual in flat],
             widths=(up.in_channels, self._channels * self._fold),
             rate=self._rate,
             fold=self._fold,
@@ -63,26 +80,25 @@ class MatrixStage:
         share(lambda tile: self._stage(x, y, tile, self._memory(largest)), tiles)
         return y.view(-1, self._channels)
 
-    def _pack_block(self, block: Any) -> tuple[list[amx.AmxConvolution], int]:
-        convs, convs_per_residual = flatten_block(block)
-        return [self._pack(conv) for conv in convs], convs_per_residual
+    def _count_parts(self, conv: Any) -> int:
+        return self._pairs.count_parts(conv.kernel_size[0])
 
     def _pack(self, conv: Any) -> amx.AmxConvolution:
-        weight = conv.weight.detach()
-        if self._parts[1] == 1:
+        weight, parts = conv.weight.detach(), self._count_parts(conv)
+        if parts == 1:
             weight = round_along_taps(weight, torch.bfloat16)
         weight, dilation = fold_weight(weight, conv.dilation[0], self._fold)
-        return amx.AmxConvolution(weight, conv.bias.repeat(self._fold), dilation, self._parts[1])
+        return amx.AmxConvolution(weight, conv.bias.repeat(self._fold), dilation, parts)
 
 
-def fits_matrix_units(up: Any, exact: tuple[bool, bool], samples: int) -> bool:
+def fits_matrix_units(up: Any, pairs: Pairs, samples: int) -> bool:
     """Whether the stage of this transposed convolution can run on matrix units here."""
     width = up.out_channels * _choose_fold(up.out_channels, samples)
     return (
         amx.fits_outputs(up.out_channels * up.stride[0])
         and amx.fits_outputs(width)
-        and amx.fits_inputs(up.in_channels, 1 + exact[0])
-        and amx.fits_inputs(width, 1 + exact[1])
+        and amx.fits_inputs(up.in_channels, 1 + pairs.upsampling)
+        and amx.fits_inputs(width, pairs.count_parts(1))
         and amx.library() is not None
     )
 

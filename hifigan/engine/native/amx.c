@@ -5,7 +5,8 @@
  *
  * A signal has one or two parts. With one part, its numbers are rounded to bf16 (8 bits). With two, the row holds the
  * rounded numbers, followed by the rounding remainders (8 more bits). Weights are stored the same way. Products of two
- * remainders are below 16-bit precision, and are skipped where they would cost time.
+ * remainders are below 16-bit precision, and are skipped where they would cost time. A convolution with one part reads
+ * only the first half of rows with two.
  */
 #include <immintrin.h>
 #include <string.h>
@@ -17,7 +18,7 @@ struct convolution {
     const float *bias;
     int outputs; /* 16, or a multiple of 32 */
     int taps, dilation;
-    int blocks; /* of 32 bf16 numbers in an input row */
+    int blocks; /* of 32 bf16 numbers that it reads of an input row */
     int twice;  /* number of first blocks that also meet the weights' remainders, which are stored first */
 };
 
@@ -37,7 +38,7 @@ struct stage {
     int rate, fold;
     int cut;                  /* samples skipped at the beginning: the padding of the transposed convolution */
     int reach;                /* the largest reach of a block */
-    int up_parts, parts;      /* of the input signals of the upsampling, and of the blocks */
+    int up_parts, parts;      /* of the input signals of the upsampling, and of those in the blocks */
     float inner_slope, slope; /* of the leaky ReLUs within the stage, and behind the sum of the blocks */
 };
 
@@ -51,12 +52,6 @@ struct destination {
     int parts;
 };
 
-/* Ask the system to let this process use the units. Return whether it does. */
-int request_matrix_units(void)
-{
-    return !syscall(SYS_arch_prctl, 0x1023, 18); /* ARCH_REQ_XCOMP_PERM for tile data */
-}
-
 /* Tiles 0 to 3 hold sums, 4 and 5 samples, 6 and 7 weights. Each has 16 rows of 64 bytes. */
 struct tile_config {
     unsigned char palette, first_row, reserved[14];
@@ -64,10 +59,18 @@ struct tile_config {
     unsigned char rows[16];
 };
 
+#ifndef TILES_EMULATED /* tests emulate the units on processors without them */
+/* Ask the system to let this process use the units. Return whether it does. */
+int request_matrix_units(void)
+{
+    return !syscall(SYS_arch_prctl, 0x1023, 18); /* ARCH_REQ_XCOMP_PERM for tile data */
+}
+
 /* GCC's intrinsics for this declare only 8 of the bytes as read and written. Some GCC versions also lack parentheses
  * around the address argument of `_tile_stored`. */
 static void set_tiles(const struct tile_config *tiles) { __asm__ volatile("ldtilecfg %0" : : "m"(*tiles)); }
 static void get_tiles(struct tile_config *tiles) { __asm__ volatile("sttilecfg %0" : "=m"(*tiles)); }
+#endif
 
 static inline void begin_sums(void)
 {
@@ -207,12 +210,13 @@ static inline __attribute__((always_inline)) void finish(
     }
 }
 
-/* y[t][o] = bias[o] + sum of weight[o][i][tap] * x[t + tap * dilation][i], for 0 <= t < rows. */
-static void convolve(const struct convolution *conv, const char *x, long rows, const struct destination *to)
+/* y[t][o] = bias[o] + sum of weight[o][i][tap] * x[t + tap * dilation][i], for 0 <= t < rows. Rows of x have `row`
+ * bytes. */
+static void convolve(const struct convolution *conv, const char *x, long row, long rows, const struct destination *to)
 {
     float sums[32 * 32] __attribute__((aligned(64)));
     int outputs = conv->outputs < 32 ? 16 : 32, height = 1024 / outputs;
-    long row = 64L * conv->blocks, group = 64L * outputs * conv->taps * (conv->blocks + conv->twice);
+    long group = 64L * outputs * conv->taps * (conv->blocks + conv->twice);
     for (int first = 0; first < conv->outputs; first += outputs) {
         const char *weight = conv->weight + first / outputs * group;
         for (long t = 0; t < rows; t += height) {
@@ -261,7 +265,7 @@ static void upsample(
         packed + (begin - first) * width, x + begin * stage->inputs, end - begin, stage->inputs, 1, stage->up_parts);
     int sample = stage->channels / stage->fold; /* numbers per sample */
     struct destination raw = {.raw = y + (from * stage->rate - stage->cut - start * stage->fold) * sample};
-    convolve(stage->up, packed, to - from, &raw);
+    convolve(stage->up, packed, width, to - from, &raw);
 }
 
 /* Compute rows `first` to `end` of y, [inputs * rate / fold][channels], from x, [inputs][stage->inputs]. */
@@ -315,7 +319,7 @@ void make_tile(
                 }
                 residual = raw;
             }
-            convolve(conv, packed + (at - padding) * row, to - from, &target);
+            convolve(conv, packed + (at - padding) * row, row, to - from, &target);
             packed = inner[c % 2];
         }
     }

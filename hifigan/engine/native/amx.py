@@ -64,7 +64,7 @@ class AmxConvolution(BaseConvolution):
     Args:
         weight: [O, I, K], with `fits_outputs(O)` and `fits_inputs(I, parts)`.
         bias: [O].
-        parts: bf16 numbers per value, of signals and weights: 1 (8 bits) or 2 (16 bits).
+        parts: bf16 numbers per value, of signals and weights: 1 (8 bits) or 2 (16 bits). Not more than the signal has.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, dilation: int, parts: int) -> None:
@@ -107,7 +107,7 @@ class AmxStage:
         rate: of the upsampling.
         fold: samples in a row within the blocks.
         cut: padding of the transposed convolution.
-        parts: bf16 numbers per value that the upsampling sees, and that the blocks see.
+        parts: bf16 numbers per value of the signal that the upsampling reads, and of those in the blocks.
         slopes: of the leaky ReLUs within the stage and behind the sum.
     """
 

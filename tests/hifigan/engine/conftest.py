@@ -2,8 +2,9 @@
 
 import pytest
 
-from hifigan.engine.native import vector
+from hifigan.engine.native import amx, vector
 from tests.support.engines import CONFIGS
+from tests.support.native.matrix_units import emulated_library
 from tests.support.weights import by_rule
 
 
@@ -24,3 +25,12 @@ def layouts(request, monkeypatch):
 @pytest.fixture
 def without_compiler(monkeypatch):
     monkeypatch.setattr(vector, "library", lambda: None)
+
+
+@pytest.fixture
+def matrix_units(monkeypatch):
+    """Run a test on matrix units, emulated if this process has none."""
+    if amx.library() is None:
+        if emulated_library() is None:
+            pytest.skip("no C compiler, or neither matrix units (AMX) nor AVX-512 BF16")
+        monkeypatch.setattr(amx, "library", emulated_library)

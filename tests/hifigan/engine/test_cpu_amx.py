@@ -1,5 +1,6 @@
 """Stages on matrix units compared with fp64, and processors without matrix units."""
 
+import math
 import stat
 
 import pytest
@@ -10,14 +11,14 @@ from common.errors import InputError
 from hifigan.config import PRESETS, GeneratorConfig
 from hifigan.engine import cpu_amx
 from hifigan.engine.cpu import CpuEngine
-from hifigan.engine.cpu_amx import MatrixStage, fits_matrix_units
+from hifigan.engine.cpu_amx import MatrixStage, Pairs, fits_matrix_units
 from hifigan.engine.native import amx, instruction_sets
 from hifigan.engine.select import engine_backend, list_precisions
 from tests.support.models import TINY
 from tests.support.programs import snr_db
 from tests.support.weights import by_rule
 
-needs_units = pytest.mark.skipif(amx.library() is None, reason="no matrix units (AMX), or no C compiler")
+ALL, NONE = Pairs(True, min_taps=1), Pairs(False, min_taps=99)
 # Channels of the stages, from the first: 64, 32, 16, 8 (two samples in a row) with paddings of all kinds.
 NARROW = GeneratorConfig(
     upsample_rates=(5, 3, 4, 2),
@@ -38,23 +39,23 @@ def stages(config):
         yield up, blocks, samples
 
 
-@needs_units
-@pytest.mark.parametrize(("exact", "least_db"), [((True, True), 95), ((True, False), 44), ((False, False), 44)])
+@pytest.mark.usefixtures("matrix_units")
+@pytest.mark.parametrize(("pairs", "least_db"), [(ALL, 95), (Pairs(True, 4), 44), (Pairs(True, 99), 44), (NONE, 44)])
 @pytest.mark.parametrize("config", [NARROW, PRESETS["v2"], PRESETS["v3"]], ids=["narrow", "v2", "v3"])
 @torch.no_grad()
-def test_a_stage_equals_fp64(config, exact, least_db, monkeypatch):
+def test_a_stage_equals_fp64(config, pairs, least_db, monkeypatch):
     """In one tile and in many, to the precision of its parts: 16 bits or 8."""
     random = torch.Generator().manual_seed(0)
     some, wide = 0, 0
     for up, blocks, samples in stages(config):
         wide += up.out_channels >= 32
-        if not fits_matrix_units(up, exact, samples):
+        if not fits_matrix_units(up, pairs, samples):
             continue
         some += 1
         x = torch.randn(samples // up.stride[0] * 9, up.in_channels, generator=random)
         upsampled = up(x.t()[None].double() * 0.5)
         expected = F.leaky_relu(sum(block(upsampled) for block in blocks)[0].t(), 0.01)
-        stage = MatrixStage(up, blocks, exact, 0.5, samples, 0.01)
+        stage = MatrixStage(up, blocks, pairs, 0.5, samples, 0.01)
         whole = stage(x)
         assert whole.shape == expected.shape
         assert snr_db(expected, whole) > least_db
@@ -62,10 +63,33 @@ def test_a_stage_equals_fp64(config, exact, least_db, monkeypatch):
             patch.setattr(cpu_amx, "MIN_TILE_ROWS", 16)
             patch.setattr(cpu_amx, "TILE_BYTES", 1)
             assert torch.equal(stage(x), whole)
-    assert some == (len(config.upsample_rates) if exact[1] else wide)  # fewer than 32 channels need 16 bits
+    assert some == (len(config.upsample_rates) if pairs == ALL else wide)  # fewer than 32 channels need 16 bits
 
 
-@needs_units
+@torch.no_grad()
+def measure_stage(up, blocks, pairs, x):
+    """Return the SNR in dB of a stage on x [N, C] against fp64."""
+    upsampled = up(x.t()[None].double())
+    expected = F.leaky_relu(sum(block(upsampled) for block in blocks)[0].t(), 0.01)
+    return snr_db(expected, MatrixStage(up, blocks, pairs, 1, up.stride[0], 0.01)(x))
+
+
+@pytest.mark.medium
+@pytest.mark.usefixtures("matrix_units")
+def test_long_kernels_alone_have_pairs():
+    """In the first stage of V1, whose blocks have kernels of 3, 7 and 11 taps."""
+    up, blocks, _ = next(stages(PRESETS["v1"]))
+    x = torch.randn(16, up.in_channels, generator=torch.Generator().manual_seed(0))
+    single, mixed = Pairs(True, min_taps=99), Pairs(True, min_taps=8)
+    for block, least_db in zip(blocks, (44, 44, 95), strict=True):
+        assert measure_stage(up, [block], mixed, x) > least_db
+        assert measure_stage(up, [block], single, x) < 60
+    # A third of the noise goes, while short kernels read rows with pairs.
+    gained_db = measure_stage(up, blocks, mixed, x) - measure_stage(up, blocks, single, x)
+    assert gained_db == pytest.approx(10 * math.log10(3 / 2), abs=0.4)
+
+
+@pytest.mark.usefixtures("matrix_units")
 @pytest.mark.parametrize("frames", [1, 2, 7, 45])
 @pytest.mark.parametrize("name", ["v2", "v3"])
 @torch.no_grad()
@@ -76,14 +100,14 @@ def test_sixteen_bits_are_nearly_those_of_fp32(name, frames):
     assert snr_db(generator(mel)[:, 0], made) > 90
 
 
-@needs_units
+@pytest.mark.usefixtures("matrix_units")
 @pytest.mark.parametrize(
     ("name", "precision", "parts"),
     [
         ("v1", "tf32", [(2, 2)] * 4),
         ("v2", "tf32", [(2, 2)] * 4),
         ("v3", "tf32", [(2, 2)] * 3),
-        ("v1", "bf16", [(2, 1), (1, 1), (1, 1), (1, 1)]),
+        ("v1", "bf16", [(2, 2), (1, 1), (1, 1), (1, 1)]),
         ("v2", "bf16", [(2, 2), (2, 1), (2, 2), (2, 2)]),
         ("v3", "bf16", [(2, 1), (1, 1), (1, 1)]),
     ],
@@ -113,7 +137,7 @@ def test_without_matrix_units(fresh_check, monkeypatch):
         engine_backend(generator, "tf32")
 
 
-@needs_units
+@pytest.mark.skipif(amx.library() is None, reason="no matrix units (AMX), or no C compiler")
 def test_a_compiler_that_does_not_know_the_units(fresh_check, monkeypatch, tmp_path, caplog):
     failing = tmp_path / "old-cc"
     failing.write_text("#!/bin/sh\necho error: unrecognized option -mamx-tile >&2\nexit 1\n")

@@ -47,7 +47,8 @@ static void run_a_stage(int end)
     for (int b = 0; b < stage.count; b++) {
         blocks[b] = (struct block){convs[b], 2 * pick(1, 2), pick(1, 2), 0};
         for (int c = 0; c < blocks[b].count; c++) {
-            convs[b][c] = some_convolution(channels, channels, 2 * pick(0, 4) + 1, pick(1, 5), parts, end);
+            int read = parts == 2 && channels >= 32 ? pick(1, 2) : parts;
+            convs[b][c] = some_convolution(channels, channels, 2 * pick(0, 4) + 1, pick(1, 5), read, end);
             blocks[b].reach += convs[b][c].dilation * (convs[b][c].taps - 1) / 2;
         }
         stage.reach = larger(stage.reach, blocks[b].reach);

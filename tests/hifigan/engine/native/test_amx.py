@@ -7,17 +7,20 @@ from pathlib import Path
 import pytest
 
 from hifigan.engine.native import amx, instruction_sets
+from tests.support.native.matrix_units import emulated_library, emulation_flags
 
 
 @pytest.mark.medium
-@pytest.mark.skipif(amx.library() is None, reason="no matrix units (AMX), or no C compiler")
-def test_no_memory_but_its_own(tmp_path):
+@pytest.mark.parametrize("emulated", [False, True], ids=["matrix units", "emulated"])
+def test_no_memory_but_its_own(tmp_path, emulated):
+    if (emulated_library() if emulated else amx.library()) is None:
+        pytest.skip("no C compiler, or no AVX-512 BF16" if emulated else "no matrix units (AMX), or no C compiler")
     program = tmp_path / "amx_memory"
     source = Path(__file__).with_name("amx_memory.c")
     command = [
         *(os.environ.get("CC") or "cc").split(),
         "-O1",
-        *instruction_sets.chosen().matrix_flags,
+        *(emulation_flags() if emulated else instruction_sets.chosen().matrix_flags),
         f'-DSTAGE="{amx.SOURCE}"',
         "-o",
         str(program),

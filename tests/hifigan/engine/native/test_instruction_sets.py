@@ -12,7 +12,7 @@ from common.errors import InputError
 from hifigan.engine.native import amx, instruction_sets
 from hifigan.engine.native.__main__ import main
 from hifigan.engine.native.instruction_sets import ARM64, VARIABLE, X86, available, chosen, limit_pytorch, list_all
-from tests.support.c_tables import harness_flags
+from tests.support.native.c_tables import harness_flags
 from tests.support.paths import REPOSITORY
 
 NAMES = [each.name for each in available()]

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from hifigan.engine.native import instruction_sets, vector
 from hifigan.engine.native.transforms import Method, Transform
-from tests.support.c_tables import harness_flags
+from tests.support.native.c_tables import harness_flags
 from tests.support.programs import snr_db
 
 NAMES = [each.name for each in instruction_sets.available()]

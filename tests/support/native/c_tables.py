@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hifigan.engine.native import vector
 from hifigan.engine.native.transforms import Transform, order_lanes
+from tests.support.paths import REPOSITORY
 
 TRANSFORMS = (Transform(4, 3), Transform(4, 4), Transform(4, 5))  # in fp32 on every processor
 MAX_DILATION = 5
@@ -13,7 +15,7 @@ MAX_DILATION = 5
 
 def harness_flags(folder: Path) -> list[str]:
     """Return the compiler's flags for a program that includes `vector.c` and the support for it."""
-    support = Path(__file__).parents[1] / "hifigan/engine/native/vector_support.h"
+    support = REPOSITORY / "tests/hifigan/engine/native/vector_support.h"
     paths = {"STAGE": vector.SOURCE, "SUPPORT": support, "TRANSFORMS": write_transforms(folder)}
     return [f'-D{name}="{path}"' for name, path in paths.items()]
 
@@ -43,5 +45,5 @@ def write_transforms(folder: Path) -> Path:
     return path
 
 
-def _braces(items: list[object]) -> str:
+def _braces(items: Sequence[object]) -> str:
     return "{" + ", ".join(map(str, items)) + "}"
