@@ -13,6 +13,7 @@ from torch import Tensor
 from common.errors import first_line
 from common.machine.timing import now_sec
 
+REST_SEC = 0.02  # before each call: threads of the way before it keep cores busy for milliseconds, waiting for work
 MIN_ROUNDS = 3  # regardless of a stage's share of the time
 
 
@@ -139,6 +140,7 @@ def _measure_once(task: Task, device: torch.device, times: TaskTimes, is_first: 
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         allocated = torch.cuda.memory_allocated(device)
+    time.sleep(REST_SEC)
     began = now_sec(device)
     mels = task.mels(task.case.inputs)
     spoken = now_sec(device)
