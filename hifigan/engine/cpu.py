@@ -51,7 +51,13 @@ FIRST_BF16_CHANNELS = 16
 # networks.
 MAX_TAPS_OF_FIRST, MIN_TAPS_OF_NARROW = 7, 4
 ALL_TAPS = 2**31 - 1
-PROBE = GeneratorConfig(upsample_rates=(4,), upsample_kernel_sizes=(8,), upsample_initial_channel=256)
+# The first two stages of V1, with one of its three kernels and fewer samples.
+PROBE = GeneratorConfig(
+    upsample_rates=(2, 4),
+    upsample_kernel_sizes=(4, 8),
+    resblock_kernel_sizes=(7,),
+    resblock_dilation_sizes=((1, 3, 5),),
+)
 PROBE_FRAMES = 32
 
 
@@ -65,8 +71,8 @@ class CpuEngine:
     """
 
     def __init__(self, generator: Generator, precision: str = "fp32") -> None:
-        if precision == "bf16" and lacks_bf16():
-            log.warning("this processor lacks bf16; computing in fp32")
+        if precision == "bf16" and (reason := lacks_bf16()):
+            log.warning("%s; computing in fp32", reason)
             precision = "fp32"
         self._normalise = generator.normalise
         ups: Any = generator.ups
@@ -150,9 +156,9 @@ def _to_signal(x: Tensor | Signal) -> Signal:
 
 
 def measure_bf16_speed_up() -> float:
-    """Return the time in fp32 over the time in bf16 of the engine, in a stage as in the middle of V1.
+    """Return the time of the engine in fp32 over its time in bf16, for stages as in V1.
 
-    This takes some hundredths of a second. Where bf16 would be slow it is 0.
+    This takes some tenths of a second. Where bf16 would be slow it is 0.
     """
     if lacks_bf16():
         return 0.0

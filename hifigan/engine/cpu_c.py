@@ -153,9 +153,11 @@ def runs_in_c(up: Any) -> bool:
     return vector.library() is not None and taps + vector.count_lanes() <= MARGIN_SAMPLES
 
 
-def lacks_bf16() -> bool:
-    """Return whether bf16 would be slow here: without instructions for its products, or without a C compiler."""
-    return not instruction_sets.chosen().has_bf16 or vector.library() is None
+def lacks_bf16() -> str:
+    """Return why bf16 would be slow here, or "": it takes instructions for its products, and C that uses them."""
+    if not instruction_sets.chosen().has_bf16:
+        return "this processor lacks bf16"
+    return "" if vector.library() is not None else "bf16 takes a C compiler"
 
 
 def choose_method(channels: int, taps: int, halves: Halves) -> Method | None:

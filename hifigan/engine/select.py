@@ -11,6 +11,7 @@ from common.machine.hardware import supports_bf16
 from hifigan.backend import Backend, eager_backend
 from hifigan.config import GeneratorConfig
 from hifigan.engine.cpu import CpuEngine, measure_bf16_speed_up
+from hifigan.engine.cpu_c import lacks_bf16
 from hifigan.engine.cuda import FRAME_STEP, CudaEngine
 from hifigan.engine.native import amx, vector
 from hifigan.generator import Generator
@@ -83,7 +84,7 @@ def choose_precision(precision: str, device: torch.device) -> str:
             return "fp16"
         speed_up = measure_bf16_speed_up()
         chosen = "bf16" if speed_up >= MIN_BF16_SPEED_UP else "fp32"
-        reason = f"bf16 was {speed_up:.1f} times as fast as fp32" if speed_up else "this processor lacks bf16"
+        reason = f"bf16 was {speed_up:.1f} times as fast as fp32" if speed_up else lacks_bf16()
         log.info("--precision auto: %s (%s)", chosen, reason)
         return chosen
     if precision == "fp32":  # supported everywhere, whereas checking others would compile C

@@ -6,7 +6,7 @@ import torch
 from hifigan.engine import cpu, cpu_c, cpu_onednn
 from hifigan.engine.cpu import CpuEngine, measure_bf16_speed_up
 from hifigan.engine.cpu_c import Halves, choose_method, lacks_bf16
-from hifigan.engine.native import amx, vector
+from hifigan.engine.native import amx, instruction_sets, vector
 from hifigan.engine.native.transforms import Method, Transform
 from tests.support.engines import CONFIGS, assert_equal_to_plain, plain, random_mel
 from tests.support.programs import snr_db
@@ -97,16 +97,23 @@ def test_its_weights_are_its_own(generators):
     generator.load_state_dict(saved)
 
 
-@pytest.mark.skipif(lacks_bf16(), reason="this processor lacks bf16")
+@pytest.mark.skipif(bool(lacks_bf16()), reason=lacks_bf16())
 def test_the_measurement_is_a_ratio():
     assert 0.01 < measure_bf16_speed_up() < 100
 
 
 def test_a_processor_without_bf16_computes_in_fp32(generators, monkeypatch, caplog):
     """As most laptops. oneDNN would refuse, and bf16 without it is slow and inexact."""
-    monkeypatch.setattr(cpu, "lacks_bf16", lambda: True)
+    monkeypatch.setattr(cpu, "lacks_bf16", lambda: "this processor lacks bf16")
     assert measure_bf16_speed_up() == 0
     generator = generators["v2"]
     mel = random_mel(generator.config, 45)[None]
     assert torch.equal(CpuEngine(generator, "bf16")(mel), CpuEngine(generator)(mel))
     assert "this processor lacks bf16; computing in fp32" in caplog.text
+
+
+def test_bf16_takes_instructions_and_compiled_c(monkeypatch, without_compiler):
+    sets = {each.name: each for each in instruction_sets.X86}
+    for name, reason in {"avx512": "this processor lacks bf16", "avx512_bf16": "bf16 takes a C compiler"}.items():
+        monkeypatch.setattr(instruction_sets, "chosen", lambda name=name: sets[name])
+        assert lacks_bf16() == reason

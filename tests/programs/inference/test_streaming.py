@@ -103,7 +103,7 @@ def test_streamed_files_are_those_of_whole_mels(folder: Path, tmp_path: Path) ->
                 assert np.abs(streamed[utterance] - wav).max() <= ONE_STEP
 
 
-@pytest.mark.skipif(lacks_bf16(), reason="this processor lacks bf16")
+@pytest.mark.skipif(bool(lacks_bf16()), reason=lacks_bf16())
 def test_amp_has_an_effect(folder: Path, tmp_path: Path) -> None:
     # 128 channels in the first stage, since narrow stages stay in fp32.
     wide = make_checkpoint(tmp_path / "wide.pt", config=dataclasses.replace(TINY, upsample_initial_channel=256))

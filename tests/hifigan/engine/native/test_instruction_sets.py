@@ -24,7 +24,7 @@ import hifigan, torch
 torch.nn.functional.linear(torch.ones(2, 2), torch.ones(2, 2))
 from hifigan.engine.cpu_c import lacks_bf16
 from hifigan.engine.native import instruction_sets
-print(instruction_sets.chosen().name, torch.backends.cpu.get_cpu_capability(), lacks_bf16())
+print(instruction_sets.chosen().name, torch.backends.cpu.get_cpu_capability(), bool(lacks_bf16()))
 print(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 """
 ARM_COMPILER, ARM_EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
