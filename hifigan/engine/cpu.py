@@ -47,8 +47,7 @@ WIDE_FROM_CHANNELS = 128
 # which fills the quiet high bands. Elsewhere fewer are exact.
 PAIRS_BELOW_CHANNELS = 32
 FIRST_BF16_CHANNELS = 16
-# The loudest errors are those of long kernels in the first stage and, without matrix units, of short ones in narrow
-# networks.
+# The loudest errors are those of long kernels in the first stage, and of short ones in narrow networks.
 MAX_TAPS_OF_FIRST, MIN_TAPS_OF_NARROW = 7, 4
 ALL_TAPS = 2**31 - 1
 # The first two stages of V1, with one of its three kernels and fewer samples.
@@ -139,10 +138,10 @@ def choose_halves(config: GeneratorConfig, number: int) -> Halves:
 def _choose_pairs(number: int, ups: Any, precision: str) -> Pairs:
     """Return which convolutions of a stage have pairs of bf16 numbers on matrix units."""
     if precision != "bf16" or ups[number].out_channels < PAIRS_BELOW_CHANNELS:
-        return Pairs(True, min_taps=1)
-    is_narrow = ups[0].out_channels < WIDE_FROM_CHANNELS
-    min_taps_of_first = 1 if is_narrow else MAX_TAPS_OF_FIRST + 1
-    return Pairs(number <= int(is_narrow), min_taps_of_first if number == 0 else ALL_TAPS)
+        return Pairs(True, range(0))
+    if ups[0].out_channels < WIDE_FROM_CHANNELS:
+        return Pairs(number <= 1, range(MIN_TAPS_OF_NARROW, ALL_TAPS) if number > 0 else range(0))
+    return Pairs(number == 0, range(1, MAX_TAPS_OF_FIRST + 1 if number == 0 else ALL_TAPS))
 
 
 def _to_rows(x: Tensor | Signal) -> Tensor:

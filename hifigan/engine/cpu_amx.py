@@ -29,15 +29,15 @@ class Pairs(NamedTuple):
 
     Attributes:
         upsampling: whether the transposed convolution has.
-        min_taps: kernel size from which those of the residual blocks have: 1 for all of them.
+        single_taps: kernel sizes of the residual blocks whose convolutions have single numbers.
     """
 
     upsampling: bool
-    min_taps: int
+    single_taps: range
 
     def count_parts(self, taps: int) -> int:
         """Return the bf16 numbers per value in a convolution of the residual blocks."""
-        return 2 if taps >= self.min_taps else 1
+        return 1 if taps in self.single_taps else 2
 
 
 class MatrixStage:
@@ -98,7 +98,7 @@ def fits_matrix_units(up: Any, pairs: Pairs, samples: int) -> bool:
         amx.fits_outputs(up.out_channels * up.stride[0])
         and amx.fits_outputs(width)
         and amx.fits_inputs(up.in_channels, 1 + pairs.upsampling)
-        and amx.fits_inputs(width, pairs.count_parts(1))
+        and amx.fits_inputs(width, 1 if pairs.single_taps else 2)
         and amx.library() is not None
     )
 
