@@ -131,6 +131,7 @@ def choose_halves(config: GeneratorConfig, number: int) -> Halves:
     if channels < FIRST_BF16_CHANNELS:
         return Halves()
     min_taps, max_taps = MIN_TAPS_OF_NARROW if is_narrow else 1, MAX_TAPS_OF_FIRST if number == 0 else ALL_TAPS
+    # Two convolutions per residual and many channels average out the errors of rounding transformed signals, too.
     averages = config.resblock == "1" and not is_narrow and number > 0
     return Halves(min_taps, max_taps, (3 if number == 1 else 4) if averages else 1)
 
