@@ -253,7 +253,8 @@ INLINE void compute_columns(
     long row = phase_row(conv), dilation = conv->dilation, count = cells(conv);
     float *line = scratch, *phases = line + 2 * MAX_TILE * row, *in = phases + 2 * MAX_TILE * row;
     float *out = in + points * count * row;
-    long together = columns_together(conv, tile), seen = columns + dilation * (conv->segments - 1), read = seen + (points > tile) * dilation;
+    long together = columns_together(conv, tile), seen = columns + dilation * (conv->segments - 1);
+    long read = seen + (points > tile) * dilation;
     for (long cell = 0; cell < count; cell++) {
         const float *sources[2]; /* of the channels in a cell */
         for (long half = 0; half <= halves; half++)

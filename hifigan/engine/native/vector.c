@@ -8,16 +8,11 @@
 
 /* Constants for the caller. Weights are packed in blocks of this number of output channels. */
 const int outputs_per_block = OUTPUTS;
-/* Fewer samples than this are read behind the last one needed by `convolve`. */
+/* A direct convolution reads fewer samples than this behind the last one that it needs. */
 const int lanes = LANES;
-#if defined(__AVX512BF16__)
-const int halves = 1; /* whether there are bf16 products */
-#else
-const int halves = 0;
-#endif
 
 /* y[o][t] = bias[o] + sum of weight[o][i][tap] * x[i][t + tap * dilation], for 0 <= t < samples. With a transform, `scratch`
- * has `scratch_samples` numbers, and MAX_TILE * LANES samples behind the last one needed are read. */
+ * has `scratch_samples` numbers, and up to MAX_TILE * LANES samples behind the last one needed are read. */
 void convolve(
     const struct convolution *conv, const float *x, long row, long samples, const struct destination *to, float *scratch)
 {

@@ -129,7 +129,8 @@ class VectorConvolution(BaseConvolution):
         """Compute `samples` samples of y from `y_at` on, from x at `x_at`, with a leaky ReLU if `slope` is given.
 
         Args:
-            x: [I, ...], with room for `count_lanes()` samples behind the last one needed.
+            x: [I, ...], with room for `count_lanes()` samples behind the last one needed, or with a method for 4 times
+                as many.
             y: [O, ...].
         """
         out = y.data_ptr() + 4 * y_at
@@ -237,7 +238,7 @@ def _choose_columns(channels: int, dilation: int, method: Method) -> int:
 
 
 def count_lanes() -> int:
-    """Return the size of a vector register in samples. Fewer than that are read behind the last sample needed."""
+    """Return the size of a vector register in samples."""
     return _read_constant("lanes")
 
 
