@@ -205,7 +205,7 @@ def check_streaming(cfg: InferenceConfig, stream: StreamConfig | None) -> None:
     if cfg.precision != "fp32":
         raise InputError("--stream: runs in fp32, or with --amp in mixed precision; remove --precision")
     if cfg.torchscript:
-        raise InputError("--stream: runs the layers one by one, not as TorchScript; remove --torchscript")
+        raise InputError("--stream: does not run TorchScript; remove --torchscript")
     if cfg.backend in FORMATS or is_export(Path(cfg.hifigan)):
         raise InputError(
             f"--stream: {cfg.hifigan} is to run as an exported model, which takes whole mels; "
