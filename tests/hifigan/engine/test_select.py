@@ -20,7 +20,7 @@ from tests.support.weights import by_rule
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize(("speed_up", "expected"), [(4.0, "bf16"), (1.31, "bf16"), (1.2, "fp32"), (0.3, "fp32")])
+@pytest.mark.parametrize(("speed_up", "expected"), [(4.0, "bf16"), (1.16, "bf16"), (1.1, "fp32"), (0.3, "fp32")])
 def test_auto_on_a_cpu_is_what_was_measured(speed_up, expected, monkeypatch):
     monkeypatch.setattr(select, "measure_bf16_speed_up", lambda: speed_up)
     assert choose_precision("auto", CPU) == expected
