@@ -21,7 +21,7 @@ def describe_instruction_sets() -> str:
     used = f"in use: {chosen}"
     if os.environ.get(instruction_sets.VARIABLE):
         used += (
-            f" ({instruction_sets.VARIABLE}), which the engine, PyTorch and OpenVINO keep to. onnxruntime and ncnn "
-            "have no such switch and use all"
+            f" ({instruction_sets.VARIABLE}), which the engine and PyTorch keep to. onnxruntime, OpenVINO and "
+            "ncnn use all"
         )
     return f"{', '.join(words)}; {used}" if words else used

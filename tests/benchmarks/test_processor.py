@@ -27,7 +27,7 @@ def test_a_limit_is_named_with_those_that_keep_to_it(monkeypatch):
     monkeypatch.setenv(instruction_sets.VARIABLE, "avx2")
     words = describe_instruction_sets()
     assert words.startswith(
-        "avx2, avx512, avx512_bf16, no amx; in use: avx2 (HIFIGAN_CPU_ISA), which the engine, PyTorch "
+        "avx2, avx512, avx512_bf16, no amx; in use: avx2 (HIFIGAN_CPU_ISA), which the engine and PyTorch "
     )
     monkeypatch.setenv(instruction_sets.VARIABLE, "amx")
     with pytest.raises(InputError, match="amx is not for this machine"):
