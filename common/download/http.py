@@ -8,7 +8,6 @@ An unfinished download is in DEST.part, which a later run continues. DEST only a
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import http.client
 import logging
@@ -26,6 +25,7 @@ from typing import IO
 from common.cli import ArgumentParser, run
 from common.errors import InputError
 from common.files.atomic import replace_synced
+from common.files.locks import open_locked
 
 ATTEMPTS = 4
 TIMEOUT_SEC = 60.0
@@ -99,11 +99,7 @@ def compute_sha256(file: IO[bytes]) -> str:
 @contextlib.contextmanager
 def _open_part(part: Path) -> Iterator[IO[bytes]]:
     """Open `part` for reading and appending, locked against a second download of the same file."""
-    with part.open("a+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise OSError(f"{part}: another download of this file is running; wait for it or stop it") from error
+    with open_locked(part, "another download of this file is running; wait for it or stop it") as file:
         try:
             yield file
         except InputError:

@@ -262,7 +262,7 @@ def _read_discriminator_config(run: VocoderRunConfig) -> DiscriminatorConfig:
     """Return what differs in the base's discriminators."""
     if not run.checkpoint_path_discrim:
         return DiscriminatorConfig()
-    from common.files.discriminator_files import read_discriminators  # imports PyTorch
+    from hifigan.training.discriminator_files import read_discriminators  # imports PyTorch
 
     return DiscriminatorConfig.from_dict(read_discriminators(run.checkpoint_path_discrim).config)
 

@@ -13,7 +13,6 @@ from common import distributed
 from common.audio import MelSpectrogram
 from common.distributed import Distributed
 from common.errors import InputError
-from common.files.discriminator_files import CONFIG, read_discriminators
 from common.files.fingerprints import file_digest
 from common.machine.gradient_buffer import GradientBuffer
 from common.training.checkpoint_store import Contents
@@ -23,6 +22,7 @@ from hifigan.checkpoint import load_public_state, load_trainable_generator
 from hifigan.discriminators import build_discriminators
 from hifigan.generator import Generator
 from hifigan.losses import GeneratorLosses
+from hifigan.training.discriminator_files import CONFIG, read_discriminators
 from hifigan.training.flags import VocoderTrainConfig
 from hifigan.training.step_computation import StepComputation
 

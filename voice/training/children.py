@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import functools
 import logging
 import os
@@ -17,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from common.errors import InputError
+from common.files.locks import lock_folder
 from common.project import PROJECT
 from common.training.stop_signals import StopSignals
 
@@ -131,22 +131,13 @@ def only_start_in(folder: Path, children: ChildProcesses, wait_sec: float = LOCK
         InputError: another start is at work there for `wait_sec` seconds.
         StoppedError: a signal came.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_FILE).open("w") as file:
-        deadline = time.monotonic() + wait_sec
-        waiting = False
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                children.check()
-                if time.monotonic() > deadline:
-                    raise InputError(f"{folder}: another start is at work there; wait for it, or stop it") from None
-                if not waiting:
-                    log.info("%s: waiting for an earlier start to save and end", folder)
-                waiting = True
-                time.sleep(POLL_SEC)
-        # The programs hold the lock too. It is free once this process and they have ended.
-        children.kept_open = (file.fileno(),)
+    with lock_folder(
+        folder,
+        "give another --work",
+        name=LOCK_FILE,
+        wait_sec=wait_sec,
+        poll=children.check,
+        shared_with_children=True,  # the lock is free once this process and the programs have ended
+    ) as descriptor:
+        children.kept_open = (descriptor,)
         yield

@@ -211,7 +211,7 @@ def test_two_downloads_of_one_file_do_not_mix(site: Site, dest: Path) -> None:
     dest.parent.mkdir()
     with part_path(dest).open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(OSError, match="another download of this file is running"):
+        with pytest.raises(InputError, match="another download of this file is running"):
             download(f"{site.url}/file", dest)
     assert site.requests == []
 

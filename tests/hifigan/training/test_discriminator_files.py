@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from common.errors import InputError
-from common.files.discriminator_files import read_discriminators
 from hifigan.checkpoint import load_public_state
 from hifigan.config import DiscriminatorConfig
 from hifigan.discriminators import build_discriminators
+from hifigan.training.discriminator_files import read_discriminators
 
 PEERS = Path(__file__).parents[2] / "formats" / "discriminators"
 NARROW = 0.125
