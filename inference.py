@@ -29,6 +29,7 @@ from common.audio_files import describe_clipping
 from common.audio_input.names import is_audio
 from common.errors import InputError
 from common.machine.progress import progress_bar
+from common.machine.signals_and_streams import CLOSED_PIPE
 from common.synthesis.outputs import PcmWriter, SpeechWriter, open_stdout
 from common.synthesis.phrases import Phrase, read_phrases
 from common.synthesis.resume import SynthesisJob, share_outputs, unusable_inputs
@@ -43,7 +44,6 @@ from hifigan.synthesis.run import limit_kernel_cache, synthesise
 
 log = logging.getLogger(__name__)
 PATIENCE = datetime.timedelta(days=30)  # one process may finish hours before another
-CLOSED_PIPE = 141  # exit status if the reader of the pipe ended, as shells report it (128 + SIGPIPE)
 
 
 @distributed.lost_peers_named()

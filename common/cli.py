@@ -22,6 +22,16 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from common.errors import InputError
+from common.machine.signals_and_streams import (
+    CLOSED_PIPE,
+    describe_stop,
+    drop_stdout,
+    end_at_signals,
+    flush_stdout,
+    open_standard_streams,
+    raise_at_signals,
+    report,
+)
 from common.project import VERSION
 from common.resources import use_allowed_threads
 
@@ -95,7 +105,10 @@ def is_started(module: str) -> bool:
 
 def check_command_line(parse: Callable[[], object], prog: str) -> None:
     """Parse the command line. --help, --version and mistakes end the program, as in `run`."""
-    with _errors_in_one_line(program_name(prog)):
+    prog = program_name(prog)
+    open_standard_streams()
+    end_at_signals(prog)
+    with _errors_in_one_line(prog):
         parse()
 
 
@@ -362,6 +375,8 @@ def share(**values: float) -> None:
 def run(main: Callable[[], int | None], prog: str) -> NoReturn:
     """Run a program's `main` and exit. Bad input ends it with one line on stderr and exit status 1."""
     prog = program_name(prog)
+    open_standard_streams()
+    raise_at_signals()
     use_allowed_threads()
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names need not be valid in its encoding
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -369,25 +384,31 @@ def run(main: Callable[[], int | None], prog: str) -> NoReturn:
     logging.captureWarnings(True)
     with _errors_in_one_line(prog):
         status = main()
+        flush_stdout()
     sys.exit(status or 0)
 
 
 @contextlib.contextmanager
 def _errors_in_one_line(prog: str) -> Iterator[None]:
-    """Exit with status 1 and one line on bad input, and with status 130 on Ctrl-C."""
+    """Exit with status 1 and one line on bad input, with 130 on Ctrl-C, 143 on SIGTERM, 141 if nobody reads stdout."""
     try:
         yield
     except (InputError, OSError) as error:
-        print(f"{prog}: error: {_last_line(error)}", file=sys.stderr)
-        sys.exit(1)
+        if isinstance(error, BrokenPipeError) and drop_stdout():
+            sys.exit(CLOSED_PIPE)
+        _end(prog, f"error: {_last_line(error)}", 1)
     except ModuleNotFoundError as error:
         if (package := str(error.name)) not in _OPTIONAL:
             raise
-        print(f"{prog}: error: the package {package} is missing: pip install {package}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print(f"{prog}: interrupted", file=sys.stderr)
-        sys.exit(130)
+        _end(prog, f"error: the package {package} is missing: pip install {package}", 1)
+    except KeyboardInterrupt as stop:
+        _end(prog, *describe_stop(stop))
+
+
+def _end(prog: str, message: str, status: int) -> NoReturn:
+    report(f"{prog}: {message}")
+    drop_stdout()
+    sys.exit(status)
 
 
 def _last_line(error: Exception) -> str:

@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import multiprocessing.connection
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,10 +20,12 @@ from tqdm import tqdm
 
 from common.errors import InputError, by_remark, others_go_on
 from common.machine.progress import watched
+from common.machine.signals_and_streams import STOPPING, signals_wait
 
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+CLEANING_SEC, SENDING_SEC = 10.0, 0.5  # for a worker that has to end
 
 
 class Report(NamedTuple):
@@ -120,16 +123,52 @@ def _map_in_pool(
     # A forked process cannot use the GPU that its parent already uses. A fresh process takes seconds longer to start.
     context = multiprocessing.get_context("spawn") if torch.cuda.is_initialized() else None
     with ProcessPoolExecutor(processes, context, _start_worker) as pool:
-        yield from _show_progress(pool.map(work, items, chunksize=batch_size), len(items), what)
+        with signals_wait():
+            results = pool.map(functools.partial(_work_until_stopped, work), items, chunksize=batch_size)
+        try:
+            yield from _show_progress(results, len(items), what)
+        except BaseException:  # such as Ctrl-C: do not wait for items whose results nobody will see
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
 
 
 def _show_progress(results: Iterable[Result], total: int, what: str) -> Iterable[Result]:
     return tqdm(results, what, total=total, disable=not (what and watched()))
 
 
+class _Worker:
+    """State of a worker process that SIGTERM may interrupt."""
+
+    working = False
+
+
+def _work_until_stopped(work: Callable[[Item], Result], item: Item) -> Result:
+    _Worker.working = True
+    try:
+        return work(item)
+    except SystemExit:  # its temporary files are removed now
+        os._exit(128 + signal.SIGTERM)
+    finally:
+        _Worker.working = False
+
+
 def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets Ctrl-C too, and then sends SIGTERM
+    signal.signal(signal.SIGTERM, _stop_working)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     torch.set_num_threads(1)  # the processes share the cores already
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _stop_working(number: int, frame: object) -> None:
+    """End this process, but first let it remove its temporary files or send all of a result.
+
+    Half a result would leave the parent waiting for the other half.
+    """
+    signal.setitimer(signal.ITIMER_REAL, CLEANING_SEC if _Worker.working else SENDING_SEC)  # SIGALRM then ends it
+    if _Worker.working:
+        raise SystemExit
 
 
 def _end_with_parent() -> None:
