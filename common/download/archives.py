@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import lzma
 import os
 import shutil
+import struct
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from common.download.http import compute_sha256, is_present
-from common.errors import InputError
+from common.errors import InputError, first_line
 from common.files.atomic import remove_leftovers, replacing
+
+# Audio and weights hardly shrink. What an archive expands to beyond this is meant to fill the disk.
+LARGEST_RATIO = 50
+ALWAYS_ALLOWED_BYTES = 100_000_000
+LARGEST_COUNT = 1_000_000
+DEEPEST = 16  # folders
+LONGEST_HEADER_BYTES = 1 << 20  # a tar archive's long names and attributes, which are read into memory
+CHUNK_BYTES = 1 << 20
 
 
 def extract_zip_member(archive: str | Path, member: str, dest: str | Path, *, sha256: str = "") -> str:
@@ -29,16 +42,53 @@ def extract_zip_member(archive: str | Path, member: str, dest: str | Path, *, sh
     dest = Path(dest)
     if not is_present(dest, sha256=sha256):
         remove_leftovers([dest])
-        try:
-            with zipfile.ZipFile(archive) as package, replacing(dest, sync=True) as part, part.open("w+b") as file:
-                with package.open(_find_member(package, member, archive)) as source:
-                    shutil.copyfileobj(source, file)  # at the end raises BadZipFile if the CRC is wrong
+        with damage_in_one_line(archive, "damaged zip archive"), zipfile.ZipFile(archive) as package:
+            name = _find_member(package, member, archive)
+            limit = _largest_content(archive)
+            if package.getinfo(name).file_size > limit:
+                raise InputError(f"{archive}: {member} has more than {limit} bytes when extracted; delete the archive")
+            with replacing(dest, sync=True) as part, part.open("w+b") as file:
+                with package.open(name) as source:
+                    _copy(source, file, archive)
                 if sha256 and (found := compute_sha256(file)) != sha256.lower():
                     raise InputError(f"{archive}: SHA-256 of {member} is {found}, not {sha256}; delete the archive")
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise InputError(f"{archive}: damaged zip archive ({error}); delete it and run again") from error
     with dest.open("rb") as file:
         return compute_sha256(file)
+
+
+def _copy(source: IO[bytes], file: IO[bytes], archive: str | Path) -> None:
+    """Copy a member of a zip archive. Its end raises BadZipFile if the CRC is wrong."""
+    while True:
+        try:
+            chunk = source.read(CHUNK_BYTES)
+        except OSError as error:  # of bz2, which has no exception of its own
+            raise zipfile.BadZipFile(first_line(error)) from error
+        if not chunk:
+            return
+        file.write(chunk)
+
+
+@contextlib.contextmanager
+def damage_in_one_line(archive: str | Path, problem: str) -> Iterator[None]:
+    """Turn what the standard library raises for damaged archives into one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except OSError as error:
+        if error.errno is not None:  # the disk, not the archive
+            raise
+        raise InputError(f"{archive}: {problem} ({first_line(error)}); delete it and run again") from error
+    except (
+        *(zipfile.BadZipFile, zipfile.LargeZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error),
+        # an encrypted or unknown compression, names and numbers that are none, and headers within headers
+        *(EOFError, RuntimeError, ValueError, OverflowError, IndexError, KeyError),
+    ) as error:
+        raise InputError(f"{archive}: {problem} ({first_line(error)}); delete it and run again") from error
+
+
+def _largest_content(archive: str | Path) -> int:
+    return max(LARGEST_RATIO * Path(archive).stat().st_size, ALWAYS_ALLOWED_BYTES)
 
 
 def _find_member(package: zipfile.ZipFile, member: str, archive: str | Path) -> str:
@@ -74,9 +124,8 @@ def extract_tar(archive: str | Path, folder: str | Path, *, root: str, expect: s
     temporary = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        # Read as a stream ("r|*"), because seeking in a bz2 archive decompresses it again from the start.
-        with tarfile.open(archive, "r|*") as package:
-            package.extractall(temporary, filter="data")
+        with damage_in_one_line(archive, "damaged or unsafe tar archive"):
+            _extract_all(archive, temporary)
         extracted = temporary / root
         if not extracted.is_dir():
             raise InputError(f"{archive}: no folder {root} in it")
@@ -84,10 +133,48 @@ def extract_tar(archive: str | Path, folder: str | Path, *, root: str, expect: s
             raise InputError(f"{archive}: holds {found} files {expect}, not {count}; delete it and run again")
         os.sync()  # writes the data of thousands of files to disk before the final name appears
         extracted.rename(folder)
-    except (tarfile.TarError, zlib.error, EOFError) as error:
-        raise InputError(f"{archive}: damaged or unsafe tar archive ({error}); delete it and run again") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+class _Header(tarfile.TarInfo):
+    """A header of a tar archive that is checked before anything follows from it."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> _Header:
+        header = super().frombuf(buf, encoding, errors)  # type: ignore[arg-type]
+        if header.size < 0:
+            raise tarfile.ReadError("a file of negative size")
+        is_file = header.isreg() or header.type not in tarfile.SUPPORTED_TYPES
+        if not is_file and header.size > LONGEST_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {header.size} bytes")
+        return header
+
+
+def _extract_all(archive: str | Path, folder: Path) -> None:
+    """Extract the files and folders of a tar archive. Links and devices are refused: no data set has any.
+
+    Raises:
+        tarfile.TarError: the archive is damaged or unsafe.
+        OSError: the disk failed.
+    """
+    limit = _largest_content(archive)
+    total = count = 0
+    # Read as a stream ("r|*"), because seeking in a bz2 archive decompresses it again from the start.
+    with tarfile.open(archive, "r|*", tarinfo=_Header) as package:
+        for member in package:
+            package.members = []  # type: ignore[attr-defined]  # which would grow with every file
+            path = PurePosixPath(member.name)
+            if not (member.isreg() or member.isdir()) or member.issparse():
+                raise tarfile.ReadError(f"{member.name} is neither a file nor a folder")
+            if path.is_absolute() or ".." in path.parts or len(path.parts) > DEEPEST:
+                raise tarfile.ReadError(f"{member.name} lies elsewhere")
+            if member.size < 0:
+                raise tarfile.ReadError(f"{member.name} has a negative size")
+            total, count = total + member.size, count + 1
+            if total > limit or count > LARGEST_COUNT:
+                raise tarfile.ReadError(f"more than {limit} bytes or {LARGEST_COUNT} files when extracted")
+            package.extract(member, folder, filter="data")
 
 
 def count_files(folder: Path, pattern: str) -> int:

@@ -17,6 +17,7 @@ from common.download.archives import count_files, extract_tar
 from common.download.environment import replace_from_environment
 from common.download.http import download
 from common.errors import InputError
+from common.files.locks import lock_folder
 
 CLIPS = "wavs/*.wav"
 
@@ -61,19 +62,20 @@ def fetch_dataset(name: str, data_dir: Path, *, keep_archive: bool = False) -> N
     """
     source = replace_from_environment(name, DATASETS[name], ("url", "sha256", "clips"))
     folder, archive = data_dir / source.folder, data_dir / source.archive
-    if folder.exists():
-        metadata, clips = folder / "metadata.csv", count_files(folder, CLIPS)
-        if clips != source.clips or not metadata.is_file() or not metadata.stat().st_size:
-            raise InputError(
-                f"{folder}: incomplete ({clips} of {source.clips} clips, or no metadata.csv); "
-                "move it away and run again"
-            )
-    else:
-        download(source.url, archive, sha256=source.sha256)
-        print(f"{folder}: extracting, this takes some minutes", flush=True)
-        extract_tar(archive, folder, root=source.folder, expect=CLIPS, count=source.clips)
-        if not keep_archive:
-            archive.unlink()
+    if not folder.exists():
+        remedy = "wait until it has downloaded the data set"
+        with lock_folder(data_dir, remedy, name=f".{source.folder}.lock", wait_sec=0):
+            if not folder.exists():
+                download(source.url, archive, sha256=source.sha256)
+                print(f"{folder}: extracting, this takes some minutes", flush=True)
+                extract_tar(archive, folder, root=source.folder, expect=CLIPS, count=source.clips)
+                if not keep_archive:
+                    archive.unlink()
+    metadata, clips = folder / "metadata.csv", count_files(folder, CLIPS)
+    if clips != source.clips or not metadata.is_file() or not metadata.stat().st_size:
+        raise InputError(
+            f"{folder}: incomplete ({clips} of {source.clips} clips, or no metadata.csv); move it away and run again"
+        )
     print(f"{folder}: complete, {source.clips} clips")
 
 

@@ -7,36 +7,33 @@ An unfinished download is in DEST.part, which a later run continues. DEST only a
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import http.client
 import logging
+import math
 import os
 import re
+import shutil
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from email.message import Message
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from common.cli import ArgumentParser, run
+from common.download.connection import Interrupted, Reply, check_address, open_url, read_some
+from common.download.partial import Part, Version, read_version, record_path
 from common.errors import InputError
 from common.files.atomic import replace_synced
 from common.files.locks import open_locked
 
 ATTEMPTS = 4
-TIMEOUT_SEC = 60.0
 CHUNK_BYTES = 1 << 20
+LARGEST_BYTES = 50 * 10**9  # no data set or model of this project has more; a server may send without end
 MEGABYTE = 1e6
+BUSY = "another download of this file is running; wait for it or stop it"
+WEB_PAGE = "content is a web page"
 
 log = logging.getLogger(__name__)
-
-
-class _Interrupted(Exception):
-    """A failure that is worth another attempt."""
 
 
 def download(url: str, dest: str | Path, *, sha256: str = "", size: int = 0, force: bool = False) -> Path:
@@ -53,16 +50,27 @@ def download(url: str, dest: str | Path, *, sha256: str = "", size: int = 0, for
         OSError: the server or the disk failed. The message contains the address and the remedy.
     """
     dest = Path(dest)
-    if not re.match(r"https?://[^/]", url):
-        raise InputError(f"{url}: not an http:// or https:// address")
+    check_address(url)
     if is_present(dest, sha256=sha256, size=size, force=force):
         return dest
     dest.parent.mkdir(parents=True, exist_ok=True)
     part = dest.with_name(dest.name + ".part")
-    with _open_part(part) as file:
-        _fetch_until_complete(url, file, sha256.lower(), size)
-        file.flush()
-        replace_synced(part, dest)
+    with open_locked(part, BUSY) as locked:
+        if is_present(dest, sha256=sha256, size=size, force=force):  # another process was faster
+            part.unlink()
+            return dest
+        stream: Any = locked
+        file = Part(stream.raw, part)
+        try:
+            _fetch_until_complete(url, file, sha256.lower(), size)
+            replace_synced(part, dest)
+            record_path(part).unlink(missing_ok=True)
+        except InputError:
+            file.remove()  # wrong bytes cannot be continued
+            raise
+        finally:
+            if part.exists() and not part.stat().st_size:
+                file.remove()
     log.info("%s: %.1f MB, %s", dest, dest.stat().st_size / MEGABYTE, "checksum verified" if sha256 else "no checksum")
     return dest
 
@@ -80,7 +88,7 @@ def is_present(dest: Path, *, sha256: str = "", size: int = 0, force: bool = Fal
     if not dest.is_file():
         raise InputError(f"{dest}: is not a file; move it away and run again")
     with dest.open("rb") as file:
-        problem = _find_mismatch(file, sha256.lower(), size)
+        problem = _find_mismatch(file, sha256.lower(), size, dest.name)
     if problem and not force:
         raise InputError(f"{dest}: exists already but its {problem}; move it away, or replace it with --force")
     # If there is nothing to compare with, --force asks for a fresh download.
@@ -96,117 +104,163 @@ def compute_sha256(file: IO[bytes]) -> str:
     return digest.hexdigest()
 
 
-@contextlib.contextmanager
-def _open_part(part: Path) -> Iterator[IO[bytes]]:
-    """Open `part` for reading and appending, locked against a second download of the same file."""
-    with open_locked(part, "another download of this file is running; wait for it or stop it") as file:
-        try:
-            yield file
-        except InputError:
-            part.unlink()  # wrong bytes cannot be continued
-            raise
-        finally:
-            if part.exists() and not part.stat().st_size:
-                part.unlink()
-
-
-def _fetch_until_complete(url: str, file: IO[bytes], sha256: str, size: int) -> None:
-    """Retry with growing pauses until `file` is complete and matches."""
-    pause_sec = float(os.environ.get("DOWNLOAD_PAUSE_SEC", "1"))
+def _fetch_until_complete(url: str, part: Part, sha256: str, size: int) -> None:
+    """Retry with growing pauses until `part` is complete and matches."""
+    pause_sec = _read_pause()
     failures, furthest = 0, 0
     while True:
-        start = file.seek(0, os.SEEK_END)
+        start = part.length()
         try:
-            _fetch(url, file)
-            problem = _find_mismatch(file, sha256, size)
+            _fetch(url, part, sha256, size)
+            problem = _find_mismatch(part.file, sha256, size, part.path.stem)
             if not problem:
                 return
             if not start:
                 raise InputError(f"{url}: the {problem}; try again later, or give another address or checksum")
             # The remote file may have changed since the first part was fetched. Start again.
-            file.truncate(0)
-            raise _Interrupted(f"after resuming, the {problem}")
-        except _Interrupted as error:
+            part.restart()
+            raise Interrupted(f"after resuming, the {problem}")
+        except Interrupted as error:
             # Occasional connection failures do not end a long download, as long as it makes progress.
-            length = file.seek(0, os.SEEK_END)
+            length = part.length()
             failures = 1 if length > furthest else failures + 1
             furthest = max(furthest, length)
             if failures >= ATTEMPTS:
                 raise OSError(f"{url}: {error}; check the network and run again to continue") from error
-            log.warning("%s: %s; trying again in %g s", url, error, pause_sec * 2 ** (failures - 1))
-            time.sleep(pause_sec * 2 ** (failures - 1))
+            wait_sec = max(error.wait_sec, pause_sec * 2 ** (failures - 1))
+            log.warning("%s: %s; trying again in %g s", url, error, wait_sec)
+            time.sleep(wait_sec)
 
 
-def _fetch(url: str, file: IO[bytes]) -> None:
-    """Append the missing bytes to `file` in one attempt, or start again if the server ignores the range."""
-    offset = file.seek(0, os.SEEK_END)
-    with _open_url(url, offset) as response:
-        if response.status == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
-            if _parse_range(response.headers) == ("*", offset):
-                return  # the file was already complete
-            file.truncate(0)
-            raise _Interrupted("the server refused to continue the download")
-        if offset and (response.status != 206 or _parse_range(response.headers)[0] != str(offset)):
-            offset = 0
-            file.truncate(0)
-        length = response.headers.get("Content-Length")
-        total = offset + int(length) if length else None
-        _append_body(response, file, offset, total)
+def _read_pause() -> float:
+    """Return the first pause in seconds, from the environment variable DOWNLOAD_PAUSE_SEC."""
+    value = os.environ.get("DOWNLOAD_PAUSE_SEC") or "1"
+    try:
+        pause_sec = float(value)
+    except ValueError:
+        pause_sec = math.nan
+    if not 0 <= pause_sec <= 60:
+        raise InputError(f"DOWNLOAD_PAUSE_SEC: {value!r} is not a number of seconds from 0 to 60")
+    return pause_sec
 
 
-def _open_url(url: str, offset: int) -> http.client.HTTPResponse | urllib.error.HTTPError:
+def _fetch(url: str, part: Part, sha256: str, size: int) -> None:
+    """Append the missing bytes to `part` in one attempt. If it belongs to another version of the file, start again."""
+    version = part.version()
+    if version is not None and version.url != url:
+        version = None
+    if version is None and not sha256:
+        part.restart()  # nothing would show that the parts belong together
+    offset = part.length()
     # "identity": a compressed reply would match neither the checksum nor the range.
     headers = {"User-Agent": "hifigan-recipe", "Accept-Encoding": "identity"}
     if offset:
         headers["Range"] = f"bytes={offset}-"
-    try:
-        request = urllib.request.Request(url, headers=headers)
-        return urllib.request.urlopen(request, timeout=TIMEOUT_SEC)
-    except urllib.error.HTTPError as error:
-        if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and offset:
-            return error
-        message = f"HTTP {error.code} {error.reason}"
-        if error.code >= 500 or error.code in (408, 429):
-            raise _Interrupted(message) from error
-        raise OSError(f"{url}: {message}; the file may have moved: give another address") from error
-    except urllib.error.URLError as error:
-        raise _Interrupted(str(error.reason)) from error
-    except (ValueError, http.client.InvalidURL) as error:
-        raise InputError(f"{url}: not a valid address ({error})") from error
-    except (OSError, http.client.HTTPException) as error:
-        raise _Interrupted(str(error) or type(error).__name__) from error
+        if version is not None:
+            headers["If-Range"] = version.name
+    with open_url(url, headers) as reply:
+        total = _match_reply(url, reply, part, offset, version, bool(sha256))
+        if total == offset and offset:
+            return  # the file was already complete
+        if reply.status == 200:
+            offset = 0
+            part.restart(read_version(url, reply.headers))
+        if not sha256:
+            _check_kind(url, reply.headers, part.path.stem)
+        limit = size or LARGEST_BYTES
+        if total is not None and total > limit:
+            raise InputError(f"{url}: the size is {total} bytes, {f'not {size}' if size else f'more than {limit}'}")
+        _check_space(part, offset, total)
+        _append_body(url, reply, part, offset, total, limit)
 
 
-def _parse_range(headers: Message) -> tuple[str, int]:
-    """Parse `Content-Range`: `bytes 5-9/10` -> ("5", 10), `bytes */10` -> ("*", 10), missing -> ("", 0)."""
-    found = re.match(r"bytes (\*|\d+)(?:-\d+)?/(\d+)", headers.get("Content-Range", ""))
-    return (found[1], int(found[2])) if found else ("", 0)
+def _match_reply(
+    url: str, reply: Reply, part: Part, offset: int, version: Version | None, will_be_verified: bool
+) -> int | None:
+    """Return the length of the whole file, None if unknown, after a check that the reply continues `part`.
+
+    Raises:
+        Interrupted: it does not; `part` is then empty, for the next attempt.
+    """
+    if reply.status == 200:
+        return _parse_length(reply.headers)
+    first, total = _parse_range(reply.headers)
+    named = read_version(url, reply.headers).name
+    if reply.status == 416:
+        if first is None and total == offset and offset:
+            return total
+        problem = "the server refused to continue the download"
+    elif not offset or first != offset or total is None or total <= offset:
+        problem = "the server sent another part of the file than was asked for"
+    elif version is not None and named != version.name and (named or not will_be_verified):
+        problem = "the file has changed on the server"
+    else:
+        return total
+    part.restart()
+    raise Interrupted(problem)
 
 
-def _append_body(
-    response: http.client.HTTPResponse | urllib.error.HTTPError, file: IO[bytes], done: int, total: int | None
-) -> None:
-    """Append the body to `file`. Only network failures, not disk failures, are worth another attempt."""
+def _parse_range(headers: Message) -> tuple[int | None, int | None]:
+    """Parse `Content-Range`: `bytes 5-9/10` -> (5, 10), `bytes */10` -> (None, 10), missing -> (None, None)."""
+    found = re.match(r"bytes (?:\*|(\d{1,18})-\d+)/(\d{1,18})$", headers.get("Content-Range", ""), re.ASCII)
+    return (int(found[1]) if found[1] else None, int(found[2])) if found else (None, None)
+
+
+def _parse_length(headers: Message) -> int | None:
+    value = headers.get("Content-Length", "")
+    return int(value) if re.fullmatch(r"\d{1,18}", value, re.ASCII) and "Transfer-Encoding" not in headers else None
+
+
+def _check_kind(url: str, headers: Message, name: str) -> None:
+    """Refuse a reply that is obviously not the file. Only a checksum knows better.
+
+    Raises:
+        InputError: a web page, or a compressed form of the file.
+    """
+    if headers.get_content_type() == "text/html" and not _may_be_web_page(name):
+        raise InputError(f"{url}: the {WEB_PAGE}, perhaps one to sign in; give the address of the file itself")
+    encoding = headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise InputError(f"{url}: the server sent the file compressed ({encoding[:20]}); give another address")
+
+
+def _may_be_web_page(name: str) -> bool:
+    return name.lower().endswith((".html", ".htm"))
+
+
+def _check_space(part: Part, offset: int, total: int | None) -> None:
+    """Fail before the disk is full.
+
+    Raises:
+        OSError: it has no room for the rest.
+    """
+    missing = (total or 0) - offset
+    free = shutil.disk_usage(part.path.parent).free
+    if missing > free:
+        raise OSError(
+            f"{part.path}: {missing / MEGABYTE:.1f} MB are missing, but the disk has only {free / MEGABYTE:.1f} MB "
+            "free; make room and run again to continue"
+        )
+
+
+def _append_body(url: str, reply: Reply, part: Part, done: int, total: int | None, limit: int) -> None:
+    """Append the body to `part`. Only network failures, not disk failures, are worth another attempt."""
     progress = _Progress(total)
     try:
-        while True:
-            try:
-                chunk = response.read(CHUNK_BYTES)
-            except (OSError, http.client.HTTPException) as error:
-                raise _Interrupted(str(error) or type(error).__name__) from error
-            if not chunk:
-                break
-            file.write(chunk)
+        while chunk := read_some(reply, CHUNK_BYTES):
             done += len(chunk)
+            if done > limit:
+                raise InputError(f"{url}: the server sends more than {limit} bytes; give another address")
+            part.append(chunk)
             progress.show(done)
     finally:
         progress.close()
     # http.client does not report a body that was cut short.
     if total is not None and done != total:
-        raise _Interrupted(f"the connection ended after {done} of {total} bytes")
+        raise Interrupted(f"the connection ended after {done} of {total} bytes")
 
 
-def _find_mismatch(file: IO[bytes], sha256: str, size: int) -> str:
+def _find_mismatch(file: IO[bytes], sha256: str, size: int, name: str) -> str:
     """Describe how an open file does not match, as a clause for an error message. "" if it matches."""
     length = file.seek(0, os.SEEK_END)
     if not length:
@@ -214,8 +268,15 @@ def _find_mismatch(file: IO[bytes], sha256: str, size: int) -> str:
     if size and length != size:
         return f"size is {length} bytes, not {size}"
     if sha256 and (found := compute_sha256(file)) != sha256:
-        return f"SHA-256 is {found}, not {sha256}"
+        return f"SHA-256 is {found}, not {sha256}{f' ({WEB_PAGE})' if _starts_like_web_page(file) else ''}"
+    if not sha256 and not _may_be_web_page(name) and _starts_like_web_page(file):
+        return WEB_PAGE
     return ""
+
+
+def _starts_like_web_page(file: IO[bytes]) -> bool:
+    file.seek(0)
+    return file.read(256).removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith((b"<!doctype html", b"<html"))
 
 
 class _Progress:

