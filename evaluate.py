@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,6 +23,8 @@ from common import distributed
 from common.audio_config import AudioConfig
 from common.data.mel_files import differences
 from common.errors import InputError, first_three
+from common.files.atomic import remove_leftovers
+from common.files.locks import lock_folder
 from common.machine import hardware
 from common.mel_contract import MelContract, in_words
 from common.project import command
@@ -39,7 +42,7 @@ from evaluation.spoken.systems import SpeakingSystem, parse_speaking_systems
 from evaluation.spoken.texts import read_texts
 from evaluation.spoken.work import SpokenPlan, judge
 from evaluation.systems import GROUND_TRUTH, System, load_audio_config, parse_systems
-from evaluation.work import EvaluationPlan, measure, resynthesise
+from evaluation.work import BasePlan, EvaluationPlan, measure, resynthesise
 
 log = logging.getLogger(__name__)
 # The figures depend on the versions of these packages.
@@ -68,53 +71,63 @@ def main(argv: Sequence[str] | None = None) -> int:
 def evaluate_copies(cfg: EvaluationConfig, systems: Sequence[str], words: Sequence[str]) -> Sequence[Problem]:
     """Resynthesise the recordings with all systems, write the results, and return the problems."""
     plan, skipped = make_plan(cfg, parse_systems(systems))
-    warn_of_skipped(skipped)
-    header = describe_measurement(plan.device, words, PACKAGES)
-    outcomes = resynthesise(plan, cfg.num_jobs)
-    figures, problems, pitches = tables.gather(outcomes + measure(plan, outcomes, cfg.num_jobs))
-    check_not_empty(figures, problems)
-    results = EvaluationResults(
-        header=header,
-        plan=plan,
-        skipped=skipped,
-        figures=figures,
-        problems=problems,
-        pitches=pitches,
-        baseline=cfg.baseline or plan.systems[1].name,
-        seed=cfg.seed,
-    )
-    tables.write(results, Path(cfg.output))
-    print("\n".join([*hardware.markdown(header), "", *tables.markdown(results)]))
-    if cfg.report:
-        write_report(results, describe_copies(results, cfg), cfg)
-    return problems
+    with alone_in_output(cfg, plan):
+        warn_of_skipped(skipped)
+        header = describe_measurement(plan.device, words, PACKAGES)
+        outcomes = resynthesise(plan, cfg.num_jobs)
+        figures, problems, pitches = tables.gather(outcomes + measure(plan, outcomes, cfg.num_jobs))
+        check_not_empty(figures, problems)
+        results = EvaluationResults(
+            header=header,
+            plan=plan,
+            skipped=skipped,
+            figures=figures,
+            problems=problems,
+            pitches=pitches,
+            baseline=cfg.baseline or plan.systems[1].name,
+            seed=cfg.seed,
+        )
+        tables.write(results, Path(cfg.output))
+        print("\n".join([*hardware.markdown(header), "", *tables.markdown(results)]))
+        if cfg.report:
+            write_report(results, describe_copies(results, cfg), cfg)
+        return problems
 
 
 def evaluate_speech(cfg: EvaluationConfig, systems: Sequence[str], words: Sequence[str]) -> Sequence[Problem]:
     """Let all systems speak the texts, write the results, and return the problems."""
     plan, skipped = make_spoken_plan(cfg, parse_speaking_systems(systems))
-    warn_of_skipped(skipped)
-    header = describe_measurement(torch.device("cpu"), words, SPOKEN_PACKAGES)
-    outcomes = judge(plan, cfg.num_jobs)
-    names = [system.name for system in plan.systems]
-    figures, problems, pitches = tables.gather(outcomes)
-    check_not_empty(figures, problems)
-    results = SpokenResults(
-        header=header,
-        plan=plan,
-        skipped=skipped,
-        figures=figures,
-        problems=problems,
-        pitches=pitches,
-        words=spoken_tables.gather_words(outcomes),
-        baseline=cfg.baseline or next((name for name in names if name != GROUND_TRUTH), GROUND_TRUTH),
-        seed=cfg.seed,
-    )
-    spoken_tables.write_spoken(results, Path(cfg.output))
-    print("\n".join([*hardware.markdown(header), "", *spoken_tables.spoken_markdown(results)]))
-    if cfg.report:
-        write_report(results, describe_speech(results), cfg)
-    return problems
+    with alone_in_output(cfg, plan):
+        warn_of_skipped(skipped)
+        header = describe_measurement(torch.device("cpu"), words, SPOKEN_PACKAGES)
+        outcomes = judge(plan, cfg.num_jobs)
+        names = [system.name for system in plan.systems]
+        figures, problems, pitches = tables.gather(outcomes)
+        check_not_empty(figures, problems)
+        results = SpokenResults(
+            header=header,
+            plan=plan,
+            skipped=skipped,
+            figures=figures,
+            problems=problems,
+            pitches=pitches,
+            words=spoken_tables.gather_words(outcomes),
+            baseline=cfg.baseline or next((name for name in names if name != GROUND_TRUTH), GROUND_TRUTH),
+            seed=cfg.seed,
+        )
+        spoken_tables.write_spoken(results, Path(cfg.output))
+        print("\n".join([*hardware.markdown(header), "", *spoken_tables.spoken_markdown(results)]))
+        if cfg.report:
+            write_report(results, describe_speech(results), cfg)
+        return problems
+
+
+@contextlib.contextmanager
+def alone_in_output(cfg: EvaluationConfig, plan: BasePlan) -> Iterator[None]:
+    """Keep other evaluations out of the output directory, and remove what killed ones left there."""
+    with lock_folder(Path(cfg.output), "give another -o"):
+        remove_leftovers(plan.all_wavs())
+        yield
 
 
 def warn_of_skipped(skipped: Mapping[str, str]) -> None:

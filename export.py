@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -14,7 +13,7 @@ if is_started(__name__):  # before PyTorch is imported, which takes seconds
     check_command_line(make_parser().parse_args, "export.py")
 
 from common import distributed
-from common.files.atomic import replacing
+from common.files.atomic import beside, replacing
 from common.files.generators.names import PROGRAMS
 from fastpitch.checkpoint import load_fastpitch
 from fastpitch.synthesis.export import LARGEST_DIFFERENCE, describe
@@ -52,16 +51,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def export_for_program(cfg: ExportConfig) -> int:
     """Write and verify the files of another program, or none of them."""
     output = Path(cfg.output)
-    try:
-        difference, notes = write_for_program(cfg.hifigan, output, cfg.format, cfg.hifigan_config or None, cfg.ema)
-    except BaseException:
-        for path in (output, *cfg.companions):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        raise
+    with beside(output) as folder:
+        folder.mkdir()
+        unverified = folder / output.name
+        difference, notes = write_for_program(cfg.hifigan, unverified, cfg.format, cfg.hifigan_config or None, cfg.ema)
+        for path in cfg.companions:
+            (folder / path.name).rename(path)
+        unverified.rename(output)
     for note in notes:
         print(note)
-    beside = "".join(f", {path.name}" for path in cfg.companions)
-    print(f"{output}{beside}: {cfg.format}; read back, the largest difference of its samples is {difference:.2g}")
+    companions = "".join(f", {path.name}" for path in cfg.companions)
+    print(f"{output}{companions}: {cfg.format}; read back, the largest difference of its samples is {difference:.2g}")
     return 0
 
 

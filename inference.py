@@ -28,6 +28,7 @@ from common import distributed
 from common.audio_files import describe_clipping
 from common.audio_input.names import is_audio
 from common.errors import InputError
+from common.files.locks import lock_folder
 from common.machine.progress import progress_bar
 from common.machine.signals_and_streams import CLOSED_PIPE
 from common.synthesis.outputs import PcmWriter, SpeechWriter, open_stdout
@@ -77,6 +78,11 @@ def infer(
     """
     limit_kernel_cache(cfg, streams=stream is not None)
     place = distributed.init(cfg.cuda, PATIENCE)
+    resources = contextlib.ExitStack()
+
+    def enter(lock: contextlib.AbstractContextManager[int]) -> None:
+        resources.enter_context(lock)
+
     try:
         wav_file = cfg.wav_file
         if place.world_size > 1 and (samples or wav_file):
@@ -100,6 +106,8 @@ def infer(
                 list(job.sources),
             )
         else:
+            lock = lock_folder(Path(cfg.output), "give another -o")
+            distributed.first_on_main(lambda: enter(lock), place)
             save_mels = speech is not None and speech.save_mels
             writer = SpeechWriter(Path(cfg.output), info.output_audio, cfg.fade_out, save_mels)
             settings = cfg.sound_settings(info)
@@ -119,6 +127,7 @@ def infer(
                 log_figures(figures, Path(cfg.log_file) if cfg.log_file else Path(cfg.output) / "nvlog_infer.json")
             report(figures, total, "stdout" if samples else cfg.output, len(problems))
     finally:
+        resources.close()
         distributed.shutdown()
     if problems and place.is_main:  # once for all processes
         raise InputError(unusable_inputs(problems, total, "texts" if job.speaks else "input files"))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -39,7 +40,9 @@ from common.data.mel_files import distinct_targets, feature_name, read_features,
 from common.data.pitch import PITCH_STATISTICS_FILE, PitchConfig, compute_statistics, extract_pitch
 from common.errors import InputError, first_three, others_go_on
 from common.files.arrays import save_tensor
+from common.files.atomic import remove_leftovers
 from common.files.fingerprints import is_newer
+from common.files.locks import lock_folder
 from common.files.text_files import read_lines
 from common.machine.processes import Report, run_over_files
 from common.mel_contract import MelContract
@@ -93,9 +96,19 @@ def extract_mels(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: Pre
     """Write a mel for each wav, and record their settings beside them. Return the problems of unusable files."""
     targets = distinct_targets(paths, lambda path: Path("mels") / feature_name(path))
     contract = MelContract(audio, peak_normalised=False).to_dict()
-    record_config(root / "mels" / MEL_CONFIG_FILE, contract, [root / target for target in targets.values()], "mels")
-    work = partial(extract_mel, root, audio)
-    return run_over_files(work, root, list(targets.items()), cfg.n_workers, "mels")
+    files = [root / target for target in targets.values()]
+    with alone_in(root / "mels", files):
+        record_config(root / "mels" / MEL_CONFIG_FILE, contract, files, "mels")
+        work = partial(extract_mel, root, audio)
+        return run_over_files(work, root, list(targets.items()), cfg.n_workers, "mels")
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path, files: Sequence[Path]) -> Iterator[None]:
+    """Keep other processes out of a folder, and remove what killed ones left of these files."""
+    with lock_folder(folder, "prepare one thing after the other"):
+        remove_leftovers(files)
+        yield
 
 
 def extract_pitches(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> list[str]:
@@ -107,12 +120,20 @@ def extract_pitches(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: 
     targets = distinct_targets(paths, lambda path: Path("pitch") / feature_name(path))
     config = PitchConfig(audio.sampling_rate, audio.hop_length, cfg.f0_min, cfg.f0_max)
     files = [root / target for target in targets.values()]
-    record_config(root / "pitch" / PITCH_CONFIG_FILE, config.to_dict(), files, "pitch")
+    with alone_in(root / "pitch", files):
+        record_config(root / "pitch" / PITCH_CONFIG_FILE, config.to_dict(), files, "pitch")
+        return extract_missing_pitches(root, targets, config, audio.filter_length // 2, cfg.n_workers)
+
+
+def extract_missing_pitches(
+    root: Path, targets: Mapping[Path, Path], config: PitchConfig, shortest: int, num_workers: int
+) -> list[str]:
+    """Write the pitch of files without a newer one, then the statistics. Return the problems of unusable files."""
     items = [(path, target) for path, target in targets.items() if not _is_made(root / target, root / path)]
     if len(items) < len(targets):
         log.info("pitch: %d of %d files exist already", len(targets) - len(items), len(targets))
-    work = partial(extract_pitch_file, root, config, audio.filter_length // 2)
-    problems = run_over_files(work, root, items, cfg.n_workers, "pitch") if items else []
+    work = partial(extract_pitch_file, root, config, shortest)
+    problems = run_over_files(work, root, items, num_workers, "pitch") if items else []
     # The statistics describe the voice, so they include all files, not only those in the file lists.
     all_files = sorted((root / "pitch").rglob("*.pt"))
     found = compute_statistics(_read_pitches(all_files, problems))
@@ -169,14 +190,15 @@ def convert(root: Path, target: Path, paths: Sequence[Path], audio: AudioConfig,
     originals = {(root / path).resolve() for path in paths}
     if overwritten := [copy for copy in targets.values() if (target / copy).resolve() in originals]:
         raise InputError(f"--convert-to: {target / overwritten[0]} is a file of the data set; give another directory")
-    copied = target / "metadata.csv"
-    transcripts = _read_transcripts(root / "metadata.csv")
-    if copied.is_file() and _read_transcripts(copied) != transcripts:
-        raise InputError(f"--convert-to: {copied} belongs to another data set; give another directory")
-    if transcripts:
-        write_lines(copied, transcripts)
-    work = partial(convert_file, root, target, audio.sampling_rate)
-    return run_over_files(work, root, list(targets.items()), cfg.n_workers, "converting")
+    with alone_in(target, [target / copy for copy in targets.values()]):
+        copied = target / "metadata.csv"
+        transcripts = _read_transcripts(root / "metadata.csv")
+        if copied.is_file() and _read_transcripts(copied) != transcripts:
+            raise InputError(f"--convert-to: {copied} belongs to another data set; give another directory")
+        if transcripts:
+            write_lines(copied, transcripts)
+        work = partial(convert_file, root, target, audio.sampling_rate)
+        return run_over_files(work, root, list(targets.items()), cfg.n_workers, "converting")
 
 
 def _read_transcripts(metadata: Path) -> list[str]:

@@ -266,5 +266,5 @@ def save_wav(path: str | os.PathLike[str], wav: np.ndarray, sampling_rate: int) 
     samples = to_int16(wav, path)
     encoded = io.BytesIO()  # Python writes the file: libsndfile does not raise OSError and does not name the cause
     soundfile.write(encoded, samples, sampling_rate, subtype="PCM_16", format="WAV")
-    write_whole(path, encoded.getbuffer())
+    write_whole(path, encoded.getbuffer(), one_of_many=True)
     return count_clipped(wav)

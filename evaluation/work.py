@@ -16,7 +16,7 @@ import torch
 from common.audio import AudioConfig, MelSpectrogram
 from common.audio_files import PEAK, describe_clipping, find_peak, load_wav, save_wav
 from common.errors import others_go_on
-from common.machine.processes import map_in_processes
+from common.machine.processes import describe_lost, map_in_processes
 from common.training.sampling import ClipKey
 from evaluation.clips import Clip, Problem, check_audible, load_recording, load_resynthesised
 from evaluation.metrics import SEGMENT_METRIC, ReferenceClip, measure_clip
@@ -58,6 +58,9 @@ class BasePlan(abc.ABC):
     def wav(self, system: str, clip: str) -> Path:
         return self.wavs / system / f"{clip}.wav"
 
+    def all_wavs(self) -> list[Path]:
+        return [self.wav(system.name, clip) for system in self.systems for clip in self.clip_names]
+
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationPlan(BasePlan):
@@ -98,14 +101,15 @@ def resynthesise(plan: EvaluationPlan, jobs: int) -> list[Outcome]:
     A recording that cannot be used is a problem of its own and is skipped for all other systems.
     """
     work = functools.partial(_resynthesise_clip, plan=plan)
+    lost = None if plan.device.type == "cuda" else _resynthesis_lost  # each process would load CUDA
     recordings = [(clip, plan.systems[0]) for clip in plan.clips]
-    outcomes = list(map_in_processes(work, recordings, jobs, "reading recordings"))
+    outcomes = list(map_in_processes(work, recordings, jobs, "reading recordings", lost))
     usable = {outcome.clip for outcome in outcomes if not outcome.problems}
     items = [(clip, system) for system in plan.systems[1:] for clip in plan.clips if clip.name in usable]
     if plan.device.type == "cuda":  # this process has loaded the models, and several would only take turns on the GPU
         outcomes += map_in_processes(work, [item for item in items if item[1].is_model], 1, "resynthesising on the GPU")
         items = [item for item in items if not item[1].is_model]
-    return outcomes + list(map_in_processes(work, items, jobs, "resynthesising"))
+    return outcomes + list(map_in_processes(work, items, jobs, "resynthesising", lost))
 
 
 def measure(plan: EvaluationPlan, resynthesised: Sequence[Outcome], jobs: int) -> list[Outcome]:
@@ -115,7 +119,7 @@ def measure(plan: EvaluationPlan, resynthesised: Sequence[Outcome], jobs: int) -
         if not outcome.problems:
             systems_by_clip.setdefault(outcome.clip, []).append(outcome.system)
     work = functools.partial(_measure_clip, plan=plan)
-    measured = map_in_processes(work, list(systems_by_clip.items()), jobs, "measuring")
+    measured = map_in_processes(work, list(systems_by_clip.items()), jobs, "measuring", _measuring_lost)
     return [outcome for outcomes in measured for outcome in outcomes]
 
 
@@ -142,6 +146,16 @@ def _resynthesise_clip(item: tuple[Clip, System], plan: EvaluationPlan) -> Outco
         save_measured(plan.wav(system.name, clip.name), fake, plan.audio.sampling_rate)
         return Outcome(clip.name, system.name, figures, [])
     return Outcome(clip.name, system.name, {}, [Problem(clip.name, system.name, problems[0])])
+
+
+def _resynthesis_lost(item: tuple[Clip, System]) -> Outcome:
+    clip, system = item
+    return Outcome(clip.name, system.name, {}, [Problem(clip.name, system.name, describe_lost(Path(clip.name)))])
+
+
+def _measuring_lost(item: tuple[str, list[str]]) -> list[Outcome]:
+    clip, systems = item
+    return [Outcome(clip, system, {}, [Problem(clip, system, describe_lost(Path(clip)))]) for system in systems]
 
 
 def save_measured(path: Path, wav: np.ndarray, sampling_rate: int) -> None:

@@ -5,6 +5,7 @@ Run as `python -m fastpitch.extract_mels`, or under torchrun, which divides the 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -33,9 +34,10 @@ from common.data.mel_files import distinct_targets, feature_name, record_config
 from common.distributed import Distributed
 from common.errors import InputError, first_three
 from common.files.arrays import save_array
-from common.files.atomic import write_whole
+from common.files.atomic import remove_leftovers, write_whole
 from common.files.fingerprints import file_digest, is_newer
 from common.files.json_files import read_json
+from common.files.locks import lock_folder
 from common.machine.hardware import half_precision
 from common.machine.loader_processes import leave_signals_to_the_parent, lost_loaders_named, stop_loader_processes
 from common.machine.precision import DTYPES, mixed_precision
@@ -58,6 +60,7 @@ LJSPEECH_MEAN_HZ, LJSPEECH_STD_HZ = 214.72203, 65.72038  # statistics of publish
 def main(argv: Sequence[str] | None = None) -> int:
     cfg = from_flags(ExtractConfig, vars(make_parser().parse_args(argv)))
     place = distributed.init(cfg.cuda)
+    resources = contextlib.ExitStack()
     try:
         model, info = load_teacher(cfg, place)
         dataset, contract = open_dataset(model, info, cfg, place)
@@ -66,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         problems: dict[int, str] = {}
 
         def prepare() -> None:
+            resources.enter_context(lock_folder(Path(cfg.output), "give another -o"))
+            remove_leftovers([*targets, Path(cfg.output) / MEL_CONFIG_FILE, Path(cfg.output) / SYMBOLS_FILE])
             problems.update(find_unusable(dataset))
             contract["fastpitch_sha256"] = file_digest(cfg.fastpitch)
             record_config(Path(cfg.output) / MEL_CONFIG_FILE, contract, targets, "mels")
@@ -80,6 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             problems |= found
     finally:
         stop_loader_processes()
+        resources.close()
         distributed.shutdown()
     if problems and place.is_main:
         rest = "; the mels of all others are there" if len(problems) < len(dataset) else ""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch import Tensor
 from common.errors import InputError
 from common.files.atomic import replacing, write_whole
 from common.files.fingerprints import file_digest
+from common.files.locks import lock_folder
 from common.files.model_folders import card_metadata
 from common.files.safetensors_files import in_half_precision, write_safetensors
 from common.project import command
@@ -51,48 +52,50 @@ def pack(cfg: PackConfig) -> VoiceFiles:
         model.proj.bias.add_(cfg.speech_gain_db / 20 * math.log(10))
     check_models_fit(spoken, heard.path, heard.contract)
     folder = Path(cfg.output)
-    _write(
-        VoiceFiles(folder.name, folder).hifigan,
-        "generator",
-        generator.state_dict(),
-        {
-            "config": generator.config.to_dict(),
-            "train_setup": {**heard.train_setup, **heard.contract.to_dict()},
-            **({} if heard.epoch is None else {"train_state": {"epoch": heard.epoch}}),
-            "provenance": {
-                **_provenance(cfg.hifigan, cfg.hifigan_ema, heard.epoch),
-                **(
-                    {"base_sha256": file_digest(cfg.hifigan_base), "base_share": cfg.base_share}
-                    if cfg.hifigan_base
-                    else {}
-                ),
-            },
-        },
-        cfg,
-        lambda path: load_generator(path)[0].state_dict(),
-    )
     text = text_config(TextFlags(), spoken).to_dict()
     audio = {name: value for name, value in dataclasses.asdict(spoken.audio).items() if name != "framing"}
-    _write(
-        VoiceFiles(folder.name, folder).fastpitch,
-        "state_dict",
-        model.state_dict(),
-        {
-            "config": model.config.to_dict(),
-            "train_setup": {**spoken.train_setup, **audio, **text},
-            **({} if spoken.epoch is None else {"epoch": spoken.epoch}),
-            "provenance": {
-                **_provenance(cfg.fastpitch, cfg.fastpitch_ema, spoken.epoch),
-                "gain_db": cfg.speech_gain_db,
-            },
+    base = {"base_sha256": file_digest(cfg.hifigan_base), "base_share": cfg.base_share} if cfg.hifigan_base else {}
+    vocoder = {
+        "config": generator.config.to_dict(),
+        "train_setup": {**heard.train_setup, **heard.contract.to_dict()},
+        **({} if heard.epoch is None else {"train_state": {"epoch": heard.epoch}}),
+        "provenance": {**_provenance(cfg.hifigan, cfg.hifigan_ema, heard.epoch), **base},
+    }
+    acoustic_model = {
+        "config": model.config.to_dict(),
+        "train_setup": {**spoken.train_setup, **audio, **text},
+        **({} if spoken.epoch is None else {"epoch": spoken.epoch}),
+        "provenance": {
+            **_provenance(cfg.fastpitch, cfg.fastpitch_ema, spoken.epoch),
+            "gain_db": cfg.speech_gain_db,
         },
-        cfg,
-        lambda path: load_fastpitch(path)[0].state_dict(),
-    )
+    }
+    files = VoiceFiles(folder.name, folder)
+    # Both are written before either gets its name, so an error or a kill does not leave models of two voices.
+    with (
+        lock_folder(folder, "give another -o"),
+        _written(
+            files.hifigan,
+            "generator",
+            generator.state_dict(),
+            vocoder,
+            cfg,
+            lambda p: load_generator(p)[0].state_dict(),
+        ),
+        _written(
+            files.fastpitch,
+            "state_dict",
+            model.state_dict(),
+            acoustic_model,
+            cfg,
+            lambda p: load_fastpitch(p)[0].state_dict(),
+        ),
+    ):
+        pass
     made = find_voice(folder.resolve())
     if cfg.card:
         if not made.card.exists() or not made.card.samefile(cfg.card):
-            shutil.copyfile(cfg.card, made.card)
+            write_whole(made.card, Path(cfg.card).read_bytes())
     elif not made.card.exists():
         write_whole(made.card, _short_card(made.name, spoken.audio.sampling_rate, text["text_cleaners"]).encode())
     return made
@@ -118,15 +121,19 @@ def _provenance(path: str, ema: bool, epoch: int | None) -> dict[str, Any]:
     return {"checkpoint_sha256": file_digest(path), "moving_average": ema, "epoch": epoch}
 
 
-def _write(
+@contextlib.contextmanager
+def _written(
     path: Path,
     state: str,
     tensors: Mapping[str, Tensor],
     values: Mapping[str, Any],
     cfg: PackConfig,
     read: Callable[[Path], Mapping[str, Tensor]],
-) -> None:
-    """Write one file, read it again with its own loader, and compare. See `write_safetensors` for the arguments."""
+) -> Iterator[None]:
+    """Write one file, read it again with its own loader, compare, and name it at the end of the context.
+
+    See `write_safetensors` for the arguments.
+    """
     kept: Mapping[str, Tensor] = tensors
     if cfg.precision == "fp16":
         try:
@@ -136,6 +143,7 @@ def _write(
     with replacing(path, suffix=".safetensors", sync=True) as temporary:
         write_safetensors(temporary, state, kept, values)
         _compare(path, tensors, read(temporary))
+        yield
 
 
 def _compare(path: Path, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

@@ -16,11 +16,11 @@ def save_tensor(path: Path, tensor: Tensor) -> None:
     """Write a `.pt` file."""
     encoded = io.BytesIO()  # Python writes the file, because PyTorch does not raise OSError for a full disk
     torch.save(tensor.clone(), encoded)  # saving a view would store the whole tensor behind it
-    write_whole(path, encoded.getvalue())
+    write_whole(path, encoded.getvalue(), one_of_many=True)
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
     """Write a `.npy` file."""
     encoded = io.BytesIO()
     np.save(encoded, array)
-    write_whole(path, encoded.getvalue())
+    write_whole(path, encoded.getvalue(), one_of_many=True)

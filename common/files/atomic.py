@@ -6,37 +6,62 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 _LONGEST_NAME_BYTES = 200  # of 255 in most file systems
+_TEMPORARY = re.compile(r"\.(.+)\.([1-9]\d{0,9})\.tmp(?:\.\w+)?", re.DOTALL)
 
 
-def write_whole(path: Path, content: bytes | memoryview, *, sync: bool = False) -> None:
+def write_whole(path: Path, content: bytes | memoryview, *, sync: bool = False, one_of_many: bool = False) -> None:
     """Write a file atomically (see `replacing`)."""
-    with replacing(path, sync=sync) as temporary:
+    with replacing(path, sync=sync, one_of_many=one_of_many) as temporary:
         temporary.write_bytes(content)
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, suffix: str = ".tmp", sync: bool = False) -> Iterator[Path]:
+def replacing(path: Path, *, suffix: str = "", sync: bool = False, one_of_many: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which replaces `path` on success and is removed on failure.
+
+    What killed processes left of the same file is removed, too.
 
     Args:
         path: the final path. Its folder is created.
         suffix: suffix of the temporary path, for writers that depend on it.
         sync: also survive a power cut.
+        one_of_many: do not look for what killed processes left, which takes time in large folders. The caller does so
+            once for all files, by `remove_leftovers`.
+
+    Raises:
+        OSError: with the file's name. Python's own errors of a full disk have none.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{_short(path.name)}.{os.getpid()}{suffix}")
-    try:
+    with beside(path, suffix=suffix, one_of_many=one_of_many) as temporary:
         yield temporary
         if sync:
             replace_synced(temporary, path)
         else:
             temporary.replace(path)
+
+
+@contextlib.contextmanager
+def beside(path: Path, *, suffix: str = "", one_of_many: bool = False) -> Iterator[Path]:
+    """Yield a name for a temporary file or folder beside `path`, which is removed at the end. See `replacing`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not one_of_many:
+        _remove(path.parent, {_short(path.name)}, _has_ended)
+    temporary = path.with_name(f".{_short(path.name)}.{os.getpid()}.tmp{suffix}")
+    try:
+        yield temporary
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary.is_dir() and not temporary.is_symlink():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink(missing_ok=True)
 
 
 def _short(name: str) -> str:
@@ -67,7 +92,27 @@ def remove_leftovers(paths: Iterable[Path]) -> None:
     for path in paths:
         names.setdefault(path.parent, set()).add(_short(path.name))
     for folder, known in names.items():
-        for path in folder.glob(".*.tmp"):
-            match = re.fullmatch(r"\.(.+)\.\d+\.tmp", path.name)
-            if match and match[1] in known:
-                path.unlink(missing_ok=True)
+        _remove(folder, known, lambda process: True)
+
+
+def _remove(folder: Path, names: set[str], condition: Callable[[int], bool]) -> None:
+    """Remove the temporary files of these names in a folder whose process meets a condition."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            match = _TEMPORARY.fullmatch(entry.name)
+            if not match or match[1] not in names or not condition(int(match[2])):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                Path(entry).unlink(missing_ok=True)
+
+
+def _has_ended(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # another user's
+        pass
+    return False

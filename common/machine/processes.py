@@ -36,21 +36,34 @@ class Report(NamedTuple):
     remark: str = ""
 
 
-def map_in_processes(work: Callable[[Item], Result], items: Sequence[Item], jobs: int, what: str) -> Iterator[Result]:
-    """Yield the results in order. A single job runs in this process.
+def map_in_processes(
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    jobs: int,
+    what: str,
+    lost: Callable[[Item], Result] | None = None,
+) -> Iterator[Result]:
+    """Yield the results in order. Without `lost`, a single job runs in this process.
 
     Args:
+        work: processes an item.
+        items: the items.
         jobs: number of processes, as given by `--jobs`.
         what: name of the work on the progress bar and in the log.
+        lost: returns the result of an item that ends its process, by a lack of memory or a defect of a decoder. The
+            others go on.
 
     Raises:
-        InputError: a process was killed.
+        InputError: a process was killed, without `lost`.
     """
     jobs = min(jobs, len(items))
     if not items:
         return
     if not watched():
         log.info("%s: %d, in %s", what, len(items), "one process" if jobs == 1 else f"{jobs} processes")
+    if lost is not None:
+        yield from _map_with_lost(work, items, jobs, what, lost)
+        return
     if jobs == 1:
         yield from _show_progress(map(work, items), len(items), what)
         return
@@ -80,20 +93,45 @@ def run_over_files(
     # Batches save messages between processes. Small ones keep all processes busy to the end.
     batch_size = min(8, max(1, len(items) // (4 * num_workers)))
     guarded = functools.partial(_report, work, root)
-    reports: list[Report] = []
-    while rest := items[len(reports) :]:
-        workers = min(num_workers, len(rest))
-        try:
-            for report in _map_in_pool(guarded, rest, workers, what, batch_size):
-                reports.append(report)
-        except BrokenProcessPool:
-            suspects = items[len(reports) :][: workers * batch_size]
-            reports += [_run_alone(guarded, root, item) for item in suspects]
+    reports = list(_map_with_lost(guarded, items, num_workers, what, functools.partial(_report_lost, root), batch_size))
     for line in by_remark((str(report.path), report.remark) for report in reports if report.remark):
         log.warning("%s", line)
     errors = [report.error for report in reports if report.error]
     log.info("%s: %d of %d files done", what, len(items) - len(errors), len(items))
     return errors
+
+
+def describe_lost(path: Path) -> str:
+    """Return the problem of a file that ended the process that worked on it."""
+    problem = "ended the process that read it, perhaps for lack of memory; replace or cut it, or give fewer workers"
+    return f"{path}: {problem}"
+
+
+def _report_lost(root: Path, item: Path | tuple[Path, Path]) -> Report:
+    path = _file(item)
+    return Report(path, error=describe_lost(root / path))
+
+
+def _map_with_lost(
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    processes: int,
+    what: str,
+    lost: Callable[[Item], Result],
+    batch_size: int = 1,
+) -> Iterator[Result]:
+    """Yield the results in order, from child processes. When one is killed, find out by which item."""
+    done = 0
+    while rest := items[done:]:
+        workers = min(processes, len(rest))
+        try:
+            for result in _map_in_pool(work, rest, workers, what, batch_size):
+                done += 1
+                yield result
+        except BrokenProcessPool:
+            for item in items[done:][: workers * batch_size]:
+                done += 1
+                yield _run_alone(work, item, lost)
 
 
 def _report(work: Callable[[Any], Report], root: Path, item: Path | tuple[Path, Path]) -> Report:
@@ -104,13 +142,11 @@ def _report(work: Callable[[Any], Report], root: Path, item: Path | tuple[Path, 
     return Report(path, error=problems[0])
 
 
-def _run_alone(work: Callable[[Any], Report], root: Path, item: Path | tuple[Path, Path]) -> Report:
+def _run_alone(work: Callable[[Item], Result], item: Item, lost: Callable[[Item], Result]) -> Result:
     try:
         return next(_map_in_pool(work, [item], 1, "", 1))
     except BrokenProcessPool:
-        path = _file(item)
-        problem = "ended the process that read it, perhaps for lack of memory; replace or cut it, or give fewer workers"
-        return Report(path, error=f"{root / path}: {problem}")
+        return lost(item)
 
 
 def _file(item: Path | tuple[Path, Path]) -> Path:

@@ -106,16 +106,18 @@ def flush_stdout() -> None:
 def drop_stdout() -> bool:
     """Return whether stdout cannot be written. If so, drop the text that waits, which Python would write at its end."""
     try:
+        descriptor = sys.stdout.fileno()
+    except (AttributeError, ValueError):  # closed, or without a file
+        return False
+    try:
         flush_stdout()
-        lost = sys.stdout is not None and _has_no_reader(sys.stdout.fileno())
+        lost = _has_no_reader(descriptor)
     except (OSError, InputError):
         lost = True
-    except ValueError:  # a stream without a file
-        return False
     if lost:
-        descriptor = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(descriptor, sys.stdout.fileno())
-        os.close(descriptor)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
     return lost
 
 

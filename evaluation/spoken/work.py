@@ -11,7 +11,7 @@ import numpy as np
 
 from common.audio_files import load_wav, normalise_peak
 from common.errors import InputError, others_go_on
-from common.machine.processes import map_in_processes
+from common.machine.processes import describe_lost, map_in_processes
 from common.recognition.word_errors import WordErrors
 from evaluation.clips import MIN_SAMPLES, Problem, check_audible
 from evaluation.metrics import compute_figures
@@ -52,7 +52,7 @@ class SpokenOutcome(Outcome):
 def judge(plan: SpokenPlan, jobs: int) -> list[SpokenOutcome]:
     """Let every system speak every text, write the audio, and measure it."""
     work = functools.partial(_judge_text, plan=plan)
-    judged = map_in_processes(work, plan.texts, jobs, "speaking and measuring")
+    judged = map_in_processes(work, plan.texts, jobs, "speaking and measuring", functools.partial(_lost, plan=plan))
     return [outcome for outcomes in judged for outcome in outcomes]
 
 
@@ -75,6 +75,11 @@ def _judge_text(text: SpokenText, plan: SpokenPlan) -> list[SpokenOutcome]:
         for problem in problems:
             outcomes.append(SpokenOutcome(text.name, system.name, {}, [Problem(text.name, system.name, problem)]))
     return outcomes
+
+
+def _lost(text: SpokenText, plan: SpokenPlan) -> list[SpokenOutcome]:
+    problem = describe_lost(Path(text.name))
+    return [SpokenOutcome(text.name, s.name, {}, [Problem(text.name, s.name, problem)]) for s in plan.systems]
 
 
 def _obtain(text: SpokenText, system: SpeakingSystem, plan: SpokenPlan) -> tuple[np.ndarray, int]:

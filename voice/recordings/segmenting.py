@@ -25,7 +25,7 @@ from common.errors import InputError, by_remark, first_three, others_go_on
 from common.files.atomic import write_whole
 from common.files.fingerprints import ends_digest
 from common.files.json_files import read_json
-from common.machine.processes import map_in_processes
+from common.machine.processes import describe_lost, map_in_processes
 from voice.recordings.audio.cues import cut_cues
 from voice.recordings.audio.cutting import SHORT, SpeechPiece, cut_at_pauses, extract, whole_piece
 from voice.recordings.audio.levels import measure_levels
@@ -83,7 +83,8 @@ def segment_recordings(
     todo = [task for task in tasks if _read_record(work, task) is None]
     if len(todo) < len(tasks):
         log.info("%d of %d recordings are cut already", len(tasks) - len(todo), len(tasks))
-    problems = [line for line in map_in_processes(functools.partial(_process, work), todo, jobs, "recordings") if line]
+    outcomes = map_in_processes(functools.partial(_process, work), todo, jobs, "recordings", lost=_describe_lost)
+    problems = [line for line in outcomes if line]
     found = [(task, record) for task in tasks if (record := _read_record(work, task)) is not None]
     problems = [f"{task.recording.path}: {record['problem']}" for task, record in found if record["problem"]] + problems
     records = [record for _, record in found]
@@ -110,8 +111,12 @@ def _process(work: Path, task: _Task) -> str:
         _record_path(work, task.name).unlink(missing_ok=True)
         record = _segment(work, task)
         content = json.dumps(record, ensure_ascii=False, indent=1)
-        write_whole(_record_path(work, task.name), content.encode("utf-8", "surrogateescape"))
+        write_whole(_record_path(work, task.name), content.encode("utf-8", "surrogateescape"), one_of_many=True)
     return problems[0] if problems else ""
+
+
+def _describe_lost(task: _Task) -> str:
+    return describe_lost(task.recording.path)
 
 
 def _segment(work: Path, task: _Task) -> dict[str, Any]:
@@ -198,11 +203,16 @@ def _to_segment(values: Mapping[str, Any]) -> Segment:
     return Segment(**{**values, "remarks": tuple(values["remarks"])})
 
 
+def _remove_temporary(work: Path) -> None:
+    for folder in (work / "recordings", work / "data" / "wavs"):
+        for path in folder.rglob(".*.tmp"):
+            path.unlink()
+
+
 def _remove_others(work: Path, names: set[str], clips: set[str]) -> None:
     """Remove the records of recordings that are gone, wavs that no record names, and what killed processes left."""
+    _remove_temporary(work)
     records, wavs = work / "recordings", work / "data" / "wavs"
-    for path in (*records.rglob(".*.tmp"), *wavs.rglob(".*.tmp")):
-        path.unlink()
     for path in walk_files(records, lambda path: path.suffix == ".json"):
         if path.relative_to(records).with_suffix("").as_posix() not in names:
             path.unlink()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from common.files.atomic import remove_leftovers, replace_synced, replacing, write_whole
+from common.files.atomic import beside, remove_leftovers, replace_synced, replacing, write_whole
 
 
 def test_data_reaches_the_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,6 +53,36 @@ def test_a_file_is_replaced_not_overwritten(tmp_path: Path, sync: bool) -> None:
     write_whole(path, b"new", sync=sync)
     assert (path.read_bytes(), (tmp_path / "link").read_bytes()) == (b"new", b"old")
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_single_file_removes_what_a_killed_process_left_of_it(tmp_path: Path) -> None:
+    """Files that a living process is writing stay, and those of other names."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left = [f".a.onnx.{gone.pid}.tmp", f".a.onnx.{gone.pid}.tmp.onnx"]
+    others = [f".a.onnx.{os.getppid()}.tmp", f".b.{gone.pid}.tmp", ".a.onnx.0.tmp", ".a.onnx.tmp"]
+    for name in left[:1] + others:
+        (tmp_path / name).touch()
+    (tmp_path / left[1]).mkdir()
+    (tmp_path / left[1] / "inner").touch()
+    write_whole(tmp_path / "a.onnx", b"one of many", one_of_many=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.onnx", *left, *others}
+    write_whole(tmp_path / "a.onnx", b"new")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.onnx", *others}
+
+
+def test_errors_of_a_full_disk_have_the_name(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"No space left on device: '.*file'"), replacing(tmp_path / "file"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(OSError, match="^of another kind$"), replacing(tmp_path / "file"):
+        raise OSError("of another kind")
+
+
+def test_a_temporary_folder_is_removed(tmp_path: Path) -> None:
+    with beside(tmp_path / "file") as folder:
+        folder.mkdir()
+        (folder / "inner").touch()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_leftovers_of_the_given_files_are_removed(tmp_path: Path) -> None:

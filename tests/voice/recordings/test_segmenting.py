@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -78,16 +80,22 @@ def test_a_second_run_makes_what_has_changed(tmp_path, fake_speech, monkeypatch)
     for name in ("a", "b", "c"):
         record(folder / f"{name}.wav", 3)
     first = segment_recordings(find_recordings(folder), work, {})
-    read: list[str] = []
     reader = segmenting.read_recording
-    monkeypatch.setattr(segmenting, "read_recording", lambda path: read.append(path.name) or reader(path))
+    names = tmp_path / "read"
+
+    def noting(path):  # in a process of its own
+        with names.open("a") as file:
+            file.write(f"{path.name}\n")
+        return reader(path)
+
+    monkeypatch.setattr(segmenting, "read_recording", noting)
     assert segment_recordings(find_recordings(folder), work, {}) == first
-    assert read == []
+    assert not names.exists()
     record(folder / "a.wav", 4)
     (folder / "b.wav").unlink()
     (work / "data" / "wavs" / "c_0001.wav").unlink()
     second = segment_recordings(find_recordings(folder), work, {})
-    assert read == ["a.wav", "c.wav"]
+    assert names.read_text().split() == ["a.wav", "c.wav"]
     assert stored(work) == ["a_0001.wav", "c_0001.wav"]
     assert second.segments[0].seconds > first.segments[0].seconds
     assert sorted(path.name for path in (work / "recordings").iterdir()) == ["a.json", "c.json"]
@@ -96,7 +104,7 @@ def test_a_second_run_makes_what_has_changed(tmp_path, fake_speech, monkeypatch)
         segment_recordings(find_recordings(folder), work, {"c.wav": Transcript("Now with a text.")}).segments[1].source
         == GIVEN
     )
-    assert read == ["a.wav", "c.wav"] * 2
+    assert names.read_text().split() == ["a.wav", "c.wav"] * 2
 
 
 @pytest.mark.medium
@@ -187,3 +195,23 @@ def test_real_speech(tmp_path):
     ):
         assert start - 0.2 <= segment.start_sec <= segment.end_sec <= start + len(clip) / RATE + 0.2
         assert segment.seconds > 0.7 * len(clip) / RATE
+
+
+def test_a_recording_that_ends_its_process_does_not_end_the_others(tmp_path, fake_speech, monkeypatch):
+    """By a lack of memory, or a defect of a decoder."""
+    folder = tmp_path / "in"
+    for name in ("a", "b", "c"):
+        record(folder / f"{name}.wav", 3)
+    reader = segmenting.read_recording
+
+    def dying(path):
+        if path.name == "b.wav":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return reader(path)
+
+    monkeypatch.setattr(segmenting, "read_recording", dying)
+    for jobs in (1, 2):
+        found = segment_recordings(find_recordings(folder), tmp_path / f"work{jobs}", {}, jobs)
+        assert {segment.recording for segment in found.segments} == {"a.wav", "c.wav"}
+        (problem,) = found.problems
+        assert problem.startswith(f"{folder / 'b.wav'}: ended the process that read it, perhaps for lack of memory; ")

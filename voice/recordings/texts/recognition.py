@@ -141,7 +141,7 @@ def _recognise_clip(clip: str, transcriber: Transcriber) -> tuple[Heard | None, 
     with others_go_on(transcriber.wav(clip), problems):
         heard = whisper.recognise(transcriber.model, _load(transcriber.wav(clip)), transcriber.language)
         content = {**_origin(clip, transcriber), **dataclasses.asdict(heard)}
-        write_whole(transcriber.result(clip), json.dumps(content, ensure_ascii=False).encode())
+        write_whole(transcriber.result(clip), json.dumps(content, ensure_ascii=False).encode(), one_of_many=True)
         return heard, ""
     return None, problems[0]
 
