@@ -7,11 +7,15 @@ import hashlib
 import os
 import re
 import shutil
+import socket
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 _LONGEST_NAME_BYTES = 200  # of 255 in most file systems
-_TEMPORARY = re.compile(r"\.(.+)\.([1-9]\d{0,9})\.tmp(?:\.\w+)?", re.DOTALL)
+_TEMPORARY = re.compile(r"\.(.+)\.([1-9]\d{0,9})(?:-([0-9a-f]{8}))?\.tmp(?:\.\w+)?", re.DOTALL)
+# In temporary names, since machines that share a file system may have processes of the same number.
+_MACHINE = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 
 
 def write_whole(path: Path, content: bytes | memoryview, *, sync: bool = False, one_of_many: bool = False) -> None:
@@ -49,8 +53,8 @@ def beside(path: Path, *, suffix: str = "", one_of_many: bool = False) -> Iterat
     """Yield a name for a temporary file or folder beside `path`, which is removed at the end. See `replacing`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not one_of_many:
-        _remove(path.parent, {_short(path.name)}, _has_ended)
-    temporary = path.with_name(f".{_short(path.name)}.{os.getpid()}.tmp{suffix}")
+        _remove(path.parent, {_short(path.name)}, _was_killed_here)
+    temporary = path.with_name(f".{_short(path.name)}.{os.getpid()}-{_MACHINE}.tmp{suffix}")
     try:
         yield temporary
     except OSError as error:
@@ -92,15 +96,15 @@ def remove_leftovers(paths: Iterable[Path]) -> None:
     for path in paths:
         names.setdefault(path.parent, set()).add(_short(path.name))
     for folder, known in names.items():
-        _remove(folder, known, lambda process: True)
+        _remove(folder, known, lambda process, machine: True)
 
 
-def _remove(folder: Path, names: set[str], condition: Callable[[int], bool]) -> None:
-    """Remove the temporary files of these names in a folder whose process meets a condition."""
+def _remove(folder: Path, names: set[str], condition: Callable[[int, str | None], bool]) -> None:
+    """Remove the temporary files of these names in a folder whose process and machine meet a condition."""
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             match = _TEMPORARY.fullmatch(entry.name)
-            if not match or match[1] not in names or not condition(int(match[2])):
+            if not match or match[1] not in names or not condition(int(match[2]), match[3]):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry, ignore_errors=True)
@@ -108,7 +112,9 @@ def _remove(folder: Path, names: set[str], condition: Callable[[int], bool]) -> 
                 Path(entry).unlink(missing_ok=True)
 
 
-def _has_ended(process: int) -> bool:
+def _was_killed_here(process: int, machine: str | None) -> bool:
+    if machine != _MACHINE:
+        return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:

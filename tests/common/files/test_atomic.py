@@ -56,11 +56,14 @@ def test_a_file_is_replaced_not_overwritten(tmp_path: Path, sync: bool) -> None:
 
 
 def test_a_single_file_removes_what_a_killed_process_left_of_it(tmp_path: Path) -> None:
-    """Files that a living process is writing stay, and those of other names."""
+    """Files stay that a living process or another machine is writing, and files of other names."""
     gone = subprocess.Popen(["true"])
     gone.wait()
-    left = [f".a.onnx.{gone.pid}.tmp", f".a.onnx.{gone.pid}.tmp.onnx"]
-    others = [f".a.onnx.{os.getppid()}.tmp", f".b.{gone.pid}.tmp", ".a.onnx.0.tmp", ".a.onnx.tmp"]
+    with beside(tmp_path / "a.onnx") as temporary:
+        here = temporary.name.split("-")[1]  # .a.onnx.PROCESS-MACHINE.tmp
+    left = [f".a.onnx.{gone.pid}-{here}", f".a.onnx.{gone.pid}-{here}.onnx"]
+    others = [f".a.onnx.{os.getppid()}-{here}", f".b.{gone.pid}-{here}", f".a.onnx.0-{here}", f".a.onnx.-{here}"]
+    others += [f".a.onnx.{gone.pid}-01234567.tmp", f".a.onnx.{gone.pid}.tmp"]
     for name in left[:1] + others:
         (tmp_path / name).touch()
     (tmp_path / left[1]).mkdir()
@@ -74,7 +77,7 @@ def test_a_single_file_removes_what_a_killed_process_left_of_it(tmp_path: Path) 
 def test_errors_of_a_full_disk_have_the_name(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"No space left on device: '.*file'"), replacing(tmp_path / "file"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    with pytest.raises(OSError, match="^of another kind$"), replacing(tmp_path / "file"):
+    with pytest.raises(OSError, match=r"^of another kind$"), replacing(tmp_path / "file"):
         raise OSError("of another kind")
 
 
@@ -86,7 +89,7 @@ def test_a_temporary_folder_is_removed(tmp_path: Path) -> None:
 
 
 def test_only_leftovers_of_the_given_files_are_removed(tmp_path: Path) -> None:
-    for name in (".a.wav.12.tmp", ".b.wav.12.tmp", ".a.wav.tmp", "a.wav"):
+    for name in (".a.wav.12.tmp", ".a.wav.12-01234567.tmp", ".b.wav.12.tmp", ".a.wav.tmp", "a.wav"):
         (tmp_path / name).touch()
     remove_leftovers([tmp_path / "a.wav", tmp_path / "absent" / "b.wav"])
     assert {path.name for path in tmp_path.iterdir()} == {".b.wav.12.tmp", ".a.wav.tmp", "a.wav"}
