@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
+import gzip
 import lzma
 import os
 import shutil
@@ -12,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 from common.download.http import compute_sha256, is_present
 from common.errors import InputError, first_line
@@ -145,10 +147,19 @@ class _Header(tarfile.TarInfo):
         header = super().frombuf(buf, encoding, errors)  # type: ignore[arg-type]
         if header.size < 0:
             raise tarfile.ReadError("a file of negative size")
-        is_file = header.isreg() or header.type not in tarfile.SUPPORTED_TYPES
-        if not is_file and header.size > LONGEST_HEADER_BYTES:
+        if not header.isreg() and header.size > LONGEST_HEADER_BYTES:
             raise tarfile.ReadError(f"a header of {header.size} bytes")
         return header
+
+
+def _open_decompressed(path: str | Path) -> IO[bytes]:
+    """Open a file, compressed or not. tarfile's own streams expand all they have read at once, into memory."""
+    with Path(path).open("rb") as file:
+        start = file.read(6)
+    for magic, opener in ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open)):
+        if start.startswith(magic):
+            return cast("IO[bytes]", opener(path, "rb"))
+    return Path(path).open("rb")
 
 
 def _extract_all(archive: str | Path, folder: Path) -> None:
@@ -160,8 +171,8 @@ def _extract_all(archive: str | Path, folder: Path) -> None:
     """
     limit = _largest_content(archive)
     total = count = 0
-    # Read as a stream ("r|*"), because seeking in a bz2 archive decompresses it again from the start.
-    with tarfile.open(archive, "r|*", tarinfo=_Header) as package:
+    # Read as a stream ("r|"), because seeking in a bz2 archive decompresses it again from the start.
+    with _open_decompressed(archive) as stream, tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as package:
         for member in package:
             package.members = []  # type: ignore[attr-defined]  # which would grow with every file
             path = PurePosixPath(member.name)

@@ -55,6 +55,8 @@ def download(url: str, dest: str | Path, *, sha256: str = "", size: int = 0, for
         return dest
     dest.parent.mkdir(parents=True, exist_ok=True)
     part = dest.with_name(dest.name + ".part")
+    if part.exists() and not part.is_file():
+        raise InputError(f"{part}: is not a file; move it away and run again")
     with open_locked(part, BUSY) as locked:
         if is_present(dest, sha256=sha256, size=size, force=force):  # another process was faster
             part.unlink()
