@@ -60,19 +60,29 @@ def one_thread():
 
 
 @pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """Yield an imitation of the Hugging Face hub, which the real package huggingface_hub uses, with an empty cache."""
+def use_hub(tmp_path, monkeypatch):
+    """Yield a function that makes the real package huggingface_hub use a server, with an empty cache."""
     pytest.importorskip("huggingface_hub")
     for name in _hub_modules():  # it reads its environment when it is imported
         monkeypatch.delitem(sys.modules, name)
-    with serving_hub() as hub:
-        for variable in ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE"):
-            monkeypatch.delenv(variable, raising=False)
-        for variable, value in (("HF_ENDPOINT", hub.url), ("HF_HOME", str(tmp_path / "hf")), ("DO_NOT_TRACK", "1")):
+    for variable in ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def use(url):
+        for variable, value in (("HF_ENDPOINT", url), ("HF_HOME", str(tmp_path / "hf")), ("DO_NOT_TRACK", "1")):
             monkeypatch.setenv(variable, value)
-        yield hub
+
+    yield use
     for name in _hub_modules():
         del sys.modules[name]
+
+
+@pytest.fixture
+def hub(use_hub):
+    """Yield an imitation of the Hugging Face hub, which the real package huggingface_hub uses, with an empty cache."""
+    with serving_hub() as hub:
+        use_hub(hub.url)
+        yield hub
 
 
 def _hub_modules():
