@@ -29,6 +29,7 @@ from common.audio_files import describe_clipping
 from common.audio_input.names import is_audio
 from common.errors import InputError
 from common.files.locks import lock_folder
+from common.machine.determinism import be_deterministic, nondeterminism_named
 from common.machine.progress import progress_bar
 from common.machine.signals_and_streams import CLOSED_PIPE
 from common.synthesis.outputs import PcmWriter, SpeechWriter, open_stdout
@@ -47,6 +48,7 @@ log = logging.getLogger(__name__)
 PATIENCE = datetime.timedelta(days=30)  # one process may finish hours before another
 
 
+@nondeterminism_named()
 @distributed.lost_peers_named()
 def main(argv: Sequence[str] | None = None) -> int:
     cfg, stream, speech = parse(argv)
@@ -77,6 +79,8 @@ def infer(
         InputError: bad input. If only some input files are bad, the other outputs are made first.
     """
     limit_kernel_cache(cfg, streams=stream is not None)
+    if cfg.deterministic:
+        be_deterministic()
     place = distributed.init(cfg.cuda, PATIENCE)
     resources = contextlib.ExitStack()
 

@@ -14,12 +14,17 @@ from torch.nn import functional as F
 
 from common.audio_config import LOG_FLOOR, OUR_MELS, AudioConfig, MelConvention
 from common.errors import InputError
+from common.machine.determinism import reflect
 from common.machine.precision import exact_format
 
 SILENCE = math.log(LOG_FLOOR)  # log mel of digital silence (0 would be loud)
 _KNEE_HZ, _MELS_PER_HZ, _MELS_PER_LOG = 1000.0, 3 / 200, 27 / math.log(6.4)  # of Slaney's mel scale
 _KNEE_MEL = _KNEE_HZ * _MELS_PER_HZ
 BLOCK_FRAMES = 2048  # longer mels are computed in blocks, which bounds the memory
+
+
+def _pad_with_zeros(wav: Tensor, before: int, after: int) -> Tensor:
+    return F.pad(wav, (before, after))
 
 
 def hz_to_mel(hz: float) -> float:
@@ -85,11 +90,9 @@ class MelSpectrogram(nn.Module):
         if not wav.is_floating_point():
             raise InputError(f"mel spectrogram: expected floats in [-1, 1], got {wav.dtype}; divide int16 by 32768")
         with torch.autocast(wav.device.type, enabled=False):
-            padded = F.pad(
-                wav.to(self.window.dtype).unsqueeze(1),
-                (config.padding, config.padding),
-                mode="reflect" if convention.edges == "reflect" else "constant",
-            ).squeeze(1)
+            whole, padding = wav.to(self.window.dtype).unsqueeze(1), config.padding
+            pad = reflect if convention.edges == "reflect" else _pad_with_zeros
+            padded = pad(whole, padding, padding).squeeze(1)
             frames = (padded.size(1) - config.filter_length) // config.hop_length + 1
             if frames <= BLOCK_FRAMES or padded.requires_grad:
                 return self._masked(self._log_mel(padded))

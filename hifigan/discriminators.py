@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from common.machine.determinism import reflect
 from hifigan.config import DiscriminatorConfig
 from hifigan.convolutions.rows import are_rows, to_rows
 from hifigan.layers import SpectralNormConv1d, WeightNormConv1d, WeightNormConv2d
@@ -61,7 +62,7 @@ class PeriodDiscriminator(nn.Module):
         self.conv_post = WeightNormConv2d(channels[-1], 1, (config.period_last_kernel, 1), padding=(1, 0))
 
     def forward(self, wav: Tensor) -> tuple[Tensor, list[Tensor]]:
-        x = F.pad(wav, (0, -wav.size(2) % self.period), mode="reflect")
+        x = reflect(wav, 0, -wav.size(2) % self.period)
         x = _match_layout(wav, x.unflatten(2, (-1, self.period)))
         return _run_layers(x, self.convs, self.conv_post, fused=self.fused)
 

@@ -29,6 +29,11 @@ class BaseRunConfig:
         only_with="amp",
     )
     seed: int = flag(1234, "seed of the initial weights, the order of clips and every random choice about the data")
+    deterministic: bool = flag(
+        False,
+        "equal bits whenever the same command runs on the same kind of machine, with the same numbers of processes and "
+        "threads: nothing is chosen by its speed, and GPUs add in a fixed order, which is slower",
+    )
     epochs: int = flag(1000, "epochs in the whole run")
     epochs_this_job: int = flag(0, "stop, with a checkpoint, after this number of epochs in this process (0: no limit)")
     resume: bool = flag(True, "continue from the newest checkpoint in the output directory")

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from common import distributed
 from common.distributed import Distributed
 from common.errors import InputError
+from common.machine.determinism import be_deterministic, nondeterminism_named
 from common.machine.loader_processes import lost_loaders_named, stop_loader_processes
 from common.machine.timing import TimeLeft, in_words
 from common.training.checkpoint_store import CheckpointStore
@@ -228,6 +229,7 @@ class TrainingLoop(abc.ABC):
         distributed.barrier()
 
 
+@nondeterminism_named()
 @lost_loaders_named()
 @distributed.lost_peers_named()
 def run_training(
@@ -244,6 +246,8 @@ def run_training(
         build_state: builds the initial state for the training data.
         build_loop: builds the loop around a state that is restored or has its initial weights.
     """
+    if cfg.run.deterministic:
+        be_deterministic()
     place = distributed.init(cfg.run.cuda)
     shared: Any = cfg
     cfg = dataclasses.replace(shared, optim=cfg.optim.shared_by(place.world_size))

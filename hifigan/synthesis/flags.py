@@ -89,6 +89,9 @@ class InferenceConfig:
         not_with="fastpitch",
     )
     cuda: bool = flag(False, "run on the GPU (without it: on the CPU)")
+    deterministic: bool = flag(
+        False, "equal bits on GPUs too, whenever the same command runs on the same kind of machine; slower there"
+    )
     amp: bool = flag(False, f"mixed precision: {AMP_FORMATS}; FastPitch stays in fp32 with --torchscript")
     torchscript: bool = flag(False, "run the models as TorchScript, the vocoder without the engine")
     batch_size: int = flag(
@@ -123,6 +126,8 @@ class InferenceConfig:
         if self.precision != "fp32" and self.runs_eagerly:
             raise InputError("--precision: is for the engine; with --torchscript or --backend eager, use --amp")
 
+        if self.deterministic and self.precision == "auto":
+            raise InputError("--deterministic: --precision auto is chosen by a measurement; name a precision")
         if (self.mel_framing, self.mel_log) != ("auto", "auto") and self.input and is_audio(Path(self.input)):
             raise InputError("--mel-framing and --mel-log: have no effect on audio files (-i)")
 

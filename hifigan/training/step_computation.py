@@ -59,13 +59,15 @@ class StepComputation:
         self._weights: dict[tuple[nn.Module, ...], AllWeights] = {}  # of modules whose weights are computed together
         self._rows = self.fast and place.device.type == "cpu"
         self._concatenates = run.concat_fwd
+        self._measures = not run.deterministic
         self._on_gpu = self.fast and place.device.type == "cuda"
         self.graphed = self._on_gpu and run.cuda_graphs
         self.exchanges = Exchanges()
         self._iterations: PowerIterations | None = None  # of all spectral norms together
         self._ways: dict[str, Ways] = {}  # of the discriminators' convolutions, by name of the layer
         if self._on_gpu:
-            torch.backends.cudnn.benchmark = True  # all steps have the same shapes, so cuDNN tries its kernels once
+            # All steps have the same shapes, so cuDNN tries its kernels once.
+            torch.backends.cudnn.benchmark = self._measures
         if self._rows:
             keep_freed_memory()
 
@@ -88,6 +90,7 @@ class StepComputation:
         """Choose by measurement how the discriminators' convolutions are computed in bf16 on a CPU.
 
         All processes take the choice of the first one, and a resumed run keeps its own (see `convolutions.choices`).
+        With --deterministic, layers without a choice in the checkpoint take the way that suits most processors.
         Call this under autocast, before the first step and on all processes.
         """
         if not self._rows or self._precision is not torch.bfloat16:  # CPUs emulate fp16
@@ -102,7 +105,7 @@ class StepComputation:
                     module(wav)
             discriminators.train()
 
-        if self._place.is_main:
+        if self._place.is_main and self._measures:
             cases = find_cases(discriminators, judge, items)
             missing = {name: case for name, case in cases.items() if name not in self._ways}
             self._ways |= choose(missing) if missing else {}
