@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor  # its import takes seconds
 
 log = logging.getLogger(__name__)
+MOST_LAYERS = 200  # of each part; published models have 6
+LARGEST_SIZE = 2**20  # of symbols, speakers, widths and kernels
 PUBLISHED_HEAD = 64  # width of an attention head in every published model; shapes show only heads x width
 
 
@@ -214,6 +216,8 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
         problem = "not a probability below 1"
     elif kind is int and name != "padding_idx" and plain < 1:
         problem = "must be above 0"
+    elif kind is int and plain > (most := MOST_LAYERS if name.endswith("n_layers") else LARGEST_SIZE):
+        problem = f"the limit is {most}"
     elif name.endswith("kernel_size") and plain % 2 == 0:
         problem = "must be odd"
     if problem:

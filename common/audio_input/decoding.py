@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
@@ -111,16 +110,41 @@ def _check_limits(path: Path, header: AudioHeader) -> None:
 
 
 @contextlib.contextmanager
-def _find_source(path: Path) -> Iterator[bytes | mmap.mmap]:
+def _find_source(path: Path) -> Iterator[bytes | _Closed]:
     """Yield what libsndfile opens: the name of the file, as bytes, or a wav file's content with its size corrected."""
     unclosed = _find_unclosed_data(path)
     if unclosed is None:
         yield os.fsencode(path)  # which need not be UTF-8
         return
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as content:
-        rest = min(len(content) - unclosed - 4, 0xFFFFFFFF)
-        content[unclosed : unclosed + 4] = rest.to_bytes(4, "little")
-        yield content
+    with path.open("rb") as file:
+        yield _Closed(file, unclosed)
+
+
+class _Closed:
+    """A wav file with the size of its data at `place` set to the bytes that follow.
+
+    It is read, not mapped: if the file shrank meanwhile, reading a mapped one would end the process.
+    """
+
+    def __init__(self, file: BinaryIO, place: int) -> None:
+        self._file = file
+        rest = min(os.fstat(file.fileno()).st_size - place - 4, 0xFFFFFFFF)
+        self._place, self._size = place, rest.to_bytes(4, "little")
+
+    def read(self, count: int = -1) -> bytes:
+        start = self._file.tell()
+        content = self._file.read(count)
+        first, last = max(start, self._place), min(start + len(content), self._place + 4)
+        if first < last:
+            size = self._size[first - self._place : last - self._place]
+            content = content[: first - start] + size + content[last - start :]
+        return content
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
 
 
 def _find_unclosed_data(path: Path) -> int | None:

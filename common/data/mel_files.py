@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,11 +17,14 @@ from torch import Tensor
 from common.audio_config import MEL_CONFIG_FILE, OUR_MELS, AudioConfig, MelConvention
 from common.errors import InputError
 from common.files.atomic import write_whole
+from common.files.bounded.regular_files import read_bounded
+from common.files.bounded.torch_files import load_tensors
 from common.files.json_files import read_json
 from common.mel_contract import MelContract, MelDifference, compare, in_words, read_description
 from common.project import command
 
 SUFFIXES = (".npy", ".pt")
+LARGEST_BYTES = 2**28  # of a file: two hours of mels in fp32
 # Values of a convention that a mel does not show.
 TRACELESS: dict[str, Any] = {
     name: getattr(OUR_MELS, name) for name in ("epsilon", "edges", "window", "last_frame", "obstacle")
@@ -204,9 +208,18 @@ def _read_table(path: Path, rows: int, kind: str) -> Tensor:
     if not isinstance(values, Tensor) or values.dim() != 2 or values.size(0) != rows or values.size(1) == 0:
         shape = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
         raise InputError(f"{path}: expected a {kind} of shape [{rows}, frames], got {shape}")
+    _check_real(path, values, kind)
     if not torch.isfinite(values).all():
         raise InputError(f"{path}: the {kind} has values that are not finite numbers")
     return values
+
+
+def _check_real(path: Path, values: Tensor, kind: str) -> None:
+    """Raise `InputError` for complex numbers, and for tensors that are not plain arrays in memory."""
+    plain = values.layout == torch.strided and values.device.type == "cpu" and not values.is_quantized
+    if values.is_complex() or not plain:
+        found = "complex" if values.is_complex() else f"of layout {values.layout} on {values.device}"
+        raise InputError(f"{path}: the {kind} is {found}, not an array of real numbers".replace("torch.", ""))
 
 
 def read_symbol_pitch(path: Path) -> Tensor:
@@ -219,6 +232,7 @@ def read_symbol_pitch(path: Path) -> Tensor:
     if not isinstance(values, Tensor) or not values.numel() or tuple(values.shape[:-1]) not in ((), (1,)):
         shape = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
         raise InputError(f"{path}: expected pitch of shape [symbols], got {shape}")
+    _check_real(path, values, "pitch")
     hz = values.reshape(-1).float()
     if not (torch.isfinite(hz) & (hz >= 0)).all():
         raise InputError(f"{path}: the pitch has values that are negative or not finite; it is in Hz, 0 if unvoiced")
@@ -228,8 +242,13 @@ def read_symbol_pitch(path: Path) -> Tensor:
 def _load(path: Path, kind: str) -> object:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such {kind} file")
+    content = read_bounded(path, LARGEST_BYTES, f"a {kind}")
     try:
-        return torch.from_numpy(np.load(path)) if path.suffix == ".npy" else torch.load(path, weights_only=True)
+        if path.suffix == ".npy":
+            return torch.from_numpy(np.load(io.BytesIO(content)))
+        return load_tensors(path, io.BytesIO(content))
+    except InputError:
+        raise
     except Exception as error:  # arbitrary bytes can raise almost any exception
         raise InputError(f"{path}: not a readable {kind} file ({type(error).__name__})") from error
 

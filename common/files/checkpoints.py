@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,7 +10,8 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from common.errors import InputError, first_line
+from common.errors import InputError
+from common.files.bounded.torch_files import load_tensors
 from common.files.generators.nemo_archives import NEMO_CONFIG, is_nemo, read_nemo
 from common.files.model_folders import complete_checkpoint, find_model_file
 from common.files.safetensors_files import is_safetensors, read_safetensors
@@ -46,24 +45,10 @@ def read_file(path: str | Path, map_location: str | torch.device = "cpu") -> dic
 
 def _load(path: Path, source: Path | BinaryIO, map_location: str | torch.device) -> dict[str, Any]:
     """Load PyTorch's format. `path` is the name in messages."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickle protocols, when a text file looks like a pickle
-            content = torch.load(source, map_location=map_location, weights_only=True)
-    except Exception as error:  # damaged bytes can raise almost any exception
-        raise InputError(f"{path}: not a checkpoint of tensors, or damaged ({_load_failure(error)})") from error
+    content = load_tensors(path, source, map_location)
     if not isinstance(content, dict):
         raise InputError(f"{path}: the file holds a {type(content).__name__}, not a checkpoint dictionary")
     return content
-
-
-def _load_failure(error: Exception) -> str:
-    """Return PyTorch's reason in a few words. Its own message advises loading the file unsafely."""
-    if refused := re.search(r"GLOBAL (\S+)", str(error)):
-        return f"it holds a Python object, {refused[1]}; only tensors and plain values are loaded"
-    if not isinstance(error, RuntimeError | OSError):
-        return "not a PyTorch file"
-    return first_line(error)
 
 
 def dictionary(path: Path, content: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -75,7 +60,13 @@ def dictionary(path: Path, content: Mapping[str, Any], key: str) -> dict[str, An
 
 
 def check_tensors(given: Mapping[str, Tensor], expected: Mapping[str, Tensor], kind: str) -> None:
-    """Raise `InputError` unless names and shapes are the same. `kind` names the model in the message."""
+    """Raise `InputError` unless names and shapes are the same, and the tensors can be weights.
+
+    Args:
+        given: tensors of a file.
+        expected: the model's.
+        kind: name of the model in the message.
+    """
     problems = []
     for what, names in (
         ("missing", [key for key in expected if key not in given]),
@@ -90,6 +81,20 @@ def check_tensors(given: Mapping[str, Tensor], expected: Mapping[str, Tensor], k
             problems.append(f"{len(names)} {what} ({shown}{', ...' if len(names) > 3 else ''})")
     if problems:
         raise InputError(f"the tensors do not fit this {kind}: {'; '.join(problems)} of {len(expected)}")
+    check_plain({name: given[name] for name, tensor in expected.items() if tensor.is_floating_point()})
+
+
+def check_plain(state: Mapping[str, Tensor]) -> None:
+    """Raise `InputError` if a tensor cannot be a weight: not floating-point, sparse, or with values that are not there.
+
+    A few bytes can stand for a tensor of terabytes, whose steps from value to value are 0.
+    """
+    for name, tensor in state.items():
+        if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.device.type == "meta":
+            kind = f"{tensor.dtype} {tensor.layout} on {tensor.device}".replace("torch.", "")
+            raise InputError(f"{printable(name)} is {kind}, not a tensor of floating-point numbers")
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise InputError(f"{printable(name)} has {tensor.numel()} values, more than the file holds")
 
 
 def printable(name: object) -> str:

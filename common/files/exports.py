@@ -9,21 +9,26 @@ value) and a value. Fields may come in any order, so a property can be appended 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import mmap
+import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from common.errors import InputError
+from common.files.bounded.regular_files import file_size, open_regular
+from common.files.bounded.zip_archives import open_stored, read_member
 
 EXPORT_METADATA = "hifigan"  # property of exported ONNX files, and name (.json) of an extra file in other exports
 SEAL = "hifigan.sha256"  # name of the metadata property
 METADATA_PROPS = 14  # field number of ModelProto's properties, each with a key (1) and a value (2)
 LENGTH_DELIMITED = 2  # kind of a value that starts with its length; varints are 0
 FIXED_LENGTHS = {1: 8, 5: 4}  # kind of a value -> bytes
-Bytes = bytes | mmap.mmap
+LARGEST_METADATA_BYTES = 2**20
+MOST_FIELDS = 10_000  # of a message. A model has one graph and a few properties
+_LONGEST_VARINT_BITS = 63
+_BLOCK_BYTES = 2**20
 
 
 def check_undamaged(path: Path) -> None:
@@ -33,11 +38,11 @@ def check_undamaged(path: Path) -> None:
         InputError: a checksum differs, or the file is truncated or not an archive.
     """
     if is_onnx(path):
-        with _content(path) as content:
-            intact = _seal_fits(content)
+        with open_regular(path) as file:
+            intact = _seal_fits(file)
     else:
         try:
-            with zipfile.ZipFile(path) as archive:
+            with open_stored(path) as archive:
                 intact = archive.testzip() is None
         except Exception:  # damaged bytes can raise almost any exception
             intact = False
@@ -61,14 +66,13 @@ def onnx_metadata(path: Path) -> dict[str, str]:
         InputError: not an ONNX file, or a damaged one.
     """
     found = {}
-    with _content(path) as content:
+    with open_regular(path) as file:
         try:
-            for number, start, end in _fields(content):
+            for number, start, end in _fields(file, file_size(file)):
                 if number == METADATA_PROPS:
-                    entry = content[start:end]
-                    texts = {
-                        number: entry[a:b].decode() for number, a, b in _fields(entry)
-                    }  # protobuf omits empty texts
+                    entry = _read(file, start, end)
+                    fields = _fields(io.BytesIO(entry), len(entry))
+                    texts = {number: entry[a:b].decode() for number, a, b in fields}  # protobuf omits empty texts
                     found[texts.get(1, "")] = texts.get(2, "")
         except (ValueError, IndexError) as error:
             raise InputError(f"{path}: not an ONNX file, or damaged") from error
@@ -83,55 +87,60 @@ def _property(key: str, value: str) -> bytes:
     return bytes([METADATA_PROPS << 3 | LENGTH_DELIMITED, len(entry)]) + entry
 
 
-def _seal_fits(content: Bytes) -> bool:
+def _seal_fits(file: BinaryIO) -> bool:
     size = len(_property(SEAL, "0" * 64))
-    end = len(content) - size
-    if end < 0 or SEAL.encode() not in content[end:]:  # exported before there were checksums
+    end = file_size(file) - size
+    if end < 0 or SEAL.encode() not in (seal := _read(file, end, end + size)):  # exported before there were checksums
         return True
-    return content[end:] == _property(SEAL, hashlib.sha256(memoryview(content)[:end]).hexdigest())
+    digest = hashlib.sha256()
+    file.seek(0)
+    for start in range(0, end, _BLOCK_BYTES):  # in blocks: a mapped file that shrinks would end the process
+        digest.update(file.read(min(_BLOCK_BYTES, end - start)))
+    return seal == _property(SEAL, digest.hexdigest())
 
 
-@contextlib.contextmanager
-def _content(path: Path) -> Iterator[Bytes]:
-    """Map a file's bytes, so that only the parts that are used are read."""
-    with path.open("rb") as file:
-        if path.stat().st_size == 0:  # empty files cannot be mapped
-            yield b""
-            return
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            yield content
+def _read(file: BinaryIO, start: int, end: int) -> bytes:
+    if end - start > LARGEST_METADATA_BYTES:
+        raise ValueError(f"metadata of {end - start} bytes, the limit is {LARGEST_METADATA_BYTES}")
+    file.seek(start)
+    return file.read(end - start)
 
 
-def _fields(content: Bytes) -> Iterator[tuple[int, int, int]]:
+def _fields(content: BinaryIO, length: int) -> Iterator[tuple[int, int, int]]:
     """Yield number, start and end of each field's value. ValueError or IndexError if the bytes are not a message."""
-    at = 0
-    while at < len(content):
+    at = count = 0
+    while at < length:
+        count += 1
+        if count > MOST_FIELDS:
+            raise ValueError(f"more than {MOST_FIELDS} fields")
         tag, at = _varint(content, at)
         number, kind = tag >> 3, tag & 7
         if kind == LENGTH_DELIMITED:
-            length, at = _varint(content, at)
-            end = at + length
+            size, at = _varint(content, at)
+            end = at + size
         elif kind == 0:
             _, end = _varint(content, at)
         elif kind in FIXED_LENGTHS:
             end = at + FIXED_LENGTHS[kind]
         else:
             raise ValueError(f"kind {kind} of value")
-        if end > len(content):
+        if end > length:
             raise ValueError("the file ends within a field")
         yield number, at, end
         at = end
 
 
-def _varint(content: Bytes, at: int) -> tuple[int, int]:
+def _varint(content: BinaryIO, at: int) -> tuple[int, int]:
     """Decode an integer in groups of seven bits, lowest first. Return it and the position after it."""
+    content.seek(at)
     value = shift = 0
-    while True:
-        byte = content[at]
+    while shift <= _LONGEST_VARINT_BITS:
+        byte = content.read(1)[0]
         value |= (byte & 127) << shift
         at, shift = at + 1, shift + 7
         if byte < 128:
             return value, at
+    raise ValueError("an integer of more than 64 bits")
 
 
 def export_metadata(path: Path) -> str | None:
@@ -145,14 +154,9 @@ def export_metadata(path: Path) -> str | None:
         return onnx_metadata(path).get(EXPORT_METADATA)
     if not zipfile.is_zipfile(path):
         return None
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.endswith(f"/extra/{EXPORT_METADATA}.json")]
-            return archive.read(names[0]).decode(errors="replace") if names else None
-    except (zipfile.BadZipFile, OSError):
-        raise
-    except Exception as error:  # damaged bytes can raise almost any exception
-        raise zipfile.BadZipFile(f"damaged archive ({type(error).__name__})") from error
+    with open_stored(path) as archive:
+        names = [name for name in archive.namelist() if name.endswith(f"/extra/{EXPORT_METADATA}.json")]
+        return read_member(archive, names[0], LARGEST_METADATA_BYTES).decode(errors="replace") if names else None
 
 
 def is_export(path: Path) -> bool:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
+from common.files.bounded.plain_values import check_values
+from common.files.bounded.regular_files import in_megabytes, read_bounded
 
-LARGEST_BYTES = 4 * 2**20
+LARGEST_BYTES = 2**18  # takes seconds to parse. The largest configuration of a known program has 30 KB
 
 
 def parse_yaml(text: str | bytes, origin: str) -> Any:
@@ -34,12 +36,14 @@ def parse_yaml(text: str | bytes, origin: str) -> Any:
 
     PlainLoader.add_multi_constructor("", untagged)
     if len(text) > LARGEST_BYTES:
-        raise InputError(f"{origin}: too large for a configuration")
+        raise InputError(f"{origin}: too large for a configuration; the limit is {in_megabytes(LARGEST_BYTES)}")
     try:
-        return yaml.load(text, PlainLoader)  # a subclass of the safe loader
+        values = yaml.load(text, PlainLoader)  # a subclass of the safe loader
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"{origin}: not a YAML file ({reason})") from error
+    check_values(values, origin)  # aliases: a few lines can stand for billions of values
+    return values
 
 
 def read_yaml(path: str | Path) -> Any:
@@ -49,7 +53,7 @@ def read_yaml(path: str | Path) -> Any:
         FileNotFoundError: no such file.
         InputError: not YAML.
     """
-    return parse_yaml(Path(path).read_bytes(), str(path))
+    return parse_yaml(read_bounded(path, LARGEST_BYTES, "a configuration"), str(path))
 
 
 def dump_yaml(values: Any) -> str:

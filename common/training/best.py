@@ -71,6 +71,8 @@ def find_best(output: Path) -> tuple[int, Path]:
     if not isinstance(found, dict) or type(found.get("epoch")) is not int or type(found.get("file")) is not str:
         raise InputError(f"{record}: not written by a training run")
     path = output / found["file"]
+    if path.parent != output:
+        raise InputError(f"{record}: names {found['file']}, which is not a file beside it")
     if not path.is_file():
         raise InputError(f"{record}: names {path.name}, which is missing")
     return found["epoch"], path

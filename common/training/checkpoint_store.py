@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from common.errors import InputError
+from common.errors import InputError, first_line
 from common.files.atomic import sync_to_disk
+from common.files.bounded.zip_archives import open_stored
 from common.files.checkpoints import read_file
 from common.training.flags import KEPT_CHECKPOINTS
 
@@ -139,14 +139,15 @@ def _temporary(path: Path) -> Path:
 
 def _read_verified(path: Path) -> dict[str, Any]:
     """Read a file after comparing its checksums, which PyTorch writes but does not compare."""
-    if zipfile.is_zipfile(path):  # else `read_file` raises
-        try:
-            with zipfile.ZipFile(path) as archive:
-                damaged = archive.testzip()
-        except (zipfile.BadZipFile, OSError) as error:
-            raise InputError(f"{path}: damaged ({error})") from error
-        if damaged:
-            raise InputError(f"{path}: damaged, the checksum of {damaged} is wrong")
+    try:
+        with open_stored(path) as archive:
+            damaged = archive.testzip()
+    except InputError:
+        raise
+    except Exception as error:  # damaged bytes can raise almost any exception
+        raise InputError(f"{path}: damaged ({first_line(error)})") from error
+    if damaged:
+        raise InputError(f"{path}: damaged, the checksum of {damaged} is wrong")
     return read_file(path)
 
 

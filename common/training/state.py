@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from common import distributed
 from common.distributed import Distributed
-from common.errors import InputError
+from common.errors import InputError, first_line
 from common.machine.precision import DTYPES, amp_format, make_gradient_scaler, mixed_precision, needs_loss_scaling
 from common.training.best import Best
 from common.training.checkpoint_store import CheckpointStore, Contents
@@ -208,6 +208,9 @@ class BaseTrainState(abc.ABC):
         self.written = list(last["written"])
         self.best = Best(**last.get("best", {}))  # older checkpoints lack it
         self.epoch, self.epoch_clips, self.steps = (last["train_state"][k] for k in ("epoch", "epoch_clips", "steps"))
+        counts = (*self.written, self.best.epoch, self.best.waited, self.epoch, self.epoch_clips, self.steps)
+        if not all(type(count) is int and count >= 0 for count in counts):
+            raise ValueError("an epoch or a number of steps is not a number")
 
     def resume(self, store: CheckpointStore) -> bool:
         """Resume from the newest checkpoint in the output directory. Return False if there is none.
@@ -247,13 +250,28 @@ class BaseTrainState(abc.ABC):
                 f"{store.paths(epoch)[-1]}: not written by this program, it lacks {', '.join(sorted(missing))}; "
                 f"give another --output, {self.how_to_start}"
             )
-        self._refuse_another_run(contents, store)
-        self.restore(contents)
+        self._restore_or_refuse(contents, store, epoch)
         if self.place.is_main:  # a killed save skipped this, and no further save may follow
             store.remove_leftovers()
             self._record_best(store)
             self._prune(store)
         return True
+
+    def _restore_or_refuse(self, contents: Contents, store: CheckpointStore, epoch: int) -> None:
+        """Restore a checkpoint, or raise `InputError` if it is of another run or has values of other kinds."""
+        names = " and ".join(str(path) for path in store.paths(epoch))
+        try:
+            self._refuse_another_run(contents, store)
+            self.restore(contents)
+        except InputError as error:
+            raise error if str(store.directory) in str(error) else InputError(f"{names}: {error}") from error
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise InputError(
+                f"{names}: not as training writes it ({type(error).__name__}: {first_line(error)}); move the files "
+                "away, and training resumes from the checkpoint before"
+            ) from error
 
     def _refuse_another_run(self, contents: Contents, store: CheckpointStore) -> None:
         """Raise `InputError` if the checkpoint is of another run, since `--resume` is the default."""
@@ -285,6 +303,28 @@ def load_scaler(scaler: torch.amp.GradScaler, stored: dict[str, Any]) -> None:
     # The interval distinguishes fp16 scalers from the others.
     if stored["growth_interval"] == scaler.get_growth_interval():
         scaler.load_state_dict(stored)
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, stored: Any) -> None:
+    """Restore an optimiser.
+
+    Raises:
+        InputError: a state that does not fit the parameters, or other settings than the run's.
+    """
+    options = [{name: group.get(name) for name in ("betas", "eps", "weight_decay")} for group in optimiser.param_groups]
+    optimiser.load_state_dict(stored)
+    for group, wanted in zip(optimiser.param_groups, options, strict=True):
+        for name, value in wanted.items():
+            if group.get(name) != value:
+                raise InputError(f"its optimiser has {name} {group.get(name)!r} instead of {value!r}")
+        for parameter in group["params"]:
+            state = optimiser.state.get(parameter, {})
+            if state and not state.keys() >= {"step", "exp_avg", "exp_avg_sq"}:
+                raise InputError(f"its optimiser has only {', '.join(map(str, state))} of a parameter")
+            for name, value in state.items():
+                shape = torch.Size() if name == "step" else parameter.shape
+                if not isinstance(value, Tensor) or value.shape != shape or not value.is_floating_point():
+                    raise InputError(f"its optimiser has a {name} that does not fit its parameter {list(shape)}")
 
 
 def _count_steps(optimiser: torch.optim.Optimizer) -> Tensor:

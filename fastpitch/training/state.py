@@ -15,7 +15,7 @@ from common.files.checkpoints import check_tensors
 from common.files.fingerprints import file_digest
 from common.training.checkpoint_store import Contents
 from common.training.sampling import DROPOUT, philox
-from common.training.state import BaseTrainState, load_scaler
+from common.training.state import BaseTrainState, load_optimiser, load_scaler
 from fastpitch.checkpoint import load_fastpitch
 from fastpitch.model import FastPitch, TeacherForced
 from fastpitch.speakers import PITCH_KEY
@@ -129,7 +129,7 @@ class FastPitchTrainState(BaseTrainState):
     def restore_own(self, contents: Contents) -> None:
         (content,) = contents
         self.load_weights(self.model, content["state_dict"])
-        self.optim.load_state_dict(content["optimizer"])
+        load_optimiser(self.optim, content["optimizer"])
         load_scaler(self.scaler, content["scaler"])
 
     def load_base(self) -> None:

@@ -17,7 +17,7 @@ from common.files.fingerprints import file_digest
 from common.machine.gradient_buffer import GradientBuffer
 from common.training.checkpoint_store import Contents
 from common.training.cuda_graphs import Changing
-from common.training.state import BaseTrainState, load_scaler
+from common.training.state import BaseTrainState, load_optimiser, load_scaler
 from hifigan.checkpoint import load_public_state, load_trainable_generator
 from hifigan.discriminators import build_discriminators
 from hifigan.generator import Generator
@@ -187,8 +187,8 @@ class VocoderTrainState(BaseTrainState):
         load_public_state(self.generator, gen["generator"])
         for name, module in self.discriminators.items():
             load_public_state(module, discrim[name])
-        self.optim_g.load_state_dict(discrim["optim_g"])
-        self.optim_d.load_state_dict(discrim["optim_d"])
+        load_optimiser(self.optim_g, discrim["optim_g"])
+        load_optimiser(self.optim_d, discrim["optim_d"])
         load_scaler(self.scaler_g, discrim["scaler_g"])
         load_scaler(self.scaler_d, discrim["scaler_d"])
         self.computation.load_state_dict(discrim.get(COMPUTATION, {}))

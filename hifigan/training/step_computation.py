@@ -17,12 +17,13 @@ from torch import Tensor, nn
 
 from common import distributed
 from common.distributed import Distributed
+from common.errors import InputError, first_line
 from common.machine import triton_kernels
 from common.machine.graph_capture import CudaRecorder, Exchanges
 from common.machine.malloc import keep_freed_memory
 from common.training.cuda_graphs import Changing, GraphedStep, Step
 from hifigan.convolutions.choices import choose, describe_setting, find_cases
-from hifigan.convolutions.passes import Ways
+from hifigan.convolutions.passes import CONVOLUTION, IN_FP32, PRODUCTS, Ways
 from hifigan.convolutions.rows import to_rows
 from hifigan.discriminators import advance_spectral_norm, fuse_activations, spectral_norms
 from hifigan.generator import Generator
@@ -112,6 +113,8 @@ class StepComputation:
         self._ways = distributed.gather(self._ways)[0]
         layers = dict(discriminators.named_modules())
         for name, ways in self._ways.items():
+            if not hasattr(layers.get(name), "ways"):
+                raise InputError(f"--output: the checkpoint has a choice for the convolution {name}, which is unknown")
             layers[name].ways = ways
 
     def state_dict(self) -> dict[str, Any]:
@@ -121,11 +124,21 @@ class StepComputation:
         return {"setting": describe_setting(), "ways": {name: list(ways) for name, ways in self._ways.items()}}
 
     def load_state_dict(self, stored: Mapping[str, Any]) -> None:
-        """Restore the choices of a run on the same kind of processor. On another one, measure again."""
+        """Restore the choices of a run on the same kind of processor. On another one, measure again.
+
+        Raises:
+            InputError: not what `state_dict` returns.
+        """
         if not stored:
             return
-        if stored["setting"] == describe_setting():
-            self._ways = {name: Ways(*ways) for name, ways in stored["ways"].items()}
+        try:
+            setting, ways = stored["setting"], {name: Ways(*found) for name, found in stored["ways"].items()}
+            if unknown := {way for found in ways.values() for way in found} - {PRODUCTS, CONVOLUTION, IN_FP32}:
+                raise ValueError(f"{unknown}")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"its choice of convolutions is of another kind ({first_line(error)})") from error
+        if setting == describe_setting():
+            self._ways = ways
         elif self._place.is_main:
             log.info("resumed on another processor or version: the ways to compute convolutions are chosen again")
 

@@ -6,11 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from common.errors import InputError
-from common.files.checkpoints import printable, read_file
+from common.files.checkpoints import check_plain, printable, read_file
 from common.files.generators import refused
 from common.files.generators.file import GeneratorFile, public_names, tensors_in
 from common.files.generators.folders import find_weights
@@ -93,24 +90,14 @@ def parse_generator(path: Path, content: Mapping[str, Any], ema: bool = False) -
         except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
             raise InputError(f"{path}: settings in it or beside it are of another kind ({error})") from error
         if found is not None:
-            _check_plain(path, found.state)
+            try:
+                check_plain(found.state)
+            except InputError as error:
+                raise InputError(f"{path}: {error}") from error
             if kind := refused.output_kind(found.state):
                 raise InputError(f"{path}: not a generator of samples: {kind}")
             return found
     return None
-
-
-def _check_plain(path: Path, state: Mapping[str, Tensor]) -> None:
-    """Raise `InputError` if a tensor cannot be a weight: not floating-point, sparse, or with values that are not there.
-
-    A few bytes can stand for a tensor of terabytes, whose steps from value to value are 0.
-    """
-    for name, tensor in state.items():
-        if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.device.type == "meta":
-            kind = f"{tensor.dtype} {tensor.layout} on {tensor.device}".replace("torch.", "")
-            raise InputError(f"{path}: {printable(name)} is {kind}, not a tensor of floating-point numbers")
-        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-            raise InputError(f"{path}: {printable(name)} has {tensor.numel()} values, more than the file holds")
 
 
 __all__ = ["READERS", "GeneratorFile", "parse_generator", "public_names", "read_generator"]

@@ -6,6 +6,7 @@ Mels are log10. ParallelWaveGAN normalises them by the statistics in `stats.h5` 
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ import torch
 from torch import Tensor
 
 from common.audio_config import MelConvention
-from common.errors import InputError
+from common.errors import InputError, first_line
 from common.files.atomic import replacing, write_whole
+from common.files.bounded.regular_files import read_bounded
 from common.files.generators.file import (
     MELS,
     GeneratorFile,
@@ -34,6 +36,8 @@ from common.files.generators.file import (
 from common.files.generators.writing import Portable, Writer, describe_mels, differing_mels, own_tensors
 from common.files.yaml_files import dump_yaml
 
+MOST_STATISTICS = 2**16  # values of a mean or a scale, one for each mel band
+LARGEST_STATISTICS_BYTES = 2**20
 ESPNET_PREFIX = "tts.generator.vocoder."
 NAMES = (
     (r"^input_conv\.", "conv_pre."),
@@ -143,20 +147,32 @@ def _statistics(path: Path) -> dict[str, Tensor]:
         return {}
     try:
         if file.suffix == ".npy":
-            mean, scale = np.load(file, allow_pickle=False)[:2]
+            content = read_bounded(file, LARGEST_STATISTICS_BYTES, "mean and scale of mels")
+            mean, scale = np.load(io.BytesIO(content), allow_pickle=False)[:2]
         else:
             import h5py
 
             with h5py.File(file, "r") as opened:
-                mean, scale = opened["mean"][()], opened["scale"][()]
+                mean, scale = _read_hdf5(opened, "mean"), _read_hdf5(opened, "scale")
         return {
             "normalise.mean": torch.from_numpy(np.asarray(mean, np.float32).ravel()),
             "normalise.scale": torch.from_numpy(np.asarray(scale, np.float32).ravel()),
         }
     except ImportError as error:
         raise InputError(f"{file}: reading it needs the package h5py (pip install h5py), or stats.npy") from error
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise InputError(f"{file}: mean and scale of the mels cannot be read ({error})") from error
+    except Exception as error:  # damaged bytes can raise almost any exception
+        raise InputError(f"{file}: mean and scale of the mels cannot be read ({first_line(error)})") from error
+
+
+def _read_hdf5(opened: Any, name: str) -> np.ndarray:
+    """Read an array of an HDF5 file, which may refer to other files, or stand for terabytes of one value."""
+    found = opened[name] if type(opened.get(name, getlink=True)).__name__ == "HardLink" else None
+    if found is None or not hasattr(found, "chunks") or found.external or found.is_virtual:
+        raise ValueError(f"{name} is not an array in this file")
+    if max(found.size or 0, math.prod(found.chunks or ())) > MOST_STATISTICS or found.dtype.kind != "f":
+        raise ValueError(f"{name} has shape {found.shape} of {found.dtype}, not a number for each band")
+    values: np.ndarray = found[()]
+    return values
 
 
 def _write(path: Path, portable: Portable) -> list[str]:
