@@ -29,8 +29,8 @@ from common.audio_files import describe_clipping
 from common.audio_input.names import is_audio
 from common.errors import InputError
 from common.files.locks import lock_folder
-from common.machine.determinism import be_deterministic, nondeterminism_named
 from common.machine.progress import progress_bar
+from common.machine.pytorch.determinism import be_deterministic, nondeterminism_named
 from common.machine.signals_and_streams import CLOSED_PIPE
 from common.synthesis.outputs import PcmWriter, SpeechWriter, open_stdout
 from common.synthesis.phrases import Phrase, read_phrases

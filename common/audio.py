@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from common.audio_config import LOG_FLOOR, OUR_MELS, AudioConfig, MelConvention
 from common.errors import InputError
-from common.machine.determinism import reflect
 from common.machine.precision import exact_format
+from common.machine.pytorch.determinism import reflect
 
 SILENCE = math.log(LOG_FLOOR)  # log mel of digital silence (0 would be loud)
 _KNEE_HZ, _MELS_PER_HZ, _MELS_PER_LOG = 1000.0, 3 / 200, 27 / math.log(6.4)  # of Slaney's mel scale

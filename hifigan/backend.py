@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from common.errors import InputError
-from common.machine import torchscript
 from common.machine.precision import mixed_precision
+from common.machine.pytorch import torchscript
 from hifigan.config import GeneratorConfig
 from hifigan.generator import Generator
 

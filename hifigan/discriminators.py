@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from common.machine.determinism import reflect
+from common.machine.pytorch.determinism import reflect
 from hifigan.config import DiscriminatorConfig
 from hifigan.convolutions.rows import are_rows, to_rows
 from hifigan.layers import SpectralNormConv1d, WeightNormConv1d, WeightNormConv2d

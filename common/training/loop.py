@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from common import distributed
 from common.distributed import Distributed
 from common.errors import InputError
-from common.machine.determinism import be_deterministic, nondeterminism_named
 from common.machine.loader_processes import lost_loaders_named, stop_loader_processes
+from common.machine.pytorch.determinism import be_deterministic, nondeterminism_named
 from common.machine.timing import TimeLeft, in_words
 from common.training.checkpoint_store import CheckpointStore
 from common.training.loaders import ClipDataset, ReadAhead, UntilError, check_datasets, groups

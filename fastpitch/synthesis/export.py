@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from common.errors import InputError, first_line
 from common.files.exports import sealed
-from common.machine import torchscript
-from common.machine.torchscript import quietly
+from common.machine.pytorch import torchscript
+from common.machine.pytorch.torchscript import quietly
 from fastpitch.config import FastPitchInfo
 from fastpitch.layers import length_mask
 from fastpitch.length_regulator import durations_from_log, regulate, round_durations

@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from common.errors import InputError
 from common.machine.precision import mixed_precision
-from common.machine.torchscript import script
+from common.machine.pytorch.torchscript import script
 from fastpitch.model import FastPitch
 from fastpitch.pitch_transform import PitchTransform
 from fastpitch.synthesis.pieces import Piece

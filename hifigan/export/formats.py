@@ -77,14 +77,14 @@ class TorchScript(BaseFormat):
     suffix = ".ts"
 
     def load(self, path: Path, device: torch.device) -> Run:
-        from common.machine import torchscript
+        from common.machine.pytorch import torchscript
 
         return torchscript.load(path, device)
 
     def write(self, module: VocoderModule, contract: ExportContract, path: Path, opset: int | None) -> None:
         import torch
 
-        from common.machine import torchscript
+        from common.machine.pytorch import torchscript
 
         content = io.BytesIO()
         torch.jit.save(torchscript.script(module), content, _extra_files={CONTRACT_FILE: contract.to_json()})

@@ -17,7 +17,7 @@ from torch import Tensor
 from common.audio import LOG_FLOOR, SILENCE
 from common.errors import InputError
 from common.machine.precision import use_tf32
-from common.machine.torchscript import quietly
+from common.machine.pytorch.torchscript import quietly
 from hifigan.backend import Backend
 from hifigan.checkpoint import GeneratorInfo
 from hifigan.denoiser import Denoiser

@@ -7,8 +7,13 @@ import torch
 from torch.nn import functional as F
 
 from common.errors import InputError
-from common.machine import determinism
-from common.machine.determinism import CUBLAS_VARIABLE, be_deterministic, nondeterminism_named, reflect_by_slices
+from common.machine.pytorch import determinism
+from common.machine.pytorch.determinism import (
+    CUBLAS_VARIABLE,
+    be_deterministic,
+    nondeterminism_named,
+    reflect_by_slices,
+)
 
 
 @pytest.fixture
@@ -40,9 +45,10 @@ def test_a_setting_of_the_user_stays(settings, monkeypatch):
 
 def test_one_line_for_what_has_no_deterministic_form():
     message = "kth_backward does not have a deterministic implementation, but you set a flag. You can turn it off\nmore"
-    with pytest.raises(
-        InputError, match=r"^--deterministic: not on this device \(kth_backward [^.]*\); omit the flag$"
-    ), nondeterminism_named():
+    with (
+        pytest.raises(InputError, match=r"^--deterministic: not on this device \(kth_backward [^.]*\); omit the flag$"),
+        nondeterminism_named(),
+    ):
         raise RuntimeError(message)
     with pytest.raises(RuntimeError, match="another"), nondeterminism_named():
         raise RuntimeError("another error")

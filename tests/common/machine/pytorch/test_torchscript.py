@@ -5,7 +5,7 @@ import warnings
 import torch
 from torch import nn
 
-from common.machine import torchscript
+from common.machine.pytorch import torchscript
 
 
 def test_a_module_survives_a_round_trip_without_warnings(tmp_path):
