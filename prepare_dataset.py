@@ -41,7 +41,7 @@ from common.data.pitch import PITCH_STATISTICS_FILE, PitchConfig, compute_statis
 from common.errors import InputError, first_three, others_go_on
 from common.files.arrays import save_tensor
 from common.files.atomic import remove_leftovers
-from common.files.fingerprints import is_newer
+from common.files.fingerprints import expire_if_changed, is_newer, times_ns
 from common.files.locks import lock_folder
 from common.files.text_files import read_lines
 from common.machine.processes import Report, run_over_files
@@ -175,12 +175,14 @@ def extract_mel(root: Path, audio: AudioConfig, item: tuple[Path, Path]) -> Repo
 def extract_pitch_file(root: Path, config: PitchConfig, shortest: int, item: tuple[Path, Path]) -> Report:
     """Extract the pitch of one file, in a worker process. FastPitch's mels need more than `shortest` samples."""
     source, target = item
+    before_ns = times_ns(root / source)
     _check_header(root / source, config.sampling_rate)
     wav = load_wav_at(root / source, config.sampling_rate)
     if len(wav) <= shortest:
         raise InputError(f"{len(wav)} samples are too few, need more than {shortest}")
     pitch = extract_pitch(wav, config)
     save_tensor(root / target, torch.from_numpy(pitch)[None])
+    expire_if_changed(root / target, before_ns, root / source)
     return Report(source, remark="" if pitch.any() else "no frame is voiced")
 
 
@@ -210,10 +212,12 @@ def convert_file(root: Path, target: Path, sampling_rate: int, item: tuple[Path,
     path, copy = item
     if is_newer(target / copy, root / path) and wav_info(target / copy).sampling_rate == sampling_rate:
         return Report(path)
+    before_ns = times_ns(root / path)
     channels = wav_info(root / path).channels
     wav, source_rate = load_wav(root / path)
     converted = within_full_scale(resample(wav, source_rate, sampling_rate), root / path)
     save_wav(target / copy, converted, sampling_rate)
+    expire_if_changed(target / copy, before_ns, root / path)
     return Report(path, remark=_describe(wav, channels))
 
 

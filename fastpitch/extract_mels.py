@@ -35,7 +35,7 @@ from common.distributed import Distributed
 from common.errors import InputError, first_three
 from common.files.arrays import save_array
 from common.files.atomic import remove_leftovers, write_whole
-from common.files.fingerprints import file_digest, is_newer
+from common.files.fingerprints import expire_if_changed, file_digest, is_newer, times_ns
 from common.files.json_files import read_json
 from common.files.locks import lock_folder
 from common.machine.hardware import half_precision
@@ -190,6 +190,7 @@ def extract(
     problems: dict[int, str] = {}
     share = clips[place.rank :: place.world_size]
     missing = [clip for clip in share if not _is_current(dataset, clip, targets[clip])]
+    before_ns = {clip: times_ns(*_sources(dataset, clip)) for clip in missing}
     # Longest first: batches need little padding, and a lack of memory shows at once.
     missing.sort(key=lambda clip: dataset.paths[clip].stat().st_size, reverse=True)
     batches = [missing[i : i + cfg.batch_size] for i in range(0, len(missing), cfg.batch_size)]
@@ -208,6 +209,7 @@ def extract(
                     problems[clip] = f"{dataset.paths[clip]}: FastPitch's mel has values that are not finite{hint}"
                     continue
                 save_array(targets[clip], mel[:, :length].numpy())
+                expire_if_changed(targets[clip], before_ns[clip], *_sources(dataset, clip))
                 frames += length
             bar.update(len(numbers))
     seconds = time.perf_counter() - began
@@ -221,8 +223,12 @@ def extract(
 
 
 def _is_current(dataset: SpeechDataset, clip: int, target: Path) -> bool:
+    return is_newer(target, *_sources(dataset, clip))
+
+
+def _sources(dataset: SpeechDataset, clip: int) -> tuple[Path, Path]:
     recording = dataset.recordings[clip]
-    return is_newer(target, recording.wav, recording.pitch)
+    return recording.wav, recording.pitch
 
 
 def load(dataset: SpeechDataset, batches: Sequence[Sequence[int]], cfg: ExtractConfig) -> Iterator[Batch]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,3 +39,28 @@ def ends_digest(path: str | Path) -> str:
 def is_newer(result: Path, *sources: Path) -> bool:
     """Return whether a file exists and none of its sources has changed since it was written."""
     return result.is_file() and all(result.stat().st_mtime_ns >= source.stat().st_mtime_ns for source in sources)
+
+
+def times_ns(*sources: Path) -> list[int]:
+    """Return the modification times of files, -1 for those that are not there."""
+    times = []
+    for source in sources:
+        try:
+            times.append(source.stat().st_mtime_ns)
+        except OSError:
+            times.append(-1)
+    return times
+
+
+def expire_if_changed(result: Path, before_ns: Sequence[int], *sources: Path) -> None:
+    """Let a result count as old, see `is_newer`, if a source has changed while the result was made of it.
+
+    Its own time is later than the change, so the next run would take it for a result of the new content.
+
+    Args:
+        result: has been written.
+        before_ns: `times_ns` of the sources before they were read.
+        sources: the files that it was made of.
+    """
+    if times_ns(*sources) != before_ns:
+        os.utime(result, ns=(0, 0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from common.files.fingerprints import ends_digest, file_digest, fingerprint, is_newer
+from common.files.fingerprints import ends_digest, expire_if_changed, file_digest, fingerprint, is_newer, times_ns
 
 
 def test_a_data_set_is_known_by_names_sizes_and_its_first_file(tmp_path: Path) -> None:
@@ -52,3 +52,16 @@ def test_only_the_ends_of_a_large_file_are_read(tmp_path: Path) -> None:
         content[place] = 0
     file.write_bytes(b"short")
     assert ends_digest(file) != whole
+
+
+def test_a_result_of_a_file_that_changes_meanwhile_is_old(tmp_path: Path) -> None:
+    source, result = tmp_path / "source", tmp_path / "result"
+    source.touch()
+    for change, is_current in ((lambda: None, True), (lambda: os.utime(source, (1, 1)), False), (source.unlink, False)):
+        before = times_ns(source)
+        change()
+        result.write_bytes(b"of the old content")
+        expire_if_changed(result, before, source)
+        if not source.exists():
+            source.touch()
+        assert is_newer(result, source) is is_current

@@ -15,7 +15,6 @@ from tests.support.stress import cases, record
 def copy_data(folder: Path, inputs: Inputs) -> None:
     shutil.copytree(inputs.data / "wavs", folder / "wavs")
     shutil.copy(inputs.data / "metadata.csv", folder)
-    shutil.copytree(inputs.data, folder, ignore=lambda _, names: set(names), dirs_exist_ok=True)
 
 
 SPEECH = ["--batch-size", "1", "--fade-out", "1"]
@@ -88,5 +87,3 @@ def test_outputs_are_those_of_an_undisturbed_run(name: str, tmp_path: Path, inpu
         disturbed.kills + disturbed.stops,
         f"{disturbed.kills} kills, {disturbed.stops} stops, {disturbed.finished} runs finished the work: equal files",
     )
-
-

@@ -67,12 +67,13 @@ class Victim:
         folder: the run's folder.
         inputs: its input.
         before: called in the process before the program. It can be pickled.
+        log: name of the file beside the folder that gets stderr, for several victims in one folder.
     """
 
     def __init__(
-        self, program: Program, folder: Path, inputs: Inputs, before: Callable[[], None] | None = None
+        self, program: Program, folder: Path, inputs: Inputs, before: Callable[[], None] | None = None, log: str = ""
     ) -> None:
-        self._log = folder.with_name(f"{folder.name}.log")
+        self._log = folder.with_name(f"{log or folder.name}.log")
         argv = program.arguments(folder, inputs)
         self.process: BaseProcess = _server.Process(
             target=_main, args=(program.module, program.prog, argv, str(self._log), before)
