@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import contextlib
+import errno
 import gzip
 import lzma
 import os
@@ -78,7 +79,7 @@ def damage_in_one_line(archive: str | Path, problem: str) -> Iterator[None]:
     except InputError:
         raise
     except OSError as error:
-        if error.errno is not None:  # the disk, not the archive
+        if error.errno not in (None, errno.EINVAL):  # the disk, not the archive, or a place before its start
             raise
         raise InputError(f"{archive}: {problem} ({first_line(error)}); delete it and run again") from error
     except (
