@@ -7,6 +7,9 @@ import dataclasses
 import datetime
 import logging
 import os
+import socket
+import threading
+import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
@@ -15,6 +18,8 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import _get_default_store as _default_store
+from torch.distributed.distributed_c10d import default_pg_timeout
 from torch.nn.parallel import DistributedDataParallel
 
 from common.errors import InputError, first_line
@@ -22,6 +27,12 @@ from common.machine.hardware import check_kernels
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+
+# Keys of the store that all processes share, followed by a rank.
+_WHO = "hifigan/who/"
+_WAITED = "hifigan/waited/"
+_SHORTEST_ROLL_CALL_SEC, _LONGEST_ROLL_CALL_SEC = 5.0, 60.0
+_patience_sec = 0.0  # of the process group
 
 _averaging: weakref.WeakSet[DistributedDataParallel] = weakref.WeakSet()  # modules from `wrap`
 
@@ -84,6 +95,7 @@ def init(cuda: bool, patience: datetime.timedelta | None = None) -> Distributed:
     rank, local_rank = _from_environment("RANK", 0), _from_environment("LOCAL_RANK", 0)
     _check_environment(rank, world_size)
     device = select_device(cuda, local_rank)
+    global _patience_sec
     if world_size > 1:
         # If imported later, as by PyTorch's compiler, its functions would hold the group of all processes as a default.
         # Then `shutdown` could not end the group, and gloo's threads may abort a process that ends before them.
@@ -91,6 +103,8 @@ def init(cuda: bool, patience: datetime.timedelta | None = None) -> Distributed:
 
         backends = "cpu:gloo,cuda:nccl" if cuda else "gloo"
         dist.init_process_group(backends, timeout=patience, device_id=device if cuda else None)
+        _patience_sec = (patience or default_pg_timeout).total_seconds()
+        _default_store().set(f"{_WHO}{rank}", f"pid {os.getpid()} on {socket.gethostname()}")
     return Distributed(rank, local_rank, world_size, device)
 
 
@@ -147,7 +161,38 @@ def lost_peers_named() -> Iterator[None]:
         if not isinstance(error, dist.DistError) and "/gloo/" not in str(error):
             raise
         cause = first_line(error).split(". ")[0]
+        if "timed out" in cause.lower() and (missing := _call_roll()):
+            raise ConnectionError(
+                f"{' and '.join(missing)} did not answer for {_patience_sec:g} s, so all processes end. Look there for "
+                "a stopped process, or a disk or network that hangs; then start again to resume. If it was at work, "
+                "give it more time (--peer-timeout-sec in training)"
+            ) from error
         raise ConnectionError(f"another process was lost: {cause}") from error
+
+
+def _call_roll() -> list[str]:
+    """Return the processes, in words, that do not report within a while that they waited in vain, like this one."""
+    world_size, rank = dist.get_world_size(), dist.get_rank()
+    present = {rank}
+    names = [f"process {other + 1} of {world_size}" for other in range(world_size)]
+    seconds = min(_LONGEST_ROLL_CALL_SEC, max(_SHORTEST_ROLL_CALL_SEC, _patience_sec / 2))
+    deadline = time.monotonic() + seconds
+
+    def call() -> None:
+        store = _default_store()
+        store.set(f"{_WAITED}{rank}", "")
+        for other in range(world_size):
+            if store.check([f"{_WHO}{other}"]):
+                names[other] += f" ({store.get(f'{_WHO}{other}').decode()})"
+        while time.monotonic() < deadline and len(present) < world_size:
+            present.update(other for other in range(world_size) if store.check([f"{_WAITED}{other}"]))
+            time.sleep(0.2)
+
+    # The store may be in the process that hangs, and would answer never.
+    caller = threading.Thread(target=call, daemon=True)
+    caller.start()
+    caller.join(seconds + 1)
+    return [names[other] for other in range(world_size) if other not in present]
 
 
 def is_active() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -45,7 +46,7 @@ def replacing(path: Path, *, suffix: str = "", sync: bool = False, one_of_many: 
         if sync:
             replace_synced(temporary, path)
         else:
-            temporary.replace(path)
+            rename(temporary, path)
 
 
 @contextlib.contextmanager
@@ -77,15 +78,37 @@ def _short(name: str) -> str:
 def replace_synced(source: Path, target: Path) -> None:
     """Rename a complete file. After a power cut, `target` is either the old file or the whole new one."""
     sync_to_disk(source)
-    source.replace(target)
+    rename(source, target)
     sync_to_disk(target.parent)
 
 
+def rename(source: Path, target: Path) -> None:
+    """Rename a file, which replaces `target`.
+
+    A network file system repeats a request whose answer was lost. The second one fails, as the file has its
+    new name by then.
+
+    Raises:
+        OSError: the file was not renamed.
+    """
+    renamed = source.stat()
+    try:
+        source.replace(target)
+    except OSError:
+        with contextlib.suppress(OSError):
+            if os.path.samestat(target.stat(), renamed) and not source.exists():
+                return
+        raise
+
+
 def sync_to_disk(path: Path) -> None:
-    """Wait until a file, or the names in a folder, have reached the disk."""
+    """Wait until a file, or the names in a folder, have reached the disk, as far as the file system can do so."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # such as for folders on some network disks
+            raise
     finally:
         os.close(descriptor)
 

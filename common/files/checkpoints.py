@@ -24,6 +24,8 @@ def read_file(path: str | Path, map_location: str | torch.device = "cpu") -> dic
     The folder of a model (`common.files.model_folders`), or model.safetensors in it, counts as one checkpoint.
     Floating-point tensors of safetensors files become fp32.
 
+    Checksums in the file are compared with its content. PyTorch's archives and this project's safetensors have some.
+
     Raises:
         FileNotFoundError: no such file.
         InputError: not a file of tensors and plain values, a damaged one, or a folder of another kind.

@@ -38,7 +38,9 @@ def lock_folder(
     poll: Callable[[], None] = lambda: None,
     shared_with_children: bool = False,
 ) -> Iterator[int]:
-    """Keep other processes that lock it out of a folder, which is created. Yield the lock's descriptor.
+    """Keep other processes that lock it out of a folder. Yield the lock's descriptor.
+
+    The folder is created, and removed if it is empty in the end.
 
     Where the file system has no locks, a warning is all that happens.
 
@@ -55,6 +57,7 @@ def lock_folder(
     """
     path = folder / name
     try:
+        is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         file = _open_locked(path, wait_sec, poll)
     except _HeldError as error:
@@ -73,6 +76,9 @@ def lock_folder(
                 yield file.fileno()
             finally:
                 path.unlink(missing_ok=True)  # before the lock is released: see `_is_still_at`
+                if is_new:
+                    with contextlib.suppress(OSError):  # it has files now
+                        folder.rmdir()
 
 
 @contextlib.contextmanager

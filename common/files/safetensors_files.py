@@ -10,6 +10,7 @@ import dataclasses
 import io
 import json
 import math
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,12 @@ from torch import Tensor
 from common.errors import InputError, first_line
 from common.files.atomic import write_whole
 from common.files.bounded.plain_values import check_values
-from common.files.bounded.regular_files import check_memory, file_size, in_megabytes, open_regular
+from common.files.bounded.regular_files import REPLACE_DAMAGED, check_memory, file_size, in_megabytes, open_regular
 
 STATE = "state"  # metadata: the key of a checkpoint that holds the tensors
+CHECKSUM = "crc32"  # metadata: checksum of the header without it, and of all tensors
+_METADATA = "__metadata__"
+_CHUNK_BYTES = 2**20
 _LENGTH_BYTES = 8  # little-endian length of the JSON header at the start of a file
 LARGEST_HEADER_BYTES = 4 * 2**20  # names, shapes and metadata. A voice's have 0.1 MB
 MOST_TENSORS = 20_000
@@ -47,7 +51,7 @@ def is_safetensors(path: Path) -> bool:
 
 
 def read_safetensors(path: Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
-    """Read a file as a checkpoint dictionary, with all floating-point tensors in fp32.
+    """Read a file as a checkpoint dictionary, with all floating-point tensors in fp32. A checksum in it is compared.
 
     Without the metadata of `write_safetensors`, the dictionary holds the tensors by their names.
 
@@ -58,6 +62,10 @@ def read_safetensors(path: Path, map_location: str | torch.device = "cpu") -> di
     try:
         with open_regular(path) as file:
             metadata, places = _read_header(file)
+            if CHECKSUM in metadata and metadata[CHECKSUM] != _checksum_in(file):
+                raise InputError(
+                    f"{path}: damaged, or changed by another program: its checksum is wrong; {REPLACE_DAMAGED}"
+                )
             check_memory(path, 2 * file_size(file))
             tensors = {}
             for name, place in sorted(places.items()):
@@ -74,7 +82,7 @@ def read_safetensors(path: Path, map_location: str | torch.device = "cpu") -> di
     if metadata[STATE] in metadata:
         raise InputError(f"{path}: damaged: its metadata has {metadata[STATE]}, which stands for the tensors")
     for key, text in metadata.items():
-        if key not in (STATE, "format"):
+        if key not in (STATE, CHECKSUM, "format"):
             try:
                 content[key] = json.loads(text)
             except (ValueError, RecursionError) as error:
@@ -111,7 +119,7 @@ def _read_header(file: io.BufferedReader) -> tuple[dict[str, str], dict[str, _Pl
     if length > LARGEST_HEADER_BYTES:
         raise ValueError(f"a header of {in_megabytes(length)}, the limit is {in_megabytes(LARGEST_HEADER_BYTES)}")
     header = json.loads(file.read(length).decode(), object_pairs_hook=_without_repetition)
-    metadata = header.pop("__metadata__", {}) if isinstance(header, dict) else None
+    metadata = header.pop(_METADATA, {}) if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
         raise ValueError("its header is not a description of tensors")
     if len(header) > MOST_TENSORS:
@@ -163,15 +171,37 @@ def write_safetensors(path: Path, state: str, tensors: Mapping[str, Tensor], val
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Write tensors by their names, and text as metadata."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_whole(path, _with_sorted_header(save(plain, {"format": "pt", **(metadata or {})})))
+    write_whole(path, _sealed(save(plain, {"format": "pt", **(metadata or {})})))
 
 
-def _with_sorted_header(content: bytes) -> bytes:
-    """Sort the keys of the header, which the package writes in random order: the same tensors give the same file."""
+def _sealed(content: bytes) -> bytes:
+    """Add the checksum, and sort the header, which the package writes in random order: equal tensors, equal files."""
     start = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
-    header = json.dumps(json.loads(content[_LENGTH_BYTES:start]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % _LENGTH_BYTES)  # tensors stay aligned
-    return len(header).to_bytes(_LENGTH_BYTES, "little") + header + content[start:]
+    header, tensors = json.loads(content[_LENGTH_BYTES:start]), content[start:]
+    header.setdefault(_METADATA, {})[CHECKSUM] = _in_json(zlib.crc32(tensors, zlib.crc32(_to_json(header))))
+    text = _to_json(header)
+    text += b" " * (-len(text) % _LENGTH_BYTES)  # tensors stay aligned
+    return len(text).to_bytes(_LENGTH_BYTES, "little") + text + tensors
+
+
+def _checksum_in(file: io.BufferedReader) -> str:
+    """Compute the checksum of a file with a valid header. 1 GB takes half a second."""
+    file.seek(0)
+    header = json.loads(file.read(int.from_bytes(file.read(_LENGTH_BYTES), "little")))
+    header[_METADATA].pop(CHECKSUM)
+    value = zlib.crc32(_to_json(header))
+    while chunk := file.read(_CHUNK_BYTES):
+        value = zlib.crc32(chunk, value)
+    return _in_json(value)
+
+
+def _in_json(checksum: int) -> str:
+    """Return text that earlier versions, which expect JSON in metadata, can read."""
+    return json.dumps(f"{checksum:08x}")
+
+
+def _to_json(header: Mapping[str, Any]) -> bytes:
+    return json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
 
 
 def in_half_precision(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

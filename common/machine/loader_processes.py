@@ -65,6 +65,6 @@ def _describe_shared_memory() -> str:
 
 
 def leave_signals_to_the_parent(_: int) -> None:
-    """Ignore Ctrl-C and torchrun's SIGTERM, so that the trainer can finish its step and save."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    """Ignore Ctrl-C, torchrun's SIGTERM and the end of a terminal, so that the trainer can finish its step and save."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import shutil
@@ -11,9 +12,8 @@ from typing import Any
 
 import torch
 
-from common.errors import InputError, first_line
-from common.files.atomic import sync_to_disk
-from common.files.bounded.zip_archives import open_stored
+from common.errors import InputError
+from common.files.atomic import rename, sync_to_disk
 from common.files.checkpoints import read_file
 from common.training.flags import KEPT_CHECKPOINTS
 
@@ -67,7 +67,7 @@ class CheckpointStore:
         for epoch in reversed(epochs):
             paths = self.paths(epoch)
             try:
-                contents = tuple(_read_verified(path) for path in paths)
+                contents = tuple(read_file(path) for path in paths)
                 if not _belong_together(*contents):
                     names = " and ".join(path.name for path in paths)
                     raise InputError(f"{self.directory}: {names} were not saved together")
@@ -88,11 +88,11 @@ class CheckpointStore:
                 if not leftover.is_file():
                     continue
                 try:
-                    belongs = _belong_together(read_file(first), _read_verified(leftover))
+                    belongs = _belong_together(read_file(first), read_file(leftover))
                 except InputError:  # killed while writing, so the old file stays
                     continue
                 if belongs:
-                    leftover.replace(path)
+                    rename(leftover, path)
 
     def save(self, epoch: int, *contents: dict[str, Any]) -> Path:
         """Write all files of a checkpoint, then rename them. Return the first file's path."""
@@ -107,9 +107,12 @@ class CheckpointStore:
             for path in temporary:
                 path.unlink(missing_ok=True)
             raise
-        for path, target in zip(temporary, targets, strict=True):  # if interrupted, the next start completes them
-            path.replace(target)
-        sync_to_disk(self.directory)  # the renames themselves
+        try:
+            for path, target in zip(temporary, targets, strict=True):  # if interrupted, the next start completes them
+                rename(path, target)
+            sync_to_disk(self.directory)  # the renames themselves
+        except OSError as error:
+            raise _not_saved(targets[0], error) from error
         return targets[0]
 
     def remove_leftovers(self) -> None:
@@ -137,25 +140,22 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.tmp")
 
 
-def _read_verified(path: Path) -> dict[str, Any]:
-    """Read a file after comparing its checksums, which PyTorch writes but does not compare."""
-    try:
-        with open_stored(path) as archive:
-            damaged = archive.testzip()
-    except InputError:
-        raise
-    except Exception as error:  # damaged bytes can raise almost any exception
-        raise InputError(f"{path}: damaged ({first_line(error)})") from error
-    if damaged:
-        raise InputError(f"{path}: damaged, the checksum of {damaged} is wrong")
-    return read_file(path)
-
-
 def _write(path: Path, content: dict[str, Any]) -> None:
     try:
         with path.open("wb") as file:
             torch.save(content, file)
         sync_to_disk(path)
-    except (RuntimeError, OSError) as error:  # PyTorch does not raise OSError for a full disk
-        free = shutil.disk_usage(path.parent).free // 2**20
-        raise OSError(f"{path}: the checkpoint could not be written; {free} MB are free") from error
+    except (RuntimeError, OSError) as error:  # PyTorch may hide the OSError of a full disk
+        raise _not_saved(path, error) from error
+
+
+def _not_saved(path: Path, error: Exception) -> OSError:
+    """Return an error with the reason, the free space and the remedy."""
+    reasons = (error, error.__cause__, error.__context__)
+    found = next((reason.strerror for reason in reasons if isinstance(reason, OSError) and reason.strerror), "")
+    with contextlib.suppress(OSError):
+        found += f"{', ' * bool(found)}{shutil.disk_usage(path.parent).free // 2**20} MB are free"
+    return OSError(
+        f"{path}: the checkpoint could not be written ({found}); when it can be, start again to resume from the newest "
+        "whole one"
+    )

@@ -53,6 +53,11 @@ class BaseRunConfig:
     nonfinite_limit: int = flag(
         20, "stop, with a checkpoint, after this number of consecutive steps skipped for non-finite values"
     )
+    peer_timeout_sec: int = flag(
+        1800,
+        "with several processes: end, and name the one that hangs, when processes wait for each other for this time; "
+        "checking the data, validation and a save must take less",
+    )
 
     def __post_init__(self) -> None:
         names = (
@@ -62,6 +67,7 @@ class BaseRunConfig:
             "samples_interval",
             "step_logs_interval",
             "nonfinite_limit",
+            "peer_timeout_sec",
         )
         folders(output=self.output)
         positive(**{name: getattr(self, name) for name in names})

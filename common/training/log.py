@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
-from collections.abc import Mapping
+import logging
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from common.audio import SILENCE
+from common.errors import InputError
 from common.files.dllogger_lines import open_json_lines
+from common.machine.signals_and_streams import drop_stdout
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+logger = logging.getLogger(__name__)
 
 SUBSETS = ("train", "val", "test")
 # Losses on stdout, in this order. None hides a loss there, and `_format_loss` formats losses without an entry.
@@ -39,6 +49,8 @@ _OTHERS = {
 class RunLog:
     """Log of a run, silent on all processes except the main one.
 
+    What cannot be written, such as to a full disk or a closed terminal, is named once. Training goes on without it.
+
     Args:
         output: the run's directory. TensorBoard files go to its `train`, `val` and `test` folders.
         log_file: DLLogger file, by default `nvlog.json` in `output`.
@@ -52,22 +64,59 @@ class RunLog:
         from torch.utils.tensorboard import SummaryWriter
 
         output = Path(output)
-        self._json = open_json_lines(Path(log_file) if log_file else output / "nvlog.json")
-        self._boards = {subset: SummaryWriter(str(output / subset)) for subset in SUBSETS}
+        self._lost: set[str] = set()  # names of what could not be written
+        self._json_path = Path(log_file) if log_file else output / "nvlog.json"
+        self._json = open_json_lines(self._json_path)
+        threading.excepthook = _except_writers
+        try:
+            self._boards = {subset: SummaryWriter(str(output / subset)) for subset in SUBSETS}
+        except OSError as error:
+            raise InputError(
+                f"{output}: logs cannot be written ({error.strerror or error}); make room, or give another --output"
+            ) from error
+        self._output = output
 
     def __enter__(self) -> RunLog:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._enabled:
+        if not self._enabled:
+            return
+        with self._lossy(str(self._json_path)):
             self._json.flush()
-            for board in self._boards.values():
-                board.close()
+        for subset in list(self._boards):
+            with self._board(subset) as board:
+                if board:
+                    board.close()
+        drop_stdout()
+
+    @contextlib.contextmanager
+    def _lossy(self, name: str) -> Iterator[None]:
+        """Go on after an error of writing, and name it once."""
+        try:
+            yield
+        except OSError as error:
+            if name not in self._lost:
+                logger.warning(
+                    "%s: cannot be written (%s); training goes on, and its log has a gap", name, error.strerror or error
+                )
+            self._lost.add(name)
+
+    @contextlib.contextmanager
+    def _board(self, subset: str) -> Iterator[SummaryWriter | None]:
+        """Yield TensorBoard's writer of a subset, or None once it could not write: its thread has ended then."""
+        board = self._boards.get(subset)
+        name = f"{self._output / subset} (TensorBoard)"
+        with self._lossy(name):
+            yield board
+        if name in self._lost:
+            self._boards.pop(subset, None)
 
     def parameters(self, values: Mapping[str, Any]) -> None:
         """Log the run's configuration."""
         if self._enabled:
-            self._json.log("PARAMETER", values)
+            with self._lossy(str(self._json_path)):
+                self._json.log("PARAMETER", values)
 
     def train(self, epoch: int, step: int, steps: int, total_steps: int, metrics: Mapping[str, float]) -> None:
         """Log an optimiser step: `step` of `steps` in the epoch, `total_steps` since the beginning."""
@@ -88,12 +137,21 @@ class RunLog:
     def message(self, text: str) -> None:
         """Print a line on stdout."""
         if self._enabled:
-            print(f"DLL {_now()} - {text}", flush=True)
+            self._print(f"DLL {_now()} - {text}")
+
+    def _print(self, line: str) -> None:
+        try:
+            with self._lossy("standard output"):
+                print(line, flush=True)
+        except ValueError:  # closed
+            pass
 
     def sample(self, name: str, total_steps: int, wav: np.ndarray, sampling_rate: int, mel: np.ndarray) -> None:
         """Log audio [T] in [-1, 1] and its log mel [M, L] to TensorBoard's `test` folder."""
         if self._enabled:
-            self._boards["test"].add_audio(f"audio/{name}", wav[None], total_steps, sampling_rate)
+            with self._board("test") as board:
+                if board:
+                    board.add_audio(f"audio/{name}", wav[None], total_steps, sampling_rate)
             self.spectrogram(name, total_steps, mel)
 
     def spectrogram(self, name: str, total_steps: int, mel: np.ndarray) -> None:
@@ -104,20 +162,25 @@ class RunLog:
     def picture(self, name: str, total_steps: int, rows: np.ndarray) -> None:
         """Log brightness [rows, columns] in [0, 1], the first row at the bottom, to TensorBoard's `test` folder."""
         if self._enabled:
-            self._boards["test"].add_image(name, rows[None, ::-1].copy(), total_steps)
+            with self._board("test") as board:
+                if board:
+                    board.add_image(name, rows[None, ::-1].copy(), total_steps)
 
     def _write(
         self, prefix: str, step: list[int], label: str, total_steps: int, board: str, metrics: Mapping[str, float]
     ) -> None:
         if not self._enabled:
             return
-        self._json.log(step, {prefix + name: value for name, value in metrics.items()})
-        self._json.flush()
+        with self._lossy(str(self._json_path)):
+            self._json.log(step, {prefix + name: value for name, value in metrics.items()})
+            self._json.flush()
         place = [f"epoch {step[0]:>4}"] if step else []
-        print(f"DLL {_now()} - {' | '.join([*place, label, *_format_metrics(metrics)])}", flush=True)
+        self._print(f"DLL {_now()} - {' | '.join([*place, label, *_format_metrics(metrics)])}")
         if board:
-            for name, value in metrics.items():
-                self._boards[board].add_scalar(name, value, total_steps)
+            with self._board(board) as writer:
+                if writer:
+                    for name, value in metrics.items():
+                        writer.add_scalar(name, value, total_steps)
 
 
 def _format_metrics(metrics: Mapping[str, float]) -> list[str]:
@@ -133,3 +196,13 @@ def _format_loss(name: str) -> str:
 
 def _now() -> str:
     return datetime.datetime.now().isoformat(" ", "microseconds")
+
+
+_excepthook = threading.excepthook
+
+
+def _except_writers(args: threading.ExceptHookArgs) -> None:
+    """Hide the traceback of TensorBoard's thread, whose error the next call of its writer raises."""
+    of_tensorboard = type(args.thread).__name__ == "_AsyncWriterThread"
+    if not (of_tensorboard and issubclass(args.exc_type, OSError)):
+        _excepthook(args)

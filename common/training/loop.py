@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
+import datetime
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from common import distributed
 from common.distributed import Distributed
 from common.errors import InputError
+from common.files.locks import lock_folder
 from common.machine.loader_processes import lost_loaders_named, stop_loader_processes
 from common.machine.pytorch.determinism import be_deterministic, nondeterminism_named
 from common.machine.timing import TimeLeft, in_words
@@ -248,18 +252,35 @@ def run_training(
     """
     if cfg.run.deterministic:
         be_deterministic()
-    place = distributed.init(cfg.run.cuda)
+    place = distributed.init(cfg.run.cuda, datetime.timedelta(seconds=cfg.run.peer_timeout_sec))
     shared: Any = cfg
     cfg = dataclasses.replace(shared, optim=cfg.optim.shared_by(place.world_size))
     datasets = open_datasets(cfg)
-    check_datasets(datasets, place)
-    optim = cfg.optim
-    sampler = MicroBatchSampler(
-        len(datasets[0]), optim.batch_size, optim.grad_accumulation, place.rank, place.world_size, cfg.run.seed
-    )
-    state = build_state(cfg, place, datasets[0])
-    store = CheckpointStore(cfg.run.output, state.checkpoint_files)
-    resumed = state.resume(store)
-    if not resumed:
-        state.load_base()
-    return build_loop(state, store, sampler, datasets).run_logged(resumed)
+    with _only_run_in(Path(cfg.run.output), place):
+        check_datasets(datasets, place)
+        optim = cfg.optim
+        sampler = MicroBatchSampler(
+            len(datasets[0]), optim.batch_size, optim.grad_accumulation, place.rank, place.world_size, cfg.run.seed
+        )
+        state = build_state(cfg, place, datasets[0])
+        store = CheckpointStore(cfg.run.output, state.checkpoint_files)
+        resumed = state.resume(store)
+        if not resumed:
+            state.load_base()
+        return build_loop(state, store, sampler, datasets).run_logged(resumed)
+
+
+@contextlib.contextmanager
+def _only_run_in(output: Path, place: Distributed) -> Iterator[None]:
+    """Keep other runs out of the output directory. The main process holds the lock for all of this run.
+
+    Raises:
+        InputError: another run is at work there, or the directory cannot be written.
+    """
+    with contextlib.ExitStack() as held:
+
+        def lock() -> None:
+            held.enter_context(lock_folder(output, "give another --output"))
+
+        distributed.first_on_main(lock, place)
+        yield

@@ -10,13 +10,18 @@ _IMPATIENT_SEC = 2.0  # torchrun forwards a signal that its processes may have r
 
 
 class StopSignals:
-    """Record of SIGTERM and SIGINT, so that the current step is finished and saved. A later Ctrl-C ends at once."""
+    """Record of SIGTERM, SIGINT and SIGHUP, so that the current step is finished and saved.
+
+    A later Ctrl-C ends at once. SIGHUP is the end of a terminal, which `nohup` makes programs ignore.
+    """
 
     def __init__(self) -> None:
         self.received = 0
         self._first_sec = 0.0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._note)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self._note)
 
     @property
     def status(self) -> int:

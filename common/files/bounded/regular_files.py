@@ -12,6 +12,7 @@ from typing import BinaryIO
 from common.errors import InputError
 from common.resources import available_memory
 
+REPLACE_DAMAGED = "take an older checkpoint, or copy or download the file again"  # end of a message
 _ALWAYS_FREE_BYTES = 2**26  # less is not worth asking the system
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from common.errors import InputError, first_line
 from common.files.bounded.plain_values import check_values
-from common.files.bounded.regular_files import check_memory, in_megabytes, open_regular
+from common.files.bounded.regular_files import REPLACE_DAMAGED, check_memory, in_megabytes, open_regular
 from common.files.bounded.zip_archives import UnsafeArchiveError, open_stored, read_member
 from common.project import command
 
@@ -85,6 +85,7 @@ def _check_open(path: Path, file: BinaryIO) -> None:
         _check_old(path, io.BytesIO(file.read(LARGEST_PICKLE_BYTES)), size)
         return
     with open_stored(file) as archive:
+        _compare_checksums(path, archive)
         members = {name.partition("/")[2]: member for name, member in archive.NameToInfo.items()}
         if "data.pkl" not in members or "constants.pkl" in members:
             refuse_program(path)
@@ -96,6 +97,19 @@ def _check_open(path: Path, file: BinaryIO) -> None:
             member = members.get(f"data/{key}")
             if member is not None and needed > member.file_size:
                 raise InputError(f"{path}: damaged: a tensor of {needed} bytes, of which it holds {member.file_size}")
+
+
+def _compare_checksums(path: Path, archive: zipfile.ZipFile) -> None:
+    """Raise `InputError` if a checksum differs. PyTorch writes them, but does not compare them. 1 GB takes a second."""
+    if not any(member.CRC for member in archive.infolist()):  # writers can turn them off
+        return
+    try:
+        damaged = archive.testzip()
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise InputError(f"{path}: damaged ({first_line(error)}); {REPLACE_DAMAGED}") from error
+    if damaged:
+        name = damaged.encode("unicode_escape").decode()
+        raise InputError(f"{path}: damaged, the checksum of {name} is wrong; {REPLACE_DAMAGED}")
 
 
 def refuse_program(path: Path) -> None:
