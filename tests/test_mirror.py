@@ -30,6 +30,10 @@ COVERED_ELSEWHERE = {
             *("parallel_wavegan", "speechbrain", "transformers"),
         )
     },
+    **{
+        f"common/files/bounded/{name}.py": ("stress/files/test_limits.py", "its input is a hostile file")
+        for name in ("plain_values", "regular_files", "torch_files", "zip_archives")
+    },
     "scripts/peer_samples.py": ("scripts/test_check_formats.py", "runs in an environment with other programs"),
     "common/audio_config.py": ("common/test_audio.py", "the settings of what that file tests"),
     "common/audio_input/names.py": ("common/test_audio_files.py", "names of the files that it reads"),

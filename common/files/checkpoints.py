@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from common.errors import InputError
+from common.files.bounded.plain_values import check_settings
 from common.files.bounded.torch_files import load_tensors
 from common.files.generators.nemo_archives import NEMO_CONFIG, is_nemo, read_nemo
 from common.files.model_folders import complete_checkpoint, find_model_file
@@ -55,9 +56,12 @@ def _load(path: Path, source: Path | BinaryIO, map_location: str | torch.device)
 
 def dictionary(path: Path, content: Mapping[str, Any], key: str) -> dict[str, Any]:
     """Return the dictionary under `key`, or an empty one without the key. `InputError` for other types."""
-    value = content.get(key) or {}
+    value = content.get(key)
+    if value is None or (isinstance(value, Mapping) and not value):
+        return {}
     if not isinstance(value, Mapping):
         raise InputError(f"{path}: its {key} is a {type(value).__name__}, not a dictionary")
+    check_settings(value, path)
     return dict(value)
 
 

@@ -45,6 +45,15 @@ def check_values(values: object, name: object) -> None:
             open_containers.append(_items(value))
 
 
+def check_settings(values: Any, name: object) -> None:
+    """Raise `InputError` for settings that are not plain values, such as tensors. They have passed `check_values`."""
+    if isinstance(values, Mapping | list | tuple):
+        for value in _items(values):
+            check_settings(value, name)
+    elif not isinstance(values, str | int | float | None):
+        raise InputError(f"{name}: a setting in it is a {type(values).__name__}, not a number, a text or a list")
+
+
 _END = object()
 
 

@@ -23,7 +23,7 @@ from common.files.bounded.regular_files import REPLACE_DAMAGED, check_memory, in
 from common.files.bounded.zip_archives import UnsafeArchiveError, open_stored, read_member
 from common.project import command
 
-LARGEST_PICKLE_BYTES = 2**21  # names and shapes, without the tensors' values. A training run's have 0.4 MB
+LARGEST_PICKLE_BYTES = 2**20  # names and shapes, without the tensors' values: about 6,000 tensors
 LARGEST_TENSOR_BEYOND_FILE = 2**24  # bytes of a tensor whose values repeat (a step of 0), more than the file holds
 _PICKLES_OF_OLD_FILES = 5  # magic number, version, system, content, names of the storages
 _ITEM_BYTES = {"Double": 8, "Float": 4, "Half": 2, "BFloat16": 2, "Long": 8, "Int": 4, "Short": 2, "ComplexFloat": 8}
@@ -158,6 +158,12 @@ class _Scan(pickle._Unpickler):
     def __init__(self, file: BinaryIO, storages: dict[str, int] | None = None) -> None:
         super().__init__(file, encoding="latin1")
         self.storages: dict[str, int] = {} if storages is None else storages
+
+    def load(self) -> Any:
+        content = super().load()
+        if self.stack:  # type: ignore[attr-defined]
+            raise pickle.UnpicklingError("it makes values that it does not use")
+        return content
 
     def find_class(self, module: str, name: str) -> Any:
         return type(name, (_Inert,), {"__module__": module})

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from common.errors import InputError
+from common.files.bounded.plain_values import check_settings
 from common.files.json_files import read_json
 from common.files.yaml_files import read_yaml
 
@@ -52,6 +53,10 @@ class GeneratorFile:
     config_beside: Path | None = None
     epoch: int | None = None
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` for settings that are not plain values."""
+        check_settings([self.config, self.setup, self.epoch], self.path)
 
     @property
     def framing(self) -> str:

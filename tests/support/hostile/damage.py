@@ -1,28 +1,20 @@
-"""Load damaged files of every container: `python -m scripts.fuzz_formats --count 20000`.
+"""Damaged files of every container, the same each time: a container and a number make a case.
 
-Each case is a small file of another program (tests/formats) with changed bytes, members, settings or tensors. It must
-load, or be refused with one line, within `LONGEST_SEC` and `LARGEST_BYTES` of memory. A case depends on its container
-and number alone: `--container NAME --first N --count 1` repeats it.
+Each case is a small file of another program (tests/formats) with changed bytes, members, settings or tensors.
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
 import functools
 import io
 import json
 import math
 import random
-import resource
 import shutil
-import signal
-import sys
 import tarfile
 import tempfile
-import time
 import zipfile
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,16 +22,11 @@ from typing import Any
 import torch
 import yaml
 
-from common.errors import InputError
 from common.files.json_files import read_json
 from common.files.yaml_files import read_yaml
-from common.markdown import table
-from hifigan.checkpoint import load_generator
+from tests.support.paths import REPOSITORY
 
-FORMATS = Path(__file__).parents[1] / "tests" / "formats"
-LONGEST_SEC = 3  # of CPU time
-HUNG_SEC = 300
-LARGEST_BYTES = 2**30  # beyond the largest memory of the process before
+FORMATS = REPOSITORY / "tests" / "formats"
 SETTINGS = (".json", ".yaml", ".yml")
 # Container -> folder in tests/formats, and how its file of weights is written again, if not as it is.
 CONTAINERS = {
@@ -217,75 +204,17 @@ def prepare(container: str, folder: Path) -> Path:
     return weights
 
 
-def run_case(container: str, number: int, folder: Path) -> str:
-    """Load a damaged copy. Return "loaded", "refused", or what is wrong.
+def damaged_copy(container: str, number: int, folder: Path) -> Path:
+    """Write a damaged copy, and return its file of weights.
 
     Args:
         container: a key of `CONTAINERS`.
         number: of the case.
-        folder: empty folder. The damaged files stay in it.
+        folder: empty folder.
     """
-    random_ = random.Random(f"{container} {number}")
     files = contents(container)
     for name, content in files.items():
         (folder / name).write_bytes(content)
     weights = folder / next(iter(files))
-    damage(weights, random_)
-    before, peak = time.process_time(), peak_memory()
-    try:
-        load_generator(weights)
-        result = "loaded"
-    except (InputError, OSError) as error:
-        result = "refused" if "\n" not in str(error) else f"a message of several lines: {error}"
-    except Exception as error:  # a case that must not be
-        result = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:150]}"
-    took, grown = time.process_time() - before, peak_memory() - peak
-    if took > LONGEST_SEC:
-        result = f"took {took:.0f} s"
-    if grown > LARGEST_BYTES:
-        result = f"took {grown / 2**30:.1f} GB of memory"
-    return result
-
-
-def peak_memory() -> int:
-    """Return the largest memory of this process so far, in bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def hung(_signal: int, _frame: object) -> None:
-    raise TimeoutError(f"hung for {HUNG_SEC} s")
-
-
-def main() -> int:
-    """Print a table of results, and return 1 if a case is neither loaded nor refused."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=20000, help="cases in all (default: %(default)s)")
-    parser.add_argument("--first", type=int, default=0, help="number of the first case of each container")
-    parser.add_argument("--container", choices=CONTAINERS, help="only this one")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGALRM, hung)
-    names = [arguments.container] if arguments.container else list(CONTAINERS)
-    each = math.ceil(arguments.count / len(names))
-    results = {container: Counter[str]() for container in names}
-    for number in range(arguments.first, arguments.first + each):
-        for container in names:
-            with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
-                signal.alarm(HUNG_SEC)
-                result = run_case(container, number, Path(folder))
-                signal.alarm(0)
-            results[container][result if result in ("loaded", "refused") else "wrong"] += 1
-            if result not in ("loaded", "refused"):
-                print(f"{container} {number}: {result}", flush=True)
-        if number % 100 == 99:
-            print(f"{number + 1 - arguments.first} of {each} cases of each container", file=sys.stderr, flush=True)
-    rows = [(name, found["loaded"], found["refused"], found["wrong"]) for name, found in results.items()]
-    print("\n".join(table(("container", "loaded", "refused in one line", "wrong"), rows)))
-    wrong = sum(row[-1] for row in rows)
-    print(f"{each * len(names)} cases, {wrong} wrong, peak memory {peak_memory() / 2**20:.0f} MB")
-    return int(wrong > 0)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    damage(weights, random.Random(f"{container} {number}"))
+    return weights
