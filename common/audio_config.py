@@ -13,6 +13,10 @@ MAX_WAV_VALUE = 32768.0
 MEL_CONFIG_FILE = "audio_config.json"  # beside prepared mels: their AudioConfig
 LOG_FLOOR = 1e-5  # mel magnitudes are clamped here before the logarithm
 LOG_BASES = ("ln", "log10")  # of mels
+# Beyond these a file is damaged: the matrix of the mel bands alone would take gigabytes.
+LARGEST = {"sampling_rate": 768_000, "num_mels": 1024} | dict.fromkeys(
+    ("filter_length", "hop_length", "win_length"), 1 << 17
+)
 # Signal keys of the paper authors' JSON files -> our names.
 SIGNAL_KEYS = {
     "segment_size": "segment_size",
@@ -61,6 +65,8 @@ class AudioConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or value <= 0:
                 raise InputError(f"{name}: {value!r} is not a whole number above 0")
+            if value > LARGEST[name]:
+                raise InputError(f"{name}: {value} is above {LARGEST[name]}, the largest that can be used")
         for name in ("mel_fmin", "fmax_hz"):
             if not isinstance(getattr(self, name), int | float):
                 raise InputError(f"{name.replace('fmax_hz', 'mel_fmax')}: {getattr(self, name)!r} is not a number")
@@ -155,9 +161,14 @@ class MelConvention:
                 if value is not None:
                     values = (value,) if isinstance(value, int | float) else value
                     object.__setattr__(self, name, tuple(float(x) for x in values))
+            for name in ("epsilon", "last_frame"):
+                if getattr(self, name) is not None:
+                    object.__setattr__(self, name, float(getattr(self, name)))
             finite = all(math.isfinite(x) for x in (self.log_floor, self.gain, *self.mel_mean, *self.mel_scale))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise InputError(f"mel settings: {error}") from error
+        if not 0 < len(self.mel_mean) <= LARGEST["num_mels"] or not 0 < len(self.mel_scale) <= LARGEST["num_mels"]:
+            raise InputError("mel settings: mel_mean and mel_scale have one value, or one for each band")
         if not finite or self.log_floor <= 0 or self.gain == 0 or 0 in self.mel_scale:
             raise InputError("mel settings: floor, gain and scale must be finite, and not 0")
         if self.mel_clip is not None and (len(self.mel_clip) != 2 or not self.mel_clip[0] < self.mel_clip[1]):

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from common.errors import InputError
+from common.errors import InputError, one_line, printable
 from common.machine.signals_and_streams import (
     CLOSED_PIPE,
     describe_stop,
@@ -224,7 +224,7 @@ class ArgumentParser(argparse.ArgumentParser):
                     raise InputError(f"{_spelled(name)}: has no effect with {_spelled(condition)}")
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message} (see {self.command} --help)\n")
+        self.exit(2, f"{self.prog}: error: {one_line(message)} (see {self.command} --help)\n")
 
 
 def _is_met(condition: str, values: Mapping[str, Any]) -> bool:
@@ -380,7 +380,9 @@ def run(main: Callable[[], int | None], prog: str) -> NoReturn:
     use_allowed_threads()
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names need not be valid in its encoding
         sys.stdout.reconfigure(errors="backslashreplace")
-    logging.basicConfig(level=logging.INFO, format=f"{prog}: %(levelname)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_LogFormatter(f"{prog}: %(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.captureWarnings(True)
     with _errors_in_one_line(prog):
         status = main()
@@ -396,7 +398,7 @@ def _errors_in_one_line(prog: str) -> Iterator[None]:
     except (InputError, OSError) as error:
         if isinstance(error, BrokenPipeError) and drop_stdout():
             sys.exit(CLOSED_PIPE)
-        _end(prog, f"error: {_last_line(error)}", 1)
+        _end(prog, f"error: {_describe(error)}", 1)
     except ModuleNotFoundError as error:
         if (package := str(error.name)) not in _OPTIONAL:
             raise
@@ -411,7 +413,13 @@ def _end(prog: str, message: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
-def _last_line(error: Exception) -> str:
-    # An exception from a data-loading worker carries that worker's traceback in its message. The last line is ours.
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[-1].removeprefix(f"{type(error).__module__}.").removeprefix(f"{type(error).__name__}: ")
+def _describe(error: Exception) -> str:
+    message = one_line(str(error)) or type(error).__name__
+    return message.removeprefix(f"{type(error).__module__}.").removeprefix(f"{type(error).__name__}: ")
+
+
+class _LogFormatter(logging.Formatter):
+    """Escapes what names and texts in messages would do to a terminal. Line ends stay."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return printable(super().formatMessage(record), keep="\n\t")

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 log = logging.getLogger(__name__)
 _ENDS_EVERY_JOB = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # no other file could be written either
 
+_TRACEBACK = "Traceback"
 _NAMES_A_FILE = re.compile(r"[^:]*\.\w{1,5}: ")  # "pitch/a.pt: ..."
 
 
@@ -26,19 +27,33 @@ class InputError(ValueError):
     """
 
     def __init__(self, *values: object) -> None:
-        super().__init__(*(_shorten(printable(value)) if isinstance(value, str) else value for value in values))
+        super().__init__(*(_keep_traceback(value) if isinstance(value, str) else value for value in values))
 
 
-def _shorten(message: str) -> str:
-    """Cut out the middle of a message that quotes a very long line."""
-    if len(message) <= LONGEST_MESSAGE or "\n" in message:
-        return message
-    return f"{message[: LONGEST_MESSAGE * 2 // 3]} ... {message[-LONGEST_MESSAGE // 3 + 5 :]}"
+def _keep_traceback(message: str) -> str:
+    """Return a message in one line, but leave the line ends of a data loader's, which holds its worker's traceback."""
+    return printable(message, keep="\n") if _TRACEBACK in message and "\n" in message else one_line(message)
 
 
-def printable(text: str) -> str:
-    """Escape control characters and lone surrogates. Line ends stay, since tracebacks of data loaders have some."""
-    shown = (c if c.isprintable() or c == "\n" else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+def one_line(message: str) -> str:
+    """Return a message in one line: without control characters, and without the middle of a very long one.
+
+    Of a data loader's exception, which holds its worker's traceback, the last line counts. It is ours.
+    """
+    lines = message.strip().splitlines()
+    if len(lines) > 1 and _TRACEBACK in message:
+        message = lines[-1]
+    shown = printable(message)
+    if len(shown) <= LONGEST_MESSAGE:
+        return shown
+    return f"{shown[: LONGEST_MESSAGE * 2 // 3]} ... {shown[-LONGEST_MESSAGE // 3 + 5 :]}"
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Escape line ends, control characters and lone surrogates, except those in `keep`."""
+    if text.isprintable():
+        return text
+    shown = (c if c.isprintable() or c in keep else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
     return "".join(shown)
 
 

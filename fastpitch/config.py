@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor  # its import takes seconds
 
 log = logging.getLogger(__name__)
+MOST_PARAMETERS = 1 << 28  # 1 GiB; the published models have 46 million
 MOST_LAYERS = 200  # of each part; published models have 6
 LARGEST_SIZE = 2**20  # of symbols, speakers, widths and kernels
 PUBLISHED_HEAD = 64  # width of an attention head in every published model; shapes show only heads x width
@@ -119,6 +120,23 @@ class FastPitchConfig:
                 "FastPitch configuration: symbols_embedding_dim, in_fft_output_size and out_fft_output_size "
                 f"must be one even number, not {widths}"
             )
+        if self.num_parameters > MOST_PARAMETERS:  # the file is damaged, or a trap
+            raise InputError(
+                f"FastPitch configuration: it has {self.num_parameters:,} parameters, more than {MOST_PARAMETERS:,}"
+            )
+
+    @property
+    def num_parameters(self) -> int:
+        """Parameters without the aligner, biases and norms."""
+        width = self.symbols_embedding_dim
+        count = width * (self.n_symbols + self.n_speakers + self.n_mel_channels)
+        for stack in (self.encoder, self.decoder):
+            heads = stack.n_heads * stack.d_head
+            count += stack.n_layers * (4 * width * heads + 2 * stack.kernel_size * width * stack.filter_size)
+        for predictor in map(self.predictor, ("dur", "pitch", "energy")):
+            count += predictor.kernel_size * predictor.filter_size * width
+            count += (predictor.n_layers - 1) * predictor.kernel_size * predictor.filter_size**2
+        return count + width * (self.pitch_embedding_kernel_size + self.energy_embedding_kernel_size)
 
     @property
     def encoder(self) -> TransformerConfig:
@@ -207,7 +225,7 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
     try:
         plain = kind(value)
         fits = plain == value  # accept 1 for True and 384.0 for 384, but not 0.5 for 1
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         fits = False
     if not fits:
         raise InputError(f"FastPitch configuration: {name} is {value!r}, not {kind.__name__}")

@@ -12,12 +12,13 @@ from common.files.json_files import read_json
 
 KEY = "speakers"  # of a checkpoint's `train_setup`: name -> number
 PITCH_KEY = "speaker_pitch_hz"  # likewise: mean and standard deviation of each speaker's pitch in Hz, by number
+LONGEST_NUMBER = 9  # digits; Python refuses to read thousands of them
 SPEAKERS_SUFFIX = "_speakers.json"  # of the file beside the file lists, which prepare_dataset.py writes
 
 
 def find_speaker(speaker: str, n_speakers: int, names: Mapping[str, int]) -> int | None:
     """Return the number of a speaker that is given as a number below `n_speakers`, or by name. None if unknown."""
-    if speaker.isascii() and speaker.isdecimal() and int(speaker) < n_speakers:
+    if speaker.isascii() and speaker.isdecimal() and len(speaker) <= LONGEST_NUMBER and int(speaker) < n_speakers:
         return int(speaker)
     return names.get(speaker)
 
@@ -58,7 +59,7 @@ def stored_pitch(setup: Mapping[str, Any], n_speakers: int) -> list[tuple[float,
     unknown = [(0.0, 0.0)] * n_speakers
     try:
         pitch = [(float(mean_hz), float(std_hz)) for mean_hz, std_hz in setup.get(PITCH_KEY, unknown)]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return unknown
     usable = len(pitch) == n_speakers and all(0 < value < math.inf for pair in pitch for value in pair)
     return pitch if usable else unknown

@@ -27,6 +27,9 @@ GENERATOR_KEYS = (
 # Of architectures that other programs have. Checkpoints hold only those that are not the defaults.
 VARIANT_KEYS = ("padding", "exact_upsampling", "output_bias", "normalised_input")
 MOST_LAYERS = 2000  # V1 has 36
+MOST_PARAMETERS = 1 << 28  # 1 GiB; V1 has 13.9 million
+LONGEST_HOP = 1 << 14  # samples
+WIDEST_KERNEL = 1 << 12  # in samples, with its dilation; the widest of V1 has 51
 # Keys of the paper authors' files that describe only their training. Every published config.json has them.
 TRAINING_KEYS = frozenset(
     {
@@ -74,11 +77,11 @@ class GeneratorConfig:
         try:
             object.__setattr__(self, "resblock", str(self.resblock))
             for name in ("upsample_rates", "upsample_kernel_sizes", "resblock_kernel_sizes"):
-                object.__setattr__(self, name, tuple(int(x) for x in getattr(self, name)))
-            dilations = tuple(tuple(int(x) for x in row) for row in self.resblock_dilation_sizes)
+                object.__setattr__(self, name, _whole_numbers(getattr(self, name)))
+            dilations = tuple(_whole_numbers(row) for row in self.resblock_dilation_sizes)
             object.__setattr__(self, "resblock_dilation_sizes", dilations)
             for name in ("upsample_initial_channel", "num_mels"):
-                object.__setattr__(self, name, int(getattr(self, name)))
+                object.__setattr__(self, name, _whole_number(getattr(self, name)))
         except (TypeError, ValueError, OverflowError) as error:
             raise InputError(f"generator configuration: {error}") from error
         self._check()
@@ -111,11 +114,38 @@ class GeneratorConfig:
             )
         if self.num_mels < 1:
             raise InputError(f"generator configuration: num_mels is {self.num_mels}")
+        self._check_size()
         if self.padding not in ("zeros", "reflect"):
             raise InputError(f"generator configuration: padding is {self.padding!r}, not 'zeros' or 'reflect'")
         for name in ("exact_upsampling", "output_bias", "normalised_input"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(f"generator configuration: {name} is {getattr(self, name)!r}, not true or false")
+
+    def _check_size(self) -> None:
+        """Raise `InputError` for a generator that takes gigabytes: the file is damaged, or a trap."""
+        spans = [
+            (kernel - 1) * max(row)
+            for kernel, row in zip(self.resblock_kernel_sizes, self.resblock_dilation_sizes, strict=True)
+        ]
+        for name, value, most in (
+            ("parameters", self.num_parameters, MOST_PARAMETERS),
+            ("samples for each frame", self.hop_length, LONGEST_HOP),
+            ("samples in a dilated kernel", max(spans) + 1, WIDEST_KERNEL),
+        ):
+            if value > most:
+                raise InputError(f"generator configuration: it has {value:,} {name}, more than {most:,}")
+
+    @property
+    def num_parameters(self) -> int:
+        """Parameters without weight norm and biases."""
+        channels = self.upsample_initial_channel
+        count = 7 * self.num_mels * channels
+        for kernel in self.upsample_kernel_sizes:
+            count += kernel * channels * (channels // 2)
+            channels //= 2
+            for size, dilations in zip(self.resblock_kernel_sizes, self.resblock_dilation_sizes, strict=True):
+                count += len(dilations) * (2 if self.resblock == "1" else 1) * size * channels**2
+        return count + 7 * channels
 
     @property
     def hop_length(self) -> int:
@@ -303,6 +333,18 @@ def check_hop_length(config: GeneratorConfig, audio: AudioConfig, output_rate: i
         raise InputError(
             f"the upsampling rates multiply to {config.hop_length}, but hop_length is {audio.hop_length}{wanted}"
         )
+
+
+def _whole_numbers(values: Any) -> tuple[int, ...]:
+    if isinstance(values, str):  # whose characters would be taken for numbers
+        raise ValueError(f"{values!r} is not a list of whole numbers")
+    return tuple(map(_whole_number, values))
+
+
+def _whole_number(value: Any) -> int:
+    if isinstance(value, float) and not value.is_integer():
+        raise ValueError(f"{value} is not a whole number")
+    return int(value)
 
 
 def _to_lists(value: Any) -> Any:

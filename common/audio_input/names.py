@@ -1,9 +1,10 @@
-"""Recognise audio files by their names."""
+"""Names of files: those of audio, and how long they may be."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+LONGEST_NAME = 255  # bytes of a file or folder that file systems allow
 # libsndfile cannot decode them; PyAV does, if it is installed.
 AV_SUFFIXES = (".m4a", ".m4b", ".aac", ".wma", ".amr", ".caf", ".mka")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".3gp", ".avi", ".m4v")  # likewise; their first audio track

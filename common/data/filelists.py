@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from common.audio_files import describe_wrong_rate, load_wav, wav_info
+from common.audio_input.names import LONGEST_NAME
 from common.errors import InputError, first_three, others_go_on
 from common.files.atomic import write_whole
 from common.files.text_files import read_lines
@@ -58,15 +60,37 @@ def _has_pitch(row: Sequence[str]) -> bool:
 
 
 def read_paths(filelists: Sequence[str | Path], root: str | Path) -> list[Path]:
-    """Return `root` / path for each path (first column) of several lists. Absolute paths stay."""
-    return [listed_path(row[0], Path(root)) for filelist in filelists for row in read_filelist(filelist)]
+    """Return `root` / path for each path (first column) of several lists.
+
+    Raises:
+        FileNotFoundError, InputError: see `read_filelist` and `listed_path`.
+    """
+    return [listed_path(row[0], Path(root), filelist) for filelist in filelists for row in read_filelist(filelist)]
 
 
-def listed_path(name: str, root: Path) -> Path:
-    """Return the file that a list names, relative to `root` or absolute. Inside `root`, it begins with `root`."""
+def listed_path(name: str, root: Path, source: str | Path) -> Path:
+    """Return the file inside `root` that a file list or phrase file names, relative to `root` or absolute.
+
+    Links in a data set are its owner's, and are followed.
+
+    Args:
+        name: the path in the list.
+        root: the data set. The result begins with it.
+        source: the list, for messages.
+
+    Raises:
+        InputError: a path outside the data set. A list of another person must not choose what is read.
+    """
     path = Path(name)
     if path.is_absolute() and path.is_relative_to(root.absolute()):
-        return root / path.relative_to(root.absolute())
+        path = path.relative_to(root.absolute())
+    if path.is_absolute() or ".." in path.parts:
+        raise InputError(
+            f"{source}: {name}: file lists name paths inside the data set {root}; give --dataset-path a folder that "
+            "holds them all"
+        )
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in path.parts):
+        raise InputError(f"{source}: {name}: a name longer than {LONGEST_NAME} bytes, which no file can have")
     return root / path
 
 

@@ -93,6 +93,8 @@ class PrepareConfig:
     def __post_init__(self) -> None:
         folders(convert_to=self.convert_to, write_filelists=self.write_filelists)
         positive(n_workers=self.n_workers)
+        if self.name and (Path(self.name).name != self.name or self.name == ".." or not self.name.isprintable()):
+            raise InputError(f"--name: {self.name} is not the beginning of a file's name")
         extracts = self.extract_mels or self.extract_pitch
         if not (self.write_filelists or extracts or self.convert_to):
             raise InputError("nothing to do: give --write-filelists, --extract-mels, --extract-pitch, or --convert-to")

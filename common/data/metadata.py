@@ -185,7 +185,8 @@ def number_speakers(names: Mapping[str, str]) -> dict[str, int]:
         names: id of each clip -> its speaker.
     """
     different = set(names.values())
-    if all(name.isascii() and name.isdecimal() for name in different):
+    # Python refuses to read a number of thousands of digits.
+    if all(name.isascii() and name.isdecimal() and len(name) <= LONGEST_NAME for name in different):
         return {name: number for number, name in enumerate(sorted(different, key=lambda name: (int(name), name)))}
     return {name: number for number, name in enumerate(sorted(different))}
 

@@ -20,6 +20,7 @@ from common.files.json_files import read_json
 from common.project import command
 
 PITCH_STATISTICS_FILE = "pitch_statistics.json"  # beside the pitch files of a voice
+HIGHEST_HZ = 100_000.0  # beyond it, statistics are damaged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,9 +113,9 @@ def read_statistics(path: Path) -> PitchStatistics:
         )
     try:
         found = PitchStatistics(**read_json(path))
-        usable = found.mean_hz > 0 and found.std_hz > 0
+        usable = all(0 < value < HIGHEST_HZ for value in (found.mean_hz, found.std_hz))
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: not statistics of pitch ({error}); make them again") from error
     if not usable:
-        raise InputError(f"{path}: mean {found.mean_hz} Hz and deviation {found.std_hz} Hz must be above 0")
+        raise InputError(f"{path}: mean {found.mean_hz} Hz and deviation {found.std_hz} Hz must be above 0, and finite")
     return found

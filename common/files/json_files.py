@@ -14,19 +14,24 @@ LARGEST_BYTES = 2**25  # a report on 100,000 utterances has 20 MB. The values ta
 
 # A text in quotes, or a comment as in C. Configurations of Coqui TTS have comments. One without an end reaches to the
 # end of the file: a search for each of a million of them would take hours.
-_TEXT_OR_COMMENT = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|//[^\n]*|/\*.*?(?:\*/|\Z)', re.DOTALL)
+_TEXT_OR_COMMENT = re.compile(r'"(?:[^"\\]|\\.?)*(?:"|\Z)|//[^\n]*|/\*.*?(?:\*/|\Z)', re.DOTALL)
 
 
-def read_json(path: str | Path) -> Any:
+def read_json(path: str | Path, most_bytes: int = LARGEST_BYTES) -> Any:
     """Read a JSON file, also one with comments (`//`, `/* */`).
+
+    Args:
+        path: the file.
+        most_bytes: its largest size.
 
     Raises:
         FileNotFoundError: no such file.
         InputError: not JSON in UTF-8, larger than the limit, or a device or a pipe.
     """
     path = Path(path)
+    content = read_bounded(path, most_bytes, "a JSON file")
     try:
-        text = read_bounded(path, LARGEST_BYTES, "a JSON file").decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
         try:
             return json.loads(text)
         except ValueError:

@@ -116,7 +116,7 @@ def read_config(folder: Path, name: str = "", state: str = "") -> dict[str, Any]
         kind = values.get("model_type") if isinstance(values, dict) else None
         found = f"of another program (model_type {kind})" if kind else "of another program"
         raise InputError(f"{name}: {CONFIG_FILE} is {found}; only folders that save_pretrained wrote can be loaded")
-    if values.get(STATE) not in MODELS:
+    if values.get(STATE) not in list(MODELS):  # a list compares, where a dictionary would hash
         raise InputError(f"{name}: {CONFIG_FILE}: {STATE} is {values.get(STATE)!r}, not {' or '.join(MODELS)}")
     if state and values[STATE] != state:
         raise InputError(f"{name}: holds {MODELS[values[STATE]]}, not {MODELS[state]}")

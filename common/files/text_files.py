@@ -8,6 +8,7 @@ import string
 from pathlib import Path
 
 from common.errors import InputError
+from common.files.bounded.regular_files import read_bounded
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +37,7 @@ def read_lines(path: str | Path) -> list[str]:
         InputError: not a text file, of another encoding, larger than 128 MB, or with a line of 300,000 characters.
     """
     path = Path(path)
-    if (size := path.stat().st_size) > LARGEST_BYTES:
-        raise InputError(f"{path}: {size / 2**20:.0f} MB, not a list of texts or files")
-    text = _decode(path, path.read_bytes())
+    text = _decode(path, read_bounded(path, LARGEST_BYTES, "a list of texts or files"))
     if "\0" in text:
         number = text[: text.index("\0")].count("\n") + 1
         raise InputError(f"{path}: not a text file: line {number} has a zero byte")

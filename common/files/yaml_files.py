@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from common.errors import InputError
+from common.errors import InputError, first_line
 from common.files.bounded.plain_values import check_values
 from common.files.bounded.regular_files import in_megabytes, read_bounded
 
-LARGEST_BYTES = 2**18  # takes seconds to parse. The largest configuration of a known program has 30 KB
+MERGE = "tag:yaml.org,2002:merge"
+LARGEST_BYTES = 2**16  # some take seconds to parse. The largest configuration of a known program has 30 KB
+MOST_NESTED = 50  # brackets
+MOST_MERGED = 1000  # mappings that one << may name, and keys that they may have
 
 
 def parse_yaml(text: str | bytes, origin: str) -> Any:
@@ -27,6 +30,21 @@ def parse_yaml(text: str | bytes, origin: str) -> Any:
     class PlainLoader(yaml.SafeLoader):
         """A loader that knows no Python objects."""
 
+        def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+            """Begin a list or mapping in brackets, whose depth makes each further character slower."""
+            if self.flow_level >= MOST_NESTED:
+                raise yaml.YAMLError("too many brackets within brackets")
+            super().fetch_flow_collection_start(token)
+
+        def flatten_mapping(self, node: yaml.MappingNode) -> None:
+            """Copy the keys of `<<`, which a few lines can multiply without limit."""
+            for key, value in node.value:
+                if key.tag == MERGE and isinstance(value, yaml.SequenceNode) and len(value.value) > MOST_MERGED:
+                    raise yaml.YAMLError("too many mappings are merged")
+            super().flatten_mapping(node)
+            if len(node.value) > MOST_MERGED:
+                raise yaml.YAMLError("too many keys")
+
     def untagged(loader: yaml.SafeLoader, _tag: str, node: yaml.Node) -> Any:
         if isinstance(node, yaml.MappingNode):
             return loader.construct_mapping(node, deep=True)
@@ -39,9 +57,8 @@ def parse_yaml(text: str | bytes, origin: str) -> Any:
         raise InputError(f"{origin}: too large for a configuration; the limit is {in_megabytes(LARGEST_BYTES)}")
     try:
         values = yaml.load(text, PlainLoader)  # a subclass of the safe loader
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{origin}: not a YAML file ({reason})") from error
+    except Exception as error:  # values that their tags do not fit raise almost any exception
+        raise InputError(f"{origin}: not a YAML file ({first_line(error)})") from error
     check_values(values, origin)  # aliases: a few lines can stand for billions of values
     return values
 

@@ -7,12 +7,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from common.audio_input.names import is_audio_file
+from common.audio_input.names import LONGEST_NAME, is_audio_file
 from common.errors import InputError
 from common.files.text_files import read_lines
 
 MEL_SUFFIXES = (".npy", ".pt")
-LONGEST_NAME = 255  # bytes of a file or folder that file systems allow
 COLUMNS = ("mel", "output", "text", "pitch", "speaker")
 
 

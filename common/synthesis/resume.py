@@ -22,8 +22,10 @@ from common.errors import InputError, first_three
 from common.files.atomic import remove_leftovers, write_whole
 from common.files.json_files import read_json
 from common.synthesis.outputs import Part
+from common.synthesis.phrases import safe_name
 
 JOB_FILE = "synthesis.json"  # in the output directory
+LARGEST_JOB_BYTES = 256 * 2**20  # a million outputs
 _KIND = "speech synthesis of inference.py"
 
 
@@ -139,7 +141,7 @@ def start_job(
 
 def _read(path: Path) -> _Record:
     try:
-        content = read_json(path)
+        content = read_json(path, LARGEST_JOB_BYTES)
     except FileNotFoundError:
         return _Record()
     except InputError:
@@ -147,12 +149,20 @@ def _read(path: Path) -> _Record:
     names = [field.name for field in dataclasses.fields(_Record)]
     if isinstance(content, dict) and content.get("kind") == _KIND:
         values = {name: content[name] for name in names if isinstance(content.get(name), dict)}
-        if len(values) == len(names):
+        if len(values) == len(names) and all(map(_is_output, [*values["made_of"], *values["outdated"]])):
             return _Record(**values)
     raise InputError(
         f"{path}: not the record of a synthesis, or damaged, and would be overwritten; "
         "move it away, or give another output directory"
     )
+
+
+def _is_output(name: str) -> bool:
+    """Return whether this can be an output's name. Leftovers beside outputs are removed, so it must not lead away."""
+    try:
+        return safe_name(name) == name
+    except InputError:
+        return False
 
 
 def _size_and_time(path: Path) -> list[int] | None:

@@ -25,6 +25,7 @@ from common.audio_files import (
     within_full_scale,
 )
 from common.audio_input.names import is_wav_name
+from common.data.filelists import listed_path
 from common.data.mel_files import describe_other_scale, mel_contracts, read_mel
 from common.errors import InputError, first_three, others_go_on
 from common.mel_contract import MelContract
@@ -211,7 +212,12 @@ def utterance_from_wav(
 
 
 def find_mel_files(phrases: Sequence[Phrase], source: Path, dataset: Path) -> dict[str, Path]:
-    """Map output names to mel files. Missing ones are named when they are read, unless all are missing."""
+    """Map output names to mel files. Missing ones are named when they are read, unless all are missing.
+
+    Raises:
+        FileNotFoundError: none of them is there.
+        InputError: a phrase without a mel, or one outside the data set.
+    """
     files = {}
     for phrase in phrases:
         if phrase.mel is None:
@@ -219,7 +225,7 @@ def find_mel_files(phrases: Sequence[Phrase], source: Path, dataset: Path) -> di
                 f"{source}: {phrase.output} has no mel; a TSV needs a header with a 'mel' column "
                 "(to speak texts, give --fastpitch)"
             )
-        files[phrase.output] = dataset / phrase.mel
+        files[phrase.output] = listed_path(phrase.mel, dataset, f"{source}: line {phrase.line}")
     missing = [path for path in files.values() if not path.is_file()]
     if len(missing) == len(files):
         raise FileNotFoundError(

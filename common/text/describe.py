@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from common.errors import InputError
+from common.errors import InputError, printable
 from common.text.processor import NothingToSay, TextProcessor
 
 _NO_WORD = re.compile(r"[^\w\s'{}]+")
@@ -21,9 +21,9 @@ def describe_text(processor: TextProcessor, text: str) -> list[str]:
     if not processor.has_sound(ids):
         raise NothingToSay("nothing can be spoken: there are no letters or digits")
     lines = [
-        f"text:    {text}",
-        f"read:    {' '.join(_NO_WORD.sub(' ', cleaned).split())}",
-        f"cleaned: {cleaned}",
+        f"text:    {printable(text)}",
+        f"read:    {printable(' '.join(_NO_WORD.sub(' ', cleaned).split()))}",
+        f"cleaned: {printable(cleaned)}",
         f"symbols: {processor.decode(ids)}",
     ]
     letters = processor.letter_words(cleaned)
@@ -42,5 +42,5 @@ def print_texts(processor: TextProcessor, texts: Iterable[tuple[str, str]]) -> i
             print("\n".join(describe_text(processor, text)))
         except InputError as error:
             problems += 1
-            print(f"text:    {text}\nerror:   {error}")
+            print(f"text:    {printable(text)}\nerror:   {error}")
     return problems

@@ -18,6 +18,7 @@ from common.text.any_language.own_words import check_own_words, compile_words, r
 from common.text.languages import find_cleaners, find_language, own_language
 
 log = logging.getLogger(__name__)
+_BRACES_TO_SPACES = str.maketrans("{}", "  ")
 
 
 class NothingToSay(InputError):
@@ -169,12 +170,22 @@ class TextProcessor:
             before, after = text[max(0, match.start() - 1) : match.start()], text[match.end() : match.end() + 1]
             return f"{' ' * before.isalnum()}{match[1].strip()}{' ' * after.isalnum()}"
 
-        return PRONUNCIATION.sub(unwrap, text)
+        unwrapped = PRONUNCIATION.sub(unwrap, text)
+        parts = PRONUNCIATION.split(unwrapped)
+        if all(self.language.parse_phonemes(part) is not None for part in parts[1::2]):
+            return unwrapped
+        # Braces stood within braces, and the outer ones now hold text. Only those of pronunciations stay.
+        is_pronunciation = [i % 2 and self.language.parse_phonemes(part) is not None for i, part in enumerate(parts)]
+        return "".join(
+            _in_braces([part]) if keep else f" {part} " if i % 2 else part.translate(_BRACES_TO_SPACES)
+            for i, (part, keep) in enumerate(zip(parts, is_pronunciation, strict=True))
+        )
 
     def _clean_part(self, text: str) -> str:
         for cleaner in self._cleaners:
             text = cleaner(text)
-        return text
+        # Cleaners also make braces, of ｛ and ｝. A pair of them would be taken for a pronunciation.
+        return text.translate(_BRACES_TO_SPACES) if PRONUNCIATION.search(text) else text
 
     def pronounce(self, text: str, rng: random.Random | None = None) -> str:
         """Replace words of a cleaned text by their pronunciation in braces, each with probability `p_arpabet`."""

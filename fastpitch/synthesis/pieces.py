@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from common.data.filelists import listed_path
 from common.data.mel_files import read_symbol_pitch
 from common.errors import InputError
 from common.synthesis.outputs import Part
@@ -88,7 +89,7 @@ def _read_phrase(
         raise InputError(f"{phrase.output} has no text to speak")
     speaker = _find_speaker(cfg.speaker if phrase.speaker is None else phrase.speaker, info)
     encoded = _encode(phrase.text, len(phrase.text) if phrase.pitch else longest, text, cfg.seed)
-    pitch_hz = _pitch(dataset / phrase.pitch, len(encoded[0])) if phrase.pitch else None
+    pitch_hz = _pitch(listed_path(phrase.pitch, dataset, "pitch"), len(encoded[0])) if phrase.pitch else None
     whole = Piece(name=phrase.output, count=len(encoded), ids=[], speaker=speaker, pitch_hz=pitch_hz)
     return [dataclasses.replace(whole, index=i, ids=ids) for i, ids in enumerate(encoded)]
 

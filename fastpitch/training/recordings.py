@@ -88,7 +88,7 @@ def read_recordings(
 
     Raises:
         FileNotFoundError: no such list.
-        InputError: a row of another form, an empty text, audio outside `root`, or a speaker unknown to the model.
+        InputError: a row of another form, an empty text, a path outside `root`, or a speaker unknown to the model.
     """
     recordings = []
     for filelist in filelists:
@@ -106,10 +106,8 @@ def read_recordings(
                     f"{where}: speaker {row[-1]!r}, but the model's are {describe_speakers(n_speakers, names or {})} "
                     "(n_speakers of --fastpitch-config)"
                 )
-            wav = listed_path(row[0], root)
-            if not wav.is_relative_to(root) or ".." in Path(row[0]).parts:
-                raise InputError(f"{where}: file lists name paths inside the data set {root}")
-            recordings.append(SpeechClip(wav, listed_path(row[1], root), row[2], speaker))
+            wav, pitch = (listed_path(name, root, filelist) for name in row[:2])
+            recordings.append(SpeechClip(wav, pitch, row[2], speaker))
     return recordings
 
 

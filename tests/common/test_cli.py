@@ -330,4 +330,6 @@ def test_messages_have_no_control_characters() -> None:
     assert str(InputError("a\x1b[2J\ud800é.wav: bad", 3)) == str(("a\\x1b[2J\\ud800é.wav: bad", 3))
     assert len(str(InputError("x" * 5000))) <= 1200
     assert str(InputError("start" + "x" * 5000 + "end")).endswith("end")
-    assert str(InputError("traceback\nlast line")) == "traceback\nlast line"
+    assert str(InputError("a\nb.wav: bad")) == "a\\nb.wav: bad"
+    of_a_worker = "Original Traceback (most recent call last):\n  File\ncommon.errors.InputError: last line"
+    assert str(InputError(of_a_worker)) == of_a_worker

@@ -13,6 +13,7 @@ from common.files.json_files import read_json
 from common.text.any_language.notation import PAD
 
 MOST_SYMBOLS = 1000
+MOST_REPLACED, LONGEST_REPLACED = 10_000, 1000  # texts, and characters of each: a text of 'a' could become gigabytes
 
 
 class Alphabet:
@@ -37,9 +38,18 @@ class Alphabet:
         if not isinstance(symbols, str):
             raise InputError('"symbols": is not a text')
         if not isinstance(replace, Mapping) or not all(
-            before and isinstance(after, str) for before, after in replace.items()
+            before and isinstance(before, str) and isinstance(after, str) for before, after in replace.items()
         ):
             raise InputError('"replace": does not map texts to texts')
+        # Halves of a surrogate pair, such as "\\ud800", which no text and no file can hold.
+        if any(unicodedata.category(c) == "Cs" for text in (symbols, *replace, *replace.values()) for c in text):
+            raise InputError("a text in it has half of a surrogate pair, such as \\ud800")
+        if len(replace) > MOST_REPLACED or any(
+            len(text) > LONGEST_REPLACED for pair in replace.items() for text in pair
+        ):
+            raise InputError(
+                f'"replace": has more than {MOST_REPLACED:,} texts, or one longer than {LONGEST_REPLACED:,} characters'
+            )
         characters = [c for c in compose(symbols) if c not in (" ", PAD) and unicodedata.category(c) != "Cc"]
         if not 0 < len(characters) <= MOST_SYMBOLS:
             raise InputError(f'"symbols": has {len(characters)} characters')

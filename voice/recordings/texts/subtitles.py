@@ -28,7 +28,10 @@ def read_subtitles(path: Path) -> Transcript:
     Raises:
         InputError: no text of the file has a time.
     """
-    cues = sorted(READERS[path.suffix.lower()](path), key=lambda cue: (cue.start_sec, cue.end_sec))
+    try:
+        cues = sorted(READERS[path.suffix.lower()](path), key=lambda cue: (cue.start_sec, cue.end_sec))
+    except (OverflowError, ValueError) as error:  # numbers of hundreds of digits
+        raise error if isinstance(error, InputError) else InputError(f"{path}: a time is too large") from error
     if not cues:
         raise InputError(f"{path}: no text with times, such as 00:00:01,500 --> 00:00:03,000; replace or remove it")
     cues = _without_repeats(cues)

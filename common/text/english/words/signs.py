@@ -147,16 +147,17 @@ def _expand_superscript(match: re.Match[str]) -> str:
     return "^" + match[0].translate(_SUPERSCRIPTS)
 
 
+# Where a pattern begins with a run of spaces, (?<!\s) keeps it from searching the rest of a long run again and again.
 _AFTER_WORDS = [
-    (re.compile(r"\s*%"), " percent"),
-    (re.compile(r"\s*&\s*"), " and "),
-    (re.compile(r"\s*@\s*"), " at "),
+    (re.compile(r"(?:(?<!\s)\s+)?%"), " percent"),
+    (re.compile(r"(?:(?<!\s)\s+)?&\s*"), " and "),
+    (re.compile(r"(?:(?<!\s)\s+)?@\s*"), " at "),
     (re.compile(r"(?<=[\w)])\s*=\s*(?=[\w(-])"), " equals "),
     (re.compile(r"(?<=[\w)])\s*\+\s*(?=[\w(-])"), " plus "),
     (re.compile(r"(?<=\d)\+"), " plus"),
     # Signs that remain are not spoken, but must not join the words around them.
     (re.compile(r"[/\\_|~^*<>#=]+"), " "),
-    (re.compile(r" +(?=[,;:!?)](?:\s|$)|\.(?:\s|$))"), ""),
+    (re.compile(r"(?<! ) +(?=[,;:!?)](?:\s|$)|\.(?:\s|$))"), ""),
     (re.compile(r"(?<=\() +"), ""),
 ]
 
