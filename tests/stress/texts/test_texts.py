@@ -55,7 +55,7 @@ def processors() -> list[TextProcessor]:
 
 def make_text(rng: random.Random) -> str:
     """Return a text of 1 to 100,000 characters: a few units again and again, many of them, or any characters."""
-    size = int(10 ** rng.uniform(0, 5 if rng.random() < 0.2 else 3.5))
+    size = int(10 ** rng.uniform(0, 5 if rng.random() < 0.02 else 2.7))
     kind = rng.randrange(6)
     if kind < 3:
         unit = "".join(rng.choice(UNITS) for _ in range(rng.choice((1, 1, 2, 2, 3, 4, 6))))
