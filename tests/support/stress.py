@@ -27,23 +27,28 @@ def record(promise: str, count: int, result: str) -> None:
     """Append a result to `RESULTS`.
 
     Args:
-        promise: a few words, the same in each run.
-        count: number of cases, steps or files.
+        promise: a few words, the same in each run. Several tests, or cases of one, may prove it.
+        count: number of cases, steps or files in this test.
         result: figures in words, such as "0 tracebacks, peak 331 MB".
     """
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    test = os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0]
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
     with RESULTS.open("a", encoding="utf-8") as file:
         file.write(json.dumps({"promise": promise, "count": count, "result": result, "test": test}) + "\n")
 
 
 def results_table(path: Path) -> list[str]:
-    """Return the last result of each promise as a Markdown table."""
-    rows = {}
+    """Return the last results of each promise as a Markdown table, with the sum of their counts."""
+    last: dict[str, dict[str, tuple[int, str]]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        rows[row["promise"]] = (row["promise"], f"`{row['test']}`", f"{row['count']:,}", row["result"])
-    return table(("promise", "test", "count", "result"), list(rows.values()))
+        last.setdefault(row["promise"], {})[row["test"]] = (row["count"], row["result"])
+    rows = []
+    for promise, found in last.items():
+        tests = dict.fromkeys(f"`{test.partition('[')[0]}`" for test in found)
+        results = dict.fromkeys(result for _, result in found.values())
+        rows.append((promise, ", ".join(tests), f"{sum(count for count, _ in found.values()):,}", "; ".join(results)))
+    return table(("promise", "test", "count", "result"), rows)
 
 
 if __name__ == "__main__":
