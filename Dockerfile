@@ -51,12 +51,15 @@ COPY . .
 # HOME and USER also hold for `docker run --user`, whose user has no entry in the image. PYTHON: a mounted clone may contain
 # the host's .venv, built for another Python.
 ENV HOME=/home/hifigan USER=hifigan PYTHON=python
+# The bill of materials of the image, in CycloneDX, for scanners of vulnerabilities.
+LABEL io.github.hifigan-recipe.sbom="/usr/share/sbom/hifigan.cdx.json"
 # Editable, so that the commands run the code of this folder, also where a clone is mounted over it. The checks also write
 # the bytecode of what they import, as root. pip does not, since most modules are never imported.
 RUN pip install --no-deps --editable . \
     && python scripts/docker/check.py speak \
     && python scripts/docker/check.py train \
     && python scripts/docker/check.py size $SIZE_MB \
+    && python scripts/docker/sbom.py /usr/share/sbom/hifigan.cdx.json \
     && useradd --uid 10001 --home-dir /home/hifigan hifigan \
     && mkdir -p data output pretrained_models \
     && chmod 1777 . data output pretrained_models \

@@ -55,11 +55,13 @@ setup_env() {
 }
 
 add_optional() {
-    local file=$1 name venv=${VENV:-.venv}
+    local file=$1 name line pins venv=${VENV:-.venv}
     shift
     for name in "$@"; do
+        pins=() # several lines if versions of Python have different ones
+        while read -r line; do pins+=("$line"); done < <(grep "^$name==" "$file")
         "$PYTHON" -m pip install --quiet --disable-pip-version-check --retries 1 --constraint requirements.txt \
-            "$(grep "^$name==" "$file")" >>"$venv/install.log" 2>&1 ||
+            ${pins[@]+"${pins[@]}"} >>"$venv/install.log" 2>&1 ||
             echo "note: the optional package $name could not be installed, and parts that need it are skipped; see $venv/install.log"
     done
 }

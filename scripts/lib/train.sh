@@ -22,6 +22,7 @@ choose_batch() {
         exit 1
     fi
 
+    num_gpus=0
     choose_num_gpus
     batch_size=${BATCH_SIZE:-${BS:-$default_size}}
     processes=$((num_gpus > 0 ? num_gpus : 1))

@@ -28,7 +28,7 @@ name_unread_variables() {
     [[ -z ${SCRIPT_VARIABLES_CHECKED:-} ]] || return 0
     export SCRIPT_VARIABLES_CHECKED=true
     for variable in $SCRIPT_VARIABLES; do
-        [[ -n ${!variable:-} ]] && ! describes "$variable" "$@" || continue
+        if [[ -z ${!variable:-} ]] || describes "$variable" "$@"; then continue; fi
         unread+="${unread:+, }$variable"
         for pair in $OTHER_SPELLINGS; do
             other=""
