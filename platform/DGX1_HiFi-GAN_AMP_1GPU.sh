@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The recipe on 1 x V100 16GB in mixed precision. Variables and arguments: scripts/train_lj22khz.sh.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 export NUM_GPUS=${NUM_GPUS:-1} BATCH_SIZE=${BATCH_SIZE:-64} GRAD_ACCUMULATION=${GRAD_ACCUMULATION:-2} AMP=${AMP:-true}
 export OUTPUT_DIR=${OUTPUT_DIR:-output/DGX1_HiFi-GAN_AMP_1GPU} # no other configuration continues this run

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The recipe on 1 x A100 80GB in TF32 (the default for convolutions in PyTorch). Variables and arguments: scripts/train_lj22khz.sh.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 export NUM_GPUS=${NUM_GPUS:-1} BATCH_SIZE=${BATCH_SIZE:-128} GRAD_ACCUMULATION=${GRAD_ACCUMULATION:-1} AMP=${AMP:-false}
 export OUTPUT_DIR=${OUTPUT_DIR:-output/DGXA100_HiFi-GAN_TF32_1GPU} # no other configuration continues this run

@@ -2,7 +2,7 @@
 # Compares the tested versions of all packages (hashes/) with published advisories, by pip-audit (pip install pip-audit),
 # which asks the package index. Status 1 if there is an advisory or no answer. Further arguments go to pip-audit.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/variables.sh
 name_unread_variables scripts/audit.sh
 

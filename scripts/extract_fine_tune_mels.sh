@@ -20,7 +20,7 @@
 #   PRONUNCIATIONS file of own words beside the dictionary
 #   PYTHON         interpreter (default: .venv/bin/python, or else python3)
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh
 source scripts/lib/variables.sh
 name_unread_variables scripts/extract_fine_tune_mels.sh

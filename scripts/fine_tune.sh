@@ -17,7 +17,7 @@
 #
 #   EPOCHS=6502 bash scripts/fine_tune.sh --epochs-this-job 1    # a short experiment after 6500 epochs of the base model
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/variables.sh
 name_unread_variables scripts/fine_tune.sh scripts/train_lj22khz.sh
 

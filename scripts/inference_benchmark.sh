@@ -29,7 +29,7 @@
 #   CUDA          true or false (default: whether there is a GPU)
 #   OUTPUT_DIR    default: output/inference_benchmark
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/env.sh
 source scripts/lib/python.sh
 source scripts/lib/variables.sh
@@ -37,13 +37,6 @@ name_unread_variables scripts/inference_benchmark.sh
 
 require_true_or_false FULL AMP TORCHSCRIPT COMPILED CUDA
 default_cuda
-if [[ -z ${HIFIGAN:-} ]]; then
-    models=${MODELS_DIR:-pretrained_models}
-    HIFIGAN=
-    for file in v1:hifigan-lj-v1/generator_LJSpeech.pth.tar v2:hifigan-lj-v2/generator_v2 v3:; do
-        if [[ -f $models/${file#*:} ]]; then HIFIGAN+=" $models/${file#*:}"; else HIFIGAN+=" ${file%%:*}"; fi
-    done
-fi
 if [[ -z ${WAVS:-} ]]; then
     for folder in ${HIFIGAN_TEST_DATA:+"$HIFIGAN_TEST_DATA/data/ljspeech-mini/wavs"} data/demo/wavs; do
         if [[ -d $folder ]]; then
@@ -57,7 +50,16 @@ args=()
 [[ $CUDA == true ]] && args+=(--cuda) && MINUTES=${MINUTES:-3.25}
 add_flags FASTPITCH:fastpitch PHRASES:phrases WAVS:wavs DENOISING:denoising REPEATS:repeats WARMUP:warmup \
     MINUTES:minutes STARTS:starts OUTPUT_DIR:output
-add_list_flags HIFIGAN:hifigan BATCH_SIZE:batch-size SECONDS_LIST:seconds-list BACKENDS:backends
+if [[ -n ${HIFIGAN:-} ]]; then
+    add_list_flags HIFIGAN:hifigan
+else
+    args+=(--hifigan)
+    models=${MODELS_DIR:-pretrained_models}
+    for file in v1:hifigan-lj-v1/generator_LJSpeech.pth.tar v2:hifigan-lj-v2/generator_v2 v3:; do
+        if [[ -f $models/${file#*:} ]]; then args+=("$models/${file#*:}"); else args+=("${file%%:*}"); fi
+    done
+fi
+add_list_flags BATCH_SIZE:batch-size SECONDS_LIST:seconds-list BACKENDS:backends
 [[ ${FULL:-false} == true ]] && args+=(--full)
 [[ ${AMP:-true} == false ]] && args+=(--no-amp)
 [[ ${TORCHSCRIPT:-true} == false ]] && args+=(--no-torchscript)

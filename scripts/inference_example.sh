@@ -14,7 +14,7 @@
 #   AMP, TORCHSCRIPT   true enables them
 #   CUDA          true or false (default: whether there is a GPU)
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/env.sh
 source scripts/lib/python.sh
 source scripts/lib/variables.sh

@@ -5,7 +5,7 @@
 #   MODELS_DIR  as in scripts/download_models.sh
 #   PYTHON      interpreter (default: .venv/bin/python, or else python3)
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh
 source scripts/lib/variables.sh
 name_unread_variables scripts/make_samples.sh

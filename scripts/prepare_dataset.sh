@@ -6,7 +6,7 @@
 #   FILELISTS_DIR  folder of the file lists (default: data/filelists)
 #   NUM_WORKERS    worker processes (default: one per core)
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh
 source scripts/lib/variables.sh
 name_unread_variables scripts/prepare_dataset.sh

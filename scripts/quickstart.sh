@@ -13,7 +13,7 @@
 set -euo pipefail
 [[ -z ${QUICKSTART_DATA:-} || $QUICKSTART_DATA == /* ]] || QUICKSTART_DATA=$PWD/$QUICKSTART_DATA
 [[ -z ${QUICKSTART_OUTPUT:-} || $QUICKSTART_OUTPUT == /* ]] || QUICKSTART_OUTPUT=$PWD/$QUICKSTART_OUTPUT
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/env.sh
 source scripts/lib/variables.sh
 name_unread_variables scripts/quickstart.sh

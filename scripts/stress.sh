@@ -9,7 +9,7 @@
 #   HIFIGAN_TEST_DATA       folder with LJSpeech clips. Tests of real speech are skipped without it.
 #   PYTHON, VENV            as in scripts/lib/env.sh
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/env.sh
 source scripts/lib/variables.sh
 name_unread_variables scripts/stress.sh

@@ -16,7 +16,7 @@
 #   CUDA            true or false (default: whether there is a GPU)
 #   OUTPUT_DIR      default: output/train_benchmark
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/env.sh
 source scripts/lib/python.sh
 source scripts/lib/variables.sh

@@ -21,7 +21,7 @@
 #   RESUME               false: refuse a directory with checkpoints (default: resume from them)
 #   NNODES, RDZV_ENDPOINT, RDZV_ID, MAX_RESTARTS   several machines, as in scripts/train_lj22khz.sh
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh
 source scripts/lib/variables.sh
 source scripts/lib/train.sh

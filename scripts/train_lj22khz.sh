@@ -26,7 +26,7 @@
 #   RDZV_ID              name of the job, the same on all machines (default: SLURM_JOB_ID, or else hifigan)
 #   MAX_RESTARTS         number of restarts of failed processes (default: 10, or 0 on a single machine)
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/python.sh
 source scripts/lib/variables.sh
 source scripts/lib/train.sh

@@ -51,7 +51,7 @@
 #   PYTHON              interpreter (default: .venv/bin/python, or else python3)
 set -euo pipefail
 started_in=$PWD
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 repository=$PWD
 source scripts/lib/python.sh
 source scripts/lib/variables.sh

@@ -5,7 +5,7 @@
 # IMAGE       name of the image (default: hifigan, and hifigan:cpu with VARIANT=cpu)
 # FROM_IMAGE  image to start from (default: see Dockerfile; for Volta, nvcr.io/nvidia/pytorch:24.12-py3)
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source scripts/lib/variables.sh
 name_unread_variables scripts/docker/build.sh
 

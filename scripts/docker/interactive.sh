@@ -7,7 +7,7 @@
 # GPUS      value of docker's --gpus, or empty for none (default: all if nvidia-smi finds a GPU)
 # DATA_DIR  folder of the host to use as data (default: data, in the clone)
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source scripts/lib/variables.sh
 name_unread_variables scripts/docker/interactive.sh
 
@@ -23,7 +23,7 @@ mkdir -p "$data" output pretrained_models # Docker would create them for root
 args=(--rm --ipc=host --ulimit memlock=-1 --ulimit stack=67108864 --user "$(id -u):$(id -g)")
 [[ "${MOUNT:-false}" != true ]] || args+=(--volume "$PWD:$inside")
 args+=(
-    --volume "$(cd "$data" && pwd -P):$inside/data"
+    --volume "$(CDPATH='' cd "$data" && pwd -P):$inside/data"
     --volume "$PWD/output:$inside/output"
     --volume "$PWD/pretrained_models:$inside/pretrained_models"
 )
