@@ -45,9 +45,13 @@ def test_the_next_run_is_that_of_the_new_input(name: str, tmp_path: Path, inputs
     clips = sorted((changed / "wavs").iterdir())
     for clip, other in zip(clips, [*clips[1:], clips[0]], strict=True):  # each has the audio of the next one
         shutil.copy(inputs.data / "wavs" / other.name, clip)
-    began = time.monotonic()
-    assert finish(program, changed, inputs).status == 0
-    seconds = time.monotonic() - began
+    for _ in range(2):  # the first waits for imports
+        for path in changed.iterdir():
+            if path.name not in SOURCES:
+                shutil.rmtree(path)
+        began = time.monotonic()
+        assert finish(program, changed, inputs).status == 0
+        seconds = time.monotonic() - began
     expected = outputs(program, changed)
     numbers = random.Random(0)
     count = cases(1, 10)

@@ -122,8 +122,10 @@ def _main(module: str, prog: str, argv: list[str], log: str, before: Callable[[]
 
 
 def finish(program: Program, folder: Path, inputs: Inputs) -> Ended:
-    """Run a program undisturbed."""
-    return Victim(program, folder, inputs).wait()
+    """Run a program undisturbed. An output that is refused because it is there already counts as success."""
+    ended = Victim(program, folder, inputs).wait()
+    is_there = len(ended.lines) == 1 and ended.lines[0].endswith("exists already; remove it or name another place")
+    return Ended(0, []) if is_there else ended
 
 
 def contents(folder: Path, changing: tuple[str, ...] = ()) -> dict[str, bytes]:
@@ -162,12 +164,13 @@ class Disturbances:
     seconds: float = 0.0
 
     def begin(self) -> None:
-        """Run the program undisturbed."""
-        whole = self.fresh("whole")
-        began = time.monotonic()
-        ended = finish(self.program, whole, self.inputs)
-        assert ended.status == 0, ended.lines
-        self.seconds = time.monotonic() - began
+        """Run the program undisturbed, twice: the first process waits for the imports of the server."""
+        for _ in range(2):
+            whole = self.fresh("whole")
+            began = time.monotonic()
+            ended = finish(self.program, whole, self.inputs)
+            assert ended.status == 0, ended.lines
+            self.seconds = time.monotonic() - began
         self.expected = contents(whole, self.program.changing)
         assert self.expected
 
@@ -188,6 +191,7 @@ class Disturbances:
                 left -= 1
             else:
                 left = 0  # it was too quick
+                self.seconds = max(0.2, 0.9 * self.seconds)
             if left <= 0:
                 self._complete(folder)
                 folder, left = self.fresh("disturbed"), random_numbers.randint(1, 3)

@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from common.audio_config import MelConvention
 from common.errors import InputError
-from common.files.atomic import replacing, write_whole
+from common.files.arrays import encode_for_torch
+from common.files.atomic import write_whole
 from common.files.generators.file import (
     FACTOR_NAMES,
     MELS,
@@ -126,8 +125,7 @@ def _write(path: Path, portable: Portable) -> list[str]:
             "stft_pad_mode": "reflect",
         },
     }
-    with replacing(path) as part:
-        torch.save({"model": own_tensors(portable.state), "model_disc": {}}, part)
+    write_whole(path, encode_for_torch({"model": own_tensors(portable.state), "model_disc": {}}))
     write_whole(path.with_name("config.json"), (json.dumps(config, indent=4) + "\n").encode())
     own = MelConvention(log_base=convention.log_base, log_floor=1e-8, gain=convention.gain)
     return differing_mels(portable, program, {"framing": "tacotron"}, own)

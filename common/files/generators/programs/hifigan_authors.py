@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from common.audio_config import OUR_MELS
-from common.files.atomic import replacing, write_whole
+from common.files.arrays import encode_for_torch
+from common.files.atomic import write_whole
 from common.files.checkpoints import dictionary
 from common.files.generators.file import GeneratorFile, below, find_beside, public_names, tensors_in
 from common.files.generators.writing import Portable, Writer, differing_mels, own_tensors
@@ -63,8 +63,7 @@ def _write(path: Path, portable: Portable) -> list[str]:
         "fmax": audio.mel_fmax,
         "fmax_for_loss": None,
     }
-    with replacing(path) as part:
-        torch.save({"generator": own_tensors(portable.state)}, part)
+    write_whole(path, encode_for_torch({"generator": own_tensors(portable.state)}))
     write_whole(path.with_name("config.json"), (json.dumps(config, indent=4) + "\n").encode())
     return differing_mels(portable, program, {"framing": "vocoder"}, OUR_MELS)
 

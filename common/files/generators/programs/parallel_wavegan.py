@@ -17,7 +17,8 @@ from torch import Tensor
 
 from common.audio_config import MelConvention
 from common.errors import InputError, first_line
-from common.files.atomic import replacing, write_whole
+from common.files.arrays import encode_for_torch
+from common.files.atomic import write_whole
 from common.files.bounded.regular_files import read_bounded
 from common.files.generators.file import (
     MELS,
@@ -208,8 +209,7 @@ def _write(path: Path, portable: Portable) -> list[str]:
         "format": "npy",
         "log_base": {"ln": None, "log10": 10.0}[portable.convention.log_base],
     }
-    with replacing(path) as part:
-        torch.save({"model": {"generator": own_tensors(state)}, "steps": 0, "epochs": 0}, part)
+    write_whole(path, encode_for_torch({"model": {"generator": own_tensors(state)}, "steps": 0, "epochs": 0}))
     write_whole(path.with_name("config.yml"), dump_yaml(values).encode())
     mean, scale = (None if tensor is None else tensor.cpu().numpy() for tensor in statistics)
     if mean is None or scale is None:  # normalisation that changes nothing
