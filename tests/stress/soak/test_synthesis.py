@@ -31,7 +31,7 @@ def test_texts(tmp_path):
 
 
 def test_mels(tmp_path):
-    """`inference.py` vocodes mels of 115 lengths in the engine, denoised."""
+    """`inference.py` vocodes mels of 55 lengths in the engine, denoised."""
     count = cases(150, FULL)
     for number, mel in enumerate(mels(min(count, 1000))):
         np.save(tmp_path / f"{number}.npy", mel.numpy())
