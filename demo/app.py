@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MAX_CHARACTERS = 500  # about half a minute of speech
 SLOWEST, FASTEST = 0.5, 2.0
 MAX_SHIFT_HZ = 60
+KEPT_AUDIO_SEC, CLEANED_EVERY_SEC = 3600, 600  # Gradio writes each answer to a temporary file
 EXAMPLE = "The quick brown fox jumps over the lazy dog, at 7 p.m. on May 3rd."
 FONTS = ("system-ui", "sans-serif")  # of the reader's system: the page loads nothing from other servers
 # Wide tables of the model card scroll on a phone. Gradio breaks them within words, one letter a line.
@@ -79,7 +80,8 @@ def build_page(voice: Voice) -> Any:
         except InputError as error:
             raise gr.Error(str(error), duration=None, print_exception=False) from error
 
-    with gr.Blocks(title=f"Speak with {voice.name}", analytics_enabled=False) as page:
+    title = f"Speak with {voice.name}"
+    with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(CLEANED_EVERY_SEC, KEPT_AUDIO_SEC)) as page:
         gr.Markdown(f"# Speak\n\nVoice: **{voice.name}**, {voice.sampling_rate} Hz")
         text = gr.Textbox(EXAMPLE, label="Text", lines=3, max_length=MAX_CHARACTERS, elem_id="text")
         with gr.Row():

@@ -32,6 +32,7 @@ from fastpitch.synthesis.synthesiser import Synthesiser
 from hifigan.checkpoint import load_generator
 from hifigan.engine.select import engine_backend
 from hifigan.synthesis.flags import DEFAULT_BATCH_SIZE
+from hifigan.synthesis.run import bound_kernel_cache
 from hifigan.synthesis.vocoder import Vocoder
 from voice.consent import require_consent
 from voice.folder import CARD_FILE, DEFAULT_VOICE, VOICE_FILES, VoiceFiles, find_voice
@@ -89,6 +90,7 @@ class Voice:
         place = torch.device(device)
         if place.type == "cuda" and not torch.cuda.is_available():
             raise InputError(f"device {device}: PyTorch finds no GPU on this machine")
+        bound_kernel_cache()  # a server speaks texts of all lengths
         self.name, self.files = files.name, files
         generator, self._generator_info = load_generator(files.hifigan, device=place)
         self._model, self._fastpitch_info = load_fastpitch(files.fastpitch, place)

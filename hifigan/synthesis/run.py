@@ -22,9 +22,14 @@ CACHED_KERNELS = "128"
 
 
 def limit_kernel_cache(cfg: InferenceConfig, streams: bool) -> None:
-    """Bound oneDNN's cache where no length comes twice. It reads the limit at the first convolution."""
+    """Bound oneDNN's cache where no length comes twice."""
     if not streams and cfg.repeats == 1:
-        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", CACHED_KERNELS)
+        bound_kernel_cache()
+
+
+def bound_kernel_cache() -> None:
+    """Bound oneDNN's cache, unless the user has. It reads the limit at the first convolution of the process."""
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", CACHED_KERNELS)
 
 
 def synthesise(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from tests.support.data_sets import speechlike
 from tests.support.models import make_voice
 from tests.support.web.hub_server import Hub
 from voice import Voice, load_voice
+
+CACHE_VARIABLE = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 
 LONG = "A first sentence. " * 20 + "Is this another one? No."
 
@@ -91,6 +94,16 @@ def test_denoising_and_name(voice: Voice, folder: Path) -> None:
     denoised = load_voice(folder, denoising_strength=0.1)
     assert (voice.name, denoised.name, voice.audio.num_mels) == ("ann", "ann", 80)
     assert not np.array_equal(denoised.speak("Hello."), voice.speak("Hello."))
+
+
+@pytest.mark.parametrize("given", [None, "7"])
+def test_the_cache_of_kernels_is_bounded(given: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """oneDNN keeps kernels of each length that a server has spoken: 112 MB after 300 texts."""
+    monkeypatch.setenv(CACHE_VARIABLE, given or "")
+    if given is None:
+        monkeypatch.delenv(CACHE_VARIABLE)
+    load_voice(folder)
+    assert os.environ[CACHE_VARIABLE] == (given or "128")
 
 
 def test_errors(voice: Voice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,7 @@ def _is_dictionary_word(word: str) -> bool:
     return word in _SHORT_WORDS if len(word) < 4 else _is_in_dictionary(word)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=4096)  # bounded, since servers read the texts of others
 def _is_in_dictionary(word: str) -> bool:
     """Return whether the dictionary has a word, and does not spell it."""
     entries = read_dictionary(find_dictionary())
