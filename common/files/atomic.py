@@ -13,6 +13,8 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from common.errors import InputError
+
 _LONGEST_NAME_BYTES = 200  # of 255 in most file systems
 _TEMPORARY = re.compile(r"\.(.+)\.([1-9]\d{0,9})(?:-([0-9a-f]{8}))?\.tmp(?:\.\w+)?", re.DOTALL)
 # In temporary names, since machines that share a file system may have processes of the same number.
@@ -40,7 +42,10 @@ def replacing(path: Path, *, suffix: str = "", sync: bool = False, one_of_many: 
 
     Raises:
         OSError: with the file's name. Python's own errors of a full disk have none.
+        InputError: `path` is a device or a pipe, such as /dev/null, which a file would replace.
     """
+    if not path.is_symlink() and path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path}: is a device or a pipe, which a file would replace; name a file")
     with beside(path, suffix=suffix, one_of_many=one_of_many) as temporary:
         yield temporary
         if sync:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import InputError
 from common.files.atomic import beside, remove_leftovers, replace_synced, replacing, write_whole
 
 
@@ -72,6 +73,14 @@ def test_a_single_file_removes_what_a_killed_process_left_of_it(tmp_path: Path) 
     assert {path.name for path in tmp_path.iterdir()} == {"a.onnx", *left, *others}
     write_whole(tmp_path / "a.onnx", b"new")
     assert {path.name for path in tmp_path.iterdir()} == {"a.onnx", *others}
+
+
+def test_devices_and_pipes_stay(tmp_path: Path) -> None:
+    """Run by root, `-o /dev/null` replaced the machine's device by a file."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="a device or a pipe"):
+        write_whole(tmp_path / "pipe", b"x")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
 
 def test_errors_of_a_full_disk_have_the_name(tmp_path: Path) -> None:
