@@ -64,17 +64,6 @@ PROGRAMS = {
             *("--hifigan", str(inputs.vocoder), "--fastpitch", str(inputs.fastpitch), "-o", str(folder / "voice")),
         ],
     ),
-    "export.py --format onnx": Program(
-        "export",
-        lambda folder, inputs: [
-            "--hifigan",
-            str(inputs.vocoder),
-            "--format",
-            "onnx",
-            "-o",
-            str(folder / "out" / "m.onnx"),
-        ],
-    ),
     "export.py --format torchscript": Program(
         "export",
         lambda folder, inputs: [
