@@ -161,6 +161,8 @@ def read_contract(path: str | Path) -> MelContract:
         raise FileNotFoundError(f"{path}: no such file or folder")
     if path.is_dir():
         return _read_folder(path)
+    if not path.is_file():
+        raise InputError(f"{path}: a device or a pipe, not a file")
     try:
         if path.suffix.lower() == ".json":
             return _read_json_file(path)

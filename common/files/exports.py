@@ -152,8 +152,9 @@ def export_metadata(path: Path) -> str | None:
     """
     if is_onnx(path):
         return onnx_metadata(path).get(EXPORT_METADATA)
-    if not zipfile.is_zipfile(path):
-        return None
+    with open_regular(path) as file:
+        if not zipfile.is_zipfile(file):
+            return None
     with open_stored(path) as archive:
         names = [name for name in archive.namelist() if name.endswith(f"/extra/{EXPORT_METADATA}.json")]
         return read_member(archive, names[0], LARGEST_METADATA_BYTES).decode(errors="replace") if names else None

@@ -80,7 +80,7 @@ def _work_through(work: Callable[[int], str], numbers: range, memory_bytes: int,
     for number in numbers:
         results.send((number, None))
         resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + LONGEST_SEC + 1, hard))
-        signal.alarm(30 * LONGEST_SEC)  # waiting takes no CPU time
+        signal.alarm(10 * LONGEST_SEC)  # waiting takes no CPU time
         result = work(number)
         signal.alarm(0)
         results.send((number, result))
