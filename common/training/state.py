@@ -261,6 +261,8 @@ class BaseTrainState(abc.ABC):
         """Restore a checkpoint, or raise `InputError` if it is of another run or has values of other kinds."""
         names = " and ".join(str(path) for path in store.paths(epoch))
         try:
+            if type(contents[-1]["clips_per_step"]) is not int:
+                raise ValueError("clips_per_step is not a number")
             self._refuse_another_run(contents, store)
             self.restore(contents)
         except InputError as error:
