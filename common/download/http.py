@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from common.cli import ArgumentParser, run
 from common.download.connection import Interrupted, Reply, check_address, open_url, read_some
-from common.download.partial import Part, Version, read_version, record_path
+from common.download.partial import PartFile, Version, read_version, record_path
 from common.errors import InputError
 from common.files.atomic import replace_synced
 from common.files.locks import open_locked
@@ -62,7 +62,7 @@ def download(url: str, dest: str | Path, *, sha256: str = "", size: int = 0, for
             part.unlink()
             return dest
         stream: Any = locked
-        file = Part(stream.raw, part)
+        file = PartFile(stream.raw, part)
         try:
             _fetch_until_complete(url, file, sha256.lower(), size)
             replace_synced(part, dest)
@@ -106,7 +106,7 @@ def compute_sha256(file: IO[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _fetch_until_complete(url: str, part: Part, sha256: str, size: int) -> None:
+def _fetch_until_complete(url: str, part: PartFile, sha256: str, size: int) -> None:
     """Retry with growing pauses until `part` is complete and matches."""
     pause_sec = _read_pause()
     failures, furthest = 0, 0
@@ -146,7 +146,7 @@ def _read_pause() -> float:
     return pause_sec
 
 
-def _fetch(url: str, part: Part, sha256: str, size: int) -> None:
+def _fetch(url: str, part: PartFile, sha256: str, size: int) -> None:
     """Append the missing bytes to `part` in one attempt. If it belongs to another version of the file, start again."""
     version = part.version()
     if version is not None and version.url != url:
@@ -177,7 +177,7 @@ def _fetch(url: str, part: Part, sha256: str, size: int) -> None:
 
 
 def _match_reply(
-    url: str, reply: Reply, part: Part, offset: int, version: Version | None, will_be_verified: bool
+    url: str, reply: Reply, part: PartFile, offset: int, version: Version | None, will_be_verified: bool
 ) -> int | None:
     """Return the length of the whole file, None if unknown, after a check that the reply continues `part`.
 
@@ -230,7 +230,7 @@ def _may_be_web_page(name: str) -> bool:
     return name.lower().endswith((".html", ".htm"))
 
 
-def _check_space(part: Part, offset: int, total: int | None) -> None:
+def _check_space(part: PartFile, offset: int, total: int | None) -> None:
     """Fail before the disk is full.
 
     Raises:
@@ -245,7 +245,7 @@ def _check_space(part: Part, offset: int, total: int | None) -> None:
         )
 
 
-def _append_body(url: str, reply: Reply, part: Part, done: int, total: int | None, limit: int) -> None:
+def _append_body(url: str, reply: Reply, part: PartFile, done: int, total: int | None, limit: int) -> None:
     """Append the body to `part`. Only network failures, not disk failures, are worth another attempt."""
     progress = _Progress(total)
     try:

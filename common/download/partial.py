@@ -46,7 +46,7 @@ def read_version(url: str, headers: Message) -> Version:
     return Version(url)
 
 
-class Part:
+class PartFile:
     """An open DEST.part.
 
     Args:

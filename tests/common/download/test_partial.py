@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from common.download.partial import Part, Version, read_version, record_path
+from common.download.partial import PartFile, Version, read_version, record_path
 
 
 @pytest.fixture
-def part(tmp_path: Path) -> Iterator[Part]:
+def part(tmp_path: Path) -> Iterator[PartFile]:
     with (tmp_path / "file.part").open("a+b", buffering=0) as file:
-        yield Part(file, tmp_path / "file.part")
+        yield PartFile(file, tmp_path / "file.part")
 
 
 def headers(**fields: str) -> Message:
@@ -45,7 +45,7 @@ def test_versions(fields: dict[str, str], name: str) -> None:
     assert read_version("url", headers(**fields)) == Version("url", name)
 
 
-def test_bytes_and_their_version(part: Part) -> None:
+def test_bytes_and_their_version(part: PartFile) -> None:
     part.append(b"abc")
     assert (part.length(), part.version()) == (3, None)
     part.restart(Version("url", '"1"'))
@@ -58,6 +58,6 @@ def test_bytes_and_their_version(part: Part) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"\xff", b'{"url": "u"}', b'{"url": 1, "name": "n"}', b'{"url": "u", "name": ""}']
 )
-def test_a_damaged_record_counts_as_none(content: bytes, part: Part) -> None:
+def test_a_damaged_record_counts_as_none(content: bytes, part: PartFile) -> None:
     record_path(part.path).write_bytes(content)
     assert part.version() is None

@@ -15,6 +15,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -179,10 +180,10 @@ def write_bomb(path: Path, kind: str) -> Path:
             for _ in range(15):
                 member.write(bytes(10_000_000))
     elif kind == "many":
-        with tarfile.open(path, "w:bz2") as package:
+        with tarfile.open(path, "w:bz2") as archive:
             for number in range(cases(2_000, 20_000)):
-                package.addfile(entry(f"Set/{number}"))
-            package.addfile(entry("Set/../evil"))
+                archive.addfile(entry(f"Set/{number}"))
+            archive.addfile(entry("Set/../evil"))
     else:
         typeflag = {"file": b"0", "attributes": b"x", "name": b"L", "link name": b"K", "global": b"g"}[kind]
         zeros = bz2.compress(bytes(10_000_000))
@@ -235,11 +236,12 @@ def sample(path: Path, kind: str) -> bytes:
             for name, content in wavs.items():
                 package.writestr(name, content)
     else:
-        with tarfile.open(path, f"w:{kind}", format=tarfile.PAX_FORMAT) as package:
+        mode: Any = f"w:{kind}"
+        with tarfile.open(path, mode, format=tarfile.PAX_FORMAT) as archive:
             for name, content in wavs.items():
                 item = entry(name, size=len(content))
                 item.pax_headers = {"comment": "x" * 30}
-                package.addfile(item, io.BytesIO(content))
+                archive.addfile(item, io.BytesIO(content))
     return path.read_bytes()
 
 

@@ -261,7 +261,7 @@ def _cut(draw: random.Random, body: bytes, tag: bool) -> Reply:
     def answer(handler: Handler) -> None:
         sent: list[bytes] = []
         real = handler.wfile
-        handler.wfile = type("Buffer", (), {"write": lambda self, data: sent.append(data)})()  # type: ignore[assignment]
+        handler.wfile = type("Buffer", (), {"write": lambda self, data: sent.append(data)})()
         if isinstance(whole, bytes):
             sent.append(whole)
         else:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 from tests.support.web.local_http import listening
 
@@ -58,7 +59,7 @@ def reply(body: bytes = b"", status: str = "200 OK", length: bool = True, **head
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
-def ranged(body: bytes, **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
+def ranged(body: bytes, **headers: Any) -> Callable[[BaseHTTPRequestHandler], None]:
     """Return a reply that honours `Range` and, if there is an `ETag`, `If-Range`."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
