@@ -111,19 +111,26 @@ def serve(page: Any, cfg: DemoConfig) -> None:
 
     Raises:
         OSError: the port is taken.
+        InputError: the page does not answer, perhaps because of a proxy.
     """
     gr = _import_gradio()
-    page.launch(
-        server_name=cfg.host,
-        server_port=cfg.port,
-        share=cfg.share,
-        prevent_thread_lock=True,
-        quiet=True,
-        theme=gr.themes.Default(font=FONTS, font_mono=("monospace",)),
-        css=STYLE,
-        footer_links=[],
-        ssr_mode=False,
-    )
+    try:
+        page.launch(
+            server_name=cfg.host,
+            server_port=cfg.port,
+            share=cfg.share,
+            prevent_thread_lock=True,
+            quiet=True,
+            theme=gr.themes.Default(font=FONTS, font_mono=("monospace",)),
+            css=STYLE,
+            footer_links=[],
+            ssr_mode=False,
+        )
+    except ValueError as error:
+        raise InputError(
+            f"the page does not answer at {cfg.host}:{cfg.port} on this machine; a proxy may be in the way "
+            "(set NO_PROXY=127.0.0.1,localhost), or the machine is overloaded: start again"
+        ) from error
 
 
 def _import_gradio() -> Any:

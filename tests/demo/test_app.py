@@ -92,6 +92,23 @@ def test_errors_take_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: p
     assert "error: the demo needs the package gradio: pip install gradio" in one_line_of_error([], capsys)
 
 
+def test_a_page_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradio asks its own server for the page, and raises ValueError if a proxy answers instead, or nobody."""
+
+    class Page:
+        def launch(self, **_: object) -> None:
+            raise ValueError("When localhost is not accessible, a shareable link must be created.")
+
+    pytest.importorskip("gradio")
+    with pytest.raises(InputError, match="does not answer at 127.0.0.1:7860 .* a proxy may be in the way"):
+        serve(Page(), DemoConfig())
+
+
+def test_old_audio_is_deleted(voice: Voice) -> None:
+    pytest.importorskip("gradio")
+    assert build_page(voice).delete_cache == (app.CLEANED_EVERY_SEC, app.KEPT_AUDIO_SEC)
+
+
 @pytest.fixture
 def browser(tmp_path: Path, address: str) -> Iterator[Browser]:
     if PROGRAM is None:

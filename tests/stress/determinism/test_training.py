@@ -160,7 +160,7 @@ def test_formulations_in_bf16_are_fixed(data_set, thin_discriminators, one_threa
                 choices, "measure", lambda case, clock, way=way, seen=measured: seen.append(case) or Ways(way, way, way)
             )
             output = tmp_path / f"{deterministic} {number}"
-            argv = train_arguments(data_set, output, epochs=1, segment_size=2048, amp=True)
+            argv = train_arguments(data_set, output, epochs=1, segment_size=2048, batch_size=4, amp=True)
             try:
                 assert train.main([*argv, *(["--deterministic"] if deterministic else [])]) == 0
             finally:
