@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 _WHO = "hifigan/who/"
 _WAITED = "hifigan/waited/"
 _SHORTEST_ROLL_CALL_SEC, _LONGEST_ROLL_CALL_SEC = 5.0, 60.0
-_patience_sec = 0.0  # of the process group
 
 _averaging: weakref.WeakSet[DistributedDataParallel] = weakref.WeakSet()  # modules from `wrap`
 
@@ -49,6 +48,42 @@ class Distributed:
     @property
     def is_main(self) -> bool:
         return self.rank == 0
+
+
+@dataclasses.dataclass(frozen=True)
+class _Peers:
+    """The processes of this job, also once the process group has been left because of an error."""
+
+    store: dist.Store
+    rank: int
+    world_size: int
+    patience_sec: float
+
+    def call_roll(self) -> list[str]:
+        """Return the processes, in words, that do not report within a while that they waited in vain, like this one."""
+        present = {self.rank}
+        names = [f"process {other + 1} of {self.world_size}" for other in range(self.world_size)]
+        seconds = min(_LONGEST_ROLL_CALL_SEC, max(_SHORTEST_ROLL_CALL_SEC, self.patience_sec / 2))
+        deadline = time.monotonic() + seconds
+
+        def call() -> None:
+            with contextlib.suppress(RuntimeError):  # the store has gone with its process
+                self.store.set(f"{_WAITED}{self.rank}", "")
+                for other in range(self.world_size):
+                    if self.store.check([f"{_WHO}{other}"]):
+                        names[other] += f" ({self.store.get(f'{_WHO}{other}').decode()})"
+                while time.monotonic() < deadline and len(present) < self.world_size:
+                    present.update(other for other in range(self.world_size) if self.store.check([f"{_WAITED}{other}"]))
+                    time.sleep(0.2)
+
+        # In a thread, since the store may be in the process that hangs, and would never answer.
+        caller = threading.Thread(target=call, daemon=True)
+        caller.start()
+        caller.join(seconds + 1)
+        return [names[other] for other in range(self.world_size) if other not in present]
+
+
+_peers: _Peers | None = None
 
 
 def select_device(cuda: bool, local_rank: int = 0) -> torch.device:
@@ -95,7 +130,7 @@ def init(cuda: bool, patience: datetime.timedelta | None = None) -> Distributed:
     rank, local_rank = _from_environment("RANK", 0), _from_environment("LOCAL_RANK", 0)
     _check_environment(rank, world_size)
     device = select_device(cuda, local_rank)
-    global _patience_sec
+    global _peers
     if world_size > 1:
         # If imported later, as by PyTorch's compiler, its functions would hold the group of all processes as a default.
         # Then `shutdown` could not end the group, and gloo's threads may abort a process that ends before them.
@@ -103,8 +138,8 @@ def init(cuda: bool, patience: datetime.timedelta | None = None) -> Distributed:
 
         backends = "cpu:gloo,cuda:nccl" if cuda else "gloo"
         dist.init_process_group(backends, timeout=patience, device_id=device if cuda else None)
-        _patience_sec = (patience or default_pg_timeout).total_seconds()
-        _default_store().set(f"{_WHO}{rank}", f"pid {os.getpid()} on {socket.gethostname()}")
+        _peers = _Peers(_default_store(), rank, world_size, (patience or default_pg_timeout).total_seconds())
+        _peers.store.set(f"{_WHO}{rank}", f"pid {os.getpid()} on {socket.gethostname()}")
     return Distributed(rank, local_rank, world_size, device)
 
 
@@ -161,38 +196,13 @@ def lost_peers_named() -> Iterator[None]:
         if not isinstance(error, dist.DistError) and "/gloo/" not in str(error):
             raise
         cause = first_line(error).split(". ")[0]
-        if "timed out" in cause.lower() and (missing := _call_roll()):
+        if _peers and "timed out" in cause.lower() and (missing := _peers.call_roll()):
             raise ConnectionError(
-                f"{' and '.join(missing)} did not answer for {_patience_sec:g} s, so all processes end. Look there for "
-                "a stopped process, or a disk or network that hangs; then start again to resume. If it was at work, "
-                "give it more time (--peer-timeout-sec in training)"
+                f"{' and '.join(missing)} did not answer for {_peers.patience_sec:g} s, so all processes end. "
+                "Look there for a stopped process, or a disk or network that hangs; then start again to resume. "
+                "If it was at work, give it more time (--peer-timeout-sec in training)"
             ) from error
         raise ConnectionError(f"another process was lost: {cause}") from error
-
-
-def _call_roll() -> list[str]:
-    """Return the processes, in words, that do not report within a while that they waited in vain, like this one."""
-    world_size, rank = dist.get_world_size(), dist.get_rank()
-    present = {rank}
-    names = [f"process {other + 1} of {world_size}" for other in range(world_size)]
-    seconds = min(_LONGEST_ROLL_CALL_SEC, max(_SHORTEST_ROLL_CALL_SEC, _patience_sec / 2))
-    deadline = time.monotonic() + seconds
-
-    def call() -> None:
-        store = _default_store()
-        store.set(f"{_WAITED}{rank}", "")
-        for other in range(world_size):
-            if store.check([f"{_WHO}{other}"]):
-                names[other] += f" ({store.get(f'{_WHO}{other}').decode()})"
-        while time.monotonic() < deadline and len(present) < world_size:
-            present.update(other for other in range(world_size) if store.check([f"{_WAITED}{other}"]))
-            time.sleep(0.2)
-
-    # The store may be in the process that hangs, and would answer never.
-    caller = threading.Thread(target=call, daemon=True)
-    caller.start()
-    caller.join(seconds + 1)
-    return [names[other] for other in range(world_size) if other not in present]
 
 
 def is_active() -> bool:

@@ -7,6 +7,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from common.errors import InputError
+
 _END_BYTES = 1 << 20
 
 
@@ -64,3 +66,31 @@ def expire_if_changed(result: Path, before_ns: Sequence[int], *sources: Path) ->
     """
     if times_ns(*sources) != before_ns:
         os.utime(result, ns=(0, 0))
+
+
+class Unchanged:
+    """Check that files stay the same while a program works with them, by size and time of the last change.
+
+    Args:
+        paths: the files. Reading may fail for those that are missing.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._versions = {path: _version(path) for path in paths}
+
+    def check(self, path: Path) -> None:
+        """Raise `InputError` if a file has changed. One that is missing now, or was at first, passes."""
+        before, now = self._versions[path], _version(path)
+        if before and now and before != now:
+            raise InputError(
+                f"{path}: changed since this run started (then {before[0]} bytes, now {now[0]}); put the old file back "
+                "and start again to resume, or train on the changed data into another --output"
+            )
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns

@@ -20,6 +20,7 @@ from common.audio import SILENCE, AudioConfig, MelSpectrogram
 from common.audio_files import load_wav_at, normalise_peak
 from common.data.mel_files import read_mel
 from common.errors import InputError, first_three, others_go_on
+from common.files.fingerprints import Unchanged
 from common.training.sampling import CROP, ClipKey, philox
 from hifigan.training.mel_audio_match import check_fits, compare_mels
 
@@ -42,12 +43,18 @@ class SegmentDataset(Dataset[Segment]):
         self.audio = audio
         self.segment_size = segment_size
         self.seed = seed
+        self._unchanged = Unchanged(self.paths)
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def load(self, clip: int) -> Segment:
-        """Load a whole clip, padded to the length of a segment or more."""
+        """Load a whole clip, padded to the length of a segment or more.
+
+        Raises:
+            InputError: its file has changed since this data set was opened.
+        """
+        self._unchanged.check(self.paths[clip])
         wav = normalise_peak(load_wav_at(self.paths[clip], self.audio.sampling_rate))
         return (_at_least(torch.from_numpy(wav.astype(np.float32)), self.segment_size, 0.0),)
 
@@ -103,6 +110,7 @@ class PairDataset(SegmentDataset):
     ) -> None:
         super().__init__(paths, audio, segment_size, seed)
         self.mels = list(mels)
+        self._unchanged = Unchanged([*self.paths, *self.mels])
         self.any_phase = any_phase
 
     def learned_framing(self, mel_framing: str) -> str:
@@ -117,8 +125,10 @@ class PairDataset(SegmentDataset):
         """Load audio [L * hop] and mel [M, L] of a whole clip.
 
         Raises:
-            InputError: the lengths of mel and audio do not match.
+            InputError: the lengths of mel and audio do not match, or a file has changed since this data set was opened.
         """
+        for path in (self.paths[clip], self.mels[clip]):
+            self._unchanged.check(path)
         hop = self.audio.hop_length
         wav = torch.from_numpy(load_wav_at(self.paths[clip], self.audio.sampling_rate).astype(np.float32))
         mel = read_mel(self.mels[clip], self.audio.num_mels)

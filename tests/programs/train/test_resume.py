@@ -233,3 +233,18 @@ def test_checkpoints_that_do_not_say_framing_and_logarithm_are_continued(own_cop
     rewrite()
     assert train.main([*argv, "--epochs", "2"]) == 0
     assert weights(output, 2)[1]["train_setup"]["framing"] == "vocoder"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("thin_discriminators")
+def test_leftovers_go_although_nothing_is_left_to_train(tmp_path):
+    """After a kill while the last save was removing an old pair, no later save would remove it."""
+    output = tmp_path / "out"
+    argv = train_arguments(write_data_set(tmp_path / "set", [0.3] * 3), output, epochs=3, checkpoint_interval=1)
+    assert train.main(argv) == 0
+    pairs = {path.name for path in output.glob("*.pt")}
+    assert len(pairs) == 4
+    for left in ("hifigan_discrim_checkpoint_1.pt", ".hifigan_gen_checkpoint_4.pt.tmp"):
+        (output / left).write_bytes(b"left")
+    assert train.main(argv) == 0
+    assert {path.name for path in output.iterdir() if path.is_file()} == pairs | {"nvlog.json", "best.json"}

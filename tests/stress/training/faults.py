@@ -8,6 +8,7 @@ import datetime
 import io
 import os
 import re
+import shutil
 import signal
 import sys
 import time
@@ -179,6 +180,20 @@ def closed_stdout(step: int) -> None:
         plain(self, epoch, at_step, *args)
 
     _replace(train_and_close, RunLog, name="train")
+
+
+def replaced_file(source: str, target: str) -> None:
+    """Replace a file, or remove it if `source` is empty, after the step of epoch 2."""
+    plain = RunLog.train
+
+    def train_and_replace(self: RunLog, epoch: int, *args: Any) -> None:
+        plain(self, epoch, *args)
+        if epoch == 2:
+            Path(target).unlink()
+            if source:
+                shutil.copyfile(source, target)
+
+    _replace(train_and_replace, RunLog, name="train")
 
 
 def nothing() -> None:

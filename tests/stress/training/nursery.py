@@ -9,9 +9,11 @@ It computes nothing itself, since a fork of a process with threads may hang. A l
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -65,16 +67,22 @@ def main() -> None:
         importlib.import_module(module)  # what the program imports lazily
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    started = []
     for line in sys.stdin:
         question = json.loads(line)
         if "start" in question:
-            answer: int | None = os.fork()
-            if answer == 0:
+            if (child := os.fork()) == 0:
+                answers.close()
                 _train(question)
+            started.append(child)
+            answer: int | None = child
         else:
             pid, status = os.waitpid(question["wait"], 0 if question["block"] else os.WNOHANG)
             answer = os.waitstatus_to_exitcode(status) if pid else None
         print(json.dumps(answer), file=answers, flush=True)
+    for pid in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 def _train(question: Mapping[str, Any]) -> NoReturn:
