@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from common import distributed
 from common.errors import InputError
@@ -117,3 +118,27 @@ def test_empty_variables_count_as_unset(monkeypatch):
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
         monkeypatch.setenv(name, "")
     assert distributed.init(cuda=False) == distributed.Distributed(0, 0, 1, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("late", [[2], [0, 2], []])
+def test_processes_that_do_not_report_are_named(monkeypatch, late):
+    """Four processes of which this is the second. Stress tests stop a process of a training run."""
+    monkeypatch.setattr(distributed, "_SHORTEST_ROLL_CALL_SEC", 0.5)
+    store = dist.HashStore()
+    for rank in range(4):
+        store.set(f"{distributed._WHO}{rank}", f"pid {100 + rank} on host")
+        if rank not in (*late, 1):
+            store.set(f"{distributed._WAITED}{rank}", "")
+    named = distributed._Peers(store, 1, 4, 0.1).call_roll()
+    assert named == [f"process {rank + 1} of 4 (pid {100 + rank} on host)" for rank in late]
+
+
+def test_a_store_that_has_gone_names_all_others(monkeypatch):
+    monkeypatch.setattr(distributed, "_SHORTEST_ROLL_CALL_SEC", 0.1)
+
+    class Gone:
+        def set(self, key, value):
+            raise RuntimeError("connection reset")
+
+    named = distributed._Peers(Gone(), 1, 2, 0.0).call_roll()
+    assert named == ["process 1 of 2"]

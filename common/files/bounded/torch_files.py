@@ -26,6 +26,7 @@ from common.project import command
 LARGEST_PICKLE_BYTES = 2**20  # names and shapes, without the tensors' values: about 6,000 tensors
 LARGEST_TENSOR_BEYOND_FILE = 2**24  # bytes of a tensor whose values repeat (a step of 0), more than the file holds
 _PICKLES_OF_OLD_FILES = 5  # magic number, version, system, content, names of the storages
+_FOLDER = 0x10  # attribute of an archive's member
 _ITEM_BYTES = {"Double": 8, "Float": 4, "Half": 2, "BFloat16": 2, "Long": 8, "Int": 4, "Short": 2, "ComplexFloat": 8}
 
 
@@ -101,6 +102,9 @@ def _check_open(path: Path, file: BinaryIO) -> None:
 
 def _compare_checksums(path: Path, archive: zipfile.ZipFile) -> None:
     """Raise `InputError` if a checksum differs. PyTorch writes them, but does not compare them. 1 GB takes a second."""
+    if any(member.external_attr & _FOLDER for member in archive.infolist()):
+        # PyTorch reads nothing then, and returns whatever was in memory.
+        raise InputError(f"{path}: damaged, it has folders in place of tensors; {REPLACE_DAMAGED}")
     if not any(member.CRC for member in archive.infolist()):  # writers can turn them off
         return
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import InputError
-from common.files.atomic import beside, remove_leftovers, replace_synced, replacing, write_whole
+from common.files.atomic import beside, remove_leftovers, rename, replace_synced, replacing, sync_to_disk, write_whole
 
 
 def test_data_reaches_the_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,3 +117,41 @@ def test_the_longest_names(tmp_path: Path, name: str) -> None:
         temporary.write_bytes(b"new")
     remove_leftovers([tmp_path / name])
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.ENOENT])
+def test_a_rename_that_happened_but_reports_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """As on a network file system, whose repeated request finds the file renamed."""
+    plain = Path.replace
+
+    def replace(source: Path, target: Path) -> None:
+        if happens:
+            plain(source, target)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "replace", replace)
+    new, target = tmp_path / "new", tmp_path / "target"
+    target.write_text("old")
+    for happens in (False, True):
+        new.write_text("new")
+        if happens:
+            rename(new, target)
+        else:
+            with pytest.raises(OSError, match=os.strerror(number)):
+                rename(new, target)
+        assert target.read_text() == ("new" if happens else "old")
+
+
+def test_folders_that_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some network file systems refuse it. Other errors are errors."""
+    numbers = iter([errno.EINVAL, errno.EIO])
+
+    def fsync(descriptor: int) -> None:
+        raise OSError(next(numbers), "")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    sync_to_disk(tmp_path)
+    with pytest.raises(OSError, match="5"):
+        sync_to_disk(tmp_path)

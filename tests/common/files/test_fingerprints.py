@@ -5,7 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from common.files.fingerprints import ends_digest, expire_if_changed, file_digest, fingerprint, is_newer, times_ns
+import pytest
+
+from common.errors import InputError
+from common.files.fingerprints import (
+    Unchanged,
+    ends_digest,
+    expire_if_changed,
+    file_digest,
+    fingerprint,
+    is_newer,
+    times_ns,
+)
 
 
 def test_a_data_set_is_known_by_names_sizes_and_its_first_file(tmp_path: Path) -> None:
@@ -65,3 +76,21 @@ def test_a_result_of_a_file_that_changes_meanwhile_is_old(tmp_path: Path) -> Non
         if not source.exists():
             source.touch()
         assert is_newer(result, source) is is_current
+
+
+def test_files_that_change_are_named(tmp_path: Path) -> None:
+    changed, missing, gone = (tmp_path / name for name in ("changed", "missing", "gone"))
+    changed.write_bytes(b"1234")
+    gone.write_bytes(b"1")
+    unchanged = Unchanged([changed, missing, gone])
+    missing.write_bytes(b"new")
+    gone.unlink()
+    for path in (changed, missing, gone):  # reading names those that are missing
+        unchanged.check(path)
+    changed.write_bytes(b"12345")
+    with pytest.raises(InputError, match=r"changed since this run started \(then 4 bytes, now 5\); put the"):
+        unchanged.check(changed)
+    changed.write_bytes(b"5678")
+    os.utime(changed, ns=(0, 0))
+    with pytest.raises(InputError, match="now 4"):
+        unchanged.check(changed)

@@ -100,3 +100,16 @@ def test_damaged_files_are_one_clear_line(case: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.safetensors: (not a safetensors file, or )?damaged") as caught:
         read_file(path)
     assert "\n" not in str(caught.value)
+
+
+def test_the_checksum_covers_settings_and_tensors(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    write_safetensors(path, "generator", {"w": torch.arange(8.0)}, {"config": {"rate": 22050}})
+    content = path.read_bytes()
+    assert read_file(path).keys() == {"generator", "config"}
+    for old, new in ((b"22050", b"22058"), (content[-4:], b"\0\0\0\0")):
+        path.write_bytes(content.replace(old, new))
+        with pytest.raises(InputError, match="its checksum is wrong; take an older checkpoint"):
+            read_file(path)
+    path.write_bytes(content.replace(b'"crc32"', b'"other"'))  # as files of other programs have none
+    assert torch.equal(read_file(path)["generator"]["w"], torch.arange(8.0))

@@ -147,3 +147,28 @@ def test_a_loss_without_an_entry_is_shown_after_the_others(tmp_path: Path, capsy
     with RunLog(tmp_path) as log:
         log.train(1, 1, 24, 1, {"stft_loss": 1.5, **METRICS})
     assert "| mel loss 87.291 | stft loss  1.500 |  3092.31 frames/s |" in capsys.readouterr().out
+
+
+def test_what_cannot_be_written_is_named_once_and_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """tests/stress/training fills the disk of whole runs."""
+    with RunLog(tmp_path) as log:
+        log.train(1, 1, 24, 1, METRICS)
+
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(log._json, "flush", full)
+        monkeypatch.setattr(log._boards["train"], "add_scalar", full)
+        for step in (2, 3):
+            log.train(1, step, 24, step, METRICS)
+        monkeypatch.undo()
+        log.train(1, 4, 24, 4, METRICS)
+        log.val(1, 4, METRICS)
+    assert [message.split(": ")[0] for message in caplog.messages] == [
+        f"{tmp_path / 'nvlog.json'}",
+        f"{tmp_path / 'train'} (TensorBoard)",
+    ]
+    assert len(log_records(tmp_path / "nvlog.json")) == 5  # what waited has been written
+    assert scalars(tmp_path / "val")["mel_loss"][0] == 4

@@ -22,3 +22,14 @@ def test_the_first_signal_is_noted_and_a_late_ctrl_c_ends_at_once(monkeypatch):
     with pytest.raises(SystemExit) as stopped:
         os.kill(os.getpid(), signal.SIGINT)
     assert stopped.value.code == 128 + signal.SIGINT
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_the_end_of_the_terminal_unless_nohup_ignores_it(ignored):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        signals = StopSignals()
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert signals.received == (0 if ignored else signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
