@@ -80,7 +80,7 @@ PROGRAMS = {
 
 
 # Of those with most state.
-FULL_COUNTS = {"inference.py of texts": 30, "prepare_dataset.py": 30, "fastpitch.extract_mels": 20}
+FULL_COUNTS = {"inference.py of texts": 30, "prepare_dataset.py": 20}
 
 
 @pytest.mark.medium

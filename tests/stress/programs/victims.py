@@ -18,7 +18,14 @@ from pathlib import Path
 from common.cli import run
 from tests.stress.programs.inputs import Inputs
 
-MODULES = ("inference", "prepare_dataset", "evaluate", "export", "fastpitch.train", "fastpitch.extract_mels")
+MODULES: tuple[str, ...] = (
+    "inference",
+    "prepare_dataset",
+    "evaluate",
+    "export",
+    "fastpitch.train",
+    "fastpitch.extract_mels",
+)
 MODULES += ("voice.pack", "voice.training.__main__")
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload([*MODULES, "tests.stress.programs.victims"])
@@ -112,6 +119,7 @@ class Victim:
 
 def _main(module: str, prog: str, argv: list[str], log: str, before: Callable[[], None] | None) -> None:
     os.setsid()
+    multiprocessing.set_start_method("fork", force=True)  # as in programs that users start
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(descriptor, 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -235,7 +243,11 @@ class Disturbances:
     def check_whole(self, folder: Path) -> None:
         """Raise AssertionError if a file has its name but not all of its content."""
         found = contents(folder, self.program.changing)
-        named = {name: content for name, content in found.items() if not Path(name).name.startswith(".")}
+        named = {
+            name: content
+            for name, content in found.items()
+            if not any(part.startswith(".") for part in Path(name).parts)
+        }
         wrong = [name for name, content in named.items() if self.expected.get(name) != content]
         assert not wrong, wrong
 
