@@ -36,7 +36,7 @@ CLASSES = {
 
 @pytest.mark.slow
 @pytest.mark.alone
-@pytest.mark.parametrize("name", list(CLASSES)[:: cases(9, 1)])
+@pytest.mark.parametrize("name", list(CLASSES)[:: cases(10, 1)])
 def test_resume_takes_the_older_checkpoint(
     nursery: Nursery, data_set: Path, tmp_path: Path, undisturbed: Callable[..., Path], name: str
 ) -> None:

@@ -37,7 +37,7 @@ TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "
 
 
 def test_a_process(nursery: Nursery, data_set: Path, tmp_path: Path) -> None:
-    count = cases(6, 100)
+    count = cases(3, 100)
     kills = kill_and_compare(nursery, data_set, tmp_path, count)
     assert not FULL or set(kills) == set(PHASES)
     record("training resumes after kill -9", sum(kills.values()), f"equal bit for bit; killed in {dict(kills)}")

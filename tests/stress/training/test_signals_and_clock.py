@@ -27,7 +27,7 @@ PLACES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("place", PLACES[: cases(2, 18)])
+@pytest.mark.parametrize("place", PLACES[: cases(1, 18)])
 def test_stopped_by_a_signal(run: Run, undisturbed: Callable[..., Path], place: tuple[str, int]) -> None:
     """Once training has begun, the step is finished and saved. Before that, the program ends."""
     number = signal.SIGHUP if place == PLACES[0] else signal.SIGTERM
@@ -50,7 +50,7 @@ def test_stopped_while_resuming(run: Run, undisturbed: Callable[..., Path], plac
     check_equal(undisturbed(), run.output)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM][: cases(1, 2)])
 def test_stopped_while_importing(run: Run, number: signal.Signals) -> None:
     """At several moments of a start that takes seconds. A line is printed, and nothing written."""
     delays = [0.3, 0.0, 0.6, 1.0, 1.5, 2.0, 2.5][: cases(1, 7)]

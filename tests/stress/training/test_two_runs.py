@@ -15,7 +15,7 @@ import pytest
 from common.files.locks import LOCK_FILE
 from tests.stress.training.nursery import Nursery
 from tests.stress.training.runs import Run, check_equal
-from tests.support.stress import cases, record
+from tests.support.stress import FULL, cases, record
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
@@ -62,6 +62,7 @@ def test_a_run_that_is_still_ending_is_waited_for(run: Run, undisturbed: Callabl
     check_equal(undisturbed(), run.output)
 
 
+@pytest.mark.skipif(not FULL, reason="in full only, to save time")
 def test_many_starts_at_once(
     nursery: Nursery, data_set: Path, tmp_path: Path, undisturbed: Callable[..., Path]
 ) -> None:
