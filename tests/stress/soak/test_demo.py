@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 
 from tests.support.long_runs.loops import random_texts
-from tests.support.long_runs.sampling import PROC, Bounds, check, watch
+from tests.support.long_runs.sampling import FULL_ONLY, PROC, Bounds, check, watch
 from tests.support.stress import cases
 
 # The page keeps audio for an hour. Here it is three seconds, so that the run sees it go.
@@ -43,6 +43,7 @@ def ask(port, text):
 @pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.skipif(not PROC.exists(), reason="this system has no /proc")
+@FULL_ONLY
 def test_requests(tmp_path):
     pytest.importorskip("gradio")
     count = cases(20, 300)

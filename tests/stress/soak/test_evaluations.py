@@ -4,13 +4,14 @@ import pytest
 
 from tests.support.data_sets import write_data_set
 from tests.support.long_runs.loops import DONE
-from tests.support.long_runs.sampling import PROC, Bounds, LineCounter, check, watch
+from tests.support.long_runs.sampling import FULL_ONLY, PROC, Bounds, LineCounter, check, watch
 from tests.support.stress import cases
 
 
 @pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.skipif(not PROC.exists(), reason="this system has no /proc")
+@FULL_ONLY
 def test_evaluations(tmp_path):
     """An evaluation does a thousand times the work of a step, and 20 MB in 1,000 of them are 20 kB each."""
     count = cases(16, 500)

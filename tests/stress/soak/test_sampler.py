@@ -9,7 +9,7 @@ from tests.support.paths import written
 
 pytestmark = pytest.mark.skipif(not PROC.exists(), reason="this system has no /proc")
 
-COUNT, WARM_UP = 2000, 500
+COUNT, WARM_UP = 1000, 250
 # An iteration makes and frees memory of random size, as real ones do, and leaks what LEAK adds to `kept`.
 PROGRAM = """
 import os, random, subprocess, sys, tempfile, threading, time
@@ -28,7 +28,7 @@ LEAKS = {
     "processes": "number % 200 or kept.append(subprocess.Popen(['sleep', '20']))",
     "temporary": "number % 100 or kept.append(tempfile.mkstemp()) or os.close(kept[-1][0])",
     "shared": "number % 100 or kept.append(open(f'/dev/shm/leak_{{os.getpid()}}_{{number}}', 'w').close())",
-    "iteration": "[random_numbers.random() for _ in range(2 * number)]",
+    "iteration": "[random_numbers.random() for _ in range(number**3 // 25_000)]",
 }
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.support.long_runs.loops import DONE, mels, random_texts
-from tests.support.long_runs.sampling import PROC, LineCounter, check, watch
+from tests.support.long_runs.sampling import FULL_ONLY, PROC, LineCounter, check, watch
 from tests.support.stress import cases
 
 pytestmark = [
@@ -30,6 +30,7 @@ def test_texts(tmp_path):
     check("speaking texts leaks nothing", soak, count, warm_up=count // 4)
 
 
+@FULL_ONLY
 def test_mels(tmp_path):
     """`inference.py` vocodes mels of 55 lengths in the engine, denoised."""
     count = cases(150, FULL)
@@ -54,6 +55,7 @@ def test_the_python_api(tmp_path):
     check("the Python API leaks nothing", soak, count, warm_up=count // 4)
 
 
+@FULL_ONLY
 def test_streams_of_the_program(tmp_path):
     """`inference.py --stream`, text by text."""
     count = cases(40, 1000)

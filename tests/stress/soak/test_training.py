@@ -7,7 +7,7 @@ steps. 4 MB per 1,000 are allowed, and a leak of 10 kB per step would be 10.
 import pytest
 
 from tests.support.data_sets import write_data_set, write_speech_set
-from tests.support.long_runs.sampling import PROC, LineCounter, check, watch
+from tests.support.long_runs.sampling import FULL_ONLY, PROC, LineCounter, check, watch
 from tests.support.programs import fastpitch_arguments, train_arguments
 from tests.support.stress import cases
 
@@ -40,6 +40,7 @@ def test_training_the_vocoder(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.alone
+@FULL_ONLY
 def test_training_fastpitch(tmp_path):
     """Batches differ in length, and so do the kernels that PyTorch prepares for them."""
     per_epoch = cases(10, 40)
