@@ -33,7 +33,7 @@ def test_a_stopped_process_is_named(
 ) -> None:
     run = Run(nursery, data_set, tmp_path / "out", 2, peer_timeout_sec=TIMEOUT_SEC)
     if place[0] == "resume":
-        run.start(more=["--epochs-this-job", "1"])
+        run.start(more=["--epochs-this-job", "2"])  # after an epoch that is validated anyway
         assert run.wait_all() == [0, 0]
     run.start("rank_at", rank=rank, place=place[0], call=place[1], number=signal.SIGSTOP)
     other = 1 - rank
