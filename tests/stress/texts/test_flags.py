@@ -370,7 +370,7 @@ def test_command_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     logs = tmp_path / "logs"
     logs.mkdir()
     runner = Runner(tmp_path / "a" / "b" / "work")
-    count = cases(250, 20_000)
+    count = cases(120, 20_000)
     found = run_bounded(runner.run, count, logs)
     found.check()
     ends = {outcome.rpartition(" ")[2] for outcome in found.outcomes}

@@ -297,7 +297,7 @@ def run_kinds(kinds: tuple[Callable[[DataSet, random.Random], None], ...], count
 @pytest.mark.medium
 @pytest.mark.timeout(14_400)
 def test_damaged_phrase_files(tmp_path: Path) -> None:
-    count = cases(200, 20_000)
+    count = cases(120, 20_000)
     figures = run_kinds((speak_phrases, vocode_phrases), count, tmp_path / "data")
     record(
         "Damaged phrase files are taken or refused in one line, and read nothing outside the data set", count, figures
@@ -307,7 +307,7 @@ def test_damaged_phrase_files(tmp_path: Path) -> None:
 @pytest.mark.medium
 @pytest.mark.timeout(14_400)
 def test_damaged_lists(tmp_path: Path) -> None:
-    count = cases(240, 20_000)
+    count = cases(160, 20_000)
     figures = run_kinds(LIST_KINDS, count, tmp_path / "data")
     record(
         "Damaged file lists, metadata, transcripts and dictionaries are taken or refused in one line, and read "

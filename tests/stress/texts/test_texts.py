@@ -90,7 +90,7 @@ def read_one(number: int) -> str:
 @pytest.mark.timeout(14_400)
 def test_texts(tmp_path: Path) -> None:
     processors()
-    count = cases(200, 20_000)
+    count = cases(120, 20_000)
     found = run_bounded(read_one, count, tmp_path)
     found.check()
     assert min(found.outcomes["taken"], found.outcomes["refused"]) > 0
