@@ -13,7 +13,7 @@ from fastpitch import train as fastpitch_train
 from hifigan import discriminators
 from hifigan.convolutions import choices
 from hifigan.convolutions.passes import CONVOLUTION, PRODUCTS, Ways
-from tests.programs.train.test_killed import same
+from tests.stress.training.runs import same
 from tests.support.data_sets import write_data_set, write_speech_set
 from tests.support.models import thin_layers
 from tests.support.programs import fastpitch_arguments, log_records, train_arguments
