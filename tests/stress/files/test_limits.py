@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +58,7 @@ def test_a_size_of_settings(tmp_path: Path) -> None:
 
     for key, value in (("in_fft_n_layers", 10**9), ("n_symbols", 2**60), ("in_fft_conv1d_filter_size", 2**62)):
         path = write(key, value)
-        refuse(lambda: load_fastpitch(path))
+        refuse(functools.partial(load_fastpitch, path))
 
 
 @pytest.mark.parametrize("name", ["a.pt", "a.safetensors", "a.nemo", "a.npy", "a.json", "a.yaml", "a.onnx", "a.ts"])
