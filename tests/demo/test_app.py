@@ -100,7 +100,7 @@ def test_a_page_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ValueError("When localhost is not accessible, a shareable link must be created.")
 
     pytest.importorskip("gradio")
-    with pytest.raises(InputError, match="does not answer at 127.0.0.1:7860 .* a proxy may be in the way"):
+    with pytest.raises(InputError, match=r"does not answer at 127.0.0.1:7860 .* a proxy may be in the way"):
         serve(Page(), DemoConfig())
 
 

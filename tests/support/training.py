@@ -20,7 +20,7 @@ from tests.support.programs import train_arguments
 LISTS = VocoderDataConfig(training_files=("train.txt",), validation_files=("val.txt",))
 
 
-THIN = ("-m", "tests.support.thin_training")  # in place of train.py: checkpoints of 14 MB instead of 850
+THIN = ("-m", "tests.support.long_runs.thin_training")  # in place of train.py: checkpoints of 14 MB instead of 850
 
 
 def train_process(*args, variables=None, **kwargs):

@@ -96,12 +96,12 @@ def test_programs_refuse_an_export(
 @pytest.mark.parametrize("name", ["g.ts", "g.pt"])
 def test_functions_refuse_an_export(name: str, exported: Path) -> None:
     path = exported / name
-    for load in (load_generator, hubconf.hifigan):
+    for load_vocoder in (load_generator, hubconf.hifigan):
         with pytest.raises(InputError, match=r"an exported model, not a checkpoint; .*--backend auto runs it"):
-            load(path)
-    for load in (load_fastpitch, hubconf.fastpitch):
+            load_vocoder(path)
+    for load_acoustic_model in (load_fastpitch, hubconf.fastpitch):
         with pytest.raises(InputError, match=r"a program .*not a checkpoint of tensors; .*--backend"):
-            load(path)
+            load_acoustic_model(path)
     with pytest.raises(InputError, match="is an exported model; give its checkpoint, and it as --backends"):
         benchmark_models.load_models(VocoderBenchmarkConfig(hifigan=(str(path),)), torch.device("cpu"), exported, None)
 

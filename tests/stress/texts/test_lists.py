@@ -247,8 +247,8 @@ def read_table(data: DataSet, rng: random.Random) -> None:
 def read_dictionaries(data: DataSet, rng: random.Random) -> None:
     """Read own words, a dictionary, and a list of heteronyms."""
     path = write(data.root / "mutated.txt", rng, [WORDS], data)
-    name = rng.choice(("pronunciations", "cmudict_path", "heteronyms_path"))
-    text = TextProcessor(**{name: path})
+    given: dict[str, Any] = {rng.choice(("pronunciations", "cmudict_path", "heteronyms_path")): path}
+    text = TextProcessor(**given)
     with contextlib.suppress(InputError):
         text.decode(text.encode("Hello SQL, kubernetes and read."))
 

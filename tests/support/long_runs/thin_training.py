@@ -1,4 +1,4 @@
-"""train.py with thin discriminators, in a process of its own: `python -m tests.support.thin_training ARGUMENTS`.
+"""train.py with thin discriminators, in its own process: `python -m tests.support.long_runs.thin_training ARGUMENTS`.
 
 With STOP_AFTER_STEP=N in the environment, the process sends SIGTERM to its group after step N of an epoch, as torchrun
 and Slurm do to all processes of a job. With LOSE_AFTER_STEP=N, the file LOST vanishes after step N of epoch 2.
