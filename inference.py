@@ -125,7 +125,7 @@ def infer(
         figures = summarise(distributed.gather(times), job.speaks, info.sampling_rate * cfg.repeats)
         # Every process reads all texts.
         problems = list(dict.fromkeys(problem for found in distributed.gather(job.problems) for problem in found))
-        total = len(job.sources) + (len(problems) if job.speaks else 0)
+        total = len(job.sources) + (len(problems) if job.speaks else job.refused)
         if place.is_main:
             if cfg.log_file or not (samples or wav_file):
                 log_figures(figures, Path(cfg.log_file) if cfg.log_file else Path(cfg.output) / "nvlog_infer.json")

@@ -39,6 +39,7 @@ class SynthesisJob:
         mels: a batch of parts -> their mels [M, L].
         speaks: `mels` runs FastPitch, and is measured.
         problems: messages about the inputs that were skipped, so far. If the job speaks, they are not among `sources`.
+        refused: number of inputs that are not among `sources`, if the job does not speak.
     """
 
     sources: Mapping[str, str]
@@ -46,6 +47,7 @@ class SynthesisJob:
     mels: Callable[[Sequence[Any]], list[Tensor]]
     speaks: bool
     problems: list[str] = dataclasses.field(default_factory=list)
+    refused: int = 0
 
 
 def unusable_inputs(problems: Sequence[str], total: int, what: str = "input files") -> str:

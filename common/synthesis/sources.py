@@ -131,15 +131,23 @@ def prepared_mels_job(source: Path, dataset: Path, target: Target, framing: str,
         target: the generator.
         framing, log_base: see `choose_contracts`.
     """
-    files = find_mel_files(read_phrases(source), source, dataset)
+    problems: list[str] = []
+    files = find_mel_files(read_phrases(source), source, dataset, problems)
     contracts = choose_contracts(files.values(), dataset, target.mels, framing, log_base)
     read_as = {path: f"{contract.audio.framing} {contract.log_base}" for path, contract in contracts.items()}
     sources = {name: f"{_version(path)} {read_as[path]}" for name, path in files.items()}
-    return _job(files, sources, partial(utterance_from_mel, contracts=contracts, target=target))
+    return _job(files, sources, partial(utterance_from_mel, contracts=contracts, target=target), problems)
 
 
-def _job(files: Mapping[str, Path], sources: Mapping[str, str], read: Callable[[str, Path], Utterance]) -> SynthesisJob:
-    problems: list[str] = []
+def _job(
+    files: Mapping[str, Path],
+    sources: Mapping[str, str],
+    read: Callable[[str, Path], Utterance],
+    problems: list[str] | None = None,
+) -> SynthesisJob:
+    """Return the job of files. `problems` has a message for each one that was refused before."""
+    problems = problems or []
+    refused = len(problems)
 
     def parts(names: Collection[str]) -> Iterator[Utterance]:
         return _read_usable({name: path for name, path in files.items() if name in names}, read, problems)
@@ -147,7 +155,7 @@ def _job(files: Mapping[str, Path], sources: Mapping[str, str], read: Callable[[
     def mels(batch: Sequence[Utterance]) -> list[Tensor]:
         return [utterance.mel for utterance in batch]
 
-    return SynthesisJob(sources, parts, mels, speaks=False, problems=problems)
+    return SynthesisJob(sources, parts, mels, speaks=False, problems=problems, refused=refused)
 
 
 def _read_usable(
@@ -211,21 +219,34 @@ def utterance_from_wav(
     return Utterance(name=name, mel=mel(samples[None])[0], num_samples=num_samples, gain=gain)
 
 
-def find_mel_files(phrases: Sequence[Phrase], source: Path, dataset: Path) -> dict[str, Path]:
+def find_mel_files(phrases: Sequence[Phrase], source: Path, dataset: Path, problems: list[str]) -> dict[str, Path]:
     """Map output names to mel files. Missing ones are named when they are read, unless all are missing.
+
+    Args:
+        phrases: the lines of the phrase file.
+        source: the phrase file.
+        dataset: folder that its mels are in.
+        problems: gets a message for each mel outside the data set, which is skipped.
 
     Raises:
         FileNotFoundError: none of them is there.
-        InputError: a phrase without a mel, or one outside the data set.
+        InputError: a phrase without a mel, or all mels are outside the data set.
     """
-    files = {}
+    files: dict[str, Path] = {}
     for phrase in phrases:
         if phrase.mel is None:
             raise InputError(
                 f"{source}: {phrase.output} has no mel; a TSV needs a header with a 'mel' column "
                 "(to speak texts, give --fastpitch)"
             )
-        files[phrase.output] = listed_path(phrase.mel, dataset, f"{source}: line {phrase.line}")
+        try:
+            files[phrase.output] = listed_path(phrase.mel, dataset, f"{source}: line {phrase.line}")
+        except InputError as error:
+            problems.append(str(error))
+    if problems and not files:
+        raise InputError(problems[0])
+    for problem in problems:
+        log.warning("skipped: %s", problem)
     missing = [path for path in files.values() if not path.is_file()]
     if len(missing) == len(files):
         raise FileNotFoundError(

@@ -30,13 +30,19 @@ _FOLDER = 0x10  # attribute of an archive's member
 _ITEM_BYTES = {"Double": 8, "Float": 4, "Half": 2, "BFloat16": 2, "Long": 8, "Int": 4, "Short": 2, "ComplexFloat": 8}
 
 
-def load_tensors(path: Path, source: Path | BinaryIO, map_location: str | torch.device = "cpu") -> Any:
+def load_tensors(
+    path: Path,
+    source: Path | BinaryIO,
+    map_location: str | torch.device = "cpu",
+    problem: str = "not a checkpoint of tensors, or damaged",
+) -> Any:
     """Load a file of tensors and plain values.
 
     Args:
         path: its name in messages.
         source: the file, or its content.
         map_location: device of the tensors.
+        problem: the message about any other file.
 
     Raises:
         FileNotFoundError: no such file.
@@ -50,7 +56,7 @@ def load_tensors(path: Path, source: Path | BinaryIO, map_location: str | torch.
     except (InputError, FileNotFoundError):
         raise
     except Exception as error:  # damaged bytes can raise almost any exception
-        raise InputError(f"{path}: not a checkpoint of tensors, or damaged ({_describe(error)})") from error
+        raise InputError(f"{path}: {problem} ({_describe(error)})") from error
     check_values(content, path)
     for tensor in _tensors(content):
         _check_extent(path, tensor)
@@ -193,6 +199,9 @@ class _Inert:
     def __init__(self, *_values: Any, **_named: Any) -> None: ...
 
     def __setstate__(self, _state: Any) -> None: ...
+
+    def __call__(self, *_values: Any, **_named: Any) -> _Inert:
+        return _Inert()
 
     def __setitem__(self, _key: Any, _value: Any) -> None: ...
 

@@ -35,7 +35,10 @@ MELS: dict[str, tuple[object, str]] = {
     ),
     "whole numbers": (np.zeros((80, 5), np.int16), "the mel spectrogram is int16; if"),
     "truth values": (torch.zeros(80, 5) > 1, "the mel spectrogram is bool; if"),
-    "complex": (torch.zeros(80, 5, dtype=torch.complex64), "the mel spectrogram is complex64; if"),
+    "complex": (
+        torch.zeros(80, 5, dtype=torch.complex64),
+        "the mel spectrogram is complex, not an array of real numbers",
+    ),
     "array of NaN": (np.full((80, 5), np.nan, np.float32), "values that are not finite"),
     "array of other bands": (np.zeros((64, 5), np.float32), "[80, frames], got [64, 5]"),
     "transposed array": (np.zeros((5, 80), np.float32), "got [5, 80]"),
@@ -173,12 +176,15 @@ def test_bad_mels_among_good_ones_are_left_out(
     torch.save(torch.zeros(64, 5), tmp_path / "bands.pt")
     torch.save(torch.full((80, 5), math.nan), tmp_path / "nan.pt")
     np.save(tmp_path / "log10.npy", np.linspace(-5, 0.5, 80 * 30, dtype=np.float32).reshape(80, 30))
-    rows = [tmp_path / "bands.pt", tmp_path / "nan.pt", dataset / "mels" / "a.pt", tmp_path / "log10.npy"]
+    shutil.copy(dataset / "mels" / "a.pt", tmp_path)
+    rows = [tmp_path / "bands.pt", tmp_path / "nan.pt", tmp_path / "a.pt", tmp_path / "log10.npy"]
     for order in (rows[:3], rows[2:], rows):
         (tmp_path / "p.tsv").write_text("mel\toutput\n" + "".join(f"{row}\t{row.stem}\n" for row in order))
         caplog.clear()
         for more in ([], ["--stream"]):
-            error = refused(command(checkpoint, tmp_path / "p.tsv", tmp_path / "out", "--overwrite", *more), capsys)
+            error = refused(
+                command(checkpoint, tmp_path / "p.tsv", tmp_path / "out", "-d", tmp_path, "--overwrite", *more), capsys
+            )
             assert f"{len(order) - 1} of {len(order)} input files cannot be used; all others are made: " in error
             assert set(wavs(tmp_path / "out")) == {"a"}
             (tmp_path / "out" / "a.wav").unlink()
@@ -189,6 +195,19 @@ def test_bad_mels_among_good_ones_are_left_out(
     assert "bands.pt: expected a mel spectrogram of shape [80, frames], got [64, 5]; " in error
     assert "nan.pt: the mel spectrogram has values that are not finite" in error
     assert "log10.npy: no audio_config.json describes this mel" in error
+
+
+def test_a_mel_outside_the_data_set_among_good_ones_is_skipped(
+    checkpoint: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "outside.npy", np.zeros((80, 5), np.float32))
+    rows = ["mels/a.pt", str(tmp_path / "outside.npy"), "../outside.npy", "mels/c.npy"]
+    (tmp_path / "p.tsv").write_text("mel\toutput\n" + "".join(f"{row}\t{i}\n" for i, row in enumerate(rows)))
+    error = refused(command(checkpoint, tmp_path / "p.tsv", tmp_path / "out", "-d", dataset), capsys)
+    assert "2 of 4 input files cannot be used; all others are made: " in error
+    assert "p.tsv: line 3: " in error
+    assert "name paths inside the data set" in error
+    assert set(wavs(tmp_path / "out")) == {"0", "3"}
 
 
 def test_flags_of_mels_need_mels(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -176,7 +176,7 @@ def test_lists_that_leave_the_data_set(name: str, tmp_path: Path) -> None:
         lambda: read_paths([path], root),
         lambda: find_clips(path, root),  # ValueError
         lambda: read_recordings([path], root, 1),
-        lambda: find_mel_files([Phrase("a.wav", mel=name)], path, root),
+        lambda: find_mel_files([Phrase("a.wav", mel=name)], path, root, []),
     ):
         with pytest.raises(InputError, match="file lists name paths inside the data set"):
             read()
