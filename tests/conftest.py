@@ -7,6 +7,8 @@ import sys
 import pytest
 import torch
 
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background of a script
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # programs that tests start must not inherit that
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # kernels for GPUs run in Python. Triton reads it when they are defined.
 

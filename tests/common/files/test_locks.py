@@ -66,7 +66,7 @@ def test_a_killed_process_holds_no_lock_although_its_loaders_live(
     holder.kill()
     holder.wait()
     assert (tmp_path / LOCK_FILE).is_file()
-    with lock_folder(tmp_path, "", wait_sec=0):
+    with lock_folder(tmp_path, "", wait_sec=20):  # the child lives longer, but may not have run yet
         assert f"process {os.getpid()} " in (tmp_path / LOCK_FILE).read_text()
     assert not (tmp_path / LOCK_FILE).exists()
 
