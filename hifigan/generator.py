@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 
 GivenConfig = GeneratorConfig | Mapping[str, Any] | str | Path | None
 
-MOST_PARAMETERS = 250_000_000  # V1 has 14 million. A file can claim more than it holds.
 
 
 def activate(x: Tensor) -> Tensor:
@@ -219,11 +218,8 @@ class Generator(PretrainedModel):
         try:
             with torch.device("meta"):
                 expected = cls(config).state_dict()
-            size = sum(tensor.numel() for tensor in expected.values())
         except (RuntimeError, TypeError, OverflowError) as error:
             raise InputError("generator configuration: numbers that are too large for PyTorch") from error
-        if size > MOST_PARAMETERS:
-            raise InputError(f"generator configuration: {size} parameters, at most {MOST_PARAMETERS} are allowed")
         check_tensors(match_weight_norm(state, expected), expected, cls.__name__)
         generator = cls(config)
         if not trainable:
