@@ -2,13 +2,12 @@
 
 import json
 import socket
-import urllib.error
 import urllib.request
 
 import pytest
 
 from tests.support.long_runs.loops import random_texts
-from tests.support.long_runs.sampling import FULL_ONLY, PROC, Bounds, check, watch
+from tests.support.long_runs.sampling import FULL_ONLY, PROC, Bounds, LineCounter, check, watch
 from tests.support.stress import cases
 
 # The page keeps audio for an hour. Here it is three seconds, so that the run sees it go.
@@ -27,15 +26,12 @@ def free_port():
 
 
 def ask(port, text):
-    """Return the answer's events, or None while the server starts."""
+    """Return the answer's events."""
     address = f"http://127.0.0.1:{port}/gradio_api/call/speak"
     body = json.dumps({"data": [text, 1.0, 0]}).encode()
-    try:
-        request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request) as answer:
-            event = json.load(answer)["event_id"]
-    except (urllib.error.URLError, ConnectionError):
-        return None
+    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request) as answer:
+        event = json.load(answer)["event_id"]
     with urllib.request.urlopen(f"{address}/{event}") as answer:
         return answer.read().decode()
 
@@ -48,11 +44,13 @@ def test_requests(tmp_path):
     pytest.importorskip("gradio")
     count = cases(20, 300)
     port, texts = free_port(), random_texts(count)
+    started = LineCounter(tmp_path / "run" / "stdout", "speaks at")
     answered = 0
 
     def done():
         nonlocal answered
-        if answered < count and (events := ask(port, texts[answered])) is not None:
+        if answered < count and started():
+            events = ask(port, texts[answered])
             assert "event: complete" in events, events
             answered += 1
         return answered
