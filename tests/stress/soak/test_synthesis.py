@@ -76,4 +76,6 @@ def test_streams_of_the_python_api(tmp_path):
     words = ["-m", "tests.support.long_runs.loops", "stream", str(count), tmp_path]
     soak = watch(words, tmp_path / "run", done, cases(1, 20) / 20)
     assert done() == count
-    check("streams of the Python API leak nothing", soak, count, warm_up=count // 4)
+    # The first 60 streams let the allocator grow by 11 MB, all 2,000 by 0.2 MB after the warm-up.
+    bounds = Bounds(noise_mb=cases(20, 12))
+    check("streams of the Python API leak nothing", soak, count, warm_up=count // 4, bounds=bounds)
