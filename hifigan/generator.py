@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 GivenConfig = GeneratorConfig | Mapping[str, Any] | str | Path | None
 
 
-
 def activate(x: Tensor) -> Tensor:
     """Apply the activation before every layer except the first and the last: leaky ReLU with slope 0.1."""
     return F.leaky_relu(x, 0.1)

@@ -64,8 +64,8 @@ def read_safetensors(path: Path, map_location: str | torch.device = "cpu") -> di
             metadata, places = _read_header(file)
             if CHECKSUM in metadata and metadata[CHECKSUM] != _checksum_in(file):
                 raise InputError(
-                    f"{path}: damaged, or changed by another program: its checksum is wrong; {REPLACE_DAMAGED}; if it was "
-                    f"changed on purpose, save it without the metadata entry {CHECKSUM}"
+                    f"{path}: damaged, or changed by another program: its checksum is wrong; {REPLACE_DAMAGED}; if "
+                    f"it was changed on purpose, save it without the metadata entry {CHECKSUM}"
                 )
             check_memory(path, 2 * file_size(file))
             tensors = {}
