@@ -12,8 +12,9 @@ from common.text.any_language.notation import PRONUNCIATION
 Span = tuple[int, int]  # start and end in the text, including spaces after the words
 
 _CLOSING = r"[\"'”’»)\]]*"
-_END = re.compile(rf"[.!?…]+{_CLOSING}\s+")
-_CLAUSE = re.compile(rf"[,;:!?…]+{_CLOSING}\s+|\s*(?:--+|[—–])\s*|\s-\s+|[)\]]\s+")
+# (?<!...) keeps a search from starting again inside a long run of marks, which takes minutes.
+_END = re.compile(rf"(?<![.!?…])[.!?…]+{_CLOSING}\s+")
+_CLAUSE = re.compile(rf"(?<![,;:!?…])[,;:!?…]+{_CLOSING}\s+|\s*(?:--+|[—–])\s*|\s-\s+|[)\]]\s+")
 _SPACE = re.compile(r"\s+")
 
 
