@@ -16,6 +16,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import torch
+
 LONGEST_CPU_SEC = 10.0
 LONGEST_SEC = 60.0  # on a busy machine; a wait for a pipe never ends
 MEMORY_BYTES = 2 << 30  # what a case may allocate beyond the libraries
@@ -90,6 +92,7 @@ def _run_from(start: int, end: int, case: Callable[[int], str], logs: Path, foun
 
 
 def _work(start: int, end: int, case: Callable[[int], str], output: Path, sender: Connection) -> None:
+    torch.set_num_threads(1)  # the threads that PyTorch started before the fork are not in this process
     with output.open("w", buffering=1) as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
