@@ -93,7 +93,7 @@ PROGRAMS = [
         ("hifigan.vocode:Vocoder", "hifigan.vocode:fetch_models"),
         positional=True,
     ),
-    Program("voice.pack", "--hifigan g.pt --fastpitch f.pt -o out", ("voice.pack:_write",)),
+    Program("voice.pack", "--hifigan g.pt --fastpitch f.pt -o out", ("voice.pack:_written",)),
     Program("voice.say", "Hello. -o out.wav --voice voice", ("voice.speech:Voice",), positional=True),
     Program(
         "voice.training.__main__",
