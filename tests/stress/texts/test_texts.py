@@ -121,7 +121,7 @@ def test_signs_that_become_spaces(unit: str) -> None:
 
 @pytest.mark.parametrize("mark", [";", ".", "!?", ",)"])
 def test_runs_of_marks_are_split_in_seconds(mark: str) -> None:
-    """Each mark of a run was searched to the end of the run: 19,347 semicolons took more than ten seconds."""
+    """Each mark of a run was searched to the end of the run: 5.5 s for 20,000 semicolons, minutes for 100,000."""
     text = (mark * LONGEST)[:LONGEST]
     start = time.process_time()
     assert "".join(processors()[1].split(text, 250)) == text
