@@ -184,11 +184,22 @@ def _open_with_av(path: Path) -> Iterator[tuple[AudioHeader, Iterator[np.ndarray
         with path.open("rb") as file, av.open(file) as container:
             if not container.streams.audio:
                 raise InputError(f"{path}: the file has no audio")
-            stream = container.streams.audio[0]
-            header = AudioHeader(stream.rate, stream.channels, None, path.suffix[1:].upper(), stream.codec.name)
+            with _named(path):
+                stream = container.streams.audio[0]
+                header = AudioHeader(stream.rate, stream.channels, None, path.suffix[1:].upper(), stream.codec.name)
+                resampler = av.AudioResampler("dblp", stream.layout.name, stream.rate)
             _check_limits(path, header)
-            yield header, _blocks_of_av(path, container, av.AudioResampler("dblp", stream.layout.name, stream.rate))
+            yield header, _blocks_of_av(path, container, resampler)
     except av.error.FFmpegError as error:
+        raise InputError(f"{path}: not a readable audio file ({_format_reason(error)})") from error
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file in what PyAV raises besides its own errors, such as for a stream without a decoder."""
+    try:
+        yield
+    except (AttributeError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a readable audio file ({_format_reason(error)})") from error
 
 
@@ -196,10 +207,16 @@ def _blocks_of_av(path: Path, container: Any, to_float64: Any) -> Iterator[np.nd
     """Yield blocks of several frames, whose 1024 samples or so would make every later step slow."""
     total = waiting = 0
     parts: list[np.ndarray] = []
-    for frame in container.decode(audio=0):
-        for part in to_float64.resample(frame):
-            parts.append(part.to_ndarray().T)
-            waiting += part.samples
+    frames = iter(container.decode(audio=0))
+    while True:
+        with _named(path):
+            frame = next(frames, None)
+            made = [] if frame is None else to_float64.resample(frame)
+            arrays = [part.to_ndarray().T for part in made]
+        if frame is None:
+            break
+        parts += arrays
+        waiting += sum(map(len, arrays))
         if waiting >= BLOCK_SAMPLES:
             total += waiting
             check_length(path, total, frame.sample_rate)

@@ -136,3 +136,11 @@ def test_damaged_audio(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def _is_plain(line: str, folder: Path) -> bool:
     """Return whether a problem is one line that begins with the file's name, and no defect of ours."""
     return "\n" not in line and line.startswith(f"{folder}/a.") and "cannot be used (" not in line
+
+
+@pytest.mark.parametrize("seed", [374, 430])
+def test_m4a_without_a_decoder_or_without_channels(seed: int, tmp_path: Path) -> None:
+    """These were reported as a defect of the program: "cannot be used (AttributeError: ...)"."""
+    pytest.importorskip("av")
+    audio = AudioConfig()
+    assert check("m4a", tmp_path, audio, MelSpectrogram(audio), seed) == REFUSED
