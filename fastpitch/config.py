@@ -248,7 +248,7 @@ def config_of_tensors(state: Mapping[str, Tensor]) -> dict[str, Any]:
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     found: dict[str, Any] = {
         "energy_conditioning": "energy_emb.weight" in shapes,
-        "n_speakers": shapes.get("speaker_emb.weight", (1,))[0],
+        "n_speakers": (shapes.get("speaker_emb.weight") or (1,))[0],
     }
     named: tuple[tuple[str, tuple[str | None, ...]], ...] = (
         ("encoder.word_emb.weight", ("n_symbols", "symbols_embedding_dim")),
@@ -275,7 +275,7 @@ def _transformer(shapes: Mapping[str, tuple[int, ...]], part: str, side: str) ->
     found = _named(shapes.get(f"{part}.layers.0.pos_ff.CoreNet.0.weight", ()), keys)
     if layers := _layers(shapes, part):
         found[f"{side}_n_layers"] = layers
-    width = shapes.get(f"{part}.layers.0.dec_attn.o_net.weight", (0, 0))[-1]
+    width = (shapes.get(f"{part}.layers.0.dec_attn.o_net.weight") or (0,))[-1]
     if width:
         heads = max(1, width // PUBLISHED_HEAD) if width % PUBLISHED_HEAD == 0 else 1
         found |= {f"{side}_n_heads": heads, f"{side}_d_head": width // heads}

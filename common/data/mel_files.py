@@ -200,7 +200,10 @@ def read_features(path: Path, rows: int) -> Tensor:
     Raises:
         InputError: unreadable, wrong shape, or values that are not finite.
     """
-    return _read_table(path, rows, "pitch").float()
+    values = _read_table(path, rows, "pitch").float()
+    if not torch.isfinite(values).all():
+        raise InputError(f"{path}: the pitch has values beyond fp32")
+    return values
 
 
 def _read_table(path: Path, rows: int, kind: str) -> Tensor:

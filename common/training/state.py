@@ -307,18 +307,29 @@ def load_scaler(scaler: torch.amp.GradScaler, stored: dict[str, Any]) -> None:
         scaler.load_state_dict(stored)
 
 
+_OF_THE_DEVICE = ("fused", "foreach", "capturable")  # settings of an optimiser that do not change its mathematics
+
+
 def load_optimiser(optimiser: torch.optim.Optimizer, stored: Any) -> None:
     """Restore an optimiser.
 
     Raises:
         InputError: a state that does not fit the parameters, or other settings than the run's.
     """
-    options = [{name: group.get(name) for name in ("betas", "eps", "weight_decay")} for group in optimiser.param_groups]
+    options = [{name: value for name, value in group.items() if name != "params"} for group in optimiser.param_groups]
     optimiser.load_state_dict(stored)
     for group, wanted in zip(optimiser.param_groups, options, strict=True):
         for name, value in wanted.items():
-            if group.get(name) != value:
-                raise InputError(f"its optimiser has {name} {group.get(name)!r} instead of {value!r}")
+            found = group.setdefault(name, value)  # older versions of PyTorch have fewer settings
+            if name in _OF_THE_DEVICE:
+                fits = found is None or isinstance(found, bool)
+            elif name == "lr":  # set before each step
+                fits = isinstance(found, float)
+            else:
+                fits = type(found) is type(value) and found == value
+            if not fits:
+                shown = found if isinstance(found, str | int | float | None) else type(found).__name__
+                raise InputError(f"its optimiser has {name} {shown} instead of {value!r}")
         for parameter in group["params"]:
             state = optimiser.state.get(parameter, {})
             if state and not state.keys() >= {"step", "exp_avg", "exp_avg_sq"}:

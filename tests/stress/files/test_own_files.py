@@ -153,3 +153,22 @@ def test_an_archive_of_arrays_is_no_mel(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.npy", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("mel.npy", bytes(2**26))
     assert outcome(lambda: read_mel(tmp_path / "a.npy", 80)) == "refused in one line"
+
+
+def test_pitch_beyond_fp32_is_not_read_as_infinite(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.full((1, 3), 1e300))
+    assert outcome(lambda: read_features(tmp_path / "a.npy", 1)) == "refused in one line"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content["config"].update({"n_symbols": float("inf")}),
+        lambda content: content["state_dict"].update({"encoder.layers.0.dec_attn.o_net.weight": torch.zeros(())}),
+        lambda content: content["state_dict"].update({"speaker_emb.weight": torch.zeros(())}),
+        lambda content: content["config"].update({"n_symbols": torch.zeros(3, 3)}),
+    ],
+)
+def test_fastpitch_files_that_ended_in_a_traceback(change: Callable[[dict[str, Any]], Any], tmp_path: Path) -> None:
+    path = make_fastpitch(tmp_path / "f.pt", change)
+    assert outcome(lambda: load_fastpitch(path)) == "refused in one line"

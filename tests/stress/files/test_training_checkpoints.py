@@ -133,3 +133,16 @@ def test_the_best_checkpoint_lies_in_the_output(file: str, tmp_path: Path) -> No
     (tmp_path / "best.json").write_text(f'{{"epoch": 1, "file": "{file}"}}')
     with pytest.raises(InputError, match=r"best\.json: names"):
         find_best(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("maximize", torch.zeros(5)), ("maximize", True), ("lr", torch.zeros(3)), ("fused", 1)]
+)
+def test_settings_of_an_optimiser(name: str, value: Any, saved: tuple[VocoderTrainState, MemoryStore]) -> None:
+    """A setting of another kind ended in a traceback in the first step, and another one would change the training."""
+    state, store = saved
+    gen, discrim = store.contents
+    optimiser = discrim["optim_g"]
+    groups = [{**optimiser["param_groups"][0], name: value}]
+    with pytest.raises(InputError, match=f"its optimiser has {name}"):
+        state._restore_or_refuse((gen, {**discrim, "optim_g": {**optimiser, "param_groups": groups}}), store, 1)
