@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -58,12 +59,28 @@ def raise_at_signals() -> None:
 
 @contextmanager
 def signals_wait() -> Iterator[None]:
-    """Postpone SIGINT and SIGTERM, also in processes that start meanwhile, until `take_signals`."""
+    """Postpone SIGINT and SIGTERM, also in processes that start meanwhile.
+
+    They are blocked for this thread and the new processes. Another thread may still receive one, whose handler Python
+    would run here: in the middle of a fork, its exception would be printed and lost.
+    """
+    handlers = {}
+    received = []
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.getsignal(number) for number in STOPPING}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    for number, handler in handlers.items():
+        if callable(handler):
+            signal.signal(number, lambda number, frame: received.append(number))
     try:
         yield
     finally:
+        for number, handler in handlers.items():
+            if callable(handler):
+                signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    for number in received[:1]:
+        signal.raise_signal(number)
 
 
 def open_standard_streams() -> None:

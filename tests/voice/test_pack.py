@@ -170,7 +170,7 @@ def test_a_file_that_reads_otherwise_is_not_kept(tmp_path: Path, monkeypatch: py
     )
     with pytest.raises(ValueError, match=r"hifigan\.safetensors: .* differs from the checkpoint after writing"):
         main([*checkpoints(tmp_path), "-o", str(tmp_path / "ann")])
-    assert list((tmp_path / "ann").iterdir()) == []
+    assert not (tmp_path / "ann").exists()
 
 
 def test_a_gain_raises_all_mels_of_the_speech(tmp_path: Path) -> None:

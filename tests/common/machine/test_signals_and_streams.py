@@ -117,3 +117,33 @@ def test_samples_are_not_written_to_a_closed_stdout() -> None:
     assert signals_and_streams.CLOSED_PIPE == 128 + signal.SIGPIPE
     code = "from common.machine.signals_and_streams import open_standard_streams; open_standard_streams()"
     assert python(f"import sys\n{code}\nprint(sys.stdout, file=sys.stderr)", ">&-").stderr == "None\n"
+
+
+POSTPONED = """
+import os, signal, threading
+from common.cli import run
+from common.machine.signals_and_streams import signals_wait
+def main():
+    try:
+        with signals_wait():
+            {}
+            print("forked", flush=True)
+        print("not reached")
+    finally:
+        print("removed")
+run(main, "program.py")
+"""
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "os.kill(os.getpid(), signal.SIGTERM)",
+        # The signal is received by a thread that does not block it.
+        "thread = threading.Thread(target=lambda: (signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM]), "
+        "os.kill(os.getpid(), signal.SIGTERM))); thread.start(); thread.join()",
+    ],
+)
+def test_a_signal_while_processes_start_waits(sender: str) -> None:
+    done = python(POSTPONED.format(sender))
+    assert (done.returncode, done.stdout, done.stderr) == (143, "forked\nremoved\n", "program.py: terminated\n")
