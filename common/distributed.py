@@ -18,8 +18,6 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.distributed_c10d import _get_default_store as _default_store
-from torch.distributed.distributed_c10d import default_pg_timeout
 from torch.nn.parallel import DistributedDataParallel
 
 from common.errors import InputError, first_line
@@ -135,10 +133,11 @@ def init(cuda: bool, patience: datetime.timedelta | None = None) -> Distributed:
         # If imported later, as by PyTorch's compiler, its functions would hold the group of all processes as a default.
         # Then `shutdown` could not end the group, and gloo's threads may abort a process that ends before them.
         import torch.distributed.nn.functional  # noqa: F401
+        from torch.distributed.distributed_c10d import _get_default_store, default_pg_timeout  # not in every build
 
         backends = "cpu:gloo,cuda:nccl" if cuda else "gloo"
         dist.init_process_group(backends, timeout=patience, device_id=device if cuda else None)
-        _peers = _Peers(_default_store(), rank, world_size, (patience or default_pg_timeout).total_seconds())
+        _peers = _Peers(_get_default_store(), rank, world_size, (patience or default_pg_timeout).total_seconds())
         _peers.store.set(f"{_WHO}{rank}", f"pid {os.getpid()} on {socket.gethostname()}")
     return Distributed(rank, local_rank, world_size, device)
 
