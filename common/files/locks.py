@@ -64,7 +64,8 @@ def lock_folder(
         holder = f"{error.holder}{' or a program that it started' * shared_with_children}"
         raise InputError(f"{folder}: {holder} is at work there; wait until it ends, stop it, or {remedy}") from None
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror or error}); {remedy}") from error
+        what = path if path.exists() else folder  # another user may have left the lock's file
+        raise InputError(f"{what}: cannot be written ({error.strerror or error}); {remedy}") from error
     with file:
         with contextlib.suppress(OSError):  # a full disk: the lock itself needs no space
             _record_holder(file)

@@ -67,7 +67,8 @@ class RunLog:
         self._lost: set[str] = set()  # names of what could not be written
         self._json_path = Path(log_file) if log_file else output / "nvlog.json"
         self._json = open_json_lines(self._json_path)
-        threading.excepthook = _except_writers
+        self._thread_errors = threading.excepthook
+        threading.excepthook = self._report_thread_error
         try:
             self._boards = {subset: SummaryWriter(str(output / subset)) for subset in SUBSETS}
         except OSError as error:
@@ -88,7 +89,14 @@ class RunLog:
             with self._board(subset) as board:
                 if board:
                     board.close()
+        threading.excepthook = self._thread_errors
         drop_stdout()
+
+    def _report_thread_error(self, args: threading.ExceptHookArgs) -> None:
+        """Hide the traceback of TensorBoard's thread, whose error the next call of its writer raises."""
+        of_tensorboard = type(args.thread).__name__ == "_AsyncWriterThread"
+        if not (of_tensorboard and issubclass(args.exc_type, OSError)):
+            self._thread_errors(args)
 
     @contextlib.contextmanager
     def _lossy(self, name: str) -> Iterator[None]:
@@ -196,13 +204,3 @@ def _format_loss(name: str) -> str:
 
 def _now() -> str:
     return datetime.datetime.now().isoformat(" ", "microseconds")
-
-
-_excepthook = threading.excepthook
-
-
-def _except_writers(args: threading.ExceptHookArgs) -> None:
-    """Hide the traceback of TensorBoard's thread, whose error the next call of its writer raises."""
-    of_tensorboard = type(args.thread).__name__ == "_AsyncWriterThread"
-    if not (of_tensorboard and issubclass(args.exc_type, OSError)):
-        _excepthook(args)
