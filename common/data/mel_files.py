@@ -249,7 +249,7 @@ def _load(path: Path, kind: str) -> object:
     try:
         if path.suffix == ".npy":
             return torch.from_numpy(np.load(io.BytesIO(content)))
-        return load_tensors(path, io.BytesIO(content), problem=f"not a readable {kind} file")
+        return load_tensors(path, io.BytesIO(content), problem=f"not a readable {kind} file (%s)")
     except InputError:
         raise
     except Exception as error:  # arbitrary bytes can raise almost any exception

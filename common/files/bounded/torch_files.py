@@ -35,7 +35,7 @@ def load_tensors(
     path: Path,
     source: Path | BinaryIO,
     map_location: str | torch.device = "cpu",
-    problem: str = "not a checkpoint of tensors, or damaged",
+    problem: str = "not a checkpoint of tensors, or damaged (%s)",
 ) -> Any:
     """Load a file of tensors and plain values.
 
@@ -43,7 +43,7 @@ def load_tensors(
         path: its name in messages.
         source: the file, or its content.
         map_location: device of the tensors.
-        problem: the message about any other file.
+        problem: the message about any other file, with %s for the reason.
 
     Raises:
         FileNotFoundError: no such file.
@@ -57,7 +57,7 @@ def load_tensors(
     except (InputError, FileNotFoundError):
         raise
     except Exception as error:  # damaged bytes can raise almost any exception
-        raise InputError(f"{path}: {problem} ({_describe(error)})") from error
+        raise InputError(f"{path}: {problem % _describe(error)}") from error
     check_values(content, path)
     for tensor in _tensors(content):
         _check_extent(path, tensor)
