@@ -344,8 +344,15 @@ def refuse_contradictions(given: Mapping[str, Any], stored: Mapping[str, Any], s
 def positive(**values: float) -> None:
     """Raise `InputError` for the first flag whose value is not above zero."""
     for name, value in values.items():
-        if not (value > 0 and math.isfinite(value)):
+        if not 0 < value < math.inf:
             raise InputError(f"{_spelled(name)}: {value} is not above 0")
+        _refuse_enormous(name, value)
+
+
+def _refuse_enormous(name: str, value: float) -> None:
+    """Raise `InputError` for a whole number that neither a tensor nor a float can hold."""
+    if isinstance(value, int) and value >= 2**63:
+        raise InputError(f"{_spelled(name)}: {value} is too large")
 
 
 def not_negative(**values: float) -> None:
@@ -353,6 +360,7 @@ def not_negative(**values: float) -> None:
     for name, value in values.items():
         if not value >= 0:
             raise InputError(f"{_spelled(name)}: {value} is below 0")
+        _refuse_enormous(name, value)
 
 
 def folders(**values: str) -> None:

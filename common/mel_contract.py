@@ -17,7 +17,7 @@ from typing import Any
 
 from common.audio_config import MEL_CONFIG_FILE, OUR_MELS, SIGNAL_KEYS, AudioConfig, MelConvention
 from common.cli import ArgumentParser
-from common.errors import InputError
+from common.errors import InputError, one_line
 from common.files.exports import export_metadata, is_export
 from common.files.generators.folders import find_weights
 from common.files.json_files import read_json
@@ -254,7 +254,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         contracts = [read_contract(path) for path in paths]
     except (InputError, OSError) as error:
-        print(f"mel_contract: error: {error}", file=sys.stderr)
+        print(f"mel_contract: error: {one_line(str(error))}", file=sys.stderr)
         return UNREADABLE
     for contract in contracts:
         if len(contracts) == 1:

@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from common.cli import ArgumentParser, add_flags, check_command_line, flag, from_flags, is_started, positive, run, share
+from common.cli import (
+    ArgumentParser,
+    add_flags,
+    check_command_line,
+    flag,
+    from_flags,
+    is_started,
+    not_negative,
+    positive,
+    run,
+    share,
+)
 from common.errors import InputError
 from common.project import VERSION
 
@@ -323,6 +334,13 @@ def test_defects_are_not_hidden() -> None:
 
         with pytest.raises((ZeroDivisionError, ModuleNotFoundError)):
             run(main, "prog")
+
+
+def test_enormous_numbers_are_refused() -> None:
+    """`math.isfinite` raised OverflowError for a number of 400 digits."""
+    for check in (positive, not_negative):
+        with pytest.raises(InputError, match=r"--clips: 1000.* is too large"):
+            check(clips=10**400)
 
 
 def test_messages_have_no_control_characters() -> None:
