@@ -65,7 +65,7 @@ def signals_wait() -> Iterator[None]:
     would run here: in the middle of a fork, its exception would be printed and lost.
     """
     handlers = {}
-    received = []
+    received: list[int] = []
     if threading.current_thread() is threading.main_thread():
         handlers = {number: signal.getsignal(number) for number in STOPPING}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
@@ -79,8 +79,8 @@ def signals_wait() -> Iterator[None]:
             if callable(handler):
                 signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    for number in received[:1]:
-        signal.raise_signal(number)
+    if received:
+        signal.raise_signal(received[0])
 
 
 def open_standard_streams() -> None:
