@@ -22,6 +22,7 @@ from common.audio_input.folders import walk_files
 from common.audio_input.names import AUDIO_SUFFIXES, is_audio_file
 from common.errors import InputError
 from common.files.atomic import write_whole
+from common.machine.signals_and_streams import signals_wait
 from common.project import command
 
 log = logging.getLogger(__name__)
@@ -159,7 +160,9 @@ def resample(wav: np.ndarray, source_hz: int, target_hz: int) -> np.ndarray:
         return wav
     import soxr
 
-    made = soxr.resample(as_float(wav), source_hz, target_hz, quality="VHQ")
+    floats = as_float(wav)
+    with signals_wait():  # its C++ code ends the process if a handler raises an exception meanwhile
+        made = soxr.resample(floats, source_hz, target_hz, quality="VHQ")
     num_samples = -(-len(wav) * target_hz // source_hz)  # soxr rounds, so a sample may be missing
     return np.pad(made, (0, max(0, num_samples - len(made))))[:num_samples]
 

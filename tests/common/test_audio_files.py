@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import soundfile
 from common.audio_files import fade_out, join, load_wav, load_wav_at, normalise_peak, resample, save_wav, wav_info
 from common.errors import InputError
 from tests.support.data_sets import swelling_noise
+from tests.support.paths import REPOSITORY
 
 
 @pytest.mark.parametrize(
@@ -201,3 +204,23 @@ def test_join_does_not_click():
 def test_a_single_piece_stays_as_it_is():
     wav = swelling_noise(100).astype(np.float32)
     assert np.array_equal(join([wav], 50, 50), wav)
+
+
+INTERRUPTED = """
+import os, signal, soxr
+from common import audio_files
+from common.cli import run
+import numpy as np
+def resample(*values, **named):
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("resampled", flush=True)
+    return np.zeros(4)
+soxr.resample = resample
+run(lambda: print(audio_files.resample(np.zeros(4), 2, 1)), "program.py")
+"""
+
+
+def test_a_signal_waits_until_the_samples_are_converted() -> None:
+    """The exception of its handler would end the process in the C++ code of soxr."""
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], cwd=REPOSITORY, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "resampled\n", "program.py: terminated\n")

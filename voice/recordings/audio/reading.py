@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,8 +15,12 @@ from common.audio_config import AudioConfig
 from common.audio_files import LARGEST_FLOAT_PEAK
 from common.audio_input.decoding import AudioHeader, open_audio
 from common.errors import InputError
+from common.machine.signals_and_streams import signals_wait
 from voice.recordings.audio.channels import ChannelChoice, choose_channels
 from voice.recordings.audio.quality import RecordingQuality
+
+if TYPE_CHECKING:
+    import soxr
 
 RATE_HZ = AudioConfig().sampling_rate  # of the clips
 SHORTEST_SEC = 0.3
@@ -82,9 +87,14 @@ def _resample_blocks(blocks: Iterable[np.ndarray], header: AudioHeader) -> np.nd
         parts = [block.astype(np.float32) for block in blocks]
     else:
         stream = soxr.ResampleStream(header.sampling_rate, RATE_HZ, 1, dtype="float32", quality="VHQ")
-        parts = [stream.resample_chunk(block.astype(np.float32)) for block in blocks]
-        parts.append(stream.resample_chunk(np.zeros(0, np.float32), last=True))
+        parts = [_resample(stream, block.astype(np.float32)) for block in blocks]
+        parts.append(_resample(stream, np.zeros(0, np.float32), last=True))
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+def _resample(stream: soxr.ResampleStream, block: np.ndarray, last: bool = False) -> np.ndarray:
+    with signals_wait():  # as in `common.audio_files.resample`
+        return stream.resample_chunk(block, last=last)
 
 
 class _Meter:
