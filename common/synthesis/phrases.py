@@ -93,14 +93,19 @@ def safe_name(name: str) -> str:
     """Return an output name with the suffix `.wav`.
 
     Raises:
-        InputError: a name outside the output directory (absolute, or with `..`), or an empty one.
+        InputError: a name outside the output directory (absolute, or with `..`), an empty one, or one that no file can
+            have.
     """
     pure = PurePosixPath(name.strip().replace("\\", "/"))
     drive = len(pure.parts) > 0 and pure.parts[0].endswith(":")
     if pure.is_absolute() or drive or ".." in pure.parts or not pure.name or "\0" in name:
         raise InputError(f"output name {name!r} does not lie inside the output directory")
     pure = pure if pure.suffix.lower() == ".wav" else pure.with_name(pure.name + ".wav")
-    if any(len(os.fsencode(part)) > LONGEST_NAME for part in pure.parts):
+    try:
+        longest = max(len(os.fsencode(part)) for part in pure.parts)
+    except UnicodeEncodeError as error:  # half of a character beyond 16 bits, as JSON can write it
+        raise InputError(f"output name {name!r} has a character that file names cannot have") from error
+    if longest > LONGEST_NAME:
         raise InputError(f"output name {name[:30] + '...'!r} is longer than {LONGEST_NAME} bytes")
     return str(pure)
 

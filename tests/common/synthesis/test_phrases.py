@@ -150,3 +150,9 @@ def test_mel_in_place_of_phrases(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"\x93NUMPY")
     with pytest.raises(InputError, match="-i takes no mel itself; give a text file with the line 'mel'"):
         read_phrases(tmp_path / name)
+
+
+def test_a_name_that_no_file_can_have() -> None:
+    """As a damaged synthesis.json can contain it."""
+    with pytest.raises(InputError, match=r"'.ud800' has a character that file names cannot have"):
+        safe_name("\ud800")
