@@ -89,6 +89,8 @@ def listed_path(name: str, root: Path, source: str | Path) -> Path:
             f"{source}: {name}: file lists name paths inside the data set {root}; give --dataset-path a folder that "
             "holds them all"
         )
+    if not path.name:
+        raise InputError(f"{source}: {name}: is the data set itself, not a file in it")
     if any(len(os.fsencode(part)) > LONGEST_NAME for part in path.parts):
         raise InputError(f"{source}: {name}: a name longer than {LONGEST_NAME} bytes, which no file can have")
     return root / path

@@ -185,6 +185,8 @@ def test_lists_that_leave_the_data_set(name: str, tmp_path: Path) -> None:
 def test_lists_inside_the_data_set(tmp_path: Path) -> None:
     root = tmp_path / "set"
     assert listed_path(f"{root}/wavs/a.wav", root, "l.txt") == listed_path("wavs/a.wav", root, "l.txt")
+    with pytest.raises(InputError, match="is the data set itself"):  # ValueError in evaluate.py
+        listed_path(".", root, "l.txt")
     with pytest.raises(InputError, match="longer than 255 bytes"):  # OSError
         listed_path("ü" * 128, root, "l.txt")
 
