@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,8 +22,7 @@ from common import distributed
 from common.audio_config import AudioConfig
 from common.data.mel_files import differences
 from common.errors import InputError, first_three
-from common.files.atomic import remove_leftovers
-from common.files.locks import lock_folder
+from common.files.locks import alone_in
 from common.machine import hardware
 from common.mel_contract import MelContract, in_words
 from common.project import command
@@ -42,7 +40,7 @@ from evaluation.spoken.systems import SpeakingSystem, parse_speaking_systems
 from evaluation.spoken.texts import read_texts
 from evaluation.spoken.work import SpokenPlan, judge
 from evaluation.systems import GROUND_TRUTH, System, load_audio_config, parse_systems
-from evaluation.work import BasePlan, EvaluationPlan, measure, resynthesise
+from evaluation.work import EvaluationPlan, measure, resynthesise
 
 log = logging.getLogger(__name__)
 # The figures depend on the versions of these packages.
@@ -71,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def evaluate_copies(cfg: EvaluationConfig, systems: Sequence[str], words: Sequence[str]) -> Sequence[Problem]:
     """Resynthesise the recordings with all systems, write the results, and return the problems."""
     plan, skipped = make_plan(cfg, parse_systems(systems))
-    with alone_in_output(cfg, plan):
+    with alone_in(Path(cfg.output), "give another -o", plan.all_wavs()):
         warn_of_skipped(skipped)
         header = describe_measurement(plan.device, words, PACKAGES)
         outcomes = resynthesise(plan, cfg.num_jobs)
@@ -97,7 +95,7 @@ def evaluate_copies(cfg: EvaluationConfig, systems: Sequence[str], words: Sequen
 def evaluate_speech(cfg: EvaluationConfig, systems: Sequence[str], words: Sequence[str]) -> Sequence[Problem]:
     """Let all systems speak the texts, write the results, and return the problems."""
     plan, skipped = make_spoken_plan(cfg, parse_speaking_systems(systems))
-    with alone_in_output(cfg, plan):
+    with alone_in(Path(cfg.output), "give another -o", plan.all_wavs()):
         warn_of_skipped(skipped)
         header = describe_measurement(torch.device("cpu"), words, SPOKEN_PACKAGES)
         outcomes = judge(plan, cfg.num_jobs)
@@ -120,14 +118,6 @@ def evaluate_speech(cfg: EvaluationConfig, systems: Sequence[str], words: Sequen
         if cfg.report:
             write_report(results, describe_speech(results), cfg)
         return problems
-
-
-@contextlib.contextmanager
-def alone_in_output(cfg: EvaluationConfig, plan: BasePlan) -> Iterator[None]:
-    """Keep other evaluations out of the output directory, and remove what killed ones left there."""
-    with lock_folder(Path(cfg.output), "give another -o"):
-        remove_leftovers(plan.all_wavs())
-        yield
 
 
 def warn_of_skipped(skipped: Mapping[str, str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import logging
@@ -40,9 +39,8 @@ from common.data.mel_files import distinct_targets, feature_name, read_features,
 from common.data.pitch import PITCH_STATISTICS_FILE, PitchConfig, compute_statistics, extract_pitch
 from common.errors import InputError, first_three, others_go_on
 from common.files.arrays import save_tensor
-from common.files.atomic import remove_leftovers
 from common.files.fingerprints import expire_if_changed, is_newer, times_ns
-from common.files.locks import lock_folder
+from common.files.locks import alone_in
 from common.files.text_files import read_lines
 from common.machine.processes import Report, run_over_files
 from common.mel_contract import MelContract
@@ -52,6 +50,7 @@ from hifigan.config import read_config_file
 log = logging.getLogger(__name__)
 
 PITCH_CONFIG_FILE = "pitch_config.json"  # beside pitch files
+IN_TURN = "prepare one thing after the other"  # remedy for two processes in one folder
 QUIET_PEAK = 1e-3  # below this peak a clip is reported as silent
 
 
@@ -97,18 +96,10 @@ def extract_mels(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: Pre
     targets = distinct_targets(paths, lambda path: Path("mels") / feature_name(path))
     contract = MelContract(audio, peak_normalised=False).to_dict()
     files = [root / target for target in targets.values()]
-    with alone_in(root / "mels", files):
+    with alone_in(root / "mels", IN_TURN, files):
         record_config(root / "mels" / MEL_CONFIG_FILE, contract, files, "mels")
         work = partial(extract_mel, root, audio)
         return run_over_files(work, root, list(targets.items()), cfg.n_workers, "mels")
-
-
-@contextlib.contextmanager
-def alone_in(folder: Path, files: Sequence[Path]) -> Iterator[None]:
-    """Keep other processes out of a folder, and remove what killed ones left of these files."""
-    with lock_folder(folder, "prepare one thing after the other"):
-        remove_leftovers(files)
-        yield
 
 
 def extract_pitches(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: PrepareConfig) -> list[str]:
@@ -120,7 +111,7 @@ def extract_pitches(root: Path, paths: Sequence[Path], audio: AudioConfig, cfg: 
     targets = distinct_targets(paths, lambda path: Path("pitch") / feature_name(path))
     config = PitchConfig(audio.sampling_rate, audio.hop_length, cfg.f0_min, cfg.f0_max)
     files = [root / target for target in targets.values()]
-    with alone_in(root / "pitch", files):
+    with alone_in(root / "pitch", IN_TURN, files):
         record_config(root / "pitch" / PITCH_CONFIG_FILE, config.to_dict(), files, "pitch")
         return extract_missing_pitches(root, targets, config, audio.filter_length // 2, cfg.n_workers)
 
@@ -192,7 +183,7 @@ def convert(root: Path, target: Path, paths: Sequence[Path], audio: AudioConfig,
     originals = {(root / path).resolve() for path in paths}
     if overwritten := [copy for copy in targets.values() if (target / copy).resolve() in originals]:
         raise InputError(f"--convert-to: {target / overwritten[0]} is a file of the data set; give another directory")
-    with alone_in(target, [target / copy for copy in targets.values()]):
+    with alone_in(target, IN_TURN, [target / copy for copy in targets.values()]):
         copied = target / "metadata.csv"
         transcripts = _read_transcripts(root / "metadata.csv")
         if copied.is_file() and _read_transcripts(copied) != transcripts:

@@ -34,10 +34,10 @@ from common.data.mel_files import distinct_targets, feature_name, record_config
 from common.distributed import Distributed
 from common.errors import InputError, first_three
 from common.files.arrays import save_array
-from common.files.atomic import remove_leftovers, write_whole
+from common.files.atomic import write_whole
 from common.files.fingerprints import expire_if_changed, file_digest, is_newer, times_ns
 from common.files.json_files import read_json
-from common.files.locks import lock_folder
+from common.files.locks import alone_in
 from common.machine.hardware import half_precision
 from common.machine.loader_processes import leave_signals_to_the_parent, lost_loaders_named, stop_loader_processes
 from common.machine.precision import DTYPES, mixed_precision
@@ -69,8 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         problems: dict[int, str] = {}
 
         def prepare() -> None:
-            resources.enter_context(lock_folder(Path(cfg.output), "give another -o"))
-            remove_leftovers([*targets, Path(cfg.output) / MEL_CONFIG_FILE, Path(cfg.output) / SYMBOLS_FILE])
+            output = Path(cfg.output)
+            written = [*targets, output / MEL_CONFIG_FILE, output / SYMBOLS_FILE]
+            resources.enter_context(alone_in(output, "give another -o", written))
             problems.update(find_unusable(dataset))
             contract["fastpitch_sha256"] = file_digest(cfg.fastpitch)
             record_config(Path(cfg.output) / MEL_CONFIG_FILE, contract, targets, "mels")

@@ -1,4 +1,4 @@
-"""Names of files: those of audio, and how long they may be."""
+"""Names of audio files, and the longest name of any file."""
 
 from __future__ import annotations
 

@@ -76,7 +76,12 @@ class Unchanged:
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self._versions = {path: _version(path) for path in paths}
+        self._versions: dict[Path, tuple[int, int] | None] = {}
+        self.add(paths)
+
+    def add(self, paths: Sequence[Path]) -> None:
+        """Check these files, too."""
+        self._versions |= {path: _version(path) for path in paths}
 
     def check(self, path: Path) -> None:
         """Raise `InputError` if a file has changed. One that is missing now, or was at first, passes."""

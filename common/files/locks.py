@@ -10,11 +10,12 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
 from common.errors import InputError
+from common.files.atomic import remove_leftovers
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +41,7 @@ def lock_folder(
 ) -> Iterator[int]:
     """Keep other processes that lock it out of a folder. Yield the lock's descriptor.
 
-    The folder is created, and removed if it is empty in the end.
-
-    Where the file system has no locks, a warning is all that happens.
+    The folder is created, and removed if it is empty in the end. Where the file system has no locks, this only warns.
 
     Args:
         folder: the folder.
@@ -80,6 +79,14 @@ def lock_folder(
                 if is_new:
                     with contextlib.suppress(OSError):  # it has files now
                         folder.rmdir()
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path, remedy: str, files: Iterable[Path], *, wait_sec: float = WAIT_SEC) -> Iterator[None]:
+    """Lock a folder (see `lock_folder`), and remove what killed processes left of these files."""
+    with lock_folder(folder, remedy, wait_sec=wait_sec):
+        remove_leftovers(files)
+        yield
 
 
 @contextlib.contextmanager

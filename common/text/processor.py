@@ -174,7 +174,7 @@ class TextProcessor:
         parts = PRONUNCIATION.split(unwrapped)
         if all(self.language.parse_phonemes(part) is not None for part in parts[1::2]):
             return unwrapped
-        # Braces stood within braces, and the outer ones now hold text. Only those of pronunciations stay.
+        # Braces stood within braces, and the outer ones now hold text. Only the braces of pronunciations stay.
         is_pronunciation = [i % 2 and self.language.parse_phonemes(part) is not None for i, part in enumerate(parts)]
         return "".join(
             _in_braces([part]) if keep else f" {part} " if i % 2 else part.translate(_BRACES_TO_SPACES)

@@ -110,7 +110,7 @@ class PairDataset(SegmentDataset):
     ) -> None:
         super().__init__(paths, audio, segment_size, seed)
         self.mels = list(mels)
-        self._unchanged = Unchanged([*self.paths, *self.mels])
+        self._unchanged.add(self.mels)
         self.any_phase = any_phase
 
     def learned_framing(self, mel_framing: str) -> str:

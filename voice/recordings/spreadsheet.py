@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from common.errors import InputError
-from common.files.bounded.regular_files import read_bounded
-from common.files.text_files import LARGEST_BYTES, read_lines
+from common.files.bounded.regular_files import open_regular
+from common.files.text_files import read_lines
 from voice.recordings.segment import SOURCES, Segment
 
 COLUMNS = ("clip", "use", "text", "confidence", "source", "speaker", "seconds", "recording", "start", "remarks")
@@ -80,8 +80,9 @@ def read_rows(path: Path, problems: list[str]) -> list[ReviewRow]:
         FileNotFoundError: no such file.
         InputError: not a table with the columns clip and text.
     """
-    if read_bounded(path, LARGEST_BYTES, "a table").startswith(b"PK\3\4"):  # the archive that xlsx and ods files are
-        raise InputError(f"{path}: a spreadsheet; save it as CSV in UTF-8")
+    with open_regular(path) as file:
+        if file.read(4) == b"PK\3\4":  # the archive that xlsx and ods files are
+            raise InputError(f"{path}: a spreadsheet; save it as CSV in UTF-8")
     lines = read_lines(path)
     header = next((line for line in lines if line.strip(_SEPARATORS + " ")), "")
     separator = max(_SEPARATORS, key=header.count)

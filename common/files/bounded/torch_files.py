@@ -98,7 +98,7 @@ def _check_open(path: Path, file: BinaryIO) -> None:
         if "data.pkl" not in members or "constants.pkl" in members:
             refuse_program(path)
         check_memory(path, sum(member.file_size for member in members.values()))
-        pickled = _read_pickle(archive, members["data.pkl"])
+        pickled = read_member(archive, members["data.pkl"].filename, LARGEST_PICKLE_BYTES)
         scan = _Scan(io.BytesIO(pickled))
         check_values(scan.load(), path)
         for key, needed in scan.storages.items():
@@ -127,12 +127,8 @@ def refuse_program(path: Path) -> None:
     """Raise the `InputError` of an archive with code."""
     raise InputError(
         f"{path}: a program (TorchScript, torch.export), not a checkpoint of tensors; a program can do anything, so "
-        f"only those of {command('python export.py')} are run, and only with the flag --backend"
+        f"only exports of {command('python export.py')} are run, and only with the flag --backend"
     )
-
-
-def _read_pickle(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    return read_member(archive, member.filename, LARGEST_PICKLE_BYTES)
 
 
 def _check_old(path: Path, start: io.BytesIO, size: int) -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from common.errors import InputError
 from common.files import locks
-from common.files.locks import LOCK_FILE, lock_folder, open_locked
+from common.files.locks import LOCK_FILE, alone_in, lock_folder, open_locked
 from tests.support.paths import REPOSITORY
 
 # Locks a folder, forks a child as data loaders do, and prints both numbers.
@@ -183,3 +183,17 @@ def test_a_locked_file_keeps_its_content_and_its_lock_when_renamed(tmp_path: Pat
         with open_locked(part, "busy") as following:
             assert following.read() == b""
     assert (tmp_path / "a").read_bytes() == b"begun and done"
+
+
+def test_a_folder_is_locked_before_leftovers_are_removed(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    left, other = tmp_path / ".a.wav.12.tmp", tmp_path / ".b.wav.12.tmp"
+    left.touch()
+    other.touch()
+    with pytest.raises(InputError), alone_in(tmp_path, "", [tmp_path / "a.wav"], wait_sec=0):
+        pass
+    assert left.exists()
+    holder.kill()
+    holder.wait()
+    with alone_in(tmp_path, "", [tmp_path / "a.wav"], wait_sec=20):
+        assert not left.exists()
+    assert other.exists()

@@ -33,7 +33,7 @@ def test_every_package_is_listed(tmp_path: Path) -> None:
     subprocess.run(command, cwd=tmp_path, check=True)
     bill = json.loads((tmp_path / "a" / "sbom.json").read_text())
     listing = [sys.executable, "-m", "pip", "list", "--format=json", "--disable-pip-version-check"]
-    # In another folder, since that of the repository is not an installed package.
+    # In another folder, since the repository is not an installed package.
     packages = json.loads(subprocess.run(listing, cwd=tmp_path, check=True, capture_output=True).stdout)
     found = {(sbom.normalise(item["name"]), item["version"]) for item in [*bill["components"], product(bill)]}
     assert {(sbom.normalise(item["name"]), item["version"]) for item in packages} <= found

@@ -132,14 +132,14 @@ def pax_record(key: bytes, value: bytes) -> bytes:
 DAMAGED = {
     "a negative size": raw_header(b"Set/a", -512) + bytes(1024),
     "a negative size in an attribute": pax_header(pax_record(b"size", b"-9")) + raw_header(b"Set/a", 4) + bytes(1024),
-    "a size that is no number": pax_header(pax_record(b"size", b"many")) + raw_header(b"Set/a", 4) + bytes(1024),
+    "a size that is not a number": pax_header(pax_record(b"size", b"many")) + raw_header(b"Set/a", 4) + bytes(1024),
     "a huge size": pax_header(pax_record(b"size", b"9" * 30)) + raw_header(b"Set/a", 4) + bytes(1024),
     "a size beyond the end": raw_header(b"Set/a", 1 << 20) + bytes(1024),
     "a sparse file of a terabyte": pax_header(
         pax_record(b"GNU.sparse.major", b"1") + pax_record(b"GNU.sparse.minor", b"0")
         + pax_record(b"GNU.sparse.name", b"Set/a") + pax_record(b"GNU.sparse.realsize", b"1099511627776")
     ) + raw_header(b"Set/a", 512) + b"1\n0\n1\n".ljust(512, b"\0") + bytes(1024),
-    "a name that is no UTF-8": pax_header(pax_record(b"path", b"Set/\xff\xfe\0")) + raw_header(b"x", -1) + bytes(1024),
+    "a name that is not UTF-8": pax_header(pax_record(b"path", b"Set/\xff\xfe\0")) + raw_header(b"x", -1) + bytes(1024),
     "a name with a zero": pax_header(pax_record(b"path", b"Set/a\0b")) + raw_header(b"x", 4) + bytes(1024),
     "records without a length": pax_header(b"path=Set/a\n") + raw_header(b"x", 4) + bytes(1024),
     "headers of headers": (raw_header(b"a", 5, b"L") + b"Set/x".ljust(512, b"\0")) * 5000 + raw_header(b"a", 4),

@@ -1,4 +1,4 @@
-"""Two runs with one output: one works at a time, and the files are those of one run."""
+"""Two runs with one output: one works at a time, and the files come from one run."""
 
 from __future__ import annotations
 

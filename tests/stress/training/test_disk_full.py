@@ -106,7 +106,7 @@ def test_full_at_other_files(run: Run, undisturbed: Callable[..., Path], name: s
 
 
 def test_standard_output_ends(run: Run, undisturbed: Callable[..., Path]) -> None:
-    """As when `| tee log` or a terminal has ended. The status is that of success."""
+    """As when `| tee log` or a terminal has ended. The status is 0."""
     run.start("closed_stdout", step=2)
     assert run.wait() == 0
     assert run.text().count("standard output: cannot be written (Broken pipe); training goes on") == 1

@@ -29,7 +29,7 @@ passed = itertools.count(1)  # cases, for the record
 
 @pytest.mark.parametrize(("file", "name", "is_done"), [CASES[16], *CASES][: cases(1, 33)])
 def test_a_rename_fails(run: Run, undisturbed: Callable[..., Path], file: str, name: str, is_done: bool) -> None:
-    """One that happened although it reports an error is no error. Another one ends the run, and the next continues."""
+    """One that happened although it reports an error is accepted. Another ends the run, and the next continues."""
     error = run.disturbed("failing_rename", match=file, number=ERRORS[name], is_done=is_done, status=int(not is_done))
     if is_done:
         assert not error

@@ -26,7 +26,7 @@ MOST_FAILURES = 20  # then the run ends
 
 @dataclasses.dataclass
 class Bounded:
-    """What became of the cases.
+    """Outcomes of the cases.
 
     Attributes:
         outcomes: number of cases by what they returned.

@@ -8,7 +8,7 @@ The program runs unchanged in a process of its own. All figures are sums over th
   number of one of its processes.
 * processor time, which other programs disturb less than the clock.
 
-Slopes are Theil-Sen estimates, the median over all pairs of samples: single peaks, such as those of validation and
+Slopes are Theil-Sen estimates, the median over all pairs of samples: single peaks, such as in validation and
 saves, do not move them.
 """
 
